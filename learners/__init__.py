@@ -1,0 +1,1 @@
+"""Learners: each makes policies from demonstrations, from interaction, or both."""

@@ -1,0 +1,637 @@
+"""The contracts: what a problem, a decision, a solution and a method are.
+
+An *instance* is everything that nature decides. A *decision* is everything that we decide. The cost follows.
+
+Every array leads with the instance axis ``[count, ...]``; where a problem has a horizon the slot axis comes second,
+``[count, horizon, ...]``. One-shot problems have ``horizon == 1`` and carry no slot axis.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from offloadopt.errors import BrokenProof, InvalidInput, UnknownName, Unsupported, nearest
+
+if TYPE_CHECKING:
+    from gymnasium import spaces
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Progress = Callable[[int], None]
+"""Called with the number of instances finished since the last call."""
+
+FEASIBILITY_TOLERANCE = 1e-9
+"""Largest relative constraint violation that still counts as feasible (rounding of sums of shares)."""
+ROUNDING = 1e-9
+"""Relative difference that two correct float64 computations of one cost may show."""
+
+
+# ---------------------------------------------------------------------------------------------------- named arrays
+
+
+class Batch(Mapping[str, NDArray[Any]]):
+    """Named, read-only arrays that share their leading axis.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array_like
+        Every array is ``[count, ...]``.
+    """
+
+    __slots__ = ("_arrays", "count")
+
+    def __init__(self, arrays: Mapping[str, ArrayLike]) -> None:
+        views: dict[str, NDArray[Any]] = {}
+        for name, values in arrays.items():
+            view = np.asarray(values).view()
+            if view.ndim == 0:
+                raise InvalidInput(f"array {name!r} is a single number; it needs a leading instance axis")
+            view.flags.writeable = False
+            views[name] = view
+        counts = {name: len(view) for name, view in views.items()}
+        if len(set(counts.values())) > 1:
+            raise InvalidInput(f"arrays disagree on the number of instances: {counts}")
+        self._arrays = views
+        self.count: int = next(iter(counts.values()), 0)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise UnknownName(f"no array {name!r}; {nearest(name, self._arrays)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in self._arrays.items())
+        return f"{type(self).__name__}({shapes})"
+
+    def take(self, rows: slice | IntArray | NDArray[np.bool_] | Sequence[int]) -> Self:
+        """The chosen instances, in the order given."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        return type(self)({name: array[rows] for name, array in self._arrays.items()})
+
+    def at_slot(self, slot: int) -> Self:
+        """One slot of arrays ``[count, horizon, ...]``."""
+        return type(self)({name: array[:, slot] for name, array in self._arrays.items()})
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[Self]) -> Self:
+        """Several batches of the same arrays, one after the other."""
+        return cls({name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
+
+    @classmethod
+    def over_slots(cls, batches: Sequence[Self]) -> Self:
+        """One batch per slot, stacked to ``[count, horizon, ...]``."""
+        return cls({name: np.stack([batch[name] for batch in batches], axis=1) for name in batches[0]})
+
+
+class Instances(Batch):
+    """A batch of nature's draws."""
+
+
+class Decisions(Batch):
+    """A batch of decisions."""
+
+
+class Observation(Batch):
+    """What may be known when a slot is decided."""
+
+
+@dataclass(frozen=True)
+class ArrayField:
+    """Shape, limits and unit of one named array, without the instance axis.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one instance in one slot.
+    low, high : float
+        Inclusive limits of every entry.
+    unit : str
+        SI unit, ``"1"`` for a pure number.
+    integer : bool
+        Whether entries are whole numbers.
+    per_slot : bool
+        Whether the array has a slot axis in a problem with a horizon (an initial state has none).
+    optional : bool
+        Whether a user's own instances may leave the array out.
+    """
+
+    shape: tuple[int, ...]
+    low: float = -np.inf
+    high: float = np.inf
+    unit: str = "1"
+    integer: bool = False
+    per_slot: bool = True
+    optional: bool = False
+
+    def check(self, name: str, values: ArrayLike, horizon: int) -> NDArray[Any]:
+        """Return ``values`` as an array of this field, or refuse them with one line."""
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidInput(f"{name} is not an array of numbers with one shape") from None
+        slots = (horizon,) if horizon > 1 and self.per_slot else ()
+        wanted = (*slots, *self.shape)
+        if array.shape[1:] != wanted or array.ndim == 0:
+            raise InvalidInput(f"{name} has shape {list(array.shape)}; allowed: [count, {', '.join(map(str, wanted))}]")
+        if not np.isfinite(array).all():
+            raise InvalidInput(f"{name} holds NaN or infinite values; allowed: finite numbers")
+        wrong = (array < self.low) | (array > self.high)
+        if wrong.any():
+            allowed = f"{self.low:g} to {self.high:g} [{self.unit}]"
+            raise InvalidInput(f"{name} holds {array[wrong][0]:g}; allowed: {allowed}")
+        if not self.integer:
+            return array
+        whole = np.rint(array)
+        if (whole != array).any():
+            raise InvalidInput(f"{name} holds {array[whole != array][0]:g}; allowed: whole numbers")
+        return whole.astype(np.int64)
+
+    def space(self) -> spaces.Space[Any]:
+        """The Gymnasium space of one instance in one slot."""
+        from gymnasium import spaces
+
+        if self.integer:
+            count = int(self.high - self.low) + 1
+            return spaces.MultiDiscrete(np.full(self.shape, count), start=np.full(self.shape, int(self.low)))
+        return spaces.Box(self.low, self.high, self.shape, np.float64)
+
+
+# -------------------------------------------------------------------------------------------------------- settings
+
+
+class Settings(BaseModel):
+    """Frozen, validated parameters; a wrong one is refused with a line naming field, value and what is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InvalidInput(self._explain(error)) from None
+
+    @classmethod
+    def _explain(cls, error: ValidationError) -> str:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            return f"unknown field {place!r} of {cls.__name__}; {nearest(place, cls.model_fields)}"
+        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return f"{place} = {first['input']!r}; allowed: {reason}" if place else reason
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated again."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of all fields: two settings are the same exactly if their digests are."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+class Scenario(Settings):
+    """What stays fixed while policies are trained and tested. Units stand in the field names."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
+
+    @classmethod
+    def preset(cls, name: str = "paper", **changes: Any) -> Self:
+        """A named set of values, with some of them changed."""
+        if name not in cls.presets:
+            raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
+        return cls(**{**cls.presets[name], **changes})
+
+
+ScenarioT = TypeVar("ScenarioT", bound=Scenario)
+
+
+# --------------------------------------------------------------------------------------------------------- problem
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a roll-out stands: the slot to be decided next and the problem's own arrays ``[count, ...]``."""
+
+    slot: int
+    values: Batch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step, or a whole roll-out, cost.
+
+    Attributes
+    ----------
+    cost : array [count]
+        The problem's objective, to be minimised.
+    agent_cost : array [count, agents]
+        Each agent's own cost.
+    violations : mapping of str to array [count]
+        Relative violation of each constraint, 0 where it holds.
+    metrics : mapping of str to array [count]
+        Named by what and unit, for example ``energy_j``.
+    """
+
+    cost: FloatArray
+    agent_cost: FloatArray
+    violations: Mapping[str, FloatArray] = field(default_factory=dict)
+    metrics: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """[count] whether every constraint holds."""
+        worst = np.zeros_like(self.cost)
+        for violation in self.violations.values():
+            worst = np.maximum(worst, violation)
+        return worst <= FEASIBILITY_TOLERANCE
+
+    @classmethod
+    def total(cls, outcomes: Sequence[Outcome]) -> Outcome:
+        """Sum of costs and metrics over slots; the worst violation."""
+        if len(outcomes) == 1:
+            return outcomes[0]
+        first = outcomes[0]
+        return cls(
+            cost=np.sum([o.cost for o in outcomes], axis=0),
+            agent_cost=np.sum([o.agent_cost for o in outcomes], axis=0),
+            violations={name: np.max([o.violations[name] for o in outcomes], axis=0) for name in first.violations},
+            metrics={name: np.sum([o.metrics[name] for o in outcomes], axis=0) for name in first.metrics},
+        )
+
+
+class Problem(ABC, Generic[ScenarioT]):
+    """Ground truth: how nature is sampled, what may be observed, and what a decision costs.
+
+    ``step`` is deterministic: all randomness lies in the instances.
+    """
+
+    name: ClassVar[str]
+    scenario_type: ClassVar[type[Scenario]]
+    scenario: ScenarioT
+
+    def __init__(self, scenario: ScenarioT) -> None:
+        self.scenario = scenario
+
+    @property
+    def horizon(self) -> int:
+        """Number of slots that are decided one after the other."""
+        return 1
+
+    @property
+    @abstractmethod
+    def agents(self) -> int:
+        """Number of entries of ``Outcome.agent_cost``."""
+
+    @property
+    @abstractmethod
+    def nature(self) -> Mapping[str, ArrayField]:
+        """The arrays of an instance."""
+
+    @property
+    @abstractmethod
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """The arrays of a decision in one slot."""
+
+    @property
+    @abstractmethod
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        """The arrays of an observation in one slot."""
+
+    @abstractmethod
+    def sample(self, count: int, seed: int) -> Instances:
+        """``count`` draws of nature; the same seed gives the same bytes, and more draws extend fewer."""
+
+    @abstractmethod
+    def reset(self, instances: Instances) -> State:
+        """The state before the first slot."""
+
+    @abstractmethod
+    def observe(self, instances: Instances, state: State) -> Observation:
+        """What may be known when ``state.slot`` is decided."""
+
+    @abstractmethod
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        """Apply one slot's decision."""
+
+    def evaluate(self, instances: Instances, decisions: Decisions) -> Outcome:
+        """Cost of whole decisions: the only judge of what a decision is worth."""
+        decisions = self.check_decisions(decisions, instances.count)
+        state, outcomes = self.reset(instances), []
+        for slot in range(self.horizon):
+            decision = decisions if self.horizon == 1 else decisions.at_slot(slot)
+            state, outcome = self.step(instances, state, decision)
+            outcomes.append(outcome)
+        return Outcome.total(outcomes)
+
+    def check_instances(self, arrays: Mapping[str, ArrayLike]) -> Instances:
+        """Instances from a user's own arrays, refused with one line unless they fit the scenario."""
+        return Instances(self._checked("instance", arrays, self.nature))
+
+    def check_decisions(self, arrays: Mapping[str, ArrayLike], count: int) -> Decisions:
+        """Decisions with the right names, shapes and finite entries for ``count`` instances."""
+        decisions = Decisions(self._checked("decision", arrays, self.decision_fields))
+        if decisions.count != count:
+            raise InvalidInput(f"{decisions.count} decisions for {count} instances; allowed: one each")
+        return decisions
+
+    def _checked(
+        self, what: str, arrays: Mapping[str, ArrayLike], fields: Mapping[str, ArrayField]
+    ) -> dict[str, NDArray[Any]]:
+        for name in arrays:
+            if name not in fields:
+                raise UnknownName(f"unknown {what} array {name!r} of {self.name}; {nearest(name, fields)}")
+        for name, spec in fields.items():
+            if name not in arrays and not spec.optional:
+                raise InvalidInput(f"{what} array {name!r} of {self.name} is missing; needed: {', '.join(fields)}")
+        return {name: spec.check(name, arrays[name], self.horizon) for name, spec in fields.items() if name in arrays}
+
+    @property
+    def decision_space(self) -> spaces.Dict:
+        """Gymnasium space of one instance's decision in one slot."""
+        return _space(self.decision_fields)
+
+    @property
+    def observation_space(self) -> spaces.Dict:
+        """Gymnasium space of one instance's observation in one slot."""
+        return _space(self.observation_fields)
+
+
+def _space(fields: Mapping[str, ArrayField]) -> spaces.Dict:
+    from gymnasium import spaces
+
+    return spaces.Dict({name: spec.space() for name, spec in fields.items()})
+
+
+# ------------------------------------------------------------------------------------------------------- solutions
+
+
+class Status(IntEnum):
+    """What is known about a decision; written by name in JSON and tables."""
+
+    OPTIMAL = 0
+    """The proved bound meets the cost within the gap asked for."""
+    BOUNDED = 1
+    """A valid bound, further away than asked."""
+    FEASIBLE = 2
+    """A feasible decision, no bound."""
+    INFEASIBLE = 3
+    """Proved that no feasible decision exists (bound = +inf)."""
+    LIMIT_NO_SOLUTION = 4
+    """No feasible decision was found."""
+
+
+def relative_gap(cost: FloatArray, bound: FloatArray) -> FloatArray:
+    """``(cost - bound) / max(|bound|, eps)``; infinite where there is no bound or no feasible decision."""
+    with np.errstate(invalid="ignore"):
+        gap = (cost - bound) / np.maximum(np.abs(bound), np.finfo(float).tiny)
+    return np.where(np.isfinite(cost) & np.isfinite(bound), gap, np.inf)
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """Decisions with their proof, one row per instance.
+
+    Attributes
+    ----------
+    decisions : Decisions
+    objective : array [count]
+        ``problem.evaluate``'s cost, ``inf`` where the decision is infeasible.
+    bound : array [count]
+        Proved lower bound of every feasible decision's cost, ``-inf`` where there is none.
+    status : array [count] of Status
+    seconds : array [count]
+        Wall time spent on each instance.
+    details : mapping of str to array [count, ...]
+        What else the method can tell, for example ``prices`` of the servers' CPU.
+    """
+
+    decisions: Decisions
+    objective: FloatArray
+    bound: FloatArray
+    status: NDArray[np.uint8]
+    seconds: FloatArray
+    details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> FloatArray:
+        """[count] relative gap of each decision to its own bound."""
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def status_names(self) -> list[str]:
+        """[count] the statuses by name."""
+        return [Status(code).name for code in self.status]
+
+    @classmethod
+    def scored(
+        cls,
+        problem: Problem[Any],
+        instances: Instances,
+        decisions: Decisions,
+        *,
+        seconds: ArrayLike,
+        bound: FloatArray | None = None,
+        asked_gap: float = 0.0,
+        details: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Solutions:
+        """Score decisions by ``problem.evaluate`` and derive each status from cost and bound.
+
+        The only place where a status is given: no solver calls itself optimal.
+        """
+        outcome = problem.evaluate(instances, decisions)
+        objective = np.where(outcome.feasible, outcome.cost, np.inf)
+        bound = np.full(instances.count, -np.inf) if bound is None else np.asarray(bound, dtype=np.float64)
+        above = np.isfinite(objective) & (bound > objective + ROUNDING * np.abs(objective))
+        if above.any():
+            row = int(np.flatnonzero(above)[0])
+            raise BrokenProof(f"instance {row}: bound {bound[row]!r} above the cost {objective[row]!r} of a decision")
+        found = np.isfinite(objective)
+        bound = np.where(found, np.minimum(bound, objective), bound)
+        proved = found & (relative_gap(objective, bound) <= asked_gap + ROUNDING)
+        status = np.select(
+            [proved, found & np.isfinite(bound), found, bound == np.inf],
+            [Status.OPTIMAL, Status.BOUNDED, Status.FEASIBLE, Status.INFEASIBLE],
+            Status.LIMIT_NO_SOLUTION,
+        ).astype(np.uint8)
+        spent = np.broadcast_to(np.asarray(seconds, dtype=np.float64), (instances.count,))
+        return cls(decisions, objective, bound, status, spent, details or {})
+
+    def take(self, rows: slice | IntArray | Sequence[int]) -> Solutions:
+        """The chosen rows."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        return Solutions(
+            self.decisions.take(rows),
+            self.objective[rows],
+            self.bound[rows],
+            self.status[rows],
+            self.seconds[rows],
+            {name: values[rows] for name, values in self.details.items()},
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Solutions]) -> Solutions:
+        """Several solutions of the same method, one after the other."""
+        return cls(
+            Decisions.concatenate([part.decisions for part in parts]),
+            np.concatenate([part.objective for part in parts]),
+            np.concatenate([part.bound for part in parts]),
+            np.concatenate([part.status for part in parts]),
+            np.concatenate([part.seconds for part in parts]),
+            {name: np.concatenate([part.details[name] for part in parts]) for name in parts[0].details},
+        )
+
+
+# --------------------------------------------------------------------------------------------------------- methods
+
+
+class Method(ABC):
+    """Anything that decides instances and can be compared."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Decide every instance. The same seed gives the same decisions."""
+
+
+class Solver(Settings, Method):
+    """A method that sees whole instances; it may prove bounds. Its limits and options are its fields.
+
+    Attributes
+    ----------
+    serves : type
+        The structure (a subclass of ``Problem``) that the solver needs.
+    proves : bool
+        Whether it returns lower bounds.
+    """
+
+    name: ClassVar[str]
+    serves: ClassVar[type[Problem[Any]]]
+    proves: ClassVar[bool] = False
+
+    relative_gap: float = Field(0.0, ge=0, description="stop once cost and bound are this close, relative to the bound")
+    time_limit_s: float | None = Field(None, gt=0, description="wall-clock limit for each instance")
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse a problem that lacks the structure this solver needs."""
+        if not isinstance(problem, self.serves):
+            needs = self.serves.__name__
+            raise Unsupported(f"solver {self.name!r} does not serve problem {problem.name!r}; it needs a {needs}")
+
+
+class Policy(Method):
+    """A method that decides slot by slot from what it may observe."""
+
+    @abstractmethod
+    def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
+        """One slot's decisions, and the memory to be handed to the next slot."""
+
+    def start(self, count: int, seed: int) -> Any:
+        """The memory before the first slot (recurrent state, a generator); ``None`` for a memoryless policy."""
+        return None
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the policy as safetensors + JSON."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
+        """Read a saved policy for ``problem``."""
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Roll the policy out over the horizon and score its decisions."""
+        import time
+
+        begin = time.perf_counter()
+        state, memory, taken = problem.reset(instances), self.start(instances.count, seed), []
+        for slot in range(problem.horizon):
+            decision, memory = self.act(problem.observe(instances, state), memory)
+            taken.append(decision)
+            if slot + 1 < problem.horizon:  # the last slot is paid in evaluate
+                state, _ = problem.step(instances, state, decision)
+        decisions = taken[0] if problem.horizon == 1 else Decisions.over_slots(taken)
+        seconds = (time.perf_counter() - begin) / max(instances.count, 1)
+        if progress is not None:
+            progress(instances.count)
+        return Solutions.scored(problem, instances, decisions, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """An expert's solutions with what it might observe, ``[count, ...]`` or ``[count, horizon, ...]``."""
+
+    instances: Instances
+    observations: Observation
+    solutions: Solutions
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a learner may train: environment or gradient steps, wall seconds, or whichever ends first."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+class Learner(Settings, ABC):
+    """Makes policies. Its hyper-parameters are its fields."""
+
+    name: ClassVar[str]
+    serves: ClassVar[type[Problem[Any]]]
+    policy_type: ClassVar[type[Policy]]
+
+    @abstractmethod
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Policy:
+        """Train a policy. The same problem, demonstrations, budget in steps and seed give the same policy.
+
+        Parameters
+        ----------
+        budget : Budget, optional
+            Without it the learner's own default number of steps.
+        progress : callable, optional
+            Called with the number of steps done since the last call; ``default_steps`` in all.
+        """
+
+    @property
+    @abstractmethod
+    def default_steps(self) -> int:
+        """Training steps without a budget."""
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse a problem that lacks the structure this learner needs."""
+        if not isinstance(problem, self.serves):
+            needs = self.serves.__name__
+            raise Unsupported(f"learner {self.name!r} does not serve problem {problem.name!r}; it needs a {needs}")

@@ -1,0 +1,1 @@
+"""What the problems share: channel and computing formulas, in SI units."""

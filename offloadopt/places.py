@@ -1,0 +1,60 @@
+"""Positions: a user's own latitude/longitude tables, as metres on a local plane.
+
+Reading stands this low in the house because positions are part of a scenario; other real traces are in ``datasets``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from offloadopt.core import FloatArray
+from offloadopt.errors import DamagedFile
+
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius (IUGG)."""
+
+
+def read_coordinates(path: Path) -> FloatArray:
+    """Rows ``(latitude, longitude)`` in degrees of a CSV file with these two columns, in any case and order.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is missing, lacks a column, has no rows or a row that is not a place on Earth.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = {name.strip().lower(): name for name in reader.fieldnames or []}
+            missing = {"latitude", "longitude"} - columns.keys()
+            if missing:
+                raise DamagedFile(f"{path} has no column {sorted(missing)[0]!r}; found: {', '.join(columns) or 'none'}")
+            rows = [(row[columns["latitude"]], row[columns["longitude"]]) for row in reader]
+        places = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    except OSError as error:
+        raise DamagedFile(f"cannot read {path}: {error.strerror}") from None
+    except (TypeError, ValueError, UnicodeDecodeError, csv.Error) as error:
+        if isinstance(error, DamagedFile):
+            raise
+        raise DamagedFile(f"{path} is not a table of latitudes and longitudes in degrees: {error}") from None
+    if not len(places):
+        raise DamagedFile(f"{path} has no rows")
+    wrong = ~(np.abs(places[:, 0]) <= 90) | ~(np.abs(places[:, 1]) <= 180)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DamagedFile(f"{path}, data row {row + 1}: {places[row].tolist()} is not a place in degrees")
+    return places
+
+
+def to_metres(places: Sequence[FloatArray]) -> list[FloatArray]:
+    """Tables of degrees as metres (east, north) about the mean place of all.
+
+    The projection is equirectangular, exact enough for a city.
+    """
+    centre = np.concatenate(places).mean(axis=0)
+    metres_per_radian = EARTH_RADIUS_M * np.array([np.cos(np.radians(centre[0])), 1.0])
+    return [np.radians((table - centre)[:, ::-1]) * metres_per_radian for table in places]

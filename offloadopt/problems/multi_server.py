@@ -1,0 +1,354 @@
+"""Binary offloading of many devices to several edge servers, with power and CPU allocation.
+
+Jiang, Dong, Wang, Yang, Pan: "Distributed Resource Scheduling for Large-Scale MEC Systems: A Multi-Agent Ensemble Deep
+Reinforcement Learning with Imitation Acceleration", IEEE Internet of Things Journal 9(9), 2022, arXiv:2005.12364.
+
+Equation numbers are the paper's. Its text does not give every magnitude; what was chosen, and why:
+
+==================  =====================  ===========================================================================
+field               value                  reason
+==================  =====================  ===========================================================================
+cpu_server_hz       2e9                    gives the published reward level (0.0348) and Table II's accuracies
+noise_w_per_hz      1e-13                  at thermal noise every link is so good that power control is irrelevant
+reference_gain_db   -30                    usual free-space value at 1 m
+path_loss_exponent  2                      equation (3) has a plain squared distance
+kappa, exponent v   1e-27, 3               1 W at 1 GHz, below the 1.5 W that (7) also sets for local execution
+weights             0.5, 0.5               all-local then costs 1 per device, as the published rewards imply
+task_cycles         1e9                    Table I prints "cycles/s"; one second of local computing
+==================  =====================  ===========================================================================
+
+With these values the ``paper`` preset keeps about 87 % of the tasks local at the optimum, and all-local lies about 6 %
+above it: an easy instance, kept because it is the paper's. ``heterogeneous`` is the one where decisions are hard.
+
+The time-varying channel gains are the only random input of the paper; ``heterogeneous`` draws tasks as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from offloadopt import places
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Decisions,
+    FloatArray,
+    Instances,
+    IntArray,
+    Observation,
+    Outcome,
+    Scenario,
+    State,
+)
+from offloadopt.errors import InvalidInput
+from offloadopt.physics import channel, compute
+from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+
+
+class MultiServerScenario(Scenario):
+    """Parameters of the model, with the paper's values; see the module's table for the ones it does not state.
+
+    ``load`` sets ``cpu_server_hz`` to ``load * users / servers`` GHz, so that sizes stay comparable.
+    """
+
+    users: int = Field(30, ge=1, description="devices, one task each")
+    servers: int = Field(2, ge=1, description="edge servers")
+    area_m: float = Field(50.0, gt=0, description="side of the square in which all stand")
+    layout_seed: int | None = Field(1, ge=0, description="seed of the positions; none draws a layout per instance")
+    users_file: Path | None = Field(None, description="CSV with latitude, longitude: users are drawn from it")
+    sites_file: Path | None = Field(None, description="CSV with latitude, longitude: servers are drawn from it")
+
+    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth of each link")
+    noise_w_per_hz: float = Field(1e-13, gt=0, description="noise density")
+    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m")
+    path_loss_exponent: float = Field(2.0, ge=0, description="exponent of distance")
+    power_max_w: float = Field(1.5, gt=0, description="largest transmit power")
+
+    cpu_local_hz: float = Field(1e9, gt=0, description="a device's CPU")
+    cpu_server_hz: float = Field(2e9, gt=0, description="a server's CPU, shared by its tasks")
+    load: float | None = Field(None, gt=0, description="if given, cpu_server_hz = load * users / servers GHz")
+    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a device's CPU, W s^v")
+    cpu_exponent: float = Field(3.0, ge=1, description="v of the device's power kappa f^v")
+
+    task_bits: float = Field(8e5, gt=0, description="mean data of a task, bit")
+    task_cycles: float = Field(1e9, gt=0, description="mean CPU cycles of a task")
+    task_spread: float = Field(0.0, ge=0, lt=1, description="bits and cycles are uniform in (1 -+ spread) x mean")
+
+    time_weight: float = Field(0.5, gt=0, description="cost of a second")
+    energy_weight: float = Field(0.5, ge=0, description="cost of a joule")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "heterogeneous": {"task_spread": 0.5, "load": 1.0},
+        # Urban micro cells without line of sight at 2 GHz (3GPP TR 36.814: 22.7 + 36.7 log10 d + 26 log10 f_GHz dB),
+        # thermal noise, 23 dBm: at hundreds of metres the paper's constants would leave no link at all.
+        "melbourne": {
+            "users": 100,
+            "servers": 10,
+            "task_spread": 0.5,
+            "load": 1.0,
+            "reference_gain_db": -30.5,
+            "path_loss_exponent": 3.67,
+            "noise_w_per_hz": 3.98e-21,
+            "power_max_w": 0.2,
+        },
+    }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _server_cpu_from_load(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("load") is None:
+            return values
+        defaults = {name: cls.model_fields[name].default for name in ("users", "servers")}
+        try:
+            given = {name: float(values.get(name, default)) for name, default in defaults.items()}
+            implied = float(values["load"]) * given["users"] / given["servers"] * 1e9
+        except (TypeError, ValueError, ZeroDivisionError):
+            return values  # the fields' own checks name the fault
+        if "cpu_server_hz" in values and values["cpu_server_hz"] != implied:
+            raise ValueError("load and cpu_server_hz both set the servers' CPU; give one of them")
+        return {**values, "cpu_server_hz": implied}
+
+    @model_validator(mode="after")
+    def _files_come_in_pairs(self) -> Self:
+        if (self.users_file is None) != (self.sites_file is None):
+            missing = "users_file" if self.users_file is None else "sites_file"
+            raise ValueError(f"{missing} is missing; users_file and sites_file are given together or not at all")
+        return self
+
+
+class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
+    """The one-shot MINLP P0, equation (11).
+
+    Instance arrays: ``gain [count, users, servers]`` (linear power gain), ``task_bits``, ``task_cycles [count,
+    users]``, optionally ``distance_m [count, users, servers]``. Decision arrays: ``server [count, users]`` (0 = local,
+    j = server j), ``cpu_hz``, ``power_w [count, users]`` (a local task: its own CPU, 0 W).
+    """
+
+    name = "multi_server"
+    scenario_type = MultiServerScenario
+
+    # ------------------------------------------------------------------------------------------------- what is what
+
+    @property
+    def tasks(self) -> int:
+        """One task per user."""
+        return self.scenario.users
+
+    @property
+    def servers(self) -> int:
+        """Number of edge servers."""
+        return self.scenario.servers
+
+    @property
+    def agents(self) -> int:
+        """Every user bears its own time and energy."""
+        return self.scenario.users
+
+    @cached_property
+    def nature(self) -> Mapping[str, ArrayField]:
+        """Gains, tasks and distances."""
+        users, servers = self.scenario.users, self.scenario.servers
+        positive = float(np.finfo(float).tiny)
+        return {
+            "gain": ArrayField((users, servers), low=0.0),
+            "task_bits": ArrayField((users,), low=positive, unit="bit"),
+            "task_cycles": ArrayField((users,), low=positive, unit="cycle"),
+            "distance_m": ArrayField((users, servers), low=0.0, unit="m", optional=True),
+        }
+
+    @property
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        """Gains and tasks are known when the decision is made; distances matter only through the gains."""
+        return {name: spec for name, spec in self.nature.items() if not spec.optional}
+
+    @cached_property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """Where each task runs, with which CPU and transmit power."""
+        users, most_hz = self.scenario.users, max(self.scenario.cpu_local_hz, self.scenario.cpu_server_hz)
+        return {
+            "server": ArrayField((users,), low=0, high=self.scenario.servers, integer=True),
+            "cpu_hz": ArrayField((users,), low=0.0, high=most_hz * (1 + 1e-12), unit="Hz"),
+            "power_w": ArrayField((users,), low=0.0, high=self.scenario.power_max_w, unit="W"),
+        }
+
+    # ------------------------------------------------------------------------------------------------------- nature
+
+    def sample(self, count: int, seed: int) -> Instances:
+        """Rayleigh power fading on the layout's path loss, equation (3), and the tasks."""
+        s = self.scenario
+        # One stream per array, so that a longer sample begins with the shorter one.
+        fading, bits, cycles, layout = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
+        distance_m = self._distances(count, layout)
+        gain = channel.path_gain(distance_m, s.reference_gain_db, s.path_loss_exponent)
+        spread = (1 - s.task_spread, 1 + s.task_spread)
+        return Instances(
+            {
+                "gain": gain * fading.exponential(size=(count, s.users, s.servers)),
+                "task_bits": s.task_bits * bits.uniform(*spread, size=(count, s.users)),
+                "task_cycles": s.task_cycles * cycles.uniform(*spread, size=(count, s.users)),
+                "distance_m": distance_m,
+            }
+        )
+
+    def positions(self) -> tuple[FloatArray, FloatArray]:
+        """Users ``[users, 2]`` and servers ``[servers, 2]`` of the fixed layout, in m (east, north).
+
+        Raises
+        ------
+        InvalidInput
+            If ``layout_seed`` is none: every instance then has a layout of its own.
+        """
+        if self.scenario.layout_seed is None:
+            raise InvalidInput("layout_seed = None draws a layout per instance; positions need a fixed one")
+        users, sites = self._layouts(1, np.random.default_rng(self.scenario.layout_seed))
+        return users[0], sites[0]
+
+    def _distances(self, count: int, fresh: np.random.Generator) -> FloatArray:
+        """[count, users, servers] distance in m, of one layout or of a fresh one per instance."""
+        s = self.scenario
+        if s.layout_seed is None:
+            users, sites = self._layouts(count, fresh)
+        else:
+            users, sites = self._layouts(1, np.random.default_rng(s.layout_seed))
+        distance_m = np.linalg.norm(users[:, :, None] - sites[:, None], axis=-1)
+        return np.broadcast_to(distance_m, (count, s.users, s.servers)).copy()
+
+    def _layouts(self, layouts: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Users ``[layouts, users, 2]`` and servers ``[layouts, servers, 2]`` in m."""
+        s = self.scenario
+        if self._map is None:
+            points = s.area_m * rng.random((layouts, s.users + s.servers, 2))
+            return points[:, : s.users], points[:, s.users :]
+        users, sites = self._map
+        return (
+            np.stack([users[rng.choice(len(users), s.users, replace=False)] for _ in range(layouts)]),
+            np.stack([sites[rng.choice(len(sites), s.servers, replace=False)] for _ in range(layouts)]),
+        )
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+
+    def reset(self, instances: Instances) -> State:
+        """Nothing is carried over in a one-shot problem."""
+        return State(0, Batch({}))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        """All of nature that the cost depends on."""
+        return Observation({name: instances[name] for name in self.observation_fields})
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        """Equations (1), (2), (6) to (11) for given servers, CPU shares and powers."""
+        s = self.scenario
+        server, cpu_hz, power_w = decision["server"], decision["cpu_hz"], decision["power_w"]
+        away = server > 0
+        link_gain = np.take_along_axis(instances["gain"], np.maximum(server - 1, 0)[..., None], axis=-1)[..., 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # (2), (8), (9); a link without gain or power takes for ever
+            rate = channel.shannon_rate(s.bandwidth_hz, power_w * link_gain / (s.noise_w_per_hz * s.bandwidth_hz))
+            send_s = np.where(away, instances["task_bits"] / rate, 0.0)
+            compute_s = instances["task_cycles"] / np.where(away, cpu_hz, s.cpu_local_hz)
+            send_j = np.where(power_w > 0, power_w * send_s, 0.0)
+        local_j = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent) * compute_s
+        time_s = send_s + compute_s
+        energy_j = np.where(away, send_j, local_j)
+        user_cost = s.time_weight * time_s + s.energy_weight * energy_j  # (10)
+
+        used_hz = np.stack([np.sum(cpu_hz * (server == j), axis=-1) for j in range(1, s.servers + 1)], axis=-1)
+        violations = {
+            "server_cpu": np.maximum(used_hz / s.cpu_server_hz - 1.0, 0.0).max(axis=-1),  # (6)
+            "local_cpu": np.where(away, 0.0, np.abs(cpu_hz / s.cpu_local_hz - 1.0)).max(axis=-1),
+            "local_power": np.where(away, 0.0, power_w / s.power_max_w).max(axis=-1),
+        }
+        cost = user_cost.sum(axis=-1)  # (11)
+        metrics = {
+            "time_s": time_s.sum(axis=-1),
+            "energy_j": energy_j.sum(axis=-1),
+            "offloaded": away.mean(axis=-1),
+            "reward": 1.0 / cost,
+        }
+        return State(1, state.values), Outcome(cost, user_cost, violations, metrics)
+
+    # ----------------------------------------------------------------------------------------------------- structure
+
+    def assignment(self, decisions: Decisions) -> IntArray:
+        """The servers, 0 for local."""
+        return np.asarray(decisions["server"], dtype=np.int64)
+
+    def allocate(self, observation: Observation | Instances, assignment: IntArray) -> Decisions:
+        """The convex resource problem (13): power by `channel.cheapest_power`, CPU by KKT, ``f_i ~ sqrt(cycles_i)``."""
+        s = self.scenario
+        away = assignment > 0
+        link = np.maximum(assignment - 1, 0)
+        link_gain = np.take_along_axis(observation["gain"], link[..., None], axis=-1)[..., 0]
+        power_w = channel.cheapest_power(
+            link_gain / (s.noise_w_per_hz * s.bandwidth_hz), s.time_weight, s.energy_weight, s.power_max_w
+        )
+        load = np.sqrt(s.time_weight * observation["task_cycles"])
+        server_load = np.stack([np.sum(load * (assignment == j), axis=-1) for j in range(1, s.servers + 1)], axis=-1)
+        total_load = np.take_along_axis(server_load, link, axis=-1)
+        shared_hz = compute.root_share(load, total_load, np.asarray(s.cpu_server_hz))
+        return Decisions(
+            {
+                "server": assignment,
+                "cpu_hz": np.where(away, shared_hz, s.cpu_local_hz),
+                "power_w": np.where(away, power_w, 0.0),
+            }
+        )
+
+    def costs(self, observation: Observation | Instances) -> PricedAssignment:
+        """P0 with power and CPU shares at their optimum: ``sum c_ij a_ij + sum_j (sum_i s_i a_ij)^2 / F_j``."""
+        s = self.scenario
+        snr_per_watt = observation["gain"] / (s.noise_w_per_hz * s.bandwidth_hz)
+        power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
+        with np.errstate(divide="ignore", over="ignore"):
+            seconds = observation["task_bits"][..., None] / channel.shannon_rate(s.bandwidth_hz, power_w * snr_per_watt)
+            link_cost = (s.time_weight + s.energy_weight * power_w) * seconds
+        cycles = observation["task_cycles"]
+        local_s = cycles / s.cpu_local_hz
+        local_w = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent)
+        local_cost = s.time_weight * local_s + s.energy_weight * local_w * local_s
+        return PricedAssignment(
+            option_cost=np.concatenate([local_cost[..., None], link_cost], axis=-1),
+            load=np.sqrt(s.time_weight * cycles),
+            capacity=np.full((len(cycles), s.servers), s.cpu_server_hz),
+        )
+
+    def server_view(self, observation: Observation | Instances) -> FloatArray:
+        """The gains of a server's own links in dB (equation (14): ``s_j = {h_1j .. h_Nj}``)."""
+        gain = np.maximum(observation["gain"], np.finfo(float).tiny)
+        return np.asarray(10.0 * np.log10(gain).transpose(0, 2, 1))
+
+    def affinity(self, observation: Observation | Instances) -> FloatArray:
+        """The normalised gains of equation (25)."""
+        gain: FloatArray = observation["gain"]
+        best = gain.max(axis=-1, keepdims=True)
+        return np.asarray(np.divide(gain, best, out=np.zeros_like(gain), where=best > 0))
+
+    def nearest(self, observation: Observation | Instances) -> IntArray:
+        """By distance, as the paper's greedy rule says; a user's instances without distances: by the strongest link."""
+        if "distance_m" not in observation:
+            return np.asarray(np.argmax(observation["gain"], axis=-1) + 1, dtype=np.int64)
+        return np.asarray(np.argmin(observation["distance_m"], axis=-1) + 1, dtype=np.int64)
+
+    def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
+        """Cycles within one second: the paper admits by "computational resource" but leaves CPU shares divisible."""
+        return observation["task_cycles"] / 1.0, np.full(self.scenario.servers, self.scenario.cpu_server_hz)
+
+    @cached_property
+    def _map(self) -> tuple[FloatArray, FloatArray] | None:
+        """All users' and sites' positions of the scenario's files, in m."""
+        s = self.scenario
+        if s.users_file is None or s.sites_file is None:
+            return None
+        users, sites = places.to_metres([places.read_coordinates(s.users_file), places.read_coordinates(s.sites_file)])
+        for field, wanted, found in (("users", s.users, len(users)), ("servers", s.servers, len(sites))):
+            if wanted > found:
+                path = s.users_file if field == "users" else s.sites_file
+                raise InvalidInput(f"{path} has {found} places; {field} = {wanted} asks for more")
+        return users, sites

@@ -1,0 +1,80 @@
+"""Names for problems, solvers, learners and mathematical models, looked up lazily.
+
+Adding one is one line here, or an entry point of the same group in anybody's package::
+
+    [project.entry-points."offloadopt.solvers"]
+    mine = "my_package.my_module:MySolver"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from offloadopt.core import Learner, Problem, Solver
+from offloadopt.errors import OffloadError, UnknownName, nearest
+
+BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    "problems": {
+        "multi_server": "offloadopt.problems.multi_server:MultiServer",
+    },
+    "solvers": {
+        "exact": "offloadopt.solvers.exact:Exact",
+        "exhaustive": "offloadopt.solvers.exhaustive:Exhaustive",
+        "milp": "offloadopt.solvers.pyomo_models:Milp",
+        "minlp": "offloadopt.solvers.pyomo_models:Minlp",
+        "levy": "offloadopt.solvers.levy:Levy",
+        "levy-classic": "offloadopt.solvers.levy:LevyClassic",
+        "move-and-swap": "offloadopt.solvers.local_search:MoveAndSwap",
+        "greedy": "offloadopt.solvers.baselines:Greedy",
+        "random": "offloadopt.solvers.baselines:Random",
+        "local": "offloadopt.solvers.baselines:Local",
+    },
+    "learners": {
+        "imitation": "offloadopt.learners.imitation:Imitation",
+    },
+    # Pyomo builders, by the name of the problem they model (see solvers/models/).
+    "models": {
+        "multi_server": "offloadopt.solvers.models.multi_server:MultiServerModel",
+    },
+}
+
+
+def names(group: str) -> dict[str, str]:
+    """All names of ``group`` with where they are found; the built-in ones first, plugins after them."""
+    found = dict(BUILT_IN[group])
+    for point in entry_points(group=f"offloadopt.{group}"):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+def get(group: str, name: str) -> Any:
+    """The class registered under ``name``; an unknown name is refused with the nearest known one."""
+    known = names(group)
+    if name not in known:
+        raise UnknownName(f"no {group.removesuffix('s')} {name!r}; {nearest(name, known)}")
+    module, _, attribute = known[name].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise OffloadError(f"{group.removesuffix('s')} {name!r} ({known[name]}) cannot be loaded: {error}") from error
+
+
+def problem(name: str, preset: str = "paper", **changes: Any) -> Problem[Any]:
+    """A problem by name, with a preset's scenario and some fields changed."""
+    kind: type[Problem[Any]] = get("problems", name)
+    return kind(kind.scenario_type.preset(preset, **changes))
+
+
+def solver(name: str, **options: Any) -> Solver:
+    """A solver by name with its options."""
+    made: Solver = get("solvers", name)(**options)
+    return made
+
+
+def learner(name: str, **options: Any) -> Learner:
+    """A learner by name with its hyper-parameters."""
+    made: Learner = get("learners", name)(**options)
+    return made

@@ -1,0 +1,1 @@
+"""Solvers: each returns decisions with what it can prove about them."""
