@@ -13,7 +13,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench coverage clean
+.PHONY: help install demo test lint style types imports format bench coverage clean
 
 help: ## List what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +27,16 @@ demo: install ## Solve, collect demonstrations, train, compare: the whole toolki
 test: install ## Run all tests.
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal --benchmark-disable $(ARGS)
 
-lint: install ## Check style, types and who imports whom.
+lint: style types imports ## Check style, types and who imports whom.
+
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/mypy
+
+imports: install
 	$(BIN)/lint-imports
 
 format: install ## Rewrite the code in the house style.

@@ -528,7 +528,7 @@ class Solver(Settings, Method):
     """
 
     name: ClassVar[str]
-    serves: ClassVar[type[Problem[Any]]]
+    serves: ClassVar[type[Any]]
     proves: ClassVar[bool] = False
 
     relative_gap: float = Field(0.0, ge=0, description="stop once cost and bound are this close, relative to the bound")
@@ -602,7 +602,7 @@ class Learner(Settings, ABC):
     """Makes policies. Its hyper-parameters are its fields."""
 
     name: ClassVar[str]
-    serves: ClassVar[type[Problem[Any]]]
+    serves: ClassVar[type[Any]]
     policy_type: ClassVar[type[Policy]]
 
     @abstractmethod

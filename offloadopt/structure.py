@@ -102,8 +102,8 @@ class PricedAssignment:
     def loads(self, assignment: IntArray) -> FloatArray:
         """[count, ..., servers] the load that assignments ``[count, ..., tasks]`` put on each server."""
         middle = (1,) * (assignment.ndim - 2)
-        load = self.load.reshape(self.count, *middle, -1)
-        servers = self.capacity.shape[1]
+        tasks, servers = self.option_cost.shape[1], self.capacity.shape[1]
+        load = self.load.reshape(self.count, *middle, tasks)
         return np.stack([np.sum(load * (assignment == j), axis=-1) for j in range(1, servers + 1)], axis=-1)
 
     def cost(self, assignment: IntArray) -> FloatArray:
@@ -111,7 +111,7 @@ class PricedAssignment:
         middle = (1,) * (assignment.ndim - 2)
         options = self.option_cost.reshape(self.count, *middle, *self.option_cost.shape[1:])
         chosen = np.take_along_axis(options, assignment[..., None], axis=-1)[..., 0]
-        capacity = self.capacity.reshape(self.count, *middle, -1)
+        capacity = self.capacity.reshape(self.count, *middle, self.capacity.shape[1])
         return np.asarray(chosen.sum(axis=-1) + np.sum(self.loads(assignment) ** 2 / capacity, axis=-1))
 
     def take(self, rows: slice | IntArray | NDArray[np.bool_]) -> PricedAssignment:

@@ -1,0 +1,279 @@
+"""A demonstration set on disk: a folder of Parquet shards and ``manifest.json``.
+
+Columns are named by kind: ``instance.<name>``, ``observation.<name>``, ``decision.<name>``, ``detail.<name>``,
+and ``objective``, ``bound``, ``status``, ``seconds``. An observation that equals the instance's array of the same name
+is not stored again; the shard's notes name it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from offloadopt import __version__, files
+from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Settings, Solutions, Solver
+from offloadopt.errors import DamagedFile, InvalidInput
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+OURS = (MANIFEST, "shard-*.parquet")
+"""Every name that a set can hold; the manifest first, so that a half-deleted set is never taken for a set."""
+LIBRARIES = ("highspy", "numba", "numpy", "pyarrow", "pyscipopt", "scipy")
+"""Libraries whose version may show in a solution."""
+
+
+class Shard(Settings):
+    """Rows and SHA-256 of one finished file."""
+
+    rows: int = Field(ge=1)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(Settings):
+    """What a set holds, how it was made, and which of its shards are finished."""
+
+    format_version: int = FORMAT
+    problem: str
+    scenario: Mapping[str, Any]
+    scenario_sha256: str
+    solver: str
+    solver_settings: Mapping[str, Any]
+    seed: int = Field(ge=0)
+    count: int = Field(ge=1)
+    shard_size: int = Field(ge=1)
+    finished: bool = False
+    versions: Mapping[str, tuple[str, ...]]
+    """All versions that had a part in it: an interrupted set may be continued after an update."""
+    shards: Mapping[str, Shard] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, problem: Problem[Any], solver: Solver, *, count: int, seed: int, shard_size: int) -> Self:
+        """The manifest of a set of which no shard is finished."""
+        return cls(
+            problem=problem.name,
+            scenario=problem.scenario.model_dump(mode="json"),
+            scenario_sha256=problem.scenario.digest(),
+            solver=solver.name,
+            solver_settings=solver.model_dump(mode="json"),
+            seed=seed,
+            count=count,
+            shard_size=shard_size,
+            versions=_versions(),
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The manifest of a folder, refused with one line if it is damaged or of another format."""
+        path = folder / MANIFEST
+        try:
+            values = json.loads(files.read_bytes(path))
+            found = values["format_version"]
+            if found != FORMAT:
+                raise DamagedFile(f"{path} has format version {found!r}; this offloadopt {__version__} reads {FORMAT}")
+            manifest = cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            if isinstance(error, DamagedFile):
+                raise
+            raise DamagedFile(f"{path} is not the manifest of a demonstration set: {error}") from None
+        if _digest_of(manifest.scenario) != manifest.scenario_sha256:
+            raise DamagedFile(f"{path} is damaged: its scenario does not match its SHA-256")
+        rows, held = manifest.rows, {name: shard.rows for name, shard in manifest.shards.items()}
+        if not held.items() <= rows.items() or manifest.finished != (held == rows):
+            raise DamagedFile(f"{path} is damaged: its shards do not add up to its count of {manifest.count}")
+        return manifest
+
+    def write(self, folder: Path) -> None:
+        """Replace the folder's manifest."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False)
+        files.write_atomic(folder / MANIFEST, text.encode() + b"\n")
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of every shard of the whole set, by file name."""
+        starts = range(0, self.count, self.shard_size)
+        return {
+            f"shard-{index:05d}.parquet": min(self.shard_size, self.count - start) for index, start in enumerate(starts)
+        }
+
+    def with_shards(self, shards: Mapping[str, Shard]) -> Self:
+        """A copy with more shards finished."""
+        rows, known = self.rows, {**self.shards, **shards}
+        held = {name: known[name] for name in rows if name in known}
+        return self.model_copy(update={"shards": held, "finished": len(held) == len(rows)})
+
+    def with_versions(self, versions: Mapping[str, tuple[str, ...]]) -> Self:
+        """A copy that names the versions of an earlier run too."""
+        names = sorted({*self.versions, *versions})
+        merged = {n: tuple(sorted({*self.versions.get(n, ()), *versions.get(n, ())})) for n in names}
+        return self.model_copy(update={"versions": merged})
+
+    def difference(self, other: Manifest) -> str | None:
+        """The first field, other than ``count``, in which two sets differ, with both values."""
+        return _first_difference(self._identity(), other._identity())
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "problem": self.problem,
+            **{f"scenario.{name}": value for name, value in self.scenario.items()},
+            "solver": self.solver,
+            **{f"{self.solver}.{name}": value for name, value in self.solver_settings.items()},
+            "seed": self.seed,
+            "shard_size": self.shard_size,
+        }
+
+
+def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    for name in {**found, **wanted}:
+        if found.get(name) != wanted.get(name):
+            return f"{name} = {found.get(name)!r}, not {wanted.get(name)!r}"
+    return None
+
+
+def _versions() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {"offloadopt": (__version__,), "python": (python_version(),)}
+    for library in LIBRARIES:
+        try:
+            found[library] = (version(library),)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _digest_of(scenario: Mapping[str, Any]) -> str:
+    """As ``Settings.digest``, from the stored fields."""
+    return hashlib.sha256(json.dumps(dict(scenario), sort_keys=True).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------------------ shards
+
+
+def shard_bytes(demonstrations: Demonstrations) -> bytes:
+    """Demonstrations as one Parquet file."""
+    instances, observations = demonstrations.instances, demonstrations.observations
+    solutions = demonstrations.solutions
+    shared = [name for name in observations if name in instances and _same_bits(observations[name], instances[name])]
+    columns = {
+        **_prefixed("instance", instances),
+        **_prefixed("observation", {name: observations[name] for name in observations if name not in shared}),
+        **_prefixed("decision", solutions.decisions),
+        **_prefixed("detail", solutions.details),
+        "objective": solutions.objective,
+        "bound": solutions.bound,
+        "status": solutions.status,
+        "seconds": solutions.seconds,
+    }
+    return files.parquet_bytes(columns, {"observations": list(observations), "observed_instance_arrays": shared})
+
+
+def _prefixed(kind: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {f"{kind}.{name}": np.asarray(values) for name, values in arrays.items()}
+
+
+def _same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    same_kind = left.dtype == right.dtype and left.shape == right.shape
+    return same_kind and left.tobytes() == right.tobytes()
+
+
+def _checked(path: Path, wanted: Shard) -> dict[str, NDArray[Any]]:
+    """All arrays of a shard, with every observation, after its bytes and rows have been checked."""
+    data = files.read_bytes(path)
+    if files.digest(data) != wanted.sha256:
+        raise DamagedFile(f"{path} is damaged (its SHA-256 is not the manifest's); collect again to make it anew")
+    columns, notes = files.parquet_contents(data)
+    rows = {len(column) for column in columns.values()}
+    if rows != {wanted.rows}:
+        raise DamagedFile(f"{path} has {max(rows, default=0)} rows; its manifest says {wanted.rows}")
+    shared = notes["observed_instance_arrays"]
+    observed = {
+        f"observation.{n}": columns[f"{'instance' if n in shared else 'observation'}.{n}"]
+        for n in notes["observations"]
+    }
+    return {**columns, **observed}
+
+
+def intact(folder: Path, manifest: Manifest) -> dict[str, Shard]:
+    """The recorded shards whose file is there and unchanged."""
+    found = {}
+    for name, shard in manifest.shards.items():
+        path = folder / name
+        if path.is_file() and files.sha256(path) == shard.sha256:
+            found[name] = shard
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------- sets
+
+
+def read(folder: Path | str, problem: Problem[Any] | None = None) -> Demonstrations:
+    """Read a finished demonstration set, after every shard has been checked.
+
+    Parameters
+    ----------
+    folder : path
+        What ``collect`` wrote.
+    problem : Problem, optional
+        Refuse a set of another problem or scenario than this one's.
+
+    Raises
+    ------
+    DamagedFile
+        If the manifest or a shard is missing or damaged; the message names the file.
+    InvalidInput
+        If the set is of another problem or scenario, or not finished.
+    """
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    if problem is not None:
+        _require_scenario(folder, manifest, problem)
+    if not manifest.finished:
+        done = sum(shard.rows for shard in manifest.shards.values())
+        raise InvalidInput(
+            f"{folder} is not finished: {done} of {manifest.count} demonstrations; collect the rest first"
+        )
+    columns = _joined(folder, {name: _checked(folder / name, manifest.shards[name]) for name in manifest.rows})
+
+    def of_kind(kind: str) -> dict[str, NDArray[Any]]:
+        return {name.removeprefix(f"{kind}."): c for name, c in columns.items() if name.startswith(f"{kind}.")}
+
+    return Demonstrations(
+        Instances(of_kind("instance")),
+        Observation(of_kind("observation")),
+        Solutions(
+            Decisions(of_kind("decision")),
+            columns["objective"],
+            columns["bound"],
+            columns["status"],
+            columns["seconds"],
+            of_kind("detail"),
+        ),
+    )
+
+
+def _joined(folder: Path, shards: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """All shards one after the other."""
+    layouts = {
+        shard: {name: (column.dtype, column.shape[1:]) for name, column in columns.items()}
+        for shard, columns in shards.items()
+    }
+    first = next(iter(layouts.values()))
+    for shard, layout in layouts.items():
+        if layout != first:
+            raise DamagedFile(f"{folder / shard} holds other arrays than the shards before it")
+    return {name: np.concatenate([columns[name] for columns in shards.values()]) for name in first}
+
+
+def _require_scenario(folder: Path, manifest: Manifest, problem: Problem[Any]) -> None:
+    if manifest.problem != problem.name:
+        raise InvalidInput(f"{folder} holds demonstrations of problem {manifest.problem!r}, not {problem.name!r}")
+    difference = _first_difference(manifest.scenario, problem.scenario.model_dump(mode="json"))
+    if difference is not None:
+        raise InvalidInput(f"{folder} holds demonstrations of another scenario: {difference}")

@@ -1,0 +1,170 @@
+"""Saved policies: ``weights.safetensors`` with the arrays, ``policy.json`` with everything else. Nothing in them runs.
+
+Any policy, a plugin's too, that is written by `save` and whose class reads it with `read` can be loaded by its
+folder's name alone: `load_policy` finds the class through the learner that ``policy.json`` names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as safetensors_bytes
+
+from offloadopt import __version__, files, registry
+from offloadopt.core import Learner, Policy, Problem, Settings
+from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
+
+FORMAT = 1
+DESCRIPTION = "policy.json"
+WEIGHTS = "weights.safetensors"
+LIBRARIES = ("numpy", "safetensors", "torch")
+"""Libraries whose version may show in the weights."""
+
+Weights = dict[str, NDArray[Any]]
+
+
+class Origin(Settings):
+    """Who made a policy, for what, and how."""
+
+    learner: str
+    settings: Mapping[str, Any]
+    """The learner's hyper-parameters."""
+    problem: str
+    scenario: Mapping[str, Any]
+    training: Mapping[str, int]
+    """What was spent: ``seed``, ``steps`` done, number of ``demonstrations``."""
+
+    @classmethod
+    def of(cls, learner: Learner, problem: Problem[Any], **training: int) -> Self:
+        """The origin of a policy that ``learner`` made for ``problem``."""
+        return cls(
+            learner=learner.name,
+            settings=learner.model_dump(mode="json"),
+            problem=problem.name,
+            scenario=problem.scenario.model_dump(mode="json"),
+            training=training,
+        )
+
+
+class Description(Settings):
+    """What ``policy.json`` holds, together with the SHA-256 of these fields."""
+
+    format_version: int
+    origin: Origin
+    shapes: Mapping[str, tuple[int, ...]]
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    versions: Mapping[str, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The description in a folder, refused with one line if it is damaged, foreign or of another format."""
+        path = folder / DESCRIPTION
+        if not path.is_file():
+            raise InvalidInput(f"{folder} holds no saved policy: there is no {DESCRIPTION} in it")
+        try:
+            values = json.loads(files.read_bytes(path))
+            found = values["format_version"]
+            if found != FORMAT:
+                raise DamagedFile(f"{path} has format version {found!r}; this offloadopt {__version__} reads {FORMAT}")
+            sha256 = values.pop("sha256")
+            description = cls(**{**values, "origin": Origin(**values["origin"])})
+        except DamagedFile:
+            raise
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedFile(f"{path} does not describe a policy: {error}") from None
+        if description.digest() != sha256:
+            raise DamagedFile(f"{path} is damaged: its fields do not match their SHA-256")
+        return description
+
+    def write(self, folder: Path) -> None:
+        """Replace the folder's description."""
+        fields = {**self.model_dump(mode="json"), "sha256": self.digest()}
+        files.write_atomic(folder / DESCRIPTION, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def save(folder: Path | str, origin: Origin, weights: Mapping[str, NDArray[Any]]) -> None:
+    """Write a policy. The description comes last, so a save that is cut short is never taken for a policy."""
+    data = safetensors_bytes({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})
+    folder = files.make_folder(folder)
+    files.write_atomic(folder / WEIGHTS, data)
+    Description(
+        format_version=FORMAT,
+        origin=origin,
+        shapes={name: weights[name].shape for name in sorted(weights)},
+        weights_sha256=files.digest(data),
+        versions=_versions(),
+    ).write(folder)
+
+
+def read(folder: Path | str, problem: Problem[Any]) -> tuple[Origin, Weights]:
+    """What `save` wrote, after every byte has been checked.
+
+    A policy of another scenario is given: whether it fits in shape is for its class to say.
+
+    Raises
+    ------
+    DamagedFile
+        If a file is missing, changed or cut short.
+    InvalidInput
+        If the folder holds no policy, or one for another problem.
+    """
+    folder = Path(folder)
+    description = Description.read(folder)
+    if description.origin.problem != problem.name:
+        made_for = description.origin.problem
+        raise InvalidInput(f"{folder} holds a policy for problem {made_for!r}, not {problem.name!r}")
+    return description.origin, _checked_weights(folder / WEIGHTS, description)
+
+
+def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
+    """The policy saved in a folder, whichever learner made it, ready to decide instances of ``problem``.
+
+    Raises
+    ------
+    DamagedFile, InvalidInput
+        As `read`; also if the learner that made it is not installed, or the policy does not fit the problem's shape.
+    """
+    folder = Path(folder)
+    name = Description.read(folder).origin.learner
+    try:
+        learner: type[Learner] = registry.get("learners", name)
+    except UnknownName as error:
+        raise UnknownName(f"{folder} holds a policy of a learner that is not installed: {error}") from None
+    return learner.policy_type.load(folder, problem)
+
+
+def _checked_weights(path: Path, description: Description) -> Weights:
+    data = files.read_bytes(path)
+    if files.digest(data) != description.weights_sha256:
+        raise DamagedFile(f"{path} is damaged: its SHA-256 is not the one in {DESCRIPTION}")
+    try:
+        weights: Weights = parse_safetensors(data)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise DamagedFile(f"{path} cannot be read as safetensors: {error}") from None
+    shapes = {name: array.shape for name, array in weights.items()}
+    if shapes != dict(description.shapes):
+        raise DamagedFile(f"{path} holds other arrays than {DESCRIPTION} says")
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise DamagedFile(f"{path} holds NaN or infinite values in {name!r}")
+    return weights
+
+
+def _versions() -> dict[str, str]:
+    found = {"offloadopt": __version__, "python": python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

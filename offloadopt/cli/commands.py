@@ -1,0 +1,272 @@
+"""The commands that work: solve, demos, train, compare. Each names its objects, calls one function and prints."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from offloadopt import registry
+from offloadopt.cli.options import (
+    Changes,
+    Input,
+    Json,
+    Options,
+    Overwrite,
+    Preset,
+    ProblemName,
+    RelativeGap,
+    Seed,
+    SolverName,
+    TimeLimit,
+    fields,
+    make_problem,
+    make_solver,
+    take_instances,
+)
+from offloadopt.cli.solutions import print_solutions, solutions_json
+from offloadopt.cli.terminal import print_json, progress
+from offloadopt.core import Budget, Learner, Method, Problem
+from offloadopt.errors import InvalidInput, NoSolution, UnknownName, nearest
+
+if TYPE_CHECKING:
+    from offloadopt.evaluation import Report
+
+
+COLUMNS = (
+    "name",
+    "mean_cost",
+    "gap_mean",
+    "gap_low",
+    "gap_high",
+    "gap_median",
+    "gap_worst",
+    "optimal_share",
+    "feasible_share",
+    "decision_ms_median",
+    "decision_ms_p99",
+)
+
+
+class Backend(StrEnum):
+    """Where worker processes run."""
+
+    LOKY = "loky"
+    RAY = "ray"
+
+
+def solve(
+    problem_name: ProblemName,
+    solver_name: SolverName = "exact",
+    preset: Preset = None,
+    changes: Changes = None,
+    options: Options = None,
+    count: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, show_default="1, or all", help="Instances to draw, or to take from --input."),
+    ] = None,
+    seed: Seed = 0,
+    relative_gap: RelativeGap = None,
+    time_limit: TimeLimit = None,
+    input_file: Input = None,
+    as_json: Json = False,
+    with_instances: Annotated[
+        bool, typer.Option("--with-instances", help="Put each instance beside its result in the JSON.")
+    ] = False,
+) -> int:
+    """Solve instances and say how good each answer is proved to be."""
+    problem = make_problem(problem_name, preset, changes)
+    solver = make_solver(solver_name, options, relative_gap, time_limit)
+    solver.require(problem)
+    if with_instances and not as_json:
+        raise InvalidInput("--with-instances is for programs; allowed: together with --json")
+    instances = take_instances(problem, input_file, count, seed, default=1)
+    with progress(f"solving with {solver_name}", instances.count) as advance:
+        solutions = solver.run(problem, instances, seed=seed, progress=advance)
+    if as_json:
+        print_json(solutions_json(problem, solver_name, solutions, instances if with_instances else None))
+    else:
+        print_solutions(problem, instances, solutions, seed)
+    return 0 if np.isfinite(solutions.objective).all() else NoSolution.exit_status
+
+
+def demos(
+    problem_name: ProblemName,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the demonstrations go.")],
+    solver_name: SolverName = "exact",
+    preset: Preset = None,
+    changes: Changes = None,
+    options: Options = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Instances to draw and solve.")] = 4096,
+    seed: Seed = 0,
+    relative_gap: RelativeGap = None,
+    time_limit: TimeLimit = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that solve side by side.")] = 1,
+    backend: Annotated[Backend, typer.Option(help="This machine's processes, or a Ray cluster.")] = Backend.LOKY,
+    overwrite: Overwrite = False,
+) -> int:
+    """Write an expert's solutions as a dataset; the same call continues an interrupted one."""
+    from offloadopt.datasets import demonstrations
+
+    problem = make_problem(problem_name, preset, changes)
+    solver = make_solver(solver_name, options, relative_gap, time_limit)
+    with progress(f"collecting from {solver_name}", count) as advance:
+        collected = demonstrations.collect(
+            problem,
+            solver,
+            count=count,
+            seed=seed,
+            folder=out,
+            workers=workers,
+            backend=backend.value,
+            overwrite=overwrite,
+            progress=advance,
+        )
+    statuses = collected.solutions.status_names
+    tally = ", ".join(f"{statuses.count(name)} {name}" for name in sorted(set(statuses)))
+    print(f"{out}: {len(statuses)} demonstrations ({tally}), mean cost {collected.solutions.objective.mean():.6g}")
+    return 0
+
+
+def train(
+    problem_name: ProblemName,
+    learner_name: Annotated[str, typer.Option("--learner", metavar="NAME", help="A name from `offloadopt list`.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the policy goes.")],
+    demos_folder: Annotated[
+        Path | None, typer.Option("--demos", metavar="FOLDER", help="Demonstrations, as `offloadopt demos` wrote them.")
+    ] = None,
+    preset: Preset = None,
+    changes: Changes = None,
+    options: Options = None,
+    seed: Seed = 0,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", min=1, show_default="the learner's own", help="Training steps.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop training after this many seconds.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Train a policy. Without --preset and --set, the scenario is the demonstrations' own."""
+    from offloadopt import files
+    from offloadopt.datasets import demonstrations
+
+    kind: type[Learner] = registry.get("learners", learner_name)
+    learner = kind(**fields(options, "--option", kind))
+    if seconds is not None and not seconds > 0:
+        raise InvalidInput(f"--seconds {seconds:g}; allowed: more than 0")
+    problem = _problem_to_train(problem_name, preset, changes, demos_folder)
+    learner.require(problem)
+    experts = None if demos_folder is None else demonstrations.read(demos_folder, problem)
+    files.prepare_folder(out, overwrite=overwrite)
+    budget = None if steps is None and seconds is None else Budget(steps, seconds)
+    with progress(f"training {learner_name}", steps or learner.default_steps) as advance:
+        policy = learner.fit(problem, demonstrations=experts, budget=budget, seed=seed, progress=advance)
+    policy.save(out)
+    print(f"{out}: {learner_name} policy for {problem.name}")
+    return 0
+
+
+def compare(
+    problem_name: ProblemName,
+    names: Annotated[
+        list[str], typer.Option("--method", metavar="NAME|FOLDER", help="A solver, or a saved policy; repeatable.")
+    ],
+    preset: Preset = None,
+    changes: Changes = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, show_default="200, or all", help="Instances to draw, or to take from --input."
+        ),
+    ] = None,
+    seed: Seed = 1,
+    reference: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="The method whose bounds the gaps are measured from.")
+    ] = None,
+    paired_with: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="The method that wins and losses are counted against.")
+    ] = None,
+    relative_gap: RelativeGap = None,
+    time_limit: TimeLimit = None,
+    input_file: Input = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the report goes.")] = None,
+    as_json: Json = False,
+    overwrite: Overwrite = False,
+) -> int:
+    """Compare solvers and policies on the same instances. The default seed differs from that of `demos`."""
+    from offloadopt import evaluation, files
+
+    problem = make_problem(problem_name, preset, changes)
+    methods = _methods(names, problem, relative_gap, time_limit)
+    instances = take_instances(problem, input_file, count, seed, default=200)
+    if out is not None:
+        files.prepare_folder(out, overwrite=overwrite)
+    with progress(f"comparing {len(methods)} methods", instances.count * len(methods)) as advance:
+        report = evaluation.compare(
+            problem,
+            methods,
+            instances,
+            reference=reference,
+            seed=seed,
+            paired_with=paired_with,
+            progress=advance,
+        )
+    if out is not None:
+        report.save(out)
+    if as_json:
+        print_json(_report_json(report))
+    else:
+        print(report.summary())
+        if out is not None:
+            print(f"\nreport: {out / 'report.html'}")
+    nobody = np.isinf([run.cost for run in report.methods]).all(axis=0)
+    return NoSolution.exit_status if nobody.any() else 0
+
+
+def _problem_to_train(
+    name: str, preset: str | None, changes: list[str] | None, demos_folder: Path | None
+) -> Problem[Any]:
+    """The problem that the options name, or else the one that was demonstrated."""
+    if demos_folder is not None and preset is None and not changes:
+        from offloadopt.datasets.demonstrations import Manifest
+
+        manifest = Manifest.read(demos_folder)
+        if manifest.problem == name:  # else reading the demonstrations says what is wrong
+            kind: type[Problem[Any]] = registry.get("problems", name)
+            return kind(kind.scenario_type(**manifest.scenario))
+    return make_problem(name, preset, changes)
+
+
+def _methods(
+    names: list[str], problem: Problem[Any], relative_gap: float | None, time_limit_s: float | None
+) -> dict[str, Method]:
+    """Solvers by name and saved policies by folder, in the order given; a policy's name is its folder's."""
+    solvers = registry.names("solvers")
+    methods: dict[str, Method] = {}
+    for given in names:
+        folder = Path(given)
+        name = given if given in solvers else folder.resolve().name
+        if name in methods:
+            raise InvalidInput(f"--method {given}: the name {name!r} is taken; allowed: names that differ")
+        if given in solvers:
+            solver = make_solver(given, None, relative_gap, time_limit_s)
+            solver.require(problem)
+            methods[name] = solver
+        elif folder.is_dir():
+            from offloadopt.learners.policies import load_policy
+
+            methods[name] = load_policy(folder, problem)
+        else:
+            raise UnknownName(f"no solver and no policy folder {given!r}; {nearest(given, solvers)}")
+    return methods
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    """The columns that ``compare --json`` promises; report.json in the output folder has them all."""
+    found = report.to_dict()
+    methods = [{column: row[column] for column in COLUMNS} for row in found["methods"]]
+    return {**{name: found[name] for name in ("problem", "scenario", "reference")}, "methods": methods}

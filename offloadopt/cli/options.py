@@ -1,0 +1,82 @@
+"""What the commands share: their options, and the objects that these name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from offloadopt import registry
+from offloadopt.core import Instances, Problem, Settings, Solver
+from offloadopt.errors import InvalidInput, UnknownName, nearest
+
+ProblemName = Annotated[
+    str, typer.Argument(metavar="PROBLEM", show_default=False, help="A name from `offloadopt list`.")
+]
+SolverName = Annotated[str, typer.Option("--solver", metavar="NAME", help="A name from `offloadopt list`.")]
+Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", show_default="paper", help="Named scenario.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario; repeatable. `none` unsets it."),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="Change a field of the solver or learner; repeatable."),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same seed gives the same result.")]
+RelativeGap = Annotated[
+    float | None, typer.Option("--relative-gap", help="Stop once cost and proved bound are this close.")
+]
+TimeLimit = Annotated[float | None, typer.Option("--time-limit", metavar="SECONDS", help="Limit for each instance.")]
+Input = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="FILE", help="Your own instances (.json, .npz, .parquet), not drawn ones."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
+
+
+def fields(texts: Iterable[str] | None, flag: str, settings: type[Settings]) -> dict[str, Any]:
+    """``key=value`` texts as fields of ``settings``, whose own validation reads the values."""
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not key or not equals:
+            raise InvalidInput(f"{flag} {text!r}; allowed: KEY=VALUE")
+        if key not in settings.model_fields:
+            raise UnknownName(f"unknown field {key!r} of {settings.__name__}; {nearest(key, settings.model_fields)}")
+        found[key] = None if value.lower() == "none" else value
+    return found
+
+
+def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -> Problem[Any]:
+    """The problem that PROBLEM, --preset and --set name."""
+    kind: type[Problem[Any]] = registry.get("problems", name)
+    scenario_type = kind.scenario_type
+    return kind(scenario_type.preset(preset or "paper", **fields(changes, "--set", scenario_type)))
+
+
+def make_solver(
+    name: str, options: Iterable[str] | None, relative_gap: float | None, time_limit_s: float | None
+) -> Solver:
+    """The solver that --solver, --option and the limits name; limits left out are the solver's own."""
+    kind: type[Solver] = registry.get("solvers", name)
+    limits = {"relative_gap": relative_gap, "time_limit_s": time_limit_s}
+    given = {limit: value for limit, value in limits.items() if value is not None}
+    return kind(**{**fields(options, "--option", kind), **given})
+
+
+def take_instances(problem: Problem[Any], file: Path | None, count: int | None, seed: int, default: int) -> Instances:
+    """``count`` instances: the first ones of ``file``, or drawn; without a count all of them, or ``default``."""
+    if file is None:
+        return problem.sample(default if count is None else count, seed)
+    from offloadopt import files
+
+    instances = problem.check_instances(files.load_arrays(file))
+    if count is None:
+        return instances
+    if count > instances.count:
+        raise InvalidInput(f"--count {count}; allowed: at most {instances.count}, which is what {file} holds")
+    return instances.take(slice(count))

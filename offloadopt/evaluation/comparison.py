@@ -1,0 +1,151 @@
+"""Every method decides the same instances; the problem alone says what the decisions cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from offloadopt.core import Instances, Method, Problem, Progress, Settings, Solutions, Solver
+from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.evaluation.reference import choose_reference
+from offloadopt.evaluation.report import MethodRun, Report
+
+
+def compare(
+    problem: Problem[Any],
+    methods: Mapping[str, Method],
+    instances: Instances,
+    *,
+    reference: str | None = None,
+    paired_with: str | None = None,
+    seed: int = 0,
+    single_decisions: int = 50,
+    single_budget_s: float = 10.0,
+    bootstrap: int = 2000,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare methods on the same instances.
+
+    Parameters
+    ----------
+    methods : mapping of str to Method
+        By the name that stands in the report.
+    reference : str, optional
+        The method whose bounds the gaps are measured from. Without it, the best bound that any method proves for an
+        instance; a valid bound is valid whoever proves it.
+    paired_with : str, optional
+        The method that the others' wins and losses are counted against. Without it, the first that proves no bound, or
+        the first of all.
+    seed : int
+        Given to every method, and to the bootstrap.
+    single_decisions : int
+        How many instances, at most, each method also decides one at a time, after an untimed one.
+    single_budget_s : float
+        Wall-clock budget per method for deciding alone. For a method too slow to decide two instances within it, the
+        batch's times stand in: at seconds per instance, sharing a call no longer matters.
+    bootstrap : int
+        Resamples of each interval.
+    progress : callable, optional
+        Called with the number of instances decided in the batch since the last call; ``len(methods) * count`` in all.
+
+    Notes
+    -----
+    Times are the methods' own `Solutions.seconds`: deciding, without the scoring that all share.
+
+    Raises
+    ------
+    BrokenProof
+        If a method's bound lies above a cost that some method reaches.
+    """
+    _check(problem, methods, instances)
+    for what, name in (("reference", reference), ("paired_with", paired_with)):
+        if name is not None and name not in methods:
+            raise UnknownName(f"{what} = {name!r} is not compared; {nearest(name, methods)}")
+    for what, number in (("seed", seed), ("single_decisions", single_decisions), ("bootstrap", bootstrap)):
+        if number < 0:
+            raise InvalidInput(f"{what} = {number}; allowed: 0 or more")
+
+    runs = []
+    for name, method in methods.items():
+        solutions = _decide(problem, method, instances, seed, progress)
+        outcome = problem.evaluate(instances, solutions.decisions)
+        slow = single_decisions > 0 and 2 * solutions.seconds.mean() > single_budget_s
+        alone = [] if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
+        runs.append(
+            MethodRun(
+                name=name,
+                settings=method.model_dump(mode="json") if isinstance(method, Settings) else {},
+                cost=np.where(outcome.feasible, outcome.cost, np.inf),
+                bound=solutions.bound,
+                seconds=solutions.seconds,
+                seconds_alone=solutions.seconds if slow else np.array(alone),
+                alone_from_batch=slow,
+            )
+        )
+
+    chosen = choose_reference({run.name: run.cost for run in runs}, {run.name: run.bound for run in runs}, reference)
+    if paired_with is None and len(runs) > 1:
+        paired_with = next((run.name for run in runs if not run.proves), runs[0].name)
+    fields = type(problem.scenario).model_fields
+    return Report(
+        problem=problem.name,
+        scenario=problem.scenario.model_dump(mode="json"),
+        scenario_notes={name: field.description or "" for name, field in fields.items()},
+        reference=chosen,
+        methods=tuple(runs),
+        paired_with=paired_with,
+        seed=seed,
+        bootstrap=bootstrap,
+    )
+
+
+def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Instances) -> None:
+    """Refuse what cannot be compared before hours are spent on the rest."""
+    if not methods:
+        raise InvalidInput("methods is empty; allowed: one method or more")
+    if instances.count == 0:
+        raise InvalidInput("instances is empty; allowed: one instance or more")
+    seen: set[str] = set()
+    for name, method in methods.items():
+        shown = name.strip()
+        if not shown or shown in seen:
+            raise InvalidInput(
+                f"method name {name!r} is {'a second one' if shown else 'blank'}; allowed: distinct names"
+            )
+        seen.add(shown)
+        if isinstance(method, Solver):
+            method.require(problem)
+
+
+def _decide(
+    problem: Problem[Any], method: Method, instances: Instances, seed: int, progress: Progress | None
+) -> Solutions:
+    """All instances in one call; the progress of a method that reports none is made up at its end."""
+    reported = 0
+
+    def count(done: int) -> None:
+        nonlocal reported
+        reported += done
+        if progress is not None:
+            progress(done)
+
+    solutions = method.run(problem, instances, seed=seed, progress=count)
+    if reported < instances.count:
+        count(instances.count - reported)
+    return solutions
+
+
+def _decide_alone(
+    problem: Problem[Any], method: Method, instances: Instances, seed: int, most: int, budget_s: float
+) -> list[float]:
+    """Seconds of the first instances' decisions, made one at a time until the budget is spent."""
+    times: list[float] = []
+    begin = time.perf_counter()
+    for row in [0, *range(min(most, instances.count))] if most else []:
+        if len(times) > 1 and time.perf_counter() - begin > budget_s:
+            break
+        times.append(float(method.run(problem, instances.take([row]), seed=seed).seconds[0]))
+    return times[1:]  # the first call loads libraries and fills caches

@@ -1,0 +1,158 @@
+"""From costs, gaps and times per instance to the numbers of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offloadopt.core import FloatArray
+from offloadopt.evaluation.reference import SAME_COST, Reference
+
+LEVEL = 0.95
+"""Coverage of every interval."""
+_BLOCK = 1 << 20  # resampled values held in memory at a time
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One method's row. ``None`` stands for a number that does not exist, for example a gap without a reference.
+
+    Attributes
+    ----------
+    mean_cost : float
+        Mean over the instances that the method decided feasibly.
+    gap_mean, gap_low, gap_high, gap_median, gap_worst : float
+        Relative gaps to the reference: mean of the gaps, its 95 % bootstrap interval, median, largest.
+    optimal_share : float
+        Share of all instances decided within `SAME_COST` of a proved bound.
+    feasible_share : float
+        Share of all instances decided feasibly.
+    decision_ms_median, decision_ms_p99 : float
+        Time of a decision made alone, in ms.
+    gap_of_means : float
+        Gap of the mean cost to the mean reference, over the same instances as ``gap_mean``.
+    gap_count : int
+        Instances that have a gap.
+    batched_ms : float
+        Mean time per instance, in ms, when all are decided in one call.
+    timed_alone : int
+        Decisions behind ``decision_ms_median`` and ``decision_ms_p99``.
+    alone_from_batch : bool
+        Whether those are times from the batch, because the method is too slow to be asked again.
+    wins, ties, losses : int
+        Instances on which the method is cheaper than, within `SAME_COST` of, dearer than the method it is paired with;
+        an infeasible decision loses to a feasible one.
+    """
+
+    name: str
+    mean_cost: float | None
+    gap_mean: float | None
+    gap_low: float | None
+    gap_high: float | None
+    gap_median: float | None
+    gap_worst: float | None
+    optimal_share: float | None
+    feasible_share: float
+    decision_ms_median: float | None
+    decision_ms_p99: float | None
+    gap_of_means: float | None
+    gap_count: int
+    batched_ms: float
+    timed_alone: int
+    alone_from_batch: bool
+    wins: int | None
+    ties: int | None
+    losses: int | None
+
+
+def summarise(
+    name: str,
+    cost: FloatArray,
+    reference: Reference,
+    *,
+    seconds: FloatArray,
+    seconds_alone: FloatArray,
+    alone_from_batch: bool,
+    opponent: FloatArray | None,
+    resamples: int,
+    seed: int,
+) -> Statistics:
+    """One method's statistics.
+
+    Parameters
+    ----------
+    cost : array [count]
+        ``inf`` where the decision is infeasible.
+    seconds : array [count]
+        Time per instance in the batch.
+    seconds_alone : array [timed]
+        Times of decisions made alone.
+    opponent : array [count], optional
+        Costs of the method that this one is paired with.
+    """
+    feasible = np.isfinite(cost)
+    gap = reference.gap(cost)
+    has_gap = np.isfinite(gap)
+    gaps = gap[has_gap]
+    low, high = mean_interval(gaps, resamples=resamples, seed=seed) or (None, None)
+    wins, ties, losses = (None, None, None) if opponent is None else paired_counts(cost, opponent)
+    return Statistics(
+        name=name,
+        mean_cost=_number(cost[feasible].mean()) if feasible.any() else None,
+        gap_mean=_number(gaps.mean()) if has_gap.any() else None,
+        gap_low=low,
+        gap_high=high,
+        gap_median=_number(np.median(gaps)) if has_gap.any() else None,
+        gap_worst=_number(gaps.max()) if has_gap.any() else None,
+        optimal_share=_number(np.mean(has_gap & (gap <= SAME_COST))) if reference.proved else None,
+        feasible_share=float(feasible.mean()),
+        decision_ms_median=_number(1e3 * np.median(seconds_alone)) if len(seconds_alone) else None,
+        decision_ms_p99=_number(1e3 * np.percentile(seconds_alone, 99)) if len(seconds_alone) else None,
+        gap_of_means=gap_of_means(cost[has_gap], reference.values[has_gap]),
+        gap_count=int(has_gap.sum()),
+        batched_ms=float(1e3 * seconds.mean()),
+        timed_alone=len(seconds_alone),
+        alone_from_batch=alone_from_batch,
+        wins=wins,
+        ties=ties,
+        losses=losses,
+    )
+
+
+def mean_interval(values: FloatArray, *, resamples: int, seed: int) -> tuple[float, float] | None:
+    """Percentile bootstrap interval of a mean (Efron & Tibshirani 1993, section 13.3).
+
+    ``None`` for fewer than two values: one instance says nothing about others.
+    Equal seeds and lengths give equal resamples, so methods on the same instances share them.
+    """
+    count = len(values)
+    if count < 2 or resamples < 1:
+        return None
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // count)
+    means = [
+        values[rng.integers(count, size=(min(rows, resamples - begin), count))].mean(axis=1)
+        for begin in range(0, resamples, rows)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def gap_of_means(cost: FloatArray, reference: FloatArray) -> float | None:
+    """``(mean cost - mean reference) / |mean reference|``: what the gap is worth in total, not per instance."""
+    if not len(cost) or reference.mean() == 0.0:
+        return None
+    return _number((cost.mean() - reference.mean()) / abs(reference.mean()))
+
+
+def paired_counts(cost: FloatArray, opponent: FloatArray) -> tuple[int, int, int]:
+    """Wins, ties and losses on the same instances; two infeasible decisions tie."""
+    margin = SAME_COST * np.where(np.isfinite(opponent), np.abs(opponent), 0.0)
+    wins, losses = cost < opponent - margin, cost > opponent + margin
+    return int(wins.sum()), int(len(cost) - wins.sum() - losses.sum()), int(losses.sum())
+
+
+def _number(value: np.floating) -> float | None:
+    """A finite float, or ``None``: NaN and infinity are not JSON."""
+    return float(value) if np.isfinite(value) else None

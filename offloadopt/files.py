@@ -1,0 +1,345 @@
+"""Files that can be trusted: written whole or not at all, read without pickle, and named when they are damaged.
+
+Named arrays are stored as NPZ, JSON or Parquet. NPZ and Parquet give every bit back. In Parquet an array
+``[count, ...]`` is one column of lists of fixed length; the shape of a row stands in the schema's metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from offloadopt.core import Batch
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists
+
+try:
+    import fcntl
+except ImportError:  # Windows: two writers of one folder are then not told apart
+    fcntl = None  # type: ignore[assignment]
+
+UNFINISHED = ".unfinished"
+"""Suffix of a file that is being written; one that is found was left by a killed process."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+# ---------------------------------------------------------------------------------------------------- bytes on disk
+
+
+def write_atomic(path: Path | str, data: bytes) -> None:
+    """Write a file so that, killed at any moment, either all of it or nothing of it stands under its name."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        try:
+            with draft.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OffloadError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power failure, where folders can be synchronised."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The whole file.
+
+    Raises
+    ------
+    DamagedFile
+        If it is missing or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DamagedFile(f"cannot read {path}: {error.strerror}") from None
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256(path: Path | str) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DamagedFile(f"cannot read {path}: {error.strerror}") from None
+
+
+# ---------------------------------------------------------------------------------------------------- output folders
+
+
+def make_folder(path: Path | str) -> Path:
+    """The folder, created with its parents where it does not exist."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise OutputExists(f"{folder} is a file or inside one; allowed: a folder") from None
+    except OSError as error:
+        raise OffloadError(f"cannot create the folder {folder}: {error.strerror}") from None
+    return folder
+
+
+def prepare_folder(
+    path: Path | str, *, overwrite: bool = False, resumable: bool = False, ours: Sequence[str] | None = None
+) -> Path:
+    """Make sure that an output folder exists and that nothing in it is lost.
+
+    Parameters
+    ----------
+    path : path
+        Created if it does not exist.
+    overwrite : bool
+        Accept a folder that holds something.
+    resumable : bool
+        Accept it because it holds the same unfinished work; nothing is deleted.
+    ours : sequence of str, optional
+        Patterns of all names that the format makes. With ``overwrite`` such files are deleted in this order, and a
+        folder that holds anything else is refused. Without patterns nothing is deleted.
+
+    Raises
+    ------
+    OutputExists
+        If the folder holds something that may not be overwritten, or is no folder.
+    """
+    folder = make_folder(path)
+    try:
+        for draft in folder.glob(f".*{UNFINISHED}"):
+            draft.unlink()
+        held = sorted(entry.name for entry in folder.iterdir())
+        if not held or resumable:
+            return folder
+        if not overwrite:
+            raise OutputExists(f"{folder} is not empty ({held[0]}); choose another folder or overwrite it")
+        if ours is not None:
+            made = {entry.name: entry for pattern in ours for entry in sorted(folder.glob(pattern)) if entry.is_file()}
+            foreign = [name for name in held if name not in made]
+            if foreign:
+                raise OutputExists(f"{folder} holds {foreign[0]}, which is not part of what it would be replaced by")
+            for entry in made.values():
+                entry.unlink()
+    except OSError as error:
+        raise OffloadError(f"cannot use the folder {folder}: {error.strerror}") from None
+    return folder
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing the same folder; the system frees it however this process ends."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputExists(f"{folder} is being written by another process") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+# ------------------------------------------------------------------------------------------------------ named arrays
+
+
+def save_batch(batch: Mapping[str, NDArray[Any]], path: Path | str) -> None:
+    """Store named arrays ``[count, ...]`` as ``.npz``, ``.json`` or ``.parquet``, by the path's suffix."""
+    path = Path(path)
+    _, encode = _format(path)
+    write_atomic(path, encode({name: np.asarray(values) for name, values in batch.items()}))
+
+
+def load_arrays(path: Path | str) -> Arrays:
+    """Named arrays ``[count, ...]`` of a ``.npz``, ``.json`` or ``.parquet`` file.
+
+    JSON may be a mapping of names to arrays, a list of instances, or what ``offloadopt solve --json
+    --with-instances`` prints.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is missing, cut short, of another kind, or its arrays are no numbers of one shape and count.
+    """
+    path = Path(path)
+    decode, _ = _format(path)
+    data = read_bytes(path)
+    if not data:
+        raise DamagedFile(f"{path} is empty")
+    try:
+        arrays = decode(data)
+        batch = Batch(arrays)
+        for name, array in batch.items():
+            _require_numbers(name, array)
+        if batch.count == 0:
+            raise InvalidInput("it holds no instances")
+    # Parsers of foreign files raise whatever they meet; it is always the file that is at fault.
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DamagedFile(f"{path} cannot be read as {path.suffix[1:]} of named arrays: {reason}") from None
+    return arrays
+
+
+def _format(path: Path) -> tuple[Callable[[bytes], Arrays], Callable[[Arrays], bytes]]:
+    formats = {
+        ".npz": (_npz_arrays, _npz_bytes),
+        ".json": (_json_arrays, _json_bytes),
+        ".parquet": (parquet_arrays, parquet_bytes),
+    }
+    if path.suffix not in formats:
+        raise InvalidInput(f"{path} has suffix {path.suffix!r}; allowed: {', '.join(formats)}")
+    return formats[path.suffix]
+
+
+def _require_numbers(name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(f"array {name!r} holds {array.dtype}; allowed: numbers of one shape")
+
+
+def _npz_bytes(arrays: Arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def _npz_arrays(data: bytes) -> Arrays:
+    held = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(held, np.lib.npyio.NpzFile):
+        raise InvalidInput("it is a single array without a name")
+    with held:
+        return {name: held[name] for name in held.files}
+
+
+def _json_bytes(arrays: Arrays) -> bytes:
+    lists = {name: array.tolist() for name, array in arrays.items()}
+    try:
+        return json.dumps(lists, allow_nan=False).encode()
+    except ValueError:
+        raise InvalidInput("JSON knows neither NaN nor infinity; save as .npz or .parquet") from None
+
+
+def _json_arrays(data: bytes) -> Arrays:
+    content = json.loads(data, parse_constant=_refuse_constant)
+    if isinstance(content, dict) and "results" in content:
+        content = [result.get("instance", {}) if isinstance(result, dict) else result for result in content["results"]]
+    if isinstance(content, list):
+        if not all(isinstance(instance, dict) for instance in content):
+            raise InvalidInput("a list must hold instances, each a mapping of names to arrays")
+        content = _columns(content)
+    if not isinstance(content, dict):
+        raise InvalidInput("it is neither a mapping of names to arrays nor a list of instances")
+    return {name: _rectangular(name, values) for name, values in content.items()}
+
+
+def _columns(instances: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    names = list(instances[0]) if instances else []
+    for row, instance in enumerate(instances):
+        if not instance:
+            raise InvalidInput(f"result {row} holds no instance (print results with --with-instances)")
+        if instance.keys() != set(names):
+            odd = sorted(instance.keys() ^ set(names))[0]
+            raise InvalidInput(f"array {odd!r} is in some instances only, see instances 0 and {row}")
+    return {name: [instance[name] for instance in instances] for name in names}
+
+
+def _rectangular(name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InvalidInput(f"array {name!r} is ragged; allowed: rows of one length") from None
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise InvalidInput(f"{constant} is not a JSON number")
+
+
+# ----------------------------------------------------------------------------------------------------------- Parquet
+
+
+def parquet_bytes(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] | None = None) -> bytes:
+    """Named arrays ``[count, ...]`` as a Parquet file; ``notes`` (JSON) go to the schema's metadata."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {}
+    for name, values in arrays.items():
+        _require_numbers(name, values)
+        if 0 in values.shape[1:]:
+            raise InvalidInput(f"array {name!r} has shape {list(values.shape)}; allowed: no axis of length 0")
+        flat = _arrow_array(values)
+        size = int(np.prod(values.shape[1:]))
+        columns[name] = flat if values.ndim == 1 else pyarrow.FixedSizeListArray.from_arrays(flat, size)
+    shapes = {name: list(values.shape[1:]) for name, values in arrays.items()}
+    metadata = {"offloadopt": json.dumps({"shapes": shapes, **(notes or {})})}
+    table = pyarrow.table(columns).replace_schema_metadata(metadata)
+    stream = io.BytesIO()
+    # A dictionary would merge values that compare equal but differ in their bits.
+    pyarrow.parquet.write_table(
+        table, stream, compression="zstd", use_dictionary=False, write_statistics=False, write_page_checksum=True
+    )
+    return stream.getvalue()
+
+
+def _arrow_array(values: NDArray[Any]) -> Any:
+    """All numbers of an array in one Arrow array."""
+    import pyarrow
+
+    flat = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).reshape(-1)
+    if flat.dtype == np.bool_:  # Arrow packs them into bits
+        return pyarrow.array(flat)
+    # pyarrow.array would import pandas, which takes longer than most shards.
+    return pyarrow.Array.from_buffers(pyarrow.from_numpy_dtype(flat.dtype), flat.size, [None, pyarrow.py_buffer(flat)])
+
+
+def parquet_arrays(data: bytes) -> Arrays:
+    """Named arrays of a Parquet file, ours or anybody's with numbers or lists of numbers in its columns."""
+    return parquet_contents(data)[0]
+
+
+def parquet_contents(data: bytes) -> tuple[Arrays, dict[str, Any]]:
+    """Named arrays and notes of a Parquet file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(data), page_checksum_verification=True)
+    notes = json.loads((table.schema.metadata or {}).get(b"offloadopt", b"{}"))
+    shapes = notes.pop("shapes", {})
+    arrays = {}
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if name in shapes:
+            flat = column.flatten() if shapes[name] else column
+            arrays[name] = flat.to_numpy(zero_copy_only=False).reshape(len(column), *shapes[name])
+        else:
+            arrays[name] = _rectangular(name, column.to_pylist())
+    return arrays, notes

@@ -1,0 +1,132 @@
+"""The MILP core: what fixing and a short tree leave open, closed by HiGHS with tangents of the congestion.
+
+At prices ``v`` every assignment costs exactly
+
+    D(v) + sum_i r_i,a(i) + sum_j x_j^2 / F_j,     x_j = L_j - v_j F_j
+
+with reduced costs ``r >= 0``: what is above the bound is linear but for one square per server. Its tangents are valid
+cuts at any point; they are added where each MILP solution stands, and HiGHS is run again. All is divided by the gap to
+be closed, so that HiGHS's tolerances are relative to the gap, not to the cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from offloadopt.core import FloatArray, IntArray
+from offloadopt.solvers.exchange import assignment_cost, server_loads
+from offloadopt.solvers.pricing import price_bound, reduced_cost
+
+FIRST_TANGENTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
+"""In units of the largest deviation ``sqrt(gap F_j)`` that a better assignment can have."""
+SAFETY = 1e-7
+"""Share of the gap that is taken off HiGHS's bound; its tolerances are set to 1e-9 of the gap."""
+
+
+@dataclass(frozen=True)
+class CoreResult:
+    """The best assignment found and a lower bound of every assignment's cost."""
+
+    assignment: IntArray
+    bound: float
+
+
+def close_gap(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    placed: FloatArray,
+    v: FloatArray,
+    assignment: IntArray,
+    allowance: float,
+    deadline: float,
+) -> CoreResult:
+    """Improve ``assignment`` or prove it best to within ``allowance``, until ``deadline`` (`time.perf_counter`).
+
+    Less than ``2 SAFETY`` of the gap to be closed cannot be proved.
+    """
+    import highspy
+
+    bound = price_bound(cost, load, capacity, placed, v)
+    best, upper = assignment, assignment_cost(cost, load, capacity, placed, assignment)
+    gap = upper - bound
+    allowance = max(allowance, 2.0 * SAFETY * gap)
+    dearer = reduced_cost(cost, load, v)
+    task, option = np.nonzero(dearer <= gap)  # one binary each
+    binaries, servers = len(task), len(capacity)
+    unit = np.sqrt(gap * capacity)
+
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    for name, value in {
+        "output_flag": False,
+        "threads": 1,
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": 0.25 * allowance / gap,
+        "mip_feasibility_tolerance": 1e-9,
+        "primal_feasibility_tolerance": 1e-9,
+        "dual_feasibility_tolerance": 1e-9,
+        "objective_bound": 1.0 + SAFETY,
+        "mip_heuristic_effort": 0.0,  # the incumbent is better than what they find
+        "mip_allow_restart": False,
+    }.items():
+        highs.setOptionValue(name, value)
+    columns = binaries + servers
+    highs.addVars(columns, np.zeros(columns), np.ones(columns))
+    objective = np.concatenate([dearer[task, option] / gap, np.ones(servers)])
+    highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), objective)
+    highs.changeColsIntegrality(
+        binaries, np.arange(binaries, dtype=np.int32), np.full(binaries, highspy.HighsVarType.kInteger)
+    )
+    for i in np.unique(task):
+        own = np.flatnonzero(task == i).astype(np.int32)
+        highs.addRow(1.0, 1.0, len(own), own, np.ones(len(own)))
+    on_server = [np.flatnonzero(option == j + 1).astype(np.int32) for j in range(servers)]
+
+    def add_tangents(points: FloatArray) -> None:
+        """Cut ``q_j >= 2 y x_j/unit_j - y^2`` at the points ``y [servers]``."""
+        for j in range(servers):
+            rows = on_server[j]
+            offset = 2.0 * points[j] * (placed[j] - v[j] * capacity[j]) / unit[j] - points[j] ** 2
+            slopes = np.append(-2.0 * points[j] / unit[j] * load[task[rows]], 1.0)
+            highs.addRow(offset, highspy.kHighsInf, len(rows) + 1, np.append(rows, np.int32(binaries + j)), slopes)
+
+    def deviations(chosen: IntArray) -> FloatArray:
+        loads: FloatArray = server_loads(load, placed, chosen)
+        return (loads - v * capacity) / unit
+
+    for point in FIRST_TANGENTS:
+        add_tangents(np.full(servers, point))
+    add_tangents(deviations(best))
+    proved = bound
+    while True:
+        left_s = deadline - perf_counter()
+        if left_s <= 0:
+            break
+        if np.isfinite(left_s):
+            highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
+        incumbent = np.append(best[task] == option, np.minimum(deviations(best) ** 2, 1.0)).astype(np.float64)
+        start = highspy.HighsSolution()
+        start.col_value = incumbent.tolist()
+        highs.setSolution(start)
+        highs.run()
+        status, info = highs.getModelStatus(), highs.getInfo()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            proved = upper - SAFETY * gap  # nothing better than the cutoff, which is the incumbent
+            break
+        if np.isfinite(info.mip_dual_bound):
+            proved = max(proved, bound + (min(info.mip_dual_bound, 1.0) - SAFETY) * gap)
+        if status != highspy.HighsModelStatus.kOptimal or proved >= upper - allowance:
+            break
+        values = np.asarray(highs.getSolution().col_value)[:binaries]
+        found = best.copy()
+        found[task[values > 0.5]] = option[values > 0.5]
+        reached = assignment_cost(cost, load, capacity, placed, found)
+        if reached < upper:
+            best, upper = found, reached
+        if proved >= upper - allowance:
+            break
+        add_tangents(deviations(found))
+    return CoreResult(best, min(proved, upper))

@@ -1,0 +1,175 @@
+"""Proved optima of assignments priced by what they load (`offloadopt.structure.PricedAssignment`).
+
+Equal tasks are a linear assignment (`slots`). Otherwise: prices give a lower bound (`pricing`), each task's best
+response to them and local search an incumbent (`exchange`); reduced costs fix most options; a short tree (`tree`) and,
+for what it leaves open, a MILP (`core_milp`) close the gap. A limit returns the incumbent with the bound proved so far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
+from offloadopt.solvers.core_milp import close_gap
+from offloadopt.solvers.exchange import assignment_cost, improve, perturb_and_improve, server_loads
+from offloadopt.solvers.pricing import EPS, maximise_bound, price_bound, reduced_cost
+from offloadopt.solvers.slots import MOST_CELLS, assign_to_slots, slot_counts
+from offloadopt.solvers.tree import branch_and_bound
+from offloadopt.structure import PricedAssignmentProblem
+
+COLDEST = 1e-7
+"""Final temperature of the root prices, relative to the mean cost of a task."""
+CHAIN_TASKS = 400
+"""Chains are tried among at most so many tasks, those whose second-best option costs least more."""
+TREE_TASKS = 150
+KICKS = 60
+
+
+@dataclass(frozen=True)
+class Proof:
+    """An assignment, a lower bound on every assignment's cost, and root prices, in the units of the instance."""
+
+    assignment: IntArray
+    bound: float
+    v: FloatArray
+
+
+class Exact(Solver):
+    """Proved optimum by prices, fixing and a small core."""
+
+    name = "exact"
+    serves = PricedAssignmentProblem
+    proves = True
+
+    relative_gap: float = Field(
+        1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
+    )
+    tree_nodes: int = Field(300, ge=1, description="nodes of the tree before the MILP core takes over")
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Solve every instance on its own; ``details["prices"]`` is the saving per unit of each server's capacity."""
+        self.require(problem)
+        costs = problem.costs(instances)  # type: ignore[attr-defined]
+        count, servers = costs.capacity.shape
+        assignment = np.zeros(costs.load.shape, dtype=np.int64)
+        bound, seconds, prices = np.empty(count), np.empty(count), np.empty((count, servers))
+        for row in range(count):
+            begin = perf_counter()
+            proof = self.prove(costs.option_cost[row], costs.load[row], costs.capacity[row], seed=seed)
+            assignment[row], bound[row], prices[row] = proof.assignment, proof.bound, proof.v**2
+            seconds[row] = perf_counter() - begin
+            if progress is not None:
+                progress(1)
+        decisions = problem.allocate(instances, assignment)  # type: ignore[attr-defined]
+        return Solutions.scored(
+            problem,
+            instances,
+            decisions,
+            seconds=seconds,
+            bound=bound,
+            asked_gap=self.relative_gap,
+            details={"prices": prices},
+        )
+
+    def prove(self, cost: FloatArray, load: FloatArray, capacity: FloatArray, *, seed: int = 0) -> Proof:
+        """Solve one instance: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity [servers]``."""
+        if load.min() == load.max():
+            counts = slot_counts(cost, float(load[0]), capacity)
+            if len(cost) * (counts.sum() + len(cost)) <= MOST_CELLS:
+                return _prove_equal_tasks(cost, load, capacity, counts)
+        return self._prove_by_prices(cost, load, capacity, seed)
+
+    def _prove_by_prices(self, cost: FloatArray, load: FloatArray, capacity: FloatArray, seed: int) -> Proof:
+        deadline = np.inf if self.time_limit_s is None else perf_counter() + self.time_limit_s
+        # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
+        money, size = float(cost.min(axis=1).mean()), float(capacity.mean())
+        scaled = cost / money, load / np.sqrt(money * size), capacity / size
+        assignment, bound, v = self._search(*scaled, seed, deadline)
+        # Sums of scaled terms may differ from those of evaluate by their rounding.
+        rounding = 4.0 * EPS * (len(cost) + 8) * abs(bound)
+        return Proof(assignment, (bound - rounding) * money, v * np.sqrt(money / size))
+
+    def _search(
+        self, cost: FloatArray, load: FloatArray, capacity: FloatArray, seed: int, deadline: float
+    ) -> tuple[IntArray, float, FloatArray]:
+        tasks, servers = len(cost), len(capacity)
+        nothing = np.zeros(servers)
+        v, share = maximise_bound(cost, load, capacity, nothing, nothing, 1.0, COLDEST, 0.2, np.inf)
+        bound = price_bound(cost, load, capacity, nothing, v)
+        assignment = share.argmax(axis=1)
+        improve(cost, load, capacity, nothing, assignment, np.arange(tasks), False)
+
+        dearer = reduced_cost(cost, load, v)
+        second = np.partition(dearer, 1, axis=1)[:, 1]
+        upper = assignment_cost(cost, load, capacity, nothing, assignment)
+        candidates = np.flatnonzero(second <= upper - bound)
+        if len(candidates) > CHAIN_TASKS:
+            candidates = np.sort(candidates[np.argsort(second[candidates], kind="stable")[:CHAIN_TASKS]])
+        if len(candidates):
+            improve(cost, load, capacity, nothing, assignment, candidates, True)
+            upper = assignment_cost(cost, load, capacity, nothing, assignment)
+            if upper - bound > self._allowance(upper):
+                rng = np.random.default_rng(seed)
+                assignment = perturb_and_improve(cost, load, capacity, nothing, assignment, candidates, KICKS, rng)
+                upper = assignment_cost(cost, load, capacity, nothing, assignment)
+        allowance = self._allowance(upper)
+        if upper - bound <= allowance:
+            return assignment, bound, v
+
+        # Options that cost more than the gap are in no better assignment (same prices as the bound). The slack keeps
+        # the incumbent's own options in spite of rounding; keeping too many is always safe.
+        kept = dearer <= (upper - bound) * (1.0 + ROUNDING)
+        open_tasks = np.flatnonzero(kept.sum(axis=1) > 1)
+        settled = np.flatnonzero(kept.sum(axis=1) == 1)
+        found = kept.argmax(axis=1)
+        base = float(cost[settled, found[settled]].sum())
+        placed = server_loads(load[settled], nothing, found[settled])
+        rest = np.where(kept, cost, np.inf)[open_tasks], load[open_tasks], capacity, placed
+        if len(open_tasks):
+            found[open_tasks], proved = self._close(rest, v, assignment[open_tasks], allowance, upper - bound, deadline)
+        else:
+            proved = float(price_bound(*rest, placed / capacity))
+        if assignment_cost(cost, load, capacity, nothing, found) < upper:
+            assignment = found
+        # What was fixed away cannot beat the incumbent that it was fixed with.
+        return assignment, min(base + proved, upper), v
+
+    def _close(
+        self,
+        rest: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+        v: FloatArray,
+        incumbent: IntArray,
+        allowance: float,
+        gap: float,
+        deadline: float,
+    ) -> tuple[IntArray, float]:
+        """Tree first, MILP for what it leaves open; costs without the settled tasks' own."""
+        bound = float(price_bound(*rest, v))
+        if len(incumbent) <= TREE_TASKS:
+            cold = 0.01 * gap / len(incumbent)
+            incumbent, bound, nodes = branch_and_bound(*rest, v, incumbent, allowance, cold, self.tree_nodes)
+            if nodes <= self.tree_nodes:
+                return incumbent, bound
+        core = close_gap(*rest, v, incumbent, allowance, deadline)
+        return core.assignment, max(core.bound, bound)
+
+    def _allowance(self, upper: float) -> float:
+        """Absolute gap that is asked for; less than the rounding of a sum cannot be proved."""
+        return max(self.relative_gap, 1e-12) * abs(upper)
+
+
+def _prove_equal_tasks(cost: FloatArray, load: FloatArray, capacity: FloatArray, counts: IntArray) -> Proof:
+    assignment = assign_to_slots(cost, float(load[0]), capacity, counts)
+    nothing = np.zeros(len(capacity))
+    upper = assignment_cost(cost, load, capacity, nothing, assignment)
+    # The method only adds and compares: its result is optimal up to the rounding of the sums along its paths.
+    magnitude = np.abs(cost[np.arange(len(cost)), assignment]).sum() + np.abs(cost[:, 0]).sum()
+    bound = upper - 16.0 * EPS * len(cost) * magnitude
+    return Proof(assignment, bound, server_loads(load, nothing, assignment) / capacity)

@@ -1,0 +1,239 @@
+"""Problem P0 of `multi_server` as a Pyomo model, to be read beside the paper (arXiv:2005.12364, equations (1) to (13)).
+
+Two things are not written as the paper writes them.
+
+*Transmit power.* ``p_ij`` appears in no constraint but its own limit (7), and in the objective only in the cost of its
+own link, ``(l_t + l_e p_ij) D_i / r_ij(p_ij)``. Whatever the assignment, every link therefore uses the power that makes
+its own bits cheapest, and the model holds the number `link_cost` instead of the variable.
+
+*CPU shares.* With ``a`` fixed, (13) asks for ``min sum_i l_t C_i / f_ij`` subject to ``sum_i f_ij <= F_j`` over the
+tasks of server j. Its Lagrangian is stationary where ``l_t C_i / f_ij^2`` is the same for all of them, so with
+``s_i = sqrt(l_t C_i)`` the KKT point is ``f_ij = F_j s_i / L_j``, ``L_j = sum_i s_i a_ij``, and its cost
+
+    ``sum_i s_i^2 / f_ij = sum_i s_i^2 L_j / (F_j s_i) = L_j^2 / F_j``.
+
+``allocation="eliminated"`` uses that: a load ``L_j`` and a congestion ``t_j F_j >= L_j^2`` per server, a convex
+quadratic constraint. The load is a variable of its own because an expanded square is about 50 times slower to solve.
+``allocation="explicit"`` keeps the paper's ``f_ij`` with one time ``tau_ij f_ij >= C_i a_ij^2`` per link instead, so
+that the elimination can be checked: both have the same optimum.
+
+Cycles are counted in the power of ten near the tasks' mean, costs in that near their cheapest options': giga-cycles,
+GHz and 1 for the paper's values. In SI units, with coefficients up to 1e9, SCIP has returned a wrong optimum.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray
+from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.physics import channel, compute
+from offloadopt.problems.multi_server import MultiServer
+
+FIRST_TANGENTS = 32
+"""Tangents per server in the linear model before any solution is known, at loads from one task's to all tasks'."""
+
+
+def power_of_ten(values: FloatArray) -> float:
+    """The power of ten nearest to the mean of ``values``."""
+    return float(10.0 ** np.rint(np.log10(np.mean(values))))
+
+
+class MultiServerModel:
+    """P0 of one instance as a Pyomo model.
+
+    Parameters
+    ----------
+    problem : MultiServer
+    instance : Instances
+        One instance.
+    linear : bool
+        Replace the quadratic congestion by tangents from below: a MILP whose optimum is a lower bound, and that of P0
+        once `cut` has been called with its solution.
+    allocation : {"eliminated", "explicit"}
+        Whether the CPU shares are replaced by their optimum.
+
+    Attributes
+    ----------
+    pyomo : pyomo.environ.ConcreteModel
+    cost_unit : float
+        Cost of one unit of the Pyomo model's objective.
+    magnitude : float
+        Sum of the ranges of all variables and of the largest multipliers of all rows, in the model's units: how far one
+        unit of error in every reduced cost and every row can move the optimum.
+    """
+
+    def __init__(
+        self,
+        problem: MultiServer,
+        instance: Instances,
+        *,
+        linear: bool = False,
+        allocation: Literal["eliminated", "explicit"] = "eliminated",
+    ) -> None:
+        if instance.count != 1:
+            raise InvalidInput(f"{instance.count} instances; a model is built of exactly 1")
+        if allocation not in ("eliminated", "explicit"):
+            raise InvalidInput(f"allocation = {allocation!r}; allowed: 'eliminated', 'explicit'")
+        if linear and allocation == "explicit":
+            raise Unsupported("the explicit allocation is not linearised; use allocation = 'eliminated'")
+        self.problem, self.instance = problem, instance
+        self._linear, self._explicit = linear, allocation == "explicit"
+
+        s = problem.scenario
+        bits, cycles = instance["task_bits"][0], instance["task_cycles"][0]
+        # (2), (8) to (10) of a local task, p_i0 = kappa f^v by (7)
+        local_w = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent)
+        local_cost = (s.time_weight + s.energy_weight * local_w) * (cycles / s.cpu_local_hz)
+        # (2), (8) to (10) of sending a task over a link, at the power that is best whatever the assignment
+        snr_per_watt = instance["gain"][0] / (s.noise_w_per_hz * s.bandwidth_hz)
+        power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
+        with np.errstate(divide="ignore", over="ignore"):
+            send_s = bits[:, None] / channel.shannon_rate(s.bandwidth_hz, power_w * snr_per_watt)
+        link_cost = (s.time_weight + s.energy_weight * power_w) * send_s
+
+        fastest_s = cycles / s.cpu_server_hz  # on a server of its own, which no task can better
+        cheapest = np.minimum(local_cost, link_cost.min(axis=1) + s.time_weight * fastest_s)
+        cycle_unit, self.cost_unit = power_of_ten(cycles), power_of_ten(cheapest)
+        self._local_cost: FloatArray = local_cost / self.cost_unit
+        self._link_cost: FloatArray = link_cost / self.cost_unit
+        # l_t C_i in cost units: what a task pays on a CPU of one cycle unit per second
+        self._work: FloatArray = s.time_weight / self.cost_unit * (cycles / cycle_unit)
+        self._load: FloatArray = np.sqrt(self._work)
+        self._capacity = s.cpu_server_hz / cycle_unit
+        # A link that is not there costs infinitely much; one that costs no less than computing locally even if the task
+        # had the server to itself is not needed. Their coefficients would drown the others in the solver's tolerance.
+        self._usable = self._link_cost + self._work[:, None] / self._capacity < self._local_cost[:, None]
+        self._most_load: FloatArray = self._load @ self._usable
+        self._tangents: set[tuple[int, float]] = set()
+
+        self.pyomo = self._build()
+        if linear:
+            for loads in np.geomspace(self._load.min(), np.maximum(self._most_load, self._load.min()), FIRST_TANGENTS):
+                self._add_tangents(loads)
+        self.start(self.first())
+
+    @property
+    def magnitude(self) -> float:
+        """See the class."""
+        tasks, servers = self._usable.shape
+        # What a task pays at most, where every server is as crowded as it can be: its multiplier of (5) is no larger.
+        most_price = 2.0 * self._most_load / self._capacity
+        crowded = np.where(self._usable, self._link_cost + np.outer(self._load, most_price), np.inf)
+        cost = np.minimum(self._local_cost, crowded.min(axis=1)).sum()
+        if self._explicit:
+            ranges = servers * (self._capacity * tasks + self._local_cost.sum())
+            multipliers = tasks * servers + np.sum(most_price**2)
+        else:
+            ranges = np.sum(self._most_load + self._most_load**2 / self._capacity)
+            multipliers = np.sum(1.0 + most_price)
+        return float(tasks * (servers + 1) + ranges + multipliers + 2.0 * cost + 1.0)
+
+    def _build(self) -> Any:
+        import pyomo.environ as pyo
+
+        m = pyo.ConcreteModel("multi_server P0")
+        tasks, servers = self._usable.shape
+        m.I = pyo.RangeSet(0, tasks - 1)
+        m.J = pyo.RangeSet(1, servers)
+
+        # (4) a_ij in {0, 1}: task i runs locally (j = 0) or on server j
+        m.a = pyo.Var(m.I, pyo.RangeSet(0, servers), domain=pyo.Binary)
+        for i, j in zip(*np.nonzero(~self._usable), strict=True):
+            m.a[i, j + 1].fix(0)
+
+        # (5) sum_j a_ij = 1
+        m.one_place = pyo.Constraint(m.I, rule=lambda m, i: m.a[i, 0] + sum(m.a[i, j] for j in m.J) == 1)
+
+        # (10) l_t T_i + l_e E_i without the time on a server's CPU
+        link = self._link_cost
+        alone = sum(
+            self._local_cost[i] * m.a[i, 0] + sum(link[i, j - 1] * m.a[i, j] for j in m.J if self._usable[i, j - 1])
+            for i in m.I
+        )
+        congestion = self._shares(m) if self._explicit else self._loads(m)
+
+        # (11) min sum_i O_i
+        m.cost = pyo.Objective(expr=alone + congestion)
+        return m
+
+    def _loads(self, m: Any) -> Any:
+        """(6) and (13) with f at its KKT point: server j costs ``L_j^2 / F_j``."""
+        import pyomo.environ as pyo
+
+        most, capacity = self._most_load, self._capacity
+        m.L = pyo.Var(m.J, bounds=lambda m, j: (0, most[j - 1]))
+        m.t = pyo.Var(m.J, bounds=lambda m, j: (0, most[j - 1] ** 2 / capacity))
+
+        # (13) L_j = sum_i s_i a_ij, s_i = sqrt(l_t C_i)
+        m.load_of = pyo.Constraint(m.J, rule=lambda m, j: m.L[j] == sum(self._load[i] * m.a[i, j] for i in m.I))
+        if self._linear:
+            m.tangent = pyo.ConstraintList()
+        else:
+            # (13) t_j F_j >= L_j^2
+            m.sharing = pyo.Constraint(m.J, rule=lambda m, j: m.L[j] ** 2 <= capacity * m.t[j])
+        return sum(m.t[j] for j in m.J)
+
+    def _shares(self, m: Any) -> Any:
+        """(1) and (6) with the paper's own variables ``f_ij``."""
+        import pyomo.environ as pyo
+
+        m.f = pyo.Var(m.I, m.J, bounds=(0, self._capacity))
+        # An offloaded task that pays more for time than it would locally is better local.
+        m.tau = pyo.Var(m.I, m.J, bounds=lambda m, i, j: (0, self._local_cost[i]))
+
+        # (1) time on server j: tau_ij >= C_i a_ij / f_ij, here with the weight l_t and a^2 = a, which makes it a cone
+        m.computing = pyo.Constraint(
+            m.I, m.J, rule=lambda m, i, j: self._work[i] * m.a[i, j] ** 2 <= m.tau[i, j] * m.f[i, j]
+        )
+        # (6) sum_i a_ij f_ij <= F_j; f_ij > 0 buys nothing where a_ij = 0
+        m.server_cpu = pyo.Constraint(m.J, rule=lambda m, j: sum(m.f[i, j] for i in m.I) <= self._capacity)
+        return sum(m.tau[i, j] for i in m.I for j in m.J)
+
+    # ------------------------------------------------------------------------------------------ decisions in and out
+
+    def first(self) -> Decisions:
+        """Everything local: feasible in every instance."""
+        return self._allocated(np.zeros((1, self.problem.tasks), dtype=np.int64))
+
+    def decisions(self) -> Decisions:
+        """The assignment that the variables hold, with power and CPU shares at their optimum."""
+        a, options = self.pyomo.a, range(self.problem.servers + 1)
+        chosen = [[a[i, j].value or 0.0 for j in options] for i in range(self.problem.tasks)]
+        return self._allocated(np.argmax(chosen, axis=1)[None].astype(np.int64))
+
+    def start(self, decisions: Decisions) -> None:
+        """Set all variables of the eliminated form to a decision: the solver's warm start."""
+        server, m = self.problem.assignment(decisions)[0], self.pyomo
+        for (i, j), variable in m.a.items():
+            if not variable.fixed:
+                variable.set_value(int(server[i] == j))
+        if self._explicit:
+            return
+        for j, load in enumerate(self._loads_of(server), start=1):
+            m.L[j].set_value(load)
+            m.t[j].set_value(load**2 / self._capacity)
+
+    def cut(self, decisions: Decisions) -> bool:
+        """Make the linear model exact at a decision; false where it was so already."""
+        return self._add_tangents(self._loads_of(self.problem.assignment(decisions)[0]))
+
+    def _allocated(self, assignment: IntArray) -> Decisions:
+        return self.problem.allocate(self.instance, assignment)
+
+    def _loads_of(self, server: IntArray) -> FloatArray:
+        return np.array([np.sum(self._load * (server == j)) for j in range(1, self.problem.servers + 1)])
+
+    def _add_tangents(self, loads: FloatArray) -> bool:
+        """``L^2 / F >= 2 v L - F v^2`` for every v, with equality at ``v = L / F``."""
+        m, new = self.pyomo, False
+        for j, load in enumerate(loads, start=1):
+            key = (j, float(f"{load:.12g}"))
+            if load > 0 and key not in self._tangents:
+                self._tangents.add(key)
+                price = load / self._capacity
+                m.tangent.add(m.t[j] >= 2 * price * m.L[j] - self._capacity * price**2)
+                new = True
+        return new

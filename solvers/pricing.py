@@ -1,0 +1,162 @@
+"""Lower bounds by prices: the dual of an assignment whose servers charge for load.
+
+For any vector ``v`` (root prices, see `offloadopt.structure.PricedAssignment`)
+
+    D(v) = sum_i min_k (c_ik + 2 s_i v_k) + sum_j (2 v_j L0_j - F_j v_j^2),     v_0 = 0,
+
+bounds every assignment's cost from below, where ``L0`` is load that is placed already. ``D`` is concave with one
+variable per server, whatever the number of tasks. It is maximised by Newton steps on a smoothed minimum whose
+temperature falls.
+
+The kernels work on one instance at a time: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity`` and ``placed
+[servers]``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from offloadopt.core import FloatArray
+
+FURTHEST = 40.0
+"""Options this many temperatures above the best have weight exp(-40) = 4e-18 and are left out."""
+EPS = 2.220446049250313e-16
+
+
+@njit(cache=True)
+def price_bound(cost: FloatArray, load: FloatArray, capacity: FloatArray, placed: FloatArray, v: FloatArray) -> float:
+    """``D(v)`` less a margin for the rounding of its sums: a proof, whatever ``v`` is."""
+    tasks, options = cost.shape
+    total, magnitude = 0.0, 0.0
+    for i in range(tasks):
+        least = cost[i, 0]
+        for k in range(1, options):
+            least = min(least, cost[i, k] + 2.0 * load[i] * v[k - 1])
+        total += least
+        magnitude += abs(least)
+    for j in range(options - 1):
+        total += 2.0 * v[j] * placed[j] - capacity[j] * v[j] * v[j]
+        magnitude += abs(2.0 * v[j] * placed[j]) + capacity[j] * v[j] * v[j]
+    return float(total - EPS * (tasks + options + 8) * magnitude)
+
+
+@njit(cache=True)
+def _smoothed(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    placed: FloatArray,
+    v: FloatArray,
+    temperature: float,
+    gradient: FloatArray,
+    curvature: FloatArray,
+    share: FloatArray,
+) -> tuple[float, float]:
+    """Smoothed and plain dual value; fills gradient, negative Hessian and each task's softmin share of its options."""
+    tasks, options = cost.shape
+    servers = options - 1
+    value = 0.0
+    for j in range(servers):
+        value += 2.0 * v[j] * placed[j] - capacity[j] * v[j] * v[j]
+        gradient[j] = 2.0 * placed[j] - 2.0 * capacity[j] * v[j]
+        for other in range(servers):
+            curvature[j, other] = 0.0
+        curvature[j, j] = 2.0 * capacity[j]
+    plain = value
+    for i in range(tasks):
+        priced = share[i]
+        least = cost[i, 0]
+        priced[0] = cost[i, 0]
+        for k in range(1, options):
+            priced[k] = cost[i, k] + 2.0 * load[i] * v[k - 1]
+            least = min(least, priced[k])
+        total = 0.0
+        for k in range(options):
+            above = (priced[k] - least) / temperature
+            priced[k] = np.exp(-above) if above < FURTHEST else 0.0
+            total += priced[k]
+        value += least - temperature * np.log(total)
+        plain += least
+        weight = 4.0 * load[i] * load[i] / temperature
+        for k in range(options):
+            priced[k] /= total
+        for j in range(servers):
+            mine = priced[j + 1]
+            if mine > 0.0:
+                gradient[j] += 2.0 * load[i] * mine
+                curvature[j, j] += weight * mine
+                for other in range(j + 1):
+                    curvature[j, other] -= weight * mine * priced[other + 1]
+    for j in range(servers):
+        for other in range(j):
+            curvature[other, j] = curvature[j, other]
+    return value, plain
+
+
+@njit(cache=True)
+def maximise_bound(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    placed: FloatArray,
+    start: FloatArray,
+    hot: float,
+    cold: float,
+    cooling: float,
+    enough: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Root prices that nearly maximise the bound, and each task's softmin shares ``[tasks, servers + 1]`` there.
+
+    The temperature falls from ``hot`` to ``cold`` by the factor ``cooling``, unless the bound reaches ``enough``.
+    """
+    tasks, options = cost.shape
+    servers = options - 1
+    gradient, curvature = np.empty(servers), np.empty((servers, servers))
+    next_gradient, next_curvature = np.empty(servers), np.empty((servers, servers))
+    share = np.empty((tasks, options))
+    v = start.copy()
+    best_v, best = v, -np.inf
+    temperature = hot
+    while True:
+        value, plain = _smoothed(cost, load, capacity, placed, v, temperature, gradient, curvature, share)
+        if plain > best:
+            best_v, best = v, plain
+        for _ in range(20):
+            step = np.linalg.solve(curvature, gradient)
+            gain = np.dot(step, gradient)
+            if gain < 0.05 * temperature:
+                break
+            length, found = 1.0, False
+            while length > 1e-6:
+                trial = v + length * step
+                reached, plain = _smoothed(
+                    cost, load, capacity, placed, trial, temperature, next_gradient, next_curvature, share
+                )
+                if plain > best:
+                    best_v, best = trial, plain
+                if reached >= value + 0.25 * length * gain:
+                    found = True
+                    break
+                length *= 0.35
+            if not found:
+                break
+            v, value = trial, reached
+            gradient[:] = next_gradient
+            curvature[:] = next_curvature
+            if best >= enough:
+                return best_v, share
+        if temperature <= cold:
+            return best_v, share
+        temperature = max(temperature * cooling, cold)
+
+
+@njit(cache=True)
+def reduced_cost(cost: FloatArray, load: FloatArray, v: FloatArray) -> FloatArray:
+    """[tasks, servers + 1] how much dearer than a task's best option each option is at prices ``v``."""
+    priced = cost.copy()
+    for i in range(len(load)):
+        for k in range(1, cost.shape[1]):
+            priced[i, k] += 2.0 * load[i] * v[k - 1]
+        priced[i] -= priced[i].min()
+    return priced

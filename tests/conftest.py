@@ -1,0 +1,50 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ENTRY_POINTS = """
+[offloadopt.problems]
+queues = toy_plugin:Queues
+
+[offloadopt.solvers]
+hindsight = toy_plugin:Hindsight
+exact = toy_plugin:Hindsight
+missing = toy_plugin:NoSuchClass
+
+[offloadopt.learners]
+threshold-search = toy_plugin:ThresholdSearch
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The plugin of `toy.py`, installed as pip would install it: a module and its metadata on the path."""
+    site = tmp_path / "site"
+    metadata = site / "toy_plugin-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("toy.py"), site / "toy_plugin.py")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(site)
+    import toy_plugin
+
+    yield toy_plugin
+    del sys.modules["toy_plugin"]
+
+
+@pytest.fixture
+def real_places() -> tuple[Path, Path]:
+    """Real users and base-station sites of Melbourne, where the files are present: they are not ours to ship."""
+    data = Path(__file__).parents[2] / "shared" / "data"
+    users, sites = data / "eua-users-melbcbd.csv", data / "eua-sites-melbcbd.csv"
+    if not (users.is_file() and sites.is_file()):
+        pytest.skip("the EUA files are not here")
+    return users, sites

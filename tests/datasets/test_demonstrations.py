@@ -1,0 +1,571 @@
+"""A demonstration set is the same however it was made, and nothing damaged, foreign or half-made is taken for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import offloadopt
+from offloadopt import files
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Decisions,
+    Demonstrations,
+    Instances,
+    Observation,
+    Outcome,
+    Problem,
+    Progress,
+    Scenario,
+    Solutions,
+    Solver,
+    State,
+)
+from offloadopt.datasets.demonstrations import Manifest, collect, observations_along, read
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists, Unsupported
+
+PROBLEM = offloadopt.problem("multi_server", "heterogeneous", users=4)
+EXPERT = offloadopt.solver("random")
+
+
+def arrays(demonstrations: Demonstrations) -> dict[str, Any]:
+    """All arrays that a set must give back, by kind and name; ``seconds`` are measured, not determined."""
+    d, s = demonstrations, demonstrations.solutions
+    kinds: Mapping[str, Mapping[str, Any]] = {
+        "instance": d.instances,
+        "observation": d.observations,
+        "decision": s.decisions,
+        "detail": s.details,
+        "solution": {"objective": s.objective, "bound": s.bound, "status": s.status},
+    }
+    return {f"{kind}.{name}": array for kind, named in kinds.items() for name, array in named.items()}
+
+
+def assert_same_bytes(left: Demonstrations, right: Demonstrations) -> None:
+    ours, theirs = arrays(left), arrays(right)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        assert array.dtype == theirs[name].dtype, name
+        assert array.shape == theirs[name].shape, name
+        assert array.tobytes() == theirs[name].tobytes(), name
+
+
+def one_line(error: pytest.ExceptionInfo[Exception], *parts: str) -> None:
+    text = str(error.value)
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+
+
+def small(folder: Path, **changes: Any) -> Demonstrations:
+    """Seven demonstrations in three shards."""
+    settings: dict[str, Any] = {"count": 7, "seed": 3, "folder": folder, "shard_size": 3, **changes}
+    return collect(settings.pop("problem", PROBLEM), settings.pop("solver", EXPERT), **settings)
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> Demonstrations:
+    return small(tmp_path_factory.mktemp("wanted") / "set")
+
+
+# ----------------------------------------------------------------------------------------------------- what it holds
+
+
+class QueueScenario(Scenario):
+    """Three slots."""
+
+
+class Queue(Problem[QueueScenario]):
+    """A backlog to which nature adds and from which decisions take: the least problem with a state and a horizon."""
+
+    name = "queue"
+    scenario_type = QueueScenario
+    horizon = 3
+    agents = 1
+    nature: ClassVar[Any] = {"arrivals": ArrayField((), low=0)}
+    decision_fields: ClassVar[Any] = {"served": ArrayField((), low=0)}
+    observation_fields: ClassVar[Any] = {"backlog": ArrayField(())}
+
+    def sample(self, count: int, seed: int) -> Instances:
+        return Instances({"arrivals": np.random.default_rng(seed).random((count, 3))})
+
+    def reset(self, instances: Instances) -> State:
+        return State(0, Batch({"backlog": np.zeros(instances.count)}))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        return Observation({"backlog": state.values["backlog"]})
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        backlog = state.values["backlog"] + instances["arrivals"][:, state.slot] - decision["served"]
+        return State(state.slot + 1, Batch({"backlog": backlog})), Outcome(backlog, backlog[:, None])
+
+
+class ServeHalf(Solver):
+    """Serves half of what arrives; tells a price for each slot; finds nothing where little arrives first."""
+
+    name = "serve-half"
+    serves = Queue
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        served = instances["arrivals"] / 2
+        found = instances["arrivals"][:, 0] > 0.5
+        return Solutions(
+            Decisions({"served": served}),
+            objective=np.where(found, served.sum(axis=1), np.inf),
+            bound=np.where(found, -0.0, -np.inf),
+            status=np.where(found, 2, 4).astype(np.uint8),
+            seconds=np.zeros(instances.count),
+            details={"prices": np.stack([served, -served], axis=-1), "proved": found},
+        )
+
+
+def test_with_a_horizon_it_holds_what_was_seen_before_each_decision(tmp_path: Path) -> None:
+    problem, solver = Queue(QueueScenario()), ServeHalf()
+    demonstrations = small(tmp_path / "set", problem=problem, solver=solver)
+    arrivals = demonstrations.instances["arrivals"]
+    left = np.cumsum(arrivals / 2, axis=1)
+    assert arrivals.shape == (7, 3)
+    np.testing.assert_array_equal(demonstrations.observations["backlog"][:, 0], 0.0)
+    np.testing.assert_allclose(demonstrations.observations["backlog"][:, 1:], left[:, :-1], rtol=1e-12)
+
+
+def test_decisions_proofs_and_details_come_back_bit_by_bit(tmp_path: Path) -> None:
+    problem, solver = Queue(QueueScenario()), ServeHalf()
+    demonstrations = small(tmp_path / "set", problem=problem, solver=solver)
+    again = solver.run(problem, demonstrations.instances)
+    direct = Demonstrations(
+        demonstrations.instances, observations_along(problem, demonstrations.instances, again.decisions), again
+    )
+    assert_same_bytes(demonstrations, direct)
+    assert set(demonstrations.solutions.status_names) == {"FEASIBLE", "LIMIT_NO_SOLUTION"}
+
+
+def test_costs_are_the_problems_and_one_shot_observations_are_what_may_be_observed(wanted: Demonstrations) -> None:
+    cost = PROBLEM.evaluate(wanted.instances, wanted.solutions.decisions).cost
+    np.testing.assert_array_equal(wanted.solutions.objective, cost)
+    seen = PROBLEM.observe(wanted.instances, PROBLEM.reset(wanted.instances))
+    assert {name: array.tobytes() for name, array in wanted.observations.items()} == {
+        name: array.tobytes() for name, array in seen.items()
+    }
+
+
+def test_arrays_that_are_observed_as_they_are_stand_in_the_file_once(tmp_path: Path) -> None:
+    small(tmp_path)
+    columns = set(pd.read_parquet(tmp_path / "shard-00000.parquet").columns)
+    assert {"instance.gain", "decision.server", "objective", "bound", "status", "seconds"} <= columns
+    assert [name for name in columns if name.startswith("observation.")] == []
+
+
+def test_no_two_demonstrations_are_alike_and_another_seed_gives_others(wanted: Demonstrations, tmp_path: Path) -> None:
+    other = small(tmp_path / "set", seed=4)
+    gains = np.concatenate([wanted.instances["gain"], other.instances["gain"]]).reshape(14, -1)
+    assert len(np.unique(gains, axis=0)) == 14
+
+
+def test_the_manifest_tells_what_was_done(tmp_path: Path) -> None:
+    small(tmp_path, solver=offloadopt.solver("random", relative_gap=0.25))
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["problem"] == "multi_server"
+    assert manifest["scenario"] == PROBLEM.scenario.model_dump(mode="json")
+    assert manifest["scenario_sha256"] == PROBLEM.scenario.digest()
+    assert (manifest["solver"], manifest["solver_settings"]["relative_gap"]) == ("random", 0.25)
+    assert [manifest[name] for name in ("format_version", "seed", "count", "shard_size")] == [1, 3, 7, 3]
+    assert manifest["finished"] is True
+    assert manifest["versions"]["numpy"] == [np.__version__]
+    assert [shard["rows"] for shard in manifest["shards"].values()] == [3, 3, 1]
+    for name, shard in manifest["shards"].items():
+        assert shard["sha256"] == files.sha256(tmp_path / name)
+
+
+def test_a_set_of_another_offloadopt_problem_needs_no_problem_to_be_read(tmp_path: Path) -> None:
+    """A third party's set can be opened where its problem is not installed."""
+    made = small(tmp_path, problem=Queue(QueueScenario()), solver=ServeHalf())
+    assert_same_bytes(read(tmp_path), made)
+
+
+# --------------------------------------------------------------------------------------------------------- how made
+
+
+def test_processes_change_nothing(wanted: Demonstrations, tmp_path: Path) -> None:
+    assert_same_bytes(small(tmp_path / "set", workers=2), wanted)
+
+
+def test_progress_counts_every_demonstration_once(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        reported: list[int] = []
+        small(tmp_path / str(workers), workers=workers, progress=reported.append)
+        assert sum(reported) == 7
+
+
+def test_a_finished_set_is_read_back_without_work(wanted: Demonstrations, tmp_path: Path) -> None:
+    small(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert_same_bytes(small(tmp_path), wanted)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_a_larger_count_extends_a_set_and_a_smaller_one_is_refused(wanted: Demonstrations, tmp_path: Path) -> None:
+    small(tmp_path, count=4)
+    kept = (tmp_path / "shard-00000.parquet").stat().st_mtime_ns
+    assert_same_bytes(small(tmp_path, count=7), wanted)
+    assert (tmp_path / "shard-00000.parquet").stat().st_mtime_ns == kept
+    with pytest.raises(OutputExists) as error:
+        small(tmp_path, count=4)
+    one_line(error, "count = 7, not 4")
+
+
+def test_a_damaged_shard_is_made_anew_by_the_same_call(wanted: Demonstrations, tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "shard-00000.parquet").write_bytes(b"")
+    (tmp_path / "shard-00001.parquet").unlink()
+    reported: list[int] = []
+    assert_same_bytes(small(tmp_path, progress=reported.append), wanted)
+    assert reported == [1, 3, 3]
+
+
+def test_an_expert_that_fails_leaves_the_finished_shards(wanted: Demonstrations, tmp_path: Path) -> None:
+    class Failing(type(EXPERT)):  # type: ignore[misc]
+        """Gives up at its third shard, which has a single instance."""
+
+        def run(self, problem: Any, instances: Instances, *, seed: int = 0, progress: Any = None) -> Solutions:
+            if instances.count == 1:
+                raise OffloadError("licence expired")
+            return EXPERT.run(problem, instances, seed=seed, progress=progress)
+
+    with pytest.raises(OffloadError, match="licence expired"):
+        small(tmp_path, solver=Failing())
+    reported: list[int] = []
+    assert_same_bytes(small(tmp_path, progress=reported.append), wanted)
+    assert reported == [6, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"count": 0}, ["count = 0"]),
+        ({"seed": -1}, ["seed = -1"]),
+        ({"shard_size": 0}, ["shard_size = 0"]),
+        ({"workers": 0}, ["workers = 0"]),
+        ({"backend": "locky"}, ["'locky'", "'loky'"]),
+        ({"problem": Queue(QueueScenario())}, ["'random'", "'queue'"]),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any], parts: list[str]
+) -> None:
+    with pytest.raises(InvalidInput) as error:
+        small(tmp_path / "set", **changes)
+    one_line(error, *parts)
+    assert not (tmp_path / "set").exists()
+
+
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Unsupported) as error:
+        small(tmp_path / "set", backend="ray")
+    one_line(error, "pip install 'offloadopt[ray]'")
+    assert not (tmp_path / "set").exists()
+
+
+# ------------------------------------------------------------------------------------------------ folders in the way
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"problem": offloadopt.problem("multi_server", "heterogeneous", users=5)}, "scenario.users = 4, not 5"),
+        ({"solver": offloadopt.solver("local")}, "solver = 'random', not 'local'"),
+        ({"solver": offloadopt.solver("random", relative_gap=0.5)}, "random.relative_gap = 0.0, not 0.5"),
+        ({"seed": 4}, "seed = 3, not 4"),
+        ({"shard_size": 4}, "shard_size = 3, not 4"),
+    ],
+)
+def test_another_set_in_the_folder_is_kept_and_the_difference_named(
+    wanted: Demonstrations, tmp_path: Path, changes: dict[str, Any], difference: str
+) -> None:
+    small(tmp_path)
+    with pytest.raises(OutputExists) as error:
+        small(tmp_path, **changes)
+    one_line(error, str(tmp_path), difference)
+    assert_same_bytes(read(tmp_path, PROBLEM), wanted)
+
+
+def test_overwriting_replaces_a_set_even_a_damaged_one(wanted: Demonstrations, tmp_path: Path) -> None:
+    small(tmp_path, seed=4, count=20)
+    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DamagedFile):
+        small(tmp_path)
+    assert_same_bytes(small(tmp_path, overwrite=True), wanted)
+    assert len(os.listdir(tmp_path)) == 4
+
+
+def test_a_users_own_files_are_never_touched(tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    held = sorted(os.listdir(tmp_path))
+    with pytest.raises(OutputExists) as error:
+        small(tmp_path, seed=4, overwrite=True)
+    one_line(error, "notes.txt")
+    assert sorted(os.listdir(tmp_path)) == held
+
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputExists) as error:
+        small(other)
+    one_line(error, str(other), "notes.txt")
+    assert os.listdir(other) == ["notes.txt"]
+
+
+# ----------------------------------------------------------------------------------------------------------- reading
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut, Path.unlink])
+def test_a_damaged_shard_is_named_and_nothing_is_returned(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    small(tmp_path)
+    damage(tmp_path / "shard-00001.parquet")
+    with pytest.raises(DamagedFile) as error:
+        read(tmp_path)
+    one_line(error, str(tmp_path / "shard-00001.parquet"))
+
+
+def test_exchanged_shards_are_noticed(tmp_path: Path) -> None:
+    small(tmp_path)
+    first, second = tmp_path / "shard-00000.parquet", tmp_path / "shard-00001.parquet"
+    first_bytes = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(first_bytes)
+    with pytest.raises(DamagedFile) as error:
+        read(tmp_path)
+    one_line(error, str(first))
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    values = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**values, **changes}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"format_version": 2}, ["format version 2", "reads 1"]),
+        ({"count": 8}, ["count of 8"]),
+        ({"finished": False}, ["count of 7"]),
+        ({"shards": {}}, ["count of 7"]),
+        ({"shards": {"../../etc/passwd": {"rows": 3, "sha256": "0" * 64}}, "finished": False}, ["count of 7"]),
+        ({"scenario": {"users": 5}}, ["SHA-256"]),
+        ({"seed": "three"}, ["seed"]),
+        ({"extra": 1}, ["'extra'"]),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    tmp_path: Path, changes: dict[str, Any], parts: list[str]
+) -> None:
+    small(tmp_path)
+    edit(tmp_path, **changes)
+    with pytest.raises(DamagedFile) as error:
+        read(tmp_path)
+    one_line(error, str(tmp_path / "manifest.json"), *parts)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"format_version": 1}', "\0" * 50])
+def test_what_is_no_manifest_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DamagedFile) as error:
+        read(tmp_path)
+    one_line(error, str(tmp_path / "manifest.json"))
+
+
+def test_a_folder_without_a_set_is_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(DamagedFile) as error:
+            read(folder)
+        one_line(error, str(folder / "manifest.json"))
+
+
+def test_an_unfinished_set_is_refused_with_what_it_has(tmp_path: Path) -> None:
+    small(tmp_path)
+    shards = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["shards"]
+    shards.pop("shard-00001.parquet")
+    edit(tmp_path, shards=shards, finished=False)
+    with pytest.raises(InvalidInput) as error:
+        read(tmp_path)
+    one_line(error, str(tmp_path), "4 of 7")
+
+
+def test_a_set_of_another_problem_or_scenario_is_refused_with_both_values(tmp_path: Path) -> None:
+    small(tmp_path)
+    with pytest.raises(InvalidInput) as error:
+        read(tmp_path, Queue(QueueScenario()))
+    one_line(error, "'multi_server'", "'queue'")
+    with pytest.raises(InvalidInput) as error:
+        read(tmp_path, offloadopt.problem("multi_server", "heterogeneous", users=4, bandwidth_hz=2e6))
+    one_line(error, str(tmp_path), "bandwidth_hz = 1000000.0, not 2000000.0")
+
+
+# ------------------------------------------------------------------------------------------------------ interruption
+
+SCRIPT = Path(__file__).with_name("slow_expert.py")
+
+
+@pytest.fixture(scope="module")
+def slow_expert() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("slow_expert", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(slow_expert: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Demonstrations:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    slow_expert.run(folder)
+    return read(folder)
+
+
+def stop_in_the_middle(folder: Path, workers: int, stop: signal.Signals) -> tuple[int, str]:
+    """Exit status and what was printed, once the process and all its workers have ended."""
+    with (folder.parent / "printed").open("w+", encoding="utf-8") as printed:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(folder), str(workers), "0.3"],
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,
+        )
+        wait_until(lambda: recorded_shards(folder) >= 2 or process.poll() is not None)
+        if stop == signal.SIGKILL:
+            process.kill()  # this process alone, as the kernel does when memory runs out
+        else:
+            os.killpg(process.pid, stop)  # all of them, as a terminal does
+        status = process.wait(timeout=60)
+        wait_until(lambda: not group_exists(process.pid))
+        printed.seek(0)
+        return status, printed.read()
+
+
+def recorded_shards(folder: Path) -> int:
+    manifest = folder / "manifest.json"
+    return manifest.read_text(encoding="utf-8").count("parquet") if manifest.exists() else 0
+
+
+def group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    slow_expert: ModuleType, uninterrupted: Demonstrations, tmp_path: Path, workers: int
+) -> None:
+    folder = tmp_path / "set"
+    status, _ = stop_in_the_middle(folder, workers, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    with pytest.raises(InvalidInput) as error:
+        read(folder)
+    one_line(error, "of 24")
+    recorded = {name: (folder / name).read_bytes() for name in Manifest.read(folder).shards}
+    assert 0 < len(recorded) < slow_expert.SHARDS
+
+    slow_expert.run(folder)
+    assert_same_bytes(read(folder), uninterrupted)
+    assert [name for name, data in recorded.items() if (folder / name).read_bytes() != data] == []
+    assert len(os.listdir(folder)) == slow_expert.SHARDS + 1
+
+
+def test_ctrl_c_ends_all_workers_quietly_and_keeps_what_is_finished(
+    slow_expert: ModuleType, uninterrupted: Demonstrations, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    assert stop_in_the_middle(folder, 2, signal.SIGINT) == (130, "")
+    assert 0 < len(Manifest.read(folder).shards) < slow_expert.SHARDS
+    slow_expert.run(folder)
+    assert_same_bytes(read(folder), uninterrupted)
+
+
+def test_ctrl_c_in_this_process_keeps_what_is_finished(wanted: Demonstrations, tmp_path: Path) -> None:
+    reported: list[int] = []
+
+    def interrupt_the_second_shard(finished: int) -> None:
+        reported.append(finished)
+        if len(reported) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path, progress=interrupt_the_second_shard)
+    assert list(Manifest.read(tmp_path).shards) == ["shard-00000.parquet"]
+    assert_same_bytes(small(tmp_path), wanted)
+
+
+def test_killed_at_any_write_it_goes_on_to_the_same_bytes(
+    wanted: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash before or after each single rename, and during each single write."""
+    atomically = files.write_atomic
+
+    class Crash(BaseException):
+        """Nothing after it is done."""
+
+    def crash_at(moment: int, how: str) -> Callable[[Path, bytes], None]:
+        writes = iter(range(100))
+
+        def write(path: Path, data: bytes) -> None:
+            if next(writes) != moment:
+                return atomically(path, data)
+            if how == "after":
+                atomically(path, data)
+            elif how == "during":
+                path.with_name(f".{path.name}.1{files.UNFINISHED}").write_bytes(data[: len(data) // 2])
+            raise Crash
+
+        return write
+
+    crashes = 0
+    for how in ("before", "during", "after"):
+        for moment in range(7):  # the first manifest, then a shard and a manifest three times
+            folder = tmp_path / f"{how}-{moment}"
+            monkeypatch.setattr(files, "write_atomic", crash_at(moment, how))
+            with pytest.raises(Crash):
+                small(folder)
+            monkeypatch.setattr(files, "write_atomic", atomically)
+            assert_same_bytes(small(folder), wanted)
+            assert len(os.listdir(folder)) == 4
+            crashes += 1
+    assert crashes == 21

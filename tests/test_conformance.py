@@ -1,0 +1,347 @@
+"""The conformance kits pass on everything that is registered, and name the clause that a broken plugin breaks."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import pickle
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offloadopt import registry
+from offloadopt.core import Decisions, Demonstrations, Observation, Outcome, Problem, Solutions, Solver
+from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
+from offloadopt.structure import AssignmentProblem
+from offloadopt.testing import ConformanceError, check_learner, check_problem, check_solver
+
+# Scenarios small enough that every check is quick and every assignment can be enumerated.
+SMALL: dict[str, dict[str, Any]] = {"multi_server": {"users": 5, "servers": 2}}
+
+
+def small_problems() -> Iterator[Problem[Any]]:
+    for name in registry.BUILT_IN["problems"]:
+        kind = registry.get("problems", name)
+        for preset in kind.scenario_type.presets:
+            yield registry.problem(name, preset, **SMALL.get(name, {}))
+
+
+def demonstrations(problem: Problem[Any], count: int) -> Demonstrations:
+    """The best of all assignments, as an expert would give them."""
+    instances = problem.sample(count, seed=7)
+    observation = problem.observe(instances, problem.reset(instances))
+    return Demonstrations(instances, observation, Enumerate().run(problem, instances))
+
+
+# ------------------------------------------------------------------------------------------------- what is registered
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_every_preset_of_a_registered_problem_conforms(name: str) -> None:
+    kind = registry.get("problems", name)
+    assert kind.name == name
+    for preset in kind.scenario_type.presets:
+        check_problem(registry.problem(name, preset, **SMALL.get(name, {})), seed=3)
+
+
+def test_a_layout_per_instance_conforms() -> None:
+    check_problem(registry.problem("multi_server", users=5, servers=2, layout_seed=None))
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["solvers"])
+def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> None:
+    solver = registry.solver(name)
+    assert solver.name == name
+    served = [problem for problem in small_problems() if isinstance(problem, solver.serves)]
+    assert served
+    for problem in served:
+        check_solver(solver, problem, seed=5)
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["learners"])
+def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> None:
+    learner = registry.learner(name)
+    assert learner.name == name
+    served = [problem for problem in small_problems() if isinstance(problem, learner.serves)]
+    assert served
+    for problem in served:
+        check_learner(learner, problem, demonstrations(problem, 32), seed=5)
+
+
+# --------------------------------------------------------------------------------------------------- a plugin's own
+
+
+@pytest.mark.parametrize("preset", ["paper", "dear"])
+def test_a_plugin_with_a_horizon_conforms(toy: ModuleType, preset: str) -> None:
+    problem = registry.problem("queues", preset)
+    assert isinstance(problem, toy.Queues)
+    check_problem(problem)
+    check_solver(registry.solver("hindsight"), problem)
+    check_learner(registry.learner("threshold-search"), problem)
+
+
+def test_a_policy_with_a_horizon_lies_above_the_hindsight_bound(toy: ModuleType) -> None:
+    problem = registry.problem("queues")
+    instances = problem.sample(200, seed=1)
+    bound = registry.solver("hindsight").run(problem, instances).bound
+    learned = registry.learner("threshold-search").fit(problem).run(problem, instances)
+    assert (learned.objective >= bound - 1e-9).all()
+    assert learned.objective.mean() > bound.mean()
+
+
+# ------------------------------------------------------------------------------------------------- broken problems
+
+
+def with_cost(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], Any]:
+    """A step whose cost is changed."""
+
+    def wrap(step: Any) -> Any:
+        def changed(*args: Any) -> Any:
+            state, outcome = step(*args)
+            return state, dataclasses.replace(outcome, cost=change(outcome.cost))
+
+        return changed
+
+    return wrap
+
+
+def with_rule(rule: str) -> Callable[[Any], Any]:
+    """An allocation that follows another rule."""
+
+    def wrap(allocate: Any) -> Any:
+        def changed(self: MultiServer, observation: Observation, assignment: np.ndarray) -> Decisions:
+            decision = dict(allocate(self, observation, assignment))
+            if rule == "equal shares":
+                for server in range(1, self.servers + 1):
+                    here = assignment == server
+                    share = self.scenario.cpu_server_hz / np.maximum(here.sum(axis=-1, keepdims=True), 1)
+                    decision["cpu_hz"] = np.where(here, share, decision["cpu_hz"])
+            elif rule == "full power":
+                decision["power_w"] = np.where(assignment > 0, self.scenario.power_max_w, 0.0)
+            else:
+                decision["cpu_hz"] = np.where(assignment > 0, self.scenario.cpu_server_hz, decision["cpu_hz"])
+            return Decisions(decision)
+
+        return changed
+
+    return wrap
+
+
+noise = np.random.default_rng(0)
+BROKEN: list[tuple[str, str, Callable[[Any], Any]]] = [
+    ("sample ignores its seed", "sample", lambda f: lambda self, count, seed: f(self, count, 0)),
+    ("does not extend", "sample", lambda f: lambda self, count, seed: f(self, count, seed).take(slice(None, None, -1))),
+    (
+        "other bytes for the same seed",
+        "sample",
+        lambda f: lambda self, count, seed: f(self, count, noise.integers(9**9)),
+    ),
+    (
+        "observe: array 'task_bits' is missing",
+        "observe",
+        lambda f: lambda self, *args: Observation({k: v for k, v in f(self, *args).items() if k != "task_bits"}),
+    ),
+    ("not deterministic", "step", with_cost(lambda cost: cost + noise.random())),
+    ("cost holds NaN", "step", with_cost(lambda cost: cost * np.nan)),
+    ("cost has shape", "step", with_cost(lambda cost: cost[:, None])),
+    ("do not cost what they cost in a batch", "step", with_cost(lambda cost: cost + cost.mean())),
+    ("do not give permuted outcomes", "step", with_cost(lambda cost: cost + np.arange(len(cost)))),
+    (
+        "evaluate differs from the sum of its steps",
+        "evaluate",
+        lambda f: lambda self, *args: Outcome.total([f(self, *args)] * 2),
+    ),
+    ("is not refused", "check_decisions", lambda f: lambda self, arrays, count: Decisions(arrays)),
+    ("not refused", "check_instances", lambda f: lambda self, arrays: Decisions(arrays)),
+    ("another cpu_hz .* costs less", "allocate", with_rule("equal shares")),
+    ("another power_w .* costs less", "allocate", with_rule("full power")),
+    ("infeasible decision at a finite cost", "allocate", with_rule("everything to everyone")),
+    (
+        "assignment\\(allocate\\(a\\)\\) is not a",
+        "assignment",
+        lambda f: lambda self, decisions: np.maximum(f(self, decisions), 1),
+    ),
+    (
+        "costs\\(a\\) differ",
+        "costs",
+        lambda f: lambda self, seen: dataclasses.replace(f(self, seen), capacity=f(self, seen).capacity * 2),
+    ),
+    ("affinity leaves", "affinity", lambda f: lambda self, seen: f(self, seen) * 2),
+    ("nearest leaves 1 to 2", "nearest", lambda f: lambda self, seen: f(self, seen) - 1),
+    ("server_view is not", "server_view", lambda f: lambda self, seen: f(self, seen).transpose(0, 2, 1)),
+]
+
+
+@pytest.mark.parametrize(("clause", "method", "change"), BROKEN, ids=[f"{row[1]}: {row[0]}" for row in BROKEN])
+def test_a_broken_problem_is_told_which_clause_it_breaks(clause: str, method: str, change: Any) -> None:
+    kind = type("Broken", (MultiServer,), {method: change(getattr(MultiServer, method))})
+    with pytest.raises(ConformanceError, match=clause):
+        check_problem(kind(MultiServerScenario.preset("heterogeneous", users=5, servers=2)))
+
+
+# -------------------------------------------------------------------------------------------------- broken solvers
+
+
+class Enumerate(Solver):
+    """A correct solver: the best of all assignments."""
+
+    name = "enumerate"
+    serves = AssignmentProblem
+    proves = True
+
+    def run(self, problem: Any, instances: Any, *, seed: int = 0, progress: Any = None) -> Solutions:
+        self.require(problem)
+        options = np.array(list(itertools.product(range(problem.servers + 1), repeat=problem.tasks)))
+        cost = problem.costs(instances).cost(np.broadcast_to(options, (instances.count, *options.shape)))
+        if progress is not None:
+            progress(instances.count)
+        decisions = problem.allocate(instances, options[cost.argmin(axis=-1)])
+        return Solutions.scored(problem, instances, decisions, bound=cost.min(axis=-1), seconds=0.0)
+
+
+class Careless(Enumerate):
+    """Claims that the first assignment it thinks of is optimal."""
+
+    def run(self, problem: Any, instances: Any, *, seed: int = 0, progress: Any = None) -> Solutions:
+        self.require(problem)
+        if progress is not None:
+            progress(instances.count)
+        decisions = problem.allocate(instances, np.zeros((instances.count, problem.tasks), dtype=np.int64))
+        bound = problem.evaluate(instances, decisions).cost
+        return Solutions.scored(problem, instances, decisions, bound=bound, seconds=0.0)
+
+
+class Unseeded(Enumerate):
+    """Decides by a generator of its own."""
+
+    proves = False
+
+    def run(self, problem: Any, instances: Any, *, seed: int = 0, progress: Any = None) -> Solutions:
+        self.require(problem)
+        if progress is not None:
+            progress(instances.count)
+        assignment = noise.integers(0, problem.servers + 1, (instances.count, problem.tasks))
+        return Solutions.scored(problem, instances, problem.allocate(instances, assignment), seconds=0.0)
+
+
+class Indiscriminate(Enumerate):
+    """Takes any problem, and stumbles."""
+
+    def require(self, problem: Any) -> None: ...
+
+
+class Silent(Enumerate):
+    """Shows no progress."""
+
+    def run(self, problem: Any, instances: Any, *, seed: int = 0, progress: Any = None) -> Solutions:
+        return super().run(problem, instances, seed=seed)
+
+
+class Reticent(Enumerate):
+    """Says that it proves nothing, and gives bounds."""
+
+    proves = False
+
+
+def reporting(**wrong: Callable[[Solutions], Any]) -> Solver:
+    """A solver that reports something else than it found."""
+
+    class Misreporting(Enumerate):
+        def run(self, problem: Any, instances: Any, *, seed: int = 0, progress: Any = None) -> Solutions:
+            found = super().run(problem, instances, seed=seed, progress=progress)
+            return dataclasses.replace(found, **{name: change(found) for name, change in wrong.items()})
+
+    return Misreporting()
+
+
+def test_a_correct_solver_conforms() -> None:
+    check_solver(Enumerate(), registry.problem("multi_server", users=5, servers=2))
+
+
+@pytest.mark.parametrize(
+    ("clause", "solver"),
+    [
+        ("a bound lies above the enumerated optimum", Careless()),
+        ("run with the same seed gives other decisions", Unseeded()),
+        ("does not serve raises AttributeError, not Unsupported", Indiscriminate()),
+        ("progress was told of 0 finished instances, not 4", Silent()),
+        ("a bound from a solver that proves none", Reticent()),
+        ("objective is not what", reporting(objective=lambda found: found.objective * 0.9)),
+        ("a bound lies above its objective", reporting(bound=lambda found: found.bound + 1)),
+        ("a bound lies above its objective, or is NaN", reporting(bound=lambda found: found.bound * np.nan)),
+        ("OPTIMAL with a gap larger", reporting(bound=lambda found: found.bound * 0.9)),
+        ("status 2 does not fit", reporting(status=lambda found: found.status + 2)),
+        ("status 9 does not fit", reporting(status=lambda found: found.status + 9)),
+        ("seconds are negative", reporting(seconds=lambda found: found.seconds - 1)),
+        ("seconds has shape", reporting(seconds=lambda found: np.zeros(()))),
+        ("solutions: server has 3 rows for 4", reporting(decisions=lambda found: found.decisions.take(slice(3)))),
+    ],
+)
+def test_a_broken_solver_is_told_which_clause_it_breaks(clause: str, solver: Solver) -> None:
+    with pytest.raises(ConformanceError, match=clause):
+        check_solver(solver, registry.problem("multi_server", "heterogeneous", users=5, servers=2))
+
+
+# ------------------------------------------------------------------------------------------------- broken learners
+
+
+def change_fit(toy: ModuleType, policy: type[Any] | None = None, **changes: Any) -> Any:
+    """The toy's learner with something broken, in itself or in its policy."""
+
+    class Broken(toy.ThresholdSearch):  # type: ignore[misc, name-defined]
+        policy_type = policy or toy.Threshold
+
+        def fit(self, problem: Any, **options: Any) -> Any:
+            made = super().fit(problem, **options)
+            return self.policy_type(made.threshold, made.slots)
+
+    for name, value in changes.items():
+        setattr(Broken, name, value)
+    return Broken()
+
+
+def test_a_broken_learner_is_told_which_clause_it_breaks(toy: ModuleType) -> None:
+    problem = registry.problem("queues")
+
+    class Pickling(toy.Threshold):  # type: ignore[misc, name-defined]
+        def save(self, folder: Any) -> None:
+            folder.mkdir()
+            (folder / "policy.pkl").write_bytes(pickle.dumps((self.threshold, self.slots)))
+
+    class Forgetful(toy.Threshold):  # type: ignore[misc, name-defined]
+        @classmethod
+        def load(cls, folder: Any, problem: Any) -> Any:
+            return cls(0.0, problem.horizon)
+
+    class Anywhere(toy.Threshold):  # type: ignore[misc, name-defined]
+        @classmethod
+        def load(cls, folder: Any, problem: Any) -> Any:
+            return super().load(folder, registry.problem("queues"))
+
+    class Fickle(toy.Threshold):  # type: ignore[misc, name-defined]
+        def act(self, observation: Any, memory: Any = None) -> Any:
+            decisions, memory = super().act(observation, memory)
+            return Decisions({"send": noise.integers(0, 2, decisions["send"].shape)}), memory
+
+    def unseeded(self: Any, problem: Any, progress: Any = None, **_: Any) -> Any:
+        progress = progress or (lambda steps: None)
+        progress(1)
+        return toy.Threshold(noise.uniform(0, 3), problem.horizon)
+
+    check_learner(change_fit(toy), problem)
+    for clause, learner in {
+        r"save wrote policy\.pkl": change_fit(toy, Pickling),
+        "save, then load gives other decisions": change_fit(toy, Forgetful),
+        "loading a policy for another problem is not refused": change_fit(toy, Anywhere),
+        r"policy\.run with the same seed gives other": change_fit(toy, Fickle),
+        "on a problem it does not serve is not refused": change_fit(toy, fit=unseeded),
+        "fit with the same seed gives other": change_fit(
+            toy, fit=lambda self, problem, **options: self.require(problem) or unseeded(self, problem, **options)
+        ),
+        "default_steps is 0": change_fit(toy, default_steps=0),
+    }.items():
+        with pytest.raises(ConformanceError, match=clause):
+            check_learner(learner, problem)

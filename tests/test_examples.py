@@ -1,0 +1,50 @@
+"""The examples run as they are given, and what they print is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import offloadopt
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(example: str, *arguments: str | Path, folder: Path) -> str:
+    command = [sys.executable, EXAMPLES / example, *arguments]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_solve_one_tells_a_proved_optimum_and_where_each_task_goes(tmp_path: Path) -> None:
+    out = run("solve_one.py", folder=tmp_path)
+    problem = offloadopt.problem("multi_server", "heterogeneous")
+    solutions = offloadopt.solver("exact").run(problem, problem.sample(1, seed=0))
+    assert f"OPTIMAL: cost {solutions.objective[0]:.6f}" in out
+    places = [line.split(":")[1].split() for line in out.splitlines()[1:]]
+    assert len(places) == 3
+    assert sorted(int(task) for place in places for task in place) == list(range(30))
+
+
+def test_melbourne_proves_who_is_served_by_which_real_site(real_places: tuple[Path, Path], tmp_path: Path) -> None:
+    users, sites = real_places
+    out = run("melbourne.py", "--users-file", users, "--sites-file", sites, folder=tmp_path)
+    cost, bound = map(float, re.search(r"OPTIMAL +(\S+) +(\S+)", out).groups())
+    assert bound <= cost <= bound * (1 + 1e-5)
+    # read off a table of six digits
+    problem = offloadopt.problem("multi_server", "melbourne", users_file=users, sites_file=sites)
+    best = offloadopt.solver("exact", relative_gap=1e-6).run(problem, problem.sample(1, seed=0))
+    assert cost == pytest.approx(best.objective[0], rel=1e-5)
+    assert (tmp_path / "results" / "melbourne.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_melbourne_names_the_file_that_it_cannot_read(tmp_path: Path) -> None:
+    command = [sys.executable, EXAMPLES / "melbourne.py", "--users-file", "here.csv", "--sites-file", "there.csv"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "error: cannot read here.csv: No such file or directory\n"

@@ -1,0 +1,366 @@
+"""Files are whole or not there, arrays come back bit by bit, and a bad file is named in one line."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import offloadopt
+from offloadopt import files
+from offloadopt.core import Batch, Instances
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists
+
+ODD = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1.7976931348623157e308, 0.1])
+BATCH = Batch(
+    {
+        "odd": ODD,
+        "matrix": np.stack([ODD, ODD[::-1]], axis=1).reshape(8, 2, 1),
+        "whole": np.array([[2**63 - 1, -(2**63)]] * 8),
+        "status": np.arange(248, 256, dtype=np.uint8),
+        "flag": np.arange(24).reshape(8, 3) % 2 == 0,
+        "single": np.linspace(0, 1, 8, dtype=np.float32),
+    }
+)
+
+
+def same_bits(left: Any, right: Any) -> bool:
+    return (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes())
+
+
+def one_line(error: pytest.ExceptionInfo[Exception], *parts: str) -> None:
+    text = str(error.value)
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    files.write_atomic(path, b"old")
+    files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    files.write_atomic(path, b"old")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OffloadError) as error:
+        files.write_atomic(path, b"new")
+    one_line(error, str(path), "No space left")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_ctrl_c_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    files.write_atomic(path, b"old")
+
+    def interrupt(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    files.write_atomic(tmp_path / "atomic", b"")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_sha256_is_hashlibs(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc" * 100_000)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+    with pytest.raises(DamagedFile) as error:
+        files.sha256(tmp_path / "missing")
+    one_line(error, "missing")
+
+
+# ------------------------------------------------------------------------------------------------------ named arrays
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_every_bit_comes_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"batch{suffix}"
+    files.save_batch(BATCH, path)
+    loaded = files.load_arrays(path)
+    assert list(loaded) == list(BATCH)
+    assert [name for name in BATCH if not same_bits(loaded[name], BATCH[name])] == []
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".json"])
+def test_the_same_arrays_give_the_same_file(tmp_path: Path, suffix: str) -> None:
+    batch = Batch({name: BATCH[name] for name in ("whole", "status", "flag")})
+    for name in ("a", "b"):
+        files.save_batch(batch, tmp_path / f"{name}{suffix}")
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".json"])
+def test_sampled_instances_survive_every_format(tmp_path: Path, suffix: str) -> None:
+    problem = offloadopt.problem("multi_server", users=3)
+    instances = problem.sample(5, seed=0)
+    files.save_batch(instances, tmp_path / f"i{suffix}")
+    loaded = problem.check_instances(files.load_arrays(tmp_path / f"i{suffix}"))
+    assert [name for name in instances if not same_bits(loaded[name], instances[name])] == []
+
+
+def test_transposed_and_foreign_byte_order_arrays_are_stored_by_value(tmp_path: Path) -> None:
+    values = np.arange(6.0).reshape(2, 3).T
+    files.save_batch(Batch({"t": values, "big": values.astype(">f8")}), tmp_path / "t.parquet")
+    loaded = files.load_arrays(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(loaded["t"], values)
+    np.testing.assert_array_equal(loaded["big"], values)
+
+
+def test_all_forms_of_json_mean_the_same(tmp_path: Path) -> None:
+    gain, bits = [[[1.5, 2.0]], [[0.25, 1e-12]]], [[8], [9]]
+    instances = [{"gain": g, "task_bits": b} for g, b in zip(gain, bits, strict=True)]
+    printed = {
+        "problem": "multi_server",
+        "results": [{"index": i, "bound": None, "instance": instance} for i, instance in enumerate(instances)],
+    }
+    for content in ({"gain": gain, "task_bits": bits}, instances, printed):
+        (tmp_path / "i.json").write_text(json.dumps(content), encoding="utf-8")
+        loaded = files.load_arrays(tmp_path / "i.json")
+        assert {name: array.tolist() for name, array in loaded.items()} == {"gain": gain, "task_bits": bits}
+
+
+def test_a_table_written_with_pandas_is_read(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"task_bits": [[1.0, 2.0], [3.0, 4.0]], "gain": [[[1.0], [2.0]], [[3.0], [4.0]]], "x": [1, 2]})
+    frame.to_parquet(tmp_path / "p.parquet")
+    loaded = files.load_arrays(tmp_path / "p.parquet")
+    assert {name: array.shape for name, array in loaded.items()} == {"task_bits": (2, 2), "gain": (2, 2, 1), "x": (2,)}
+
+
+def test_a_stored_array_is_a_list_to_anybody_who_reads_the_parquet_file(tmp_path: Path) -> None:
+    files.save_batch(BATCH, tmp_path / "b.parquet")
+    assert pd.read_parquet(tmp_path / "b.parquet")["whole"].tolist()[0].tolist() == [2**63 - 1, -(2**63)]
+
+
+def test_json_holds_neither_nan_nor_infinity(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        files.save_batch(Batch({"x": ODD}), tmp_path / "x.json")
+    one_line(error, "NaN")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    for act in (lambda path: files.save_batch(BATCH, path), files.load_arrays):
+        with pytest.raises(InvalidInput) as error:
+            act(tmp_path / "a.csv")
+        one_line(error, "'.csv'", ".npz", ".json", ".parquet")
+
+
+def test_what_parquet_cannot_hold_is_refused(tmp_path: Path) -> None:
+    for values in (np.array(["a", "b"]), np.zeros((2, 0))):
+        with pytest.raises(InvalidInput) as error:
+            files.save_batch(Batch({"odd one": values}), tmp_path / "a.parquet")
+        one_line(error, "'odd one'")
+
+
+# -------------------------------------------------------------------------------------------------------- bad files
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".parquet"])
+def test_no_beginning_of_a_file_is_taken_for_the_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"cut{suffix}"
+    files.save_batch(Instances({"gain": np.arange(24.0).reshape(4, 3, 2), "task_bits": np.ones((4, 3))}), path)
+    whole = path.read_bytes()
+    for length in {0, 1, len(whole) - 1, *range(0, len(whole), 17)}:
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedFile) as error:
+            files.load_arrays(path)
+        one_line(error, str(path))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_a_changed_bit_in_the_numbers_is_noticed(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"flip{suffix}"
+    values = np.random.default_rng(0).random(4096)
+    files.save_batch(Batch({"x": values}), path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedFile) as error:
+        files.load_arrays(path)
+    one_line(error, str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"gain": [[1, 2], [3]]}', "'gain' is ragged"),
+        ('{"gain": [["a"], ["b"]]}', "'gain'"),
+        ('{"gain": [[1], [null]]}', "'gain'"),
+        ('{"gain": [NaN]}', "NaN"),
+        ('{"gain": [-Infinity]}', "-Infinity"),
+        ('{"gain": 1}', "'gain'"),
+        ('{"gain": [1], "task_bits": [1, 2]}', "disagree"),
+        ('[{"gain": [1]}, {"gain": [1], "task_bits": [1]}]', "'task_bits' is in some instances only"),
+        ('[{"gain": [1, 2]}, {"gain": [1]}]', "ragged"),
+        ('{"results": [{"index": 0}]}', "--with-instances"),
+        ('{"results": [1]}', "must hold instances"),
+        ('{"results": null}', ""),
+        ('{"results": []}', "no instances"),
+        ("[]", "no instances"),
+        ("{}", "no instances"),
+        ("[1, 2]", "must hold instances"),
+        ("3", "neither"),
+        ("[" * 100_000, ""),
+        ("gain,task_bits\n1,2\n", ""),
+    ],
+)
+def test_json_of_another_shape_is_refused_with_its_reason(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DamagedFile) as error:
+        files.load_arrays(path)
+    one_line(error, str(path), reason)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".parquet"])
+def test_files_of_another_kind_and_missing_ones_are_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"other{suffix}"
+    with pytest.raises(DamagedFile) as error:
+        files.load_arrays(path)
+    one_line(error, str(path), "No such file")
+    for data in (b"\x89PNG\r\n\x1a\n" * 10, b"\xff\xfe\x00\x01" * 30):
+        path.write_bytes(data)
+        with pytest.raises(DamagedFile) as error:
+            files.load_arrays(path)
+        one_line(error, str(path))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DamagedFile) as error:
+        files.load_arrays(path)
+    one_line(error, str(path))
+
+
+def test_a_single_unnamed_array_is_no_batch(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as stream:
+        np.save(stream, np.ones(3))
+    with pytest.raises(DamagedFile) as error:
+        files.load_arrays(tmp_path / "a.npz")
+    one_line(error, "without a name")
+
+
+class Trap:
+    """What a pickle of this would do when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_inside_a_file_is_never_run(tmp_path: Path) -> None:
+    trapped = np.array([Trap(tmp_path / "sprung")], dtype=object)
+    np.savez(tmp_path / "a.npz", allow_pickle=True, gain=trapped)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert archive.namelist() == ["gain.npy"]
+    with pytest.raises(DamagedFile) as error:
+        files.load_arrays(tmp_path / "a.npz")
+    one_line(error, "a.npz")
+    assert not (tmp_path / "sprung").exists()
+
+
+# ---------------------------------------------------------------------------------------------------- output folders
+
+
+def test_a_new_or_empty_folder_is_ready(tmp_path: Path) -> None:
+    new = tmp_path / "a" / "b"
+    assert files.prepare_folder(new) == new
+    assert new.is_dir()
+    assert files.prepare_folder(new) == new
+
+
+def test_a_folder_that_holds_something_is_refused_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputExists) as error:
+        files.prepare_folder(tmp_path)
+    one_line(error, str(tmp_path), "mine.txt")
+    files.prepare_folder(tmp_path, resumable=True)
+    files.prepare_folder(tmp_path, overwrite=True)
+    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_overwriting_deletes_what_the_format_made_and_never_anything_else(tmp_path: Path) -> None:
+    for name in ("part-1", "part-2", "index"):
+        (tmp_path / name).write_text("ours", encoding="utf-8")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputExists) as error:
+        files.prepare_folder(tmp_path, overwrite=True, ours=("index", "part-*"))
+    one_line(error, "thesis.txt")
+    assert sorted(os.listdir(tmp_path)) == ["index", "part-1", "part-2", "thesis.txt"]
+    (tmp_path / "thesis.txt").unlink()
+    files.prepare_folder(tmp_path, overwrite=True, ours=("index", "part-*"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_subfolder_is_foreign_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "part-1").mkdir()
+    with pytest.raises(OutputExists):
+        files.prepare_folder(tmp_path, overwrite=True, ours=("part-*",))
+    assert (tmp_path / "part-1").is_dir()
+
+
+def test_what_a_killed_writer_left_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / f".manifest.json.77{files.UNFINISHED}").write_bytes(b"half")
+    files.prepare_folder(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"")
+    for path in (tmp_path / "f", tmp_path / "f" / "below"):
+        with pytest.raises(OutputExists) as error:
+            files.prepare_folder(path)
+        one_line(error, str(path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such locks")
+def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from offloadopt import files\n"
+        "with files.only_writer(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "in\n"
+        with pytest.raises(OutputExists) as error, files.only_writer(tmp_path):
+            pass
+        one_line(error, str(tmp_path), "another process")
+    finally:
+        first.kill()
+        first.communicate()
+    with files.only_writer(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []
