@@ -67,6 +67,7 @@ class ServerNetworks(nn.Module):
 
     def standardise(self, view: Tensor) -> None:
         """Take mean and standard deviation of every measurement from views ``[count, servers, features]``."""
+        view = view.double()  # else a constant would seem to vary, by its rounding
         deviation = view.std(dim=0, correction=0)
         self.center.copy_(view.mean(dim=0))
         self.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
@@ -96,7 +97,7 @@ class ServerNetworks(nn.Module):
             shapes = [arrays[f"weights.{layer}"].shape for layer in range(len(arrays) // 2 - 1)]
             networks = cls(shapes[0][0], (shapes[0][1], *(shape[2] for shape in shapes)))
             networks.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        except (KeyError, IndexError, RuntimeError):
+        except (KeyError, IndexError, TypeError, RuntimeError):
             raise DamagedFile(f"arrays {', '.join(sorted(arrays))} are no networks of servers") from None
         return networks
 

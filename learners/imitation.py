@@ -50,7 +50,7 @@ class Imitation(Learner):
     l2: float = Field(5e-3, ge=0, description="weight of the squared norm of an agent's parameters in (15)")
     learning_rate: float = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     batch_size: int = Field(256, ge=1, description="demonstrations in a gradient step, or all if there are fewer")
-    steps: int = Field(5000, ge=1, description="gradient steps, unless a budget says otherwise")
+    steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
 
     @property
     def default_steps(self) -> int:

@@ -402,7 +402,7 @@ class Status(IntEnum):
 
 def relative_gap(cost: FloatArray, bound: FloatArray) -> FloatArray:
     """``(cost - bound) / max(|bound|, eps)``; infinite where there is no bound or no feasible decision."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         gap = (cost - bound) / np.maximum(np.abs(bound), np.finfo(float).tiny)
     return np.where(np.isfinite(cost) & np.isfinite(bound), gap, np.inf)
 
@@ -461,7 +461,7 @@ class Solutions:
         outcome = problem.evaluate(instances, decisions)
         objective = np.where(outcome.feasible, outcome.cost, np.inf)
         bound = np.full(instances.count, -np.inf) if bound is None else np.asarray(bound, dtype=np.float64)
-        above = np.isfinite(objective) & (bound > objective + ROUNDING * np.abs(objective))
+        above = np.isnan(bound) | np.isfinite(objective) & (bound > objective + ROUNDING * np.abs(objective))
         if above.any():
             row = int(np.flatnonzero(above)[0])
             raise BrokenProof(f"instance {row}: bound {bound[row]!r} above the cost {objective[row]!r} of a decision")
@@ -531,8 +531,10 @@ class Solver(Settings, Method):
     serves: ClassVar[type[Any]]
     proves: ClassVar[bool] = False
 
-    relative_gap: float = Field(0.0, ge=0, description="stop once cost and bound are this close, relative to the bound")
-    time_limit_s: float | None = Field(None, gt=0, description="wall-clock limit for each instance")
+    relative_gap: float = Field(
+        default=0.0, ge=0, description="stop once cost and bound are this close, relative to the bound"
+    )
+    time_limit_s: float | None = Field(default=None, gt=0, description="wall-clock limit for each instance")
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse a problem that lacks the structure this solver needs."""

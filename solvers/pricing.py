@@ -95,6 +95,44 @@ def _smoothed(
 
 
 @njit(cache=True)
+def _newton_step(curvature: FloatArray, gradient: FloatArray, step: FloatArray) -> float:
+    """Fill ``step`` with ``curvature^-1 gradient`` by Cholesky, in place; return their product with the gradient.
+
+    Written out, as are the copies below: LAPACK and array expressions multiply the time that compilation takes.
+    """
+    size = len(gradient)
+    for j in range(size):
+        for k in range(j):
+            factor = curvature[j, k]
+            for i in range(j, size):
+                curvature[i, j] -= curvature[i, k] * factor
+        root = np.sqrt(curvature[j, j])
+        for i in range(j, size):
+            curvature[i, j] /= root
+    for i in range(size):
+        total = gradient[i]
+        for k in range(i):
+            total -= curvature[i, k] * step[k]
+        step[i] = total / curvature[i, i]
+    for back in range(size):
+        i = size - 1 - back
+        total = step[i]
+        for k in range(i + 1, size):
+            total -= curvature[k, i] * step[k]
+        step[i] = total / curvature[i, i]
+    gain = 0.0
+    for i in range(size):
+        gain += step[i] * gradient[i]
+    return float(gain)
+
+
+@njit(cache=True)
+def _copy(source: FloatArray, target: FloatArray) -> None:
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+@njit(cache=True)
 def maximise_bound(
     cost: FloatArray,
     load: FloatArray,
@@ -114,36 +152,38 @@ def maximise_bound(
     servers = options - 1
     gradient, curvature = np.empty(servers), np.empty((servers, servers))
     next_gradient, next_curvature = np.empty(servers), np.empty((servers, servers))
-    share = np.empty((tasks, options))
-    v = start.copy()
-    best_v, best = v, -np.inf
+    share, step, trial = np.empty((tasks, options)), np.empty(servers), np.empty(servers)
+    v, best_v, best = start.copy(), start.copy(), -np.inf
     temperature = hot
     while True:
         value, plain = _smoothed(cost, load, capacity, placed, v, temperature, gradient, curvature, share)
         if plain > best:
-            best_v, best = v, plain
+            _copy(v, best_v)
+            best = plain
         for _ in range(20):
-            step = np.linalg.solve(curvature, gradient)
-            gain = np.dot(step, gradient)
+            gain = _newton_step(curvature, gradient, step)
             if gain < 0.05 * temperature:
                 break
             length, found = 1.0, False
             while length > 1e-6:
-                trial = v + length * step
+                for j in range(servers):
+                    trial[j] = v[j] + length * step[j]
                 reached, plain = _smoothed(
                     cost, load, capacity, placed, trial, temperature, next_gradient, next_curvature, share
                 )
                 if plain > best:
-                    best_v, best = trial, plain
+                    _copy(trial, best_v)
+                    best = plain
                 if reached >= value + 0.25 * length * gain:
                     found = True
                     break
                 length *= 0.35
             if not found:
                 break
-            v, value = trial, reached
-            gradient[:] = next_gradient
-            curvature[:] = next_curvature
+            _copy(trial, v)
+            value = reached
+            gradient, next_gradient = next_gradient, gradient
+            curvature, next_curvature = next_curvature, curvature
             if best >= enough:
                 return best_v, share
         if temperature <= cold:
@@ -158,5 +198,7 @@ def reduced_cost(cost: FloatArray, load: FloatArray, v: FloatArray) -> FloatArra
     for i in range(len(load)):
         for k in range(1, cost.shape[1]):
             priced[i, k] += 2.0 * load[i] * v[k - 1]
-        priced[i] -= priced[i].min()
+        least = min(priced[i])
+        for k in range(cost.shape[1]):
+            priced[i, k] -= least
     return priced

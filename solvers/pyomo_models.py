@@ -279,6 +279,8 @@ def _one_clear_line(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if "KeyboardInterrupt" in str(error):  # one that met Pyomo while it was restoring the output streams
+            raise KeyboardInterrupt from error
         reason = (str(error) or repr(error)).strip("'\"\n ").splitlines()[0]
         raise Unsupported(f"pyomo_solver = {name!r} cannot solve this model: {reason}") from error
 
@@ -298,8 +300,8 @@ class _Highs:
 
         timer, begin = HierarchicalTimer(), time.perf_counter()
         self._solver.config.mip_gap = relative_gap
-        # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by a rounding
-        # error more than its tolerance (ERGO-Code/HiGHS issue 2782). It then passes with another tolerance.
+        # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by a
+        # rounding error more than its tolerance (ERGO-Code/HiGHS issue 2782). It passes with another tolerance.
         for tolerance in (TIGHT, 10 * TIGHT, 100 * TIGHT, USUAL):
             spent = time.perf_counter() - begin
             self._solver.config.time_limit = None if time_limit_s is None else max(time_limit_s - spent, 0.0)

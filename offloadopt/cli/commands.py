@@ -29,7 +29,7 @@ from offloadopt.cli.options import (
 )
 from offloadopt.cli.solutions import print_solutions, solutions_json
 from offloadopt.cli.terminal import print_json, progress
-from offloadopt.core import Budget, Learner, Method, Problem
+from offloadopt.core import Budget, FloatArray, Learner, Method, Problem
 from offloadopt.errors import InvalidInput, NoSolution, UnknownName, nearest
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def solve(
         print_json(solutions_json(problem, solver_name, solutions, instances if with_instances else None))
     else:
         print_solutions(problem, instances, solutions, seed)
-    return 0 if np.isfinite(solutions.objective).all() else NoSolution.exit_status
+    return _status(solutions.objective)
 
 
 def demos(
@@ -127,8 +127,8 @@ def demos(
         )
     statuses = collected.solutions.status_names
     tally = ", ".join(f"{statuses.count(name)} {name}" for name in sorted(set(statuses)))
-    print(f"{out}: {len(statuses)} demonstrations ({tally}), mean cost {collected.solutions.objective.mean():.6g}")
-    return 0
+    print(f"{out}: {len(statuses)} demonstrations ({tally})")
+    return _status(collected.solutions.objective)
 
 
 def train(
@@ -223,8 +223,12 @@ def compare(
         print(report.summary())
         if out is not None:
             print(f"\nreport: {out / 'report.html'}")
-    nobody = np.isinf([run.cost for run in report.methods]).all(axis=0)
-    return NoSolution.exit_status if nobody.any() else 0
+    return _status(np.min([run.cost for run in report.methods], axis=0))
+
+
+def _status(objective: FloatArray) -> int:
+    """The exit status: whether every instance has a feasible solution."""
+    return 0 if np.isfinite(objective).all() else NoSolution.exit_status
 
 
 def _problem_to_train(

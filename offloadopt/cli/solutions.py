@@ -23,13 +23,14 @@ def solutions_json(
 ) -> dict[str, Any]:
     """What ``solve --json`` prints; with ``instances`` each result holds its own. What is not known is null."""
     results = []
-    for index in range(len(solutions.objective)):
+    gap = solutions.gap
+    for index, status in enumerate(solutions.status_names):
         result = {
             "index": index,
-            "status": solutions.status_names[index],
+            "status": status,
             "objective": _finite(solutions.objective[index]),
             "bound": _finite(solutions.bound[index]),
-            "gap": _finite(solutions.gap[index]),
+            "gap": _finite(gap[index]),
             "seconds": float(solutions.seconds[index]),
             "decision": {name: array[index].tolist() for name, array in solutions.decisions.items()},
         }
@@ -42,17 +43,11 @@ def solutions_json(
 
 def print_solutions(problem: Problem[Any], instances: Instances, solutions: Solutions, seed: int) -> None:
     """Print each solution, then how the tasks were decided and what that saves against naive rules."""
-    count = len(solutions.objective)
+    count, shown = len(solutions.objective), solutions.take(slice(SHOWN))
+    columns = (shown.status_names, shown.objective, shown.bound, shown.gap, shown.seconds)
     rows = [
-        (
-            str(index),
-            solutions.status_names[index],
-            _number(solutions.objective[index]),
-            _number(solutions.bound[index]),
-            _number(solutions.gap[index], ".2g"),
-            _number(solutions.seconds[index], ".2g"),
-        )
-        for index in range(min(count, SHOWN))
+        (str(index), status, _number(cost), _number(bound), _number(gap, ".2g"), _number(seconds, ".2g"))
+        for index, (status, cost, bound, gap, seconds) in enumerate(zip(*columns, strict=True))
     ]
     print_table(["index", "status", "objective", "bound", "gap", "seconds"], rows, text_columns=2)
     if count > SHOWN:

@@ -42,7 +42,7 @@ def compare(
     seed : int
         Given to every method, and to the bootstrap.
     single_decisions : int
-        How many instances, at most, each method also decides one at a time, after an untimed one.
+        How many instances, at most, each method also decides one at a time.
     single_budget_s : float
         Wall-clock budget per method for deciding alone. For a method too slow to decide two instances within it, the
         batch's times stand in: at seconds per instance, sharing a call no longer matters.
@@ -53,7 +53,8 @@ def compare(
 
     Notes
     -----
-    Times are the methods' own `Solutions.seconds`: deciding, without the scoring that all share.
+    Times are the methods' own `Solutions.seconds`: deciding, without the scoring that all share. Before anything is
+    timed each method decides one instance, so that nobody pays for loading libraries.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def compare(
     for name, method in methods.items():
         solutions = _decide(problem, method, instances, seed, progress)
         outcome = problem.evaluate(instances, solutions.decisions)
-        slow = single_decisions > 0 and 2 * solutions.seconds.mean() > single_budget_s
+        slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > single_budget_s)
         alone = [] if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
         runs.append(
             MethodRun(
@@ -132,6 +133,8 @@ def _decide(
         if progress is not None:
             progress(done)
 
+    if instances.count > 1:
+        method.run(problem, instances.take([0]), seed=seed)  # untimed: loads libraries, fills caches
     solutions = method.run(problem, instances, seed=seed, progress=count)
     if reported < instances.count:
         count(instances.count - reported)
@@ -144,8 +147,8 @@ def _decide_alone(
     """Seconds of the first instances' decisions, made one at a time until the budget is spent."""
     times: list[float] = []
     begin = time.perf_counter()
-    for row in [0, *range(min(most, instances.count))] if most else []:
-        if len(times) > 1 and time.perf_counter() - begin > budget_s:
+    for row in range(min(most, instances.count)):
+        if times and time.perf_counter() - begin > budget_s:
             break
         times.append(float(method.run(problem, instances.take([row]), seed=seed).seconds[0]))
-    return times[1:]  # the first call loads libraries and fills caches
+    return times

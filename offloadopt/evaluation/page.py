@@ -34,7 +34,7 @@ def render(report: Report) -> str:
     """The whole page; every text that comes from the user is escaped."""
     template = Template(resources.files("offloadopt.evaluation").joinpath("template.html").read_text("utf-8"))
     return template.substitute(
-        title=escape(f"Comparison of {len(report.methods)} methods on {report.problem}"),
+        title=escape(f"Comparison on {report.problem}"),
         lead=escape(words.lead(report)),
         facts=_pairs(words.facts(report), wrap=True),
         results=_results(report),

@@ -153,7 +153,7 @@ def _zone(gaps: FloatArray, portion: float) -> tuple[float, float, float]:
     It begins at the decade below the smallest gap above `SAME_COST` and takes about ``portion`` of the axis.
     """
     above = gaps[np.isfinite(gaps) & (gaps > SAME_COST)]
-    floor = float(10.0 ** np.ceil(np.log10(above.min())) - 1) if len(above) else 1e-4
+    floor = float(10.0 ** (np.ceil(np.log10(above.min())) - 1.0)) if len(above) else 1e-4
     width = (_top(gaps, floor) / floor) ** portion
     return floor, floor / width, floor / width**0.5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from offloadopt.core import ROUNDING
 from offloadopt.evaluation.reference import SAME_COST
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(gap: float | None) -> str:
-    """A relative gap in %, to three digits; what counts as equal is not told apart from it."""
+    """A relative gap in %, to three digits; below what counts as equal only rounding is told apart."""
+    if gap is not None and abs(gap) <= ROUNDING:
+        return "0"
     if gap is not None and 0 < gap <= SAME_COST:
         return f"<{100 * SAME_COST:g}"
     return number(None if gap is None else 100 * gap)

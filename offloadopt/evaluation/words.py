@@ -40,6 +40,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """The comparison's identity."""
     pairs = [
         ("Problem", report.problem),
+        ("Methods", str(len(report.methods))),
         ("Instances", f"{report.count:,}"),
         ("Reference", report.reference.label),
         ("Seed", str(report.seed)),
@@ -108,8 +109,8 @@ def terms(report: Report) -> list[tuple[str, str]]:
         ),
         (
             "Decision time",
-            "as each method reports it, without scoring. Alone: one instance per call, after a first call that is not "
-            "timed. Batched: mean per instance when all are decided in one call.",
+            "as each method reports it, without scoring, after a first call that is not timed. Alone: one instance per "
+            "call. Batched: mean per instance when all are decided in one call.",
         ),
     ]
     if report.paired_with is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from types import ModuleType
 from typing import Any
 
@@ -124,13 +125,20 @@ def test_gaps_equal_an_independent_computation(problem: Problem[Any], instances:
     assert report.to_frame().loc["exact", "optimal_share"] == 1.0
 
 
+def test_a_comparison_can_be_written_as_strict_json(problem: Problem[Any], instances: Instances) -> None:
+    read = json.loads(quick(problem, {"exact": Proves(), "overloads": Overloads(spoil=12)}, instances).to_json())
+    assert read["scenario"]["bandwidth_hz"] == 1e6
+    assert read["methods"][1]["mean_cost"] is None
+    assert read["instances"] == 12
+
+
 def test_every_method_decides_the_same_instances_with_the_same_seed(
     problem: Problem[Any], instances: Instances
 ) -> None:
     first, second = Assigns(), AtRandom()
     quick(problem, {"first": first, "second": second}, instances, seed=9)
-    assert first.seen[0] is instances
-    assert second.seen[0] is instances
+    assert first.seen[1] is instances
+    assert second.seen[1] is instances
     assert set(first.seeds) == set(second.seeds) == {9}
 
 
@@ -202,7 +210,7 @@ def test_decisions_alone_are_timed_one_instance_at_a_time_after_a_warm_up(
 ) -> None:
     method = Assigns()
     report = quick(problem, {"m": method}, instances, single_decisions=5)
-    assert [seen.count for seen in method.seen] == [12, 1, 1, 1, 1, 1, 1]
+    assert [seen.count for seen in method.seen] == [1, 12, 1, 1, 1, 1, 1]
     assert report.statistics[0].timed_alone == 5
     assert report.statistics[0].decision_ms_median == pytest.approx(1e3 * SECONDS)
 
@@ -210,7 +218,7 @@ def test_decisions_alone_are_timed_one_instance_at_a_time_after_a_warm_up(
 def test_a_slow_method_is_not_asked_again(problem: Problem[Any], instances: Instances) -> None:
     method = Assigns()
     (row,) = quick(problem, {"slow": method}, instances, single_budget_s=1.5 * SECONDS).statistics
-    assert len(method.seen) == 1
+    assert [seen.count for seen in method.seen] == [1, 12]
     assert (row.alone_from_batch, row.timed_alone) == (True, 12)
 
 

@@ -114,6 +114,7 @@ def test_the_summary_has_one_aligned_line_per_method(make_report: MakeReport) ->
         (text.number(1e9), "1.00e+09"),
         (text.number(2e-7), "2.00e-07"),
         (text.percent(0.0), "0"),
+        (text.percent(3e-16), "0"),
         (text.percent(4e-7), "<0.0001"),
         (text.percent(0.00432), "0.432"),
         (text.share(1.0), "100 %"),

@@ -157,16 +157,17 @@ def local_decisions(problem: MultiServer, count: int = 1) -> dict[str, np.ndarra
 
 
 def test_a_server_gives_no_more_cycles_than_it_has() -> None:
-    problem = make(users=3, servers=2)
-    decisions = local_decisions(problem)
-    decisions["server"][0, :2], decisions["power_w"][0, :2] = 2, 1.0
-    decisions["cpu_hz"][0, :2] = 1e9
-    instances = problem.sample(1, 0)
-    assert problem.evaluate(instances, Decisions(decisions)).feasible[0]
-    decisions["cpu_hz"][0, 1] = 1.5e9
+    problem = make(users=4, servers=2)
+    instances = problem.sample(4, 0)
+    decisions = {
+        "server": np.tile([1, 1, 2, 2], (4, 1)),
+        "cpu_hz": 1e9 * np.array([[1, 1, 1, 1], [1, 1.5, 1, 1], [0.5, 1, 1, 1.2], [1, 1.5, 1, 1.2]]),
+        "power_w": np.ones((4, 4)),
+    }
     outcome = problem.evaluate(instances, Decisions(decisions))
-    assert outcome.violations["server_cpu"][0] == pytest.approx(0.25)
-    assert not outcome.feasible[0]
+    # The worst server counts, not the sum.
+    np.testing.assert_allclose(outcome.violations["server_cpu"], [0.0, 0.25, 0.1, 0.25], atol=1e-12)
+    np.testing.assert_array_equal(outcome.feasible, [True, False, False, False])
 
 
 @pytest.mark.parametrize(("name", "value", "broken"), [("cpu_hz", 5e8, "local_cpu"), ("power_w", 0.3, "local_power")])

@@ -12,7 +12,7 @@ from offloadopt.core import Instances, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer
 from offloadopt.solvers.models.multi_server import MultiServerModel
-from offloadopt.solvers.pyomo_models import Milp, Minlp, engine_named, export, safe_bound
+from offloadopt.solvers.pyomo_models import Answer, Milp, Minlp, engine_named, export, safe_bound
 
 METHODS = [Milp(), Minlp()]
 BOTH = pytest.mark.parametrize("method", METHODS, ids=["milp", "minlp"])
@@ -137,6 +137,18 @@ def test_the_linear_model_is_a_lower_bound_that_a_cut_makes_exact():
         model.pyomo.a[i, j].fix(1)
     at_decision = engine_named("highs")(model.pyomo, 0.0, None).bound * model.cost_unit
     assert at_decision == pytest.approx(problem.evaluate(instance, decided).cost[0], rel=1e-9)
+
+
+def test_a_bound_pays_for_the_tolerance_it_was_found_with():
+    problem = registry.problem("multi_server", "heterogeneous")
+    model = MultiServerModel(problem, problem.sample(1, seed=0))
+    margins = [
+        18.0 - safe_bound(model, Answer(found=True, bound=18.0 / model.cost_unit, tolerance=tolerance, seconds=0.0))
+        for tolerance in (0.0, 1e-9, 1e-6)
+    ]
+    assert margins[0] == pytest.approx(0.0, abs=1e-14)
+    assert 1e-9 < margins[1] < 1e-6
+    assert margins[2] == pytest.approx(1e3 * margins[1], rel=1e-6)
 
 
 @BOTH
