@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Progress = Callable[[int], None]
-"""Called with the number of instances finished since the last call."""
+"""Called with the number of instances (of a learner: steps) finished since the last call."""
+Record = Callable[[int, Mapping[str, float]], None]
+"""Called with a training step and named numbers measured there, for curves and TensorBoard."""
 
 FEASIBILITY_TOLERANCE = 1e-9
 """Largest relative constraint violation that still counts as feasible (rounding of sums of shares)."""
@@ -86,7 +88,7 @@ class Batch(Mapping[str, NDArray[Any]]):
 
     def take(self, rows: slice | IntArray | NDArray[np.bool_] | Sequence[int]) -> Self:
         """The chosen instances, in the order given."""
-        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        rows = rows if isinstance(rows, slice | np.ndarray) else np.asarray(rows, dtype=np.int64)
         return type(self)({name: array[rows] for name, array in self._arrays.items()})
 
     def at_slot(self, slot: int) -> Self:
@@ -599,6 +601,11 @@ class Budget:
     steps: int | None = None
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in (("steps", self.steps), ("seconds", self.seconds)):
+            if value is not None and not value > 0:
+                raise InvalidInput(f"budget {name} = {value!r}; allowed: greater than 0")
+
 
 class Learner(Settings, ABC):
     """Makes policies. Its hyper-parameters are its fields."""
@@ -616,6 +623,8 @@ class Learner(Settings, ABC):
         budget: Budget | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
     ) -> Policy:
         """Train a policy. The same problem, demonstrations, budget in steps and seed give the same policy.
 
@@ -625,6 +634,11 @@ class Learner(Settings, ABC):
             Without it the learner's own default number of steps.
         progress : callable, optional
             Called with the number of steps done since the last call; ``default_steps`` in all.
+        record : callable, optional
+            Called now and then with the step and what was measured there.
+        checkpoint : Path, optional
+            A folder in which the state of training is kept. If it holds the same unfinished training, that is continued
+            and ends with the same policy as training without a break.
         """
 
     @property

@@ -32,7 +32,7 @@ def read_coordinates(path: Path) -> FloatArray:
             columns = {name.strip().lower(): name for name in reader.fieldnames or []}
             missing = {"latitude", "longitude"} - columns.keys()
             if missing:
-                raise DamagedFile(f"{path} has no column {sorted(missing)[0]!r}; found: {', '.join(columns) or 'none'}")
+                raise DamagedFile(f"{path} has no column {sorted(missing)[0]!r}; found: {', '.join(columns)[:80]!r}")
             rows = [(row[columns["latitude"]], row[columns["longitude"]]) for row in reader]
         places = np.array(rows, dtype=np.float64).reshape(-1, 2)
     except OSError as error:

@@ -111,9 +111,17 @@ class MultiServerScenario(Scenario):
             implied = float(values["load"]) * given["users"] / given["servers"] * 1e9
         except (TypeError, ValueError, ZeroDivisionError):
             return values  # the fields' own checks name the fault
+        if not 0 < implied < np.inf:
+            return values
         if "cpu_server_hz" in values and values["cpu_server_hz"] != implied:
             raise ValueError("load and cpu_server_hz both set the servers' CPU; give one of them")
         return {**values, "cpu_server_hz": implied}
+
+    @model_validator(mode="after")
+    def _load_is_what_was_set(self) -> Self:
+        if self.load is not None:
+            self.model_fields_set.discard("cpu_server_hz")  # so that `replace(users=...)` follows the load
+        return self
 
     @model_validator(mode="after")
     def _files_come_in_pairs(self) -> Self:
@@ -257,7 +265,9 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         local_j = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent) * compute_s
         time_s = send_s + compute_s
         energy_j = np.where(away, send_j, local_j)
-        user_cost = s.time_weight * time_s + s.energy_weight * energy_j  # (10)
+        # (10); without a price for energy even a link that takes for ever costs none
+        energy_cost = s.energy_weight * energy_j if s.energy_weight > 0 else 0.0
+        user_cost = s.time_weight * time_s + energy_cost
 
         used_hz = np.stack([np.sum(cpu_hz * (server == j), axis=-1) for j in range(1, s.servers + 1)], axis=-1)
         violations = {

@@ -84,10 +84,10 @@ class MultiServerModel:
 
         s = problem.scenario
         bits, cycles = instance["task_bits"][0], instance["task_cycles"][0]
-        # (2), (8) to (10) of a local task, p_i0 = kappa f^v by (7)
+        # (1), (8) to (10) of a local task, with p_i0 = kappa f^v of (7)
         local_w = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent)
         local_cost = (s.time_weight + s.energy_weight * local_w) * (cycles / s.cpu_local_hz)
-        # (2), (8) to (10) of sending a task over a link, at the power that is best whatever the assignment
+        # (1), (2), (8) to (10) of sending a task, at the power that is best for its link whatever the assignment
         snr_per_watt = instance["gain"][0] / (s.noise_w_per_hz * s.bandwidth_hz)
         power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
         with np.errstate(divide="ignore", over="ignore"):

@@ -260,7 +260,7 @@ def test_a_solver_whose_own_bound_cannot_be_read_proves_nothing():
     ("name", "kind", "words"),
     [
         ("sicp", UnknownName, "did you mean 'scip'"),
-        ("baron", UnknownName, "is not installed; known: highs, scip"),
+        ("baron", UnknownName, "is not installed; known: .*highs, .*scip"),
         ("highs", Unsupported, "cannot solve this model"),
     ],
 )

@@ -1,0 +1,33 @@
+"""What an agent is paid for an outcome, by name; always more for less cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from offloadopt.core import FloatArray, Outcome
+from offloadopt.errors import UnknownName, nearest
+
+Reward = Callable[[Outcome], FloatArray]
+"""Rewards ``[count]`` of an outcome."""
+
+
+def negative_cost(outcome: Outcome) -> FloatArray:
+    """``-cost``: the sum over an episode is minus the problem's objective."""
+    return -outcome.cost
+
+
+def reciprocal_cost(outcome: Outcome) -> FloatArray:
+    """``1 / cost``, the reward of DIRS (arXiv:2005.12364) for costs above 0."""
+    return np.asarray(1.0 / outcome.cost)
+
+
+REWARDS: Mapping[str, Reward] = {"negative-cost": negative_cost, "reciprocal-cost": reciprocal_cost}
+
+
+def named(name: str) -> Reward:
+    """The reward of that name."""
+    if name not in REWARDS:
+        raise UnknownName(f"no reward {name!r}; {nearest(name, REWARDS)}")
+    return REWARDS[name]
