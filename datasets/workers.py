@@ -61,7 +61,8 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
     # One thread each: processes that share the cores must not also fight over them.
     with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_obey_the_parent):
         pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
-        results = pool(joblib.delayed(function)(task) for task in tasks)
+        with _ctrl_c_ignored_by_new_processes():
+            results = pool(joblib.delayed(function)(task) for task in tasks)
         try:
             yield results
         except BrokenProcessPool:
@@ -70,6 +71,22 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib warns of the tasks that it drops, as it is told to
                 results.close()
+
+
+@contextmanager
+def _ctrl_c_ignored_by_new_processes() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C from their first moment: an ignored signal is inherited.
+
+    Only the main thread may set signals; in another one the workers learn it a moment later, in `_obey_the_parent`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -21,9 +21,7 @@ BASELINES = ("levy", "greedy", "random", "local")
 
 
 def main(results: Path) -> None:
-    sys.stdout.reconfigure(
-        line_buffering=True
-    )  # so that lines stand before the progress that follows them, in a log too
+    sys.stdout.reconfigure(line_buffering=True)  # in a log, too, each line stands before its progress
     problem = offloadopt.problem("multi_server", preset="paper")
     exact = offloadopt.solver("exact")
 

@@ -215,12 +215,17 @@ class Scenario(Settings):
     """What stays fixed while policies are trained and tested. Units stand in the field names."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
+    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Fields that a preset leaves to the user, for example the files of a real place."""
 
     @classmethod
     def preset(cls, name: str = "paper", **changes: Any) -> Self:
         """A named set of values, with some of them changed."""
         if name not in cls.presets:
             raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
+        missing = [need for need in cls.preset_needs.get(name, ()) if changes.get(need) is None]
+        if missing:
+            raise InvalidInput(f"{missing[0]} is missing; preset {name!r} needs it, for example --set {missing[0]}=FILE")
         return cls(**{**cls.presets[name], **changes})
 
 

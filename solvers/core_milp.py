@@ -22,8 +22,10 @@ from offloadopt.solvers.pricing import price_bound, reduced_cost
 
 FIRST_TANGENTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
 """In units of the largest deviation ``sqrt(gap F_j)`` that a better assignment can have."""
-SAFETY = 1e-7
-"""Share of the gap that is taken off HiGHS's bound; its tolerances are set to 1e-9 of the gap."""
+TIGHT, USUAL = 1e-9, 1e-6
+"""HiGHS's tolerances in units of the gap: the first that is tried, and its own default."""
+SAFETY = 100.0
+"""So many tolerances are taken off HiGHS's bound."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ def close_gap(
 ) -> CoreResult:
     """Improve ``assignment`` or prove it best to within ``allowance``, until ``deadline`` (`time.perf_counter`).
 
-    Less than ``2 SAFETY`` of the gap to be closed cannot be proved.
+    Less than ``2 SAFETY TIGHT`` of the gap to be closed cannot be proved.
     """
     import highspy
 
     bound = price_bound(cost, load, capacity, placed, v)
     best, upper = assignment, assignment_cost(cost, load, capacity, placed, assignment)
     gap = upper - bound
-    allowance = max(allowance, 2.0 * SAFETY * gap)
+    allowance = max(allowance, 2.0 * SAFETY * TIGHT * gap)
     dearer = reduced_cost(cost, load, v)
     task, option = np.nonzero(dearer <= gap)  # one binary each
     binaries, servers = len(task), len(capacity)
@@ -65,10 +67,7 @@ def close_gap(
         "threads": 1,
         "mip_rel_gap": 0.0,
         "mip_abs_gap": 0.25 * allowance / gap,
-        "mip_feasibility_tolerance": 1e-9,
-        "primal_feasibility_tolerance": 1e-9,
-        "dual_feasibility_tolerance": 1e-9,
-        "objective_bound": 1.0 + SAFETY,
+        "objective_bound": 1.0 + SAFETY * TIGHT,
         "mip_heuristic_effort": 0.0,  # the incumbent is better than what they find
         "mip_allow_restart": False,
     }.items():
@@ -100,8 +99,10 @@ def close_gap(
     for point in FIRST_TANGENTS:
         add_tangents(np.full(servers, point))
     add_tangents(deviations(best))
-    proved = bound
+    proved, tolerance = bound, TIGHT
     while True:
+        for name in ("mip", "primal", "dual"):
+            highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
         left_s = deadline - perf_counter()
         if left_s <= 0:
             break
@@ -114,10 +115,15 @@ def close_gap(
         highs.run()
         status, info = highs.getModelStatus(), highs.getInfo()
         if status == highspy.HighsModelStatus.kInfeasible:
-            proved = upper - SAFETY * gap  # nothing better than the cutoff, which is the incumbent
+            proved = upper - SAFETY * tolerance * gap  # nothing better than the cutoff, which is the incumbent
             break
-        if np.isfinite(info.mip_dual_bound):
-            proved = max(proved, bound + (min(info.mip_dual_bound, 1.0) - SAFETY) * gap)
+        if status == highspy.HighsModelStatus.kSolveError and tolerance < USUAL:
+            # Now and then HiGHS finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
+            tolerance *= 10.0
+            highs.clearSolver()
+            continue
+        if status != highspy.HighsModelStatus.kSolveError and np.isfinite(info.mip_dual_bound):
+            proved = max(proved, bound + (min(info.mip_dual_bound, 1.0) - SAFETY * tolerance) * gap)
         if status != highspy.HighsModelStatus.kOptimal or proved >= upper - allowance:
             break
         values = np.asarray(highs.getSolution().col_value)[:binaries]

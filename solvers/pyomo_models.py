@@ -241,6 +241,8 @@ def engine_named(name: str) -> Engine:
 
     ``highs`` and ``scip`` come with offloadopt.
     """
+    import pyomo.environ  # noqa: F401 - registers Pyomo's solvers
+
     if name in ("highs", "appsi_highs"):
         return _Highs(name)
     if name in ("scip", "scip_direct", "scip_persistent"):

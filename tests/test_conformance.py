@@ -25,8 +25,8 @@ SMALL: dict[str, dict[str, Any]] = {"multi_server": {"users": 5, "servers": 2}}
 def small_problems() -> Iterator[Problem[Any]]:
     for name in registry.BUILT_IN["problems"]:
         kind = registry.get("problems", name)
-        for preset in kind.scenario_type.presets:
-            yield registry.problem(name, preset, **SMALL.get(name, {}))
+        for values in kind.scenario_type.presets.values():
+            yield kind(kind.scenario_type(**{**values, **SMALL.get(name, {})}))
 
 
 def demonstrations(problem: Problem[Any], count: int) -> Demonstrations:
@@ -43,8 +43,8 @@ def demonstrations(problem: Problem[Any], count: int) -> Demonstrations:
 def test_every_preset_of_a_registered_problem_conforms(name: str) -> None:
     kind = registry.get("problems", name)
     assert kind.name == name
-    for preset in kind.scenario_type.presets:
-        check_problem(registry.problem(name, preset, **SMALL.get(name, {})), seed=3)
+    for values in kind.scenario_type.presets.values():
+        check_problem(kind(kind.scenario_type(**{**values, **SMALL.get(name, {})})), seed=3)
 
 
 def test_a_layout_per_instance_conforms() -> None:

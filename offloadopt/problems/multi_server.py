@@ -100,6 +100,8 @@ class MultiServerScenario(Scenario):
         },
     }
 
+    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"melbourne": ("users_file", "sites_file")}
+
     @model_validator(mode="before")
     @classmethod
     def _server_cpu_from_load(cls, values: Any) -> Any:

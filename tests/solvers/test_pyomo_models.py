@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment, minimize_scalar
 from offloadopt import registry
 from offloadopt.core import Instances, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.problems.multi_server import MultiServer
+from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
 from offloadopt.solvers.pyomo_models import Answer, Milp, Minlp, engine_named, export, safe_bound
 
@@ -31,7 +31,7 @@ SCENARIOS = {
         "time_weight": 2e-5,
         "energy_weight": 1e-5,
     },
-    "melbourne links": {"preset": "melbourne", "users": 5, "servers": 2, "area_m": 400.0},
+    "melbourne links": {**MultiServerScenario.presets["melbourne"], "users": 5, "servers": 2, "area_m": 400.0},
 }
 
 
