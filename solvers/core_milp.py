@@ -62,15 +62,20 @@ def close_gap(
     unit = np.sqrt(gap * capacity)
 
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
-    for name, value in {
+    options: dict[str, bool | int | float | str] = {
         "output_flag": False,
         "threads": 1,
         "mip_rel_gap": 0.0,
         "mip_abs_gap": 0.25 * allowance / gap,
         "objective_bound": 1.0 + SAFETY * TIGHT,
-        "mip_heuristic_effort": 0.0,  # the incumbent is better than what they find
+        # The model is small and tight already, and the incumbent better than what heuristics find: without all that
+        # the median of 100 x 10 at load 1 takes a quarter of the time.
+        "presolve": "off",
+        "mip_detect_symmetry": False,
         "mip_allow_restart": False,
-    }.items():
+        "mip_heuristic_effort": 0.0,
+    }
+    for name, value in options.items():
         highs.setOptionValue(name, value)
     columns = binaries + servers
     highs.addVars(columns, np.zeros(columns), np.ones(columns))

@@ -12,18 +12,17 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, field_validator
 
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
+from offloadopt.errors import InvalidInput
 from offloadopt.solvers.core_milp import close_gap
 from offloadopt.solvers.exchange import assignment_cost, improve, perturb_and_improve, server_loads
-from offloadopt.solvers.pricing import EPS, maximise_bound, price_bound, reduced_cost
+from offloadopt.solvers.pricing import EPS, best_responses, find_prices, price_bound, reduced_cost
 from offloadopt.solvers.slots import MOST_CELLS, assign_to_slots, slot_counts
 from offloadopt.solvers.tree import branch_and_bound
 from offloadopt.structure import PricedAssignmentProblem
 
-COLDEST = 1e-7
-"""Final temperature of the root prices, relative to the mean cost of a task."""
 CHAIN_TASKS = 400
 """Chains are tried among at most so many tasks, those whose second-best option costs least more."""
 TREE_TASKS = 150
@@ -49,7 +48,15 @@ class Exact(Solver):
     relative_gap: float = Field(
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
-    tree_nodes: int = Field(300, ge=1, description="nodes of the tree before the MILP core takes over")
+    initial_prices: tuple[tuple[NonNegativeFloat, ...], ...] | None = Field(
+        default=None, description="[count, servers] cost per unit of each server's capacity, to begin with"
+    )
+    tree_nodes: int = Field(default=300, ge=1, description="nodes of the tree before the MILP core takes over")
+
+    @field_validator("initial_prices", mode="before")
+    @classmethod
+    def _rows_of(cls, prices: Any) -> Any:
+        return prices.tolist() if isinstance(prices, np.ndarray) else prices
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
@@ -58,11 +65,13 @@ class Exact(Solver):
         self.require(problem)
         costs = problem.costs(instances)  # type: ignore[attr-defined]
         count, servers = costs.capacity.shape
+        starts = self._starts(count, servers)
         assignment = np.zeros(costs.load.shape, dtype=np.int64)
         bound, seconds, prices = np.empty(count), np.empty(count), np.empty((count, servers))
         for row in range(count):
             begin = perf_counter()
-            proof = self.prove(costs.option_cost[row], costs.load[row], costs.capacity[row], seed=seed)
+            instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
+            proof = self.prove(*instance, start=None if starts is None else starts[row], seed=seed)
             assignment[row], bound[row], prices[row] = proof.assignment, proof.bound, proof.v**2
             seconds[row] = perf_counter() - begin
             if progress is not None:
@@ -78,40 +87,67 @@ class Exact(Solver):
             details={"prices": prices},
         )
 
-    def prove(self, cost: FloatArray, load: FloatArray, capacity: FloatArray, *, seed: int = 0) -> Proof:
-        """Solve one instance: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity [servers]``."""
+    def _starts(self, count: int, servers: int) -> FloatArray | None:
+        if self.initial_prices is None:
+            return None
+        starts = np.asarray(self.initial_prices)
+        if starts.shape != (count, servers):
+            raise InvalidInput(f"initial_prices has shape {list(starts.shape)}; allowed: [{count}, {servers}]")
+        return starts
+
+    def prove(
+        self,
+        cost: FloatArray,
+        load: FloatArray,
+        capacity: FloatArray,
+        *,
+        start: FloatArray | None = None,
+        seed: int = 0,
+    ) -> Proof:
+        """Solve one instance: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity [servers]``.
+
+        ``start [servers]`` are prices to begin with, per unit of capacity.
+        """
         if load.min() == load.max():
             counts = slot_counts(cost, float(load[0]), capacity)
             if len(cost) * (counts.sum() + len(cost)) <= MOST_CELLS:
                 return _prove_equal_tasks(cost, load, capacity, counts)
-        return self._prove_by_prices(cost, load, capacity, seed)
+        return self._prove_by_prices(cost, load, capacity, start, seed)
 
-    def _prove_by_prices(self, cost: FloatArray, load: FloatArray, capacity: FloatArray, seed: int) -> Proof:
+    def _prove_by_prices(
+        self, cost: FloatArray, load: FloatArray, capacity: FloatArray, start: FloatArray | None, seed: int
+    ) -> Proof:
         deadline = np.inf if self.time_limit_s is None else perf_counter() + self.time_limit_s
         # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
         money, size = float(cost.min(axis=1).mean()), float(capacity.mean())
         scaled = cost / money, load / np.sqrt(money * size), capacity / size
-        assignment, bound, v = self._search(*scaled, seed, deadline)
+        v = None if start is None else np.sqrt(start * size / money)
+        assignment, bound, v = self._search(*scaled, v, seed, deadline)
         # Sums of scaled terms may differ from those of evaluate by their rounding.
         rounding = 4.0 * EPS * (len(cost) + 8) * abs(bound)
         return Proof(assignment, (bound - rounding) * money, v * np.sqrt(money / size))
 
     def _search(
-        self, cost: FloatArray, load: FloatArray, capacity: FloatArray, seed: int, deadline: float
+        self,
+        cost: FloatArray,
+        load: FloatArray,
+        capacity: FloatArray,
+        start: FloatArray | None,
+        seed: int,
+        deadline: float,
     ) -> tuple[IntArray, float, FloatArray]:
         tasks, servers = len(cost), len(capacity)
         nothing = np.zeros(servers)
-        v, share = maximise_bound(cost, load, capacity, nothing, nothing, 1.0, COLDEST, 0.2, np.inf)
+        v = find_prices(cost, load, capacity, start)
         bound = price_bound(cost, load, capacity, nothing, v)
-        assignment = share.argmax(axis=1)
+        best, margin = best_responses(cost, load, v)
+        assignment = best.copy()
         improve(cost, load, capacity, nothing, assignment, np.arange(tasks), False)
 
-        dearer = reduced_cost(cost, load, v)
-        second = np.partition(dearer, 1, axis=1)[:, 1]
         upper = assignment_cost(cost, load, capacity, nothing, assignment)
-        candidates = np.flatnonzero(second <= upper - bound)
+        candidates = np.flatnonzero(margin <= upper - bound)
         if len(candidates) > CHAIN_TASKS:
-            candidates = np.sort(candidates[np.argsort(second[candidates], kind="stable")[:CHAIN_TASKS]])
+            candidates = np.sort(candidates[np.argsort(margin[candidates], kind="stable")[:CHAIN_TASKS]])
         if len(candidates):
             improve(cost, load, capacity, nothing, assignment, candidates, True)
             upper = assignment_cost(cost, load, capacity, nothing, assignment)
@@ -125,13 +161,13 @@ class Exact(Solver):
 
         # Options that cost more than the gap are in no better assignment (same prices as the bound). The slack keeps
         # the incumbent's own options in spite of rounding; keeping too many is always safe.
-        kept = dearer <= (upper - bound) * (1.0 + ROUNDING)
-        open_tasks = np.flatnonzero(kept.sum(axis=1) > 1)
-        settled = np.flatnonzero(kept.sum(axis=1) == 1)
-        found = kept.argmax(axis=1)
+        room = (upper - bound) * (1.0 + ROUNDING)
+        open_tasks, settled = np.flatnonzero(margin <= room), np.flatnonzero(margin > room)
+        found = best
         base = float(cost[settled, found[settled]].sum())
         placed = server_loads(load[settled], nothing, found[settled])
-        rest = np.where(kept, cost, np.inf)[open_tasks], load[open_tasks], capacity, placed
+        options, sizes = cost[open_tasks], load[open_tasks]
+        rest = np.where(reduced_cost(options, sizes, v) <= room, options, np.inf), sizes, capacity, placed
         if len(open_tasks):
             found[open_tasks], proved = self._close(rest, v, assignment[open_tasks], allowance, upper - bound, deadline)
         else:

@@ -17,11 +17,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from offloadopt.core import FloatArray
+from offloadopt.core import FloatArray, IntArray
 
 FURTHEST = 40.0
 """Options this many temperatures above the best have weight exp(-40) = 4e-18 and are left out."""
 EPS = 2.220446049250313e-16
+HOT, WARM, SAMPLED, COLDEST, COOLING = 1.0, 1e-2, 4e-3, 1e-7, 0.2
+"""Temperatures, relative to a task's mean cost: at first; from given prices; after the sample; last; the factor."""
+SAMPLE = 4000
+"""So many tasks are weighed all together; more are screened."""
+NEAR = 25.0
+"""Tasks whose second-best option is dearer by so many temperatures (weight exp(-25)) keep their choice meanwhile."""
 
 
 @njit(cache=True)
@@ -53,7 +59,10 @@ def _smoothed(
     curvature: FloatArray,
     share: FloatArray,
 ) -> tuple[float, float]:
-    """Smoothed and plain dual value; fills gradient, negative Hessian and each task's softmin share of its options."""
+    """Smoothed and plain dual value; fills gradient and negative Hessian.
+
+    ``share`` receives each task's softmin weights of its options, or serves as working space if it has one row.
+    """
     tasks, options = cost.shape
     servers = options - 1
     value = 0.0
@@ -65,7 +74,7 @@ def _smoothed(
         curvature[j, j] = 2.0 * capacity[j]
     plain = value
     for i in range(tasks):
-        priced = share[i]
+        priced = share[min(i, len(share) - 1)]
         least = cost[i, 0]
         priced[0] = cost[i, 0]
         for k in range(1, options):
@@ -143,16 +152,17 @@ def maximise_bound(
     cold: float,
     cooling: float,
     enough: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Root prices that nearly maximise the bound, and each task's softmin shares ``[tasks, servers + 1]`` there.
+    share: FloatArray,
+) -> FloatArray:
+    """Root prices that nearly maximise the bound.
 
     The temperature falls from ``hot`` to ``cold`` by the factor ``cooling``, unless the bound reaches ``enough``.
+    ``share [tasks, servers + 1]`` receives each task's softmin weights of its options; one row of it: nothing is kept.
     """
-    tasks, options = cost.shape
-    servers = options - 1
+    servers = len(capacity)
     gradient, curvature = np.empty(servers), np.empty((servers, servers))
     next_gradient, next_curvature = np.empty(servers), np.empty((servers, servers))
-    share, step, trial = np.empty((tasks, options)), np.empty(servers), np.empty(servers)
+    step, trial = np.empty(servers), np.empty(servers)
     v, best_v, best = start.copy(), start.copy(), -np.inf
     temperature = hot
     while True:
@@ -185,9 +195,9 @@ def maximise_bound(
             gradient, next_gradient = next_gradient, gradient
             curvature, next_curvature = next_curvature, curvature
             if best >= enough:
-                return best_v, share
+                return best_v
         if temperature <= cold:
-            return best_v, share
+            return best_v
         temperature = max(temperature * cooling, cold)
 
 
@@ -202,3 +212,63 @@ def reduced_cost(cost: FloatArray, load: FloatArray, v: FloatArray) -> FloatArra
         for k in range(cost.shape[1]):
             priced[i, k] -= least
     return priced
+
+
+@njit(cache=True)
+def best_responses(cost: FloatArray, load: FloatArray, v: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Each task's best option at prices ``v``, and how much dearer its second-best option is."""
+    tasks, options = cost.shape
+    best, margin = np.empty(tasks, np.int64), np.empty(tasks)
+    for i in range(tasks):
+        choice, least, second = 0, cost[i, 0], np.inf
+        for k in range(1, options):
+            priced = cost[i, k] + 2.0 * load[i] * v[k - 1]
+            if priced < least:
+                choice, least, second = k, priced, least
+            elif priced < second:
+                second = priced
+        best[i], margin[i] = choice, second - least
+    return best, margin
+
+
+def find_prices(
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, start: FloatArray | None = None
+) -> FloatArray:
+    """Root prices that nearly maximise the bound of a whole instance, in scaled units (mean cost of a task near 1).
+
+    Many tasks: a sample with its share of the capacities gives the first prices. Then only tasks whose two best options
+    lie close are weighed; the others' choices stay while prices settle, and are looked at again at every temperature.
+
+    Parameters
+    ----------
+    start : array [servers], optional
+        Prices to begin with.
+    """
+    tasks, servers = len(cost), len(capacity)
+    nothing, scratch = np.zeros(servers), np.empty((1, servers + 1))
+    v, hot = (nothing, HOT) if start is None else (start, WARM)
+    if tasks <= SAMPLE:
+        return maximise_bound(cost, load, capacity, nothing, v, hot, COLDEST, COOLING, np.inf, scratch)
+    if start is None:
+        rows = np.arange(0, tasks, tasks // SAMPLE)
+        part = capacity * (len(rows) / tasks)
+        v = maximise_bound(cost[rows], load[rows], part, nothing, v, HOT, SAMPLED, COOLING, np.inf, scratch)
+    temperature, heaviest = SAMPLED, 2.0 * float(load.max())
+    while True:
+        near = NEAR * temperature
+        while True:
+            best, margin = best_responses(cost, load, v)
+            close = margin <= near
+            placed = np.bincount(best[~close], load[~close], servers + 1)[1:].astype(np.float64)
+            settled = maximise_bound(
+                cost[close], load[close], capacity, placed, v, temperature, temperature, COOLING, np.inf, scratch
+            )
+            moved = heaviest * float(np.abs(settled - v).max())
+            if moved <= near:  # no choice that was left out can have changed
+                v = settled
+                break
+            # As far as that holds the bound rises on the way; then look again, at more tasks.
+            v, near = v + (settled - v) * (near / moved), 2.0 * near
+        if temperature <= COLDEST:
+            return v
+        temperature = max(temperature * COOLING, COLDEST)

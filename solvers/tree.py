@@ -47,7 +47,7 @@ def _fix_and_round(
 ) -> tuple[int, float]:
     """Remove options whose reduced cost leaves no room; round the rest to the largest share.
 
-    Returns the row of the most undecided task (-1 if every task has one option left) and the least reduced cost removed.
+    Returns the row of the most undecided task (-1 if all have one option left) and the least reduced cost removed.
     """
     for i in range(len(decided)):
         rounded[i] = decided[i]
@@ -133,8 +133,9 @@ def branch_and_bound(
                 return best, price_bound(cost, load, capacity, placed, v), nodes
             rows, sizes = _open_rows(left[depth], load, decided, open_tasks)
             enough = upper - allowance - base[depth]
-            here, share = maximise_bound(
-                rows, sizes, capacity, loads[depth], prices[depth], cold * 1e3, cold, 0.1, enough
+            share = np.empty((max(len(rows), 1), options))
+            here = maximise_bound(
+                rows, sizes, capacity, loads[depth], prices[depth], cold * 1e3, cold, 0.1, enough, share
             )
             bound = base[depth] + price_bound(rows, sizes, capacity, loads[depth], here)
             room = upper - allowance - bound

@@ -50,6 +50,9 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel, compute
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
 
+LINKS_AT_ONCE = 2**22
+"""Links whose costs are worked out together: bounds the memory of very large instances."""
+
 
 class MultiServerScenario(Scenario):
     """Parameters of the model, with the paper's values; see the module's table for the ones it does not state.
@@ -196,14 +199,15 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         # One stream per array, so that a longer sample begins with the shorter one.
         fading, bits, cycles, layout = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
         distance_m = self._distances(count, layout)
-        gain = channel.path_gain(distance_m, s.reference_gain_db, s.path_loss_exponent)
+        gain = fading.exponential(size=(count, s.users, s.servers))
+        gain *= channel.path_gain(distance_m, s.reference_gain_db, s.path_loss_exponent)
         spread = (1 - s.task_spread, 1 + s.task_spread)
         return Instances(
             {
-                "gain": gain * fading.exponential(size=(count, s.users, s.servers)),
+                "gain": gain,
                 "task_bits": s.task_bits * bits.uniform(*spread, size=(count, s.users)),
                 "task_cycles": s.task_cycles * cycles.uniform(*spread, size=(count, s.users)),
-                "distance_m": distance_m,
+                "distance_m": np.broadcast_to(distance_m, gain.shape),
             }
         )
 
@@ -221,14 +225,13 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         return users[0], sites[0]
 
     def _distances(self, count: int, fresh: np.random.Generator) -> FloatArray:
-        """[count, users, servers] distance in m, of one layout or of a fresh one per instance."""
+        """Distances in m: ``[1, users, servers]`` of one layout, ``[count, users, servers]`` of fresh ones."""
         s = self.scenario
         if s.layout_seed is None:
             users, sites = self._layouts(count, fresh)
         else:
             users, sites = self._layouts(1, np.random.default_rng(s.layout_seed))
-        distance_m = np.linalg.norm(users[:, :, None] - sites[:, None], axis=-1)
-        return np.broadcast_to(distance_m, (count, s.users, s.servers)).copy()
+        return np.asarray(np.hypot(*(users[:, :, None, axis] - sites[:, None, :, axis] for axis in (0, 1))))
 
     def _layouts(self, layouts: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Users ``[layouts, users, 2]`` and servers ``[layouts, servers, 2]`` in m."""
@@ -316,20 +319,29 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     def costs(self, observation: Observation | Instances) -> PricedAssignment:
         """P0 with power and CPU shares at their optimum: ``sum c_ij a_ij + sum_j (sum_i s_i a_ij)^2 / F_j``."""
         s = self.scenario
-        snr_per_watt = observation["gain"] / (s.noise_w_per_hz * s.bandwidth_hz)
-        power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
-        with np.errstate(divide="ignore", over="ignore"):
-            seconds = observation["task_bits"][..., None] / channel.shannon_rate(s.bandwidth_hz, power_w * snr_per_watt)
-            link_cost = (s.time_weight + s.energy_weight * power_w) * seconds
         cycles = observation["task_cycles"]
         local_s = cycles / s.cpu_local_hz
         local_w = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent)
-        local_cost = s.time_weight * local_s + s.energy_weight * local_w * local_s
+        option_cost = np.empty((len(cycles), s.users, s.servers + 1))
+        option_cost[..., 0] = s.time_weight * local_s + s.energy_weight * local_w * local_s
+        block = max(1, LINKS_AT_ONCE // max(1, len(cycles) * s.servers))
+        for first in range(0, s.users, block):
+            some = slice(first, first + block)
+            option_cost[:, some, 1:] = self._link_cost(observation["gain"][:, some], observation["task_bits"][:, some])
         return PricedAssignment(
-            option_cost=np.concatenate([local_cost[..., None], link_cost], axis=-1),
+            option_cost=option_cost,
             load=np.sqrt(s.time_weight * cycles),
             capacity=np.full((len(cycles), s.servers), s.cpu_server_hz),
         )
+
+    def _link_cost(self, gain: FloatArray, bits: FloatArray) -> FloatArray:
+        """[count, users, servers] cost of sending each task over each link at its best power; ``inf`` without gain."""
+        s = self.scenario
+        snr_per_watt = gain / (s.noise_w_per_hz * s.bandwidth_hz)
+        power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
+        with np.errstate(divide="ignore", over="ignore"):
+            seconds = bits[..., None] / channel.shannon_rate(s.bandwidth_hz, power_w * snr_per_watt)
+            return np.asarray((s.time_weight + s.energy_weight * power_w) * seconds)
 
     def server_view(self, observation: Observation | Instances) -> FloatArray:
         """The gains of a server's own links in dB (equation (14): ``s_j = {h_1j .. h_Nj}``)."""

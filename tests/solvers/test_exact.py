@@ -17,7 +17,7 @@ from offloadopt.problems.multi_server import MultiServer
 from offloadopt.solvers.core_milp import close_gap
 from offloadopt.solvers.exact import Exact
 from offloadopt.solvers.exchange import assignment_cost, improve, server_loads
-from offloadopt.solvers.pricing import maximise_bound, price_bound, reduced_cost
+from offloadopt.solvers.pricing import find_prices, price_bound, reduced_cost
 from offloadopt.solvers.slots import assign_to_slots, slot_counts
 from offloadopt.solvers.tree import branch_and_bound
 from offloadopt.structure import PricedAssignment
@@ -117,7 +117,7 @@ def test_parts_agree_on_random_costs(seed: int) -> None:
     best = enumerate_optimum(costs)[0]
     cost, load, capacity = costs.option_cost[0], costs.load[0], costs.capacity[0]
     nothing = np.zeros(3)
-    v, _ = maximise_bound(cost, load, capacity, nothing, nothing, 1.0, 1e-7, 0.2, np.inf)
+    v = find_prices(cost, load, capacity)
     bound = price_bound(cost, load, capacity, nothing, v)
     assert bound <= best
     start = np.zeros(7, dtype=np.int64)
@@ -134,7 +134,7 @@ def test_a_tree_that_is_cut_short_still_bounds() -> None:
     best = enumerate_optimum(costs)[0]
     nothing = np.zeros(3)
     arguments = costs.option_cost[0], costs.load[0], costs.capacity[0], nothing
-    v, _ = maximise_bound(*arguments, nothing, 1.0, 1e-7, 0.2, np.inf)
+    v = find_prices(*arguments[:3])
     found, proved, nodes = branch_and_bound(*arguments, v, np.zeros(9, dtype=np.int64), 1e-12, 1e-6, 2)
     assert nodes > 2
     assert proved <= best <= assignment_cost(*arguments, found) * (1 + 1e-12)
@@ -168,7 +168,7 @@ def test_best_prices_are_the_convex_relaxation() -> None:
         [cp.sum(share, axis=1) == 1],
     )
     relaxation.solve(solver=cp.CLARABEL)
-    v, _ = maximise_bound(cost, load, capacity, np.zeros(4), np.zeros(4), 1.0, 1e-7, 0.2, np.inf)
+    v = find_prices(cost, load, capacity)
     assert price_bound(cost, load, capacity, np.zeros(4), v) == pytest.approx(relaxation.value, rel=1e-6)
     np.testing.assert_allclose(v, loads.value / capacity, rtol=1e-3)
 
@@ -192,7 +192,7 @@ def test_slots_equal_enumeration_and_prices(seed: int) -> None:
     assert assignment_cost(cost, load, capacity, nothing, found) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-12
     )
-    by_prices = Exact(relative_gap=0)._prove_by_prices(cost, load, capacity, 0)
+    by_prices = Exact(relative_gap=0)._prove_by_prices(cost, load, capacity, None, 0)
     assert assignment_cost(cost, load, capacity, nothing, by_prices.assignment) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-9
     )
