@@ -335,7 +335,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         )
 
     def _link_cost(self, gain: FloatArray, bits: FloatArray) -> FloatArray:
-        """[count, users, servers] cost of sending each task over each link at its best power; ``inf`` without gain."""
+        """Cost ``[count, users, servers]`` of sending each task at its best power; ``inf`` where a link is missing."""
         s = self.scenario
         snr_per_watt = gain / (s.noise_w_per_hz * s.bandwidth_hz)
         power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
