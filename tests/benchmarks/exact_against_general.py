@@ -75,7 +75,7 @@ def solve_by_cvxpy(problem: Any, instance: Instances, limit: float) -> tuple[flo
     if choice.value is None:
         return limit, False, np.inf
     found = float(costs.cost(choice.value.argmax(axis=1)[None])[0])
-    return float(seconds), model.solver_stats.extra_stats.getGap() <= GAP, found
+    return float(seconds), model.solver_stats.extra_stats["model"].getGap() <= GAP, found
 
 
 def measure(
