@@ -36,6 +36,12 @@ class CoreResult:
     bound: float
 
 
+def groups_of_tasks(cost: FloatArray, load: FloatArray) -> IntArray:
+    """[tasks] the number of each task's group; tasks of the same load and option costs share one."""
+    _, group = np.unique(np.column_stack([load, cost]), axis=0, return_inverse=True)
+    return np.asarray(group.ravel(), dtype=np.int64)
+
+
 def close_gap(
     cost: FloatArray,
     load: FloatArray,
@@ -43,11 +49,13 @@ def close_gap(
     placed: FloatArray,
     v: FloatArray,
     assignment: IntArray,
+    alike: IntArray,
     allowance: float,
     deadline: float,
 ) -> CoreResult:
     """Improve ``assignment`` or prove it best to within ``allowance``, until ``deadline`` (`time.perf_counter`).
 
+    ``alike [tasks]`` numbers groups of tasks that are the same (`groups_of_tasks`): they are counted, not told apart.
     Less than ``2 SAFETY TIGHT`` of the gap to be closed cannot be proved.
     """
     import highspy
@@ -56,9 +64,12 @@ def close_gap(
     best, upper = assignment, assignment_cost(cost, load, capacity, placed, assignment)
     gap = upper - bound
     allowance = max(allowance, 2.0 * SAFETY * TIGHT * gap)
-    dearer = reduced_cost(cost, load, v)
-    task, option = np.nonzero(dearer <= gap)  # one binary each
-    binaries, servers = len(task), len(capacity)
+    members = np.bincount(alike)
+    _, first = np.unique(alike, return_index=True)
+    dearer = reduced_cost(cost[first], load[first], v)
+    kind, option = np.nonzero(dearer <= gap)  # one integer each: how many tasks of this kind take this option
+    kind_load = load[first]
+    integers, servers = len(kind), len(capacity)
     unit = np.sqrt(gap * capacity)
 
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
@@ -77,16 +88,16 @@ def close_gap(
     }
     for name, value in options.items():
         highs.setOptionValue(name, value)
-    columns = binaries + servers
-    highs.addVars(columns, np.zeros(columns), np.ones(columns))
-    objective = np.concatenate([dearer[task, option] / gap, np.ones(servers)])
+    columns = integers + servers
+    highs.addVars(columns, np.zeros(columns), np.append(members[kind], np.ones(servers)).astype(np.float64))
+    objective = np.concatenate([dearer[kind, option] / gap, np.ones(servers)])
     highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), objective)
     highs.changeColsIntegrality(
-        binaries, np.arange(binaries, dtype=np.int32), np.full(binaries, highspy.HighsVarType.kInteger)
+        integers, np.arange(integers, dtype=np.int32), np.full(integers, highspy.HighsVarType.kInteger)
     )
-    for i in np.unique(task):
-        own = np.flatnonzero(task == i).astype(np.int32)
-        highs.addRow(1.0, 1.0, len(own), own, np.ones(len(own)))
+    for number, size in enumerate(members):
+        own = np.flatnonzero(kind == number).astype(np.int32)
+        highs.addRow(float(size), float(size), len(own), own, np.ones(len(own)))
     on_server = [np.flatnonzero(option == j + 1).astype(np.int32) for j in range(servers)]
 
     def add_tangents(points: FloatArray) -> None:
@@ -94,8 +105,8 @@ def close_gap(
         for j in range(servers):
             rows = on_server[j]
             offset = 2.0 * points[j] * (placed[j] - v[j] * capacity[j]) / unit[j] - points[j] ** 2
-            slopes = np.append(-2.0 * points[j] / unit[j] * load[task[rows]], 1.0)
-            highs.addRow(offset, highspy.kHighsInf, len(rows) + 1, np.append(rows, np.int32(binaries + j)), slopes)
+            slopes = np.append(-2.0 * points[j] / unit[j] * kind_load[kind[rows]], 1.0)
+            highs.addRow(offset, highspy.kHighsInf, len(rows) + 1, np.append(rows, np.int32(integers + j)), slopes)
 
     def deviations(chosen: IntArray) -> FloatArray:
         loads: FloatArray = server_loads(load, placed, chosen)
@@ -113,7 +124,9 @@ def close_gap(
             break
         if np.isfinite(left_s):
             highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
-        incumbent = np.append(best[task] == option, np.minimum(deviations(best) ** 2, 1.0)).astype(np.float64)
+        counts = np.zeros((len(members), servers + 1))
+        np.add.at(counts, (alike, best), 1.0)
+        incumbent = np.append(counts[kind, option], np.minimum(deviations(best) ** 2, 1.0))
         start = highspy.HighsSolution()
         start.col_value = incumbent.tolist()
         highs.setSolution(start)
@@ -131,9 +144,9 @@ def close_gap(
             proved = max(proved, bound + (min(info.mip_dual_bound, 1.0) - SAFETY * tolerance) * gap)
         if status != highspy.HighsModelStatus.kOptimal or proved >= upper - allowance:
             break
-        values = np.asarray(highs.getSolution().col_value)[:binaries]
-        found = best.copy()
-        found[task[values > 0.5]] = option[values > 0.5]
+        values = np.rint(np.asarray(highs.getSolution().col_value)[:integers]).astype(np.int64)
+        found = np.empty_like(best)
+        found[np.argsort(alike, kind="stable")] = np.repeat(option, values)  # `kind` ascends
         reached = assignment_cost(cost, load, capacity, placed, found)
         if reached < upper:
             best, upper = found, reached

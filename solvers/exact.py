@@ -2,7 +2,8 @@
 
 Equal tasks are a linear assignment (`slots`). Otherwise: prices give a lower bound (`pricing`), each task's best
 response to them and local search an incumbent (`exchange`); reduced costs fix most options; a short tree (`tree`) and,
-for what it leaves open, a MILP (`core_milp`) close the gap. A limit returns the incumbent with the bound proved so far.
+for what it leaves open, a MILP (`core_milp`) close the gap. Interchangeable servers are merged first (`twins`),
+interchangeable tasks are counted. A limit returns the incumbent with the bound proved so far.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pydantic import Field, NonNegativeFloat, field_validator
 
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput
-from offloadopt.solvers.core_milp import close_gap
+from offloadopt.solvers.core_milp import close_gap, groups_of_tasks
 from offloadopt.solvers.exchange import assignment_cost, improve, perturb_and_improve, server_loads
 from offloadopt.solvers.pricing import EPS, best_responses, find_prices, price_bound, reduced_cost
 from offloadopt.solvers.slots import MOST_CELLS, assign_to_slots, slot_counts
 from offloadopt.solvers.tree import branch_and_bound
+from offloadopt.solvers.twins import groups_of_servers, merge, spread
 from offloadopt.structure import PricedAssignmentProblem
 
 CHAIN_TASKS = 400
@@ -122,10 +124,36 @@ class Exact(Solver):
         money, size = float(cost.min(axis=1).mean()), float(capacity.mean())
         scaled = cost / money, load / np.sqrt(money * size), capacity / size
         v = None if start is None else np.sqrt(start * size / money)
-        assignment, bound, v = self._search(*scaled, v, seed, deadline)
+        assignment, bound, v = self._search_merged(*scaled, v, seed, deadline)
         # Sums of scaled terms may differ from those of evaluate by their rounding.
         rounding = 4.0 * EPS * (len(cost) + 8) * abs(bound)
         return Proof(assignment, (bound - rounding) * money, v * np.sqrt(money / size))
+
+    def _search_merged(
+        self,
+        cost: FloatArray,
+        load: FloatArray,
+        capacity: FloatArray,
+        start: FloatArray | None,
+        seed: int,
+        deadline: float,
+    ) -> tuple[IntArray, float, FloatArray]:
+        """Search with interchangeable servers merged first; the whole instance only if their partition leaves a gap."""
+        group = groups_of_servers(cost)
+        if group.max() + 1 == len(capacity):
+            return self._search(cost, load, capacity, start, None, seed, deadline)
+        merged_cost, merged_capacity = merge(cost, capacity, group)
+        merged, bound, v = self._search(merged_cost, load, merged_capacity, None, None, seed, deadline)
+        nothing = np.zeros(len(capacity))
+        assignment = spread(merged, load, capacity, group)
+        _, margin = best_responses(merged_cost, load, v)
+        candidates = np.sort(np.argsort(margin, kind="stable")[:CHAIN_TASKS])
+        improve(cost, load, capacity, nothing, assignment, candidates, True)
+        upper = assignment_cost(cost, load, capacity, nothing, assignment)
+        if upper - bound <= self._allowance(upper) or perf_counter() > deadline:
+            return assignment, bound, v[group]
+        assignment, proved, v = self._search(cost, load, capacity, start, assignment, seed, deadline)
+        return assignment, max(bound, proved), v
 
     def _search(
         self,
@@ -133,6 +161,7 @@ class Exact(Solver):
         load: FloatArray,
         capacity: FloatArray,
         start: FloatArray | None,
+        incumbent: IntArray | None,
         seed: int,
         deadline: float,
     ) -> tuple[IntArray, float, FloatArray]:
@@ -145,6 +174,9 @@ class Exact(Solver):
         improve(cost, load, capacity, nothing, assignment, np.arange(tasks), False)
 
         upper = assignment_cost(cost, load, capacity, nothing, assignment)
+        if incumbent is not None and assignment_cost(cost, load, capacity, nothing, incumbent) < upper:
+            assignment = incumbent.copy()
+            upper = assignment_cost(cost, load, capacity, nothing, assignment)
         candidates = np.flatnonzero(margin <= upper - bound)
         if len(candidates) > CHAIN_TASKS:
             candidates = np.sort(candidates[np.argsort(margin[candidates], kind="stable")[:CHAIN_TASKS]])
@@ -188,12 +220,15 @@ class Exact(Solver):
     ) -> tuple[IntArray, float]:
         """Tree first, MILP for what it leaves open; costs without the settled tasks' own."""
         bound = float(price_bound(*rest, v))
-        if len(incumbent) <= TREE_TASKS:
+        alike = groups_of_tasks(*rest[:2])
+        if len(incumbent) <= TREE_TASKS and alike.max() + 1 == len(
+            alike
+        ):  # a tree would try tasks that are alike in turn
             cold = 0.01 * gap / len(incumbent)
             incumbent, bound, nodes = branch_and_bound(*rest, v, incumbent, allowance, cold, self.tree_nodes)
             if nodes <= self.tree_nodes:
                 return incumbent, bound
-        core = close_gap(*rest, v, incumbent, allowance, deadline)
+        core = close_gap(*rest, v, incumbent, alike, allowance, deadline)
         return core.assignment, max(core.bound, bound)
 
     def _allowance(self, upper: float) -> float:

@@ -33,10 +33,10 @@ GENERAL = ("SCIP", "HiGHS", "cvxpy-SCIP")
 
 
 def make_instances(size: str, corner: str, count: int) -> tuple[Any, Instances]:
-    """``heterogeneous`` at a load; the hard corner has identical servers (also in gain) and links 20 dB weaker."""
+    """``heterogeneous`` at a load; the hard corner has identical servers (also in gain) and links 10 dB weaker."""
     users, servers = map(int, size.split("x"))
     load = 1.0 if corner == "hard" else float(corner)
-    weaker = {"reference_gain_db": -50.0} if corner == "hard" else {}
+    weaker = {"reference_gain_db": -40.0} if corner == "hard" else {}
     problem = offloadopt.problem("multi_server", "heterogeneous", users=users, servers=servers, load=load, **weaker)
     drawn = problem.sample(count, seed=zlib.crc32(f"{size} {corner}".encode()))
     if corner == "hard":

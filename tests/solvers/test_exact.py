@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 import offloadopt
 from offloadopt.core import Status
-from offloadopt.errors import Unsupported
+from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.solvers.core_milp import close_gap
+from offloadopt.solvers.core_milp import close_gap, groups_of_tasks
 from offloadopt.solvers.exact import Exact
 from offloadopt.solvers.exchange import assignment_cost, improve, server_loads
-from offloadopt.solvers.pricing import find_prices, price_bound, reduced_cost
+from offloadopt.solvers.pricing import find_prices, maximise_bound, price_bound, reduced_cost
 from offloadopt.solvers.slots import assign_to_slots, slot_counts
 from offloadopt.solvers.tree import branch_and_bound
+from offloadopt.solvers.twins import groups_of_servers, merge, spread
 from offloadopt.structure import PricedAssignment
 
 
@@ -124,7 +125,7 @@ def test_parts_agree_on_random_costs(seed: int) -> None:
     found, proved, _ = branch_and_bound(cost, load, capacity, nothing, v, start, 1e-12, 1e-6, 10_000)
     assert assignment_cost(cost, load, capacity, nothing, found) == pytest.approx(best, rel=1e-12)
     assert proved == pytest.approx(best, rel=1e-9)
-    core = close_gap(cost, load, capacity, nothing, v, start, 1e-9, perf_counter() + 60)
+    core = close_gap(cost, load, capacity, nothing, v, start, np.arange(7), 1e-9, perf_counter() + 60)
     assert assignment_cost(cost, load, capacity, nothing, core.assignment) == pytest.approx(best, rel=1e-9)
     assert best * (1 - 1e-6) <= core.bound <= best * (1 + 1e-12)
 
@@ -248,3 +249,66 @@ def test_a_problem_without_the_structure_is_refused() -> None:
     Exact().require(Other(problem.scenario))
     with pytest.raises(Unsupported, match="needs a PricedAssignmentProblem"):
         Exact().require(object.__new__(type("Bare", (), {"name": "bare"})))  # type: ignore[arg-type]
+
+
+def test_tasks_that_are_alike_are_counted() -> None:
+    rng = np.random.default_rng(4)
+    kinds = random_costs(rng, tasks=3, servers=2)
+    rows = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+    costs = PricedAssignment(kinds.option_cost[:, rows], kinds.load[:, rows], kinds.capacity)
+    arguments = costs.option_cost[0], costs.load[0], costs.capacity[0]
+    alike = groups_of_tasks(*arguments[:2])
+    assert len(np.unique(alike)) == 3
+    v = find_prices(*arguments)
+    start = np.zeros(8, dtype=np.int64)
+    core = close_gap(*arguments, np.zeros(2), v, start, alike, 1e-9, perf_counter() + 60)
+    assert assignment_cost(*arguments, np.zeros(2), core.assignment) == pytest.approx(
+        enumerate_optimum(costs)[0], rel=1e-9
+    )
+    proof = Exact(relative_gap=0).prove(*arguments)
+    assert assignment_cost(*arguments, np.zeros(2), proof.assignment) == pytest.approx(
+        enumerate_optimum(costs)[0], rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_servers_that_are_alike_are_merged_without_loss(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = random_costs(rng, tasks=7, servers=2)
+    columns = [0, 1, 2, 1]  # servers 1 and 3 are reached at the same cost, with capacities of their own
+    costs = PricedAssignment(drawn.option_cost[..., columns], drawn.load, rng.uniform(0.5, 4.0, (1, 3)))
+    cost, load, capacity = costs.option_cost[0], costs.load[0], costs.capacity[0]
+    group = groups_of_servers(cost)
+    np.testing.assert_array_equal(group, [0, 1, 0])
+    merged_cost, merged_capacity = merge(cost, capacity, group)
+    best = enumerate_optimum(costs)[0]
+    assert enumerate_optimum(PricedAssignment(merged_cost[None], load[None], merged_capacity[None]))[0] <= best
+    proof = Exact(relative_gap=0).prove(cost, load, capacity)
+    assert assignment_cost(cost, load, capacity, np.zeros(3), proof.assignment) == pytest.approx(best, rel=1e-9)
+    assert proof.bound <= best * (1 + 1e-12)
+    spread_out = spread(np.array([1, 1, 2, 0, 1, 2, 0]), load, capacity, group)
+    assert set(spread_out[[0, 1, 4]]) <= {1, 3}
+    np.testing.assert_array_equal(spread_out[[2, 3, 5, 6]], [2, 0, 2, 0])
+
+
+def test_screened_prices_equal_unscreened_ones() -> None:
+    problem = offloadopt.problem("multi_server", "heterogeneous", users=9000, servers=5, load=0.33)
+    costs = problem.costs(problem.sample(1, seed=0))
+    money, size = costs.option_cost[0].min(axis=1).mean(), costs.capacity[0].mean()
+    scaled = costs.option_cost[0] / money, costs.load[0] / np.sqrt(money * size), costs.capacity[0] / size
+    nothing = np.zeros(5)
+    screened = find_prices(*scaled)
+    plain = maximise_bound(*scaled, nothing, nothing, 1.0, 1e-7, 0.2, np.inf, np.empty((1, 6)))
+    assert price_bound(*scaled, nothing, screened) == pytest.approx(price_bound(*scaled, nothing, plain), rel=1e-8)
+
+
+def test_given_prices_start_the_search_and_wrong_ones_do_no_harm() -> None:
+    problem = offloadopt.problem("multi_server", "heterogeneous", users=60, servers=5)
+    instances = problem.sample(3, seed=1)
+    cold = Exact().run(problem, instances)
+    for prices in (cold.details["prices"], np.full((3, 5), 1e-3)):
+        warm = Exact(initial_prices=prices).run(problem, instances)
+        assert (warm.status == Status.OPTIMAL).all()
+        np.testing.assert_allclose(warm.objective, cold.objective, rtol=2e-6)
+    with pytest.raises(InvalidInput, match="initial_prices has shape"):
+        Exact(initial_prices=np.ones((2, 5))).run(problem, instances)
