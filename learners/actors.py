@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,6 @@ class Actor(Policy):
     """
 
     name = "actor"
-    activation: ClassVar[Callable[[Singles], Singles]]
-    """Of the hidden layers."""
-    squash: ClassVar[Callable[[Singles], Singles]]
-    """From the last layer's outputs to scores in [-1, 1]."""
 
     def __init__(
         self, problem: AssignmentProblem[Any], view: ScoreView, layers: Sequence[Layer], origin: policies.Origin
@@ -48,13 +45,23 @@ class Actor(Policy):
         self.layers = list(layers)
         self.origin = origin
 
+    @staticmethod
+    @abstractmethod
+    def activation(signal: Singles) -> Singles:
+        """What the hidden layers do to their weighted sums."""
+
+    @staticmethod
+    @abstractmethod
+    def squash(outputs: Singles) -> Singles:
+        """The last layer's outputs as scores in [-1, 1]."""
+
     def scores(self, observation: Observation) -> Singles:
         """Scores ``[count, servers, tasks]``."""
         signal = self.view.observe(observation)
         for weights, biases in self.layers[:-1]:
-            signal = type(self).activation(signal @ weights.T + biases)
+            signal = self.activation(signal @ weights.T + biases)
         weights, biases = self.layers[-1]
-        scores = type(self).squash(signal @ weights.T + biases)
+        scores = self.squash(signal @ weights.T + biases)
         return scores.reshape(len(scores), self.problem.servers, self.problem.tasks)
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:

@@ -133,6 +133,18 @@ def vote(probability: FloatArray) -> IntArray:
     return np.where(probability.max(axis=1) >= VOTE_THRESHOLD, winner, 0).astype(np.int64)
 
 
+def linked_vote(problem: AssignmentProblem[Any], observation: Observation, probability: FloatArray) -> IntArray:
+    """The vote `[count, tasks]` in which one for a link that is not there does not count."""
+    linked = problem.affinity(observation).transpose(0, 2, 1) > 0
+    return vote(np.where(linked, probability, 0.0))
+
+
+def probabilities(networks: ServerNetworks, view: Tensor) -> FloatArray:
+    """``pi_ij [count, servers, tasks]`` for views ``[count, servers, features]``."""
+    with one_thread(), torch.inference_mode():
+        return torch.sigmoid(networks(view)).double().numpy()
+
+
 class EnsemblePolicy(Policy):
     """Decentralised voting of trained networks, with powers and CPU shares from the convex problem (13)."""
 
@@ -145,14 +157,11 @@ class EnsemblePolicy(Policy):
 
     def probabilities(self, observation: Observation) -> FloatArray:
         """``pi_ij [count, servers, tasks]``: row ``j`` depends on nothing but the view of server ``j``."""
-        view = view_tensor(self.problem, observation)
-        with one_thread(), torch.inference_mode():
-            return torch.sigmoid(self.networks(view)).double().numpy()
+        return probabilities(self.networks, view_tensor(self.problem, observation))
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """Vote, then allocate. A vote for a link that is not there does not count."""
-        linked = self.problem.affinity(observation).transpose(0, 2, 1) > 0
-        assignment = vote(np.where(linked, self.probabilities(observation), 0.0))
+        """Vote, then allocate."""
+        assignment = linked_vote(self.problem, observation, self.probabilities(observation))
         return self.problem.allocate(observation, assignment), memory
 
     def save(self, folder: Path) -> None:

@@ -11,32 +11,33 @@ zero along a cosine, which the paper does not mention.
 
 from __future__ import annotations
 
-import math
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress
+from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.learners.agents import Agents
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course, Measure
 from offloadopt.learners.ensemble import (
     EnsemblePolicy,
     ServerNetworks,
     demonstration_loss,
+    features_of,
     one_thread,
     seeded_generator,
-    server_labels,
-    view_tensor,
 )
+from offloadopt.learners.examples import Examples
 from offloadopt.learners.policies import Origin
 from offloadopt.structure import AssignmentProblem
-
-REPORT_EVERY = 50
-"""Steps between two reports of progress."""
 
 
 class Imitation(Learner):
@@ -71,6 +72,8 @@ class Imitation(Learner):
         budget: Budget | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
     ) -> EnsemblePolicy:
         """Train one network per server on an expert's solutions.
 
@@ -85,6 +88,10 @@ class Imitation(Learner):
             Of the initial weights and the order of the demonstrations.
         progress : callable, optional
             Called with the number of gradient steps done since the last call.
+        record : callable, optional
+            Called with each agent's loss (15) on a batch, ``loss/agent-1`` and so on.
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues.
 
         Raises
         ------
@@ -96,66 +103,60 @@ class Imitation(Learner):
         problem = cast(AssignmentProblem[Any], problem)
         if demonstrations is None or demonstrations.instances.count == 0:
             raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
-        view, labels = training_data(problem, demonstrations)
-        budget = budget or Budget()
-        steps = self.steps if budget.steps is None else budget.steps
-        ends = math.inf if budget.seconds is None else begin + budget.seconds
+        examples = Examples.of(problem, demonstrations)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
+        course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
             generator = seeded_generator(seed)
-            networks = ServerNetworks(problem.servers, (view.shape[2], *self.hidden, problem.tasks))
+            networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
             networks.initialise(generator)
-            networks.standardise(view)
-            done = self._train(networks, view, labels, steps, ends, generator, progress)
-        origin = Origin.of(self, problem, seed=seed, steps=done, demonstrations=len(view))
+            networks.standardise(examples.view)
+            agents = Agents(networks, self.learning_rate)
+            if store is not None and (state := store.read()):
+                agents.restore(state)
+            batches = minibatches(examples.count, self.batch_size, generator)
+            supervise(course, 1.0, agents, examples, batches, self.l2)
+            course.finish(agents.arrays)
+        origin = Origin.of(
+            self, problem, seed=seed, steps=course.step, demonstrations=examples.count, **examples.certificate()
+        )
         return EnsemblePolicy(problem, networks, origin)
 
-    def _train(
-        self,
-        networks: ServerNetworks,
-        view: Tensor,
-        labels: Tensor,
-        steps: int,
-        ends: float,
-        generator: torch.Generator,
-        progress: Progress | None,
-    ) -> int:
-        """Minimise all agents' losses at once; their sum has each agent's own gradient. Returns the steps done."""
-        optimizer = torch.optim.Adam(networks.parameters(), lr=self.learning_rate, fused=True)
-        batches = minibatches(len(view), self.batch_size, generator)
-        begin, reported = time.monotonic(), 0
-        for step in range(steps):
-            now = time.monotonic()
-            if now >= ends:
-                steps = step
-                break
-            # Whichever limit is nearer to its end decides how far the learning rate has fallen.
-            spent = max(step / steps, (now - begin) / (ends - begin))
-            optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * spent))
-            rows = next(batches)
-            loss = demonstration_loss(networks, view[rows], labels[rows], self.l2).sum()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if progress is not None and step + 1 - reported == REPORT_EVERY:
-                progress(REPORT_EVERY)
-                reported = step + 1
-        if progress is not None and steps > reported:
-            progress(steps - reported)
-        return steps
+
+def supervise(
+    course: Course,
+    share: float,
+    agents: Agents[ServerNetworks],
+    examples: Examples,
+    batches: Iterator[Tensor],
+    l2: float,
+    also: Measure | None = None,
+) -> None:
+    """Minimise all agents' demonstration losses (15) until this share of the budget is spent.
+
+    Parameters
+    ----------
+    batches : iterator of row numbers
+        From the first step on: those of steps that are done already are passed over.
+    also : callable, optional
+        What else is to be recorded.
+    """
+    batches = itertools.islice(batches, course.step, None)
+    while course.spent < share:
+        rows = next(batches)
+        loss = demonstration_loss(agents.networks, examples.view[rows], examples.labels[rows], l2)
+        agents.descend(loss, course.spent)
+        course.advance(1, partial(_measured, loss, also))
+        course.keep(agents.arrays)
 
 
-def training_data(problem: AssignmentProblem[Any], demonstrations: Demonstrations) -> tuple[Tensor, Tensor]:
-    """Views ``[count, servers, features]`` and labels ``[count, servers, tasks]`` of an expert's feasible solutions."""
-    observations, solutions = demonstrations.observations, demonstrations.solutions
-    for name, field in problem.observation_fields.items():
-        field.check(name, observations[name], problem.horizon)
-    decisions = problem.check_decisions(solutions.decisions, observations.count)
-    failed = np.flatnonzero(~np.isfinite(solutions.objective))
-    if len(failed):
-        row = int(failed[0])
-        status = solutions.status_names[row]
-        raise InvalidInput(f"demonstration {row} is {status} without a feasible decision; allowed: feasible ones only")
-    return view_tensor(problem, observations), server_labels(problem.assignment(decisions), problem.servers)
+def _measured(loss: Tensor, also: Measure | None) -> Mapping[str, float]:
+    return by_agent(loss) if also is None else {**by_agent(loss), **also()}
+
+
+def by_agent(loss: Tensor) -> dict[str, float]:
+    """Losses ``[servers]`` by name, for curves."""
+    return {f"loss/agent-{agent}": value for agent, value in enumerate(loss.tolist(), start=1)}
 
 
 def minibatches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -41,11 +41,11 @@ class Origin(Settings):
     """The learner's hyper-parameters."""
     problem: str
     scenario: Mapping[str, Any]
-    training: Mapping[str, int]
-    """What was spent: ``seed``, ``steps`` done, number of ``demonstrations``."""
+    training: Mapping[str, int | float | None]
+    """What was spent: ``seed``, ``steps`` done, number of ``demonstrations``; certified gaps of their expert."""
 
     @classmethod
-    def of(cls, learner: Learner, problem: Problem[Any], **training: int) -> Self:
+    def of(cls, learner: Learner, problem: Problem[Any], **training: float | None) -> Self:
         """The origin of a policy that ``learner`` made for ``problem``."""
         return cls(
             learner=learner.name,

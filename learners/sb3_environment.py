@@ -11,13 +11,11 @@ from offloadopt.envs.many import ProblemVectorEnv
 
 
 class BatchedEnvironment(VecEnv):
-    """A `ProblemVectorEnv` in the older interface of Stable-Baselines3, which restarts episodes in the same step too."""
+    """A `ProblemVectorEnv` in the library's own interface, which restarts episodes in the same step too."""
 
     def __init__(self, environment: ProblemVectorEnv) -> None:
         self.environment = environment
-        super().__init__(
-            environment.num_envs, environment.single_observation_space, environment.single_action_space
-        )
+        super().__init__(environment.num_envs, environment.single_observation_space, environment.single_action_space)
 
     def reset(self) -> Any:
         """First observations ``[count, ...]``; one seed given by `seed` serves the whole batch."""

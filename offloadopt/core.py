@@ -3,15 +3,14 @@
 An *instance* is everything that nature decides. A *decision* is everything that we decide. The cost follows.
 
 Every array leads with the instance axis ``[count, ...]``; where a problem has a horizon the slot axis comes second,
-``[count, horizon, ...]``. One-shot problems have ``horizon == 1`` and carry no slot axis.
+``[count, horizon, ...]``. One-shot problems have ``horizon == 1`` and carry no slot axis. The arrays themselves and the
+parameters stand in `offloadopt.arrays` and `offloadopt.settings`; both can be imported from here.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -19,15 +18,44 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation
 from offloadopt.errors import BrokenProof, InvalidInput, UnknownName, Unsupported, nearest
+from offloadopt.settings import Scenario, Settings
 
 if TYPE_CHECKING:
     from gymnasium import spaces
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+__all__ = [
+    "FEASIBILITY_TOLERANCE",
+    "ROUNDING",
+    "ArrayField",
+    "Batch",
+    "Budget",
+    "Decisions",
+    "Demonstrations",
+    "FloatArray",
+    "Instances",
+    "IntArray",
+    "Learner",
+    "Method",
+    "Observation",
+    "Outcome",
+    "Policy",
+    "Problem",
+    "Progress",
+    "Record",
+    "Scenario",
+    "ScenarioT",
+    "Settings",
+    "Solutions",
+    "Solver",
+    "State",
+    "Status",
+    "relative_gap",
+]
+
 Progress = Callable[[int], None]
 """Called with the number of instances (of a learner: steps) finished since the last call."""
 Record = Callable[[int, Mapping[str, float]], None]
@@ -37,197 +65,6 @@ FEASIBILITY_TOLERANCE = 1e-9
 """Largest relative constraint violation that still counts as feasible (rounding of sums of shares)."""
 ROUNDING = 1e-9
 """Relative difference that two correct float64 computations of one cost may show."""
-
-
-# ---------------------------------------------------------------------------------------------------- named arrays
-
-
-class Batch(Mapping[str, NDArray[Any]]):
-    """Named, read-only arrays that share their leading axis.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array_like
-        Every array is ``[count, ...]``.
-    """
-
-    __slots__ = ("_arrays", "count")
-
-    def __init__(self, arrays: Mapping[str, ArrayLike]) -> None:
-        views: dict[str, NDArray[Any]] = {}
-        for name, values in arrays.items():
-            view = np.asarray(values).view()
-            if view.ndim == 0:
-                raise InvalidInput(f"array {name!r} is a single number; it needs a leading instance axis")
-            view.flags.writeable = False
-            views[name] = view
-        counts = {name: len(view) for name, view in views.items()}
-        if len(set(counts.values())) > 1:
-            raise InvalidInput(f"arrays disagree on the number of instances: {counts}")
-        self._arrays = views
-        self.count: int = next(iter(counts.values()), 0)
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        try:
-            return self._arrays[name]
-        except KeyError:
-            raise UnknownName(f"no array {name!r}; {nearest(name, self._arrays)}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._arrays
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in self._arrays.items())
-        return f"{type(self).__name__}({shapes})"
-
-    def take(self, rows: slice | IntArray | NDArray[np.bool_] | Sequence[int]) -> Self:
-        """The chosen instances, in the order given."""
-        rows = rows if isinstance(rows, slice | np.ndarray) else np.asarray(rows, dtype=np.int64)
-        return type(self)({name: array[rows] for name, array in self._arrays.items()})
-
-    def at_slot(self, slot: int) -> Self:
-        """One slot of arrays ``[count, horizon, ...]``."""
-        return type(self)({name: array[:, slot] for name, array in self._arrays.items()})
-
-    @classmethod
-    def concatenate(cls, batches: Sequence[Self]) -> Self:
-        """Several batches of the same arrays, one after the other."""
-        return cls({name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
-
-    @classmethod
-    def over_slots(cls, batches: Sequence[Self]) -> Self:
-        """One batch per slot, stacked to ``[count, horizon, ...]``."""
-        return cls({name: np.stack([batch[name] for batch in batches], axis=1) for name in batches[0]})
-
-
-class Instances(Batch):
-    """A batch of nature's draws."""
-
-
-class Decisions(Batch):
-    """A batch of decisions."""
-
-
-class Observation(Batch):
-    """What may be known when a slot is decided."""
-
-
-@dataclass(frozen=True)
-class ArrayField:
-    """Shape, limits and unit of one named array, without the instance axis.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of one instance in one slot.
-    low, high : float
-        Inclusive limits of every entry.
-    unit : str
-        SI unit, ``"1"`` for a pure number.
-    integer : bool
-        Whether entries are whole numbers.
-    per_slot : bool
-        Whether the array has a slot axis in a problem with a horizon (an initial state has none).
-    optional : bool
-        Whether a user's own instances may leave the array out.
-    """
-
-    shape: tuple[int, ...]
-    low: float = -np.inf
-    high: float = np.inf
-    unit: str = "1"
-    integer: bool = False
-    per_slot: bool = True
-    optional: bool = False
-
-    def check(self, name: str, values: ArrayLike, horizon: int) -> NDArray[Any]:
-        """Return ``values`` as an array of this field, or refuse them with one line."""
-        try:
-            array = np.asarray(values, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InvalidInput(f"{name} is not an array of numbers with one shape") from None
-        slots = (horizon,) if horizon > 1 and self.per_slot else ()
-        wanted = (*slots, *self.shape)
-        if array.shape[1:] != wanted or array.ndim == 0:
-            raise InvalidInput(f"{name} has shape {list(array.shape)}; allowed: [count, {', '.join(map(str, wanted))}]")
-        if not np.isfinite(array).all():
-            raise InvalidInput(f"{name} holds NaN or infinite values; allowed: finite numbers")
-        wrong = (array < self.low) | (array > self.high)
-        if wrong.any():
-            allowed = f"{self.low:g} to {self.high:g} [{self.unit}]"
-            raise InvalidInput(f"{name} holds {array[wrong][0]:g}; allowed: {allowed}")
-        if not self.integer:
-            return array
-        whole = np.rint(array)
-        if (whole != array).any():
-            raise InvalidInput(f"{name} holds {array[whole != array][0]:g}; allowed: whole numbers")
-        return whole.astype(np.int64)
-
-    def space(self) -> spaces.Space[Any]:
-        """The Gymnasium space of one instance in one slot."""
-        from gymnasium import spaces
-
-        if self.integer:
-            count = int(self.high - self.low) + 1
-            return spaces.MultiDiscrete(np.full(self.shape, count), start=np.full(self.shape, int(self.low)))
-        return spaces.Box(self.low, self.high, self.shape, np.float64)
-
-
-# -------------------------------------------------------------------------------------------------------- settings
-
-
-class Settings(BaseModel):
-    """Frozen, validated parameters; a wrong one is refused with a line naming field, value and what is allowed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise InvalidInput(self._explain(error)) from None
-
-    @classmethod
-    def _explain(cls, error: ValidationError) -> str:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            return f"unknown field {place!r} of {cls.__name__}; {nearest(place, cls.model_fields)}"
-        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        return f"{place} = {first['input']!r}; allowed: {reason}" if place else reason
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, validated again."""
-        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON of all fields: two settings are the same exactly if their digests are."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-
-
-class Scenario(Settings):
-    """What stays fixed while policies are trained and tested. Units stand in the field names."""
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
-    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Fields that a preset leaves to the user, for example the files of a real place."""
-
-    @classmethod
-    def preset(cls, name: str = "paper", **changes: Any) -> Self:
-        """A named set of values, with some of them changed."""
-        if name not in cls.presets:
-            raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
-        missing = [need for need in cls.preset_needs.get(name, ()) if changes.get(need) is None]
-        if missing:
-            raise InvalidInput(f"{missing[0]} is missing; preset {name!r} needs it, for example --set {missing[0]}=FILE")
-        return cls(**{**cls.presets[name], **changes})
-
 
 ScenarioT = TypeVar("ScenarioT", bound=Scenario)
 

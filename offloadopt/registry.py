@@ -22,6 +22,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "solvers": {
         "exact": "offloadopt.solvers.exact:Exact",
+        "expert": "offloadopt.solvers.expert:Expert",
         "exhaustive": "offloadopt.solvers.exhaustive:Exhaustive",
         "milp": "offloadopt.solvers.pyomo_models:Milp",
         "minlp": "offloadopt.solvers.pyomo_models:Minlp",
@@ -34,6 +35,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "learners": {
         "imitation": "offloadopt.learners.imitation:Imitation",
+        "actor-critic": "offloadopt.learners.sb3:A2C",
+        "ddpg-sb3": "offloadopt.learners.sb3:DDPG",
+        "dirs": "offloadopt.learners.dirs:Dirs",
     },
     # Pyomo builders, by the name of the problem they model (see solvers/models/).
     "models": {

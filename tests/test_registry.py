@@ -32,7 +32,7 @@ def test_every_model_is_named_after_its_problem() -> None:
     [
         ("problems", "multi_sever", "no problem 'multi_sever'; did you mean 'multi_server'?"),
         ("solvers", "exect", "no solver 'exect'; did you mean 'exact'?"),
-        ("learners", "zzz", "no learner 'zzz'; known: imitation"),
+        ("learners", "zzz", f"no learner 'zzz'; known: {', '.join(sorted(registry.BUILT_IN['learners']))}"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(group: str, name: str, message: str) -> None:

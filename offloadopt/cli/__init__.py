@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from offloadopt.cli import commands, listing, terminal
+from offloadopt.cli import commands, listing, reproduce, terminal
 from offloadopt.errors import OffloadError
 
 INTERRUPTED = 130
@@ -28,6 +28,7 @@ app.command()(commands.solve)
 app.command()(commands.demos)
 app.command()(commands.train)
 app.command()(commands.compare)
+app.command()(reproduce.reproduce)
 
 
 @app.callback()

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from offloadopt import registry
+from offloadopt.cli.curves import curves
 from offloadopt.cli.options import (
     Changes,
     Input,
@@ -76,6 +77,12 @@ def solve(
     with_instances: Annotated[
         bool, typer.Option("--with-instances", help="Put each instance beside its result in the JSON.")
     ] = False,
+    export_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FILE", help="Write the first instance's model (.lp, .mps, .nl), solve nothing."
+        ),
+    ] = None,
 ) -> int:
     """Solve instances and say how good each answer is proved to be."""
     problem = make_problem(problem_name, preset, changes)
@@ -84,6 +91,12 @@ def solve(
     if with_instances and not as_json:
         raise InvalidInput("--with-instances is for programs; allowed: together with --json")
     instances = take_instances(problem, input_file, count, seed, default=1)
+    if export_file is not None:
+        from offloadopt.solvers.pyomo_models import export
+
+        export(problem, instances, export_file)
+        print(f"model of the first instance: {export_file}")
+        return 0
     with progress(f"solving with {solver_name}", instances.count) as advance:
         solutions = solver.run(problem, instances, seed=seed, progress=advance)
     if as_json:
@@ -148,9 +161,17 @@ def train(
     seconds: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Stop training after this many seconds.")
     ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write training curves for TensorBoard.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> int:
-    """Train a policy. Without --preset and --set, the scenario is the demonstrations' own."""
+    """Train a policy; the same call continues an interrupted training.
+
+    Without --preset and --set, the scenario is the demonstrations' own.
+    """
+    import shutil
+
     from offloadopt import files
     from offloadopt.datasets import demonstrations
 
@@ -161,11 +182,24 @@ def train(
     problem = _problem_to_train(problem_name, preset, changes, demos_folder)
     learner.require(problem)
     experts = None if demos_folder is None else demonstrations.read(demos_folder, problem)
-    files.prepare_folder(out, overwrite=overwrite)
+    checkpoint = out / "checkpoint"
+    unfinished = checkpoint.is_dir() and [entry.name for entry in out.iterdir()] == [checkpoint.name]
+    files.prepare_folder(out, overwrite=overwrite, resumable=unfinished and not overwrite)
+    if overwrite:
+        shutil.rmtree(checkpoint, ignore_errors=True)
     budget = None if steps is None and seconds is None else Budget(steps, seconds)
-    with progress(f"training {learner_name}", steps or learner.default_steps) as advance:
-        policy = learner.fit(problem, demonstrations=experts, budget=budget, seed=seed, progress=advance)
+    with curves(tensorboard) as record, progress(f"training {learner_name}", steps or learner.default_steps) as advance:
+        policy = learner.fit(
+            problem,
+            demonstrations=experts,
+            budget=budget,
+            seed=seed,
+            progress=advance,
+            record=record,
+            checkpoint=checkpoint,
+        )
     policy.save(out)
+    shutil.rmtree(checkpoint, ignore_errors=True)
     print(f"{out}: {learner_name} policy for {problem.name}")
     return 0
 

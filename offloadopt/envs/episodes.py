@@ -23,14 +23,7 @@ class Episodes:
     count : int
     seed : int
         Of nature's draws; every `begin` takes the next ``count`` of them.
-
-    Attributes
-    ----------
-    observation : Observation
-        What may be known now, ``[count, ...]``.
     """
-
-    observation: Observation
 
     def __init__(self, problem: Problem[Any], count: int, seed: int) -> None:
         if count < 1:
@@ -39,6 +32,7 @@ class Episodes:
         self.count = count
         self._instances: Instances | None = None
         self._state: State | None = None
+        self._observation: Observation | None = None
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
@@ -49,17 +43,24 @@ class Episodes:
         """Start new episodes."""
         self._instances = next(self._draws)
         self._state = self.problem.reset(self._instances)
-        self.observation = self.problem.observe(self._instances, self._state)
+        self._observation = self.problem.observe(self._instances, self._state)
 
     def step(self, decision: Decisions) -> Outcome:
         """Apply one slot's decisions, which must lie within their limits."""
         if self._instances is None or self._state is None or self.ended:
-            raise InvalidInput("step without a running episode; allowed: after reset, until the horizon ends")
+            raise InvalidInput("step after the horizon's end; allowed: reset first")
         self._state, outcome = self.problem.step(self._instances, self._state, decision)
         # Nature ends with the horizon: the last state is seen under the last slot's nature.
         seen = State(min(self._state.slot, self.problem.horizon - 1), self._state.values)
-        self.observation = self.problem.observe(self._instances, seen)
+        self._observation = self.problem.observe(self._instances, seen)
         return outcome
+
+    @property
+    def observation(self) -> Observation:
+        """What may be known now, ``[count, ...]``."""
+        if self._observation is None:
+            raise InvalidInput("no episode has begun; allowed: reset first")
+        return self._observation
 
     @property
     def ended(self) -> bool:

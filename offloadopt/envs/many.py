@@ -22,8 +22,8 @@ class ProblemVectorEnv(VectorEnv[Any, Any, Any]):
     """``count`` instances of any problem, stepped as one batch.
 
     All episodes end in the same slot. That step then already begins the next ones (Gymnasium's same-step autoreset):
-    it returns their first observation, and in ``info`` the last one of those that ended as ``final_obs`` and their
-    cost, violations and metrics in ``final_info``; in other slots these stand in ``info`` itself, as arrays ``[count]``.
+    it returns their first observation, and in ``info`` the last one of those that ended as ``final_obs [count, ...]``
+    and their cost, violations and metrics as ``final_info``. In other slots these three stand in ``info`` itself.
 
     Parameters
     ----------

@@ -14,8 +14,13 @@ from offloadopt.errors import InvalidInput, UnknownName, nearest
 class View(Protocol):
     """The two translations between a problem and an agent. Spaces are those of one instance in one slot."""
 
-    observation_space: spaces.Space[Any]
-    action_space: spaces.Space[Any]
+    @property
+    def observation_space(self) -> spaces.Space[Any]:
+        """What an observation looks like."""
+
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """What an action looks like."""
 
     def observe(self, observation: Observation) -> Any:
         """What the agents see: new arrays ``[count, ...]`` (or a mapping of such) of the observation space."""

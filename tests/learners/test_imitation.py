@@ -14,7 +14,8 @@ from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Instances, Problem
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.ensemble import EnsemblePolicy
-from offloadopt.learners.imitation import minibatches, training_data
+from offloadopt.learners.examples import Examples
+from offloadopt.learners.imitation import minibatches
 
 
 def demonstrate(problem: Problem[Any], count: int, seed: int = 0) -> Demonstrations:
@@ -137,11 +138,13 @@ def test_training_ends_when_its_seconds_are_over(small: Problem[Any], experts: D
 
 
 def test_labels_and_views_are_those_of_the_problem(small: Any, experts: Demonstrations) -> None:
-    view, labels = training_data(small, experts)
-    np.testing.assert_allclose(view.numpy(), 10 * np.log10(experts.instances["gain"]).transpose(0, 2, 1), rtol=1e-6)
+    examples = Examples.of(small, experts)
+    np.testing.assert_allclose(
+        examples.view.numpy(), 10 * np.log10(experts.instances["gain"]).transpose(0, 2, 1), rtol=1e-6
+    )
     assignment = experts.solutions.decisions["server"]
     for server in (1, 2):
-        assert np.array_equal(labels[:, server - 1].numpy(), assignment == server)
+        assert np.array_equal(examples.labels[:, server - 1].numpy(), assignment == server)
 
 
 def test_nothing_is_learned_without_demonstrations(small: Problem[Any], experts: Demonstrations) -> None:

@@ -1,0 +1,216 @@
+"""The state of an unfinished training in a folder, so that it can be continued and ends as if it had never stopped.
+
+``checkpoint.json`` names the training (learner, settings, problem, seed, budget) and the one safetensors file that
+holds its latest state. That file is written first, ``checkpoint.json`` replaced after it: killed at any moment, the
+folder holds one whole state. Nothing in it runs when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as safetensors_bytes
+
+from offloadopt import __version__, files
+from offloadopt.core import Budget, Learner, Problem, Settings
+from offloadopt.errors import DamagedFile, OutputExists
+
+FORMAT = 1
+INDEX = "checkpoint.json"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Named(Protocol):
+    """What is made of named arrays."""
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """All of them."""
+
+
+class Stored(Settings):
+    """A file of arrays and its SHA-256."""
+
+    file: str = Field(pattern=r"^[a-z0-9-]+\.safetensors$")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+    def read(self, folder: Path) -> Arrays:
+        """The arrays, after every byte has been checked."""
+        path = folder / self.file
+        data = files.read_bytes(path)
+        if files.digest(data) != self.sha256:
+            raise DamagedFile(f"{path} is damaged: its SHA-256 is not the one in {INDEX}")
+        try:
+            arrays: Arrays = parse_safetensors(data)
+        except (SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise DamagedFile(f"{path} cannot be read as safetensors: {error}") from None
+        return arrays
+
+    @classmethod
+    def write(cls, folder: Path, file: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Write arrays as a whole file, or not at all."""
+        data = _bytes(arrays)
+        files.write_atomic(folder / file, data)
+        return cls(file=file, sha256=files.digest(data))
+
+
+class Index(Settings):
+    """What ``checkpoint.json`` holds, together with the SHA-256 of these fields."""
+
+    format_version: int = FORMAT
+    training: Mapping[str, Any]
+    """Everything that decides what is learned."""
+    step: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+    state: Stored | None = None
+    kept: Mapping[str, Stored] = Field(default_factory=dict)
+
+
+class Checkpoint:
+    """One training's folder.
+
+    Attributes
+    ----------
+    step : int
+        Steps done when the state was written.
+    seconds : float
+        Seconds spent on them.
+    """
+
+    def __init__(self, folder: Path, index: Index) -> None:
+        self._folder = folder
+        self._index = index
+
+    @classmethod
+    def open(cls, folder: Path, training: Mapping[str, Any]) -> Self:
+        """Begin in a new or empty folder, or continue what it holds.
+
+        Parameters
+        ----------
+        training : mapping
+            JSON values that must be the same for a training to be continued.
+
+        Raises
+        ------
+        OutputExists
+            If the folder holds something else, or another training; the message names what differs.
+        DamagedFile
+            If ``checkpoint.json`` was changed or cut short.
+        """
+        training = json.loads(json.dumps(training, sort_keys=True))
+        begun = (folder / INDEX).is_file()
+        files.prepare_folder(folder, resumable=begun)
+        if not begun:
+            checkpoint = cls(folder, Index(training=training))
+            checkpoint._write(checkpoint._index)
+            return checkpoint
+        index = _read(folder / INDEX)
+        differ = _difference(index.training, training)
+        if differ:
+            raise OutputExists(f"{folder} holds another training: {differ}; choose another folder")
+        return cls(folder, index)
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path | None,
+        learner: Learner,
+        problem: Problem[Any],
+        budget: Budget | None,
+        seed: int,
+        examples: Named | None,
+    ) -> Self | None:
+        """The checkpoint of a training that is decided by these; ``None`` without a folder.
+
+        Parameters
+        ----------
+        examples : with arrays, optional
+            What is learned from, if it was given.
+        """
+        if folder is None:
+            return None
+        training = {
+            "learner": learner.name,
+            "settings": learner.model_dump(mode="json"),
+            "problem": problem.name,
+            "scenario": problem.scenario.model_dump(mode="json"),
+            "budget": asdict(budget or Budget()),
+            "seed": seed,
+            "examples_sha256": None if examples is None else files.digest(_bytes(examples.arrays())),
+        }
+        return cls.open(folder, training)
+
+    @property
+    def step(self) -> int:
+        """Steps done when the state was written, 0 if none was."""
+        return self._index.step
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent on those steps."""
+        return self._index.seconds
+
+    def read(self) -> Arrays:
+        """The latest state; nothing if none was written."""
+        return {} if self._index.state is None else self._index.state.read(self._folder)
+
+    def write(self, step: int, seconds: float, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Replace the state."""
+        state = Stored.write(self._folder, f"state-{step:09d}.safetensors", arrays)
+        self._write(self._index.replace(step=step, seconds=seconds, state=state))
+        for path in self._folder.glob("state-*.safetensors"):
+            if path.name != state.file:  # the one before, or one that a killed process had not yet named
+                path.unlink()
+
+    def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """Arrays that never change: made and written at the first call, read at any later one."""
+        if name not in self._index.kept:
+            stored = Stored.write(self._folder, f"{name}.safetensors", make())
+            self._write(self._index.replace(kept={**self._index.kept, name: stored}))
+        return self._index.kept[name].read(self._folder)
+
+    def _write(self, index: Index) -> None:
+        fields = {**index.model_dump(mode="json"), "sha256": index.digest()}
+        files.write_atomic(self._folder / INDEX, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
+        self._index = index
+
+
+def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    return safetensors_bytes({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
+
+
+def _read(path: Path) -> Index:
+    try:
+        values = json.loads(files.read_bytes(path))
+        found = values["format_version"]
+        if found != FORMAT:
+            raise DamagedFile(f"{path} has format version {found!r}; this offloadopt {__version__} reads {FORMAT}")
+        sha256 = values.pop("sha256")
+        index = Index(**values)
+    except DamagedFile:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedFile(f"{path} does not describe a training: {error}") from None
+    if index.digest() != sha256:
+        raise DamagedFile(f"{path} is damaged: its fields do not match their SHA-256")
+    return index
+
+
+def _difference(found: Any, asked: Any, name: str = "") -> str:
+    """The first field that differs, with both values; empty if none does."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in sorted(found.keys() | asked.keys()):
+            differ = _difference(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
+            if differ:
+                return differ
+        return ""
+    return "" if found == asked else f"its {name} is {found!r}, not {asked!r}"

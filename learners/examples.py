@@ -1,0 +1,91 @@
+"""What agents imitate: each server's view of a state, what an expert runs there, and how good the expert is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from offloadopt.core import Demonstrations, FloatArray
+from offloadopt.errors import InvalidInput
+from offloadopt.learners.ensemble import features_of, server_labels, view_tensor
+from offloadopt.structure import AssignmentProblem
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled views.
+
+    Attributes
+    ----------
+    view : Tensor [count, servers, features]
+    labels : Tensor [count, servers, tasks]
+        1 where the expert runs the task on the server.
+    gap : array [count]
+        Certified relative gap of the expert's decision; ``inf`` where none is proved.
+    """
+
+    view: Tensor
+    labels: Tensor
+    gap: FloatArray
+
+    @classmethod
+    def of(cls, problem: AssignmentProblem[Any], demonstrations: Demonstrations) -> Self:
+        """An expert's feasible solutions; what does not fit the problem, or is not feasible, is refused."""
+        observations, solutions = demonstrations.observations, demonstrations.solutions
+        for name, field in problem.observation_fields.items():
+            field.check(name, observations[name], problem.horizon)
+        decisions = problem.check_decisions(solutions.decisions, observations.count)
+        failed = np.flatnonzero(~np.isfinite(solutions.objective))
+        if len(failed):
+            row = int(failed[0])
+            status = solutions.status_names[row]
+            raise InvalidInput(
+                f"demonstration {row} is {status} without a feasible decision; allowed: feasible ones only"
+            )
+        labels = server_labels(problem.assignment(decisions), problem.servers)
+        return cls(view_tensor(problem, observations), labels, solutions.gap)
+
+    @classmethod
+    def none(cls, problem: AssignmentProblem[Any]) -> Self:
+        """No example."""
+        view = torch.zeros(0, problem.servers, features_of(problem))
+        return cls(view, torch.zeros(0, problem.servers, problem.tasks), np.zeros(0))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Several sets, one after the other."""
+        view, labels = (torch.cat([getattr(part, name) for part in parts]) for name in ("view", "labels"))
+        return cls(view, labels, np.concatenate([part.gap for part in parts]))
+
+    def first(self, count: int) -> Self:
+        """The first ones."""
+        return type(self)(self.view[:count], self.labels[:count], self.gap[:count])
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+        return len(self.gap)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name."""
+        return {"view": self.view.numpy(), "labels": self.labels.numpy(), "gap": self.gap}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What `arrays` gave."""
+        view, labels = (torch.from_numpy(arrays[name].copy()) for name in ("view", "labels"))
+        return cls(view, labels, arrays["gap"])
+
+    def certificate(self) -> dict[str, float | None]:
+        """The expert's mean and worst certified gap; ``None`` if some decision has none."""
+        certified = self.count > 0 and bool(np.isfinite(self.gap).all())
+        return {
+            "expert_gap_mean": float(self.gap.mean()) if certified else None,
+            "expert_gap_worst": float(self.gap.max()) if certified else None,
+        }

@@ -1,0 +1,203 @@
+"""Learning to price servers: by imitation of the exact solver's prices, then on the gap that prices themselves prove.
+
+1. from sampled (or demonstrated) instances many smaller ones are cut: some of the tasks, some of the servers, and their
+   share of the capacity times a factor drawn anew, so that the network sees many sizes and loads of one problem;
+2. each is labelled with the prices that maximise its lower bound, as the exact solver finds them;
+3. `PriceNetwork` first imitates these prices;
+4. then it maximises the bound of its own prices. That needs no labels: every network's bound is valid, the largest is
+   best, and in the prices it is concave.
+
+Demonstrations give instances, not labels: the prices that an exact solver reports depend on how it proved its optimum,
+and those of a cut instance are found in less than a millisecond.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from offloadopt.core import Budget, Demonstrations, Learner, Observation, Problem, Progress, Record
+from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.learners.agents import Agents
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.equivariant import Market, PriceNetwork, PricePolicy
+from offloadopt.learners.policies import Origin
+from offloadopt.solvers.pricing import find_prices
+from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+
+SMALL = 1e-3
+"""Added to squared prices before they divide: where no server has a price, any small one will do."""
+
+
+class Prices(Learner):
+    """One small equivariant network that predicts every server's price, whatever the numbers of tasks and servers."""
+
+    name = "prices"
+    serves: ClassVar[type[Problem[Any]]] = PricedAssignmentProblem  # type: ignore[type-abstract]
+    policy_type = PricePolicy
+
+    width: int = Field(8, ge=1, description="numbers that each round pools for a server")
+    rounds: int = Field(3, ge=1, description="corrections of all prices, each with weights of its own")
+    sweeps: int = Field(8, ge=0, description="times that each task may move after its best response")
+    steps: int = Field(1500, ge=1, description="gradient steps, unless a budget says otherwise")
+    imitation_share: float = Field(0.4, ge=0, le=1, description="share of the budget spent on given prices")
+    learning_rate: float = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    instances: int = Field(512, ge=1, description="instances sampled to cut from, if none are demonstrated")
+    batches: int = Field(200, ge=1, description="batches cut from them, each with a size of its own")
+    batch_size: int = Field(32, ge=1, description="instances in a batch")
+    fewest_tasks: int = Field(20, ge=1, description="in a cut instance, or all if there are fewer")
+    most_tasks: int = Field(100, ge=1, description="in a cut instance, or all if there are fewer")
+    load_factor: float = Field(4.0, ge=1, description="capacities change by a factor up to this, either way")
+
+    @property
+    def default_steps(self) -> int:
+        """Gradient steps without a budget."""
+        return self.steps
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without priced servers, and those with more than one slot."""
+        super().require(problem)
+        if problem.horizon > 1:
+            raise Unsupported(f"learner {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> PricePolicy:
+        """Train a network on cut instances.
+
+        Parameters
+        ----------
+        problem : PricedAssignmentProblem
+        demonstrations : Demonstrations, optional
+            Instances to learn from, in place of sampled ones; their decisions are not looked at.
+        budget : Budget, optional
+            ``steps`` are gradient steps; training ends early when ``seconds`` are over, and then depends on the clock.
+        seed : int
+            Of the initial weights, the sampled instances and the cuts.
+        progress : callable, optional
+            Called with the number of gradient steps done since the last call.
+        record : callable, optional
+            Called with a batch's ``price_error``, or ``bound_loss`` (relative to the bound that can be proved).
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues.
+        """
+        begin = time.monotonic()
+        self.require(problem)
+        problem = cast(PricedAssignmentProblem[Any], problem)
+        if demonstrations is not None and demonstrations.instances.count == 0:
+            raise InvalidInput(f"learner {self.name!r} was given no demonstration; allowed: 1 or more, or none at all")
+        observations = None if demonstrations is None else demonstrations.observations
+        costs = problem.costs(problem.sample(self.instances, seed) if observations is None else observations)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, _Given.of(observations))
+        course = Course(begin, self.steps, budget, progress, record, store)
+        with one_thread():
+            network = PriceNetwork(self.width, self.rounds)
+            network.initialise(seeded_generator(seed))
+            training = Agents(network, self.learning_rate)
+            if store is not None and (state := store.read()):
+                training.restore(state)
+            lessons: dict[int, Lesson] = {}
+            while course.spent < 1.0:
+                number = course.step % self.batches
+                if number not in lessons:
+                    lessons[number] = self.cut(costs, np.random.SeedSequence(seed, spawn_key=(number,)))
+                loss = self._loss(network, lessons[number], course.spent)
+                training.descend(loss, course.spent)
+                course.advance(1, partial(_measured, network, lessons[number]))
+                course.keep(training.arrays)
+            course.finish(training.arrays)
+        given = 0 if observations is None else observations.count
+        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=given)
+        return PricePolicy(problem, network, self.sweeps, origin)
+
+    def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> Lesson:
+        """A batch of labelled instances of one size, each of it cut from one of ``costs``."""
+        rng = np.random.default_rng(stream)
+        all_tasks, all_servers, count = costs.load.shape[1], costs.capacity.shape[1], self.batch_size
+        tasks = int(rng.integers(min(self.fewest_tasks, all_tasks), min(self.most_tasks, all_tasks) + 1))
+        servers = int(rng.integers(min(2, all_servers), all_servers + 1))
+        row = rng.integers(costs.count, size=(count, 1))
+        task = rng.random((count, all_tasks)).argsort(axis=1)[:, :tasks]
+        server = rng.random((count, all_servers)).argsort(axis=1)[:, :servers]
+        option = np.concatenate([np.zeros((count, 1), dtype=np.int64), server + 1], axis=1)
+        # Each server's share of the tasks stays what it was, but for the factor.
+        share = tasks / all_tasks * all_servers / servers
+        factor = self.load_factor ** rng.uniform(-1.0, 1.0, size=(count, 1))
+        market = Market.of(
+            PricedAssignment(
+                costs.option_cost[row[..., None], task[..., None], option[:, None]],
+                costs.load[row, task],
+                costs.capacity[row, server] * (share * factor),
+            )
+        )
+        return Lesson(market, _best_prices(market))
+
+    def _loss(self, network: PriceNetwork, lesson: Lesson, spent: float) -> Tensor:
+        """How far prices are from the given ones, or what their bound lacks."""
+        v = network(lesson.market)
+        return lesson.price_error(v) if spent < self.imitation_share else lesson.bound_loss(v)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Instances of one size with the root prices ``[count, servers]`` that maximise their bounds."""
+
+    market: Market
+    v: Tensor
+
+    def price_error(self, v: Tensor) -> Tensor:
+        """Squared error of prices, by capacity, relative to the squared prices: mean over instances."""
+        capacity = self.market.capacity
+        scale = (capacity * self.v.square()).sum(dim=1)
+        return ((capacity * (v - self.v).square()).sum(dim=1) / (scale + SMALL)).mean()
+
+    def bound_loss(self, v: Tensor) -> Tensor:
+        """What the bound lacks of the one that the given prices prove, per task: mean over instances."""
+        return (self.market.bound(self.v) - self.market.bound(v)).mean()
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a training was given to learn from: it decides whether a checkpoint belongs to it."""
+
+    observations: Observation
+
+    @classmethod
+    def of(cls, observations: Observation | None) -> Self | None:
+        return None if observations is None else cls(observations)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return dict(self.observations)
+
+
+def _best_prices(market: Market) -> Tensor:
+    cost = np.concatenate([market.local.numpy()[:, None], market.link.numpy()], axis=1).transpose(0, 2, 1)
+    load, tasks = market.load.numpy(), market.load.shape[1]
+    capacity = market.capacity.numpy() * tasks
+    rows = range(len(load))
+    return torch.from_numpy(np.stack([find_prices(np.ascontiguousarray(cost[i]), load[i], capacity[i]) for i in rows]))
+
+
+def _measured(network: PriceNetwork, lesson: Lesson) -> dict[str, float]:
+    with torch.inference_mode():
+        v = network(lesson.market)
+        return {"price_error": float(lesson.price_error(v)), "bound_loss": float(lesson.bound_loss(v))}

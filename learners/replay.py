@@ -1,0 +1,107 @@
+"""Prioritised replay of demonstrations and an agent's own data: equation (16) of DIRS (arXiv:2005.12364).
+
+Transition ``i`` is drawn with probability ``P(i) = p_i^a / sum_k p_k^a``, where ``p_i = |dJ_i| + eps`` and ``dJ_i`` is
+by how much the agents' losses on it changed, on average, in the update that replayed it last. ``eps`` is larger for
+demonstrations than for own data.
+
+The paper leaves open what a transition counts as before it was replayed, and what is overwritten once the buffer is
+full. Here it then counts as the largest change known, so that it is soon drawn (Schaul et al. 2016), and the oldest own
+transition gives way to a new one; demonstrations, which Algorithm 1 keeps, stand beside the room for own data and never
+give way. With the paper's numbers (256 demonstrations, 300 own transitions, room for 1024) nothing does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from offloadopt.core import FloatArray, IntArray
+
+
+class Replay:
+    """Views and labels of transitions: first the demonstrations, then own data.
+
+    Parameters
+    ----------
+    view : Tensor [demonstrations, servers, features]
+    labels : Tensor [demonstrations, servers, tasks]
+    room : int
+        How many own transitions are held.
+    exponent : float
+        ``a`` of (16): 0 draws uniformly.
+    demonstration_priority, own_priority : float
+        ``eps`` of demonstrations and of own data.
+    """
+
+    def __init__(
+        self,
+        view: Tensor,
+        labels: Tensor,
+        *,
+        room: int,
+        exponent: float,
+        demonstration_priority: float,
+        own_priority: float,
+    ) -> None:
+        self.demonstrations = len(view)
+        self.view = torch.cat([view, view.new_zeros(room, *view.shape[1:])])
+        self.labels = torch.cat([labels, labels.new_zeros(room, *labels.shape[1:])])
+        self.appended = 0
+        self._room = room
+        self._exponent = exponent
+        self._change: FloatArray = np.full(len(self.view), np.nan)  # of transitions that were not replayed yet: NaN
+        is_own = np.arange(len(self.view)) >= self.demonstrations
+        self._constant = np.where(is_own, own_priority, demonstration_priority)
+
+    @property
+    def count(self) -> int:
+        """Number of transitions held."""
+        return self.demonstrations + min(self.appended, self._room)
+
+    def append(self, view: Tensor, labels: Tensor) -> None:
+        """Hold an own transition ``[servers, features]`` and ``[servers, tasks]``, in place of the oldest if full."""
+        row = self.demonstrations + self.appended % self._room
+        self.view[row], self.labels[row] = view, labels
+        self._change[row] = np.nan
+        self.appended += 1
+
+    def probabilities(self) -> FloatArray:
+        """``P(i) [count]``, equation (16)."""
+        change = self._change[: self.count]
+        known = change[~np.isnan(change)]
+        change = np.where(np.isnan(change), known.max(initial=0.0), change)
+        weight = (change + self._constant[: self.count]) ** self._exponent
+        return np.asarray(weight / weight.sum())
+
+    def draw(self, size: int, rng: np.random.Generator) -> IntArray:
+        """Row numbers ``[size]``, drawn with replacement."""
+        return rng.choice(self.count, size=size, p=self.probabilities())
+
+    def update(self, rows: IntArray, change: FloatArray) -> None:
+        """Set ``dJ`` of replayed transitions ``[size]``; its sign does not matter."""
+        self._change[rows] = np.abs(change)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What changes in training: everything but the demonstrations themselves."""
+        own = slice(self.demonstrations, self.count)
+        return {
+            "replay.view": self.view[own].numpy().copy(),
+            "replay.labels": self.labels[own].numpy().copy(),
+            "replay.change": self._change[: self.count].copy(),
+            "replay.appended": np.array([self.appended]),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave; a state from before the replay began has nothing to put back."""
+        if "replay.appended" not in arrays:
+            return
+        self.appended = int(arrays["replay.appended"][0])
+        own = slice(self.demonstrations, self.count)
+        self.view[own] = torch.from_numpy(arrays["replay.view"].copy())
+        self.labels[own] = torch.from_numpy(arrays["replay.labels"].copy())
+        self._change[: self.count] = arrays["replay.change"]

@@ -1,0 +1,156 @@
+"""Table II: how well the networks imitate, by the number of demonstrations, with and without the L2 regulariser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.claims import Claim, Interval, all_hold
+from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server.setting import Setting
+from offloadopt.reproduce.summary import summarised, values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+PUBLISHED = {
+    "with L2": {64: (0.908, 0.901), 128: (0.924, 0.918), 256: (0.967, 0.963), 512: (0.967, 0.965)},
+    "without L2": {64: (0.903, 0.855), 128: (0.922, 0.898), 256: (0.966, 0.934), 512: (0.966, 0.943)},
+}
+"""Training and testing accuracy by loss and number of demonstrations."""
+WITH, WITHOUT = PUBLISHED
+STABLE = 0.005
+"""A doubling of the demonstrations that adds less than this to the accuracy counts as no improvement."""
+NEAR = 0.02
+"""An accuracy this close to the published one counts as the same."""
+
+
+class AccuracyTable(Artefact):
+    """Train and test accuracy of `imitation` against exact demonstrations.
+
+    The paper does not define its accuracy. Here it is the share of tasks whose voted option is the expert's; the share
+    of single outputs on the right side of 0.5 stands beside it (``*_output_accuracy``), and what never offloading
+    would reach.
+    """
+
+    name = "table-2"
+    keys = ("demonstrations", "loss")
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """One training for each number of demonstrations, loss and replicate."""
+        sizes = self.setting.sizes
+        return [
+            Unit(
+                work.imitate,
+                {
+                    "scenario": self.setting.scenario(replicate),
+                    "learner": self.setting.learner("imitation", **({} if loss == WITH else {"l2": 0.0})),
+                    "demonstrations": {
+                        "solver": "exact",
+                        "count": count,
+                        "seed": self.setting.demonstration_seed(replicate),
+                    },
+                    "steps": sizes.accuracy_steps,
+                    "seed": replicate,
+                    "test": {"count": sizes.test_instances, "seed": self.setting.test_seed(replicate)},
+                },
+                {REPLICATE: replicate, "demonstrations": count, "loss": loss},
+            )
+            for replicate in self.setting.replicates
+            for count in sizes.demonstration_counts
+            for loss in PUBLISHED
+        ]
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """One row."""
+        yield {key: unit.labels[key] for key in self.keys} | dict(result)
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """One panel for each loss; the published accuracies are hollow."""
+        summary = summarised(frame, self.keys)
+        figure, axes = plots.panels(2)
+        for ax, (loss, published) in zip(axes, PUBLISHED.items(), strict=True):
+            chosen = summary[summary["loss"] == loss]
+            looks = (
+                ("train_accuracy", "training", plots.ORANGE, "s", "--"),
+                ("test_accuracy", "testing", plots.BLUE, "o", "-"),
+            )
+            for column, (number, label, color, marker, line) in enumerate(looks):
+                style = plots.Style(label, color, line, marker)
+                plots.series(ax, chosen, "demonstrations", number, style, 100)
+                ax.plot(
+                    list(published),
+                    [100 * pair[column] for pair in published.values()],
+                    color=color, marker=marker, mfc="none", ls=":", lw=1, label=f"{label}, published",
+                )  # fmt: skip
+            local = Interval.of(chosen["all_local_accuracy"]).mean
+            plots.level(ax, 100 * local, plots.Style("never offloading", plots.GREY, "-."))
+            ax.set_xscale("log", base=2)
+            counts = self.setting.sizes.demonstration_counts
+            ax.set_xticks(counts, [str(count) for count in counts])
+            plots.finish(ax, "demonstrations", "accuracy, %", loss)
+        low = min(ax.get_ylim()[0] for ax in axes)
+        for ax in axes:
+            ax.set_ylim(low, 100.4)
+        plots.legend(figure, axes, columns=3)
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """Saturation, the regulariser's use, and the level."""
+        counts = [count for count in self.setting.sizes.demonstration_counts if count in PUBLISHED[WITH]]
+        found = {
+            (loss, count): values(frame, "test_accuracy", loss=loss, demonstrations=count)
+            for loss in PUBLISHED
+            for count in counts
+        }
+        claims: list[Claim] = []
+        if not counts:
+            return claims
+        if {128, 256, 512} <= set(counts):
+            before = Interval.of(found[WITH, 256] - found[WITH, 128])
+            after = Interval.of(found[WITH, 512] - found[WITH, 256])
+            claims.append(
+                Claim(
+                    "Testing accuracy rises with the demonstrations and is stable from 256 on",
+                    "Table II",
+                    "+4.5 points from 128 to 256, +0.2 from 256 to 512",
+                    f"{before.text(100, '.2f', '+')} points from 128 to 256, "
+                    f"{after.text(100, '.2f', '+')} from 256 to 512",
+                    all_hold([before.above(STABLE), after.below(STABLE)]),
+                    f"the mean rises by more than {100 * STABLE:g} points from 128 to 256, by less from 256 to 512",
+                )
+            )
+        lifts = {count: Interval.of(found[WITH, count] - found[WITHOUT, count]) for count in counts}
+        published = {count: PUBLISHED[WITH][count][1] - PUBLISHED[WITHOUT][count][1] for count in counts}
+        claims.append(
+            Claim(
+                "The L2 regulariser lifts testing accuracy",
+                "Table II",
+                "; ".join(f"{count}: {100 * lift:+.1f} points" for count, lift in published.items()),
+                "; ".join(f"{count}: {lift.text(100, '.2f', '+')} points" for count, lift in lifts.items()),
+                all_hold(lift.above(0.0) for lift in lifts.values()),
+                "the mean paired difference is above 0 for every number of demonstrations",
+            )
+        )
+        levels = {count: Interval.of(found[WITH, count]) for count in counts}
+        claims.append(
+            Claim(
+                "Testing accuracy with L2 has the published level",
+                "Table II",
+                "; ".join(f"{count}: {100 * PUBLISHED[WITH][count][1]:.1f} %" for count in counts),
+                "; ".join(f"{count}: {reached.text(100, '.1f')} %" for count, reached in levels.items())
+                + f" (never offloading: {100 * float(frame['all_local_accuracy'].mean()):.1f} %)",
+                all_hold(
+                    levels[count].within(PUBLISHED[WITH][count][1] - NEAR, PUBLISHED[WITH][count][1] + NEAR)
+                    for count in counts
+                ),
+                f"the mean lies within {100 * NEAR:g} points of the published one for every number of demonstrations",
+            )
+        )
+        return claims

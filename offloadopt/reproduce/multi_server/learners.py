@@ -1,0 +1,191 @@
+"""Table III: DIRS, Actor-Critic and DDPG with equal numbers of samples, and with equal time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from offloadopt.core import FloatArray
+from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.claims import Claim, Interval, ascending
+from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server.setting import AS_TRAINED, DIRS, Setting
+from offloadopt.reproduce.summary import summarised, values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+SAMPLES, SECONDS, NONE = "equal samples", "equal seconds", "none"
+ACTOR_CRITIC, DDPG = "actor-critic", "ddpg-sb3"
+LEARNERS: Mapping[str, tuple[str, plots.Style]] = {
+    DIRS: ("DIRS", plots.Style("DIRS", plots.BLUE, "", "o")),
+    ACTOR_CRITIC: ("Actor-Critic", plots.Style("Actor-Critic", plots.VERMILION, "", "s")),
+    DDPG: ("DDPG", plots.Style("DDPG", plots.PURPLE, "", "^")),
+}
+PUBLISHED = {
+    "train_cpu_s": (2970.84, 3482.72, 3823.15),
+    "decision_s": (0.0165, 0.0195, 0.0192),
+    "reward": (0.0348, 0.0309, 0.0317),
+}
+"""Of DIRS, Actor-Critic, DDPG."""
+NEAR = 0.01
+"""A reward this close to the published one, relative to it, counts as the same."""
+
+
+class LearnersTable(Artefact):
+    """Training time, time of a decision made alone, and reward on held-out instances.
+
+    Equal samples: each learner is shown as many instances as DIRS, demonstrations included. Equal seconds: each trains
+    for as long as DIRS took, demonstrations included; learners of Stable-Baselines3 then see more instances. Training
+    time is the processor's, because trainings share the cores; wall time stands beside it.
+    """
+
+    name = "table-3"
+    keys = ("budget", "method")
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """Two trainings of each learner, and the optimum."""
+        setting, found = self.setting, []
+        for replicate in setting.replicates:
+            scenario = setting.scenario(replicate)
+            baselines = {name: setting.learner(name) for name in (ACTOR_CRITIC, DDPG)}
+            units = {DIRS: setting.learned(DIRS, replicate, scenario)}
+            for name, learner in baselines.items():
+                units[name] = setting.training(replicate, scenario, learner, steps=self._samples())
+            found += [
+                Unit(unit.function, unit.parameters, {**unit.labels, "method": name}) for name, unit in units.items()
+            ]
+            race = {
+                "scenario": scenario,
+                "leader": setting.published_dirs(),
+                "followers": baselines,
+                "seed": replicate,
+                "tests": setting.tests(replicate, scenario),
+            }
+            found += [Unit(work.race, race, {REPLICATE: replicate}), setting.rules(replicate, scenario)]
+        return found
+
+    def _samples(self) -> int:
+        """Instances that DIRS is shown."""
+        settings = self.setting.published_dirs()["settings"]
+        return int(settings["demonstrations"] + settings["slots"])
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """A row for each training; the optimum and the rules are not trained."""
+        if unit.function is work.apply_rules:
+            for method, numbers in result.items():
+                yield {"budget": NONE, "method": method, **numbers}
+            return
+        alone = unit.function is work.train
+        trained = {unit.labels["method"]: result} if alone else result
+        for method, found in trained.items():
+            yield {
+                "budget": SAMPLES if alone else SECONDS,
+                "method": method,
+                "train_cpu_s": found["spent"]["cpu_seconds"],
+                "train_wall_s": found["spent"]["seconds"],
+                "samples": found["spent"]["samples"],
+                "decision_s": found["decision_s"],
+                **found["tests"][AS_TRAINED],
+            }
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Three panels; published numbers are hollow."""
+        summary = summarised(frame, self.keys).set_index(list(self.keys))
+        figure, axes = plots.panels(3)
+        shown = (
+            ("train_cpu_s", 1.0, "training time (processor), s"),
+            ("decision_s", 1e3, "time of a decision, ms"),
+            ("reward", 1.0, "mean reward, 1 / cost"),
+        )
+        entries = [(budget, name) for budget in (SAMPLES, SECONDS) for name in LEARNERS]
+        for ax, (number, scale, label) in zip(axes, shown, strict=True):
+            rows = [(f"{LEARNERS[name][0]}, {budget}", LEARNERS[name][1]) for budget, name in entries]
+            plots.dots(ax, rows, [summary.loc[[entry]].iloc[0] for entry in entries], number, scale)
+            told = [scale * published for published in PUBLISHED[number]]
+            for marked in (range(3), range(3, 6)):
+                look: dict[str, Any] = {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "color": plots.VERMILION}
+                ax.plot(told, list(marked), label="as published", **look)
+            if number == "reward":
+                for method, color, line in ((work.OPTIMUM, plots.BLACK, "--"), ("local", plots.GREY, "-.")):
+                    text = "certified optimum" if method == work.OPTIMUM else "Local"
+                    mean = values(frame, number, budget=NONE, method=method).mean()
+                    ax.axvline(mean, color=color, ls=line, lw=1.4, label=text)
+            else:
+                ax.set_xscale("log")
+                ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            if ax is not axes[0]:
+                ax.set_yticklabels([])
+            plots.finish(ax, label, "")
+        plots.legend(figure, axes)
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """The three orders, and the level of DIRS's reward."""
+        published = {name: dict(zip(LEARNERS, numbers, strict=True)) for name, numbers in PUBLISHED.items()}
+        reward = Interval.of(self._values(frame, SAMPLES, DIRS, "reward"))
+        optimum = Interval.of(values(frame, "reward", budget=NONE, method=work.OPTIMUM))
+        told = published["reward"][DIRS]
+        return [
+            *(
+                self._order(frame, budget, "reward", "average reward", (ACTOR_CRITIC, DDPG, DIRS), published["reward"])
+                for budget in (SAMPLES, SECONDS)
+            ),
+            Claim(
+                "The average reward of DIRS has the published level",
+                "Table III",
+                f"{told:.4f}",
+                f"{reward.text(form='.4f')}; certified optimum {optimum.text(form='.4f')}",
+                reward.within(told * (1 - NEAR), told * (1 + NEAR)),
+                f"the mean lies within {100 * NEAR:g} % of the published one",
+            ),
+            self._order(
+                frame,
+                SAMPLES,
+                "train_cpu_s",
+                "training time",
+                (DIRS, ACTOR_CRITIC, DDPG),
+                published["train_cpu_s"],
+                unit=" s",
+            ),
+            self._order(
+                frame,
+                SAMPLES,
+                "decision_s",
+                "inference time",
+                (DIRS, DDPG, ACTOR_CRITIC),
+                published["decision_s"],
+                unit=" s",
+            ),
+        ]
+
+    def _order(
+        self,
+        frame: pd.DataFrame,
+        budget: str,
+        number: str,
+        word: str,
+        order: Sequence[str],
+        published: Mapping[str, float],
+        unit: str = "",
+    ) -> Claim:
+        names = [LEARNERS[name][0] for name in order]
+        found = [self._values(frame, budget, name, number) for name in order]
+        means = ", ".join(f"{name} {Interval.of(each).mean:.4g}" for name, each in zip(names, found, strict=True))
+        holds, differences = ascending(names, found)
+        return Claim(
+            f"Order of {word}, {budget}: {' < '.join(names)}",
+            "Table III",
+            ", ".join(f"{LEARNERS[name][0]} {published[name]:g}{unit}" for name in order),
+            f"{means}{unit} ({differences})",
+            holds,
+            "each mean paired difference of neighbours in this order is above 0; false if one is not",
+        )
+
+    def _values(self, frame: pd.DataFrame, budget: str, method: str, number: str) -> FloatArray:
+        return values(frame, number, budget=budget, method=method)

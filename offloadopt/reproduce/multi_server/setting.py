@@ -1,0 +1,175 @@
+"""What all artefacts share: sizes, scenarios, seeds, and the trainings that several of them need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from offloadopt import registry
+from offloadopt.problems.multi_server import MultiServerScenario
+from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server.work import Json
+
+RULES = ("greedy", "random", "local")
+SHIFTS: Mapping[str, Mapping[str, Any]] = {
+    "links 6 dB weaker": {"reference_gain_db": -36.0},
+    "path loss exponent 2.2": {"path_loss_exponent": 2.2},
+    "another layout": {},
+}
+"""Channel statistics that differ from those of training; allocation still knows each link's true gain."""
+AS_TRAINED, OTHER_LAYOUT = "as trained", "another layout"
+IMITATION, DIRS, OWN_DIRS = "imitation", "dirs", "dirs-defaults"
+LEARNED = (IMITATION, DIRS, OWN_DIRS)
+"""Imitation of exact demonstrations alone; DIRS with the paper's settings; DIRS with this package's defaults."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done.
+
+    Attributes
+    ----------
+    replicates : int
+        Layouts 1, 2, ...; each has seeds of its own for nature, demonstrations and training.
+    test_instances : int
+        Held out, the same for all methods of a replicate.
+    users, servers : tuple of int
+        Points of figures 9 and 10.
+    server_hz : tuple of float
+        CPUs of harder servers.
+    demonstration_counts : tuple of int
+        Of Table II.
+    accuracy_steps : int
+        Gradient steps in Table II; the paper's 1000 iterations of pre-training.
+    imitation_demonstrations, imitation_steps : int
+        Of `imitation` where it is compared with DIRS.
+    dirs, own_dirs : mapping
+        What differs from the paper's settings of DIRS, and from this package's defaults.
+    budget_shares : tuple of float
+        Shares of each learner's full number of steps at which the anytime curve has points.
+    search_instances, generations : int
+        Of figure 7.
+    """
+
+    replicates: int
+    test_instances: int
+    users: tuple[int, ...]
+    servers: tuple[int, ...]
+    server_hz: tuple[float, ...]
+    demonstration_counts: tuple[int, ...]
+    accuracy_steps: int
+    imitation_demonstrations: int
+    imitation_steps: int
+    dirs: Mapping[str, Any]
+    own_dirs: Mapping[str, Any]
+    budget_shares: tuple[float, ...]
+    search_instances: int
+    generations: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes with the scenario that they are applied to.
+
+    Attributes
+    ----------
+    base : mapping
+        Fields of the scenario that differ from the preset in every artefact.
+    users_file, sites_file : path, optional
+        Real places; with them the preset ``melbourne`` is measured too.
+    """
+
+    sizes: Sizes
+    base: Mapping[str, Any] = field(default_factory=dict)
+    users_file: Path | None = None
+    sites_file: Path | None = None
+
+    @property
+    def replicates(self) -> range:
+        """Their numbers, which are seeds of layouts and of training."""
+        return range(1, self.sizes.replicates + 1)
+
+    def demonstration_seed(self, replicate: int) -> int:
+        """Seed of nature in demonstrations."""
+        return 1_000_000 + replicate
+
+    def test_seed(self, replicate: int) -> int:
+        """Seed of nature in held-out instances."""
+        return 2_000_000 + replicate
+
+    def scenario(self, replicate: int, preset: str = "paper", **changes: Any) -> Json:
+        """All fields of a replicate's scenario."""
+        values = {**self.base, "layout_seed": replicate, **changes}
+        return MultiServerScenario.preset(preset, **values).model_dump(mode="json")
+
+    def learner(self, name: str, **settings: Any) -> Json:
+        """A learner with all its settings, so that a changed default is another piece of work."""
+        return {"name": name, "settings": registry.learner(name, **settings).model_dump(mode="json")}
+
+    def rules(self, replicate: int, scenario: Json, solvers: Sequence[str] = RULES) -> Unit:
+        """Certified optimum and simple rules on the held-out instances."""
+        parameters = {
+            "scenario": scenario,
+            "solvers": list(solvers),
+            "count": self.sizes.test_instances,
+            "seed": self.test_seed(replicate),
+        }
+        return Unit(work.apply_rules, parameters, {REPLICATE: replicate})
+
+    def tests(self, replicate: int, scenario: Json) -> list[Json]:
+        """Held-out instances of a policy's own scenario, and of shifted ones."""
+        other = MultiServerScenario(**scenario).replace(layout_seed=1000 + replicate)
+        shifted = {name: MultiServerScenario(**scenario).replace(**changes) for name, changes in SHIFTS.items()}
+        scenarios = {AS_TRAINED: scenario} | {
+            name: (other if name == OTHER_LAYOUT else shift).model_dump(mode="json") for name, shift in shifted.items()
+        }
+        return [
+            {"name": name, "scenario": test, "count": self.sizes.test_instances, "seed": self.test_seed(replicate)}
+            for name, test in scenarios.items()
+        ]
+
+    def training(
+        self,
+        replicate: int,
+        scenario: Json,
+        learner: Json,
+        *,
+        demonstrations: int | None = None,
+        steps: int | None = None,
+        seconds: float | None = None,
+    ) -> Unit:
+        """One learner's training, its curves and its tests; ``demonstrations`` are exact and made beforehand."""
+        experts = None
+        if demonstrations is not None:
+            experts = {"solver": "exact", "count": demonstrations, "seed": self.demonstration_seed(replicate)}
+        parameters = {
+            "scenario": scenario,
+            "learner": learner,
+            "demonstrations": experts,
+            "budget": {"steps": steps, "seconds": seconds},
+            "seed": replicate,
+            "tests": self.tests(replicate, scenario),
+        }
+        return Unit(work.train, parameters, {REPLICATE: replicate})
+
+    def learned(self, method: str, replicate: int, scenario: Json, share: float = 1.0) -> Unit:
+        """A training of one of `LEARNED`, or of the given share of its steps."""
+        learner = {
+            IMITATION: lambda: self.learner("imitation", steps=self.sizes.imitation_steps),
+            DIRS: self.published_dirs,
+            OWN_DIRS: lambda: self.learner("dirs", **self.sizes.own_dirs),
+        }[method]()
+        demonstrations = self.sizes.imitation_demonstrations if method == IMITATION else None
+        steps = None
+        if share < 1.0:
+            steps = max(1, round(share * registry.learner(learner["name"], **learner["settings"]).default_steps))
+        return self.training(replicate, scenario, learner, demonstrations=demonstrations, steps=steps)
+
+    def published_dirs(self, **changes: Any) -> Json:
+        """DIRS with the paper's settings, or an ablation of it."""
+        from offloadopt.learners.dirs import PAPER
+
+        return self.learner("dirs", **{**PAPER, **self.sizes.dirs, **changes})

@@ -1,0 +1,334 @@
+"""Figures 5, 6 and 8: how DIRS learns, iteration by iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from offloadopt.core import FloatArray
+from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
+from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server.setting import AS_TRAINED, Setting
+from offloadopt.reproduce.summary import summarised, values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+DIRS, WITHOUT_LEVY, WITHOUT_IMITATION = "DIRS", "without Lévy search", "without imitation"
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    DIRS: {},
+    WITHOUT_LEVY: {"refinement": "none"},
+    WITHOUT_IMITATION: {"imitation": False},
+}
+STYLES = {
+    DIRS: plots.Style("DIRS", plots.BLUE),
+    WITHOUT_LEVY: plots.Style(WITHOUT_LEVY, plots.ORANGE, ":"),
+    WITHOUT_IMITATION: plots.Style(WITHOUT_IMITATION, plots.GREEN, "-"),
+    work.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    "local": plots.Style("Local", plots.GREY, "-."),
+}
+WINDOW = 200
+"""Iterations over which curves of single slots are averaged before anything is read off them."""
+LOSS_WINDOW = 50
+"""Iterations over which losses are averaged in the picture."""
+SETTLED = 0.05
+"""A curve has settled where what is left of its fall is less than this share of it."""
+
+
+class Curves(Artefact):
+    """What training records, for some variants of DIRS, beside the averages of simple rules on held-out instances."""
+
+    keys = ("method", "step")
+    numbers: ClassVar[tuple[str, ...]]
+    variants: ClassVar[tuple[str, ...]] = (DIRS,)
+    rules: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """A training for each variant and replicate, and the rules."""
+        found = []
+        for replicate in self.setting.replicates:
+            scenario = self.setting.scenario(replicate)
+            for variant in self.variants:
+                learner = self.setting.published_dirs(**VARIANTS[variant])
+                unit = self.setting.training(replicate, scenario, learner)
+                found.append(Unit(unit.function, unit.parameters, {**unit.labels, "method": variant}))
+            if self.rules:
+                found.append(self.setting.rules(replicate, scenario))
+        return found
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """A row for each recorded training in the slots; rules are constant, so the first and the last will do."""
+        if unit.function is work.train:
+            settings = unit.parameters["learner"]["settings"]
+            before = settings["pretraining"] if settings["imitation"] else 0
+            for point in result["curve"]:
+                if point["step"] > before:
+                    numbers = {name: point[name] for name in self.numbers}
+                    yield {"method": unit.labels["method"], "step": point["step"] - before, **numbers}
+            return
+        for method in self.rules:
+            for step in (0, self.slots):
+                yield {"method": method, "step": step, **{name: result[method][name] for name in self.numbers}}
+
+    @property
+    def slots(self) -> int:
+        """Slots, which are the paper's iterations."""
+        return int(self.setting.published_dirs()["settings"]["slots"])
+
+    def smooth(self, frame: pd.DataFrame, number: str) -> pd.DataFrame:
+        """One number's moving means over `WINDOW` iterations."""
+        learned = frame[frame["method"].isin(self.variants)]
+        if learned.empty:
+            return frame
+        return plots.smoothed(frame, number, ("method", REPLICATE), WINDOW // self.spacing(learned))
+
+    def spacing(self, frame: pd.DataFrame) -> int:
+        """Steps between two records."""
+        return int(np.median(np.diff(np.unique(frame["step"]))))
+
+    def draw_number(self, ax: Any, frame: pd.DataFrame, number: str, label: str) -> None:
+        """One panel: the variants' moving means with bands, the rules as levels."""
+        for method in (*self.variants, *self.rules):
+            chosen = frame[frame["method"] == method]
+            chosen = self.smooth(chosen, number) if method in self.variants else chosen
+            plots.series(ax, summarised(chosen, self.keys), "step", number, STYLES[method])
+        ax.set_xlim(0, self.slots)
+        plots.fit_to_means(ax)
+        plots.finish(ax, "iteration (slot)", label)
+
+
+class LossFigure(Curves):
+    """Figure 5."""
+
+    name = "fig-5"
+    keys = ("agent", "step")
+    published = 0.2
+    settles_after = 300
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """A row for each agent and recorded step, pre-training first."""
+        tasks = unit.parameters["scenario"]["users"]
+        for point in result["curve"]:
+            for name in (name for name in point if name.startswith("loss/")):
+                agent = name.removeprefix("loss/").replace("-", " ")
+                yield {"agent": agent, "step": point["step"], "loss": point[name], "loss_per_task": point[name] / tasks}
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """The loss of each agent for each of its outputs, smoothed within pre-training and within the slots."""
+        import pandas as pd
+
+        figure, (ax,) = plots.panels(1)
+        rehearsed = self.setting.published_dirs()["settings"]["pretraining"]
+        phases = (frame[frame["step"] <= rehearsed], frame[frame["step"] > rehearsed])
+        by, smooth = ("agent", REPLICATE), LOSS_WINDOW // self.spacing(frame)
+        parts = [summarised(plots.smoothed(phase, "loss_per_task", by, smooth), self.keys) for phase in phases]
+        summary = pd.concat(parts, ignore_index=True)
+        colors = ((plots.BLUE, "-"), (plots.ORANGE, "--"), (plots.GREEN, "-."), (plots.PURPLE, ":"))
+        for (agent, chosen), (color, line) in zip(summary.groupby("agent"), colors, strict=False):
+            plots.series(ax, chosen, "step", "loss_per_task", plots.Style(str(agent), color, line))
+        plots.published(ax, x=self.settles_after, y=self.published)
+        ax.axvline(rehearsed, color=plots.MUTED, lw=1, label="end of pre-training")
+        ax.set_xlim(0, rehearsed + self.slots)
+        plots.fit_to_means(ax, 0.0)
+        plots.finish(ax, "iteration, pre-training included", "loss for each task")
+        plots.legend(figure, [ax])
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """Level and time of settling."""
+        last = int(frame["step"].max())
+        agents = sorted(frame["agent"].unique())
+        verdicts: list[Verdict] = []
+        said = []
+        for agent in agents:
+            chosen = frame[frame["agent"] == agent]
+            ends = _means(chosen, "loss_per_task", 0.9 * last, last)
+            then = _means(chosen, "loss_per_task", 250, 350)
+            verdicts.append(Interval.of(ends).within(0.1, 0.3))
+            said.append(f"{agent}: {Interval.of(ends).text()} at the end")
+            if len(then) == len(ends):
+                verdicts.append(Interval.of(then - ends).within(-0.05, 0.05))
+                said[-1] += f", {Interval.of(then).text()} around iteration 300"
+        return [
+            Claim(
+                "The losses of both agents converge to 0.2 within about 300 iterations",
+                "Fig. 5",
+                "0.2 after about 300 iterations",
+                "; ".join(said) + " (per task; the sum over tasks in (15) is larger by their number)",
+                all_hold(verdicts),
+                "for each agent the mean loss per task of the last tenth lies in 0.1 to 0.3, and that of iterations 250"
+                " to 350 within 0.05 of it",
+            )
+        ]
+
+
+class TimeEnergyFigure(Curves):
+    """Figure 6. After imitation little is left to fall, so DIRS without it is shown too."""
+
+    name = "fig-6"
+    numbers = ("time_s", "energy_j")
+    variants = (DIRS, WITHOUT_IMITATION)
+    rules = (work.OPTIMUM, "local")
+    published: ClassVar[Mapping[str, tuple[str, int]]] = {"time_s": ("time", 900), "energy_j": ("energy", 1100)}
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """Also the cost, which weighs both as in (10)."""
+        scenario = unit.parameters["scenario"]
+        for row in super().rows(unit, result):
+            cost = scenario["time_weight"] * row["time_s"] + scenario["energy_weight"] * row["energy_j"]
+            yield {**row, "cost": cost}
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Three panels over the iterations, and below them the same near the end."""
+        figure, axes = plots.panels(3, 2)
+        labels = ("mean time of all devices, s", "mean energy of all devices, J", "mean cost (11)")
+        for column, (number, label) in enumerate(zip((*self.numbers, "cost"), labels, strict=True)):
+            for ax in axes[column::3]:
+                self.draw_number(ax, frame, number, label)
+                if number in self.published:
+                    plots.published(ax, x=self.published[number][1])
+            near = self.smooth(frame[frame["method"] != WITHOUT_IMITATION], number)[number]
+            margin = 0.25 * float(np.ptp(near))
+            axes[column + 3].set_ylim(near.min() - margin, near.max() + margin)
+        plots.legend(figure, axes)
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """How far each falls, and when it has fallen."""
+        return [self._fall(frame, number, *told) for number, told in self.published.items()]
+
+    def _fall(self, frame: pd.DataFrame, number: str, word: str, settles: int) -> Claim:
+        found = {variant: self._fallen(frame, number, variant) for variant in self.variants}
+        fall, settled = found[DIRS]
+        holds = fall.above(0.0)
+        if holds:
+            holds = settled.within(0.67 * settles, 1.33 * settles) if self.slots > settles else None
+        said = [
+            f"{variant}: falls by {fall.text(form='.2f')} %"
+            + (f", settled after {settled.text(form='.0f')}" if fall.above(0.0) else "")
+            for variant, (fall, settled) in found.items()
+        ]
+        return Claim(
+            f"Mean {word} falls until about {settles} iterations and is then steady",
+            "Fig. 6",
+            f"falls until about {settles} iterations",
+            "; ".join(said) + f" (from the first {WINDOW // 2} iterations to the last tenth of {self.slots})",
+            holds,
+            f"false if it does not fall; else whether after {settles} iterations, give or take a third, the "
+            f"{WINDOW}-iteration mean stays near its end, within {100 * SETTLED:g} % of the fall",
+        )
+
+    def _fallen(self, frame: pd.DataFrame, number: str, variant: str) -> tuple[Interval, Interval]:
+        """By how many per cent a curve falls, and after how many iterations it has."""
+        curve = frame[frame["method"] == variant]
+        start, end = _means(curve, number, 0, WINDOW / 2), _means(curve, number, 0.9 * self.slots, self.slots)
+        settled = _settling(self.smooth(curve, number), number, start, end)
+        return Interval.of(100 * (1 - end / start)), Interval.of(settled)
+
+
+class AblationFigure(Curves):
+    """Figure 8."""
+
+    name = "fig-8"
+    numbers = ("reward",)
+    variants = (DIRS, WITHOUT_LEVY, WITHOUT_IMITATION)
+    rules = (work.OPTIMUM, "local")
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """Also the finished policies' rewards and gaps on held-out instances, in the row of their last step."""
+        rows = [dict(row) for row in super().rows(unit, result)]
+        if unit.function is work.train:
+            tested = result["tests"][AS_TRAINED]
+            rows[-1] |= {"tested_reward": tested["reward"], "tested_gap": tested["gap"]}
+        yield from rows
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Rewards while training, and gaps of the finished policies."""
+        figure, axes = plots.panels(3)
+        for ax in axes[:2]:
+            self.draw_number(ax, frame, "reward", "mean reward, 1 / cost")
+        ends = [values(frame, "reward", method=method, step=0).mean() for method in ("local", work.OPTIMUM)]
+        axes[1].set_ylim(ends[0] - 0.1 * (ends[1] - ends[0]), ends[1] + 0.1 * (ends[1] - ends[0]))
+        axes[1].set_title("the same, from Local to the optimum", fontsize=10.5, loc="left")
+        tested = frame.dropna(subset=["tested_gap"])
+        found = [summarised(tested[tested["method"] == name], ("method",)).iloc[0] for name in self.variants]
+        rows = [(name, plots.Style(name, STYLES[name].color)) for name in self.variants]
+        plots.dots(axes[2], rows, found, "tested_gap", 100)
+        plots.finish(axes[2], "gap of the finished policy to the optimum, %", "")
+        axes[2].set_xlim(0, None)
+        plots.legend(figure, axes[:1])
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """What Lévy refinement is worth in the end, and imitation on the way."""
+        return [self._refinement(frame), self._imitation(frame)]
+
+    def _refinement(self, frame: pd.DataFrame) -> Claim:
+        tested = frame.dropna(subset=["tested_reward"])
+        rewards = {name: values(tested, "tested_reward", method=name) for name in (DIRS, WITHOUT_LEVY)}
+        gaps = {name: Interval.of(values(tested, "tested_gap", method=name)) for name in rewards}
+        difference = Interval.of(rewards[DIRS] - rewards[WITHOUT_LEVY])
+        return Claim(
+            "With Lévy search DIRS converges to a higher reward than without",
+            "Fig. 8",
+            "higher (curves only)",
+            f"difference in reward {difference.text(form='.2e', sign='+')}; "
+            f"gap {gaps[DIRS].text(100, '.2f')} % with, {gaps[WITHOUT_LEVY].text(100, '.2f')} % without",
+            difference.above(0.0),
+            "the mean paired difference of the finished policies' rewards on held-out instances is above 0",
+        )
+
+    def _imitation(self, frame: pd.DataFrame) -> Claim:
+        smooth = self.smooth(frame[frame["method"].isin(self.variants)], "reward")
+        halfway = 0.5 * (
+            values(frame, "reward", method=work.OPTIMUM, step=0) + values(frame, "reward", method="local", step=0)
+        )
+        arrived = {
+            name: _arrival(smooth[smooth["method"] == name], "reward", halfway) for name in (DIRS, WITHOUT_IMITATION)
+        }
+        difference = Interval.of(arrived[DIRS] - arrived[WITHOUT_IMITATION])
+        said = ", ".join(f"{name}: {Interval.of(found).text(form='.0f')}" for name, found in arrived.items())
+        return Claim(
+            "With imitation DIRS converges faster than without",
+            "Fig. 8",
+            "faster (curves only)",
+            f"iterations until the mean reward is half-way from Local to the optimum: {said} "
+            f"(of {self.slots}, where it never is)",
+            difference.below(0.0),
+            f"the {WINDOW}-iteration mean reward is half-way from Local's to the optimum's after fewer iterations "
+            "(mean paired difference)",
+        )
+
+
+def _means(frame: pd.DataFrame, number: str, first: float, last: float) -> FloatArray:
+    """[replicates] mean over the steps from ``first`` to ``last``."""
+    chosen = frame[(frame["step"] >= first) & (frame["step"] <= last)]
+    return chosen.groupby(REPLICATE)[number].mean().sort_index().to_numpy(dtype=np.float64)
+
+
+def _settling(frame: pd.DataFrame, number: str, start: FloatArray, end: FloatArray) -> FloatArray:
+    """[replicates] the first step from which a falling curve stays near its end."""
+    found = []
+    for (_, curve), high, low in zip(frame.sort_values("step").groupby(REPLICATE), start, end, strict=True):
+        above = np.flatnonzero(curve[number].to_numpy() > low + SETTLED * (high - low))
+        steps = curve["step"].to_numpy()
+        found.append(steps[min(above[-1] + 1, len(steps) - 1)] if len(above) else steps[0])
+    return np.array(found, dtype=np.float64)
+
+
+def _arrival(frame: pd.DataFrame, number: str, limit: FloatArray) -> FloatArray:
+    """[replicates] the first step at which a curve has reached its limit; its last step if it never does."""
+    found = []
+    for (_, curve), least in zip(frame.sort_values("step").groupby(REPLICATE), limit, strict=True):
+        reached = np.flatnonzero(curve[number].to_numpy() >= least)
+        steps = curve["step"].to_numpy()
+        found.append(steps[reached[0]] if len(reached) else steps[-1])
+    return np.array(found, dtype=np.float64)

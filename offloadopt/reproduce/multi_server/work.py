@@ -1,0 +1,259 @@
+"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+
+Methods that are compared decide the same instances: these are drawn from the seed alone. Gaps are relative to the
+bounds of the ``exact`` solver on these instances.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from offloadopt import registry
+from offloadopt.core import (
+    Budget,
+    Demonstrations,
+    FloatArray,
+    Instances,
+    IntArray,
+    Learner,
+    Method,
+    Observation,
+    Solutions,
+    relative_gap,
+)
+from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
+from offloadopt.structure import PricedAssignment
+
+if TYPE_CHECKING:
+    from offloadopt.learners.ensemble import EnsemblePolicy
+
+OPTIMUM = "optimum"
+"""What the certified optimum is called in every table."""
+DECIDED_ALONE = 100
+"""Decisions, at most, that are timed one at a time."""
+WITHOUT_END = 10**9
+"""Steps that only a limit in seconds ends."""
+Json = dict[str, Any]
+
+
+# ---------------------------------------------------------------------------------------------------------- rules
+
+
+def apply_rules(scenario: Mapping[str, Any], solvers: Sequence[str], count: int, seed: int) -> Json:
+    """What the certified optimum and some solvers cost on average."""
+    problem = MultiServer(MultiServerScenario(**scenario))
+    instances = problem.sample(count, seed)
+    optimum = registry.solver("exact").run(problem, instances)
+    found = {OPTIMUM: averages(problem, instances, optimum, optimum)}
+    for name in solvers:
+        solutions = registry.solver(name).run(problem, instances, seed=seed)
+        found[name] = averages(problem, instances, solutions, optimum)
+    return found
+
+
+def averages(problem: MultiServer, instances: Instances, solutions: Solutions, optimum: Solutions) -> Json:
+    """Means over the instances; time and energy are sums over all devices, as in the paper's figures 9 and 10.
+
+    ``gap`` is the mean of the relative gaps, ``accuracy`` the share of tasks decided as in the optimum.
+    """
+    outcome = problem.evaluate(instances, solutions.decisions)
+    same = problem.assignment(solutions.decisions) == problem.assignment(optimum.decisions)
+    return {
+        "cost": float(outcome.cost.mean()),
+        **{name: float(outcome.metrics[name].mean()) for name in ("time_s", "energy_j", "reward", "offloaded")},
+        "gap": float(relative_gap(solutions.objective, optimum.bound).mean()),
+        "accuracy": float(same.mean()),
+    }
+
+
+# -------------------------------------------------------------------------------------------------------- training
+
+
+def train(
+    scenario: Mapping[str, Any],
+    learner: Mapping[str, Any],
+    demonstrations: Mapping[str, Any] | None,
+    budget: Mapping[str, Any],
+    seed: int,
+    tests: Sequence[Mapping[str, Any]],
+) -> Json:
+    """Train a policy, follow it while it learns, and test it.
+
+    Parameters
+    ----------
+    learner : mapping
+        ``name`` and ``settings``.
+    demonstrations : mapping, optional
+        ``solver``, ``count``, ``seed`` of demonstrations made beforehand; a learner may also make its own.
+    budget : mapping
+        ``steps`` and ``seconds``; the demonstrations' own time is taken off the seconds.
+    tests : sequence of mapping
+        Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
+    """
+    problem = MultiServer(MultiServerScenario(**scenario))
+    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    warm_up(learner["name"])
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    experts = None if demonstrations is None else demonstrate(problem, **demonstrations)
+    seconds = budget["seconds"]
+    if seconds is not None:
+        seconds = max(seconds - (time.perf_counter() - begin), 0.01 * seconds)
+    curve: list[Json] = []
+
+    def record(step: int, numbers: Mapping[str, float]) -> None:
+        curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
+
+    policy = pupil.fit(
+        problem, demonstrations=experts, budget=Budget(budget["steps"], seconds), seed=seed, record=record
+    )
+    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
+    spent["samples"] = samples(pupil, policy.origin.training)  # type: ignore[attr-defined]
+    return {
+        "spent": spent,
+        "curve": curve,
+        "tests": {test["name"]: test_policy(policy, test) for test in tests},
+        "decision_s": decision_seconds(problem, policy, min(tests[0]["count"], DECIDED_ALONE), tests[0]["seed"]),
+    }
+
+
+def race(
+    scenario: Mapping[str, Any],
+    leader: Mapping[str, Any],
+    followers: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    tests: Sequence[Mapping[str, Any]],
+) -> Json:
+    """Train a learner, then others one after the other for as long as it took; by the learners' names, as `train`."""
+    first = train(scenario, leader, None, {"steps": None, "seconds": None}, seed, tests)
+    limit = {"steps": WITHOUT_END, "seconds": first["spent"]["seconds"]}
+    others = {name: train(scenario, learner, None, limit, seed, tests) for name, learner in followers.items()}
+    return {leader["name"]: first, **others}
+
+
+@cache
+def warm_up(learner: str) -> None:
+    """Train a toy once in every process, so that no timed training pays for loading and compiling."""
+    toy = MultiServer(MultiServerScenario(users=2, servers=1))
+    registry.learner(learner).fit(toy, demonstrations=demonstrate(toy, "exact", 4, 0), budget=Budget(steps=1))
+
+
+def samples(learner: Learner, training: Mapping[str, Any]) -> int:
+    """Instances that a learner was shown: demonstrations, and those that it decided itself."""
+    if learner.name == "imitation":
+        return int(training["demonstrations"])
+    settings = learner.model_dump()
+    rehearsed = settings["pretraining"] if settings.get("imitation") else 0
+    return int(training.get("demonstrations", 0) + max(0, training["steps"] - rehearsed))
+
+
+def demonstrate(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
+    """An expert's solutions in memory."""
+    instances = problem.sample(count, seed)
+    solutions = registry.solver(solver).run(problem, instances, seed=seed)
+    return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
+
+
+def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
+    """What a policy costs on average, also where its scenario is not the one it was trained in."""
+    problem = MultiServer(MultiServerScenario(**test["scenario"]))
+    instances = problem.sample(test["count"], test["seed"])
+    solutions = policy.run(problem, instances, seed=test["seed"])
+    return averages(problem, instances, solutions, registry.solver("exact").run(problem, instances))
+
+
+def decision_seconds(problem: MultiServer, policy: Method, count: int, seed: int) -> float:
+    """Median time of decisions made one at a time."""
+    instances = problem.sample(count, seed)
+    policy.run(problem, instances.take([0]))  # untimed: it may load or compile
+    return float(np.median([policy.run(problem, instances.take([row])).seconds[0] for row in range(count)]))
+
+
+def imitate(
+    scenario: Mapping[str, Any],
+    learner: Mapping[str, Any],
+    demonstrations: Mapping[str, Any],
+    steps: int,
+    seed: int,
+    test: Mapping[str, Any],
+) -> Json:
+    """How often networks that imitate demonstrations agree with the expert, on these and on fresh instances."""
+    problem = MultiServer(MultiServerScenario(**scenario))
+    seen = demonstrate(problem, **demonstrations)
+    fresh = demonstrate(problem, **{**demonstrations, **test})
+    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    policy = pupil.fit(problem, demonstrations=seen, budget=Budget(steps), seed=seed)
+    found: Json = {}
+    for name, experts in (("train", seen), ("test", fresh)):
+        wanted = problem.assignment(experts.solutions.decisions)
+        decided, _ = policy.act(experts.observations)
+        found[f"{name}_accuracy"] = float(np.mean(problem.assignment(decided) == wanted))
+        found[f"{name}_output_accuracy"] = output_accuracy(policy, experts.observations, wanted)  # type: ignore[arg-type]
+    wanted = problem.assignment(fresh.solutions.decisions)
+    found["all_local_accuracy"] = float(np.mean(wanted == 0))
+    found["all_local_output_accuracy"] = 1.0 - float(np.mean(wanted > 0)) / problem.servers
+    found["gap"] = averages(problem, fresh.instances, policy.run(problem, fresh.instances), fresh.solutions)["gap"]
+    return found
+
+
+def output_accuracy(policy: EnsemblePolicy, observation: Observation, assignment: IntArray) -> float:
+    """Share of all outputs of all agents on the right side of 0.5, given the expert's options [count, tasks]."""
+    from offloadopt.learners.ensemble import VOTE_THRESHOLD
+
+    probability = policy.probabilities(observation)
+    servers = np.arange(1, probability.shape[1] + 1)
+    return float(np.mean((probability >= VOTE_THRESHOLD) == (assignment[:, None] == servers[:, None])))
+
+
+# ----------------------------------------------------------------------------------------------------------- search
+
+
+class Watched:
+    """Assignment costs that remember the lowest cost of every population after each evaluation."""
+
+    def __init__(self, costs: PricedAssignment) -> None:
+        self.costs = costs
+        self.best: list[FloatArray] = []
+
+    def cost(self, assignment: IntArray) -> FloatArray:
+        """Cost ``[count, population]`` of assignments ``[count, population, tasks]``."""
+        cost = self.costs.cost(assignment)
+        lowest = cost.min(axis=1)
+        self.best.append(np.minimum(lowest, self.best[-1]) if self.best else lowest)
+        return cost
+
+
+class WatchedMultiServer(MultiServer):
+    """The problem, with a watch on what a search evaluates: one for each block of instances."""
+
+    def __init__(self, scenario: MultiServerScenario) -> None:
+        super().__init__(scenario)
+        self.blocks: list[Watched] = []
+
+    def costs(self, observation: Observation | Instances) -> Any:
+        """The watched costs of the next block."""
+        self.blocks.append(Watched(super().costs(observation)))
+        return self.blocks[-1]
+
+    def fitness(self) -> FloatArray:
+        """[evaluations] the best of each population so far, averaged over all instances.
+
+        A search that keeps what is no worse holds exactly the lowest cost that it has evaluated.
+        """
+        return np.concatenate([np.array(block.best) for block in self.blocks], axis=1).mean(axis=1)
+
+
+def search(scenario: Mapping[str, Any], solvers: Mapping[str, Mapping[str, Any]], count: int, seed: int) -> Json:
+    """Mean fitness of searches by generation, begun from the same random numbers, and the certified optimum."""
+    values = MultiServerScenario(**scenario)
+    instances = MultiServer(values).sample(count, seed)
+    found: Json = {OPTIMUM: float(registry.solver("exact").run(MultiServer(values), instances).objective.mean())}
+    for name, settings in solvers.items():
+        problem = WatchedMultiServer(values)
+        registry.solver(name, **settings).run(problem, instances, seed=seed)
+        found[name] = problem.fitness().tolist()
+    return found

@@ -1,0 +1,140 @@
+"""The look of all pictures: lines with bands for intervals, in colours (Okabe and Ito 2008) that all eyes tell apart.
+
+Each series also has a line style or a marker of its own, so that prints in grey can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from offloadopt.evaluation import plots as house
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = (
+    "#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#7f8790",
+)  # fmt: skip
+INK, MUTED, GRID = house.INK, house.MUTED, house.GRID
+PANEL_WIDTH, PANEL_HEIGHT = 4.4, 3.5
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one series is drawn and called."""
+
+    label: str
+    color: str
+    line: str = "-"
+    marker: str = ""
+
+
+def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure with panels, row by row."""
+    from matplotlib.figure import Figure
+
+    width = PANEL_WIDTH * columns + (0.4 if columns > 1 else 2.0)
+    figure = Figure(figsize=(width, PANEL_HEIGHT * rows + 0.7), layout="constrained")
+    return figure, list(np.ravel(np.array(figure.subplots(rows, columns))))
+
+
+def series(ax: Axes, summary: pd.DataFrame, x: str, y: str, style: Style, scale: float = 1.0) -> None:
+    """A line through the means, with a band for the intervals where there are any."""
+    summary = summary.sort_values(x)
+    place = summary[x].to_numpy(dtype=float)
+    ax.plot(
+        place,
+        scale * summary[y].to_numpy(dtype=float),
+        color=style.color,
+        ls=style.line,
+        marker=style.marker,
+        ms=5,
+        lw=1.8,
+        label=style.label,
+    )
+    low, high = (scale * summary[f"{y}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+    ax.fill_between(place, low, high, color=style.color, alpha=0.16, lw=0)
+
+
+def dots(
+    ax: Axes, rows: Sequence[tuple[str, Style]], summaries: Sequence[pd.Series], number: str, scale: float = 1.0
+) -> None:
+    """A row for each name, from the top: the mean as a marker on its interval, with the number above it."""
+    for place, ((_, style), summary) in enumerate(zip(rows, summaries, strict=True)):
+        mean, low, high = (scale * float(summary[name]) for name in (number, f"{number}_low", f"{number}_high"))
+        ax.plot([low, high], [place, place], color=style.color, lw=2, alpha=0.6, solid_capstyle="butt")
+        ax.plot(mean, place, color=style.color, marker=style.marker or "o", ms=7, ls="")
+        ax.annotate(
+            f"{mean:.3g}", (mean, place), (0, 7), textcoords="offset points", ha="center", fontsize=8, color=INK
+        )
+    ax.set_yticks(range(len(rows)), [name for name, _ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.6)
+
+
+def fit_to_means(ax: Axes, least: float | None = None) -> None:
+    """Limit the y axis to the lines: with few replicates bands can be very wide, and are then cut off."""
+    in_data = [line for line in ax.get_lines() if line.get_transform().contains_branch_seperately(ax.transData)[1]]
+    found = [np.asarray(line.get_ydata(), dtype=float) for line in in_data]
+    drawn = np.concatenate([values[np.isfinite(values)] for values in found])
+    margin = 0.12 * float(np.ptp(drawn)) or 0.05 * abs(float(drawn[0])) or 1.0
+    ax.set_ylim(drawn.min() - margin if least is None else least, drawn.max() + margin)
+
+
+def level(ax: Axes, value: float, style: Style) -> None:
+    """A horizontal line."""
+    ax.axhline(value, color=style.color, ls=style.line, lw=1.6, label=style.label)
+
+
+def published(ax: Axes, *, x: float | None = None, y: float | None = None) -> None:
+    """A thin dotted line where the paper says that something happens."""
+    look: dict[str, Any] = {"color": VERMILION, "ls": ":", "lw": 1.4, "label": "as published"}
+    if x is not None:
+        ax.axvline(x, **look)
+    if y is not None:
+        ax.axhline(y, **{**look, "label": "_" if x is not None else look["label"]})
+
+
+def finish(ax: Axes, x: str, y: str, title: str = "") -> None:
+    """Labels, a quiet grid, no box."""
+    ax.set_xlabel(x, color=INK)
+    ax.set_ylabel(y, color=INK)
+    if title:
+        ax.set_title(title, color=INK, fontsize=10.5, loc="left")
+    ax.set_axisbelow(True)
+    ax.grid(color=GRID, lw=0.8)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        ax.spines[side].set_color(GRID)
+    ax.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=9, length=0)
+
+
+def legend(figure: Figure, axes: Sequence[Axes], columns: int = 5) -> None:
+    """One legend below all panels, in which each label stands once."""
+    found: dict[str, Any] = {}
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        for handle, label in zip(handles, labels, strict=True):
+            found.setdefault(label, handle)
+    figure.legend(
+        list(found.values()),
+        list(found),
+        loc="outside lower center",
+        ncols=min(columns, len(found)),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+    )
+
+
+def smoothed(frame: pd.DataFrame, number: str, by: Sequence[str], window: int) -> pd.DataFrame:
+    """Moving means over ``window`` rows of each group, in the order of ``step``; shorter at the beginning."""
+    frame = frame.sort_values([*by, "step"], ignore_index=True)
+    moving = frame.groupby(list(by), sort=False)[number].rolling(max(1, window), min_periods=1).mean()
+    return frame.assign(**{number: moving.reset_index(level=list(range(len(by))), drop=True)})

@@ -1,0 +1,192 @@
+"""Work that survives interruption: every finished unit is a file, and a second call does only what is missing."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from offloadopt import __version__, files
+from offloadopt.core import Progress
+from offloadopt.datasets import workers as pool
+from offloadopt.errors import DamagedFile, OutputExists
+from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
+from offloadopt.reproduce.claims import Claim
+from offloadopt.reproduce.summary import summarised
+
+RUN = "run.json"
+CLAIMS = "claims.json"
+WORK = "work"
+OURS = (CLAIMS, "*.csv", "*.png", RUN)
+
+
+def reproduce(
+    paper: Paper,
+    names: Sequence[str],
+    folder: Path | str,
+    *,
+    overwrite: bool = False,
+    workers: int = 2,
+    progress: Progress | None = None,
+    written: Callable[[str], None] | None = None,
+) -> list[Claim]:
+    """Make a paper's tables and figures; continue where an interrupted call stopped.
+
+    Parameters
+    ----------
+    paper : Paper
+    names : sequence of str
+        Artefacts; all of them if empty.
+    folder : path
+        New, empty, or with the same reproduction, of which everything finished is kept.
+    overwrite : bool
+        Delete another reproduction that the folder holds.
+    workers : int
+        Processes; one works in this process.
+    progress : callable, optional
+        Called with the number of units finished since the last call; ``len(distinct_units(...))`` in all.
+    written : callable, optional
+        Called with the name of each artefact as soon as it is written.
+
+    Returns
+    -------
+    list of Claim
+        Of every artefact whose work is finished in the folder, asked for now or before.
+
+    Raises
+    ------
+    OutputExists
+        If the folder holds something else, or is being written.
+    """
+    pool.check(workers, "loky")
+    chosen = paper.choose(names)
+    folder = files.make_folder(folder)
+    with files.only_writer(folder):
+        _prepare(paper, folder, overwrite)
+        work = files.make_folder(folder / WORK)
+        units = distinct_units(chosen)
+        results = {name: result for name, unit in units.items() if (result := read_result(work, unit)) is not None}
+        open_artefacts = list(chosen)
+
+        def write_finished() -> None:
+            for artefact in [made for made in open_artefacts if all(unit.name in results for unit in made.units)]:
+                write_artefact(artefact, results, folder)
+                open_artefacts.remove(artefact)
+                if written is not None:
+                    written(artefact.name)
+
+        def keep(done: tuple[Unit, bytes]) -> None:
+            unit, data = done
+            files.write_atomic(work / f"{unit.name}.json", data)
+            results[unit.name] = json.loads(data)["result"]
+            if progress is not None:
+                progress(1)
+            write_finished()
+
+        if progress is not None and results:
+            progress(len(results))
+        write_finished()
+        missing = [unit for name, unit in units.items() if name not in results]
+        if min(workers, len(missing)) == 1:
+            for unit in missing:
+                keep(perform(unit))
+        elif missing:
+            pool.for_each(perform, missing, keep, workers=workers, backend="loky")
+        return _write_claims(paper, folder, work)
+
+
+def perform(unit: Unit) -> tuple[Unit, bytes]:
+    """Do one unit; the bytes are what its file holds."""
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    result = unit.function(**unit.parameters)
+    content = {
+        "function": unit.function.__qualname__,
+        "parameters": unit.parameters,
+        "version": __version__,
+        "seconds": time.perf_counter() - begin,
+        "cpu_seconds": time.process_time() - begin_cpu,
+        "result": result,
+    }
+    return unit, json.dumps(content, allow_nan=False).encode()
+
+
+def read_result(work: Path, unit: Unit) -> Result | None:
+    """What a finished unit gave; ``None`` if it is not finished or its file is damaged."""
+    path = work / f"{unit.name}.json"
+    if not path.exists():
+        return None
+    try:
+        result: Result = json.loads(files.read_bytes(path))["result"]
+    except (DamagedFile, ValueError, KeyError, TypeError):
+        return None
+    return result
+
+
+def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Path) -> None:
+    """Its table as CSV, once with intervals and once replicate by replicate, and its picture as PNG."""
+    frame = artefact.frame(results)
+    summary = summarised(frame, artefact.keys)
+    files.write_atomic(folder / f"{artefact.name}.csv", summary.to_csv(index=False).encode())
+    files.write_atomic(folder / f"{artefact.name}-replicates.csv", frame.to_csv(index=False).encode())
+    picture = io.BytesIO()
+    artefact.draw(frame).savefig(picture, format="png", dpi=160, facecolor="white")
+    files.write_atomic(folder / f"{artefact.name}.png", picture.getvalue())
+
+
+def _prepare(paper: Paper, folder: Path, overwrite: bool) -> None:
+    """Take the folder over if it is ours to go on with, and note what is done in it."""
+    wanted = {"paper": paper.name, "size": paper.size, "settings": dict(paper.settings)}
+    if overwrite or not (folder / RUN).exists():
+        _empty(folder, overwrite)
+    else:
+        found = _read_run(folder / RUN)
+        different = [name for name, value in wanted.items() if found.get(name) != value]
+        if different:
+            name = different[0]
+            held, asked = (str(run.get(name)) for run in (found, wanted))
+            raise OutputExists(
+                f"{folder} holds another reproduction"
+                + (f" (its {name} is {held}, not {asked})" if name != "settings" else " with other settings")
+                + "; choose another folder or overwrite it"
+            )
+    run = {**wanted, "version": __version__, "shortened": list(paper.shortened)}
+    files.write_atomic(folder / RUN, _json(run))
+
+
+def _empty(folder: Path, overwrite: bool) -> None:
+    work = folder / WORK
+    if work.is_dir() and (folder / RUN).exists():
+        files.prepare_folder(work, overwrite=overwrite, ours=("*.json",))
+        work.rmdir()
+    files.prepare_folder(folder, overwrite=overwrite, ours=OURS)
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(files.read_bytes(path))
+        if not isinstance(found, dict):
+            raise ValueError("it is no mapping")
+    except ValueError as error:
+        raise DamagedFile(f"{path} does not describe a reproduction: {error}") from None
+    return found
+
+
+def _write_claims(paper: Paper, folder: Path, work: Path) -> list[Claim]:
+    """The claims of all artefacts that are finished here."""
+    claims: list[Claim] = []
+    for artefact in paper.artefacts:
+        results = {unit.name: read_result(work, unit) for unit in artefact.units}
+        finished = {name: result for name, result in results.items() if result is not None}
+        if len(finished) == len(results):
+            claims += artefact.claims(artefact.frame(finished))
+    files.write_atomic(folder / CLAIMS, _json([claim.row() for claim in claims]))
+    run = _read_run(folder / RUN) | {"rules": {claim.claim: claim.rule for claim in claims}}
+    files.write_atomic(folder / RUN, _json(run))
+    return claims
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"

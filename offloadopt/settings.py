@@ -1,0 +1,59 @@
+"""Frozen, validated parameters of scenarios, solvers and learners."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from offloadopt.errors import InvalidInput, UnknownName, nearest
+
+
+class Settings(BaseModel):
+    """Frozen, validated parameters; a wrong one is refused with a line naming field, value and what is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InvalidInput(self._explain(error)) from None
+
+    @classmethod
+    def _explain(cls, error: ValidationError) -> str:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            return f"unknown field {place!r} of {cls.__name__}; {nearest(place, cls.model_fields)}"
+        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return f"{place} = {first['input']!r}; allowed: {reason}" if place else reason
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated again."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of all fields: two settings are the same exactly if their digests are."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+class Scenario(Settings):
+    """What stays fixed while policies are trained and tested. Units stand in the field names."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
+    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Fields that a preset leaves to the user, for example the files of a real place."""
+
+    @classmethod
+    def preset(cls, name: str = "paper", **changes: Any) -> Self:
+        """A named set of values, with some of them changed."""
+        if name not in cls.presets:
+            raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
+        missing = [need for need in cls.preset_needs.get(name, ()) if changes.get(need) is None]
+        if missing:
+            raise InvalidInput(f"{missing[0]} is missing; preset {name!r} needs it: {missing[0]}=FILE")
+        return cls(**{**cls.presets[name], **changes})

@@ -1,0 +1,197 @@
+"""A problem as a Gymnasium environment: it passes Gymnasium's own check and pays what the problem says."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from offloadopt import registry
+from offloadopt.core import Decisions, Instances, Problem
+from offloadopt.envs import AssignmentEnv, ProblemEnv
+from offloadopt.envs.episodes import BLOCK_SLOTS, draws
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+from offloadopt.structure import AssignmentProblem
+
+
+@pytest.fixture
+def small() -> Problem[Any]:
+    return registry.problem("multi_server", users=4, servers=2)
+
+
+def valid_action(users: int = 4) -> dict[str, Any]:
+    """All tasks local."""
+    return {"server": np.zeros(users, dtype=np.int64), "cpu_hz": np.full(users, 1e9), "power_w": np.zeros(users)}
+
+
+# ------------------------------------------------------------------------------------------------ Gymnasium's contract
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_every_preset_of_a_registered_problem_passes_gymnasiums_check(name: str) -> None:
+    kind = registry.get("problems", name)
+    for values in kind.scenario_type.presets.values():
+        problem = kind(kind.scenario_type(**values))
+        check_env(ProblemEnv(problem), skip_render_check=True)
+        if isinstance(problem, AssignmentProblem):
+            check_env(AssignmentEnv(problem), skip_render_check=True)
+
+
+def test_a_plugins_problem_with_a_horizon_passes_gymnasiums_check(toy: ModuleType) -> None:
+    check_env(ProblemEnv(registry.problem("queues")), skip_render_check=True)
+
+
+def test_the_continuous_view_passes_the_check_of_stable_baselines3(small: Problem[Any]) -> None:
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(AssignmentEnv(small))
+
+
+# ------------------------------------------------------------------------------------------------------------ nature
+
+
+def test_a_seed_gives_the_same_episodes_and_every_reset_a_fresh_one(small: Problem[Any]) -> None:
+    def episodes(environment: ProblemEnv, seed: int | None) -> list[bytes]:
+        first, _ = environment.reset(seed=seed)
+        return [first["gain"].tobytes(), *(environment.reset()[0]["gain"].tobytes() for _ in range(3))]
+
+    environment = ProblemEnv(small, seed=5)
+    constructed = episodes(environment, None)
+    assert len(set(constructed)) == 4
+    assert episodes(environment, None)[0] not in constructed
+    assert episodes(environment, 5) == constructed == episodes(ProblemEnv(small, seed=9), 5)
+    assert not set(episodes(environment, 6)) & set(constructed)
+
+
+def test_nature_is_sampled_in_blocks_and_never_repeats(small: Problem[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    sample = type(small).sample
+
+    def counting(self: Problem[Any], count: int, seed: int) -> Instances:
+        counts.append(count)
+        return sample(self, count, seed)
+
+    monkeypatch.setattr(type(small), "sample", counting)
+    environment = ProblemEnv(small)
+    seen = {environment.reset()[0]["gain"].tobytes() for _ in range(BLOCK_SLOTS + 10)}
+    assert len(seen) == BLOCK_SLOTS + 10
+    assert counts == [BLOCK_SLOTS, BLOCK_SLOTS]
+
+
+def test_observations_belong_to_whoever_gets_them(small: Problem[Any]) -> None:
+    environment = ProblemEnv(small)
+    first, _ = environment.reset(seed=1)
+    kept = first["gain"].copy()
+    first["gain"][:] = 0.0
+    after, *_ = environment.step(valid_action())
+    assert np.array_equal(after["gain"], kept)
+
+
+# ------------------------------------------------------------------------------------------------- rewards and ends
+
+
+def test_a_one_shot_problem_pays_its_cost_and_terminates(small: Problem[Any]) -> None:
+    environment = ProblemEnv(small)
+    environment.reset(seed=3)
+    _, reward, terminated, truncated, info = environment.step(valid_action())
+    # All local: one second and one joule for each task, weighted half and half.
+    assert reward == pytest.approx(-4.0)
+    assert info["cost"] == pytest.approx(4.0)
+    assert info["metrics"]["energy_j"] == pytest.approx(4.0)
+    assert info["violations"] == {"server_cpu": 0.0, "local_cpu": 0.0, "local_power": 0.0}
+    assert (terminated, truncated) == (True, False)
+
+
+def test_the_reciprocal_reward_is_the_papers(small: Problem[Any]) -> None:
+    environment = ProblemEnv(small, reward="reciprocal-cost")
+    environment.reset(seed=3)
+    _, reward, _, _, info = environment.step(valid_action())
+    assert reward == pytest.approx(0.25)
+    assert reward == info["metrics"]["reward"]
+
+
+def test_a_violated_constraint_is_told_and_not_refused(small: Problem[Any]) -> None:
+    environment = ProblemEnv(small)
+    environment.reset(seed=3)
+    action = valid_action() | {"server": np.array([1, 1, 0, 0]), "power_w": np.array([1.0, 1.0, 0.0, 0.0])}
+    action["cpu_hz"] = np.array([2e9, 1e9, 1e9, 1e9])
+    *_, info = environment.step(action)
+    assert info["violations"]["server_cpu"] == pytest.approx(0.5)
+
+
+def test_a_horizon_is_truncated_and_rewards_add_up_to_the_evaluated_cost(toy: ModuleType) -> None:
+    problem = registry.problem("queues")
+    environment = ProblemEnv(problem)
+    observation, _ = environment.reset(seed=7)
+    rng, taken, rewards, ends = np.random.default_rng(0), [], [], []
+    while not (ends and any(ends[-1])):
+        action = {"send": rng.integers(0, 2, 2)}
+        taken.append(Decisions({"send": action["send"][None]}))
+        observation, reward, *end, _ = environment.step(action)
+        assert observation in environment.observation_space
+        rewards.append(reward)
+        ends.append(end)
+    assert ends == [[False, False], [False, False], [False, True]]
+    instance = next(draws(problem, 1, 7))
+    outcome = problem.evaluate(instance, Decisions.over_slots(taken))
+    assert sum(rewards) == pytest.approx(-outcome.cost[0])
+
+
+def test_after_the_last_slot_its_state_is_seen(toy: ModuleType) -> None:
+    """Waiting is what the last slot left behind, for learners that bootstrap from it."""
+    environment = ProblemEnv(registry.problem("queues"))
+    environment.reset(seed=7)
+    for _ in range(3):
+        observation, reward, *_ = environment.step({"send": np.zeros(2, dtype=np.int64)})
+    assert observation["waiting"].sum() == pytest.approx(-reward)
+
+
+# ---------------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("power_w", [0.0, 0.0, 9.0, 0.0], r"power_w holds 9; allowed: 0 to 1.5 \[W\]"),
+        ("server", [0, 0, 3, 0], r"server holds 3; allowed: 0 to 2"),
+        ("server", [0, 0, 0.5, 0], r"server holds 0.5; allowed: whole numbers"),
+        ("cpu_hz", [1e9, 1e9, np.nan, 1e9], r"cpu_hz holds NaN"),
+        ("cpu_hz", [1e9, 1e9, 1e9], r"cpu_hz has shape \[1, 3\]; allowed: \[count, 4\]"),
+        ("cpu_hz", None, r"action array 'cpu_hz' is missing"),
+        ("power", [0.0, 0.0, 0.0, 0.0], r"unknown action array 'power'; did you mean 'power_w'"),
+    ],
+)
+def test_a_wrong_action_is_named(small: Problem[Any], name: str, value: Any, message: str) -> None:
+    environment = ProblemEnv(small)
+    environment.reset(seed=3)
+    action = valid_action() | {name: value}
+    if value is None:
+        del action[name]
+    with pytest.raises(InvalidInput, match=message):
+        environment.step(action)
+
+
+def test_an_action_without_names_is_refused(small: Problem[Any]) -> None:
+    environment = ProblemEnv(small)
+    environment.reset(seed=3)
+    with pytest.raises(InvalidInput, match="action is a ndarray; allowed: a dict of server, cpu_hz, power_w"):
+        environment.step(np.zeros(4))
+
+
+def test_stepping_without_a_running_episode_is_refused(small: Problem[Any]) -> None:
+    environment = ProblemEnv(small)
+    with pytest.raises(InvalidInput, match="no episode has begun; allowed: reset first"):
+        environment.step(valid_action())
+    environment.reset()
+    environment.step(valid_action())
+    with pytest.raises(InvalidInput, match="step after the horizon's end; allowed: reset first"):
+        environment.step(valid_action())
+
+
+def test_an_unknown_reward_and_a_problem_without_servers_are_refused(small: Problem[Any], toy: ModuleType) -> None:
+    with pytest.raises(UnknownName, match="no reward 'negative'; did you mean 'negative-cost'"):
+        ProblemEnv(small, reward="negative")
+    with pytest.raises(Unsupported, match="problem 'queues' has no servers"):
+        AssignmentEnv(registry.problem("queues"))

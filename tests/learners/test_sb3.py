@@ -1,0 +1,236 @@
+"""The baselines of Stable-Baselines3: what is exported acts as the library does, and needs it no more."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from offloadopt import registry
+from offloadopt.core import Budget, Problem
+from offloadopt.envs import AssignmentVectorEnv, ScoreView
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError
+from offloadopt.learners import policies
+from offloadopt.learners.actors import Actor
+from offloadopt.learners.sb3 import A2C, DDPG, Baseline, GaussianActor
+
+LEARNERS = [A2C(), DDPG(learning_starts=64, environments=32)]
+"""With so few random steps that a short training trains."""
+both = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    return registry.problem("multi_server", "heterogeneous", users=6, servers=2)
+
+
+@pytest.fixture
+def library() -> Any:
+    return pytest.importorskip("stable_baselines3")
+
+
+def weights(policy: Actor) -> bytes:
+    return b"".join(array.tobytes() for layer in policy.layers for array in layer)
+
+
+# ------------------------------------------------------------------------------------------------- what is exported
+
+
+@both
+@pytest.mark.parametrize("gain", [1.0, 30.0], ids=["as trained", "saturated"])
+def test_the_exported_actor_gives_the_librarys_actions(
+    learner: Baseline, gain: float, small: Any, library: Any
+) -> None:
+    """Also where outputs lie far beyond [-1, 1], so that clipping and squashing decide ties."""
+    model = learner.train(small, Budget(steps=640), seed=1)
+    view = ScoreView.of(small)
+    with torch.no_grad():
+        last = next(part for part in model.policy.modules() if getattr(part, "out_features", 0) == 12)
+        last.weight *= gain
+    actor = learner.policy_type(small, view, learner.layers(model), policies.Origin.of(learner, small, seed=1))
+
+    instances = small.sample(500, 2)
+    theirs, _ = model.predict(view.observe(instances), deterministic=True)
+    ours = actor.scores(small.observe(instances, small.reset(instances)))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    away_from_ties = np.abs(theirs[:, 0] - theirs[:, 1]) > 1e-3
+    decided = view.decide(instances, theirs)["server"]
+    taken = actor.run(small, instances).decisions["server"]
+    clear = away_from_ties & (np.abs(theirs).min(axis=1) > 1e-3)
+    assert clear.mean() > 0.3
+    assert np.array_equal(taken[clear], decided[clear])
+
+
+def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
+    """One hidden unit that reads the first measurement; server 1 gets twice its tangent, server 2 minus it."""
+    view = ScoreView.of(small)
+    first = np.zeros((1, 12), dtype=np.float32)
+    first[0, 0] = 1.0
+    second = np.repeat([[2.0], [-1.0]], 6, axis=0).astype(np.float32)
+    layers = [(first, np.float32([0.5])), (second, np.zeros(12, dtype=np.float32))]
+    actor = GaussianActor(small, view, layers, policies.Origin.of(A2C(), small))
+    instances = small.sample(50, 0)
+    seen = np.tanh(view.observe(instances)[:, 0] + 0.5)
+    expected = np.stack([(2 * seen).clip(-1, 1), -seen], axis=1)
+    np.testing.assert_allclose(actor.scores(instances), np.repeat(expected[..., None], 6, axis=2), rtol=1e-6)
+    decided = actor.run(small, instances).decisions["server"]
+    assert np.array_equal(decided, np.repeat(np.where(seen >= 0, 1, 2)[:, None], 6, axis=1))
+
+
+@both
+def test_a_saved_policy_decides_the_same_without_the_library(
+    learner: Baseline, small: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = learner.fit(small, budget=Budget(steps=320), seed=0)
+    policy.save(tmp_path / "policy")
+    assert {path.name for path in (tmp_path / "policy").iterdir()} == {"policy.json", "weights.safetensors"}
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    loaded = learner.policy_type.load(tmp_path / "policy", small)
+    instances = small.sample(100, 3)
+    for name, array in policy.run(small, instances).decisions.items():
+        assert array.tobytes() == loaded.run(small, instances).decisions[name].tobytes()
+
+
+def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(OffloadError, match=r"pip install 'offloadopt\[sb3\]'$"):
+        A2C().fit(small)
+
+
+# ---------------------------------------------------------------------------------------------------- what is learned
+
+
+@both
+def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, small: Any, library: Any) -> None:
+    held_out = small.sample(300, 9)
+    optimum = registry.solver("exact").run(small, held_out).bound.mean()
+    before, after = (
+        learner.fit(small, budget=Budget(steps=steps), seed=0).run(small, held_out).objective.mean() - optimum
+        for steps in (1, 12_000 if learner.name == "actor-critic" else 4_000)
+    )
+    assert after < 0.7 * before
+
+
+# ---------------------------------------------------------------------------------------------- what it depends on
+
+
+@both
+def test_the_same_seed_gives_the_same_weights(learner: Baseline, small: Any, library: Any) -> None:
+    first, again, other = (
+        weights(learner.fit(small, budget=Budget(steps=320), seed=seed)) for seed in (7, 7, 2**40 + 7)
+    )
+    assert first == again
+    assert first != other
+
+
+@both
+def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseline, small: Any, library: Any) -> None:
+    def state() -> tuple[Any, ...]:
+        return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
+
+    before, threads = state(), torch.get_num_threads()
+    learner.fit(small, budget=Budget(steps=320), seed=0)
+    assert state() == before
+    assert torch.get_num_threads() == threads
+
+
+@both
+def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
+    learner: Baseline, small: Any, library: Any
+) -> None:
+    done: list[int] = []
+    curve: dict[int, float] = {}
+    policy = learner.fit(
+        small,
+        budget=Budget(steps=640),
+        progress=done.append,
+        record=lambda step, numbers: curve.update({step: numbers["reward"]}),
+    )
+    assert sum(done) == policy.origin.training["steps"] == 640 == max(curve)
+    assert all(reward < 0 for reward in curve.values())
+
+
+@both
+def test_training_ends_when_its_seconds_are_over(learner: Baseline, small: Any, library: Any) -> None:
+    policy = learner.fit(small, budget=Budget(steps=10**9, seconds=0.2))
+    assert 0 < policy.origin.training["steps"] < 10**9
+
+
+def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
+    from offloadopt.learners.sb3_environment import BatchedEnvironment
+
+    ours, theirs = AssignmentVectorEnv(small, 5), BatchedEnvironment(AssignmentVectorEnv(small, 5))
+    theirs.seed(3)
+    np.testing.assert_array_equal(theirs.reset(), ours.reset(seed=3)[0])
+    np.testing.assert_array_equal(theirs.reset(), ours.reset()[0])
+    score = np.random.default_rng(0).uniform(-1, 1, (5, 2, 6)).astype(np.float32)
+    observation, reward, terminated, _, info = ours.step(score)
+    given = theirs.step(score)
+    np.testing.assert_array_equal(given[0], observation)
+    np.testing.assert_array_equal(given[1], reward.astype(np.float32))
+    np.testing.assert_array_equal(given[2], terminated)
+    for row in range(5):
+        np.testing.assert_array_equal(given[3][row]["terminal_observation"], info["final_obs"][row])
+        assert given[3][row]["TimeLimit.truncated"] is False
+
+
+# ---------------------------------------------------------------------------------------------------- what is refused
+
+
+def untrained(problem: Problem[Any], layers: int = 2) -> GaussianActor:
+    sizes = [12, *[4] * (layers - 1), 12]
+    rng = np.random.default_rng(0)
+    made = [
+        (rng.normal(size=(wide, narrow)).astype(np.float32), np.zeros(wide, dtype=np.float32))
+        for narrow, wide in itertools.pairwise(sizes)
+    ]
+    return GaussianActor(problem, ScoreView.of(problem), made, policies.Origin.of(A2C(), problem))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "value"), [("users", 5), ("servers", 3)])
+def test_a_policy_of_another_size_is_refused(small: Any, tmp_path: Path, field: str, value: int) -> None:
+    untrained(small).save(tmp_path)
+    other = registry.problem("multi_server", **{"users": 6, "servers": 2, field: value})
+    with pytest.raises(InvalidInput, match=r"holds a policy with 12 measurements and 12 scores; this multi_server has"):
+        GaussianActor.load(tmp_path, other)
+
+
+def test_another_scenario_of_the_same_size_keeps_the_statistics_of_training(small: Any, tmp_path: Path) -> None:
+    policy = untrained(small)
+    policy.save(tmp_path)
+    loaded = GaussianActor.load(tmp_path, registry.problem("multi_server", users=6, servers=2, layout_seed=8))
+    assert loaded.view.center.tobytes() == policy.view.center.tobytes()
+
+
+@pytest.mark.parametrize("change", ["missing layer", "layer of another width", "no layers", "no statistics"])
+def test_arrays_that_are_no_network_are_refused(small: Any, tmp_path: Path, change: str) -> None:
+    policy = untrained(small, layers=3)
+    arrays: dict[str, Any] = {"center": policy.view.center, "scale": policy.view.scale}
+    for number, (matrix, biases) in enumerate(policy.layers):
+        arrays |= {f"weights.{number}": matrix, f"biases.{number}": biases}
+    if change == "missing layer":
+        del arrays["weights.1"]
+    elif change == "layer of another width":
+        arrays["weights.1"] = arrays["weights.1"][:, :3]
+    elif change == "no layers":
+        arrays = {"center": policy.view.center, "scale": policy.view.scale}
+    else:
+        del arrays["center"]
+    policies.save(tmp_path, policy.origin, arrays)
+    with pytest.raises(DamagedFile, match="holds no network of an actor"):
+        GaussianActor.load(tmp_path, small)
+
+
+@pytest.mark.parametrize(
+    ("learner", "field", "value"),
+    [(A2C, "environments", 0), (A2C, "learning_rate", 0.0), (DDPG, "noise", -1.0), (DDPG, "reward", "cost")],
+)
+def test_a_wrong_hyper_parameter_is_named(learner: Any, field: str, value: Any) -> None:
+    with pytest.raises(InvalidInput, match=field):
+        learner(**{field: value})

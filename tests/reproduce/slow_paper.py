@@ -1,0 +1,71 @@
+"""A small paper whose work can be counted and interrupted: python slow_paper.py FOLDER SECONDS_PER_UNIT."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, Result, Row, Unit
+from offloadopt.reproduce.claims import Claim, Interval
+from offloadopt.reproduce.runner import reproduce
+from offloadopt.reproduce.summary import values
+
+LOG, PAUSE = "SLOW_PAPER_LOG", "SLOW_PAPER_PAUSE"
+
+
+def measure(point: int, seed: int) -> Result:
+    """Leaves a line for every call, in whichever process."""
+    with Path(os.environ[LOG]).open("a") as log:
+        log.write(f"{point} {seed}\n")
+    time.sleep(float(os.environ.get(PAUSE, "0")))
+    return {"number": 10.0 * point + seed}
+
+
+class Slow(Artefact):
+    """Its numbers are above 0 and grow with the points."""
+
+    keys = ("point",)
+
+    def __init__(self, name: str, points: Sequence[int], replicates: int = 3) -> None:
+        self.name = name  # type: ignore[misc]
+        self.points = points
+        self.replicates = replicates
+
+    def plan(self) -> Sequence[Unit]:
+        return [
+            Unit(measure, {"point": point, "seed": seed}, {REPLICATE: seed, "point": point})
+            for seed in range(1, self.replicates + 1)
+            for point in self.points
+        ]
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        yield {"point": unit.labels["point"], **result}
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        figure = Figure(figsize=(1, 1))
+        figure.subplots().plot(frame["point"], frame["number"])
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        found = Interval.of(values(frame, "number", point=self.points[0]))
+        return [Claim(f"{self.name} is above 0", "Fig. 0", "1", found.text(), found.above(0.0), "the mean is above 0")]
+
+
+def paper(size: str = "quick", **settings: Any) -> Paper:
+    return Paper("slow", size, settings, (), [Slow("fig-1", (1, 2)), Slow("fig-2", (2, 3))])
+
+
+if __name__ == "__main__":
+    os.environ[PAUSE] = sys.argv[2]
+    # Workers must be able to import `measure`, so it may not be found in __main__.
+    sys.path.insert(0, str(Path(__file__).parent))
+    import slow_paper
+
+    reproduce(slow_paper.paper(), [], sys.argv[1], workers=2)
