@@ -17,9 +17,9 @@ weights             0.5, 0.5               all-local then costs 1 per device, as
 task_cycles         1e9                    Table I prints "cycles/s"; one second of local computing
 ==================  =====================  ===========================================================================
 
-With these values the ``paper`` preset keeps about 87 % of the tasks local at the optimum, all-local lies about 6 % above
-it, and one fixed assignment that knows the layout comes within 0.3 to 1.1 % (layouts 1 to 5): an easy problem, kept
-because it is the paper's. On ``heterogeneous`` the best fixed assignment is 14 to 22 % above the optimum.
+With these values the ``paper`` preset keeps about 87 % of the tasks local at the optimum, all-local lies about 6 %
+above it, and one fixed assignment that knows the layout comes within 0.3 to 1.1 % (layouts 1 to 5): an easy problem,
+kept because it is the paper's. On ``heterogeneous`` the best fixed assignment is 14 to 22 % above the optimum.
 
 The time-varying channel gains are the only random input of the paper; ``heterogeneous`` draws tasks as well.
 """
