@@ -204,9 +204,10 @@ class Problem(ABC, Generic[ScenarioT]):
         for name in arrays:
             if name not in fields:
                 raise UnknownName(f"unknown {what} array {name!r} of {self.name}; {nearest(name, fields)}")
-        for name, spec in fields.items():
-            if name not in arrays and not spec.optional:
-                raise InvalidInput(f"{what} array {name!r} of {self.name} is missing; needed: {', '.join(fields)}")
+        needed = [name for name, spec in fields.items() if not spec.optional]
+        for name in needed:
+            if name not in arrays:
+                raise InvalidInput(f"{what} array {name!r} of {self.name} is missing; needed: {', '.join(needed)}")
         return {name: spec.check(name, arrays[name], self.horizon) for name, spec in fields.items() if name in arrays}
 
     @property

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,6 +234,8 @@ def _npz_bytes(arrays: Arrays) -> bytes:
 
 
 def _npz_arrays(data: bytes) -> Arrays:
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise InvalidInput("it is no whole NPZ (zip) archive")
     held = np.load(io.BytesIO(data), allow_pickle=False)
     if not isinstance(held, np.lib.npyio.NpzFile):
         raise InvalidInput("it is a single array without a name")
