@@ -227,6 +227,10 @@ def _require_numbers(name: str, array: NDArray[Any]) -> None:
         raise InvalidInput(f"array {name!r} holds {array.dtype}; allowed: numbers of one shape")
 
 
+NPY_MAGIC = b"\x93NUMPY"
+"""What a single array in NumPy's format begins with."""
+
+
 def _npz_bytes(arrays: Arrays) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
@@ -234,7 +238,7 @@ def _npz_bytes(arrays: Arrays) -> bytes:
 
 
 def _npz_arrays(data: bytes) -> Arrays:
-    if not zipfile.is_zipfile(io.BytesIO(data)):
+    if not data.startswith(NPY_MAGIC) and not zipfile.is_zipfile(io.BytesIO(data)):
         raise InvalidInput("it is no whole NPZ (zip) archive")
     held = np.load(io.BytesIO(data), allow_pickle=False)
     if not isinstance(held, np.lib.npyio.NpzFile):
