@@ -1,50 +1,34 @@
-"""Root prices of servers from one equivariant network, and decisions that carry their own certificate.
+"""Root prices of servers from one network that does not care how many tasks and servers there are, nor in which order.
 
-The network sees nothing but a `PricedAssignment`. A round asks, at the prices that stand, which tasks each server would
-get and how much dearer it could become before it lost them, or must become cheaper to win them. These answers are pooled
-over tasks and over servers, so any number of either will do and their order does not matter. From the pooled answers the
-network reads how far the prices should follow the load that they imply (a server's root price is its load by its
-capacity). As load is counted, never estimated, what small instances taught holds for large ones.
+It sees nothing but a `PricedAssignment`. In every round each task answers the prices that stand: where it would go, and
+how much dearer each server could become before it lost the task (or must become cheaper to win it). Each server pools
+the answers of all tasks. From what is pooled the network reads how wide it must look around the prices to tell how load
+would yield to them, and how far each price should follow. So prices move by Newton steps on the lower bound whose
+smoothing and lengths are learned; load itself is counted, never estimated, so what small instances taught holds for
+large ones.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.core import (
-    Decisions,
-    FloatArray,
-    Instances,
-    IntArray,
-    Observation,
-    Policy,
-    Problem,
-    Progress,
-    Solutions,
-)
-from offloadopt.errors import DamagedFile, Unsupported
-from offloadopt.learners import policies
-from offloadopt.learners.ensemble import one_thread
-from offloadopt.solvers.exchange import SETTLED, assignment_cost, server_loads
-from offloadopt.solvers.pricing import EPS, best_responses, price_bound
-from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+from offloadopt.core import FloatArray
+from offloadopt.errors import DamagedFile
+from offloadopt.structure import PricedAssignment
 
 REACH = 5.0
 """Answers are cut off so many common prices away: further away nothing changes sides."""
 FLOOR = 0.1
 """Prices count in logarithms down to this share of the common price."""
-CELLS = 1 << 20
-"""Pairs of task and server that the network looks at together."""
+USUAL_WIDTH = 0.3
+"""Width, in common prices, from which the network's own departs."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +36,8 @@ class Market:
     """A batch of `PricedAssignment` without units: loads relative to their mean, prices to a common price.
 
     The common price is the root price at which one server with all the capacity would serve just those tasks that gain
-    by it, each over its best link. Money is counted in common prices times mean loads, from each task's cheapest option.
-    Tasks are the last axis, along which everything is computed.
+    by it, each over its best link. Money is counted in common prices times mean loads, from the cheapest option of each
+    task. Tasks are the last axis, along which everything is computed.
 
     Attributes
     ----------
@@ -108,8 +92,8 @@ class Market:
         -------
         rise : Tensor [count, servers, tasks]
             How much dearer a server could become before it lost the task; negative: how much cheaper it must be.
-        share : Tensor [count, servers, tasks]
-            1 where the task goes; servers that tie share it.
+        load : Tensor [count, servers]
+            What each server gets, per task of the instance; servers that tie share a task.
         """
         local, priced = self.local[:, None], self._priced(v)
         lowest, winner = priced.min(dim=1, keepdim=True)
@@ -118,7 +102,24 @@ class Market:
         rival = torch.minimum(local, torch.where(best, others, lowest))
         rise = ((rival - priced) / (2.0 * self.load[:, None])).clamp(-REACH, REACH)
         share = (best & (priced < local)).to(priced.dtype)
-        return rise, share / share.sum(dim=1, keepdim=True).clamp_min(1.0)
+        share = share / share.sum(dim=1, keepdim=True).clamp_min(1.0)
+        return rise, (share @ self.load[..., None])[..., 0] / self.load.shape[1]
+
+    def curvature(self, v: Tensor, width: Tensor) -> Tensor:
+        """Half the negative Hessian of `bound` at ``v``, smoothed over a ``width [count]`` of prices.
+
+        Returns
+        -------
+        Tensor [count, servers, servers]
+            Capacities, and how load changes places with the prices when each task spreads over its options (softmin).
+        """
+        priced = self._priced(v)
+        least = torch.minimum(self.local, priced.amin(dim=1))
+        scale = 2.0 * self.load * width[:, None]
+        weight = torch.exp((least[:, None] - priced) / scale[:, None])
+        share = weight / (weight.sum(dim=1) + torch.exp((least - self.local) / scale))[:, None]
+        moving = share * (self.load / (self.load.shape[1] * width[:, None]))[:, None]
+        return torch.diag_embed(self.capacity + moving.sum(dim=-1)) - moving @ share.transpose(1, 2)
 
     def _priced(self, v: Tensor) -> Tensor:
         """[count, servers, tasks] what each task would pay on each server."""
@@ -176,140 +177,25 @@ class Round(nn.Module):
         self.task = nn.Linear(2, width)
         self.server = nn.Linear(2, width, bias=False)
         self.hidden = nn.Linear(2 * width + 3, 2 * width)
-        self.follow = nn.Linear(2 * width, 2)
+        self.read = nn.Linear(2 * width, 2)
 
     def forward(self, market: Market, v: Tensor) -> Tensor:
         """New root prices ``[count, servers]``."""
-        rise, share = market.answers(v)
-        weight = (market.load / market.load.shape[1])[..., None]
-        implied = (share @ weight)[..., 0] / market.capacity
-        size = torch.stack([torch.log(v + FLOOR), torch.log(market.capacity)], dim=-1)
+        rise, load = market.answers(v)
+        implied = load / market.capacity
+        follow, look = self.read(torch.relu(self.hidden(self._pool(market, v, implied, rise)))).unbind(dim=-1)
+        width = USUAL_WIDTH * torch.exp(look.mean(dim=1).clamp(-REACH, REACH))
+        step = torch.linalg.solve(market.curvature(v, width), load - market.capacity * v)
+        return (v + 2.0 * torch.sigmoid(follow) * step).clamp_min(0.0)
 
+    def _pool(self, market: Market, v: Tensor, implied: Tensor, rise: Tensor) -> Tensor:
+        """What each server knows, ``[count, servers, features]``: all tasks' answers, and those to all servers."""
+        own = torch.stack([torch.log(v + FLOOR), torch.log(market.capacity)], dim=-1)
         by_rise, by_load = self.task.weight.unbind(dim=1)
         of_task = by_load[:, None] * torch.log(market.load)[:, None] + self.task.bias[:, None]
-        of_server = self.server(size)[..., None]
+        of_server = self.server(own)[..., None]
         signal = torch.relu(torch.addcmul(of_task[:, None], rise[:, :, None], by_rise[:, None]) + of_server)
-        pooled = (signal.flatten(1, 2) @ weight).view(*size.shape[:2], -1)
+        weight = (market.load / market.load.shape[1])[..., None]
+        pooled = (signal.flatten(1, 2) @ weight).view(*own.shape[:2], -1)
         everywhere = pooled.mean(dim=1, keepdim=True).expand_as(pooled)
-        seen = torch.cat([pooled, everywhere, size, torch.log(implied + FLOOR)[..., None]], dim=-1)
-
-        # All prices together and each against the others have steps of their own: the two linear maps that do not
-        # depend on the servers' order.
-        apart, together = torch.sigmoid(self.follow(torch.relu(self.hidden(seen)))).unbind(dim=-1)
-        change = implied - v
-        common = (market.capacity * change).sum(dim=1, keepdim=True) / market.capacity.sum(dim=1, keepdim=True)
-        return (v + apart * (change - common) + together * common).clamp_min(0.0)
-
-
-class PricePolicy(Policy):
-    """Each task's best response at predicted prices, a bounded number of improving moves, the exact allocation.
-
-    The prices that decide also prove a lower bound of every assignment's cost: `run` returns it with each decision.
-    """
-
-    name = "prices"
-
-    def __init__(
-        self, problem: PricedAssignmentProblem[Any], network: PriceNetwork, sweeps: int, origin: policies.Origin
-    ) -> None:
-        self.problem = problem
-        self.network = network
-        self.sweeps = sweeps
-        self.origin = origin
-
-    def root_prices(self, costs: PricedAssignment) -> FloatArray:
-        """Predicted root prices ``[count, servers]`` in the instances' own units."""
-        count, tasks = costs.load.shape
-        rows = max(1, CELLS // (tasks * costs.capacity.shape[1]))
-        parts = [np.empty((0, costs.capacity.shape[1]))]
-        with one_thread(), torch.inference_mode():
-            for begin in range(0, count, rows):
-                market = Market.of(costs.take(slice(begin, begin + rows)))
-                parts.append(self.network(market).numpy() * market.common_price[:, None])
-        return np.concatenate(parts)
-
-    def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """Assign at the predicted prices, then allocate."""
-        costs = self.problem.costs(observation)
-        assignment, _ = _assign(costs, self.root_prices(costs), self.sweeps)
-        return self.problem.allocate(observation, assignment), memory
-
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        """Decide as `act` does; ``bound`` is proved by the prices in ``details["prices"]``, as `Exact` gives them."""
-        begin = time.perf_counter()
-        costs = self.problem.costs(instances)
-        v = self.root_prices(costs)
-        assignment, bound = _assign(costs, v, self.sweeps)
-        decisions = self.problem.allocate(instances, assignment)
-        seconds = (time.perf_counter() - begin) / max(instances.count, 1)
-        if progress is not None:
-            progress(instances.count)
-        return Solutions.scored(problem, instances, decisions, seconds=seconds, bound=bound, details={"prices": v**2})
-
-    def save(self, folder: Path) -> None:
-        """Write the network as safetensors + JSON."""
-        policies.save(folder, self.origin, self.network.arrays())
-
-    @classmethod
-    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read a network; it decides any problem with priced servers, whatever its numbers of tasks and servers."""
-        origin, arrays = policies.read(folder, problem)
-        if not isinstance(problem, PricedAssignmentProblem):
-            raise Unsupported(f"{folder} prices servers; problem {problem.name!r} is no PricedAssignmentProblem")
-        try:
-            width, rounds, sweeps = (int(origin.settings[name]) for name in ("width", "rounds", "sweeps"))
-        except (KeyError, TypeError, ValueError):
-            raise DamagedFile(f"{folder} does not say the width, rounds and sweeps of its policy") from None
-        network = PriceNetwork(width, rounds)
-        network.restore(arrays)
-        return cls(problem, network, sweeps, origin)
-
-
-def _assign(costs: PricedAssignment, v: FloatArray, sweeps: int) -> tuple[IntArray, FloatArray]:
-    """Assignments ``[count, tasks]`` and proved lower bounds ``[count]``."""
-    assignment, bound = np.empty(costs.load.shape, np.int64), np.empty(costs.count)
-    for row in range(costs.count):
-        instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
-        assignment[row], bound[row] = assign(*instance, v[row], sweeps)
-    # The cost of a decision is summed in another order.
-    return assignment, bound - 4.0 * EPS * (costs.load.shape[1] + 8) * np.abs(bound)
-
-
-@njit(cache=True)
-def assign(
-    cost: FloatArray, load: FloatArray, capacity: FloatArray, v: FloatArray, sweeps: int
-) -> tuple[IntArray, float]:
-    """Best responses at root prices ``v``, improved by moves; and the bound that ``v`` proves. One instance.
-
-    A sweep moves each task to where it costs least as the others stand, those that decided most narrowly first: an
-    order that, like the prices, does not depend on how tasks and servers are numbered.
-    """
-    nothing = np.zeros(len(capacity))
-    bound = price_bound(cost, load, capacity, nothing, v)
-    assignment, margin = best_responses(cost, load, v)
-    order = np.argsort(margin)
-    loads = server_loads(load, nothing, assignment)
-    settled = SETTLED * abs(assignment_cost(cost, load, capacity, nothing, assignment))
-    for _ in range(sweeps):
-        moved = False
-        for i in order:
-            old, size = assignment[i], load[i]
-            if old > 0:
-                loads[old - 1] -= size
-            best, least = old, np.inf
-            for k in range(-1, cost.shape[1]):
-                option = old if k < 0 else k  # where it is comes first: whatever moves it must be cheaper than that
-                total = cost[i, option]
-                if option > 0:
-                    total += (2.0 * loads[option - 1] + size) * size / capacity[option - 1]
-                if total < least:
-                    best, least = option, total - (settled if k < 0 else 0.0)
-            if best > 0:
-                loads[best - 1] += size
-            assignment[i] = best
-            moved = moved or best != old
-        if not moved:
-            break
-    return assignment, bound
+        return torch.cat([pooled, everywhere, own, torch.log(implied + FLOOR)[..., None]], dim=-1)

@@ -31,8 +31,9 @@ from offloadopt.learners.agents import Agents
 from offloadopt.learners.checkpoint import Checkpoint
 from offloadopt.learners.course import Course
 from offloadopt.learners.ensemble import one_thread, seeded_generator
-from offloadopt.learners.equivariant import Market, PriceNetwork, PricePolicy
+from offloadopt.learners.equivariant import Market, PriceNetwork
 from offloadopt.learners.policies import Origin
+from offloadopt.learners.price_policy import PricePolicy
 from offloadopt.solvers.pricing import find_prices
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
 
@@ -49,7 +50,7 @@ class Prices(Learner):
 
     width: int = Field(8, ge=1, description="numbers that each round pools for a server")
     rounds: int = Field(3, ge=1, description="corrections of all prices, each with weights of its own")
-    sweeps: int = Field(8, ge=0, description="times that each task may move after its best response")
+    sweeps: int = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
     steps: int = Field(1500, ge=1, description="gradient steps, unless a budget says otherwise")
     imitation_share: float = Field(0.4, ge=0, le=1, description="share of the budget spent on given prices")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")

@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "learners": {
         "imitation": "offloadopt.learners.imitation:Imitation",
+        "prices": "offloadopt.learners.prices:Prices",
         "actor-critic": "offloadopt.learners.sb3:A2C",
         "ddpg-sb3": "offloadopt.learners.sb3:DDPG",
         "dirs": "offloadopt.learners.dirs:Dirs",

@@ -326,10 +326,12 @@ def test_a_broken_learner_is_told_which_clause_it_breaks(toy: ModuleType) -> Non
             decisions, memory = super().act(observation, memory)
             return Decisions({"send": noise.integers(0, 2, decisions["send"].shape)}), memory
 
+    thresholds = itertools.cycle((0.0, 1.5, 3.0))
+
     def unseeded(self: Any, problem: Any, progress: Any = None, **_: Any) -> Any:
         progress = progress or (lambda steps: None)
         progress(1)
-        return toy.Threshold(noise.uniform(0, 3), problem.horizon)
+        return toy.Threshold(next(thresholds), problem.horizon)
 
     check_learner(change_fit(toy), problem)
     for clause, learner in {

@@ -24,9 +24,7 @@ def reproduce(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where tables, pictures and claims go.")],
     artefacts: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ARTEFACT]...", show_default=False, help="For example table-2, fig-9; without one, all."
-        ),
+        typer.Argument(metavar="ARTEFACT", show_default=False, help="For example table-2, fig-9; without one, all."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Minutes: few repetitions, end points. The default.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Hours: the paper's sizes, five repetitions.")] = False,

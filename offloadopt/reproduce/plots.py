@@ -86,6 +86,20 @@ def fit_to_means(ax: Axes, least: float | None = None) -> None:
     ax.set_ylim(drawn.min() - margin if least is None else least, drawn.max() + margin)
 
 
+def logarithmic(ax: Axes, *names: str) -> None:
+    """Make axes ``x`` or ``y`` logarithmic, with plain numbers at the ticks."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for name in names:
+        axis = ax.xaxis if name == "x" else ax.yaxis
+        ax.set(**{f"{name}scale": "log"})
+        low, high = sorted(getattr(ax, f"get_{name}lim")())
+        # Less than two decades need ticks within them.
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,), numticks=12))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
 def level(ax: Axes, value: float, style: Style) -> None:
     """A horizontal line."""
     ax.axhline(value, color=style.color, ls=style.line, lw=1.6, label=style.label)

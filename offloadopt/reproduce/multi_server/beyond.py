@@ -77,9 +77,7 @@ class AnytimeFigure(Beyond):
         figure, (ax,) = plots.panels(1)
         for method in LEARNED:
             plots.series(ax, summary[summary["method"] == method], "train_cpu_s", "gap", STYLES[method], 100)
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
+        plots.logarithmic(ax, "x", "y")
         plots.finish(ax, "training time (processor), s", "mean gap to the optimum, %")
         plots.legend(figure, [ax])
         return figure
@@ -125,9 +123,8 @@ class Scenarios(Beyond):
             ax.hlines(places, low, high, color=style.color, alpha=0.6, lw=2)
         ax.set_yticks(range(len(scenarios)), scenarios)
         ax.set_ylim(len(scenarios) - 0.4, -0.6)
-        ax.set_xscale("log")
         ax.set_xlim(max(ax.get_xlim()[0], 100 * LEAST_GAP), None)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        plots.logarithmic(ax, "x")
         plots.finish(ax, "mean gap to the optimum, %", "")
 
 
@@ -155,6 +152,8 @@ class HardServersFigure(Scenarios):
             chosen = chosen.reset_index().assign(speed=[speed / 1e9 for speed in self.setting.sizes.server_hz])
             plots.series(axes[1], chosen, "speed", "cost", style)
         plots.finish(axes[0], "mean gap to the optimum, %", "each server's CPU")
+        plots.fit_to_means(axes[1])
+        axes[1].set_xticks([speed / 1e9 for speed in self.setting.sizes.server_hz])
         plots.finish(axes[1], "each server's CPU, GHz", "mean cost (11)")
         plots.legend(figure, axes[1:], columns=3)
         return figure

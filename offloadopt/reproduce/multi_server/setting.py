@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from offloadopt.reproduce.multi_server import work
 from offloadopt.reproduce.multi_server.work import Json
 
 RULES = ("greedy", "random", "local")
-SHIFTS: Mapping[str, Mapping[str, Any]] = {
-    "links 6 dB weaker": {"reference_gain_db": -36.0},
-    "path loss exponent 2.2": {"path_loss_exponent": 2.2},
-    "another layout": {},
+SHIFTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "links 6 dB weaker": lambda replicate: {"reference_gain_db": -36.0},
+    "path loss exponent 2.2": lambda replicate: {"path_loss_exponent": 2.2},
+    "another layout": lambda replicate: {"layout_seed": 1000 + replicate},
 }
-"""Channel statistics that differ from those of training; allocation still knows each link's true gain."""
-AS_TRAINED, OTHER_LAYOUT = "as trained", "another layout"
+"""What a replicate's channel statistics become that no policy was trained on; allocation knows each link's gain."""
+AS_TRAINED = "as trained"
 IMITATION, DIRS, OWN_DIRS = "imitation", "dirs", "dirs-defaults"
 LEARNED = (IMITATION, DIRS, OWN_DIRS)
 """Imitation of exact demonstrations alone; DIRS with the paper's settings; DIRS with this package's defaults."""
@@ -121,10 +121,9 @@ class Setting:
 
     def tests(self, replicate: int, scenario: Json) -> list[Json]:
         """Held-out instances of a policy's own scenario, and of shifted ones."""
-        other = MultiServerScenario(**scenario).replace(layout_seed=1000 + replicate)
-        shifted = {name: MultiServerScenario(**scenario).replace(**changes) for name, changes in SHIFTS.items()}
+        trained = MultiServerScenario(**scenario)
         scenarios = {AS_TRAINED: scenario} | {
-            name: (other if name == OTHER_LAYOUT else shift).model_dump(mode="json") for name, shift in shifted.items()
+            name: trained.replace(**shift(replicate)).model_dump(mode="json") for name, shift in SHIFTS.items()
         }
         return [
             {"name": name, "scenario": test, "count": self.sizes.test_instances, "seed": self.test_seed(replicate)}

@@ -70,9 +70,11 @@ class Sweep(Artefact):
                 if number == "gap" and method == work.OPTIMUM:
                     continue
                 plots.series(ax, summary[summary["method"] == method], self.field, number, style, scale)
+            plots.fit_to_means(ax)
             if number == "gap":
-                ax.set_yscale("log")
-                ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+                means = summary[summary["method"] != work.OPTIMUM]["gap"]
+                ax.set_ylim(100 * means.min() / 2, 100 * means.max() * 2)
+                plots.logarithmic(ax, "y")
             ax.set_xticks(self.points)
             plots.finish(ax, self.axis, label)
         plots.legend(figure, axes)
@@ -92,9 +94,10 @@ class Sweep(Artefact):
             }
             verdicts += [difference.below(0.0) for difference in differences.values()]
             point = max(differences, key=lambda at: differences[at].mean)
-            worst.append(
-                f"DIRS - {rule.title()} at most {differences[point].text(sign='+')} {unit} ({point} {self.field})"
-            )
+            most = differences[point].text(sign="+")
+            best = self._values(frame, metric, work.OPTIMUM, point) - self._values(frame, metric, rule, point)
+            own = f"{Interval.of(best).mean:+.3g} for the optimum"
+            worst.append(f"DIRS - {rule.title()} at most {most} {unit} ({point} {self.field}; {own})")
         return Claim(
             f"DIRS has the lowest mean {word} of DIRS, Greedy, Random and Local at every number of {self.field}",
             self.source,

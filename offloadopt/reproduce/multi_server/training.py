@@ -213,7 +213,7 @@ class TimeEnergyFigure(Curves):
             holds = settled.within(0.67 * settles, 1.33 * settles) if self.slots > settles else None
         said = [
             f"{variant}: falls by {fall.text(form='.2f')} %"
-            + (f", settled after {settled.text(form='.0f')}" if fall.above(0.0) else "")
+            + (f", settled after {settled.text(form='.0f')}" if fall.above(0.0) and settled.replicates else "")
             for variant, (fall, settled) in found.items()
         ]
         return Claim(
@@ -223,15 +223,20 @@ class TimeEnergyFigure(Curves):
             "; ".join(said) + f" (from the first {WINDOW // 2} iterations to the last tenth of {self.slots})",
             holds,
             f"false if it does not fall; else whether after {settles} iterations, give or take a third, the "
-            f"{WINDOW}-iteration mean stays near its end, within {100 * SETTLED:g} % of the fall",
+            f"{WINDOW}-iteration mean stays near its end, within {100 * SETTLED:g} % of the fall; open where its noise "
+            "exceeds that",
         )
 
     def _fallen(self, frame: pd.DataFrame, number: str, variant: str) -> tuple[Interval, Interval]:
-        """By how many per cent a curve falls, and after how many iterations it has."""
+        """By how many per cent a curve falls, and after how many iterations it has, if its noise lets that be read."""
         curve = frame[frame["method"] == variant]
         start, end = _means(curve, number, 0, WINDOW / 2), _means(curve, number, 0.9 * self.slots, self.slots)
-        settled = _settling(self.smooth(curve, number), number, start, end)
-        return Interval.of(100 * (1 - end / start)), Interval.of(settled)
+        fall, smooth = Interval.of(100 * (1 - end / start)), self.smooth(curve, number)
+        late = smooth[smooth["step"] >= 0.9 * self.slots].groupby(REPLICATE)[number]
+        noise = (late.max() - late.min()).to_numpy()
+        if (noise > SETTLED * (start - end)).any():
+            return fall, Interval.of([])
+        return fall, Interval.of(_settling(smooth, number, start, end))
 
 
 class AblationFigure(Curves):

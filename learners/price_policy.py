@@ -1,0 +1,202 @@
+"""Decisions at predicted prices that carry their own certificate: the same prices prove a lower bound."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numba import njit
+
+from offloadopt.core import (
+    Decisions,
+    FloatArray,
+    Instances,
+    IntArray,
+    Observation,
+    Policy,
+    Problem,
+    Progress,
+    Solutions,
+)
+from offloadopt.errors import DamagedFile, Unsupported
+from offloadopt.learners import policies
+from offloadopt.learners.ensemble import one_thread
+from offloadopt.learners.equivariant import Market, PriceNetwork
+from offloadopt.solvers.exchange import SETTLED, assignment_cost, server_loads
+from offloadopt.solvers.pricing import EPS, best_responses, price_bound
+from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+
+CLOSEST = 60
+"""Pairs are tried among so many tasks, those that decided most narrowly."""
+CELLS = 1 << 20
+"""Pairs of task and server that the network looks at together."""
+
+
+class PricePolicy(Policy):
+    """Best responses of all tasks to predicted prices, a bounded number of moves and swaps, the exact allocation.
+
+    `run` returns with each decision the lower bound that its prices prove.
+    """
+
+    name = "prices"
+
+    def __init__(
+        self, problem: PricedAssignmentProblem[Any], network: PriceNetwork, sweeps: int, origin: policies.Origin
+    ) -> None:
+        self.problem = problem
+        self.network = network
+        self.sweeps = sweeps
+        self.origin = origin
+
+    def root_prices(self, costs: PricedAssignment) -> FloatArray:
+        """Predicted root prices ``[count, servers]`` in the instances' own units."""
+        tasks, servers = costs.load.shape[1], costs.capacity.shape[1]
+        v, rows = np.empty((costs.count, servers)), max(1, CELLS // (tasks * servers))
+        with one_thread(), torch.inference_mode():
+            for begin in range(0, costs.count, rows):
+                market = Market.of(costs.take(slice(begin, begin + rows)))
+                v[begin : begin + rows] = self.network(market).numpy() * market.common_price[:, None]
+        return v
+
+    def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
+        """Assign at the predicted prices, then allocate."""
+        costs = self.problem.costs(observation)
+        assignment, _ = assign_all(costs, self.root_prices(costs), self.sweeps)
+        return self.problem.allocate(observation, assignment), memory
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Decide as `act` does, with the bound; ``details["prices"]`` are those that prove it, per unit of capacity."""
+        begin = time.perf_counter()
+        costs = self.problem.costs(instances)
+        v = self.root_prices(costs)
+        assignment, bound = assign_all(costs, v, self.sweeps)
+        decisions = self.problem.allocate(instances, assignment)
+        seconds = (time.perf_counter() - begin) / max(instances.count, 1)
+        if progress is not None:
+            progress(instances.count)
+        return Solutions.scored(problem, instances, decisions, seconds=seconds, bound=bound, details={"prices": v**2})
+
+    def save(self, folder: Path) -> None:
+        """Write the network as safetensors + JSON."""
+        policies.save(folder, self.origin, self.network.arrays())
+
+    @classmethod
+    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
+        """Read a network; it decides any problem with priced servers, whatever its numbers of tasks and servers."""
+        origin, arrays = policies.read(folder, problem)
+        if not isinstance(problem, PricedAssignmentProblem):
+            raise Unsupported(f"{folder} prices servers; problem {problem.name!r} is no PricedAssignmentProblem")
+        try:
+            width, rounds, sweeps = (int(origin.settings[name]) for name in ("width", "rounds", "sweeps"))
+        except (KeyError, TypeError, ValueError):
+            raise DamagedFile(f"{folder} does not say the width, rounds and sweeps of its policy") from None
+        network = PriceNetwork(width, rounds)
+        network.restore(arrays)
+        return cls(problem, network, sweeps, origin)
+
+
+def assign_all(costs: PricedAssignment, v: FloatArray, sweeps: int) -> tuple[IntArray, FloatArray]:
+    """Assignments ``[count, tasks]`` at root prices ``v [count, servers]``, and proved lower bounds ``[count]``."""
+    assignment, bound = np.empty(costs.load.shape, np.int64), np.empty(costs.count)
+    for row in range(costs.count):
+        instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
+        assignment[row], bound[row] = assign(*instance, v[row], sweeps)
+    # The cost of a decision is summed in another order than its bound.
+    return assignment, bound - 4.0 * EPS * (costs.load.shape[1] + 8) * np.abs(bound)
+
+
+@njit(cache=True)
+def assign(
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, v: FloatArray, sweeps: int
+) -> tuple[IntArray, float]:
+    """Best responses at root prices ``v`` of one instance, improved, and the bound that ``v`` proves.
+
+    A sweep moves each task to where it costs least as the others stand, then swaps pairs. Those that decided most
+    narrowly come first: an order that does not depend on how tasks and servers are numbered.
+    """
+    nothing = np.zeros(len(capacity))
+    bound = price_bound(cost, load, capacity, nothing, v)
+    assignment, margin = best_responses(cost, load, v)
+    order = np.argsort(margin)
+    loads = server_loads(load, nothing, assignment)
+    settled = SETTLED * abs(assignment_cost(cost, load, capacity, nothing, assignment))
+    for _ in range(sweeps):
+        moved = _move(cost, load, capacity, loads, assignment, order, settled)
+        swapped = _swap(cost, load, capacity, loads, assignment, order[:CLOSEST], settled)
+        if not (moved or swapped):
+            break
+    return assignment, bound
+
+
+@njit(cache=True)
+def _rise(loads: FloatArray, capacity: FloatArray, option: int, change: float) -> float:
+    """Rise of a server's congestion when its load changes; none for the local option."""
+    if option == 0:
+        return 0.0
+    return float((2.0 * loads[option - 1] + change) * change / capacity[option - 1])
+
+
+@njit(cache=True)
+def _move(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    loads: FloatArray,
+    assignment: IntArray,
+    order: IntArray,
+    settled: float,
+) -> bool:
+    """Move each task to its cheapest option, given the others; whether any moved."""
+    moved = False
+    for i in order:
+        old, size = assignment[i], load[i]
+        leave = _rise(loads, capacity, old, -size) - cost[i, old]
+        best, change = old, -settled
+        for k in range(cost.shape[1]):
+            if k != old:
+                trial = leave + cost[i, k] + _rise(loads, capacity, k, size)
+                if trial < change:
+                    best, change = k, trial
+        if best != old:
+            if old > 0:
+                loads[old - 1] -= size
+            if best > 0:
+                loads[best - 1] += size
+            assignment[i] = best
+            moved = True
+    return moved
+
+
+@njit(cache=True)
+def _swap(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    loads: FloatArray,
+    assignment: IntArray,
+    order: IntArray,
+    settled: float,
+) -> bool:
+    """Let pairs of tasks change places where that costs less; whether any did."""
+    swapped = False
+    for place in range(len(order)):
+        i = order[place]
+        for other in order[:place]:
+            here, there, more = assignment[i], assignment[other], load[other] - load[i]
+            if here == there:
+                continue
+            change = cost[i, there] + cost[other, here] - cost[i, here] - cost[other, there]
+            change += _rise(loads, capacity, here, more) + _rise(loads, capacity, there, -more)
+            if change < -settled:
+                if here > 0:
+                    loads[here - 1] += more
+                if there > 0:
+                    loads[there - 1] -= more
+                assignment[i], assignment[other] = there, here
+                swapped = True
+    return swapped
