@@ -49,7 +49,7 @@ class Market:
     capacity : Tensor [count, servers]
         Per task: a server's root price is the mean over all tasks of the load it has, divided by this.
     common_price : array [count]
-        In the instance's own units.
+        In the instance's own units; 0 where no task gains, and any unit will do.
     """
 
     local: Tensor
@@ -67,16 +67,16 @@ class Market:
         worth = (local - nearest) / (2.0 * load)
         order = np.argsort(-worth, axis=1, kind="stable")
         supply = np.cumsum(np.take_along_axis(load, order, axis=1), axis=1) / capacity.sum(axis=1, keepdims=True)
-        price = np.minimum(np.take_along_axis(worth, order, axis=1), supply).max(axis=1)
-        price = np.where(price > 0, price, 1.0)  # nobody gains: any unit will do
+        price = np.minimum(np.take_along_axis(worth, order, axis=1), supply).max(axis=1).clip(min=0.0)
+        unit = np.where(price > 0, price, 1.0)
         mean_load = load.mean(axis=1)
-        money = (price * mean_load)[:, None]
+        money = (unit * mean_load)[:, None]
         cheapest = np.minimum(local, nearest)
         return cls(
             torch.from_numpy((local - cheapest) / money),
             torch.from_numpy((link - cheapest[:, None]) / money[:, None]),
             torch.from_numpy(load / mean_load[:, None]),
-            torch.from_numpy(capacity * (price / load.sum(axis=1))[:, None]),
+            torch.from_numpy(capacity * (unit / load.sum(axis=1))[:, None]),
             price,
         )
 
@@ -194,7 +194,8 @@ class Round(nn.Module):
         by_rise, by_load = self.task.weight.unbind(dim=1)
         of_task = by_load[:, None] * torch.log(market.load)[:, None] + self.task.bias[:, None]
         of_server = self.server(own)[..., None]
-        signal = torch.relu(torch.addcmul(of_task[:, None], rise[:, :, None], by_rise[:, None]) + of_server)
+        # In place: fresh memory of this size costs more time than the arithmetic.
+        signal = torch.addcmul(of_task[:, None], rise[:, :, None], by_rise[:, None]).add_(of_server).relu_()
         weight = (market.load / market.load.shape[1])[..., None]
         pooled = (signal.flatten(1, 2) @ weight).view(*own.shape[:2], -1)
         everywhere = pooled.mean(dim=1, keepdim=True).expand_as(pooled)

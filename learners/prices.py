@@ -1,14 +1,14 @@
 """Learning to price servers: by imitation of the exact solver's prices, then on the gap that prices themselves prove.
 
-1. from sampled (or demonstrated) instances many smaller ones are cut: some of the tasks, some of the servers, and their
-   share of the capacity times a factor drawn anew, so that the network sees many sizes and loads of one problem;
-2. each is labelled with the prices that maximise its lower bound, as the exact solver finds them;
+1. from sampled (or demonstrated) instances others are cut: some of the tasks, some of the servers, and their share of
+   the capacity times a factor, so that the network sees many sizes and loads whatever the problem calls them;
+2. each is labelled with the prices that maximise its lower bound, found as the exact solver finds them;
 3. `PriceNetwork` first imitates these prices;
-4. then it maximises the bound of its own prices. That needs no labels: every network's bound is valid, the largest is
-   best, and in the prices it is concave.
+4. then it maximises the bound of its own. That needs no labels: every network's bound is valid, the largest is best,
+   and in the prices it is concave.
 
-Demonstrations give instances, not labels: the prices that an exact solver reports depend on how it proved its optimum,
-and those of a cut instance are found in less than a millisecond.
+Demonstrations give instances, not labels: which prices an exact solver reports depends on how it proved its optimum,
+and those of a cut instance take less than a millisecond.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from offloadopt.core import Budget, Demonstrations, Learner, Observation, Problem, Progress, Record
@@ -51,7 +51,7 @@ class Prices(Learner):
     width: int = Field(8, ge=1, description="numbers that each round pools for a server")
     rounds: int = Field(3, ge=1, description="corrections of all prices, each with weights of its own")
     sweeps: int = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
-    steps: int = Field(1500, ge=1, description="gradient steps, unless a budget says otherwise")
+    steps: int = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
     imitation_share: float = Field(0.4, ge=0, le=1, description="share of the budget spent on given prices")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     instances: int = Field(512, ge=1, description="instances sampled to cut from, if none are demonstrated")
@@ -60,6 +60,12 @@ class Prices(Learner):
     fewest_tasks: int = Field(20, ge=1, description="in a cut instance, or all if there are fewer")
     most_tasks: int = Field(100, ge=1, description="in a cut instance, or all if there are fewer")
     load_factor: float = Field(4.0, ge=1, description="capacities change by a factor up to this, either way")
+
+    @model_validator(mode="after")
+    def _sizes_are_a_range(self) -> Self:
+        if self.fewest_tasks > self.most_tasks:
+            raise ValueError(f"fewest_tasks = {self.fewest_tasks}; allowed: at most most_tasks = {self.most_tasks}")
+        return self
 
     @property
     def default_steps(self) -> int:
@@ -97,18 +103,17 @@ class Prices(Learner):
         progress : callable, optional
             Called with the number of gradient steps done since the last call.
         record : callable, optional
-            Called with a batch's ``price_error``, or ``bound_loss`` (relative to the bound that can be proved).
+            Called with a batch's relative squared ``price_error`` and its ``bound_loss``, what its bounds lack.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
         """
         begin = time.monotonic()
         self.require(problem)
         problem = cast(PricedAssignmentProblem[Any], problem)
-        if demonstrations is not None and demonstrations.instances.count == 0:
-            raise InvalidInput(f"learner {self.name!r} was given no demonstration; allowed: 1 or more, or none at all")
-        observations = None if demonstrations is None else demonstrations.observations
-        costs = problem.costs(problem.sample(self.instances, seed) if observations is None else observations)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, _Given.of(observations))
+        given = None if demonstrations is None else _Given.of(problem, demonstrations)
+        nature = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+        costs = problem.costs(problem.sample(self.instances, nature) if given is None else given.observations)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, given)
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
             network = PriceNetwork(self.width, self.rounds)
@@ -126,8 +131,8 @@ class Prices(Learner):
                 course.advance(1, partial(_measured, network, lessons[number]))
                 course.keep(training.arrays)
             course.finish(training.arrays)
-        given = 0 if observations is None else observations.count
-        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=given)
+        demonstrated = 0 if given is None else given.observations.count
+        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=demonstrated)
         return PricePolicy(problem, network, self.sweeps, origin)
 
     def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> Lesson:
@@ -140,16 +145,13 @@ class Prices(Learner):
         task = rng.random((count, all_tasks)).argsort(axis=1)[:, :tasks]
         server = rng.random((count, all_servers)).argsort(axis=1)[:, :servers]
         option = np.concatenate([np.zeros((count, 1), dtype=np.int64), server + 1], axis=1)
+        cost = costs.option_cost[row[..., None], task[..., None], option[:, None]]
+        cost[np.isinf(cost).all(axis=-1)] = 0.0  # tasks left without any option decide nothing
         # Each server's share of the tasks stays what it was, but for the factor.
         share = tasks / all_tasks * all_servers / servers
         factor = self.load_factor ** rng.uniform(-1.0, 1.0, size=(count, 1))
-        market = Market.of(
-            PricedAssignment(
-                costs.option_cost[row[..., None], task[..., None], option[:, None]],
-                costs.load[row, task],
-                costs.capacity[row, server] * (share * factor),
-            )
-        )
+        capacity = costs.capacity[row, server] * (share * factor)
+        market = Market.of(PricedAssignment(cost, costs.load[row, task], capacity))
         return Lesson(market, _best_prices(market))
 
     def _loss(self, network: PriceNetwork, lesson: Lesson, spent: float) -> Tensor:
@@ -183,8 +185,12 @@ class _Given:
     observations: Observation
 
     @classmethod
-    def of(cls, observations: Observation | None) -> Self | None:
-        return None if observations is None else cls(observations)
+    def of(cls, problem: Problem[Any], demonstrations: Demonstrations) -> Self:
+        if demonstrations.instances.count == 0:
+            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
+        for name, field in problem.observation_fields.items():
+            field.check(name, demonstrations.observations[name], problem.horizon)
+        return cls(demonstrations.observations)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return dict(self.observations)

@@ -34,6 +34,7 @@ TINY = Sizes(
     imitation_demonstrations=16,
     imitation_steps=10,
     dirs={"demonstrations": 8, "pretraining": 20, "slots": 40, "generations": 5, "population": 2},
+    prices={"steps": 4, "instances": 8, "batches": 2, "batch_size": 2},
     own_dirs={"demonstrations": 8, "pretraining": 10, "slots": 10, "generations": 5, "population": 2},
     budget_shares=(0.5, 1.0),
     search_instances=4,
@@ -167,6 +168,8 @@ def test_demonstrations_made_beforehand_are_taken_off_the_seconds() -> None:
         (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 60}, 50),
         (("dirs", {"imitation": False}), {"demonstrations": 0, "steps": 400}, 400),
         (("imitation", {}), {"demonstrations": 50, "steps": 400}, 50),
+        (("prices", {"instances": 70}), {"demonstrations": 0, "steps": 400}, 70),
+        (("actor-critic", {}), {"steps": 400}, 400),
     ],
 )
 def test_samples_are_demonstrations_and_slots_but_no_rehearsals(

@@ -9,7 +9,16 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.multi_server import work
-from offloadopt.reproduce.multi_server.setting import AS_TRAINED, DIRS, IMITATION, LEARNED, OWN_DIRS, SHIFTS, Setting
+from offloadopt.reproduce.multi_server.setting import (
+    AS_TRAINED,
+    DIRS,
+    IMITATION,
+    LEARNED,
+    OWN_DIRS,
+    PRICES,
+    SHIFTS,
+    Setting,
+)
 from offloadopt.reproduce.summary import summarised
 
 if TYPE_CHECKING:
@@ -24,10 +33,12 @@ STYLES = {
     IMITATION: plots.Style("imitation alone, exact demonstrations", plots.PURPLE, "--", "s"),
     DIRS: plots.Style("DIRS as published", plots.BLUE, "-", "o"),
     OWN_DIRS: plots.Style("DIRS, our defaults", plots.SKY, ":", "P"),
+    PRICES: plots.Style("equivariant, all links seen", plots.VERMILION, "--", "X"),
 }
 
-LEAST_GAP = 1e-4
-"""Where a logarithmic axis of gaps begins."""
+LEAST_GAP = 1e-5
+"""Smaller gaps are drawn here on a logarithmic axis."""
+GAP_LABEL = "mean gap to the optimum, % (0.001: or less)"
 
 
 class Beyond(Artefact):
@@ -75,11 +86,13 @@ class AnytimeFigure(Beyond):
         """Gap against training time, both logarithmic."""
         summary = summarised(frame, self.keys)
         figure, (ax,) = plots.panels(1)
+        gaps = ["gap", "gap_low", "gap_high"]
+        summary[gaps] = summary[gaps].clip(LEAST_GAP)
         for method in LEARNED:
             plots.series(ax, summary[summary["method"] == method], "train_cpu_s", "gap", STYLES[method], 100)
         plots.logarithmic(ax, "x", "y")
-        plots.finish(ax, "training time (processor), s", "mean gap to the optimum, %")
-        plots.legend(figure, [ax])
+        plots.finish(ax, "training time (processor), s", GAP_LABEL)
+        plots.legend(figure, [ax], columns=2)
         return figure
 
 
@@ -118,14 +131,15 @@ class Scenarios(Beyond):
             places = [place + 0.14 * (row - (len(methods) - 1) / 2) for place in range(len(scenarios))]
             gaps = chosen.loc[list(scenarios)]
             style = STYLES[method]
-            ax.plot(100 * gaps["gap"], places, ls="", marker=style.marker, color=style.color, ms=6, label=style.label)
-            low, high = 100 * gaps["gap_low"].clip(LEAST_GAP), 100 * gaps["gap_high"]
+            mean = 100 * gaps["gap"].clip(LEAST_GAP)
+            ax.plot(mean, places, ls="", marker=style.marker, color=style.color, ms=6, label=style.label)
+            low, high = (100 * gaps[f"gap_{end}"].clip(LEAST_GAP) for end in ("low", "high"))
             ax.hlines(places, low, high, color=style.color, alpha=0.6, lw=2)
         ax.set_yticks(range(len(scenarios)), scenarios)
         ax.set_ylim(len(scenarios) - 0.4, -0.6)
-        ax.set_xlim(max(ax.get_xlim()[0], 100 * LEAST_GAP), None)
+        ax.set_xlim(70 * LEAST_GAP, None)
         plots.logarithmic(ax, "x")
-        plots.finish(ax, "mean gap to the optimum, %", "")
+        plots.finish(ax, GAP_LABEL, "")
 
 
 class HardServersFigure(Scenarios):
@@ -151,7 +165,7 @@ class HardServersFigure(Scenarios):
             chosen = summary[summary["method"] == method].set_index("scenario").loc[names]
             chosen = chosen.reset_index().assign(speed=[speed / 1e9 for speed in self.setting.sizes.server_hz])
             plots.series(axes[1], chosen, "speed", "cost", style)
-        plots.finish(axes[0], "mean gap to the optimum, %", "each server's CPU")
+        plots.finish(axes[0], GAP_LABEL, "each server's CPU")
         plots.fit_to_means(axes[1])
         axes[1].set_xticks([speed / 1e9 for speed in self.setting.sizes.server_hz])
         plots.finish(axes[1], "each server's CPU, GHz", "mean cost (11)")

@@ -30,6 +30,7 @@ FULL = Sizes(
     imitation_steps=3000,
     dirs={},
     own_dirs={},
+    prices={},
     budget_shares=(0.02, 0.05, 0.1, 0.25, 0.5, 1.0),
     search_instances=200,
     generations=1000,
@@ -46,6 +47,7 @@ QUICK = Sizes(
     imitation_steps=1000,
     dirs={},
     own_dirs={"demonstrations": 4096, "pretraining": 1500, "slots": 300},
+    prices={"steps": 500},
     budget_shares=(0.1, 1.0),
     search_instances=50,
     generations=300,
@@ -56,7 +58,8 @@ SHORTENED = (
     "only the end points of figures 9 (10 and 100 users) and 10 (2 and 10 servers)",
     "no servers of 5 GHz among the harder ones",
     "300 generations on 50 instances instead of 1000 on 200 in figure 7",
-    "DIRS with this package's defaults: 4,096 demonstrations, 1,500 steps of pre-training and 300 slots",
+    "DIRS with this package's defaults: 4,096 demonstrations, 1,500 steps of pre-training and 300 slots; "
+    "500 steps of the learner of prices",
 )
 """What a quick run leaves out. DIRS itself has the paper's 256 demonstrations, 1000 iterations and 3000 slots."""
 

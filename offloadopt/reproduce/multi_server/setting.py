@@ -21,9 +21,10 @@ SHIFTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
 }
 """What a replicate's channel statistics become that no policy was trained on; allocation knows each link's gain."""
 AS_TRAINED = "as trained"
-IMITATION, DIRS, OWN_DIRS = "imitation", "dirs", "dirs-defaults"
-LEARNED = (IMITATION, DIRS, OWN_DIRS)
-"""Imitation of exact demonstrations alone; DIRS with the paper's settings; DIRS with this package's defaults."""
+IMITATION, DIRS, OWN_DIRS, PRICES = "imitation", "dirs", "dirs-defaults", "prices"
+LEARNED = (IMITATION, DIRS, OWN_DIRS, PRICES)
+"""Imitation of exact demonstrations alone; DIRS with the paper's settings; DIRS with this package's defaults; one
+equivariant network that sees all links and tasks, free of the paper's limit on information."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Sizes:
         Gradient steps in Table II; the paper's 1000 iterations of pre-training.
     imitation_demonstrations, imitation_steps : int
         Of `imitation` where it is compared with DIRS.
-    dirs, own_dirs : mapping
-        What differs from the paper's settings of DIRS, and from this package's defaults.
+    dirs, own_dirs, prices : mapping
+        What differs from the paper's settings of DIRS, from this package's defaults, and from those of `prices`.
     budget_shares : tuple of float
         Shares of each learner's full number of steps at which the anytime curve has points.
     search_instances, generations : int
@@ -65,6 +66,7 @@ class Sizes:
     imitation_steps: int
     dirs: Mapping[str, Any]
     own_dirs: Mapping[str, Any]
+    prices: Mapping[str, Any]
     budget_shares: tuple[float, ...]
     search_instances: int
     generations: int
@@ -160,6 +162,7 @@ class Setting:
             IMITATION: lambda: self.learner("imitation", steps=self.sizes.imitation_steps),
             DIRS: self.published_dirs,
             OWN_DIRS: lambda: self.learner("dirs", **self.sizes.own_dirs),
+            PRICES: lambda: self.learner("prices", **self.sizes.prices),
         }[method]()
         demonstrations = self.sizes.imitation_demonstrations if method == IMITATION else None
         steps = None

@@ -144,11 +144,13 @@ def warm_up(learner: str) -> None:
 
 def samples(learner: Learner, training: Mapping[str, Any]) -> int:
     """Instances that a learner was shown: demonstrations, and those that it decided itself."""
+    settings, demonstrated = learner.model_dump(), training.get("demonstrations", 0)
     if learner.name == "imitation":
-        return int(training["demonstrations"])
-    settings = learner.model_dump()
+        return int(demonstrated)
+    if learner.name == "prices":
+        return int(demonstrated or settings["instances"])
     rehearsed = settings["pretraining"] if settings.get("imitation") else 0
-    return int(training.get("demonstrations", 0) + max(0, training["steps"] - rehearsed))
+    return int(demonstrated + max(0, training["steps"] - rehearsed))
 
 
 def demonstrate(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
