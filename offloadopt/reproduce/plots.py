@@ -70,15 +70,8 @@ def dots(
         mean, low, high = (scale * float(summary[name]) for name in (number, f"{number}_low", f"{number}_high"))
         ax.plot([low, high], [place, place], color=style.color, lw=2, alpha=0.6, solid_capstyle="butt")
         ax.plot(mean, place, color=style.color, marker=style.marker or "o", ms=7, ls="")
-        ax.annotate(
-            f"{mean:#.3g}".rstrip("."),
-            (mean, place),
-            (0, 7),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-            color=INK,
-        )
+        said = f"{mean:#.3g}".rstrip(".")
+        ax.annotate(said, (mean, place), (0, 7), textcoords="offset points", ha="center", fontsize=8, color=INK)
     ax.set_yticks(range(len(rows)), [name for name, _ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.6)
 
