@@ -27,8 +27,12 @@ REACH = 5.0
 """Answers are cut off so many common prices away: further away nothing changes sides."""
 FLOOR = 0.1
 """Prices count in logarithms down to this share of the common price."""
+START = 0.99
+"""Prices of the first round. At the common price itself some task may be indifferent, and rounding would decide."""
 USUAL_WIDTH = 0.3
 """Width, in common prices, from which the network's own departs."""
+SMALLEST = 1e-9
+"""Least capacity, relative to the largest one, that counts in a step: less would leave the system singular."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,9 @@ class Market:
         weight = torch.exp((least[:, None] - priced) / scale[:, None])
         share = weight / (weight.sum(dim=1) + torch.exp((least - self.local) / scale))[:, None]
         moving = share * (self.load / (self.load.shape[1] * width[:, None]))[:, None]
-        return torch.diag_embed(self.capacity + moving.sum(dim=-1)) - moving @ share.transpose(1, 2)
+        least_capacity = SMALLEST * self.capacity.amax(dim=1, keepdim=True)
+        diagonal = torch.maximum(self.capacity, least_capacity) + moving.sum(dim=-1)
+        return torch.diag_embed(diagonal) - moving @ share.transpose(1, 2)
 
     def _priced(self, v: Tensor) -> Tensor:
         """[count, servers, tasks] what each task would pay on each server."""
@@ -151,11 +157,15 @@ class PriceNetwork(nn.Module):
                         parameter.uniform_(-limit, limit, generator=generator)
 
     def forward(self, market: Market) -> Tensor:
-        """Root prices ``[count, servers]`` relative to the common price, at which the first round begins."""
-        v = torch.ones_like(market.capacity)
-        for step in self.rounds:
-            v = step(market, v)
-        return v
+        """Root prices ``[count, servers]`` relative to the common price."""
+        return self.path(market)[-1]
+
+    def path(self, market: Market) -> list[Tensor]:
+        """The prices that the rounds begin with, and those after each."""
+        prices = [torch.full_like(market.capacity, START)]
+        for correct in self.rounds:
+            prices.append(correct(market, prices[-1]))
+        return prices
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All parameters by name."""

@@ -52,13 +52,18 @@ class PricePolicy(Policy):
         self.origin = origin
 
     def root_prices(self, costs: PricedAssignment) -> FloatArray:
-        """Predicted root prices ``[count, servers]`` in the instances' own units."""
+        """Predicted root prices ``[count, servers]`` in the instances' own units.
+
+        They are the last round's unless those of an earlier one prove more, as may happen far from what was trained on.
+        """
         tasks, servers = costs.load.shape[1], costs.capacity.shape[1]
-        v, rows = np.empty((costs.count, servers)), max(1, CELLS // (tasks * servers))
+        v, chunk = np.empty((costs.count, servers)), max(1, CELLS // (tasks * servers))
         with one_thread(), torch.inference_mode():
-            for begin in range(0, costs.count, rows):
-                market = Market.of(costs.take(slice(begin, begin + rows)))
-                v[begin : begin + rows] = self.network(market).numpy() * market.common_price[:, None]
+            for begin in range(0, costs.count, chunk):
+                market = Market.of(costs.take(slice(begin, begin + chunk)))
+                path = torch.stack(self.network.path(market), dim=1).numpy() * market.common_price[:, None, None]
+                for row, prices in enumerate(path, start=begin):
+                    v[row] = _most_proving(costs.option_cost[row], costs.load[row], costs.capacity[row], prices)
         return v
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
@@ -108,6 +113,17 @@ def assign_all(costs: PricedAssignment, v: FloatArray, sweeps: int) -> tuple[Int
         assignment[row], bound[row] = assign(*instance, v[row], sweeps)
     # The cost of a decision is summed in another order than its bound.
     return assignment, bound - 4.0 * EPS * (costs.load.shape[1] + 8) * np.abs(bound)
+
+
+@njit(cache=True)
+def _most_proving(cost: FloatArray, load: FloatArray, capacity: FloatArray, candidates: FloatArray) -> FloatArray:
+    """The root prices among ``[candidates, servers]`` whose bound is largest, the last of equal ones."""
+    nothing, best, most = np.zeros(len(capacity)), 0, -np.inf
+    for number in range(len(candidates)):
+        bound = price_bound(cost, load, capacity, nothing, candidates[number])
+        if bound >= most:
+            best, most = number, bound
+    return candidates[best]
 
 
 @njit(cache=True)

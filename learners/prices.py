@@ -1,7 +1,7 @@
 """Learning to price servers: by imitation of the exact solver's prices, then on the gap that prices themselves prove.
 
 1. from sampled (or demonstrated) instances others are cut: some of the tasks, some of the servers, and their share of
-   the capacity times a factor, so that the network sees many sizes and loads whatever the problem calls them;
+   the capacity times a factor, so that the network sees many sizes and loads, whatever the problem calls them;
 2. each is labelled with the prices that maximise its lower bound, found as the exact solver finds them;
 3. `PriceNetwork` first imitates these prices;
 4. then it maximises the bound of its own. That needs no labels: every network's bound is valid, the largest is best,
@@ -49,7 +49,7 @@ class Prices(Learner):
     policy_type = PricePolicy
 
     width: int = Field(8, ge=1, description="numbers that each round pools for a server")
-    rounds: int = Field(3, ge=1, description="corrections of all prices, each with weights of its own")
+    rounds: int = Field(2, ge=1, description="corrections of all prices, each with weights of its own")
     sweeps: int = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
     steps: int = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
     imitation_share: float = Field(0.4, ge=0, le=1, description="share of the budget spent on given prices")

@@ -61,11 +61,12 @@ def _results(report: Report) -> str:
         ("", 1),
         ("", 1),
         (f"Gap to the {report.reference.kind}, %", 5),
+        ("Own proof, %", 1),
         ("Share of instances", 2),
         ("Decision time, ms", 3),
     ]
-    heads = ["Method", "Mean cost", "mean", "95 % interval", "median", "worst", "of means", "optimal", "feasible"]
-    heads += ["alone, median", "alone, p99", "batched"]
+    heads = ["Method", "Mean cost", "mean", "95 % interval", "median", "worst", "of means", "mean gap"]
+    heads += ["optimal", "feasible", "alone, median", "alone, p99", "batched"]
     paired = report.paired_with is not None
     if paired:
         groups.append((f"Against {report.paired_with}", 1))
@@ -86,6 +87,7 @@ def _result_cells(row: Statistics, paired: bool) -> str:
         (percent(row.gap_median), row.gap_median),
         (percent(row.gap_worst), row.gap_worst),
         (percent(row.gap_of_means), row.gap_of_means),
+        (percent(row.own_gap_mean), row.own_gap_mean),
         (share(row.optimal_share), row.optimal_share),
         (share(row.feasible_share), row.feasible_share),
         (number(row.decision_ms_median), row.decision_ms_median),

@@ -97,6 +97,7 @@ class Report:
             summarise(
                 run.name,
                 run.cost,
+                run.bound,
                 self.reference,
                 seconds=run.seconds,
                 seconds_alone=run.seconds_alone,

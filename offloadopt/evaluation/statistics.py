@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offloadopt.core import FloatArray
+from offloadopt.core import FloatArray, relative_gap
 from offloadopt.evaluation.reference import SAME_COST, Reference
 
 LEVEL = 0.95
@@ -40,6 +40,8 @@ class Statistics:
         Decisions behind ``decision_ms_median`` and ``decision_ms_p99``.
     alone_from_batch : bool
         Whether those are times from the batch, because the method is too slow to be asked again.
+    own_gap_mean : float
+        Mean relative gap to the bounds that the method itself proved, over the instances that have one.
     wins, ties, losses : int
         Instances on which the method is cheaper than, within `SAME_COST` of, dearer than the method it is paired with;
         an infeasible decision loses to a feasible one.
@@ -61,6 +63,7 @@ class Statistics:
     batched_ms: float
     timed_alone: int
     alone_from_batch: bool
+    own_gap_mean: float | None
     wins: int | None
     ties: int | None
     losses: int | None
@@ -69,6 +72,7 @@ class Statistics:
 def summarise(
     name: str,
     cost: FloatArray,
+    bound: FloatArray,
     reference: Reference,
     *,
     seconds: FloatArray,
@@ -84,6 +88,8 @@ def summarise(
     ----------
     cost : array [count]
         ``inf`` where the decision is infeasible.
+    bound : array [count]
+        What the method itself proved, ``-inf`` where it proved nothing.
     seconds : array [count]
         Time per instance in the batch.
     seconds_alone : array [timed]
@@ -95,6 +101,8 @@ def summarise(
     gap = reference.gap(cost)
     has_gap = np.isfinite(gap)
     gaps = gap[has_gap]
+    own_gap = relative_gap(cost, bound)
+    proved = np.isfinite(own_gap)
     low, high = mean_interval(gaps, resamples=resamples, seed=seed) or (None, None)
     wins, ties, losses = (None, None, None) if opponent is None else paired_counts(cost, opponent)
     return Statistics(
@@ -114,6 +122,7 @@ def summarise(
         batched_ms=float(1e3 * seconds.mean()),
         timed_alone=len(seconds_alone),
         alone_from_batch=alone_from_batch,
+        own_gap_mean=_number(own_gap[proved].mean()) if proved.any() else None,
         wins=wins,
         ties=ties,
         losses=losses,

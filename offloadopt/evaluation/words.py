@@ -101,6 +101,11 @@ def terms(report: Report) -> list[tuple[str, str]]:
             "(mean cost − mean reference) / |mean reference|: what the gap is worth in total. Instances whose small "
             "optimum inflates their own gap weigh less.",
         ),
+        (
+            "Own proof",
+            "the mean gap to the lower bounds that the method itself proved: what it knows about its decisions where "
+            "nobody else proves anything.",
+        ),
         optimal,
         (
             "Feasible",

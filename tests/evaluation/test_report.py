@@ -98,7 +98,7 @@ def test_the_summary_has_one_aligned_line_per_method(make_report: MakeReport) ->
     assert lines[0] == "demo: 2 instances, reference: certified optimum"
     assert len(lines) == 4
     assert len(set(map(len, lines[1:]))) == 1
-    assert re.fullmatch(r"longer name +11\.0000 +10\.0 +– +10\.0 +0 % +50\.0 % +4\.00 +4\.00 +2\.00", lines[3])
+    assert re.fullmatch(r"longer name +11\.0000 +10\.0 +– +10\.0 +– +0 % +50\.0 % +4\.00 +4\.00 +2\.00", lines[3])
 
 
 @pytest.mark.parametrize(

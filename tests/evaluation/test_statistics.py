@@ -19,11 +19,17 @@ from offloadopt.evaluation.statistics import (
 INF = np.inf
 
 
-def row(cost: list[float], reference: list[float], provers: tuple[str, ...] = ("p",)) -> Statistics:
+def row(
+    cost: list[float],
+    reference: list[float],
+    provers: tuple[str, ...] = ("p",),
+    bound: list[float] | None = None,
+) -> Statistics:
     values = np.array(reference, dtype=float)
     return summarise(
         "m",
         np.array(cost, dtype=float),
+        np.array([-INF] * len(cost) if bound is None else bound, dtype=float),
         Reference(values, provers, np.zeros(len(cost))),
         seconds=np.array([0.001, 0.003]),
         seconds_alone=np.array([0.002, 0.004, 0.009]),
@@ -45,6 +51,12 @@ def test_the_gap_is_relative_to_the_reference_of_each_instance() -> None:
 
 def test_a_negative_reference_gives_a_positive_gap() -> None:
     assert row([-9.0], [-10.0]).gap_mean == pytest.approx(0.1)
+
+
+def test_a_methods_own_gap_is_measured_from_what_it_proved_itself() -> None:
+    found = row([11.0, 30.0, 8.0, INF], [10.0, 30.0, 8.0, 5.0], bound=[8.0, 25.0, -INF, 5.0])
+    assert found.own_gap_mean == pytest.approx((3 / 8 + 5 / 25) / 2)
+    assert row([11.0], [10.0]).own_gap_mean is None
 
 
 def test_the_gap_of_means_differs_from_the_mean_of_gaps() -> None:
