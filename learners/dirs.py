@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
@@ -151,8 +152,9 @@ class Dirs(Learner):
         demonstrations : Demonstrations, optional
             Feasible solutions of instances of ``problem``; without them the expert makes some.
         budget : Budget, optional
-            ``steps`` are iterations of pre-training and slots. Training ends early when ``seconds``, at most half of
-            which go into demonstrations, are over; it then depends on the clock.
+            ``steps`` are iterations of pre-training and slots. Training ends early when ``seconds`` are over, those of
+            the demonstrations included; it then depends on the clock. The expert makes as many demonstrations as it can
+            in half of them, at least one.
         seed : int
             Of demonstrations, initial weights, batches, slots and searches.
         progress : callable, optional
@@ -179,9 +181,13 @@ class Dirs(Learner):
             raise InvalidInput(f"learner {self.name!r} was given no demonstration; allowed: 1 or more, or none at all")
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, given)
         budget = budget or Budget()
-        examples = self._demonstrated(problem, seed, store, budget.seconds) if given is None else given
+        spent = 0.0
+        if given is None:
+            examples, spent = self._demonstrated(problem, seed, store, budget.seconds)
+        else:
+            examples = given
         if budget.seconds is not None:
-            left = budget.seconds - (time.monotonic() - begin)
+            left = budget.seconds - max(spent, time.monotonic() - begin)
             budget = Budget(budget.steps, max(left, 1e-9))
         course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
         with one_thread():
@@ -207,29 +213,37 @@ class Dirs(Learner):
 
     def _demonstrated(
         self, problem: AssignmentProblem[Any], seed: int, store: Checkpoint | None, seconds: float | None
-    ) -> Examples:
-        """The expert's solutions of sampled states; nothing without imitation."""
+    ) -> tuple[Examples, float]:
+        """The expert's solutions of sampled states, nothing without imitation; and the seconds that they took."""
         if not self.imitation:
-            return Examples.none(problem)
-        if store is None:
-            return self._demonstrate(problem, seed, seconds)
-        arrays = store.once("demonstrations", lambda: self._demonstrate(problem, seed, seconds).arrays())
-        return Examples.from_arrays(arrays)
+            return Examples.none(problem), 0.0
+
+        def make() -> dict[str, NDArray[Any]]:
+            begin = time.monotonic()
+            examples = self._demonstrate(problem, seed, seconds)
+            return {**examples.arrays(), "seconds": np.array([time.monotonic() - begin])}
+
+        arrays = make() if store is None else store.once("demonstrations", make)
+        return Examples.from_arrays(arrays), float(arrays["seconds"][0])
 
     def _demonstrate(self, problem: AssignmentProblem[Any], seed: int, seconds: float | None) -> Examples:
-        """Block by block, so that half of the seconds is never exceeded by much."""
-        ends = math.inf if seconds is None else time.monotonic() + 0.5 * seconds
-        expert = registry.solver("expert", method=self.expert)
+        """Block by block; if there are seconds, a block is what fits into half of what is left of theirs."""
+        begin, ends = time.monotonic(), math.inf if seconds is None else 0.5 * seconds
         count = self.demonstrations or max(1, LABELLED_OPTIONS // (problem.tasks * (problem.servers + 1)))
-        found: list[Demonstrations] = []
-        for start in range(0, count, BLOCK):
-            if found and time.monotonic() >= ends:
-                break
+        found: list[Examples] = []
+        start, spent = 0, 0.0
+        while start < count and spent < ends:
+            size = BLOCK if seconds is None else _block_size(start, spent, ends - spent)
+            # No instance alone may take more than all that is left.
+            limit = None if seconds is None else ends - spent
+            expert = registry.solver("expert", method=self.expert, time_limit_s=limit)
             nature, search = _branch(seed, DEMONSTRATIONS, start).spawn(2)
-            instances = problem.sample(min(BLOCK, count - start), _number(nature))
+            instances = problem.sample(min(size, count - start), _number(nature))
             solutions = expert.run(problem, instances, seed=_number(search))
-            found.append(Demonstrations(instances, _observe(problem, instances), solutions))
-        return Examples.concatenate([Examples.of(problem, block) for block in found])
+            block = Demonstrations(instances, _observe(problem, instances), solutions)
+            found.append(Examples.of(problem, block))
+            start, spent = start + instances.count, time.monotonic() - begin
+        return Examples.concatenate(found)
 
     def _agents(
         self, problem: AssignmentProblem[Any], examples: Examples, generator: torch.Generator, seed: int
@@ -336,6 +350,12 @@ def _decide(
     outcome = problem.evaluate(instances, problem.allocate(observation, assignment))
     measured = {"cost": outcome.cost, **outcome.metrics}
     return view, assignment, {name: float(values.mean()) for name, values in measured.items()}
+
+
+def _block_size(done: int, spent: float, left: float) -> int:
+    """Demonstrations for half of the seconds left at the pace so far, no more than all before: their times vary."""
+    fits = int(0.5 * left * done / spent) if spent > 0 else BLOCK
+    return max(1, min(BLOCK, done, fits))
 
 
 def _observe(problem: Problem[Any], instances: Instances) -> Observation:

@@ -54,6 +54,7 @@ __all__ = [
     "State",
     "Status",
     "relative_gap",
+    "roll_out",
 ]
 
 Progress = Callable[[int], None]
@@ -349,6 +350,17 @@ class Solutions:
 # --------------------------------------------------------------------------------------------------------- methods
 
 
+def roll_out(problem: Problem[Any], instances: Instances, decide: Callable[[Observation], Decisions]) -> Decisions:
+    """The decisions of whoever decides slot by slot from what may be observed."""
+    state, taken = problem.reset(instances), []
+    for slot in range(problem.horizon):
+        decision = decide(problem.observe(instances, state))
+        taken.append(decision)
+        if slot + 1 < problem.horizon:  # the last slot is paid in evaluate
+            state, _ = problem.step(instances, state, decision)
+    return taken[0] if problem.horizon == 1 else Decisions.over_slots(taken)
+
+
 class Method(ABC):
     """Anything that decides instances and can be compared."""
 
@@ -415,13 +427,14 @@ class Policy(Method):
         import time
 
         begin = time.perf_counter()
-        state, memory, taken = problem.reset(instances), self.start(instances.count, seed), []
-        for slot in range(problem.horizon):
-            decision, memory = self.act(problem.observe(instances, state), memory)
-            taken.append(decision)
-            if slot + 1 < problem.horizon:  # the last slot is paid in evaluate
-                state, _ = problem.step(instances, state, decision)
-        decisions = taken[0] if problem.horizon == 1 else Decisions.over_slots(taken)
+        memory = self.start(instances.count, seed)
+
+        def decide(observation: Observation) -> Decisions:
+            nonlocal memory
+            decision, memory = self.act(observation, memory)
+            return decision
+
+        decisions = roll_out(problem, instances, decide)
         seconds = (time.perf_counter() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)

@@ -8,7 +8,9 @@ Adding one is one line here, or an entry point of the same group in anybody's pa
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -19,6 +21,7 @@ from offloadopt.errors import OffloadError, UnknownName, nearest
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "problems": {
         "multi_server": "offloadopt.problems.multi_server:MultiServer",
+        "carbon_mimo": "offloadopt.problems.carbon_mimo:CarbonMimo",
     },
     "solvers": {
         "exact": "offloadopt.solvers.exact:Exact",
@@ -49,15 +52,22 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 
 def names(group: str) -> dict[str, str]:
     """All names of ``group`` with where they are found; the built-in ones first, plugins after them."""
-    found = dict(BUILT_IN[group])
+    return {**BUILT_IN[group], **_plugins(group, tuple(sys.path))}
+
+
+@cache
+def _plugins(group: str, path: tuple[str, ...]) -> Mapping[str, str]:
+    """What packages on ``path`` add to ``group``: reading all their metadata takes too long to do it at every look."""
+    found: dict[str, str] = {}
     for point in entry_points(group=f"offloadopt.{group}"):
-        found.setdefault(point.name, point.value)
+        if point.name not in BUILT_IN[group]:
+            found.setdefault(point.name, point.value)
     return found
 
 
 def get(group: str, name: str) -> Any:
     """The class registered under ``name``; an unknown name is refused with the nearest known one."""
-    known = names(group)
+    known = BUILT_IN[group] if name in BUILT_IN[group] else names(group)
     if name not in known:
         raise UnknownName(f"no {group.removesuffix('s')} {name!r}; {nearest(name, known)}")
     module, _, attribute = known[name].partition(":")

@@ -1,4 +1,4 @@
-"""Structure that problems share and solvers exploit: who computes which task, priced by what it loads.
+"""Structure that problems share and solvers exploit: tasks that choose servers, agents that empty buffers.
 
 A solver asks for the weakest structure it can use, never for a problem by name.
 """
@@ -6,13 +6,16 @@ A solver asks for the weakest structure it can use, never for a problem by name.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT
+from offloadopt.errors import UnknownName, nearest
+from offloadopt.physics.service import Service
 
 
 class AssignmentCosts(Protocol):
@@ -125,3 +128,92 @@ class PricedAssignmentProblem(AssignmentProblem[ScenarioT]):
     @abstractmethod
     def costs(self, observation: Observation | Instances) -> PricedAssignment:
         """The priced form of the whole one-shot problem."""
+
+
+class AgentProblem(Problem[ScenarioT]):
+    """Agents that decide for themselves: every array of a slot's observation and decision leads with the agents.
+
+    What agent i may know is row i of the observation, so that whoever reads rows alone decides without a centre.
+    """
+
+    views: ClassVar[Mapping[str, tuple[str, ...]]]
+    """What an agent's policy may read, as names of `features`; the first view is the paper's."""
+
+    @abstractmethod
+    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
+        """Numbers of order one ``[count, agents]``, each from the agent's own row of the observation."""
+
+    def view(self, observation: Observation, name: str) -> FloatArray:
+        """[count, agents, features] of a view."""
+        features = self.features(observation)
+        return np.stack([features[feature] for feature in self.view_features(name)], axis=-1)
+
+    def view_features(self, name: str) -> tuple[str, ...]:
+        """The features of a view; an unknown one is refused with the nearest known one."""
+        if name not in self.views:
+            raise UnknownName(f"no view {name!r} of {self.name}; {nearest(name, self.views)}")
+        return self.views[name]
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Agents that do not touch each other, each with a buffer of bits to be emptied slot by slot.
+
+    ``B' = min(max(B - served, 0) + arrivals, capacity)``; what exceeds the capacity is lost. Instances' costs are
+    ``sum over slots, agents of energy cost + holding_price B' + overflow_price lost`` plus ``final_price`` times the
+    bits left at the end and ``fixed_cost``, which no decision changes.
+
+    Attributes
+    ----------
+    service : Service
+        Arrays ``[count, horizon, agents]``.
+    start_bits : array [count, agents]
+    arrival_bits : array [count, horizon, agents]
+    capacity_bits : float
+        ``inf`` for an unlimited buffer.
+    holding_price, overflow_price, final_price : float
+        Cost of a bit kept over a slot's end, lost, and left at the end of the horizon.
+    fixed_cost : array [count, agents]
+    battery_j : float
+        Capacity of a battery, empty at first, that keeps unused green energy; 0 for none.
+    waste_price : float
+        Cost of a joule of green energy that is neither used nor kept. Without a battery the service's green price
+        carries it already.
+    """
+
+    service: Service
+    start_bits: FloatArray
+    arrival_bits: FloatArray
+    capacity_bits: float
+    holding_price: float
+    overflow_price: float
+    final_price: float
+    fixed_cost: FloatArray
+    battery_j: float = 0.0
+    waste_price: float = 0.0
+
+
+class BacklogProblem(AgentProblem[ScenarioT]):
+    """Agents that spend energy to empty their buffers, by CPU and over the air."""
+
+    @abstractmethod
+    def service(self, observation: Observation) -> Service:
+        """What each agent can do now and what it costs, arrays ``[count, agents]``."""
+
+    @abstractmethod
+    def buffer_bits(self, observation: Observation) -> FloatArray:
+        """[count, agents] bits that wait."""
+
+    @abstractmethod
+    def serve(self, local_w: FloatArray, offload_w: FloatArray) -> Decisions:
+        """The decisions that set these powers, ``[count, ..., agents]``."""
+
+    @abstractmethod
+    def backlog(self, instances: Instances) -> Backlog:
+        """The whole horizon as independent buffers.
+
+        Raises
+        ------
+        Unsupported
+            Where one agent's power changes what another can do.
+        """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -69,6 +70,30 @@ def test_without_the_plugin_its_names_are_unknown() -> None:
 
 def test_a_plugin_does_not_replace_what_is_built_in(toy: ModuleType) -> None:
     assert registry.names("solvers")["exact"] == registry.BUILT_IN["solvers"]["exact"]
+
+
+def test_packages_are_scanned_once_and_not_at_all_for_built_in_names(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned: list[str] = []
+    scan = registry.entry_points
+    monkeypatch.setattr(registry, "entry_points", lambda group: (scanned.append(group), scan(group=group))[1])
+    for _ in range(3):
+        registry.get("solvers", "exact")
+    assert scanned == []
+    for _ in range(3):
+        assert registry.get("solvers", "hindsight") is toy.Hindsight
+    assert scanned == ["offloadopt.solvers"]
+
+
+def test_a_package_put_on_the_path_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = registry.names("solvers")
+    metadata = tmp_path / "late-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[offloadopt.solvers]\nlatecomer = late:Latecomer\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert registry.names("solvers") == {**before, "latecomer": "late:Latecomer"}
 
 
 def test_a_plugin_that_cannot_be_loaded_is_named_and_the_others_work(toy: ModuleType) -> None:

@@ -13,7 +13,7 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Observation, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
-from offloadopt.learners import dirs
+from offloadopt.learners import course, dirs
 from offloadopt.learners.agents import Agents
 from offloadopt.learners.dirs import PAPER, Dirs, total_loss
 from offloadopt.learners.ensemble import (
@@ -216,6 +216,77 @@ def test_training_ends_when_its_seconds_are_over(problem: Any) -> None:
     policy = Dirs().fit(problem, budget=Budget(seconds=1.0))
     assert policy.origin.training["steps"] < 9000  # type: ignore[operator]
     assert policy.origin.training["demonstrations"] > 0  # type: ignore[operator]
+
+
+class Clock:
+    """Time that passes where a test says so, in place of the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """An expert that needs 1 s for each instance but 20 s for the tenth, and gradient steps of 0.1 s."""
+    clock, solved, made, descend = Clock(), 0, registry.solver, Agents.descend
+
+    class Slow:
+        def __init__(self, time_limit_s: float) -> None:
+            self.limit = time_limit_s
+
+        def run(self, problem: Any, instances: Any, *, seed: int) -> Any:
+            nonlocal solved
+            for number in range(solved, solved + instances.count):
+                clock.now += min(20.0 if number == 9 else 1.0, self.limit)
+            solved += instances.count
+            return made("greedy").run(problem, instances)
+
+    def solver(name: str, **options: Any) -> Any:
+        return Slow(options["time_limit_s"]) if name == "expert" else made(name, **options)
+
+    def slowly(*given: Any) -> None:
+        clock.now += 0.1
+        descend(*given)
+
+    monkeypatch.setattr(dirs, "time", clock)
+    monkeypatch.setattr(course, "time", clock)
+    monkeypatch.setattr(registry, "solver", solver)
+    monkeypatch.setattr(Agents, "descend", slowly)
+    return clock
+
+
+@pytest.mark.parametrize(("seconds", "demonstrated"), [(15.0, (6, 8)), (0.5, (1, 1)), (24.0, (10, 10))])
+def test_seconds_cover_demonstrations_too_and_half_of_them_is_left_for_training(
+    problem: Any, clock: Clock, seconds: float, demonstrated: tuple[int, int]
+) -> None:
+    policy = Dirs().fit(problem, budget=Budget(seconds=seconds))
+    spent = clock.now - 1000.0
+    training = policy.origin.training
+    assert seconds <= spent <= seconds + 0.2
+    fewest, most = demonstrated
+    assert fewest <= training["demonstrations"] <= most  # type: ignore[operator]
+    assert training["steps"] >= int(0.5 * seconds / 0.1) - 1  # type: ignore[operator]
+
+
+def test_a_continued_training_does_not_get_the_seconds_of_its_demonstrations_again(
+    problem: Any, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+
+    def stop(step: int, _: Mapping[str, float]) -> None:
+        if step >= 20:
+            raise KeyboardInterrupt
+
+    given: dict[str, Any] = {"budget": Budget(seconds=15.0), "checkpoint": tmp_path / "state"}
+    with pytest.raises(KeyboardInterrupt):
+        Dirs().fit(problem, record=stop, **given)
+    clock.now += 3600.0  # nobody trains
+    Dirs().fit(problem, **given)
+    # The step that was interrupted before it was kept is done again.
+    assert clock.now - 4600.0 == pytest.approx(15.0, abs=0.4)
 
 
 # ------------------------------------------------------------------------------------------------------- the switches

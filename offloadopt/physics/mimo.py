@@ -1,0 +1,112 @@
+"""Linear detection of many single-antenna users at an array: who is heard how well.
+
+Channels are complex arrays ``[..., users, antennas]`` of amplitude gains: row u is the transpose of ``h_u``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from offloadopt.core import FloatArray
+
+Channel = NDArray[np.complex128]
+
+
+def zero_forcing_gain(channel: Channel, noise_w: float) -> FloatArray:
+    """SINR per watt after zero forcing, ``1 / (noise [(H^H H)^-1]_uu)`` in 1/W.
+
+    Parameters
+    ----------
+    channel : array [..., users, antennas]
+        Known to the receiver without error.
+    noise_w : float
+        Noise power at each antenna in W.
+
+    Returns
+    -------
+    array [..., users]
+        0 for users whose channels depend linearly on others': nothing tells them apart.
+    """
+    users, antennas = channel.shape[-2:]
+    flat = np.ascontiguousarray(channel).reshape(-1, users, antennas)
+    gain = np.empty(flat.shape[:2])
+    _zero_forcing(flat, gain)
+    return np.asarray(gain.reshape(channel.shape[:-1]) / noise_w)
+
+
+def detected_sinr(
+    detector: str, channel: Channel, estimate: Channel, power_w: FloatArray, noise_w: float
+) -> FloatArray:
+    """SINR of every user after linear detection with weights ``w_u`` that the receiver derives from its estimate.
+
+    ``psi_u = p_u |w_u^H h_u|^2 / (sum_{j != u} p_j |w_u^H h_j|^2 + noise |w_u|^2)``; the weights are ``h_u`` (maximum
+    ratio combining, ``mrc``), the rows of the pseudo-inverse (``zero-forcing``), or ``(sum_j p_j h_j h_j^H + noise
+    I)^-1 h_u`` (``mmse``, which knows the powers).
+
+    Parameters
+    ----------
+    detector : {"zero-forcing", "mmse", "mrc"}
+    channel, estimate : arrays [..., users, antennas]
+        The true channel, and what the receiver takes it for.
+    power_w : array [..., users]
+    noise_w : float
+
+    Returns
+    -------
+    array [..., users]
+    """
+    if detector == "mrc":
+        weights = estimate
+    elif detector == "zero-forcing":
+        weights = np.asarray(np.linalg.pinv(np.swapaxes(estimate, -1, -2)).conj(), dtype=np.complex128)
+    else:
+        identity = noise_w * np.eye(estimate.shape[-1])
+        received = np.einsum("...u,...un,...um->...nm", power_w, estimate, estimate.conj(), optimize=True)
+        weights = np.swapaxes(np.linalg.solve(received + identity, np.swapaxes(estimate, -1, -2)), -1, -2)
+    heard = np.abs(weights.conj() @ np.swapaxes(channel, -1, -2)) ** 2 * power_w[..., None, :]
+    wanted = np.diagonal(heard, axis1=-2, axis2=-1)
+    noise = noise_w * np.sum(np.abs(weights) ** 2, axis=-1)
+    return np.asarray(wanted / np.maximum(heard.sum(axis=-1) - wanted + noise, np.finfo(float).tiny))
+
+
+@njit(cache=True)
+def _zero_forcing(channel: Any, gain: Any) -> None:
+    """Diagonals of the inverse Gram matrices by Cholesky: ``[G^-1]_uu = sum_i |[L^-1]_iu|^2``."""
+    count, users, antennas = channel.shape
+    lower = np.zeros((users, users), dtype=np.complex128)
+    inverse = np.zeros((users, users), dtype=np.complex128)
+    for row in range(count):
+        for i in range(users):
+            for j in range(i + 1):
+                dot = 0.0j
+                for n in range(antennas):
+                    dot += channel[row, i, n] * channel[row, j, n].conjugate()
+                whole = dot.real
+                for k in range(j):
+                    dot -= lower[i, k] * lower[j, k].conjugate()
+                if i > j:
+                    lower[i, j] = dot / lower[j, j] if lower[j, j] != 0 else 0.0
+                else:
+                    # What is left of a channel outside the others' span; less than rounding leaves is nothing.
+                    lower[i, i] = np.sqrt(dot.real) if dot.real > 1e-13 * whole else 0.0
+        singular = False
+        for i in range(users):
+            singular = singular or lower[i, i].real == 0.0
+        for u in range(users):
+            total = 0.0
+            for i in range(u, users):
+                if lower[i, i].real == 0.0:
+                    continue
+                if i == u:
+                    inverse[u, u] = 1.0 / lower[u, u]
+                else:
+                    dot = 0.0j
+                    for k in range(u, i):
+                        dot -= lower[i, k] * inverse[k, u]
+                    inverse[i, u] = dot / lower[i, i]
+                total += inverse[i, u].real ** 2 + inverse[i, u].imag ** 2
+            gain[row, u] = 0.0 if singular or total == 0.0 else 1.0 / total

@@ -1,0 +1,564 @@
+"""Carbon-aware offloading of moving devices over a multi-antenna uplink: buffers, harvested energy, a grid with carbon.
+
+Zulfiqar, Mirza, Qureshi: "Carbon-aware decentralized dynamic task offloading in MIMO-MEC networks via multi-agent
+reinforcement learning", arXiv:2602.18797, 2026. Its text leaves most of the physics to its ancestor, Chen and Wang:
+"Decentralized computation offloading for multi-user mobile edge computing: a deep reinforcement learning approach",
+EURASIP JWCN 2020:188, arXiv:1812.07394, preset ``ancestor``. Equation numbers are the first paper's.
+
+In every slot each user sets the power of its CPU and of its transmitter. What was chosen where the papers are silent,
+or where their word does not make a problem:
+
+=====================  ==============================================================================================
+what                   choice and reason
+=====================  ==============================================================================================
+physics                the ancestor's constants (1 ms, 1 MHz, 1e-9 W, 500 cycles/bit, 1e-27, 2 W, path loss 1e-3 d^-3);
+                       8 antennas for 5 users; buffer 100 kbit; harvest 1 W on average, half of a typical demand
+units                  ``paper-normalised`` has the paper's own scale, where a slot carries a few "bits": the
+                       published 3e-4 g/bit is possible there alone. Compare shapes and ranks, not grams
+charge                 ``normalised`` divides carbon by that of full power for a slot, waste by ``harvest_max_w`` for a
+                       slot, lost bits by ``overflow_unit``, a tenth of a kbit: a lost bit then costs more than serving
+                       it down to gains of 0.1 per W. Divided by the whole buffer, as would be natural, giving up is
+                       optimal at high load. ``literal`` is equation (26) in bits, grams and joules
+buffer                 what is left at a slot's end is charged, ``B(t+1)`` for equation (26)'s ``B(t)``: the same sum
+                       but for its ends, and the last decision matters
+end                    bits left at the end of the horizon are settled at ``settle`` times the carbon of computing them
+                       at full CPU power from the grid; otherwise the optimum stops working 50 slots before the end.
+                       ``literal`` and ``ancestor`` settle nothing
+energy                 a power that is set is drawn, bits or no bits (the ancestor's "over-power"). As unused green
+                       energy is charged, running idle on it is then right: the paper's model, kept
+gain that is known     the SINR per watt that a transmission is sure of: exact under zero forcing; under ``mmse`` and
+                       ``mrc``, where it depends on the others' powers, with these at full power
+=====================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numba import njit
+from pydantic import Field, model_validator
+
+from offloadopt import supply
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Decisions,
+    FloatArray,
+    Instances,
+    Observation,
+    Outcome,
+    Scenario,
+    State,
+)
+from offloadopt.errors import Unsupported
+from offloadopt.physics import channel, mimo
+from offloadopt.physics.service import Device, Service
+from offloadopt.structure import Backlog, BacklogProblem
+
+JOULE_PER_KWH = 3.6e6
+QUANTUM_J_PER_W = 0.1
+"""Harvested energy comes in quanta of 0.1 W times the slot: 0.1 mJ in 1 ms."""
+
+PerUser = float | tuple[float, ...]
+
+
+class CarbonMimoScenario(Scenario):
+    """Parameters of the model; see the module's table for what the papers do not state.
+
+    Amounts of data come in quanta of ``bandwidth_hz * slot_s`` bits, 1 kbit in physical units.
+    """
+
+    users: int = Field(5, ge=1, description="devices with one antenna each")
+    antennas: int = Field(8, ge=1, description="antennas of the base station")
+    horizon: int = Field(100, ge=2, description="slots of an episode")
+    slot_s: float = Field(1e-3, gt=0, description="length of a slot")
+
+    cell_m: float = Field(100.0, gt=0, description="radius in which users move")
+    nearest_m: float = Field(10.0, gt=0, description="nearest distance to the base station")
+    speed_m_per_s: float = Field(1.0, ge=0, description="speed of the users")
+    distance_m: PerUser | None = Field(None, description="fixed distances instead: one for all, or one for each user")
+    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m")
+    path_loss_exponent: float = Field(3.0, ge=0, description="exponent of distance")
+    correlation: float = Field(0.95, ge=0, le=1, description="of fading from slot to slot")
+    bandwidth_hz: float = Field(1e6, gt=0, description="shared by all users")
+    noise_w: float = Field(1e-9, gt=0, description="noise at each antenna")
+    detector: Literal["zero-forcing", "mmse", "mrc"] = Field("zero-forcing", description="linear detector")
+    csi_error: float = Field(0.0, ge=0, description="variance of the channel estimate's error over the path gain")
+
+    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a CPU, W s^3")
+    cycles_per_bit: float = Field(500.0, gt=0, description="work in a bit")
+    local_max_w: float = Field(2.0, gt=0, description="largest CPU power")
+    offload_max_w: float = Field(2.0, gt=0, description="largest transmit power")
+
+    buffer_bits: float | None = Field(1e5, gt=0, description="capacity of a buffer; none: unlimited")
+    start_bits: float = Field(0.0, ge=0, description="a buffer first holds up to so much, uniformly")
+    arrival_quanta: PerUser = Field(3.0, description="mean arrivals per slot: one for all, or one for each user")
+    arrival_quanta_to: float | None = Field(
+        None, gt=0, description="if given, each instance's mean is uniform between arrival_quanta and this"
+    )
+
+    harvest_w: float = Field(1.0, ge=0, description="mean harvested power (Poisson quanta of 0.1 W x slot)")
+    harvest_max_w: float = Field(2.0, gt=0, description="harvest that counts as much: scale of observation and charge")
+    solar_place: tuple[float, float] | None = Field(None, description="latitude and longitude: clear-sky harvest")
+    solar_day: date = Field(date(2026, 6, 21), description="day of the clear sky (UTC)")
+    panel_m2: float = Field(0.01, gt=0, description="area of a user's solar panel")
+    panel_efficiency: float = Field(0.2, gt=0, le=1, description="share of the sunshine that becomes electricity")
+    battery_j: float = Field(0.0, ge=0, description="battery that keeps unused green energy; 0: none")
+
+    carbon_g_per_kwh: float = Field(700.0, gt=0, description="the grid's carbon intensity")
+    carbon_by_hour: tuple[float, ...] | None = Field(None, description="24 intensities instead, from midnight UTC")
+    country: str | None = Field(None, description="ISO code: codecarbon's intensity of that country instead")
+
+    charge: Literal["normalised", "literal", "ancestor"] = Field("normalised", description="what a slot costs")
+    buffer_weight: float = Field(1 / 3, ge=0, description="w1")
+    carbon_weight: float = Field(1 / 3, gt=0, description="w2")
+    loss_weight: float = Field(1 / 3, ge=0, description="w3, of lost bits and wasted energy")
+    overflow_unit: float = Field(0.1, gt=0, description="quanta that, when lost, cost w3 (normalised charge)")
+    settle: float = Field(1.0, ge=0, description="price of bits left at the end, see above (normalised charge)")
+    power_weight: float = Field(0.5, gt=0, le=1, description="w of the ancestor's charge 10 w P + (1 - w) B/kbit")
+    sinr_target: float = Field(10.0, gt=0, description="SINR that an observation counts as 1")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        # A slot carries a few "bits", energies are joules: the scale on which the paper's figures are possible.
+        "paper-normalised": {"slot_s": 1.0, "bandwidth_hz": 1.0, "cycles_per_bit": 5e8, "buffer_bits": 100.0},
+        "ancestor": {
+            "users": 3,
+            "antennas": 4,
+            "horizon": 200,
+            "distance_m": 100.0,
+            "speed_m_per_s": 0.0,
+            "arrival_quanta": (1.0, 2.0, 3.0),
+            "buffer_bits": None,
+            "start_bits": 49e3,
+            "harvest_w": 0.0,
+            "charge": "ancestor",
+        },
+        # Riyadh at the summer solstice; a slot falls into any minute of the day.
+        "solar": {"solar_place": (24.7, 46.7)},
+    }
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.detector == "zero-forcing" and self.users > self.antennas:
+            raise ValueError(
+                f"users = {self.users} above antennas = {self.antennas}: zero forcing needs an antenna for each user; "
+                "allowed: fewer users, more antennas, or detector = mmse or mrc"
+            )
+        for name, allowed in (("distance_m", 0.0), ("arrival_quanta", -1e-300)):
+            values = getattr(self, name)
+            if isinstance(values, tuple) and len(values) != self.users:
+                raise ValueError(f"{name} has {len(values)} entries; allowed: one for all, or {self.users}, one a user")
+            if values is not None and not np.all(np.asarray(values) > allowed):
+                raise ValueError(f"{name} = {values}; allowed: positive numbers")
+        if self.nearest_m >= self.cell_m:
+            raise ValueError(f"nearest_m = {self.nearest_m:g}; allowed: less than cell_m = {self.cell_m:g}")
+        if self.carbon_by_hour is not None and (len(self.carbon_by_hour) != 24 or min(self.carbon_by_hour) <= 0):
+            raise ValueError("carbon_by_hour does not hold 24 positive intensities, one for each hour")
+        if self.carbon_by_hour is not None and self.country is not None:
+            raise ValueError("carbon_by_hour and country both set the grid's carbon; give one of them")
+        if self.arrival_quanta_to is not None and isinstance(self.arrival_quanta, tuple):
+            raise ValueError("arrival_quanta_to needs one arrival_quanta for all users")
+        return self
+
+
+class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
+    """Power control of ``users`` buffers over ``horizon`` slots.
+
+    Instance arrays: ``channel [count, horizon, users, antennas, 2]`` (amplitude gain, real and imaginary part),
+    ``channel_error`` (likewise; with `csi_error` only), ``arrival_bits``, ``harvest_j [count, horizon, users]``,
+    ``carbon_g_per_kwh [count, horizon]``, ``start_bits [count, users]``. Decision arrays: ``local_w``, ``offload_w
+    [count, horizon, users]``.
+    """
+
+    name = "carbon_mimo"
+    scenario_type = CarbonMimoScenario
+    views: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "paper": ("buffer", "green", "sinr_before"),
+        "full": ("buffer", "green", "carbon", "gain"),
+        "ancestor": ("buffer", "gain_before", "channel_power"),
+    }
+
+    # ------------------------------------------------------------------------------------------------- what is what
+
+    @property
+    def horizon(self) -> int:
+        """Slots of an episode."""
+        return self.scenario.horizon
+
+    @property
+    def agents(self) -> int:
+        """Every user bears its own cost."""
+        return self.scenario.users
+
+    @cached_property
+    def nature(self) -> Mapping[str, ArrayField]:
+        """Channels, arrivals, harvested energy, the grid's carbon."""
+        s = self.scenario
+        error = {"channel_error": ArrayField((s.users, s.antennas, 2))} if s.csi_error > 0 else {}
+        return {
+            "channel": ArrayField((s.users, s.antennas, 2)),
+            **error,
+            "arrival_bits": ArrayField((s.users,), low=0.0, unit="bit"),
+            "harvest_j": ArrayField((s.users,), low=0.0, unit="J"),
+            "carbon_g_per_kwh": ArrayField((), low=0.0, unit="g/kWh"),
+            "start_bits": ArrayField((s.users,), low=0.0, high=self.capacity_bits, unit="bit", per_slot=False),
+        }
+
+    @cached_property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """The two powers."""
+        s = self.scenario
+        return {
+            "local_w": ArrayField((s.users,), low=0.0, high=s.local_max_w, unit="W"),
+            "offload_w": ArrayField((s.users,), low=0.0, high=s.offload_max_w, unit="W"),
+        }
+
+    @cached_property
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        """What a controller may know when a slot is decided, user by user."""
+        units = {
+            "buffer_bits": "bit",
+            "green_j": "J",
+            "carbon_g_per_kwh": "g/kWh",
+            "gain_per_w": "1/W",
+            "channel_power_per_w": "1/W",
+            "gain_before_per_w": "1/W",
+            "sinr_before": "1",
+        }
+        return {name: ArrayField((self.agents,), low=0.0, unit=unit) for name, unit in units.items()}
+
+    @cached_property
+    def device(self) -> Device:
+        """The users' hardware."""
+        s = self.scenario
+        return Device(s.slot_s, s.bandwidth_hz, s.kappa, s.cycles_per_bit, s.local_max_w, s.offload_max_w)
+
+    @property
+    def quantum_bits(self) -> float:
+        """Unit of arrivals in bits."""
+        return self.scenario.bandwidth_hz * self.scenario.slot_s
+
+    @property
+    def capacity_bits(self) -> float:
+        """Capacity of a buffer in bits, ``inf`` where it is unlimited."""
+        return np.inf if self.scenario.buffer_bits is None else self.scenario.buffer_bits
+
+    # ------------------------------------------------------------------------------------------------------- prices
+
+    @cached_property
+    def _full_power_g(self) -> float:
+        """Carbon in g of a slot at full power at the scenario's nominal intensity."""
+        s = self.scenario
+        return s.carbon_g_per_kwh * (s.local_max_w + s.offload_max_w) * s.slot_s / JOULE_PER_KWH
+
+    def grid_price(self, carbon_g_per_kwh: FloatArray) -> FloatArray:
+        """Cost of a joule from the grid."""
+        s = self.scenario
+        if s.charge == "ancestor":
+            return np.full(np.shape(carbon_g_per_kwh), 10.0 * s.power_weight / s.slot_s)
+        grams = carbon_g_per_kwh / JOULE_PER_KWH
+        return np.asarray(s.carbon_weight * grams / (self._full_power_g if s.charge == "normalised" else 1.0))
+
+    @cached_property
+    def waste_price(self) -> float:
+        """Cost of a joule of green energy that goes unused."""
+        s = self.scenario
+        if s.charge == "ancestor":
+            return 0.0
+        return s.loss_weight / (s.harvest_max_w * s.slot_s if s.charge == "normalised" else 1.0)
+
+    @cached_property
+    def holding_price(self) -> float:
+        """Cost of a bit that waits over a slot's end."""
+        s = self.scenario
+        if s.charge == "ancestor":
+            return (1.0 - s.power_weight) / self.quantum_bits
+        return 0.0 if s.buffer_bits is None else s.buffer_weight / s.buffer_bits
+
+    @cached_property
+    def overflow_price(self) -> float:
+        """Cost of a lost bit."""
+        s = self.scenario
+        if s.charge == "ancestor":
+            return 0.0
+        return s.loss_weight / (s.overflow_unit * self.quantum_bits if s.charge == "normalised" else 1.0)
+
+    @cached_property
+    def final_price(self) -> float:
+        """Cost of a bit that is left at the end: computing it at full CPU power, from the grid."""
+        s = self.scenario
+        if s.charge != "normalised":
+            return 0.0
+        full_w = np.asarray(s.local_max_w)
+        joule_per_bit = float(s.slot_s * full_w / self.device.local_bits(full_w))
+        return s.settle * float(self.grid_price(np.asarray(s.carbon_g_per_kwh))) * joule_per_bit
+
+    # ------------------------------------------------------------------------------------------------------- nature
+
+    def sample(self, count: int, seed: int) -> Instances:
+        """Rayleigh fading over the path loss of moving users, Poisson arrivals, harvest, the grid's carbon."""
+        s = self.scenario
+        # One stream per array, so that a longer sample begins with the shorter one.
+        streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(8)]
+        fading, error, paths, arrivals, harvest, clock, load, start = streams
+        shape = (count, s.horizon, s.users)
+        amplitude = np.sqrt(self._path_gain(count, paths) / 2.0)
+        parts = fading.standard_normal((*shape, 2 * s.antennas))
+        _correlate(parts, s.correlation, amplitude)
+        arrays: dict[str, FloatArray] = {"channel": parts.reshape(*shape, s.antennas, 2)}
+        if s.csi_error > 0:
+            scale = np.sqrt(s.csi_error) * amplitude[..., None, None]
+            arrays["channel_error"] = np.multiply(
+                error.standard_normal((*shape, s.antennas, 2)), scale, dtype=np.float64
+            )
+        minute = clock.uniform(0.0, supply.MINUTES, size=count)[:, None] + np.arange(s.horizon) * s.slot_s / 60.0
+        arrays["arrival_bits"] = self.quantum_bits * arrivals.poisson(self._arrival_quanta(count, load), size=shape)
+        arrays["harvest_j"] = self._harvest(minute, harvest, shape)
+        arrays["carbon_g_per_kwh"] = self._carbon(minute)
+        arrays["start_bits"] = start.uniform(0.0, s.start_bits, size=(count, s.users))
+        return Instances(arrays)
+
+    def _path_gain(self, count: int, rng: np.random.Generator) -> FloatArray:
+        """Power gain ``[count, horizon, users]`` along the users' paths."""
+        s = self.scenario
+        if s.distance_m is not None:
+            distance = np.broadcast_to(np.asarray(s.distance_m, dtype=np.float64), (count, s.horizon, s.users))
+        else:
+            distance = _walk(rng, (count, s.horizon, s.users), s.nearest_m, s.cell_m, s.speed_m_per_s * s.slot_s)
+        return channel.path_gain(distance, s.reference_gain_db, s.path_loss_exponent)
+
+    def _arrival_quanta(self, count: int, rng: np.random.Generator) -> FloatArray:
+        """Mean arrivals in quanta, ``[count, 1, users or 1]``."""
+        s = self.scenario
+        if s.arrival_quanta_to is None:
+            return np.broadcast_to(np.asarray(s.arrival_quanta, dtype=np.float64), (count, 1, s.users))
+        return rng.uniform(s.arrival_quanta, s.arrival_quanta_to, size=(count, 1, 1))
+
+    def _harvest(self, minute: FloatArray, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Harvested energy in J of each user and slot."""
+        s = self.scenario
+        if s.solar_place is None:
+            quantum_j = QUANTUM_J_PER_W * s.slot_s
+            return np.asarray(quantum_j * rng.poisson(s.harvest_w / QUANTUM_J_PER_W, size=shape))
+        sun = supply.clear_sky_w_per_m2(*s.solar_place, s.solar_day)
+        watt = s.panel_m2 * s.panel_efficiency * sun[minute.astype(np.int64) % supply.MINUTES]
+        return np.broadcast_to((watt * s.slot_s)[..., None], shape).copy()
+
+    def _carbon(self, minute: FloatArray) -> FloatArray:
+        """The grid's carbon in g/kWh, ``[count, horizon]``."""
+        s = self.scenario
+        if s.carbon_by_hour is not None:
+            return np.asarray(s.carbon_by_hour)[minute.astype(np.int64) // 60 % 24]
+        fixed = s.carbon_g_per_kwh if s.country is None else supply.country_carbon_g_per_kwh(s.country)
+        return np.full(minute.shape, fixed)
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+
+    def reset(self, instances: Instances) -> State:
+        """Buffers as they start; what the detector makes of the whole horizon's channels, in one batch."""
+        known = self._estimate(instances)
+        power = np.sum(np.abs(known) ** 2, axis=-1) / self.scenario.noise_w
+        none = np.zeros((instances.count, self.agents))
+        values = {"buffer_bits": instances["start_bits"], "battery_j": none, "sinr_before": none}
+        return State(0, Batch({**values, "gain_per_w": self._gain(known), "channel_power_per_w": power}))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        """Buffers, energy, the slot's channel and the last slot's SINR."""
+        slot, values = state.slot, state.values
+        carbon = instances["carbon_g_per_kwh"][:, slot, None]
+        gain = values["gain_per_w"]
+        return Observation(
+            {
+                "buffer_bits": values["buffer_bits"],
+                "green_j": instances["harvest_j"][:, slot] + values["battery_j"],
+                "carbon_g_per_kwh": np.broadcast_to(carbon, values["buffer_bits"].shape),
+                "gain_per_w": gain[:, slot],
+                "channel_power_per_w": values["channel_power_per_w"][:, slot],
+                "gain_before_per_w": gain[:, slot - 1] if slot > 0 else np.zeros_like(gain[:, 0]),
+                "sinr_before": values["sinr_before"],
+            }
+        )
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        """One slot of service, arrivals, energy and carbon, equations (1) to (10) and (26) of MODELS' numbering."""
+        s, d, slot, values = self.scenario, self.device, state.slot, state.values
+        local_w, offload_w, before = decision["local_w"], decision["offload_w"], values["buffer_bits"]
+        sinr = self._sinr(instances, state, offload_w)
+        served = np.minimum(d.local_bits(local_w) + d.offload_bits(sinr), before)
+        waiting = before - served + instances["arrival_bits"][:, slot]
+        buffer = np.minimum(waiting, self.capacity_bits)
+        lost = waiting - buffer  # (10)
+
+        energy = s.slot_s * (local_w + offload_w)
+        green = instances["harvest_j"][:, slot] + values["battery_j"]
+        grid = np.maximum(energy - green, 0.0)
+        battery = np.minimum(np.maximum(green - energy, 0.0), s.battery_j)
+        wasted = np.maximum(green - energy, 0.0) - battery
+        carbon = instances["carbon_g_per_kwh"][:, slot, None]
+
+        cost = self.holding_price * buffer + self.grid_price(carbon) * grid + self.waste_price * wasted  # (26)
+        cost += self.overflow_price * lost
+        if slot + 1 == s.horizon:
+            cost += self.final_price * buffer
+        metrics = {
+            "arrived_bits": instances["arrival_bits"][:, slot],
+            "served_bits": served,
+            "overflow_bits": lost,
+            "buffer_bits": buffer / s.horizon,  # summed over slots: the mean
+            "energy_j": energy,
+            "grid_j": grid,
+            "wasted_j": wasted,
+            "carbon_g": carbon * grid / JOULE_PER_KWH,
+        }
+        following = {**values, "buffer_bits": buffer, "battery_j": battery, "sinr_before": sinr}
+        summed = {name: np.sum(amount, axis=-1) for name, amount in metrics.items()}
+        return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed)
+
+    def _estimate(self, instances: Instances) -> mimo.Channel:
+        """The channels ``[count, horizon, users, antennas]`` as the receiver knows them."""
+        known = _complex(instances["channel"])
+        return known + _complex(instances["channel_error"]) if self.scenario.csi_error > 0 else known
+
+    def _gain(self, known: mimo.Channel) -> FloatArray:
+        """SINR per watt that the receiver is sure of, were its estimate right."""
+        s = self.scenario
+        if s.detector == "zero-forcing":
+            return mimo.zero_forcing_gain(known, s.noise_w)
+        full = np.full(known.shape[:-1], s.offload_max_w)
+        return mimo.detected_sinr(s.detector, known, known, full, s.noise_w) / s.offload_max_w
+
+    def _sinr(self, instances: Instances, state: State, offload_w: FloatArray) -> FloatArray:
+        """What the detector really achieves in the slot."""
+        s = self.scenario
+        if self._decoupled:
+            return np.asarray(offload_w * state.values["gain_per_w"][:, state.slot])
+        now = Instances(
+            {name: instances[name][:, state.slot] for name in ("channel", "channel_error") if name in instances}
+        )
+        return mimo.detected_sinr(s.detector, _complex(now["channel"]), self._estimate(now), offload_w, s.noise_w)
+
+    # ----------------------------------------------------------------------------------------------------- structure
+
+    @property
+    def _decoupled(self) -> bool:
+        """Whether no user's power touches another's SINR."""
+        return self.scenario.detector == "zero-forcing" and self.scenario.csi_error == 0
+
+    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
+        """Shares of the buffer, the harvest and the target SINR as in the paper; gains on a logarithmic scale."""
+        s = self.scenario
+        scale = s.buffer_bits if s.buffer_bits is not None else 100.0 * self.quantum_bits
+
+        def decades(gain_per_w: FloatArray) -> FloatArray:
+            return np.asarray(np.log10(1.0 + s.offload_max_w * gain_per_w))
+
+        return {
+            "buffer": observation["buffer_bits"] / scale,
+            "green": observation["green_j"] / (s.harvest_max_w * s.slot_s + s.battery_j),
+            "carbon": observation["carbon_g_per_kwh"] / s.carbon_g_per_kwh,
+            "sinr_before": np.clip(observation["sinr_before"] / s.sinr_target, 0.0, 1.0),
+            "gain": decades(observation["gain_per_w"]),
+            "gain_before": decades(observation["gain_before_per_w"]),
+            "channel_power": decades(observation["channel_power_per_w"]),
+        }
+
+    def buffer_bits(self, observation: Observation) -> FloatArray:
+        """The buffers."""
+        return np.asarray(observation["buffer_bits"])
+
+    def serve(self, local_w: FloatArray, offload_w: FloatArray) -> Decisions:
+        """The two powers, cut at their limits."""
+        s = self.scenario
+        return Decisions(
+            {"local_w": np.clip(local_w, 0.0, s.local_max_w), "offload_w": np.clip(offload_w, 0.0, s.offload_max_w)}
+        )
+
+    def service(self, observation: Observation) -> Service:
+        """What can be done now. With a battery unused energy is kept, and green energy has no price of its own."""
+        return self._service(
+            observation["gain_per_w"], observation["green_j"], self.grid_price(observation["carbon_g_per_kwh"])
+        )
+
+    def _service(self, gain_per_w: FloatArray, green_j: FloatArray, grid_price: FloatArray) -> Service:
+        green_price = np.full((), 0.0 if self.scenario.battery_j > 0 else -self.waste_price)
+        return Service(self.device, np.asarray(gain_per_w), np.asarray(green_j), green_price, grid_price)
+
+    def backlog(self, instances: Instances) -> Backlog:
+        """Zero forcing with perfect knowledge of the channel leaves users alone with their buffers."""
+        s = self.scenario
+        if not self._decoupled:
+            why = f"detector {s.detector}" if s.detector != "zero-forcing" else f"csi_error = {s.csi_error:g}"
+            raise Unsupported(f"{why}: one user's power disturbs the others, and their buffers cannot be solved apart")
+        harvest = instances["harvest_j"]
+        grid_price = self.grid_price(instances["carbon_g_per_kwh"])[..., None]
+        green_price = 0.0 if s.battery_j > 0 else self.waste_price
+        return Backlog(
+            service=self._service(self._gain(self._estimate(instances)), harvest, grid_price),
+            start_bits=instances["start_bits"],
+            arrival_bits=instances["arrival_bits"],
+            capacity_bits=self.capacity_bits,
+            holding_price=self.holding_price,
+            overflow_price=self.overflow_price,
+            final_price=self.final_price,
+            fixed_cost=green_price * harvest.sum(axis=1),
+            battery_j=s.battery_j,
+            waste_price=self.waste_price,
+        )
+
+
+def _complex(parts: FloatArray) -> mimo.Channel:
+    """Complex numbers of arrays ``[..., 2]``, without a copy."""
+    return np.ascontiguousarray(parts).view(np.complex128)[..., 0]
+
+
+@njit(cache=True)
+def _correlate(values: Any, correlation: float, amplitude: Any) -> None:
+    """Turn standard normal numbers ``[count, horizon, users, numbers]`` into AR(1) series of ``amplitude``, in place.
+
+    ``h(t) = rho h(t-1) + sqrt(1 - rho^2) e(t)`` on the unit scale, times ``amplitude [count, horizon, users]``.
+    """
+    count, horizon, users, numbers = values.shape
+    fresh = np.sqrt(1.0 - correlation**2)
+    for row in range(count):
+        for user in range(users):
+            for slot in range(1, horizon):
+                for n in range(numbers):
+                    values[row, slot, user, n] = (
+                        fresh * values[row, slot, user, n] + correlation * values[row, slot - 1, user, n]
+                    )
+            for slot in range(horizon):
+                for n in range(numbers):
+                    values[row, slot, user, n] *= amplitude[row, slot, user]
+
+
+def _walk(
+    rng: np.random.Generator, shape: tuple[int, int, int], nearest_m: float, farthest_m: float, stride_m: float
+) -> FloatArray:
+    """Distances ``[count, horizon, users]`` from the centre of users that start uniformly over a ring and wander in it.
+
+    Headings change by a normal angle of 0.3 rad a slot; who would leave the ring turns back.
+    """
+    count, horizon, users = shape
+    first, later = rng.spawn(2)  # so that a longer sample begins with the shorter one
+    draws = first.random((count, users, 3))
+    turns = 0.3 * later.standard_normal((count, horizon, users)) if stride_m > 0 else None
+    radius = np.sqrt(nearest_m**2 + draws[..., 0] * (farthest_m**2 - nearest_m**2))
+    place = radius * np.exp(2j * np.pi * draws[..., 1])
+    if turns is None:
+        return np.broadcast_to(radius[:, None], shape)
+    heading = 2.0 * np.pi * draws[..., 2]
+    distance = np.empty(shape)
+    for slot in range(horizon):
+        distance[:, slot] = np.abs(place)
+        heading = heading + turns[:, slot]
+        stride = stride_m * np.exp(1j * heading)
+        following = np.abs(place + stride)
+        turned = (following > farthest_m) | (following < nearest_m)
+        heading = np.where(turned, heading + np.pi, heading)
+        place = place + np.where(turned, -stride, stride)
+    return np.clip(distance, nearest_m, farthest_m)
