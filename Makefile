@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := test,dev,sb3,ray,tensorboard
+EXTRAS := test,dev,sb3,ray,tensorboard,traces
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # A Python to use instead of the first suitable one found.
@@ -43,8 +43,10 @@ format: install ## Rewrite the code in the house style.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## Measure speed, side by side.
-	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --timeout 0 $(ARGS)
+# ARGS goes to the script of the table: make bench ARGS="--sizes 100x10 --limit 60".
+bench: install ## Measure speed, side by side: an hour; a second call goes on with the table in results/bench.
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --timeout 0
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/exact_against_general.py --out results/bench $(ARGS)
 
 coverage: install ## Run all tests and list the lines that none of them reaches.
 	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest --benchmark-disable $(ARGS)

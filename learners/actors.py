@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, Observation, Policy, Problem
-from offloadopt.envs.scores import ScoreView
-from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
+from offloadopt.envs.control import control_view
+from offloadopt.envs.views import ControlView
+from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.learners import policies
-from offloadopt.structure import AssignmentProblem
 
 Singles = NDArray[np.float32]
 Layer = tuple[Singles, Singles]
@@ -22,14 +22,14 @@ Layer = tuple[Singles, Singles]
 
 
 class Actor(Policy):
-    """A network from all servers' measurements to a score for each server and task, read as `ScoreView` says.
+    """A network from all that is measured to actions in [-1, 1], read as its view says.
 
-    Unlike the agents of an `EnsemblePolicy` it sees every server's measurements at once.
+    It is a centre: it sees every server's measurements, or every agent's view, at once.
 
     Parameters
     ----------
-    problem : AssignmentProblem
-    view : ScoreView
+    problem : Problem
+    view : ControlView
         With the statistics that the network was trained with.
     layers : sequence of (weights [out, in], biases [out])
     origin : Origin
@@ -38,7 +38,7 @@ class Actor(Policy):
     name = "actor"
 
     def __init__(
-        self, problem: AssignmentProblem[Any], view: ScoreView, layers: Sequence[Layer], origin: policies.Origin
+        self, problem: Problem[Any], view: ControlView, layers: Sequence[Layer], origin: policies.Origin
     ) -> None:
         self.problem = problem
         self.view = view
@@ -53,60 +53,58 @@ class Actor(Policy):
     @staticmethod
     @abstractmethod
     def squash(outputs: Singles) -> Singles:
-        """The last layer's outputs as scores in [-1, 1]."""
+        """The last layer's outputs as actions in [-1, 1]."""
 
-    def scores(self, observation: Observation) -> Singles:
-        """Scores ``[count, servers, tasks]``."""
+    def actions(self, observation: Observation) -> Singles:
+        """Actions ``[count, ...]`` of the view's action space: scores, or shares of decisions' ranges."""
         signal = self.view.observe(observation)
         for weights, biases in self.layers[:-1]:
             signal = self.activation(signal @ weights.T + biases)
         weights, biases = self.layers[-1]
-        scores = self.squash(signal @ weights.T + biases)
-        return scores.reshape(len(scores), self.problem.servers, self.problem.tasks)
+        actions = self.squash(signal @ weights.T + biases)
+        return actions.reshape(len(actions), *self.view.action_space.shape)
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """Vote by the scores, then allocate."""
-        return self.view.decide(observation, self.scores(observation)), memory
+        """What the actions stand for."""
+        return self.view.decide(observation, self.actions(observation)), memory
 
     def save(self, folder: Path) -> None:
         """Write the network and the view's statistics as safetensors + JSON."""
-        arrays: dict[str, NDArray[Any]] = {"center": self.view.center, "scale": self.view.scale}
+        arrays: dict[str, NDArray[Any]] = dict(self.view.statistics)
         for number, (weights, biases) in enumerate(self.layers):
             arrays |= {f"weights.{number}": weights, f"biases.{number}": biases}
         policies.save(folder, self.origin, arrays)
 
     @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read a network that fits the problem's tasks and servers; another scenario of that shape is allowed."""
+        """Read a network that fits what is measured and decided; another scenario of that shape is allowed."""
         origin, arrays = policies.read(folder, problem)
-        if not isinstance(problem, AssignmentProblem):
-            raise Unsupported(f"{folder} scores servers; problem {problem.name!r} is no AssignmentProblem")
-        layers = _layers(folder, arrays)
-        inputs, outputs = layers[0][0].shape[1], layers[-1][0].shape[0]
-        measured = problem.server_view(problem.sample(1, 0)).shape[1:]
-        if arrays["center"].shape != measured or outputs != problem.servers * problem.tasks:
+        view = control_view(problem, origin.settings.get("view"))
+        layers = _layers(folder, arrays, view.statistics)
+        inputs, outputs = layers[0][0].shape[1], len(layers[-1][1])
+        measured, decided = view.observation_space.shape, view.action_space.shape
+        alike = all(arrays[name].shape == now.shape for name, now in view.statistics.items())
+        if not alike or (inputs,) != measured or outputs != np.prod(decided):
             raise InvalidInput(
-                f"{folder} holds a policy with {inputs} measurements and {outputs} scores; this {problem.name} has "
-                f"{measured[0]} x {measured[1]} and {problem.servers} x {problem.tasks}"
+                f"{folder} holds a policy with {inputs} inputs and {outputs} outputs; this {problem.name} has "
+                f"{measured[0]} and {' x '.join(map(str, decided))}"
             )
-        return cls(problem, ScoreView(problem, arrays["center"], arrays["scale"]), layers, origin)
+        return cls(problem, view.restored(arrays), layers, origin)
 
 
-def _layers(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> list[Layer]:
-    """The layers of what `Actor.save` wrote, each fitting the one before."""
+def _layers(folder: Path, arrays: Mapping[str, NDArray[Any]], statistics: Mapping[str, Any]) -> list[Layer]:
+    """The layers of what `Actor.save` wrote beside the statistics, each fitting the one before."""
     try:
-        width = arrays["center"].size
-        if arrays["scale"].shape != arrays["center"].shape:
-            raise ValueError("center and scale differ in shape")
+        for name in statistics:
+            arrays[name]
+        width = arrays["weights.0"].shape[1]
         layers = []
-        for number in range((len(arrays) - 2) // 2):
+        for number in range((len(arrays) - len(statistics)) // 2):
             weights, biases = arrays[f"weights.{number}"], arrays[f"biases.{number}"]
             if weights.shape != (len(biases), width):
                 raise ValueError(f"layer {number} does not fit the one before")
             layers.append((weights, biases))
             width = len(biases)
-        if not layers:
-            raise ValueError("it has no layers")
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise DamagedFile(f"{folder} holds no network of an actor: {error}") from None
     return layers

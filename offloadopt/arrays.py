@@ -149,7 +149,11 @@ class ArrayField:
         """The Gymnasium space of one instance in one slot."""
         from gymnasium import spaces
 
-        if self.integer:
-            count = int(self.high - self.low) + 1
-            return spaces.MultiDiscrete(np.full(self.shape, count), start=np.full(self.shape, int(self.low)))
-        return spaces.Box(self.low, self.high, self.shape, np.float64)
+        if not self.integer:
+            return spaces.Box(self.low, self.high, self.shape, np.float64)
+        if not np.isfinite([self.low, self.high]).all():
+            return spaces.Box(self.low, self.high, self.shape, np.int64)
+        first, count = int(self.low), int(self.high - self.low) + 1
+        if not self.shape:
+            return spaces.Discrete(count, start=first)
+        return spaces.MultiDiscrete(np.full(self.shape, count), start=np.full(self.shape, first))

@@ -22,9 +22,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "problems": {
         "multi_server": "offloadopt.problems.multi_server:MultiServer",
         "carbon_mimo": "offloadopt.problems.carbon_mimo:CarbonMimo",
+        "partial_mobile": "offloadopt.problems.partial_mobile:PartialMobile",
     },
     "solvers": {
         "exact": "offloadopt.solvers.exact:Exact",
+        "exact-sharing": "offloadopt.solvers.sharing:SharingExact",
         "expert": "offloadopt.solvers.expert:Expert",
         "exhaustive": "offloadopt.solvers.exhaustive:Exhaustive",
         "milp": "offloadopt.solvers.pyomo_models:Milp",
@@ -35,13 +37,24 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "greedy": "offloadopt.solvers.baselines:Greedy",
         "random": "offloadopt.solvers.baselines:Random",
         "local": "offloadopt.solvers.baselines:Local",
+        "dynamic-programming": "offloadopt.solvers.dynamic_programming:DynamicProgramming",
+        "hindsight": "offloadopt.solvers.hindsight:Hindsight",
+        "lyapunov": "offloadopt.solvers.lyapunov:Lyapunov",
+        "greedy-local": "offloadopt.solvers.power_rules:GreedyLocal",
+        "greedy-offload": "offloadopt.solvers.power_rules:GreedyOffload",
+        "full-power": "offloadopt.solvers.power_rules:FullPower",
     },
     "learners": {
         "imitation": "offloadopt.learners.imitation:Imitation",
         "prices": "offloadopt.learners.prices:Prices",
         "actor-critic": "offloadopt.learners.sb3:A2C",
         "ddpg-sb3": "offloadopt.learners.sb3:DDPG",
+        "ppo-sb3": "offloadopt.learners.sb3:PPO",
         "dirs": "offloadopt.learners.dirs:Dirs",
+        "ppo": "offloadopt.learners.ppo:Ppo",
+        "caddto-ppo": "offloadopt.learners.caddto:CaddtoPpo",
+        "ddpg": "offloadopt.learners.ddpg:Ddpg",
+        "dqn": "offloadopt.learners.dqn:Dqn",
     },
     # Pyomo builders, by the name of the problem they model (see solvers/models/).
     "models": {

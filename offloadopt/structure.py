@@ -8,14 +8,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT
-from offloadopt.errors import UnknownName, nearest
-from offloadopt.physics.service import Service
+from offloadopt.errors import UnknownName, Unsupported, nearest
+from offloadopt.physics.service import Device, Service
+
+
+if TYPE_CHECKING:
+    from offloadopt.physics.partial import Splitting
 
 
 class AssignmentCosts(Protocol):
@@ -31,9 +35,13 @@ class AssignmentCosts(Protocol):
 class AssignmentProblem(Problem[ScenarioT]):
     """Each task chooses one option; everything continuous follows optimally from the assignment.
 
-    Option 0 computes locally, option ``j >= 1`` on server ``j``. All methods take the observation of one slot, which
+    Option 0 computes locally, option ``j >= 1`` on server ``j``; where a server can be used in several ways, each of
+    them counts as a server here. All methods take the observation of one slot, which
     for a one-shot problem holds the same arrays as the instance.
     """
+
+    ties_decisions: ClassVar[bool] = False
+    """Whether an option ties continuous decisions to each other, so that no single one of them is free."""
 
     @property
     @abstractmethod
@@ -130,6 +138,22 @@ class PricedAssignmentProblem(AssignmentProblem[ScenarioT]):
         """The priced form of the whole one-shot problem."""
 
 
+class SlotwiseProblem(AssignmentProblem[ScenarioT]):
+    """A horizon of assignments that have nothing to do with each other once nature is known.
+
+    Whoever knows whole instances decides their slots one by one, as instances of `one_slot`.
+    """
+
+    @property
+    @abstractmethod
+    def one_slot(self) -> Self:
+        """The same problem with a single slot."""
+
+    def slots(self, instances: Instances) -> Instances:
+        """All slots of all instances as instances of `one_slot`, instance by instance."""
+        return Instances({name: array.reshape(-1, *array.shape[2:]) for name, array in instances.items()})
+
+
 class AgentProblem(Problem[ScenarioT]):
     """Agents that decide for themselves: every array of a slot's observation and decision leads with the agents.
 
@@ -193,6 +217,67 @@ class Backlog:
     waste_price: float = 0.0
 
 
+@dataclass(frozen=True)
+class Quanta:
+    """A random amount in whole quanta, drawn afresh in every slot.
+
+    Attributes
+    ----------
+    unit : float
+        Size of a quantum.
+    chances : tuple of float
+        Probability of 0, 1, 2, ... quanta; they add up to 1.
+    """
+
+    unit: float
+    chances: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class BacklogLaw:
+    """What a lone agent can know of its future: the law that draws the numbers of a `Backlog`.
+
+    Costs are the backlog's. The link is an array of antennas under Rayleigh fading: each antenna's amplitude is complex
+    Gaussian and AR(1) over slots, the gains add up. Green energy is free, unused green energy costs ``waste_price``.
+
+    Attributes
+    ----------
+    horizon : int
+    device : Device
+    antennas : int
+    gain_per_w : float
+        Mean gain of one antenna in 1/W.
+    correlation : float
+        Of an antenna's amplitude from slot to slot.
+    arrivals, green : Quanta
+        In bits and in J.
+    grid_price, waste_price : float
+        Cost of a joule.
+    capacity_bits : float
+        ``inf`` for an unlimited buffer.
+    holding_price, overflow_price, final_price : float
+        Cost of a bit.
+    """
+
+    horizon: int
+    device: Device
+    antennas: int
+    gain_per_w: float
+    correlation: float
+    arrivals: Quanta
+    green: Quanta
+    grid_price: float
+    waste_price: float
+    capacity_bits: float
+    holding_price: float
+    overflow_price: float
+    final_price: float
+
+    def service(self, gain_per_w: FloatArray, green_j: FloatArray) -> Service:
+        """What can be done with a gain and green energy."""
+        return Service(self.device, gain_per_w, green_j, np.asarray(-self.waste_price), np.asarray(self.grid_price))
+
+
 class BacklogProblem(AgentProblem[ScenarioT]):
     """Agents that spend energy to empty their buffers, by CPU and over the air."""
 
@@ -216,4 +301,29 @@ class BacklogProblem(AgentProblem[ScenarioT]):
         ------
         Unsupported
             Where one agent's power changes what another can do.
+        """
+
+    def law(self) -> BacklogLaw:
+        """The law of a lone agent's future.
+
+        Raises
+        ------
+        Unsupported
+            Where nature follows no such law, or agents are several.
+        """
+        raise Unsupported(f"problem {self.name!r} does not state the law of its future")
+
+
+class SharedServersProblem(SlotwiseProblem[ScenarioT]):
+    """Servers whose users share one resource equally and a CPU as priced, each task whole or split.
+
+    What a task costs on a server depends on how many share it and on its CPU. Option ``j`` of the assignment is the
+    balanced split on server j, option ``sites + j`` everything; computing locally costs 1.
+    """
+
+    @abstractmethod
+    def sharing(self, observation: Observation | Instances) -> Splitting:
+        """Tasks by server and number of users there, arrays that broadcast to ``[count, tasks, sites, tasks]``.
+
+        ``cpu_max_hz`` is each server's CPU, shared by its tasks.
         """

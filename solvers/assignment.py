@@ -10,7 +10,8 @@ import numpy as np
 
 from offloadopt.core import FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
 from offloadopt.errors import Unsupported
-from offloadopt.structure import AssignmentProblem
+from offloadopt.solvers.slotwise import solve_slots
+from offloadopt.structure import AssignmentProblem, SlotwiseProblem
 
 
 class AssignmentSolver(Solver):
@@ -37,9 +38,9 @@ class AssignmentSolver(Solver):
         return np.inf if self.time_limit_s is None else time.perf_counter() + count * self.time_limit_s
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without assignments, and those with more than one slot."""
+        """Refuse problems without assignments, and slots that depend on each other."""
         super().require(problem)
-        if problem.horizon > 1:
+        if problem.horizon > 1 and not isinstance(problem, SlotwiseProblem):
             raise Unsupported(f"solver {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
 
     def run(
@@ -47,6 +48,8 @@ class AssignmentSolver(Solver):
     ) -> Solutions:
         """Assign, allocate by `AssignmentProblem.allocate`, and score."""
         self.require(problem)
+        if isinstance(problem, SlotwiseProblem) and problem.horizon > 1:
+            return solve_slots(self, problem, instances, seed, progress)
         problem = cast(AssignmentProblem[Any], problem)
         if instances.count == 0:
             nothing = np.zeros((0, problem.tasks), dtype=np.int64)

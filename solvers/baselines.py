@@ -11,9 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from offloadopt.core import FloatArray, Instances, IntArray, Observation
+from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, Problem
+from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment import AssignmentSolver, without_dead_links
+from offloadopt.solvers.rules import Rule
 from offloadopt.structure import AssignmentProblem
 
 
@@ -67,14 +70,44 @@ class Greedy(AssignmentSolver):
         return admit(wanted, *problem.demand(observation)), None
 
 
-class Random(AssignmentSolver):
-    """Every task draws one of its options, local included; where they do not fit, the largest ones compute locally."""
+class Random(Rule):
+    """Every task draws one of its options, what does not fit computes locally; without tasks, every number is drawn.
+
+    Numbers that are not tied to an assignment are uniform between their limits.
+    """
 
     name = "random"
+    serves = Problem
 
-    def assign(
-        self, problem: AssignmentProblem[Any], observation: Observation | Instances, rng: np.random.Generator
-    ) -> tuple[IntArray, FloatArray | None]:
-        """A uniform draw, then admission."""
-        drawn = rng.integers(0, problem.servers + 1, size=(observation.count, problem.tasks))
-        return admit(without_dead_links(problem, observation, drawn), *problem.demand(observation)), None
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse numbers without limits between which to draw."""
+        super().require(problem)
+        if isinstance(problem, AssignmentProblem):
+            return
+        for name, spec in problem.decision_fields.items():
+            if not np.isfinite([spec.low, spec.high]).all():
+                raise Unsupported(
+                    f"solver {self.name!r} draws between limits; decision {name!r} of problem {problem.name!r} has "
+                    f"{spec.low:g} to {spec.high:g}"
+                )
+
+    def decide(self, problem: Problem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
+        """A uniform draw, then admission and optimal sharing where there are servers to share."""
+        if isinstance(problem, AssignmentProblem):
+            # A stream for each of several slots, so that more instances extend fewer.
+            stream = rng if problem.horizon == 1 else rng.spawn(1)[0]
+            drawn = stream.integers(0, problem.servers + 1, size=(observation.count, problem.tasks))
+            linked = without_dead_links(problem, observation, drawn)
+            return problem.allocate(observation, admit(linked, *problem.demand(observation)))
+        fields = problem.decision_fields
+        # Likewise for each array.
+        streams = zip(fields.items(), rng.spawn(len(fields)), strict=True)
+        return Decisions({name: _uniform(spec, observation.count, stream) for (name, spec), stream in streams})
+
+
+def _uniform(spec: ArrayField, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Uniform draws ``[count, ...]`` between a field's limits."""
+    size = (count, *spec.shape)
+    if spec.integer:
+        return rng.integers(int(spec.low), int(spec.high), size=size, endpoint=True)
+    return rng.uniform(spec.low, spec.high, size=size)

@@ -15,8 +15,8 @@ ENTRY_POINTS = """
 queues = toy_plugin:Queues
 
 [offloadopt.solvers]
-hindsight = toy_plugin:Hindsight
-exact = toy_plugin:Hindsight
+foresight = toy_plugin:Foresight
+exact = toy_plugin:Foresight
 missing = toy_plugin:NoSuchClass
 
 [offloadopt.learners]

@@ -68,14 +68,14 @@ def test_list_names_everything_registered(run: Run) -> None:
         assert all(entry["summary"] for entry in entries)
     solvers = {entry["name"]: entry for entry in found["solvers"]}
     assert (solvers["exhaustive"]["proves"], solvers["levy"]["proves"]) == (True, False)
-    assert solvers["levy"]["serves"] == ["multi_server"]
+    assert solvers["levy"]["serves"] == ["multi_server", "partial_mobile"]
 
 
 def test_list_shows_plugins_and_survives_a_broken_one(run: Run, toy: ModuleType) -> None:
     ran = run("list", "--json")
     assert "queues" in [entry["name"] for entry in ran.json["problems"]]
     solvers = {entry["name"]: entry for entry in ran.json["solvers"]}
-    assert solvers["hindsight"]["summary"] == toy.Hindsight.__doc__.partition("\n")[0]
+    assert solvers["foresight"]["summary"] == toy.Foresight.__doc__.partition("\n")[0]
     assert "missing" not in solvers
     assert "solver 'missing'" in ran.err
 

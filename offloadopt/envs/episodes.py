@@ -17,6 +17,13 @@ BLOCK_SLOTS = 1024
 class Episodes:
     """``count`` episodes that begin and end together, each on an instance of its own.
 
+    Nature is drawn for the horizon and no further. The observation after the last slot therefore joins what that slot
+    left behind (buffers, batteries: exact) with the last slot's nature once more (its channel, its harvest, its
+    price: a guess at the next ones). A learner that bootstraps with the value of this observation still compares
+    actions fairly, because the guess is the same for all of them. Its value as such has the right mean over episodes
+    as far as it is linear in a nature whose distribution does not change from slot to slot. Fading and positions that
+    change slowly are guessed well; a fresh draw instead would be the better guess for harvest alone.
+
     Parameters
     ----------
     problem : Problem
@@ -47,13 +54,20 @@ class Episodes:
 
     def step(self, decision: Decisions) -> Outcome:
         """Apply one slot's decisions, which must lie within their limits."""
-        if self._instances is None or self._state is None or self.ended:
-            raise InvalidInput("step after the horizon's end; allowed: reset first")
-        self._state, outcome = self.problem.step(self._instances, self._state, decision)
+        instances, state = self.running()
+        self._state, outcome = self.problem.step(instances, state, decision)
         # Nature ends with the horizon: the last state is seen under the last slot's nature.
         seen = State(min(self._state.slot, self.problem.horizon - 1), self._state.values)
-        self._observation = self.problem.observe(self._instances, seen)
+        self._observation = self.problem.observe(instances, seen)
         return outcome
+
+    def running(self) -> tuple[Instances, State]:
+        """Nature and where the episodes stand, refused unless there is a slot to be decided."""
+        if self._instances is None or self._state is None:
+            raise InvalidInput("no episode has begun; allowed: reset first")
+        if self.ended:
+            raise InvalidInput("step after the horizon's end; allowed: reset first")
+        return self._instances, self._state
 
     @property
     def observation(self) -> Observation:

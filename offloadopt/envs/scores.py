@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +56,15 @@ class ScoreView:
         view = problem.server_view(problem.observe(sample, problem.reset(sample)))
         deviation = view.std(axis=0)
         return cls(problem, view.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    @property
+    def statistics(self) -> Mapping[str, FloatArray]:
+        """``center`` and ``scale``."""
+        return {"center": self.center, "scale": self.scale}
+
+    def restored(self, statistics: Mapping[str, FloatArray]) -> Self:
+        """The view with these ``center`` and ``scale``."""
+        return type(self)(self.problem, statistics["center"], statistics["scale"])
 
     def observe(self, observation: Observation) -> NDArray[np.float32]:
         """``[count, servers x features]``, server by server."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from gymnasium import spaces
 
-from offloadopt.core import Decisions, Observation, Problem
+from offloadopt.core import Decisions, FloatArray, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, nearest
 
 
@@ -27,6 +27,25 @@ class View(Protocol):
 
     def decide(self, observation: Observation, action: Any) -> Decisions:
         """The decisions that actions ``[count, ...]`` stand for; actions outside their space are refused."""
+
+
+class ControlView(View, Protocol):
+    """A `View` as continuous-control libraries want it: a flat vector in, actions in [-1, 1] out."""
+
+    @property
+    def observation_space(self) -> spaces.Box:
+        """A vector."""
+
+    @property
+    def action_space(self) -> spaces.Box:
+        """From -1 to 1."""
+
+    @property
+    def statistics(self) -> Mapping[str, FloatArray]:
+        """What besides the problem is needed to see the same again."""
+
+    def restored(self, statistics: Mapping[str, FloatArray]) -> ControlView:
+        """The same view with the statistics that a policy was trained with."""
 
 
 class FieldView:

@@ -97,10 +97,11 @@ def _zero_forcing(channel: Any, gain: Any) -> None:
         for i in range(users):
             singular = singular or lower[i, i].real == 0.0
         for u in range(users):
+            if singular:
+                gain[row, u] = _apart(channel[row], u)
+                continue
             total = 0.0
             for i in range(u, users):
-                if lower[i, i].real == 0.0:
-                    continue
                 if i == u:
                     inverse[u, u] = 1.0 / lower[u, u]
                 else:
@@ -109,4 +110,31 @@ def _zero_forcing(channel: Any, gain: Any) -> None:
                         dot -= lower[i, k] * inverse[k, u]
                     inverse[i, u] = dot / lower[i, i]
                 total += inverse[i, u].real ** 2 + inverse[i, u].imag ** 2
-            gain[row, u] = 0.0 if singular or total == 0.0 else 1.0 / total
+            gain[row, u] = 1.0 / total
+
+
+@njit(cache=True)
+def _apart(channel: Any, user: int) -> float:
+    """Squared norm of what lies outside the others' span of a user's channel, by Gram and Schmidt.
+
+    This is ``1 / [G^-1]_uu`` where the inverse exists, and right where other users cannot be told apart.
+    """
+    users, antennas = channel.shape
+    basis = np.zeros((users, antennas), dtype=np.complex128)
+    kept, left = 0, 0.0
+    for turn in range(users):
+        last = turn == users - 1
+        rest = channel[user if last else users - 1 if turn == user else turn].copy()
+        whole = np.sum(np.abs(rest) ** 2)
+        for _ in range(2):  # once more, for the digits that the first pass lost
+            for k in range(kept):
+                rest -= basis[k] * np.sum(basis[k].conjugate() * rest)
+        left = np.sum(np.abs(rest) ** 2)
+        if left <= 1e-13 * whole:
+            left = 0.0
+        if last:
+            break
+        if left > 0.0:
+            basis[kept] = rest / np.sqrt(left)
+            kept += 1
+    return left

@@ -112,17 +112,27 @@ class Service:
         """CPU and transmit power in W ``[...]`` at which one more bit would take ``effort`` J."""
         d = self.device
         local_w = np.minimum((effort / (3.0 * d.cycles_per_bit * np.cbrt(d.kappa))) ** 1.5, d.local_max_w)
-        start_w = 1.0 / np.maximum(self.gain_per_w, WEAKEST)
-        offload_w = np.clip(effort * (d.bandwidth_hz / np.log(2.0)) - start_w, 0.0, d.offload_max_w)
+        offload_w = np.clip(effort * (d.bandwidth_hz / np.log(2.0)) - self._start_w, 0.0, d.offload_max_w)
         return local_w, offload_w
 
     @property
     def full_effort(self) -> FloatArray:
-        """Effort ``[...]`` from which both powers are at their limits."""
+        """Effort ``[...]`` from which both powers are at their limits; a missing link stays silent."""
         d = self.device
-        local = 3.0 * d.cycles_per_bit * np.cbrt(d.kappa) * d.local_max_w ** (2.0 / 3.0)
-        start_w = 1.0 / np.maximum(self.gain_per_w, WEAKEST)
-        return np.asarray(np.maximum(local, np.log(2.0) / d.bandwidth_hz * (d.offload_max_w + start_w)))
+        full = np.log(2.0) / d.bandwidth_hz * (d.offload_max_w + self._start_w)
+        return np.maximum(self._full_local_effort, np.where(np.isfinite(full), full, 0.0))
+
+    @property
+    def _start_w(self) -> FloatArray:
+        """``1/g``, from which a link begins to pay; ``inf`` for a missing one, which never does."""
+        missing = self.gain_per_w < WEAKEST
+        return np.where(missing, np.inf, 1.0 / np.where(missing, 1.0, self.gain_per_w))
+
+    @property
+    def _full_local_effort(self) -> float:
+        """Effort from which the CPU's power is at its limit."""
+        d = self.device
+        return float(3.0 * d.cycles_per_bit * np.cbrt(d.kappa) * d.local_max_w ** (2.0 / 3.0))
 
     def effort_for_bits(self, bits: FloatArray) -> FloatArray:
         """The effort at which ``bits [...]`` are served, at least; `full_effort` where that cannot be."""
@@ -171,7 +181,8 @@ class Service:
     def _effort_at(self, grows: Callable[[FloatArray], FloatArray], target: FloatArray) -> FloatArray:
         """Least effort at which a quantity that grows with it reaches ``target``, from above."""
         high = np.array(np.broadcast_to(self.full_effort, np.broadcast_shapes(self.gain_per_w.shape, target.shape)))
-        top, low = high.copy(), 1e-12 * high
+        # Below the CPU's own scale: a weak link's full effort lies so far above it that the CPU would be at work.
+        top, low = high.copy(), np.full_like(high, 1e-12 * self._full_local_effort)
         for _ in range(STEPS):
             middle = np.sqrt(low * high)
             enough = grows(middle) >= target

@@ -11,10 +11,12 @@ from gymnasium.vector import AutoresetMode
 
 from offloadopt import registry
 from offloadopt.core import Decisions, Observation, Outcome, State
-from offloadopt.envs import AssignmentVectorEnv, ProblemVectorEnv, ScoreView
+from offloadopt.envs import AssignmentVectorEnv, ProblemEnv, ProblemVectorEnv, ScoreView
 from offloadopt.envs.episodes import draws
 from offloadopt.envs.scores import vote
 from offloadopt.errors import InvalidInput
+
+SMALL = {"multi_server": {"users": 4, "servers": 2}, "carbon_mimo": {"horizon": 4, "users": 3, "antennas": 4}}
 
 
 @pytest.fixture
@@ -77,6 +79,36 @@ def test_the_first_observation_after_a_restart_is_the_next_instances(toy: Module
     nature = draws(problem, 5, 2)
     next(nature)
     np.testing.assert_array_equal(observation["waiting"], next(nature)["initial"])
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_every_environment_of_a_batch_plays_what_it_would_play_alone(name: str) -> None:
+    """Every preset of every problem: the i-th of five is the i-th episode of one environment with the same seed."""
+    kind = registry.get("problems", name)
+    for values in kind.scenario_type.presets.values():
+        problem = kind(kind.scenario_type(**{**values, **SMALL.get(name, {})}))
+        many, alone = ProblemVectorEnv(problem, 5, seed=6), ProblemEnv(problem, seed=6)
+        many.action_space.seed(1)
+        seen, taken, paid, ends, last = [many.reset()[0]], [], [], [], None
+        for _ in range(problem.horizon):
+            taken.append(many.action_space.sample())
+            assert seen[-1] in many.observation_space
+            observation, reward, terminated, truncated, info = many.step(taken[-1])
+            seen.append(observation)
+            paid.append(reward)
+            ends.append((terminated, truncated))
+            last = info.get("final_obs")
+        seen[-1] = last
+        for row in range(5):
+            observations = [alone.reset()[0]]
+            for slot in range(problem.horizon):
+                observation, reward, *end, _ = alone.step({key: array[row] for key, array in taken[slot].items()})
+                observations.append(observation)
+                assert reward == pytest.approx(paid[slot][row], rel=1e-12)
+                assert end == [ends[slot][0][row], ends[slot][1][row]]
+            for slot, observation in enumerate(observations):
+                for key, array in observation.items():
+                    np.testing.assert_allclose(array, seen[slot][key][row], rtol=1e-9)
 
 
 def test_the_problem_is_asked_once_a_step_however_many_environments(small: Any, monkeypatch: Any) -> None:

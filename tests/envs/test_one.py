@@ -10,11 +10,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from offloadopt import registry
-from offloadopt.core import Decisions, Instances, Problem
-from offloadopt.envs import AssignmentEnv, ProblemEnv
+from offloadopt.core import ArrayField, Decisions, Instances, Problem
+from offloadopt.envs import AgentsView, AssignmentEnv, ProblemEnv
 from offloadopt.envs.episodes import BLOCK_SLOTS, draws
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structure import AgentProblem, AssignmentProblem
 
 
 @pytest.fixture
@@ -30,14 +30,46 @@ def valid_action(users: int = 4) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ Gymnasium's contract
 
 
+SHORT: dict[str, dict[str, Any]] = {"carbon_mimo": {"horizon": 5}}
+
+
 @pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
 def test_every_preset_of_a_registered_problem_passes_gymnasiums_check(name: str) -> None:
     kind = registry.get("problems", name)
     for values in kind.scenario_type.presets.values():
-        problem = kind(kind.scenario_type(**values))
+        problem = kind(kind.scenario_type(**{**values, **SHORT.get(name, {})}))
         check_env(ProblemEnv(problem), skip_render_check=True)
         if isinstance(problem, AssignmentProblem):
             check_env(AssignmentEnv(problem), skip_render_check=True)
+        if isinstance(problem, AgentProblem):
+            for view in problem.views:
+                check_env(ProblemEnv(problem, view=AgentsView(problem, view)), skip_render_check=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"detector": "mmse"}, {"detector": "mrc", "csi_error": 0.1}, {"csi_error": 0.1}, {"battery_j": 0.01}],
+    ids=str,
+)
+def test_every_kind_of_carbon_mimo_passes_gymnasiums_check(changes: dict[str, Any]) -> None:
+    problem = registry.problem("carbon_mimo", horizon=5, users=3, antennas=4, **changes)
+    check_env(ProblemEnv(problem), skip_render_check=True)
+    check_env(ProblemEnv(problem, view=AgentsView(problem, "full")), skip_render_check=True)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)], ids=str)
+@pytest.mark.parametrize(("low", "high"), [(0, np.inf), (-np.inf, np.inf), (-np.inf, 4), (3, 7), (5, 5)])
+def test_the_space_of_whole_numbers_holds_what_is_allowed(shape: tuple[int, ...], low: float, high: float) -> None:
+    """Queues have no upper limit, and a single number is an array of no axes."""
+    spec = ArrayField(shape, low=low, high=high, integer=True)
+    space = spec.space()
+    space.seed(0)
+    for _ in range(50):
+        assert spec.check("number", np.asarray(space.sample())[None], 1).dtype == np.int64
+    for value, inside in ((low, True), (high, True), (low - 1, False), (high + 1, False)):
+        if np.isfinite(value):
+            number = np.full(shape, value).astype(space.dtype)
+            assert space.contains(number if shape else space.dtype.type(number)) is inside
 
 
 def test_a_plugins_problem_with_a_horizon_passes_gymnasiums_check(toy: ModuleType) -> None:

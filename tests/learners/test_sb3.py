@@ -13,21 +13,31 @@ import pytest
 import torch
 
 from offloadopt import registry
-from offloadopt.core import Budget, Problem
-from offloadopt.envs import AssignmentVectorEnv, ScoreView
+from offloadopt.core import Budget, Decisions, Problem, roll_out
+from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv, ScoreView
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError
 from offloadopt.learners import policies
 from offloadopt.learners.actors import Actor
-from offloadopt.learners.sb3 import A2C, DDPG, Baseline, GaussianActor
+from offloadopt.learners.sb3 import A2C, DDPG, PPO, Baseline, GaussianActor
 
-LEARNERS = [A2C(), DDPG(learning_starts=64, environments=32)]
-"""With so few random steps that a short training trains."""
-both = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+LEARNERS = [
+    A2C(),
+    DDPG(learning_starts=64, environments=32),
+    PPO(environments=16, rollout=20, batch=64, learning_rate=1e-3),
+]
+"""With so few random steps, and so short roll-outs, that a short training trains."""
+both = pytest.mark.parametrize("learner", LEARNERS[:2], ids=lambda learner: learner.name)
+every = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
 
 
 @pytest.fixture(scope="module")
 def small() -> Any:
     return registry.problem("multi_server", "heterogeneous", users=6, servers=2)
+
+
+@pytest.fixture(scope="module")
+def agents() -> Any:
+    return registry.problem("carbon_mimo", horizon=8, users=2, antennas=4)
 
 
 @pytest.fixture
@@ -57,7 +67,7 @@ def test_the_exported_actor_gives_the_librarys_actions(
 
     instances = small.sample(500, 2)
     theirs, _ = model.predict(view.observe(instances), deterministic=True)
-    ours = actor.scores(small.observe(instances, small.reset(instances)))
+    ours = actor.actions(small.observe(instances, small.reset(instances)))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
     away_from_ties = np.abs(theirs[:, 0] - theirs[:, 1]) > 1e-3
     decided = view.decide(instances, theirs)["server"]
@@ -65,6 +75,35 @@ def test_the_exported_actor_gives_the_librarys_actions(
     clear = away_from_ties & (np.abs(theirs).min(axis=1) > 1e-3)
     assert clear.mean() > 0.3
     assert np.array_equal(taken[clear], decided[clear])
+
+
+@every
+@pytest.mark.parametrize("gain", [1.0, 30.0], ids=["as trained", "saturated"])
+def test_the_exported_actor_gives_the_librarys_powers(
+    learner: Baseline, gain: float, agents: Any, library: Any
+) -> None:
+    """For agents, in every slot of a roll-out, as decisions within their limits."""
+    model = learner.train(agents, Budget(steps=640), seed=1)
+    view = AgentsView(agents)
+    with torch.no_grad():
+        last = next(part for part in model.policy.modules() if getattr(part, "out_features", 0) == 4)
+        last.weight *= gain
+    actor = learner.policy_type(agents, view, learner.layers(model), policies.Origin.of(learner, agents, seed=1))
+    instances = agents.sample(100, 2)
+
+    def theirs(observation: Any) -> Any:
+        action, _ = model.predict(view.observe(observation), deterministic=True)
+        return Decisions(
+            {"local_w": 1.0 + action[:, 0::2].astype(float), "offload_w": 1.0 + action[:, 1::2].astype(float)}
+        )
+
+    expected = roll_out(agents, instances, theirs)
+    taken = actor.run(agents, instances).decisions
+    assert agents.check_decisions(taken, 100).count == 100
+    for name, array in taken.items():
+        np.testing.assert_allclose(array, expected[name], atol=2e-3)
+        at_limits = np.minimum(array, 2.0 - array) < 1e-3
+        assert at_limits.mean() > 0.3 if gain > 1 else array.std() > 0
 
 
 def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
@@ -78,7 +117,7 @@ def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
     instances = small.sample(50, 0)
     seen = np.tanh(view.observe(instances)[:, 0] + 0.5)
     expected = np.stack([(2 * seen).clip(-1, 1), -seen], axis=1)
-    np.testing.assert_allclose(actor.scores(instances), np.repeat(expected[..., None], 6, axis=2), rtol=1e-6)
+    np.testing.assert_allclose(actor.actions(instances), np.repeat(expected[..., None], 6, axis=2), rtol=1e-6)
     decided = actor.run(small, instances).decisions["server"]
     assert np.array_equal(decided, np.repeat(np.where(seen >= 0, 1, 2)[:, None], 6, axis=1))
 
@@ -95,6 +134,23 @@ def test_a_saved_policy_decides_the_same_without_the_library(
     instances = small.sample(100, 3)
     for name, array in policy.run(small, instances).decisions.items():
         assert array.tobytes() == loaded.run(small, instances).decisions[name].tobytes()
+
+
+@every
+def test_a_saved_policy_of_agents_decides_the_same_without_the_library(
+    learner: Baseline, agents: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It remembers by itself which view its agents had."""
+    policy = learner.replace(view="full").fit(agents, budget=Budget(steps=320), seed=0)
+    policy.save(tmp_path)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    loaded = policies.load_policy(tmp_path, agents)
+    instances = agents.sample(50, 3)
+    for name, array in policy.run(agents, instances).decisions.items():
+        assert array.tobytes() == loaded.run(agents, instances).decisions[name].tobytes()
+    other = registry.problem("carbon_mimo", horizon=8, users=3, antennas=4)
+    with pytest.raises(InvalidInput, match=r"policy with 8 inputs and 4 outputs; this carbon_mimo has 12 and 6$"):
+        policies.load_policy(tmp_path, other)
 
 
 def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +173,20 @@ def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, s
     assert after < 0.7 * before
 
 
+@pytest.mark.parametrize("learner", LEARNERS[1:], ids=lambda learner: learner.name)
+def test_training_lowers_the_cost_of_agents_over_a_horizon(learner: Baseline, agents: Any, library: Any) -> None:
+    held_out = agents.sample(300, 9)
+    before, after = (
+        learner.fit(agents, budget=Budget(steps=steps), seed=0).run(agents, held_out).objective.mean()
+        for steps in (1, 4_000)
+    )
+    assert after < 0.85 * before
+
+
 # ---------------------------------------------------------------------------------------------- what it depends on
 
 
-@both
+@every
 def test_the_same_seed_gives_the_same_weights(learner: Baseline, small: Any, library: Any) -> None:
     first, again, other = (
         weights(learner.fit(small, budget=Budget(steps=320), seed=seed)) for seed in (7, 7, 2**40 + 7)
@@ -129,7 +195,7 @@ def test_the_same_seed_gives_the_same_weights(learner: Baseline, small: Any, lib
     assert first != other
 
 
-@both
+@every
 def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseline, small: Any, library: Any) -> None:
     def state() -> tuple[Any, ...]:
         return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
@@ -140,7 +206,7 @@ def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseli
     assert torch.get_num_threads() == threads
 
 
-@both
+@every
 def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
     learner: Baseline, small: Any, library: Any
 ) -> None:
@@ -156,7 +222,7 @@ def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
     assert all(reward < 0 for reward in curve.values())
 
 
-@both
+@every
 def test_training_ends_when_its_seconds_are_over(learner: Baseline, small: Any, library: Any) -> None:
     policy = learner.fit(small, budget=Budget(steps=10**9, seconds=0.2))
     assert 0 < policy.origin.training["steps"] < 10**9
@@ -180,6 +246,24 @@ def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
         assert given[3][row]["TimeLimit.truncated"] is False
 
 
+def test_the_end_of_a_horizon_is_told_as_a_truncation_with_what_was_left(agents: Any, library: Any) -> None:
+    """So that the library bootstraps from the last observation, not from the next episode's first."""
+    from offloadopt.learners.sb3_environment import BatchedEnvironment
+
+    view = AgentsView(agents)
+    batch = BatchedEnvironment(ProblemVectorEnv(agents, 3, view=view))
+    batch.reset()
+    for slot in range(8):
+        observation, _, done, infos = batch.step(np.zeros((3, 4), dtype=np.float32))
+        assert done.tolist() == [slot == 7] * 3
+    for row, info in enumerate(infos):
+        assert info["TimeLimit.truncated"] is True
+        left = info["terminal_observation"]
+        assert left.shape == view.observation_space.shape
+        assert left[2] > 0  # agent 0's SINR before: only a first slot has none
+        assert observation[row, 2] == 0
+
+
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
@@ -197,7 +281,7 @@ def untrained(problem: Problem[Any], layers: int = 2) -> GaussianActor:
 def test_a_policy_of_another_size_is_refused(small: Any, tmp_path: Path, field: str, value: int) -> None:
     untrained(small).save(tmp_path)
     other = registry.problem("multi_server", **{"users": 6, "servers": 2, field: value})
-    with pytest.raises(InvalidInput, match=r"holds a policy with 12 measurements and 12 scores; this multi_server has"):
+    with pytest.raises(InvalidInput, match=r"holds a policy with 12 inputs and 12 outputs; this multi_server has"):
         GaussianActor.load(tmp_path, other)
 
 
@@ -229,7 +313,14 @@ def test_arrays_that_are_no_network_are_refused(small: Any, tmp_path: Path, chan
 
 @pytest.mark.parametrize(
     ("learner", "field", "value"),
-    [(A2C, "environments", 0), (A2C, "learning_rate", 0.0), (DDPG, "noise", -1.0), (DDPG, "reward", "cost")],
+    [
+        (A2C, "environments", 0),
+        (A2C, "learning_rate", 0.0),
+        (DDPG, "noise", -1.0),
+        (DDPG, "reward", "cost"),
+        (PPO, "batch", 1),
+        (PPO, "discount", 1.1),
+    ],
 )
 def test_a_wrong_hyper_parameter_is_named(learner: Any, field: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=field):

@@ -1,0 +1,119 @@
+"""Imitation for agents: an actor regresses what an expert decided on what each agent could see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from offloadopt.core import Demonstrations, Observation
+from offloadopt.errors import InvalidInput
+from offloadopt.learners.agent_policy import Actor
+from offloadopt.learners.course import Course
+from offloadopt.learners.heads import Heads
+from offloadopt.learners.rollouts import view_tensor
+from offloadopt.structure import AgentProblem
+
+
+@dataclass(frozen=True)
+class Expert:
+    """What an expert's agents could see and what it decided.
+
+    Attributes
+    ----------
+    view : Tensor [slots, count, agents, features]
+    decided : mapping of str to Tensor [slots, count, agents] or [slots, count, agents, entries]
+    """
+
+    view: Tensor
+    decided: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, problem: AgentProblem[Any], demonstrations: Demonstrations, view: str) -> Self:
+        """Of demonstrations that fit the problem and are feasible."""
+        count, horizon = demonstrations.instances.count, problem.horizon
+        if count == 0:
+            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
+        if not np.isfinite(demonstrations.solutions.objective).all():
+            row = int(np.flatnonzero(~np.isfinite(demonstrations.solutions.objective))[0])
+            raise InvalidInput(f"demonstration {row} is not feasible; allowed: feasible ones only")
+        decisions = problem.check_decisions(demonstrations.solutions.decisions, count)
+        by_slot = {
+            name: field.check(name, demonstrations.observations[name], horizon).reshape(count * horizon, *field.shape)
+            for name, field in problem.observation_fields.items()
+        }
+        seen = view_tensor(problem, Observation(by_slot), view)
+        fields = problem.decision_fields
+        decided = {
+            name: torch.from_numpy(values.reshape(count, horizon, *fields[name].shape).astype(np.float32)).transpose(
+                0, 1
+            )
+            for name, values in decisions.items()
+        }
+        return cls(seen.unflatten(0, (count, horizon)).transpose(0, 1).contiguous(), decided)
+
+    @property
+    def count(self) -> int:
+        """Number of demonstrations."""
+        return self.view.shape[1]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is learned from."""
+        decided = {f"decided.{name}": values.numpy() for name, values in self.decided.items()}
+        return {"view": self.view.numpy(), **decided}
+
+    def without_order(self) -> Expert:
+        """For agents that do not remember: every slot is an example of its own, ``[1, slots x count, ...]``."""
+        flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
+        return Expert(self.view.flatten(0, 1)[None], flat)
+
+
+def imitate(
+    actor: Actor,
+    heads: Heads,
+    expert: Expert,
+    *,
+    steps: int,
+    minibatch: int,
+    learning_rate: float,
+    course: Course,
+    generator: torch.Generator,
+) -> float:
+    """Minimise the distance of the actor's modes from the expert's decisions.
+
+    Parameters
+    ----------
+    steps : int
+        Gradient steps of Adam; fewer if the budget's seconds end before.
+    minibatch : int
+        Agent-steps in a gradient step, at least.
+    course : Course
+        Tells when time is over.
+
+    Returns
+    -------
+    float
+        The last minibatch's mean distance.
+    """
+    if actor.standard is not None:
+        actor.standard.watch(expert.view)
+    examples = expert if actor.network.recurrent is not None else expert.without_order()
+    slots, count, agents, _ = examples.view.shape
+    size = min(count, -(-minibatch // (slots * agents)))
+    optimizer = torch.optim.Adam(actor.parameters(), lr=learning_rate, fused=True)
+    error = torch.zeros(())
+    for _ in range(steps):
+        if course.spent >= 1.0:
+            break
+        rows = torch.randint(count, (size,), generator=generator)
+        outputs, _ = actor(examples.view[:, rows])
+        error = heads.distance(outputs, {name: values[:, rows] for name, values in examples.decided.items()}).mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return float(error.detach())

@@ -1,0 +1,123 @@
+"""Policies of agents that decide by themselves: row ``i`` of a decision depends on what agent ``i`` has seen alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from offloadopt.core import Decisions, Observation, Policy, Problem
+from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
+from offloadopt.learners import policies
+from offloadopt.learners.ensemble import one_thread
+from offloadopt.learners.heads import Heads
+from offloadopt.learners.rollouts import view_tensor
+from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
+from offloadopt.structure import AgentProblem
+
+SMALL_GAIN = 0.01
+"""Of the last layer's initial weights: an untrained actor answers nearly the same to all it sees."""
+
+
+class Actor(nn.Module):
+    """From what agents see to the outputs that `Heads` read.
+
+    Parameters
+    ----------
+    copies : int
+        1 network for all agents, or one for each.
+    sizes : sequence of int
+        Features of a view, widths of the hidden layers, outputs.
+    activation : {"tanh", "relu"}
+    recurrent : bool
+        Whether the agents remember.
+    standardise : bool
+        Whether views are standardised by what `Standard` has seen.
+    """
+
+    def __init__(self, copies: int, sizes: Sequence[int], activation: str, recurrent: bool, standardise: bool) -> None:
+        super().__init__()
+        self.standard = Standard(sizes[0]) if standardise else None
+        self.network = Network(copies, sizes, activation, recurrent)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw weights."""
+        self.network.initialise(SMALL_GAIN, generator)
+
+    def forward(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Outputs ``[slots, count, agents, outputs]`` for views ``[slots, count, agents, features]``, next memory."""
+        outputs, memory = self.network(by_copy(self.see(view), self.network.copies), memory)
+        return by_agent(outputs, view.shape[2]), memory
+
+    def see(self, view: Tensor) -> Tensor:
+        """Views as the network takes them."""
+        return view if self.standard is None else self.standard(view)
+
+
+class AgentPolicy(Policy):
+    """Every agent decides from its own view without exploring: a Gaussian's mean, the likeliest option.
+
+    Attributes
+    ----------
+    view : str
+        What of the problem the agents see.
+    """
+
+    name = "agents"
+
+    def __init__(self, problem: AgentProblem[Any], actor: Actor, view: str, origin: policies.Origin) -> None:
+        self.problem = problem
+        self.actor = actor
+        self.view = view
+        self.origin = origin
+        self._heads = Heads(problem.decision_fields, problem.agents)
+
+    @property
+    def parameters(self) -> int:
+        """Weights that each device holds."""
+        network = self.actor.network
+        return sum(parameter[0].numel() for parameter in network.parameters())
+
+    @property
+    def bytes(self) -> int:
+        """Size of these weights."""
+        return sum(parameter[0].nbytes for parameter in self.actor.network.parameters())
+
+    def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
+        """One slot's decisions. A recurrent policy's memory is a tensor; ``None`` before the first slot."""
+        with one_thread(), torch.inference_mode():
+            outputs, memory = self.actor(view_tensor(self.problem, observation, self.view)[None], memory)
+            return self._heads.decide(self._heads.mode(outputs[0])), memory
+
+    def save(self, folder: Path) -> None:
+        """Write the actor as safetensors + JSON."""
+        policies.save(folder, self.origin, {name: value.numpy() for name, value in self.actor.state_dict().items()})
+
+    @classmethod
+    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
+        """Read a policy. One network for all agents serves any number of them; one for each only its own number."""
+        origin, weights = policies.read(folder, problem)
+        if not isinstance(problem, AgentProblem):
+            raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
+        try:
+            settings = origin.settings
+            view = str(settings["view"] or next(iter(problem.views)))
+            made_for = len(weights["network.last.bias"])
+            sizes = [len(weights["network.last.weight"][0]), weights["network.last.bias"].shape[-1]]
+            layers = [weights[f"network.hidden.{layer}.weight"] for layer in range(len(settings["hidden"]))]
+            sizes = [layers[0].shape[1], *(layer.shape[2] for layer in layers), sizes[1]]
+            actor = Actor(made_for, sizes, settings["activation"], settings["recurrent"], settings["standardise"])
+            actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        except (KeyError, IndexError, TypeError, RuntimeError):
+            raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are no policy of agents") from None
+        seen, decided = len(problem.view_features(view)), Heads(problem.decision_fields, problem.agents).outputs
+        if (sizes[0], sizes[-1]) != (seen, decided) or made_for not in (1, problem.agents):
+            agents = "any number of" if made_for == 1 else made_for
+            raise InvalidInput(
+                f"{folder} holds a policy for {agents} agents with {sizes[0]} features and {sizes[-1]} outputs; "
+                f"this {problem.name} has {problem.agents} agents with {seen} and {decided}"
+            )
+        return cls(problem, actor, view, origin)

@@ -1,0 +1,114 @@
+"""What a situation is worth to each agent, learned on a scale that follows the rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from offloadopt.learners.trunks import Network, by_agent, by_copy
+
+FORGET = 0.9
+"""Weight of all roll-outs before in the mean and the deviation of returns."""
+LEAST_SHARE = 1e-4
+"""A deviation below this share of the returns' size is rounding, and does not become a unit."""
+
+
+class Critic(nn.Module):
+    """Values of all agents, from each agent's own view, or from all views at once.
+
+    The network answers in deviations from the mean of recent returns. When these change, its last layer is changed
+    with them so that no value does (PopArt, van Hasselt et al. 2016, arXiv:1602.07714): costs of any magnitude are
+    learned at the same pace, and a reward needs no scale.
+
+    Parameters
+    ----------
+    agents : int
+    central : bool
+        Whether it sees all agents' views, as in MAPPO; then it is one network that answers for each agent.
+    copies : int
+        Networks of a critic that is not central: 1, or one for each agent.
+    features : int
+        Of an agent's view.
+    hidden : sequence of int
+    activation : {"tanh", "relu"}
+    recurrent : bool
+    """
+
+    mean: Tensor
+    square: Tensor
+    weight: Tensor
+
+    def __init__(
+        self,
+        agents: int,
+        central: bool,
+        copies: int,
+        features: int,
+        hidden: Sequence[int],
+        activation: str,
+        recurrent: bool,
+    ) -> None:
+        super().__init__()
+        self.central = central
+        copies, seen, answers = (1, agents * features, agents) if central else (copies, features, 1)
+        self.network = Network(copies, (seen, *hidden, answers), activation, recurrent)
+        for name in ("mean", "square"):
+            self.register_buffer(name, torch.zeros(copies, 1, answers, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros(1, dtype=torch.float64))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw weights; at first everything is worth the mean."""
+        self.network.initialise(0.0, generator)
+
+    def forward(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Values in deviations ``[slots, count, agents]`` for views ``[slots, count, agents, features]``; memory."""
+        agents = view.shape[2]
+        if self.central:
+            values, memory = self.network(view.flatten(2)[None], memory)
+            return values[0], memory
+        values, memory = self.network(by_copy(view, self.network.copies), memory)
+        return by_agent(values, agents)[..., 0], memory
+
+    def values(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, in the rewards' unit."""
+        values, memory = self(view, memory)
+        center, deviation = self._scale()
+        return values * _for_agents(deviation) + _for_agents(center), memory
+
+    def standard(self, returns: Tensor) -> Tensor:
+        """Returns ``[slots, count, agents]`` in deviations."""
+        center, deviation = self._scale()
+        return (returns - _for_agents(center)) / _for_agents(deviation)
+
+    @torch.no_grad()
+    def follow(self, returns: Tensor) -> None:
+        """Let mean and deviation follow returns ``[slots, count, agents]``; no value changes but for the first time."""
+        first = bool(self.weight == 0)
+        center, deviation = self._scale()
+        seen = returns.double().flatten(0, 1)
+        kept = self.mean.numel()  # one scale for each of the agents, or one for all
+        seen = seen if kept > 1 else seen.flatten()[:, None]
+        for statistic, numbers in ((self.mean, seen), (self.square, seen.square())):
+            statistic.lerp_(numbers.mean(dim=0).view_as(statistic), 1.0 - FORGET)
+        self.weight.lerp_(torch.ones_like(self.weight), 1.0 - FORGET)
+        if first:
+            return
+        new_center, new_deviation = self._scale()
+        last = self.network.last
+        last.weight.mul_((deviation / new_deviation).float())
+        last.bias.mul_((deviation / new_deviation).float()).add_(((center - new_center) / new_deviation).float())
+
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation ``[copies, 1, answers]``; 0 and 1 before anything was seen."""
+        if self.weight == 0:
+            return self.mean, torch.ones_like(self.mean)
+        mean, square = self.mean / self.weight, self.square / self.weight
+        deviation = (square - mean.square()).clamp(min=0.0).sqrt()
+        return mean, torch.where(deviation > LEAST_SHARE * square.sqrt(), deviation, torch.ones_like(deviation))
+
+
+def _for_agents(statistic: Tensor) -> Tensor:
+    """``[agents]`` or ``[1]``, in single precision."""
+    return statistic.flatten().float()

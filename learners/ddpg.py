@@ -1,0 +1,199 @@
+"""DDPG: deep deterministic policy gradient (Lillicrap et al. 2016), the baseline of the papers on `carbon_mimo`.
+
+Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (arXiv:1812.07394, the authors' code):
+
+1. an agent's actor answers its view with a number in (0, 1) for each decision, the share of the way between its limits;
+2. Ornstein-Uhlenbeck noise is added to explore;
+3. the critic steps towards ``r + gamma Q'(s', mu'(s'))`` with the target networks Q', mu';
+4. the actor steps up ``Q(s, mu(s))``; the targets follow both by a share ``tau``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from offloadopt.core import Decisions, FloatArray, Problem
+from offloadopt.errors import Unsupported
+from offloadopt.learners.agent_networks import AgentNetworks, follow
+from offloadopt.learners.agents import Agents
+from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
+from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
+from offloadopt.learners.policies import Origin
+from offloadopt.learners.transitions import Batch
+from offloadopt.structure import AgentProblem
+
+ANCESTOR: Mapping[str, Any] = {
+    "view": "ancestor",
+    "hidden": (400, 300),
+    "batch_norm": True,
+    "standardise": False,
+    "reward_scale": 1.0,
+    "environments": 1,
+    "warm_up": 64,
+    "batch_size": 64,
+    "actor_rate": 1e-4,
+    "critic_rate": 1e-3,
+    "final_rate": 1.0,
+    "tau": 1e-3,
+    "huber": None,
+    "patience": 0,
+    "inverting": False,
+    "noise": 0.12,
+}
+"""``Ddpg(**ANCESTOR)``: the ancestor's settings. It trains for 2,000 episodes of 200 slots, an update in each."""
+
+
+class Ddpg(OffPolicy):
+    """Actors and critics of agents that decide by continuous numbers."""
+
+    name = "ddpg"
+
+    batch_norm: bool = Field(False, description="batch normalisation, as in the original")
+    actor_rate: float = Field(3e-4, gt=0, description="Adam's step size for actors")
+    critic_rate: float = Field(1e-3, gt=0, description="Adam's step size for critics")
+    final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
+    patience: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
+    inverting: bool = Field(True, description="whether actors come back from a decision's limits, see `along`")
+    noise: float = Field(0.12, ge=0, description="sigma of the noise, in halves of a decision's range")
+    noise_return: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
+    noise_slot: float = Field(0.01, gt=0, le=1, description="dt, the noise's time between two slots")
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without agents, and decisions that are whole numbers or have no limits."""
+        super().require(problem)
+        for name, field in problem.decision_fields.items():
+            if field.integer:
+                raise Unsupported(f"learner {self.name!r} decides continuous numbers; {name!r} is a whole number")
+
+    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
+        """Actors and critics with fresh weights."""
+        return ActorsAndCritics(self, problem, generator)
+
+
+class ActorsAndCritics(Students):
+    """Every agent's actor, critic and their targets."""
+
+    def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
+        super().__init__(1 if settings.shared else problem.agents)
+        self.settings = settings
+        self._shares = Shares(problem)
+        self.numbers = self._shares.size
+        self._gamma = settings.gamma if problem.horizon > 1 else 0.0
+        features = len(problem.view_features(view_name(problem, settings.view)))
+        self.networks = {}
+        for kind, outputs, joining in (("actor", self.numbers, 0), ("critic", 1, self.numbers)):
+            for role in (kind, f"target_{kind}"):
+                self.networks[role] = AgentNetworks(
+                    len(self.reward_center),
+                    features,
+                    settings.hidden,
+                    outputs,
+                    joining=joining,
+                    batch_norm=settings.batch_norm,
+                ).eval()
+            self.networks[kind].initialise(generator)
+            follow(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
+        self._actors = Agents(self.networks["actor"], settings.actor_rate, settings.final_rate * settings.actor_rate)
+        self._critics = Agents(
+            self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate
+        )
+        start = torch.randn((settings.environments, problem.agents, self.numbers), generator=generator)
+        self._steps = 0
+        # The noise goes on over all episodes; it starts as it is spread in the long run.
+        self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.noise_return)
+
+    def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Uniform shares."""
+        return rng.random((count, *self._noise.shape[1:]))
+
+    def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
+        """The actors' shares, disturbed."""
+        s = self.settings
+        self._noise = ornstein_uhlenbeck(self._noise, s.noise, s.noise_return, s.noise_slot, rng)
+        with torch.no_grad():
+            shares = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
+        return np.clip(shares + 0.5 * self._noise, 0.0, 1.0)
+
+    def decisions(self, actions: NDArray[Any]) -> Decisions:
+        """Shares of the way between the limits."""
+        return self._shares.decisions(actions)
+
+    def target(self, batch: Batch) -> Tensor:
+        """[rows, agents] what the critics should say: ``r + gamma Q'(s', mu'(s'))``."""
+        with torch.no_grad():
+            shares = torch.sigmoid(self.networks["target_actor"](batch.following))
+            following = self.networks["target_critic"](batch.following, shares)[..., 0]
+        return self.paid(batch) + self._gamma * following
+
+    def learn(self, batch: Batch, spent: float) -> dict[str, Tensor]:
+        """A step of the critics, one of the actors, and their targets behind them."""
+        critic = self.networks["critic"].train()
+        self.networks["actor"].train()
+        worth = critic(batch.view, batch.action)[..., 0]
+        error = worth - self.target(batch)
+        self._critics.descend(loss_of(error, self.settings.huber), spent)
+
+        self._steps += 1
+        if self._steps > self.settings.patience:
+            self._improve(batch, spent)
+        for kind in ("actor", "critic"):
+            self.networks[kind].eval()
+            follow(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
+        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+
+    def _improve(self, batch: Batch, spent: float) -> None:
+        """A step of the actors along the critics' slope at what they would do."""
+        signal = self.networks["actor"](batch.view)
+        shares = torch.sigmoid(signal).detach().requires_grad_()
+        worth = self.networks["critic"](batch.view, shares)
+        (slope,) = torch.autograd.grad(worth.sum(), shares)
+        reach = along(shares.detach(), slope, self.settings.inverting)
+        self._actors.descend(-(signal * slope * reach).sum(dim=-1).mean(dim=0), spent)
+
+    def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
+        """The actors."""
+        return DeterministicPolicy(problem, self.networks["actor"], None, origin)
+
+    def arrays(self) -> Arrays:
+        """Networks, optimisers and the noise."""
+        found = {**super().arrays(), "noise": self._noise, "steps": np.array([self._steps])}
+        for kind, agents in (("actors", self._actors), ("critics", self._critics)):
+            found |= {f"{kind}.{name}": array for name, array in agents.arrays().items()}
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        super().restore(arrays)
+        self._noise = arrays["noise"].copy()
+        self._steps = int(arrays["steps"][0])
+        self._actors.restore(below(arrays, "actors"))
+        self._critics.restore(below(arrays, "critics"))
+
+
+def along(shares: Tensor, slope: Tensor, inverting: bool) -> Tensor:
+    """What the critics' slope by a share counts for the signal before the sigmoid, of the same shape.
+
+    The sigmoid's own derivative ``u (1 - u)`` vanishes at both limits, and who went too far never comes back. Inverting
+    gradients (Hausknecht and Stone 2016) shrink by the room left in the slope's direction alone.
+    """
+    if inverting:
+        return torch.where(slope > 0, 1.0 - shares, shares)
+    return shares * (1.0 - shares)
+
+
+def ornstein_uhlenbeck(
+    noise: FloatArray, sigma: float, theta: float, step: float, rng: np.random.Generator
+) -> FloatArray:
+    """The next value of a process that returns to 0: ``x - theta x dt + sigma sqrt(dt) N(0, 1)``.
+
+    In the long run its deviation is about ``sigma / sqrt(2 theta)``, and it forgets in ``1 / (theta dt)`` slots.
+    """
+    fresh = rng.standard_normal(noise.shape)
+    return np.asarray(noise - theta * step * noise + sigma * np.sqrt(step) * fresh)

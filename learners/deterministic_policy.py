@@ -1,0 +1,162 @@
+"""Agents that decide by a network and no chance: numbers squashed to a decision's limits, or the best of a menu."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from offloadopt.core import ArrayField, Decisions, FloatArray, Observation, Policy, Problem
+from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
+from offloadopt.learners import policies
+from offloadopt.learners.agent_networks import AgentNetworks
+from offloadopt.learners.ensemble import one_thread
+from offloadopt.structure import AgentProblem
+
+MOST_CHOICES = 4096
+"""Entries of a menu: one output of a network stands for each."""
+
+
+class Shares:
+    """An agent's decisions as ``size`` numbers in [0, 1], each the share of the way between a decision's limits."""
+
+    def __init__(self, problem: AgentProblem[Any]) -> None:
+        self.fields = problem.decision_fields
+        for name, field in self.fields.items():
+            if not np.isfinite([field.low, field.high]).all():
+                raise Unsupported(f"decision {name!r} of {problem.name!r} has no finite limits")
+        self._sizes = {name: int(np.prod(field.shape[1:])) for name, field in self.fields.items()}
+        self.size = sum(self._sizes.values())
+
+    def decisions(self, shares: NDArray[Any]) -> Decisions:
+        """The decisions of shares ``[count, agents, size]``; whole numbers are rounded to."""
+        decided: dict[str, FloatArray] = {}
+        first = 0
+        for name, field in self.fields.items():
+            part = shares[..., first : first + self._sizes[name]].astype(np.float64)
+            values = field.low + (field.high - field.low) * part.reshape(len(shares), *field.shape)
+            values = np.clip(values, field.low, field.high)
+            decided[name] = np.rint(values).astype(np.int64) if field.integer else values
+            first += self._sizes[name]
+        return Decisions(decided)
+
+    def menu(self, levels: int) -> FloatArray:
+        """[choices, size] all combinations of ``levels`` even steps of each number, of whole numbers all.
+
+        Raises
+        ------
+        Unsupported
+            If there are more than a network can have outputs for.
+        """
+        grids: list[FloatArray] = []
+        for name, field in self.fields.items():
+            grids += [np.linspace(0.0, 1.0, _values(field, levels))] * self._sizes[name]
+        choices = int(np.prod([len(grid) for grid in grids]))
+        if choices > MOST_CHOICES:
+            raise Unsupported(f"{choices} combinations of an agent's decisions; allowed: at most {MOST_CHOICES}")
+        return np.array(list(itertools.product(*grids)))
+
+
+def _values(field: ArrayField, levels: int) -> int:
+    return int(field.high - field.low) + 1 if field.integer else levels
+
+
+class DeterministicPolicy(Policy):
+    """Each agent decides by its own view alone.
+
+    Parameters
+    ----------
+    problem : AgentProblem
+    networks : AgentNetworks
+        Without a menu their outputs, through a sigmoid, are the shares; with one, the worth of each entry.
+    menu : array [choices, size], optional
+    origin : Origin
+        Its setting ``view`` says what the agents see.
+    """
+
+    name = "deterministic"
+
+    def __init__(
+        self,
+        problem: AgentProblem[Any],
+        networks: AgentNetworks,
+        menu: FloatArray | None,
+        origin: policies.Origin,
+    ) -> None:
+        self.problem = problem
+        self.networks = networks.eval()
+        self.menu = menu
+        self.origin = origin
+        self._view = view_name(problem, origin.settings.get("view"))
+        self._shares = Shares(problem)
+
+    @property
+    def parameters(self) -> int:
+        """Weights that each device holds."""
+        return sum(parameter[0].numel() for parameter in self.networks.parameters())
+
+    @property
+    def bytes(self) -> int:
+        """Size of these weights."""
+        return sum(parameter[0].nbytes for parameter in self.networks.parameters())
+
+    def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
+        """The network's answer to what each agent sees."""
+        view = torch.from_numpy(self.problem.view(observation, self._view).astype(np.float32))
+        with one_thread(), torch.no_grad():
+            outputs = self.networks(view)
+            if self.menu is not None:
+                return self._shares.decisions(self.menu[outputs.argmax(dim=-1).numpy()]), memory
+            return self._shares.decisions(torch.sigmoid(outputs).numpy()), memory
+
+    def save(self, folder: Path) -> None:
+        """Write networks and menu as safetensors + JSON."""
+        menu = {} if self.menu is None else {"menu": self.menu}
+        policies.save(folder, self.origin, {**self.networks.arrays(), **menu})
+
+    @classmethod
+    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
+        """Read networks that fit the problem's views and decisions; a shared one serves any number of agents."""
+        origin, arrays = policies.read(folder, problem)
+        if not isinstance(problem, AgentProblem):
+            raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
+        menu = arrays.pop("menu", None)
+        size = Shares(problem).size
+        if menu is not None and (menu.ndim != 2 or menu.shape[1] != size):
+            raise InvalidInput(f"{folder} decides {menu.shape[-1]} numbers an agent; {problem.name} needs {size}")
+        networks = _networks(folder, arrays)
+        copies, inputs = networks.center.shape
+        outputs = networks.biases[-1].shape[1]
+        features = len(problem.view_features(view_name(problem, origin.settings.get("view"))))
+        wanted = size if menu is None else len(menu)
+        if copies not in (1, problem.agents) or inputs != features or outputs != wanted:
+            raise InvalidInput(
+                f"{folder} holds networks of {copies} agents with {inputs} features and {outputs} outputs; "
+                f"this {problem.name} has {problem.agents}, {features} and {wanted}"
+            )
+        return cls(problem, networks, menu, origin)
+
+
+def view_name(problem: AgentProblem[Any], asked: str | None) -> str:
+    """The view asked for, by default the problem's first; refused if there is none of that name."""
+    name = next(iter(problem.views)) if asked is None else asked
+    problem.view_features(name)
+    return name
+
+
+def _networks(folder: Path, arrays: policies.Weights) -> AgentNetworks:
+    try:
+        layers = sum(name.startswith("weights.") for name in arrays)
+        shapes = [arrays[f"weights.{layer}"].shape for layer in range(layers)]
+        copies, inputs, _ = shapes[0]
+        hidden = [shape[2] for shape in shapes[:-1]]
+        batch_norm = any(name.startswith("norms.") for name in arrays)
+        networks = AgentNetworks(copies, inputs, hidden, shapes[-1][2], batch_norm=batch_norm)
+        networks.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError):
+        raise DamagedFile(f"{folder} holds no networks of agents: {', '.join(sorted(arrays))}") from None
+    return networks

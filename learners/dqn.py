@@ -1,0 +1,128 @@
+"""DQN: a deep Q-network (Mnih et al. 2015) over discrete levels of each decision, the ancestor's second baseline.
+
+Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (arXiv:1812.07394, the authors' code):
+
+1. every combination of the levels of an agent's decisions is an entry of a menu, 25 for two powers of 5 levels;
+2. an agent takes the entry of which it expects most, or with a probability that decays slot by slot any one;
+3. its network steps towards ``r + gamma max_a Q'(s', a)`` with the target network Q', which follows by a share ``tau``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from offloadopt.core import Decisions, FloatArray
+from offloadopt.learners.agent_networks import AgentNetworks, follow
+from offloadopt.learners.agents import Agents
+from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
+from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
+from offloadopt.learners.policies import Origin
+from offloadopt.learners.transitions import Batch
+from offloadopt.structure import AgentProblem
+
+ANCESTOR: Mapping[str, Any] = {
+    "view": "ancestor",
+    "hidden": (400, 300),
+    "standardise": False,
+    "reward_scale": 1.0,
+    "environments": 1,
+    "warm_up": 5000,
+    "batch_size": 64,
+    "huber": None,
+    "rate": 1e-3,
+    "final_rate": 1.0,
+    "tau": 1e-3,
+    "epsilon_decay": 0.999976,
+    "epsilon_end": 0.0907,
+}
+"""``Dqn(**ANCESTOR)``: the ancestor's settings; widths, learning rate and ``tau`` are those of its DDPG."""
+
+
+class Dqn(OffPolicy):
+    """Networks that say what each combination of an agent's decisions is worth."""
+
+    name = "dqn"
+
+    levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
+    rate: float = Field(1e-3, gt=0, description="Adam's step size")
+    final_rate: float = Field(0.1, ge=0, le=1, description="share of it left at the end; it falls along a cosine")
+    epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
+    epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
+
+    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> Choosers:
+        """Networks with fresh weights."""
+        return Choosers(self, problem, generator)
+
+
+class Choosers(Students):
+    """Every agent's network and its target."""
+
+    numbers = 1  # the entry's place in the menu
+
+    def __init__(self, settings: Dqn, problem: AgentProblem[Any], generator: torch.Generator) -> None:
+        super().__init__(1 if settings.shared else problem.agents)
+        self.settings = settings
+        self.agents = problem.agents
+        self._shares = Shares(problem)
+        self.menu = self._shares.menu(settings.levels)
+        self._gamma = settings.gamma if problem.horizon > 1 else 0.0
+        features = len(problem.view_features(view_name(problem, settings.view)))
+        copies = len(self.reward_center)
+        self.networks = {
+            role: AgentNetworks(copies, features, settings.hidden, len(self.menu)) for role in ("worth", "target")
+        }
+        self.networks["worth"].initialise(generator)
+        follow(self.networks["target"], self.networks["worth"], 1.0)
+        self._learner = Agents(self.networks["worth"], settings.rate, settings.final_rate * settings.rate)
+
+    def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Any entry."""
+        return rng.integers(len(self.menu), size=(count, self.agents, 1))
+
+    def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
+        """The best entry, or with the slot's probability any one."""
+        s = self.settings
+        with torch.no_grad():
+            best = self.networks["worth"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
+        epsilon = max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
+        by_chance = rng.random((len(view), self.agents, 1)) < epsilon
+        return np.where(by_chance, self.guess(len(view), rng), best.numpy())
+
+    def decisions(self, actions: NDArray[Any]) -> Decisions:
+        """What the entries stand for."""
+        return self._shares.decisions(self.menu[actions[..., 0]])
+
+    def target(self, batch: Batch) -> Tensor:
+        """[rows, agents] what the networks should say: ``r + gamma max_a Q'(s', a)``."""
+        with torch.no_grad():
+            following = self.networks["target"](batch.following).amax(dim=-1)
+        return self.paid(batch) + self._gamma * following
+
+    def learn(self, batch: Batch, spent: float) -> dict[str, Tensor]:
+        """A step of the networks, and their targets behind them."""
+        worth = self.networks["worth"](batch.view).gather(-1, batch.action.long())[..., 0]
+        error = worth - self.target(batch)
+        self._learner.descend(loss_of(error, self.settings.huber), spent)
+        follow(self.networks["target"], self.networks["worth"], self.settings.tau)
+        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+
+    def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
+        """The networks and their menu."""
+        return DeterministicPolicy(problem, self.networks["worth"], self.menu, origin)
+
+    def arrays(self) -> Arrays:
+        """Networks and optimiser."""
+        optimiser = {f"learner.{name}": array for name, array in self._learner.arrays().items()}
+        return {**super().arrays(), **optimiser}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        super().restore(arrays)
+        self._learner.restore(below(arrays, "learner"))

@@ -1,0 +1,285 @@
+"""How agents learn from a replay: what `ddpg` and `dqn` have in common.
+
+1. A batch of episodes is decided slot by slot by all agents: at first by chance, then by what they have learned so far
+   and some exploration. Every slot of every environment enters a ring of transitions.
+2. When the slots of chance are over, features and rewards are standardised by what was met in them, once for all.
+3. Every ``update_every`` slots the agents take one gradient step on transitions drawn uniformly.
+4. Target networks follow slowly. The horizon only cuts episodes off, so what follows always counts, but for a problem
+   with one slot, where nothing follows.
+
+Independent learners have networks of their own, multiplied slice by slice; each is paid for its own cost.
+A step of the budget is one agent's decision in one slot.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from offloadopt.core import (
+    Budget,
+    Decisions,
+    Demonstrations,
+    FloatArray,
+    Learner,
+    Outcome,
+    Problem,
+    Progress,
+    Record,
+)
+from offloadopt.envs.episodes import Episodes
+from offloadopt.learners.agent_networks import AgentNetworks
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.deterministic_policy import DeterministicPolicy, view_name
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.policies import Origin
+from offloadopt.learners.transitions import Batch, Transitions
+from offloadopt.structure import AgentProblem
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Students(ABC):
+    """The agents of one training: what they do, and how they learn from transitions.
+
+    Attributes
+    ----------
+    numbers : int
+        Size of an agent's action, as the replay holds it.
+    networks : mapping of str to AgentNetworks
+        Those that learn and those that follow them.
+    """
+
+    numbers: int
+    networks: Mapping[str, AgentNetworks]
+
+    def __init__(self, copies: int) -> None:
+        self.reward_center = torch.zeros(copies)
+        self.reward_factor = torch.ones(copies)
+
+    def standardise_views(self, views: FloatArray) -> None:
+        """Take the features' scales from views ``[count, agents, features]``."""
+        for networks in self.networks.values():
+            networks.standardise(views)
+
+    def standardise_rewards(self, rewards: FloatArray) -> None:
+        """Take the rewards' scale from rewards ``[count, agents]``; each network's is its own."""
+        own = torch.from_numpy(rewards.reshape(-1, len(self.reward_center)))
+        self.reward_center = own.mean(dim=0).float()
+        self.reward_factor = 1.0 / own.std(dim=0, correction=0).clamp(min=1e-9).float()
+
+    def paid(self, batch: Batch) -> Tensor:
+        """[rows, agents] the batch's rewards on the scale that the agents learn in.
+
+        A constant taken off every reward changes no preference, since what follows always counts.
+        """
+        return (batch.reward - self.reward_center) * self.reward_factor
+
+    @abstractmethod
+    def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Actions ``[count, agents, numbers]`` by chance alone."""
+
+    @abstractmethod
+    def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Actions for views ``[count, agents, features]`` with exploration; slots count from the first of all."""
+
+    @abstractmethod
+    def decisions(self, actions: NDArray[Any]) -> Decisions:
+        """What actions stand for."""
+
+    @abstractmethod
+    def learn(self, batch: Batch, spent: float) -> dict[str, Tensor]:
+        """One gradient step when a share of the budget is spent, and what was measured in it."""
+
+    @abstractmethod
+    def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
+        """What they would do without exploration."""
+
+    def arrays(self) -> Arrays:
+        """Everything that training changes, but for optimisers and noise."""
+        found = {"reward.center": self.reward_center.numpy(), "reward.factor": self.reward_factor.numpy()}
+        for kind, networks in self.networks.items():
+            found |= {f"{kind}.{name}": array for name, array in networks.arrays().items()}
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        self.reward_center = torch.from_numpy(arrays["reward.center"].copy())
+        self.reward_factor = torch.from_numpy(arrays["reward.factor"].copy())
+        for kind, networks in self.networks.items():
+            networks.load_state_dict({name: torch.from_numpy(array) for name, array in below(arrays, kind).items()})
+
+
+def loss_of(error: Tensor, huber: float | None) -> Tensor:
+    """[agents] mean of half the squared errors ``[rows, agents]``, beyond ``huber`` of lines as steep as there."""
+    if huber is None:
+        return 0.5 * error.square().mean(dim=0)
+    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber).mean(dim=0)
+
+
+class OffPolicy(Learner):
+    """Settings and course of a training from a replay."""
+
+    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
+    policy_type = DeterministicPolicy
+
+    view: str | None = Field(None, description="what an agent sees, by its name in the problem; none: the first")
+    shared: bool = Field(False, description="one network for all agents instead of one for each")
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    environments: int = Field(16, ge=1, description="episodes that are decided side by side")
+    update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
+    warm_up: int = Field(400, ge=1, description="slots of all environments decided by chance, before any gradient step")
+    buffer_size: int = Field(250_000, ge=1, description="latest slots of an environment that are remembered")
+    batch_size: int = Field(128, ge=1, description="of those in a gradient step, each with all its agents")
+    gamma: float = Field(0.99, ge=0, lt=1, description="discount of a slot")
+    tau: float = Field(0.02, gt=0, le=1, description="share of the way that targets follow in a gradient step")
+    standardise: bool = Field(True, description="whether features are standardised")
+    reward_scale: float | None = Field(
+        None, gt=0, description="factor of the reward, which is minus an agent's cost; none: standardised"
+    )
+    huber: float | None = Field(
+        10.0, gt=0, description="error from which a critic's loss grows no faster than linearly; none: squared"
+    )
+    steps: int = Field(1_000_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
+
+    @model_validator(mode="after")
+    def _a_slot_fits(self) -> Self:
+        if self.buffer_size < self.environments:
+            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least environments = {self.environments}")
+        return self
+
+    @property
+    def default_steps(self) -> int:
+        """Decisions of agents in training without a budget."""
+        return self.steps
+
+    @abstractmethod
+    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> Students:
+        """Agents that have learned nothing yet."""
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> DeterministicPolicy:
+        """Train by interaction alone.
+
+        Parameters
+        ----------
+        problem : AgentProblem
+        demonstrations : Demonstrations, optional
+            Not used: the papers' baselines have no expert.
+        budget : Budget, optional
+            ``steps`` are environments x slots x agents. Training ends early when ``seconds`` are over, and then depends
+            on the clock.
+        seed : int
+            Of nature's draws, initial weights, exploration and replay.
+        progress : callable, optional
+            Called with the number of steps done since the last call.
+        record : callable, optional
+            Called at the end of episodes with their mean ``cost`` and metrics, exploration included, and what the
+            last gradient step measured.
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues with the episode it was in. The whole replay is kept
+            there (4 bytes for each number of two views, an action and a reward).
+        """
+        self.require(problem)
+        problem = cast(AgentProblem[Any], problem)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
+        course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
+        with one_thread():
+            students = self.students(problem, seeded_generator(seed))
+            view = view_name(problem, self.view)
+            features = len(problem.view_features(view))
+            transitions = Transitions(self.buffer_size, problem.agents, features, students.numbers)
+            episodes = Episodes(problem, self.environments, seed)
+            slot = episode = 0
+            state = {} if store is None else store.read()
+            if state:
+                slot, episode = (int(number) for number in state["done"])
+                students.restore(state)
+                transitions.restore(state)
+
+            def everything() -> Arrays:
+                return {"done": np.array([slot, episode]), **students.arrays(), **transitions.arrays()}
+
+            while course.spent < 1.0:
+                # Every episode has streams of its own, so a training continues without any generator's state.
+                nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
+                episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
+                rng = np.random.default_rng(chance)
+                slot = self._live(view, course, episodes, students, transitions, slot, rng)
+                episode += 1
+                course.keep(everything)
+            course.finish(everything)
+        return students.policy(problem, Origin.of(self, problem, seed=seed, steps=course.step))
+
+    def _live(
+        self,
+        view: str,
+        course: Course,
+        episodes: Episodes,
+        students: Students,
+        transitions: Transitions,
+        slot: int,
+        rng: np.random.Generator,
+    ) -> int:
+        """One episode of all environments, or what the budget leaves of it; returns the slots done in all."""
+        problem = cast(AgentProblem[Any], episodes.problem)
+        outcomes: list[Outcome] = []
+        measured: dict[str, Tensor] = {}
+        episodes.begin()
+        seen = problem.view(episodes.observation, view)
+        for _ in range(problem.horizon):
+            if course.spent >= 1.0:
+                break
+            by_chance = slot < self.warm_up
+            actions = students.guess(len(seen), rng) if by_chance else students.explore(seen, slot, rng)
+            outcomes.append(episodes.step(students.decisions(actions)))
+            following = problem.view(episodes.observation, view)
+            transitions.append(seen, actions, -outcomes[-1].agent_cost, following)
+            seen = following
+            slot += 1
+            if slot == self.warm_up:
+                self._standardise(students, transitions)
+            elif slot > self.warm_up and slot % self.update_every == 0:
+                measured = students.learn(transitions.draw(self.batch_size, rng), course.spent)
+            decided = min(len(seen) * problem.agents, course.steps - course.step)
+            course.advance(decided, partial(_measure, outcomes, measured) if episodes.ended else None)
+        return slot
+
+    def _standardise(self, students: Students, transitions: Transitions) -> None:
+        if self.standardise:
+            students.standardise_views(transitions.views())
+        if self.reward_scale is None:
+            students.standardise_rewards(transitions.rewards())
+        else:
+            students.reward_factor.fill_(self.reward_scale)
+
+
+def _measure(outcomes: Sequence[Outcome], measured: Mapping[str, Tensor]) -> dict[str, float]:
+    total = Outcome.total(outcomes)
+    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
+    return {**means, **{name: float(value) for name, value in measured.items()}}
+
+
+def below(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:
+    """The arrays whose names begin with ``kind.``, without that beginning."""
+    return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}

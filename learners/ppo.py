@@ -1,0 +1,327 @@
+"""Clipped PPO with generalised advantages for agents that decide by themselves.
+
+Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et al. 2020, arXiv:2011.09533) and MAPPO
+(Yu et al. 2022, arXiv:2103.01955):
+
+1. in many episodes side by side every agent samples actions from its own view, with one network for all or its own;
+2. a critic, which sees that view or all agents' views, values what was seen; its returns give advantages (GAE), which
+   are standardised over the roll-out;
+3. for some epochs, over minibatches: ascend ``E[min(r A, clip(r) A)] + entropy - value error``;
+4. execution does not explore, and nothing passes between agents.
+
+With demonstrations the actor first regresses what the expert decides on what the agents may see.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
+from offloadopt.learners.agent_imitation import Expert, imitate
+from offloadopt.learners.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.agents import Agents
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.critics import Critic
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.heads import Heads
+from offloadopt.learners.policies import Origin
+from offloadopt.learners.rollouts import Collector, Rollout, advantages, agent_reward, team_reward
+from offloadopt.structure import AgentProblem
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """A roll-out as it is learned from: tensors ``[slots, rows, agents, ...]`` and ``[slots, rows, agents]``.
+
+    Rows are episodes, or if agents do not remember, slots of episodes in any order (``slots == 1``).
+    """
+
+    view: Tensor
+    actions: Tensor
+    log_probability: Tensor
+    advantage: Tensor
+    returns: Tensor
+
+    def shuffled(self, parts: int, generator: torch.Generator) -> Iterator[Lessons]:
+        """All rows in random order, in parts."""
+        order = torch.randperm(self.view.shape[1], generator=generator)
+        columns = [getattr(self, field.name)[:, order].tensor_split(parts, dim=1) for field in fields(self)]
+        return (Lessons(*part) for part in zip(*columns, strict=True))
+
+    def without_order(self) -> Lessons:
+        """Every slot is a row of its own."""
+        return Lessons(*(getattr(self, field.name).flatten(0, 1)[None] for field in fields(self)))
+
+
+class ActorCritic(nn.Module):
+    """All that is trained.
+
+    Parameters
+    ----------
+    actor : Actor
+    critic : Critic
+    log_deviation : Tensor [copies, spreads]
+        Logarithmic deviations with which numbers are explored, whatever is seen.
+    """
+
+    def __init__(self, actor: Actor, critic: Critic, log_deviation: Tensor) -> None:
+        super().__init__()
+        self.actor = actor
+        self.critic = critic
+        self.log_deviation = nn.Parameter(log_deviation)
+
+    @torch.no_grad()
+    def explore(
+        self, view: Tensor, memory: Tensor | None, heads: Heads, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Random actions, their logarithmic probabilities, the next memory."""
+        outputs, memory = self.actor(view, memory)
+        actions = heads.sample(outputs, self.log_deviation, generator)
+        return actions, heads.log_probability(outputs, self.log_deviation, actions), memory
+
+
+class ClippedAgents(Agents[ActorCritic]):
+    """Networks under training by Adam with gradients of limited length."""
+
+    def __init__(self, networks: ActorCritic, first_rate: float, last_rate: float, longest: float) -> None:
+        super().__init__(networks, first_rate, last_rate)
+        self._longest = longest
+
+    def descend(self, loss: Tensor, spent: float) -> None:
+        """One step along the shortened gradient of ``loss``, when a share of the budget is spent."""
+        self._set_rate(spent)
+        self._optimizer.zero_grad()
+        loss.sum().backward()
+        nn.utils.clip_grad_norm_(self.networks.parameters(), self._longest)
+        self._optimizer.step()
+
+    def _set_rate(self, spent: float) -> None:
+        first, last = self._rates
+        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
+        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
+
+
+def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """``min(r A, clip(r, 1 - eps, 1 + eps) A)``, equation (7) of Schulman et al. 2017."""
+    ratio = log_ratio.exp()
+    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+
+
+class Ppo(Learner):
+    """PPO for any problem whose decisions are made by agents.
+
+    A step of the budget is an *agent-step*, one agent's decision in one slot. It is rounded up to whole roll-outs;
+    these have fewer environments only where one of them would be more than the budget.
+    """
+
+    name = "ppo"
+    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
+    policy_type = AgentPolicy
+
+    view: str | None = Field(None, description="what agents see; none: the problem's first view")
+    shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
+    critic: Literal["local", "central"] = Field(
+        "local", description="values an agent's own view (IPPO), or all (MAPPO)"
+    )
+    reward: Literal["agent", "team"] = Field("agent", description="whose cost an agent bears: its own or everybody's")
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
+    recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
+    standardise: bool = Field(False, description="views by their running mean and deviation")
+
+    steps: int = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
+    environments: int = Field(256, ge=1, description="episodes side by side")
+    slots: int | None = Field(None, ge=1, description="of a roll-out; none: whole episodes")
+    epochs: int = Field(4, ge=1, description="passes over a roll-out")
+    minibatch: int = Field(8192, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
+    gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
+    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages")
+    clip: float = Field(0.2, gt=0, description="largest change of a probability that pays, relative")
+    entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
+    value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
+    max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients are shortened to this")
+    first_deviation: float = Field(0.5, gt=0, description="of explored numbers before they are squashed, at the start")
+    imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
+    imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size in imitation")
+
+    @model_validator(mode="after")
+    def _remembers_whole_episodes(self) -> Self:
+        if self.recurrent and self.slots is not None:
+            raise ValueError(f"slots = {self.slots}; allowed for recurrent agents: none, whole episodes")
+        return self
+
+    @property
+    def default_steps(self) -> int:
+        """Agent-steps without a budget."""
+        return self.steps
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> AgentPolicy:
+        """Train actor and critic.
+
+        Parameters
+        ----------
+        problem : AgentProblem
+        demonstrations : Demonstrations, optional
+            An expert's decisions, which the actor first learns to imitate. This takes of the budget's seconds, not of
+            its steps, and begins again if it is interrupted.
+        budget : Budget, optional
+            ``steps`` are agent-steps; training ends early when ``seconds`` are over, and then depends on the clock.
+        seed : int
+            Of initial weights, nature's draws, exploration and minibatches.
+        progress : callable, optional
+            Called with the number of agent-steps done since the last call.
+        record : callable, optional
+            Called after every update with the roll-out's mean ``reward`` of an agent in a slot, ``entropy``, ``kl``
+            (of the policies before and after), ``clipped`` (share of agent-steps) and ``explained`` (share of the
+            returns' variance), and after imitation with its error.
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues.
+        """
+        begin = time.monotonic()
+        self.require(problem)
+        problem = cast(AgentProblem[Any], problem)
+        view = self.view or next(iter(problem.views))
+        heads = Heads(problem.decision_fields, problem.agents)
+        expert = None if demonstrations is None else Expert.of(problem, demonstrations, view)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
+        course = Course(begin, self.steps, budget, progress, record, store)
+        with one_thread():
+            networks = self._networks(problem, view, heads, seeded_generator(seed))
+            training = ClippedAgents(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
+            if store is not None and (state := store.read()):
+                training.restore(state)
+            elif expert is not None and self.imitation_steps > 0:
+                error = imitate(
+                    networks.actor,
+                    heads,
+                    expert,
+                    steps=self.imitation_steps,
+                    minibatch=self.minibatch,
+                    learning_rate=self.imitation_rate,
+                    course=course,
+                    generator=seeded_generator(seed),
+                )
+                if record is not None:
+                    record(0, {"imitation_error": error})
+                course.keep(training.arrays, now=True)
+            self._train(problem, view, heads, training, course, seed)
+            course.finish(training.arrays)
+        demonstrated = 0 if expert is None else expert.count
+        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=demonstrated)
+        return AgentPolicy(problem, networks.actor, view, origin)
+
+    def _networks(self, problem: AgentProblem[Any], view: str, heads: Heads, generator: torch.Generator) -> ActorCritic:
+        copies, features = 1 if self.shared else problem.agents, len(problem.view_features(view))
+        sizes = (features, *self.hidden, heads.outputs)
+        actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
+        central = self.critic == "central"
+        critic = Critic(problem.agents, central, copies, features, self.hidden, self.activation, self.recurrent)
+        actor.initialise(generator)
+        critic.initialise(generator)
+        return ActorCritic(actor, critic, torch.full((copies, heads.spreads), math.log(self.first_deviation)))
+
+    def _train(
+        self,
+        problem: AgentProblem[Any],
+        view: str,
+        heads: Heads,
+        training: ClippedAgents,
+        course: Course,
+        seed: int,
+    ) -> None:
+        """Roll out and improve until the budget is spent."""
+        networks = training.networks
+        slots = min(self.slots or problem.horizon, problem.horizon)
+        side_by_side = min(self.environments, math.ceil(course.steps / (slots * problem.agents)))
+        pay = team_reward if self.reward == "team" else agent_reward
+        collector = Collector(problem, side_by_side, view, heads.decide, pay)
+        while course.spent < 1.0:
+            # Every roll-out has streams of its own, so a training continues without any generator's state.
+            stream = np.random.SeedSequence(seed, spawn_key=(course.step,))
+            nature, chance = stream.generate_state(2, np.uint64).tolist()
+            generator = torch.Generator().manual_seed(chance)
+            rollout = collector.collect(partial(networks.explore, heads=heads, generator=generator), slots, nature)
+            lessons, explained = self._judge(networks, rollout)
+            kl, clipped = self._improve(training, heads, lessons, course.spent, generator)
+            measured = {
+                "reward": rollout.reward.mean(),
+                "entropy": -rollout.log_probability.mean(),
+                "explained": explained,
+                "kl": kl,
+                "clipped": clipped,
+            }
+            course.advance(rollout.reward.numel(), partial(_numbers, measured))
+            if collector.between_episodes:
+                course.keep(training.arrays)
+
+    @torch.no_grad()
+    def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[Lessons, Tensor]:
+        """Advantages and returns by the critic as it is, whose scale then follows; and what it explains of them."""
+        value, _ = networks.critic.values(networks.actor.see(rollout.view))
+        if rollout.terminated:
+            value[-1] = 0.0
+        advantage = advantages(rollout.reward, value, self.gamma, self.decay)
+        returns = advantage + value[:-1]
+        explained = 1.0 - advantage.var() / returns.var()
+        networks.critic.follow(returns)
+        # Agents with networks of their own may have costs of their own.
+        deviation, mean = torch.std_mean(advantage, dim=(0, 1, 2) if self.shared else (0, 1), keepdim=True)
+        lessons = Lessons(
+            view=rollout.view[:-1],
+            actions=rollout.actions,
+            log_probability=rollout.log_probability,
+            advantage=(advantage - mean) / torch.where(deviation > 0, deviation, 1.0),
+            returns=networks.critic.standard(returns),
+        )
+        return lessons if self.recurrent else lessons.without_order(), explained
+
+    def _improve(
+        self, training: ClippedAgents, heads: Heads, lessons: Lessons, spent: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The epochs over a roll-out; returns the last minibatch's divergence and share of clipped ratios."""
+        networks = training.networks
+        parts = max(1, round(lessons.advantage.numel() / self.minibatch))
+        for _ in range(self.epochs):
+            for part in lessons.shuffled(parts, generator):
+                outputs, _ = networks.actor(part.view)
+                value, _ = networks.critic(networks.actor.see(part.view))
+                log_probability = heads.log_probability(outputs, networks.log_deviation, part.actions)
+                log_ratio = log_probability - part.log_probability
+                loss = self.value_weight * (value - part.returns).square()
+                loss = loss - clipped_gain(log_ratio, part.advantage, self.clip)
+                if self.entropy_weight > 0:
+                    loss = loss - self.entropy_weight * heads.entropy(outputs, networks.log_deviation, generator)
+                # A shared network averages over agents; networks of their own each have a loss of their own.
+                training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
+        if networks.actor.standard is not None:
+            networks.actor.standard.watch(lessons.view)
+        log_ratio = log_ratio.detach()
+        return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip).float().mean()
+
+
+def _numbers(measured: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in measured.items()}

@@ -1,0 +1,140 @@
+"""Roll-outs of many agents in many episodes at once, and what their decisions were worth (GAE)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from offloadopt.core import Decisions, Observation, Outcome
+from offloadopt.envs import Episodes
+from offloadopt.structure import AgentProblem
+
+Act = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
+"""Actions and their logarithmic probabilities for views of one slot and a memory; and the next memory."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What agents saw, did and were paid in some slots.
+
+    Attributes
+    ----------
+    view : Tensor [slots + 1, count, agents, features]
+        The last one is what was seen after the last decision.
+    actions : Tensor [slots, count, agents, actions]
+    log_probability, reward : Tensors [slots, count, agents]
+    terminated : bool
+        Whether nothing follows the last slot.
+    """
+
+    view: Tensor
+    actions: Tensor
+    log_probability: Tensor
+    reward: Tensor
+    terminated: bool
+
+
+class Collector:
+    """Episodes that are decided some slots at a time; they end together, and a roll-out never outlasts them.
+
+    Parameters
+    ----------
+    problem : AgentProblem
+    count : int
+        Episodes side by side.
+    view : str
+        What the agents see.
+    decide : callable
+        Reads actions ``[count, agents, actions]``.
+    pay : callable
+        Rewards ``[count, agents]`` of an outcome.
+    """
+
+    def __init__(
+        self,
+        problem: AgentProblem[Any],
+        count: int,
+        view: str,
+        decide: Callable[[Tensor], Decisions],
+        pay: Callable[[Outcome], np.ndarray[Any, Any]],
+    ) -> None:
+        self._problem = problem
+        self._view = view
+        self._decide = decide
+        self._pay = pay
+        self._count = count
+        self._episodes: Episodes | None = None
+        self._memory: Tensor | None = None
+
+    @property
+    def between_episodes(self) -> bool:
+        """Whether the next roll-out begins new episodes: then nothing of the last ones is needed any more."""
+        return self._episodes is None or self._episodes.ended
+
+    def collect(self, act: Act, slots: int, nature: int) -> Rollout:
+        """Decide the next slots, or as many as the episodes still have.
+
+        Parameters
+        ----------
+        nature : int
+            Seed of the episodes, if new ones begin.
+        """
+        if self._episodes is None or self._episodes.ended:
+            self._episodes, self._memory = Episodes(self._problem, self._count, nature), None
+            self._episodes.begin()
+        episodes = self._episodes
+        views = [view_tensor(self._problem, episodes.observation, self._view)]
+        taken, likely, paid = [], [], []
+        for _ in range(slots):
+            actions, log_probability, self._memory = act(views[-1][None], self._memory)
+            outcome = episodes.step(self._decide(actions[0]))
+            views.append(view_tensor(self._problem, episodes.observation, self._view))
+            taken.append(actions[0])
+            likely.append(log_probability[0])
+            paid.append(torch.from_numpy(self._pay(outcome).astype(np.float32)))
+            if episodes.ended:
+                break
+        rollout = map(torch.stack, (views, taken, likely, paid))
+        return Rollout(*rollout, terminated=episodes.terminated)
+
+
+def view_tensor(problem: AgentProblem[Any], observation: Observation, view: str) -> Tensor:
+    """What the agents see, ``[count, agents, features]``, in single precision."""
+    return torch.from_numpy(problem.view(observation, view).astype(np.float32))
+
+
+def agent_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
+    """Every agent bears its own cost."""
+    return -outcome.agent_cost
+
+
+def team_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
+    """Every agent bears the whole cost."""
+    return np.broadcast_to(-outcome.cost[:, None], outcome.agent_cost.shape)
+
+
+def advantages(reward: Tensor, value: Tensor, discount: float, decay: float) -> Tensor:
+    """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, equation (16)).
+
+    ``delta_t = r_t + gamma V_(t+1) - V_t`` and ``A_t = delta_t + gamma lambda A_(t+1)``.
+
+    Parameters
+    ----------
+    reward : Tensor [slots, ...]
+    value : Tensor [slots + 1, ...]
+        The last one is the value of what comes after: 0 where nothing does.
+    discount, decay : float
+        gamma and lambda.
+    """
+    surprise = reward + discount * value[1:] - value[:-1]
+    found = torch.empty_like(surprise)
+    following = torch.zeros_like(surprise[0])
+    for slot in reversed(range(len(surprise))):
+        following = surprise[slot] + discount * decay * following
+        found[slot] = following
+    return found

@@ -1,0 +1,394 @@
+"""Partial offloading of moving users to servers that may be overloaded: offloading ratio, server and CPU share.
+
+"Research on multi-user computation offloading: a model and a discretised deep deterministic policy gradient", Journal
+of Electronics & Information Technology 2024 no. 4. Equations (1) to (25) are missing from the text at hand; the numbers
+below are those of its reconstruction, which Table 3's totals support. What was chosen, and why:
+
+====================  ===============================================================================================
+what                  choice and reason
+====================  ===============================================================================================
+cost                  one minus the utility (15) of a user: ``beta_t T/T0 + beta_e E/E0``, relative to local computing,
+                      so that local computing costs 1 and the cost is positive
+path loss (2)         140.7 + 36.7 log10(km) dB (3GPP TR 36.814); the noise is a power whatever the share of the band
+bandwidth (3)         split equally among the users that send to a server
+edge energy (10)      ``kappa_e F^2`` joule a cycle with 1e-28, not in the text: without a price of the server's energy
+                      Table 3's energy could not rise while its delay falls
+who offloads          who names a server, a ratio above 0 and CPU above 0; everybody else computes locally
+overload              requests beyond a server's CPU are cut pro rata, and the server's users share a penalty
+area                  400 m x 400 m, five servers in a quincunx: SNR from 16 to -2 dB, a meaningful spread
+====================  ===============================================================================================
+
+Slots are tied together by nothing but what is observed: the workload of the last slot. `slotwise` solvers exploit it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from offloadopt import places
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Decisions,
+    FloatArray,
+    Instances,
+    IntArray,
+    Observation,
+    Outcome,
+    Scenario,
+    State,
+)
+from offloadopt.errors import InvalidInput
+from offloadopt.physics import channel
+from offloadopt.physics.partial import Splitting, share_cpu
+from offloadopt.structure import SharedServersProblem
+
+QUINCUNX_M = ((100.0, 100.0), (300.0, 100.0), (200.0, 200.0), (100.0, 300.0), (300.0, 300.0))
+
+
+class PartialMobileScenario(Scenario):
+    """Parameters of the model, with the paper's values; see the module's table for the ones it does not state."""
+
+    users: int = Field(10, ge=1, description="moving devices, one task each in every slot")
+    horizon: int = Field(40, ge=1, description="slots of an episode")
+    slot_s: float = Field(1.0, gt=0, description="time between two slots' positions")
+    sites_m: tuple[tuple[float, float], ...] = Field(QUINCUNX_M, min_length=1, description="servers, east and north")
+    area_m: float = Field(400.0, gt=0, description="side of the square in which users move")
+    speed_max_m_per_s: float = Field(5.0, ge=0, description="speeds are uniform between 0 and this, slot by slot")
+    users_file: Path | None = Field(None, description="CSV with latitude, longitude: users start there")
+    sites_file: Path | None = Field(None, description="CSV with latitude, longitude: servers are drawn from it")
+    servers_drawn: int = Field(5, ge=1, description="servers drawn from sites_file")
+    layout_seed: int = Field(1, ge=0, description="seed of the draw of servers")
+
+    bandwidth_hz: float = Field(40e6, gt=0, description="bandwidth of each server")
+    noise_w: float = Field(1e-13, gt=0, description="noise power")
+    reference_gain_db: float = Field(-30.6, le=0, description="power gain at 1 m")
+    path_loss_exponent: float = Field(3.67, ge=0, description="exponent of distance")
+    power_w: float = Field(0.1, gt=0, description="transmit power")
+
+    cpu_local_hz: float = Field(0.5e9, gt=0, description="a device's CPU, f_i")
+    cpu_server_hz: float = Field(10e9, gt=0, description="a server's CPU, F_max")
+    kappa_local: float = Field(1e-26, gt=0, description="phi of the device's power phi f^3, W s^3")
+    kappa_server: float = Field(1e-28, ge=0, description="kappa_e of the server's power kappa_e F^3, W s^3")
+    task_bits_min: float = Field(1.5e6, gt=0, description="smallest task")
+    task_bits_max: float = Field(2e6, gt=0, description="largest task")
+    cycles_per_bit: float = Field(500.0, gt=0, description="work in a bit")
+
+    time_weight: float = Field(0.5, gt=0, lt=1, description="beta_t; beta_e is the rest to 1")
+    overload_penalty: float = Field(1.0, ge=0, description="cost of an overloaded server in a slot")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        # Real places some hundred metres apart: users walk at 1.5 m/s at most.
+        "melbourne": {"users": 20, "speed_max_m_per_s": 1.5},
+    }
+    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"melbourne": ("users_file", "sites_file")}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.task_bits_min > self.task_bits_max:
+            raise ValueError(f"task_bits_min = {self.task_bits_min:g}; allowed: at most task_bits_max")
+        if (self.users_file is None) != (self.sites_file is None):
+            missing = "users_file" if self.users_file is None else "sites_file"
+            raise ValueError(f"{missing} is missing; users_file and sites_file are given together or not at all")
+        return self
+
+
+class PartialMobile(SharedServersProblem[PartialMobileScenario]):
+    """Ratio, server and CPU of every user in every slot; see `Splitting` for the cost of a user.
+
+    Instance arrays: ``position_m [count, horizon, users, 2]``, ``task_bits [count, horizon, users]`` (without a slot
+    axis where the horizon is 1). Decision arrays: ``server`` (0 = local, j = server j), ``ratio``, ``cpu_hz [count,
+    horizon, users]``.
+
+    As an assignment, option j offloads the balanced share to server j, option ``M + j`` everything. The balanced share
+    follows the CPU, so that these decisions are tied.
+    """
+
+    name = "partial_mobile"
+    scenario_type = PartialMobileScenario
+    ties_decisions = True
+
+    # ------------------------------------------------------------------------------------------------- what is what
+
+    @property
+    def horizon(self) -> int:
+        """Slots of an episode."""
+        return self.scenario.horizon
+
+    @property
+    def one_slot(self) -> PartialMobile:
+        """The problem of a single slot."""
+        return PartialMobile(self.scenario.replace(horizon=1))
+
+    @property
+    def agents(self) -> int:
+        """Every user bears its own time and energy."""
+        return self.scenario.users
+
+    @property
+    def tasks(self) -> int:
+        """One task per user and slot."""
+        return self.scenario.users
+
+    @property
+    def servers(self) -> int:
+        """Ways to offload: each server for the balanced share and for everything."""
+        return 2 * self.sites
+
+    @property
+    def sites(self) -> int:
+        """Number of servers proper, M."""
+        return len(self.sites_m)
+
+    @cached_property
+    def nature(self) -> Mapping[str, ArrayField]:
+        """Paths and tasks."""
+        users, positive = self.scenario.users, float(np.finfo(float).tiny)
+        return {
+            "position_m": ArrayField((users, 2), unit="m"),
+            "task_bits": ArrayField((users,), low=positive, unit="bit"),
+        }
+
+    @cached_property
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        """Places, tasks, and what the servers had to do in the last slot (Algorithm 1's state)."""
+        workload = ArrayField((self.sites,), low=0.0, unit="Hz")
+        return {**self.nature, "workload_hz": workload}
+
+    @cached_property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """Where, how much of the task, with which CPU."""
+        users = self.scenario.users
+        return {
+            "server": ArrayField((users,), low=0, high=self.sites, integer=True),
+            "ratio": ArrayField((users,), low=0.0, high=1.0),
+            "cpu_hz": ArrayField((users,), low=0.0, high=self.scenario.cpu_server_hz, unit="Hz"),
+        }
+
+    # ------------------------------------------------------------------------------------------------------- nature
+
+    @cached_property
+    def _map(self) -> tuple[FloatArray, FloatArray] | None:
+        """All users' and sites' positions of the scenario's files, in m."""
+        s = self.scenario
+        if s.users_file is None or s.sites_file is None:
+            return None
+        users, sites = places.to_metres([places.read_coordinates(s.users_file), places.read_coordinates(s.sites_file)])
+        if s.servers_drawn > len(sites):
+            raise InvalidInput(f"{s.sites_file} has {len(sites)} places; servers_drawn = {s.servers_drawn}")
+        return users, sites
+
+    @cached_property
+    def sites_m(self) -> FloatArray:
+        """[servers, 2] positions of the servers, in m."""
+        if self._map is None:
+            return np.asarray(self.scenario.sites_m, dtype=np.float64)
+        rng, sites = np.random.default_rng(self.scenario.layout_seed), self._map[1]
+        return sites[rng.choice(len(sites), self.scenario.servers_drawn, replace=False)]
+
+    def sample(self, count: int, seed: int) -> Instances:
+        """Random paths, equation (1), and tasks of uniform size."""
+        s = self.scenario
+        # One stream per array, so that a longer sample begins with the shorter one.
+        start, walk, tasks = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
+        shape = (count, s.horizon, s.users)
+        if self._map is None:
+            low, high = np.zeros(2), np.full(2, s.area_m)
+            first = start.uniform(low, high, size=(count, s.users, 2))
+        else:
+            users = self._map[0]
+            low, high = users.min(axis=0), users.max(axis=0)
+            first = users[start.integers(len(users), size=(count, s.users))]
+        draws = walk.random((*shape, 2))
+        stride = s.speed_max_m_per_s * s.slot_s * draws[..., 0]
+        heading = 2.0 * np.pi * draws[..., 1]
+        moves = stride[..., None] * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+        position = np.empty((*shape, 2))
+        position[:, 0] = first
+        for slot in range(1, s.horizon):
+            position[:, slot] = np.clip(position[:, slot - 1] + moves[:, slot], low, high)
+        bits = tasks.uniform(s.task_bits_min, s.task_bits_max, size=shape)
+        return Instances({"position_m": self._slots(position), "task_bits": self._slots(bits)})
+
+    def _slots(self, values: FloatArray) -> FloatArray:
+        """Without the slot axis where there is one slot."""
+        return values if self.horizon > 1 else values[:, 0]
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+
+    def reset(self, instances: Instances) -> State:
+        """Idle servers."""
+        return State(0, Batch({"workload_hz": np.zeros((instances.count, self.sites))}))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        """The slot's nature, and the last slot's workload."""
+        now = instances if self.horizon == 1 else instances.at_slot(state.slot)
+        return Observation({**now, **state.values})
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        """Equations (3) to (15) for given servers, ratios and CPU."""
+        s = self.scenario
+        now = self.observe(instances, state)
+        asked = np.where(decision["server"] > 0, decision["cpu_hz"], 0.0)
+        away = (asked > 0) & (decision["ratio"] > 0)
+        server = np.where(away, decision["server"], 0)
+        ratio = np.where(away, decision["ratio"], 0.0)
+        here = server[..., None] == np.arange(1, self.sites + 1)  # [count, users, sites]
+        sharing, workload = here.sum(axis=1), np.sum(np.where(away, asked, 0.0)[..., None] * here, axis=1)  # (4)
+        overload = workload > s.cpu_server_hz * (1 + 1e-12)
+        cut = s.cpu_server_hz / np.maximum(workload, s.cpu_server_hz)
+
+        link = np.maximum(server - 1, 0)
+        of_server = np.take_along_axis(np.maximum(sharing, 1), link, axis=-1)
+        tasks = self._splitting(now["task_bits"], self._pick(self._snr(now), link), of_server)
+        cpu_hz = np.where(away, asked * np.take_along_axis(cut, link, axis=-1), s.cpu_server_hz)
+        time_s, energy_j = tasks.time_energy(ratio, cpu_hz)
+        blamed = np.where(away & np.take_along_axis(overload, link, axis=-1), s.overload_penalty / of_server, 0.0)
+        relative = s.time_weight * time_s / tasks.local_s + (1 - s.time_weight) * energy_j / tasks.local_j
+        cost = relative + blamed
+        metrics = {
+            "time_s": time_s.sum(axis=-1),
+            "energy_j": energy_j.sum(axis=-1),
+            "utility": np.sum(1.0 - relative, axis=-1) / (s.users * s.horizon),  # (15): summed over slots, the mean
+            "overload": overload.mean(axis=-1) / s.horizon,
+            "offloaded": ratio.mean(axis=-1) / s.horizon,
+        }
+        following = Batch({"workload_hz": workload})
+        return State(state.slot + 1, following), Outcome(cost.sum(axis=-1), cost, {}, metrics)
+
+    def _snr(self, observation: Observation | Instances) -> FloatArray:
+        """[count, users, sites] signal-to-noise ratio of every link, equation (2)."""
+        s = self.scenario
+        offset = observation["position_m"][..., None, :] - self.sites_m
+        distance = np.hypot(offset[..., 0], offset[..., 1])
+        gain = channel.path_gain(distance, s.reference_gain_db, s.path_loss_exponent)
+        return np.asarray(gain * (s.power_w / s.noise_w))
+
+    @staticmethod
+    def _pick(values: FloatArray, link: IntArray) -> FloatArray:
+        """[count, users] of ``values [count, users, sites]``."""
+        return np.asarray(np.take_along_axis(values, link[..., None], axis=-1)[..., 0])
+
+    def _splitting(self, bits: FloatArray, snr: FloatArray, sharing: FloatArray | IntArray) -> Splitting:
+        """Tasks over links that so many users share; the arrays broadcast."""
+        s = self.scenario
+        cycles = s.cycles_per_bit * bits
+        with np.errstate(divide="ignore"):
+            send_s = bits * sharing / channel.shannon_rate(s.bandwidth_hz, snr)  # (3), (7)
+        return Splitting(
+            local_s=cycles / s.cpu_local_hz,  # (5), (13)
+            local_j=s.kappa_local * s.cpu_local_hz**2 * cycles,  # (6), (14)
+            send_s=send_s,
+            send_j=s.power_w * send_s,  # (8)
+            cycles=cycles,
+            kappa=s.kappa_server,
+            time_weight=s.time_weight,
+            cpu_max_hz=s.cpu_server_hz,
+        )
+
+    # ----------------------------------------------------------------------------------------------------- structure
+
+    def assignment(self, decisions: Decisions) -> IntArray:
+        """Who offloads, and whether everything; whatever else is offloaded counts as the balanced share."""
+        away = (decisions["server"] > 0) & (decisions["ratio"] > 0) & (decisions["cpu_hz"] > 0)
+        option = decisions["server"] + np.where(decisions["ratio"] >= 1.0, self.sites, 0)
+        return np.asarray(np.where(away, option, 0), dtype=np.int64)
+
+    def allocate(self, observation: Observation | Instances, assignment: IntArray) -> Decisions:
+        """Each server's CPU shared at one price among its tasks, and the ratio that belongs to it."""
+        server, cpu_hz, tasks = self._shared(observation, assignment)
+        ratio = np.where(assignment > self.sites, 1.0, tasks.balanced_ratio(cpu_hz))
+        away = (server >= 0) & (cpu_hz > 0)
+        return Decisions(
+            {
+                "server": np.where(away, server + 1, 0),
+                "ratio": np.where(away, ratio, 0.0),
+                "cpu_hz": np.where(away, cpu_hz, 0.0),
+            }
+        )
+
+    def _shared(
+        self, observation: Observation | Instances, assignment: IntArray
+    ) -> tuple[IntArray, FloatArray, Splitting]:
+        """Servers (-1: local), optimal CPU, and the tasks on their shared links, all ``[count, users]``."""
+        s = self.scenario
+        server = np.where(assignment > 0, (assignment - 1) % self.sites, -1)
+        here = server[..., None] == np.arange(self.sites)
+        link = np.maximum(server, 0)
+        sharing = np.take_along_axis(np.maximum(here.sum(axis=1), 1), link, axis=-1)
+        tasks = self._splitting(observation["task_bits"], self._pick(self._snr(observation), link), sharing)
+        cpu_hz = np.zeros(server.shape)
+        linked = np.isfinite(tasks.send_s)
+        share_cpu(
+            np.where(linked, server, -1),
+            assignment > self.sites,
+            tasks.local_s,
+            np.where(linked, tasks.send_s, 0.0),
+            np.where(linked, tasks.send_j, 0.0) / tasks.local_j,
+            tasks.cycles,
+            tasks.kappa * tasks.cycles / tasks.local_j,
+            s.time_weight,
+            s.cpu_server_hz,
+            cpu_hz,
+        )
+        return server, cpu_hz, tasks
+
+    def sharing(self, observation: Observation | Instances) -> Splitting:
+        """Every task on every server with 1, 2, ... users."""
+        snr = self._snr(observation)[..., None]
+        return self._splitting(observation["task_bits"][..., None, None], snr, np.arange(1, self.tasks + 1))
+
+    def costs(self, observation: Observation | Instances) -> SharedCosts:
+        """Evaluated assignment by assignment: shares of the band and of the CPU tie a server's users together."""
+        return SharedCosts(self, Observation({name: observation[name] for name in self.nature}))
+
+    def server_view(self, observation: Observation | Instances) -> FloatArray:
+        """A way to offload is seen by its links' SNR in dB and the tasks' sizes relative to the largest."""
+        snr = np.maximum(self._snr(observation), np.finfo(float).tiny)
+        decibel = np.tile(10.0 * np.log10(snr).transpose(0, 2, 1), (1, 2, 1))
+        size = np.broadcast_to(observation["task_bits"][:, None] / self.scenario.task_bits_max, decibel.shape)
+        return np.concatenate([decibel, size], axis=-1)
+
+    def affinity(self, observation: Observation | Instances) -> FloatArray:
+        """Rates without sharing, relative to the best link's."""
+        rate = np.log1p(self._snr(observation))
+        best = rate.max(axis=-1, keepdims=True)
+        return np.tile(np.divide(rate, best, out=np.zeros_like(rate), where=best > 0), (1, 1, 2))
+
+    def nearest(self, observation: Observation | Instances) -> IntArray:
+        """Everything to the nearest server."""
+        return np.asarray(np.argmax(self._snr(observation), axis=-1) + 1 + self.sites, dtype=np.int64)
+
+    def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
+        """Cycles within a slot against what a server computes in one."""
+        cycles = self.scenario.cycles_per_bit * observation["task_bits"]
+        return cycles / self.scenario.slot_s, np.full(self.servers, self.scenario.cpu_server_hz)
+
+
+class SharedCosts:
+    """Costs of assignments ``[count, ..., tasks]`` whose continuous decisions are optimal."""
+
+    def __init__(self, problem: PartialMobile, observation: Observation) -> None:
+        self.problem = problem
+        self.observation = observation
+
+    def cost(self, assignment: IntArray) -> FloatArray:
+        """Cost ``[count, ...]``."""
+        count, tasks = len(assignment), assignment.shape[-1]
+        many = self.observation.take(np.repeat(np.arange(count), int(np.prod(assignment.shape[1:-1]))))
+        chosen = assignment.reshape(-1, tasks)
+        server, cpu_hz, splitting = self.problem._shared(many, chosen)
+        away = (server >= 0) & (cpu_hz > 0)
+        costs = np.where(away, splitting.mode_cost(chosen > self.problem.sites, cpu_hz), 1.0)
+        return np.asarray(costs.sum(axis=-1)).reshape(assignment.shape[:-1])
+
+    def take(self, rows: Any) -> SharedCosts:
+        """The chosen instances."""
+        return SharedCosts(self.problem, self.observation.take(rows))

@@ -1,0 +1,281 @@
+"""Training curves, the cost of inference, and what imitation of two kinds of experts gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.carbon_mimo import work
+from offloadopt.reproduce.carbon_mimo.setting import CADDTO, DDPG, LYAPUNOV, PERFECT, PPO, RULES, STYLES, Setting
+from offloadopt.reproduce.claims import Claim, Interval, all_hold
+from offloadopt.reproduce.summary import summarised, values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+POINTS = 40
+"""Points of a training curve; replicates are averaged over the same stretches of steps."""
+PUBLISHED_MS, PUBLISHED_BYTES = 0.15, 68 * 1024
+CONSTANT = 0.25
+"""A time that grows by less than this share over all numbers of users counts as constant."""
+
+
+class TrainingFigure(Artefact):
+    """Mean reward a slot and user while learners train over the whole range of loads."""
+
+    name = "training"
+    keys = ("method", "step")
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """Every training."""
+        return [unit for replicate in self.setting.replicates for unit in self.setting.learned(replicate)]
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """Means over equal stretches of the training."""
+        steps = int(unit.parameters["steps"])
+        found = np.array([(point["step"], point["reward"]) for point in result["curve"] if "reward" in point])
+        if not len(found):
+            return
+        place = np.minimum((found[:, 0] - 1) * POINTS // steps, POINTS - 1)
+        for number in np.unique(place):
+            step = int((number + 1) * steps / POINTS)
+            yield {"method": unit.labels["method"], "step": step, "reward": float(found[place == number, 1].mean())}
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """A curve for each learner."""
+        summary = summarised(frame, self.keys)
+        figure, (ax,) = plots.panels(1)
+        for method in self.setting.sizes.steps:
+            look = STYLES[method]
+            style = plots.Style(look.label, look.color, look.line)
+            plots.series(ax, summary[summary["method"] == method], "step", "reward", style)
+        plots.fit_to_means(ax)
+        plots.logarithmic(ax, "x")
+        plots.finish(ax, "training steps (slots x users)", "mean reward a slot and user, all loads")
+        plots.legend(figure, [ax], columns=3)
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """CADDTO-PPO ends above DDPG."""
+        if not {CADDTO, DDPG} <= set(frame["method"]):
+            return []
+        last = {method: frame[frame["method"] == method]["step"].max() for method in (CADDTO, DDPG)}
+        ends = {method: values(frame, "reward", method=method, step=step) for method, step in last.items()}
+        step = Interval.of(ends[CADDTO] - ends[DDPG])
+        return [
+            Claim(
+                "CADDTO-PPO converges to a higher reward than DDPG",
+                "training figure",
+                "higher (curves only)",
+                f"CADDTO-PPO - DDPG at the end of training: {step.text(sign='+')}",
+                step.above(0.0),
+                "the mean paired difference of the last stretch of training is above 0",
+            )
+        ]
+
+
+class InferenceTable(Artefact):
+    """What a device computes and stores for a decision, against the number of users."""
+
+    name = "inference"
+    keys = ("users",)
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """The trainings of CADDTO-PPO, which end with the measurement."""
+        found = [unit for replicate in self.setting.replicates for unit in self.setting.learned(replicate)]
+        return [unit for unit in found if unit.labels["method"] == CADDTO]
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """A row for each number of users."""
+        yield from result["inference"]
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Time of one device, and of all devices in one batch."""
+        summary = summarised(frame, self.keys)
+        figure, (ax,) = plots.panels(1)
+        plots.series(ax, summary, "users", "device_ms", plots.Style("one device", plots.BLUE, "-", "o"))
+        plots.series(ax, summary, "users", "all_ms", plots.Style("all devices at once", plots.GREY, "--", "s"))
+        plots.published(ax, y=PUBLISHED_MS)
+        plots.logarithmic(ax, "x", "y")
+        plots.finish(ax, "users", "time of a decision, ms")
+        plots.legend(figure, [ax], columns=3)
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """Constant, short, small."""
+        few, many = min(frame["users"]), max(frame["users"])
+        alone = {users: values(frame, "device_ms", users=users) for users in sorted(set(frame["users"]))}
+        growth = Interval.of(alone[many] / alone[few])
+        worst = max((Interval.of(found) for found in alone.values()), key=lambda interval: interval.mean)
+        size = int(frame["bytes"].max())
+        return [
+            Claim(
+                "Inference takes the same time on a device whatever the number of users",
+                "architecture profile",
+                "O(1) in the number of users",
+                f"{growth.text()} times as long with {many} users as with {few}",
+                all_hold([growth.below(1.0 + CONSTANT), growth.above(1.0 - CONSTANT)]),
+                f"the mean ratio lies within {CONSTANT:g} of 1",
+            ),
+            Claim(
+                "A decision takes less than 0.15 ms and 68 KB",
+                "architecture profile",
+                "< 0.15 ms, < 68 KB",
+                f"{worst.text()} ms at most, {size / 1024:.1f} KiB, on one thread of a CPU",
+                all_hold([worst.below(PUBLISHED_MS), size < PUBLISHED_BYTES]),
+                "the largest mean over the numbers of users is below 0.15 ms, and the parameters take less than 68 KiB",
+            ),
+        ]
+
+
+class ExpertTable(Artefact):
+    """Policies that imitate two experts: hindsight, which knows the future, and Lyapunov, which does not.
+
+    Labels of hindsight depend on what no online policy can know; how much that costs is the distance between the expert
+    and its pupil, beside the same distance under Lyapunov.
+    """
+
+    name = "experts"
+    keys = ("method",)
+    experts = {"hindsight": "hindsight", "lyapunov": "lyapunov"}  # noqa: RUF012
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """For both experts a pupil that only imitates, from the full view; and the experts themselves."""
+        sizes, found = self.setting.sizes, []
+        scenario = self.setting.scenario()
+        for replicate in self.setting.replicates:
+            tests = [self.setting.test(replicate, scenario, "test")]
+            for label, solver in self.experts.items():
+                demonstrations = {
+                    "solver": solver,
+                    "options": {},
+                    "count": sizes.expert_instances,
+                    "seed": 1_000_000 + replicate,
+                }
+                learner = self.setting.learner("ppo", view="full", imitation_steps=sizes.expert_steps)
+                found.append(
+                    self.setting.training(
+                        replicate,
+                        scenario,
+                        learner,
+                        1,
+                        tests,
+                        demonstrations=demonstrations,
+                        method=f"imitates {label}",
+                    )
+                )
+            rules = {**PERFECT, LYAPUNOV: RULES[LYAPUNOV]}
+            found.append(self.setting.solvers(replicate, scenario, rules))
+        return found
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """A row for each expert, pupil, and the bound."""
+        if unit.function is work.train:
+            yield {"method": unit.labels["method"], **result["tests"]["test"]}
+            return
+        for method, numbers in result.items():
+            yield {"method": method, **numbers}
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Costs, one below the other."""
+        summary = summarised(frame, self.keys)
+        looks = [
+            (work.BOUND, plots.Style("", plots.BLACK, marker="|")),
+            (work.HINDSIGHT, plots.Style("", plots.BLACK, marker="s")),
+            ("imitates hindsight", plots.Style("", plots.BLUE, marker="o")),
+            (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
+            ("imitates lyapunov", plots.Style("", plots.SKY, marker="o")),
+        ]
+        figure, (ax,) = plots.panels(1)
+        plots.dots(ax, looks, list(chosen(summary, looks)), "cost")
+        plots.finish(ax, "mean cost a slot and user", "")
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """The paper imitates nobody."""
+        return []
+
+
+class OneUserTable(Artefact):
+    """One user at a fixed distance, where a dynamic programme knows the best that an online policy can do."""
+
+    name = "one-user"
+    keys = ("method",)
+    optimum = "dynamic programme"
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """PPO with the full state, CADDTO with the paper's view, the rules, the programme and the bound."""
+        scenario = self.setting.scenario(users=1, distance_m=60.0, speed_m_per_s=0.0)
+        steps, found = self.setting.sizes.one_user_steps, []
+        for replicate in self.setting.replicates:
+            tests = [self.setting.test(replicate, scenario, "test")]
+            for method, learner in (
+                (PPO, self.setting.learner("ppo", view="full")),
+                ("PPO, the paper's view", self.setting.learner("ppo", view="paper")),
+            ):
+                found.append(self.setting.training(replicate, scenario, learner, steps, tests, method=method))
+            rules = {**PERFECT, self.optimum: ("dynamic-programming", {}), LYAPUNOV: RULES[LYAPUNOV]}
+            found.append(self.setting.solvers(replicate, scenario, rules))
+        return found
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """A row for each method."""
+        if unit.function is work.train:
+            yield {"method": unit.labels["method"], **result["tests"]["test"]}
+            return
+        for method, numbers in result.items():
+            yield {"method": method, **numbers}
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Costs, one below the other."""
+        summary = summarised(frame, self.keys)
+        looks = [
+            (work.BOUND, plots.Style("", plots.BLACK, marker="|")),
+            (self.optimum, plots.Style("", plots.VERMILION, marker="s")),
+            (PPO, plots.Style("", plots.SKY, marker="o")),
+            ("PPO, the paper's view", plots.Style("", plots.BLUE, marker="o")),
+            (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
+        ]
+        figure, (ax,) = plots.panels(1)
+        plots.dots(ax, looks, list(chosen(summary, looks)), "cost")
+        plots.finish(ax, "mean cost a slot", "one user at 60 m")
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """Not the paper's: what its observation costs."""
+        best = values(frame, "cost", method=self.optimum)
+        full = Interval.of(values(frame, "cost", method=PPO) / best - 1.0)
+        paper = Interval.of(values(frame, "cost", method="PPO, the paper's view") / best - 1.0)
+        return [
+            Claim(
+                "With the full state PPO comes within 3 % of the dynamic programme (our own yardstick)",
+                "one user, not in the paper",
+                "-",
+                f"{full.text(100, sign='+')} % with the full state, {paper.text(100, sign='+')} % with the paper's",
+                full.below(0.03),
+                "the mean ratio of costs over the replicates is below 1.03",
+            )
+        ]
+
+
+def chosen(summary: pd.DataFrame, looks: Sequence[tuple[str, plots.Style]]) -> Iterable[pd.Series]:
+    """The rows of some methods, in their order."""
+    for name, _ in looks:
+        yield summary[summary["method"] == name].iloc[0]

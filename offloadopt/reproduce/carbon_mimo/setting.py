@@ -1,0 +1,182 @@
+"""What all artefacts share: sizes, scenarios, seeds, the rules, and the trainings that several of them need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from offloadopt import registry
+from offloadopt.problems.carbon_mimo import CarbonMimoScenario
+from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.carbon_mimo import work
+from offloadopt.reproduce.carbon_mimo.work import Json
+
+CADDTO, PPO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "PPO, full state", "DDPG", "SB3 PPO", "SB3 DDPG"
+LYAPUNOV, BLIND, GREEDY_LOCAL, GREEDY_OFFLOAD, FULL_POWER = (
+    "Lyapunov", "Lyapunov, energy-blind", "GD-Local", "GD-Offload", "full power",
+)  # fmt: skip
+LEARNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    CADDTO: ("caddto-ppo", {}),
+    PPO: ("ppo", {"view": "full"}),
+    DDPG: ("ddpg", {"view": "paper"}),
+    SB3_PPO: ("ppo-sb3", {}),
+    SB3_DDPG: ("ddpg-sb3", {}),
+}
+"""CADDTO-PPO and DDPG see what the paper gives them; PPO sees this slot's channel and the grid's carbon as well; the
+independent implementations of Stable-Baselines3 decide for all users jointly, from all their views of the paper's."""
+RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    LYAPUNOV: ("lyapunov", {}),
+    BLIND: ("lyapunov", {"carbon_aware": False}),
+    GREEDY_LOCAL: ("greedy-local", {}),
+    GREEDY_OFFLOAD: ("greedy-offload", {}),
+    FULL_POWER: ("full-power", {}),
+}
+PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {work.HINDSIGHT: (work.HINDSIGHT, {})}
+"""The reference that knows all of nature."""
+STYLES = {
+    CADDTO: plots.Style(CADDTO, plots.BLUE, "-", "o"),
+    PPO: plots.Style(PPO, plots.SKY, "-", "s"),
+    DDPG: plots.Style(DDPG, plots.ORANGE, "--", "^"),
+    SB3_PPO: plots.Style(SB3_PPO, plots.SKY, ":", "P"),
+    SB3_DDPG: plots.Style(SB3_DDPG, plots.ORANGE, ":", "X"),
+    LYAPUNOV: plots.Style(LYAPUNOV, plots.GREEN, "-", "D"),
+    BLIND: plots.Style(BLIND, plots.GREEN, ":", "d"),
+    GREEDY_LOCAL: plots.Style(GREEDY_LOCAL, plots.VERMILION, "-.", "v"),
+    GREEDY_OFFLOAD: plots.Style(GREEDY_OFFLOAD, plots.PURPLE, "-.", "<"),
+    FULL_POWER: plots.Style(FULL_POWER, plots.GREY, "-.", "x"),
+    work.HINDSIGHT: plots.Style("hindsight's decisions", plots.BLACK, ":"),
+    work.BOUND: plots.Style(work.BOUND, plots.BLACK, "--"),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done.
+
+    Attributes
+    ----------
+    replicates : int
+        Seeds of training and of held-out nature.
+    test_instances : int
+        Held out, the same for all methods of a replicate.
+    loads : tuple of float
+        Mean arrivals in quanta (kbit) per slot and user. Learners are trained once, over the whole range.
+    steps : mapping
+        Training steps of each of `LEARNERS`; those that it leaves out are not trained.
+    changes : mapping
+        Settings of learners that differ from their defaults.
+    users : tuple of int
+        Of the inference times.
+    rates : tuple of float
+        Of the ancestor's curve, in kbit per slot.
+    ancestor_slots : int
+        Slots over which a point of that curve is averaged.
+    ancestor_steps : mapping
+        Training steps of the ancestor's learners, by name.
+    one_user_steps : int
+        Training steps where one user is compared with the dynamic programme.
+    values_of_v : tuple of float
+        Lyapunov's V, relative to the tuned one.
+    expert_instances, expert_steps : int
+        Demonstrations, and imitation steps of them.
+    """
+
+    replicates: int
+    test_instances: int
+    loads: tuple[float, ...]
+    steps: Mapping[str, int]
+    changes: Mapping[str, Mapping[str, Any]]
+    users: tuple[int, ...]
+    rates: tuple[float, ...]
+    ancestor_slots: int
+    ancestor_steps: Mapping[str, int]
+    one_user_steps: int
+    values_of_v: tuple[float, ...]
+    expert_instances: int
+    expert_steps: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes with the scenario that they are applied to.
+
+    Attributes
+    ----------
+    base : mapping
+        Fields of the scenario that differ from the preset ``paper`` in every artefact.
+    """
+
+    sizes: Sizes
+    base: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def replicates(self) -> range:
+        """Their numbers, which are seeds of training."""
+        return range(1, self.sizes.replicates + 1)
+
+    def test_seed(self, replicate: int) -> int:
+        """Seed of nature in held-out instances."""
+        return 2_000_000 + replicate
+
+    def scenario(self, preset: str = "paper", **changes: Any) -> Json:
+        """All fields of a scenario."""
+        return CarbonMimoScenario.preset(preset, **{**self.base, **changes}).model_dump(mode="json")
+
+    def all_loads(self) -> Json:
+        """The scenario that learners are trained in: each instance has a load from the whole range."""
+        return self.scenario(arrival_quanta=min(self.sizes.loads), arrival_quanta_to=max(self.sizes.loads))
+
+    def test(self, replicate: int, scenario: Json, name: str, count: int | None = None) -> Json:
+        """Held-out instances."""
+        count = self.sizes.test_instances if count is None else count
+        return {"name": name, "scenario": scenario, "count": count, "seed": self.test_seed(replicate)}
+
+    def solvers(
+        self, replicate: int, scenario: Json, chosen: Mapping[str, tuple[str, Mapping[str, Any]]], **labels: Any
+    ) -> Unit:
+        """What solvers achieve on held-out instances."""
+        solvers = {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()}
+        test = self.test(replicate, scenario, "")
+        parameters = {"scenario": scenario, "solvers": solvers, "count": test["count"], "seed": test["seed"]}
+        return Unit(work.apply_solvers, parameters, {REPLICATE: replicate, **labels})
+
+    def learner(self, name: str, **settings: Any) -> Json:
+        """A learner with all its settings, so that a changed default is another piece of work."""
+        return {"name": name, "settings": registry.learner(name, **settings).model_dump(mode="json")}
+
+    def training(
+        self,
+        replicate: int,
+        scenario: Json,
+        learner: Json,
+        steps: int,
+        tests: Sequence[Json],
+        *,
+        demonstrations: Json | None = None,
+        users: Sequence[int] = (),
+        **labels: Any,
+    ) -> Unit:
+        """One learner's training, its curve and its tests."""
+        parameters = {
+            "scenario": scenario,
+            "learner": learner,
+            "demonstrations": demonstrations,
+            "steps": steps,
+            "seed": replicate,
+            "tests": list(tests),
+            "users": list(users),
+        }
+        return Unit(work.train, parameters, {REPLICATE: replicate, **labels})
+
+    def learned(self, replicate: int) -> list[Unit]:
+        """The trainings over the whole range of loads, one for each learner, tested at every load."""
+        tests = [self.test(replicate, self.scenario(arrival_quanta=load), f"{load:g}") for load in self.sizes.loads]
+        found = []
+        for method, steps in self.sizes.steps.items():
+            name, settings = LEARNERS[method]
+            learner = self.learner(name, **{**settings, **self.sizes.changes.get(method, {})})
+            users = self.sizes.users if method == CADDTO else ()
+            found.append(self.training(replicate, self.all_loads(), learner, steps, tests, users=users, method=method))
+        return found

@@ -1,0 +1,156 @@
+"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+
+Methods that are compared decide the same instances: these are drawn from the seed alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from offloadopt import registry
+from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Method, Solutions
+from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
+
+BOUND = "hindsight bound"
+"""What the proved lower bound is called in every table: all of nature known beforehand."""
+HINDSIGHT = "hindsight"
+TIMED = 200
+"""Single decisions that are timed."""
+Json = dict[str, Any]
+
+
+def make_problem(scenario: Mapping[str, Any]) -> CarbonMimo:
+    """The problem of a scenario's JSON."""
+    return CarbonMimo(CarbonMimoScenario(**scenario))
+
+
+# ---------------------------------------------------------------------------------------------------------- rules
+
+
+def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int) -> Json:
+    """What some solvers cost on average, by what they are called; ``solvers`` gives name and options of each.
+
+    With ``hindsight`` among them the bound stands in a row of its own.
+    """
+    problem = make_problem(scenario)
+    instances = problem.sample(count, seed)
+    found: Json = {}
+    for label, chosen in solvers.items():
+        solutions = registry.solver(chosen["name"], **chosen["options"]).run(problem, instances, seed=seed)
+        found[label] = averages(problem, instances, solutions)
+        if chosen["name"] == HINDSIGHT:
+            share = problem.horizon * problem.agents
+            found[BOUND] = {"cost": float(solutions.bound.mean()) / share}
+    return found
+
+
+def averages(problem: CarbonMimo, instances: Instances, solutions: Solutions) -> Json:
+    """Means over instances, slots and users; carbon per bit served and per joule used, shares of what there was."""
+    outcome = problem.evaluate(instances, solutions.decisions)
+    total: dict[str, FloatArray] = dict(outcome.metrics)
+    share = problem.horizon * problem.agents
+    harvested = float(instances["harvest_j"].sum())
+
+    def ratio(part: str, whole: float) -> float:
+        return float(total[part].sum()) / whole if whole > 0 else 0.0
+
+    return {
+        "cost": float(outcome.cost.mean()) / share,
+        "carbon_g_per_bit": ratio("carbon_g", float(total["served_bits"].sum())),
+        "carbon_g_per_j": ratio("carbon_g", float(total["energy_j"].sum())),
+        "overflow": ratio("overflow_bits", float(total["arrived_bits"].sum())),
+        "wasted": ratio("wasted_j", harvested),
+        "buffer_quanta": float(total["buffer_bits"].mean()) / problem.agents / problem.quantum_bits,
+        "power_w": float(total["energy_j"].mean()) / share / problem.scenario.slot_s,
+        "served": ratio("served_bits", float(total["arrived_bits"].sum() + instances["start_bits"].sum())),
+    }
+
+
+# -------------------------------------------------------------------------------------------------------- training
+
+
+def train(
+    scenario: Mapping[str, Any],
+    learner: Mapping[str, Any],
+    demonstrations: Mapping[str, Any] | None,
+    steps: int | None,
+    seed: int,
+    tests: Sequence[Mapping[str, Any]],
+    users: Sequence[int] = (),
+) -> Json:
+    """Train a policy, follow it while it learns, and test it.
+
+    Parameters
+    ----------
+    learner : mapping
+        ``name`` and ``settings``.
+    demonstrations : mapping, optional
+        ``solver``, ``options``, ``count``, ``seed`` of demonstrations made beforehand.
+    tests : sequence of mapping
+        Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
+    users : sequence of int
+        Numbers of users for which single decisions are timed.
+    """
+    problem = make_problem(scenario)
+    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    experts = None if demonstrations is None else demonstrate(problem, **demonstrations)
+    curve: list[Json] = []
+
+    def record(step: int, numbers: Mapping[str, float]) -> None:
+        curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
+
+    policy = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
+    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
+    return {
+        "spent": spent,
+        "curve": thinned(curve),
+        "tests": {test["name"]: test_policy(policy, test) for test in tests},
+        "inference": [time_decisions(policy, scenario, count) for count in users],
+    }
+
+
+def thinned(curve: Sequence[Json], most: int = 400) -> list[Json]:
+    """At most so many points, evenly spaced, with the last one."""
+    stride = max(1, -(-len(curve) // most))
+    return list(curve[::-1][::stride][::-1])
+
+
+def demonstrate(problem: CarbonMimo, solver: str, options: Mapping[str, Any], count: int, seed: int) -> Demonstrations:
+    """An expert's solutions in memory, with what could be observed along its way."""
+    instances = problem.sample(count, seed)
+    solutions = registry.solver(solver, **options).run(problem, instances, seed=seed)
+    return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
+
+
+def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
+    """What a policy costs on average, also where its scenario is not the one it was trained in."""
+    problem = make_problem(test["scenario"])
+    instances = problem.sample(test["count"], test["seed"])
+    return averages(problem, instances, policy.run(problem, instances, seed=test["seed"]))
+
+
+def time_decisions(policy: Any, scenario: Mapping[str, Any], users: int) -> Json:
+    """Time of one slot's decision of one device, and of all devices at once in a batch; parameters and bytes.
+
+    A device decides alone from its own row of the observation, so that its time cannot depend on the others.
+    """
+    problem = make_problem({**scenario, "users": users, "antennas": max(users, int(scenario["antennas"]))})
+    instances = problem.sample(2, 0)
+    together = problem.observe(instances, problem.reset(instances)).take([0])
+    alone = type(together)({name: array[:, :1] for name, array in together.items()})
+    found: Json = {"users": users, "parameters": policy.parameters, "bytes": policy.bytes}
+    for name, observation in (("device_ms", alone), ("all_ms", together)):
+        policy.act(observation, policy.start(1, 0))
+        spent = []
+        for _ in range(TIMED):
+            begin = time.perf_counter()
+            policy.act(observation, policy.start(1, 0))
+            spent.append(time.perf_counter() - begin)
+        found[name] = 1e3 * float(np.median(spent))
+    return found

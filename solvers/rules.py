@@ -1,0 +1,61 @@
+"""Rules that decide slot by slot from what may be observed: nothing is searched and nothing is proved."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import abstractmethod
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from offloadopt.core import Decisions, Instances, Observation, Problem, Progress, Solutions, Solver, roll_out
+
+BLOCK_NUMBERS = 2**22
+"""Numbers of nature that are worked on at the same time."""
+
+
+class Rule(Solver):
+    """A solver that knows no more than a policy does: one decision a slot, from the slot's observation.
+
+    It works block by block, so that memory stays bounded whatever the number of instances. Every block has a random
+    stream of its own and a size that does not depend on the number of instances: more instances extend fewer.
+    """
+
+    @abstractmethod
+    def decide(self, problem: Any, observation: Observation, rng: np.random.Generator) -> Decisions:
+        """The decisions of one slot.
+
+        Parameters
+        ----------
+        problem : Problem
+            With the structure that the rule serves.
+        observation : Observation
+        rng : numpy.random.Generator
+            The block's stream; it stays the same over the slots.
+        """
+
+    def block_size(self, problem: Problem[Any]) -> int:
+        """Number of instances whose working arrays are held at the same time."""
+        fields = problem.nature.values()
+        numbers = sum(math.prod(spec.shape) * (problem.horizon if spec.per_slot else 1) for spec in fields)
+        return max(1, BLOCK_NUMBERS // max(numbers, 1))
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Roll the rule out over the horizon and score its decisions."""
+        self.require(problem)
+        size = self.block_size(problem)
+        starts = range(0, max(instances.count, 1), size)
+        solutions = []
+        for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
+            block, rng = instances.take(slice(start, start + size)), np.random.default_rng(stream)
+            begin = time.perf_counter()
+            decisions = roll_out(problem, block, partial(self.decide, problem, rng=rng))
+            seconds = (time.perf_counter() - begin) / max(block.count, 1)
+            solutions.append(Solutions.scored(problem, block, decisions, seconds=seconds))
+            if progress is not None and block.count > 0:
+                progress(block.count)
+        return Solutions.concatenate(solutions)

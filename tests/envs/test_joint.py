@@ -1,0 +1,124 @@
+"""All agents behind one vector: -1 and 1 are the limits, and the view is the agents' own, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+
+from offloadopt import registry
+from offloadopt.core import Decisions
+from offloadopt.envs import AgentsView, ProblemEnv, ProblemVectorEnv
+from offloadopt.envs.episodes import draws
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+
+
+@pytest.fixture(scope="module")
+def problem() -> Any:
+    return registry.problem("carbon_mimo", horizon=6, users=3, antennas=4, offload_max_w=0.3)
+
+
+def test_actions_are_shares_of_the_limits_agent_by_agent(problem: Any) -> None:
+    view = AgentsView(problem)
+    observation = problem.observe(problem.sample(2, 0), problem.reset(problem.sample(2, 0)))
+    action = np.float32([[-1, -1, 1, 1, 0, 0.5], [-0.5, 0.5, 0.5, -0.5, 1, -1]])
+    decided = view.decide(observation, action)
+    np.testing.assert_allclose(decided["local_w"], [[0, 2, 1], [0.5, 1.5, 2]], rtol=1e-15)
+    np.testing.assert_allclose(decided["offload_w"], [[0, 0.3, 0.225], [0.225, 0.075, 0]], rtol=1e-15)
+    assert decided["offload_w"][0, 1] == 0.3
+
+
+def test_every_action_is_a_decision_within_the_limits(problem: Any) -> None:
+    view, instances = AgentsView(problem), problem.sample(500, 0)
+    edges = np.nextafter(np.float32([-1, -1, 0, 1, 1]), np.float32([0, -1, 1, 0, 1]))
+    action = np.random.default_rng(0).choice(edges, size=(500, 6))
+    decided = view.decide(problem.observe(instances, problem.reset(instances)), action)
+    for name, spec in problem.decision_fields.items():
+        spec.check(name, decided[name], 1)
+
+
+@pytest.mark.parametrize("name", ["paper", "full", "ancestor"])
+def test_it_sees_the_agents_views_side_by_side(problem: Any, name: str) -> None:
+    view, instances = AgentsView(problem, name), problem.sample(5, 0)
+    observation = problem.observe(instances, problem.reset(instances))
+    seen = view.observe(observation)
+    rows = problem.view(observation, name)
+    width = rows.shape[-1]
+    assert seen.shape == (5, *view.observation_space.shape)
+    for agent in range(3):
+        np.testing.assert_allclose(seen[:, agent * width : (agent + 1) * width], rows[:, agent], rtol=1e-6)
+
+
+def test_the_batch_is_paid_what_the_evaluation_charges(problem: Any) -> None:
+    """Through Gymnasium's own bookkeeping of episodes, which reads the marks of ended ones."""
+    environment = RecordEpisodeStatistics(ProblemVectorEnv(problem, 7, seed=3, view=AgentsView(problem)))
+    environment.reset()
+    environment.action_space.seed(0)
+    nature = draws(problem, 7, 3)
+    for _ in range(2):
+        taken, instances = [], next(nature)
+        for slot in range(6):
+            action = environment.action_space.sample()
+            taken.append(AgentsView(problem).decide(problem.observe(instances, problem.reset(instances)), action))
+            observation, reward, terminated, truncated, info = environment.step(action)
+            assert observation in environment.observation_space
+            assert reward.shape == (7,)
+            assert not terminated.any()
+            assert truncated.tolist() == [slot == 5] * 7
+        outcome = problem.evaluate(instances, Decisions.over_slots(taken))
+        np.testing.assert_allclose(info["episode"]["r"], -outcome.cost, rtol=1e-6)
+        assert (info["episode"]["l"] == 6).all()
+
+
+def test_the_last_observation_holds_what_the_last_slot_left_behind(problem: Any) -> None:
+    """Buffers and SINR are those after the last slot; the channel, which nature does not continue, is the last one."""
+    environment = ProblemVectorEnv(problem, 4, seed=3)
+    environment.reset()
+    powers = {"local_w": np.full((4, 3), 1.0), "offload_w": np.full((4, 3), 0.3)}
+    before = None
+    for _ in range(6):
+        before = environment._episodes.observation
+        *_, info = environment.step(powers)
+    last, instances = info["final_obs"], next(draws(problem, 4, 3))
+    served = problem.device.local_bits(powers["local_w"]) + problem.device.offload_bits(0.3 * before["gain_per_w"])
+    left = np.maximum(before["buffer_bits"] - served, 0.0) + instances["arrival_bits"][:, -1]
+    np.testing.assert_allclose(last["buffer_bits"], left)
+    np.testing.assert_allclose(last["sinr_before"], 0.3 * before["gain_per_w"])
+    np.testing.assert_array_equal(last["gain_per_w"], before["gain_per_w"])
+
+
+def test_it_passes_the_checks_of_gymnasium_and_of_stable_baselines3(problem: Any) -> None:
+    environment = ProblemEnv(problem, view=AgentsView(problem))
+    check_env(environment, skip_render_check=True)
+    pytest.importorskip("stable_baselines3.common.env_checker").check_env(environment)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.full((2, 6), 1.5), r"^action holds 1.5; allowed: -1 to 1"),
+        (np.full((2, 6), np.nan), "^action holds NaN or infinite values"),
+        (np.zeros((2, 8)), r"^action has shape \[2, 8\]; allowed: \[count, 6\]$"),
+        (np.zeros((3, 6)), "^actions for 3 instances; allowed: 2, one for each$"),
+    ],
+    ids=["outside", "NaN", "an agent too many", "an instance too many"],
+)
+def test_wrong_actions_are_refused(problem: Any, action: Any, message: str) -> None:
+    environment = ProblemVectorEnv(problem, 2, view=AgentsView(problem))
+    environment.reset()
+    with pytest.raises(InvalidInput, match=message):
+        environment.step(action)
+
+
+def test_what_has_no_joint_view_is_refused(problem: Any) -> None:
+    from offloadopt.envs.control import control_view
+
+    with pytest.raises(Unsupported, match="has no agents that decide for themselves; it needs AgentProblem"):
+        AgentsView(registry.problem("multi_server", users=3))
+    with pytest.raises(UnknownName, match="no view 'papers' of carbon_mimo; did you mean 'paper'"):
+        AgentsView(problem, "papers")
+    with pytest.raises(Unsupported, match=r"^view = 'full': the servers of 'multi_server' have one view"):
+        control_view(registry.problem("multi_server", users=3), "full")

@@ -1,0 +1,86 @@
+"""DQN's menu and target against numbers computed by hand, and that it finds the best entry."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from offloadopt import registry
+from offloadopt.core import Budget
+from offloadopt.errors import Unsupported
+from offloadopt.learners.dqn import ANCESTOR, Choosers, Dqn
+from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.transitions import Batch
+from offloadopt.testing import check_learner
+
+SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 64}
+
+
+def test_the_ancestor_chooses_among_25_pairs_of_powers() -> None:
+    problem = registry.problem("carbon_mimo", "ancestor")
+    students = Choosers(Dqn(**ANCESTOR), problem, seeded_generator(0))
+    entries = np.tile(np.arange(25)[:, None, None], (1, 3, 1))
+    decided = students.decisions(entries)
+    pairs = np.stack([decided["local_w"][:, 1], decided["offload_w"][:, 1]], axis=-1)
+    assert [tuple(pair) for pair in pairs] == list(itertools.product([0.0, 0.5, 1.0, 1.5, 2.0], repeat=2))
+
+
+def test_whole_numbers_are_all_on_the_menu(aiming: Any) -> None:
+    problem = aiming(integer=True)
+    students = Choosers(Dqn(), problem, seeded_generator(0))
+    aim = students.decisions(np.arange(25)[:, None, None].repeat(2, axis=1))["aim"]
+    assert aim.dtype == np.int64
+    assert sorted(map(tuple, aim[:, 0])) == sorted(itertools.product([-1, 0, 1, 2, 3], repeat=2))
+
+
+def test_the_target_is_the_reward_and_the_best_that_follows(aiming: Any) -> None:
+    students = Choosers(Dqn(**SMALL, gamma=0.9, levels=3), aiming(), seeded_generator(0))
+    for parameter in students.networks["target"].parameters():
+        parameter.data.normal_(generator=seeded_generator(3))
+    view = torch.rand((6, 2, 1), generator=seeded_generator(1))
+    reward = torch.rand((6, 2), generator=seeded_generator(2))
+    with torch.no_grad():
+        worth = students.networks["target"](view).numpy()
+    expected = [[float(reward[r, a]) + 0.9 * max(worth[r, a].tolist()) for a in range(2)] for r in range(6)]
+    batch = Batch(view, torch.zeros((6, 2, 1)), reward, view)
+    np.testing.assert_allclose(students.target(batch).numpy(), expected, rtol=1e-5)
+
+
+def test_exploration_decays_slot_by_slot_to_its_end(aiming: Any) -> None:
+    settings = Dqn(environments=2000, warm_up=10, epsilon_decay=0.9, epsilon_end=0.2, levels=5)
+    students = Choosers(settings, aiming(), seeded_generator(0))
+    view = np.full((2000, 2, 1), 0.5)
+    best = students.networks["worth"](torch.from_numpy(view).float()).argmax(dim=-1).numpy()
+    for slot, epsilon in ((10, 1.0), (15, 0.9**5), (100, 0.2)):
+        chosen = students.explore(view, slot, np.random.default_rng(slot))[..., 0]
+        assert (chosen != best).mean() == pytest.approx(epsilon * 24 / 25, abs=0.03)
+
+
+@pytest.mark.parametrize("integer", [False, True])
+def test_the_best_entry_is_learned(aiming: Any, integer: bool) -> None:
+    """Levels are -1, 0, 1, 2, 3; the best first number is the level nearest to its goal, the second 1 or 2."""
+    problem = aiming(integer=integer)
+    learner = Dqn(hidden=(32, 32), warm_up=50, gamma=0.0, rate=3e-3, batch_size=64)
+    policy = learner.fit(problem, budget=Budget(steps=32 * 700), seed=1)
+    instances = problem.sample(200, 5)
+    aim = policy.run(problem, instances).decisions["aim"]
+    x = instances["x"]
+    best = np.rint(np.stack([2 * x[..., 0], 2 - 2 * x[..., 1]], axis=-1))
+    assert (aim[..., 0] == best).mean() > 0.8
+    assert np.isin(aim[..., 1], (1.0, 2.0)).mean() > 0.9
+
+
+def test_it_conforms(aiming: Any) -> None:
+    check_learner(Dqn(**SMALL), aiming(), steps=200)
+    check_learner(Dqn(**SMALL), aiming(integer=True), steps=200)
+    check_learner(Dqn(**SMALL, shared=True), registry.problem("carbon_mimo", horizon=8, users=2, antennas=4), steps=200)
+    check_learner(Dqn(), registry.problem("carbon_mimo", horizon=8, users=2, antennas=4))
+
+
+def test_a_menu_that_no_network_can_answer_is_refused(aiming: Any) -> None:
+    with pytest.raises(Unsupported, match="10000 combinations of an agent's decisions; allowed: at most 4096"):
+        Dqn(levels=100).fit(aiming())

@@ -1,0 +1,340 @@
+"""PPO for agents: what it computes, what it finds where the best is known, and what training depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from offloadopt import registry
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Budget,
+    Decisions,
+    Demonstrations,
+    FloatArray,
+    Instances,
+    Learner,
+    Observation,
+    Outcome,
+    Problem,
+    Scenario,
+    Solutions,
+    State,
+)
+from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.learners import course
+from offloadopt.learners.agent_policy import AgentPolicy
+from offloadopt.learners.policies import load_policy
+from offloadopt.learners.ppo import Ppo
+from offloadopt.structure import AgentProblem
+from offloadopt.testing import check_learner
+
+SMALL: dict[str, Any] = {"hidden": (16,), "environments": 16, "epochs": 2, "minibatch": 64}
+"""Settings for trainings that need not learn."""
+QUICK: dict[str, Any] = {"hidden": (32,), "environments": 32, "minibatch": 384, "learning_rate": 1e-2, "gamma": 0.5}
+"""Settings that learn the toy problem in seconds."""
+
+
+def mimo(**changes: Any) -> Problem[Any]:
+    return registry.problem("carbon_mimo", **{"horizon": 8, "users": 2, "antennas": 4, **changes})
+
+
+def train(problem: Problem[Any], steps: int, seed: int = 0, **settings: Any) -> AgentPolicy:
+    return Ppo(**settings).fit(problem, budget=Budget(steps=steps), seed=seed)
+
+
+def cost(policy: AgentPolicy, problem: Problem[Any]) -> float:
+    """Mean cost of an agent in a slot."""
+    objective = policy.run(problem, problem.sample(200, seed=99)).objective.mean()
+    return float(objective / problem.agents / problem.horizon)
+
+
+def arrays(policy: AgentPolicy) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
+
+
+def demonstrate(problem: Any, count: int) -> Demonstrations:
+    instances = problem.sample(count, seed=5)
+    decisions = problem.best(instances)
+    solutions = Solutions.scored(problem, instances, decisions, seconds=0.0)
+    return Demonstrations(instances, observations_along(problem, instances, decisions), solutions)
+
+
+class GuessScenario(Scenario):
+    agents: int = Field(3, ge=1)
+    slots: int = Field(4, ge=1)
+    delay: int = Field(0, ge=0, description="slots after which a decision must fit what was seen")
+    unit: float = Field(1.0, gt=0, description="of costs")
+
+
+class Guess(AgentProblem[GuessScenario]):
+    """Level (from 2 to 6) and two modes (of 1 to 3) must fit a clue; costs are squared errors and wrong modes.
+
+    A clue ``c`` in [-1, 1] asks for level ``4 + c`` and, by its sign, for modes (3, 2) or (1, 2).
+    """
+
+    name = "guess"
+    scenario_type = GuessScenario
+    views: ClassVar[Mapping[str, tuple[str, ...]]] = {"clue": ("clue",), "blind": ("noise",)}
+
+    @property
+    def horizon(self) -> int:
+        return self.scenario.slots
+
+    @property
+    def agents(self) -> int:
+        return self.scenario.agents
+
+    @property
+    def nature(self) -> Mapping[str, ArrayField]:
+        return {"clue": ArrayField((self.agents,), low=-1.0, high=1.0), "noise": ArrayField((self.agents,))}
+
+    @property
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        return self.nature
+
+    @property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        return {
+            "level": ArrayField((self.agents,), low=2.0, high=6.0),
+            "modes": ArrayField((self.agents, 2), low=1, high=3, integer=True),
+        }
+
+    def sample(self, count: int, seed: int) -> Instances:
+        clue, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+        slots = (self.horizon,) if self.horizon > 1 else ()
+        shape = (count, *slots, self.agents)
+        return Instances({"clue": clue.uniform(-1, 1, shape), "noise": noise.uniform(-1, 1, shape)})
+
+    def reset(self, instances: Instances) -> State:
+        return State(0, Batch({"none": np.zeros(instances.count)}))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        return Observation({name: self._at(instances[name], state.slot) for name in ("clue", "noise")})
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        past = state.slot - self.scenario.delay
+        clue = self._at(instances["clue"], max(past, 0))
+        modes = np.stack([np.where(clue > 0, 3, 1), np.full(clue.shape, 2)], axis=-1)
+        cost = (decision["level"] - 4.0 - clue) ** 2 + (decision["modes"] != modes).sum(axis=-1)
+        cost = self.scenario.unit * cost * (past >= 0)
+        return State(state.slot + 1, state.values), Outcome(cost.sum(axis=-1), cost)
+
+    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
+        return dict(observation)
+
+    def best(self, instances: Instances) -> Decisions:
+        """What the clues ask for, without delay."""
+        clue = instances["clue"]
+        modes = np.stack([np.where(clue > 0, 3, 1), np.full(clue.shape, 2)], axis=-1)
+        return Decisions({"level": 4.0 + clue, "modes": modes})
+
+    def _at(self, values: np.ndarray[Any, Any], slot: int) -> np.ndarray[Any, Any]:
+        return values[:, slot] if self.horizon > 1 else values
+
+
+def guess(**values: Any) -> Guess:
+    return Guess(GuessScenario(**values))
+
+
+# --------------------------------------------------------------------------------------------------- what is learned
+
+MUST_GUESS = 0.05
+"""Cost of an agent and slot that counts as solved: 0 is possible, the best constant costs 0.33 + 0.5."""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"shared": False, "critic": "central"},
+        {"shared": False},
+        {"critic": "central", "reward": "team", "gamma": 0.0},
+        {"standardise": True, "activation": "tanh", "entropy_weight": 0.003},
+        {"slots": 3},
+    ],
+    ids=str,
+)
+def test_it_finds_numbers_and_choices_that_fit_a_clue(settings: dict[str, Any]) -> None:
+    problem = guess(slots=8)
+    assert cost(train(problem, 25_000, **{**QUICK, **settings}), problem) < MUST_GUESS
+
+
+def test_it_learns_costs_of_any_magnitude_alike() -> None:
+    found = [cost(train(guess(slots=8, unit=unit), 20_000, **QUICK), guess(slots=8)) for unit in (1e-6, 1e6)]
+    assert max(found) < MUST_GUESS
+
+
+def test_it_learns_a_decision_without_a_future() -> None:
+    problem = guess(slots=1)
+    assert cost(train(problem, 25_000, **{**QUICK, "environments": 256}), problem) < MUST_GUESS
+
+
+def test_agents_that_remember_answer_to_what_they_saw_before() -> None:
+    problem = guess(slots=4, delay=1, agents=2)
+    settings = {**QUICK, "environments": 64}
+    assert cost(train(problem, 15_000, **settings), problem) > 0.4
+    assert cost(train(problem, 30_000, **settings, recurrent=True), problem) < 0.05
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_imitation_reproduces_an_expert(recurrent: bool) -> None:
+    problem = guess()
+    imitating = {
+        "minibatch": 768,
+        "imitation_steps": 400,
+        "imitation_rate": 1e-2,
+        "learning_rate": 1e-9,
+    }  # and hardly more than that
+    learner = Ppo(**{**SMALL, "hidden": (32, 32)}, recurrent=recurrent, **imitating)
+    policy = learner.fit(problem, demonstrations=demonstrate(problem, 256), budget=Budget(steps=1), seed=0)
+    instances = problem.sample(100, seed=6)
+    decided, wanted = policy.run(problem, instances).decisions, problem.best(instances)
+    assert np.abs(decided["level"] - wanted["level"]).mean() < 0.1
+    assert (decided["modes"] == wanted["modes"]).mean() > 0.97
+
+
+def test_on_queues_it_beats_every_constant_power_in_seconds() -> None:
+    problem = registry.problem("carbon_mimo", horizon=20)
+    instances = problem.sample(200, seed=1)
+    policy = train(problem, 300_000, environments=50, minibatch=1000, view="full", learning_rate=3e-3, hidden=(32,))
+
+    def constant(local_w: float, offload_w: float) -> float:
+        shape = (200, problem.horizon, problem.agents)
+        powers = {"local_w": np.full(shape, local_w), "offload_w": np.full(shape, offload_w)}
+        return float(problem.evaluate(instances, Decisions(powers)).cost.mean())
+
+    grid = [constant(a, b) for a in (0.0, 0.25, 0.5, 1.0, 2.0) for b in (0.0, 0.25, 0.5, 1.0, 2.0)]
+    assert policy.run(problem, instances).objective.mean() < 0.9 * min(grid)
+
+
+# --------------------------------------------------------------------------------------------------------- policies
+
+
+def test_permuting_agents_permutes_the_decisions_of_a_shared_network() -> None:
+    problem = mimo(users=4)
+    policy = train(problem, 1, **SMALL)
+    instances = problem.sample(6, seed=2)
+    observation = problem.observe(instances, problem.reset(instances))
+    order = np.array([2, 0, 3, 1])
+    permuted = type(observation)({name: values[:, order] for name, values in observation.items()})
+    (first, _), (second, _) = policy.act(observation), policy.act(permuted)
+    for name in first:
+        np.testing.assert_allclose(second[name], first[name][:, order], rtol=1e-5)
+
+
+def test_a_shared_network_serves_any_number_of_agents_and_separate_ones_only_theirs(tmp_path: Path) -> None:
+    train(mimo(), 1, **SMALL).save(tmp_path / "shared")
+    larger = mimo(users=4)
+    assert load_policy(tmp_path / "shared", larger).run(larger, larger.sample(3, 0)).objective.shape == (3,)
+    Ppo(**SMALL, shared=False).fit(mimo(), budget=Budget(steps=1)).save(tmp_path / "own")
+    with pytest.raises(InvalidInput, match="a policy for 2 agents"):
+        load_policy(tmp_path / "own", larger)
+
+
+def test_a_policy_for_other_features_is_refused(tmp_path: Path) -> None:
+    train(guess(), 1, **SMALL).save(tmp_path)
+    with pytest.raises(InvalidInput, match="problem 'guess'"):
+        load_policy(tmp_path, mimo())
+
+
+def test_the_papers_policy_takes_68_kilobytes() -> None:
+    policy = registry.learner("caddto-ppo", epochs=1, environments=1).fit(mimo(), budget=Budget(steps=1))
+    assert (policy.parameters, policy.bytes) == (17_282, 69_128)
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"recurrent": True}, {"shared": False, "critic": "central", "standardise": True, "slots": 3}],
+    ids=str,
+)
+def test_it_conforms(settings: dict[str, Any]) -> None:
+    check_learner(Ppo(**SMALL, **settings), mimo(), steps=64)
+    check_learner(Ppo(**SMALL, **settings), guess(), demonstrate(guess(), 8), steps=64)
+
+
+class Stopped(Exception):
+    """What interrupts a training."""
+
+
+def interrupt(learner: Learner, problem: Problem[Any], after: int, **options: Any) -> None:
+    """Stop a training once so many steps were told."""
+    done = 0
+
+    def progress(steps: int) -> None:
+        nonlocal done
+        done += steps
+        if done >= after:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        learner.fit(problem, progress=progress, **options)
+
+
+@pytest.mark.parametrize("settings", [{}, {"recurrent": True}, {"slots": 3, "standardise": True}], ids=str)
+def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+    problem = guess(slots=5)
+    learner = Ppo(**{**SMALL, "environments": 4, "imitation_steps": 20}, **settings)
+    options: dict[str, Any] = {"budget": Budget(steps=600), "seed": 3, "demonstrations": demonstrate(problem, 8)}
+    straight = learner.fit(problem, **options)
+    for after in (150, 400):
+        interrupt(learner, problem, after, checkpoint=tmp_path / "state", **options)
+    continued = learner.fit(problem, checkpoint=tmp_path / "state", **options)
+    assert arrays(continued) == arrays(straight)
+
+
+def test_another_seed_gives_another_policy() -> None:
+    assert arrays(train(guess(), 200, seed=0, **SMALL)) != arrays(train(guess(), 200, seed=1, **SMALL))
+
+
+def test_progress_counts_agent_steps_in_whole_rollouts() -> None:
+    told: list[int] = []
+    curve: list[tuple[int, set[str]]] = []
+    Ppo(**{**SMALL, "environments": 2}).fit(
+        guess(), budget=Budget(steps=50), progress=told.append, record=lambda step, m: curve.append((step, set(m)))
+    )
+    assert told == [24, 24, 24]  # 2 environments x 4 slots x 3 agents
+    assert curve == [(24 * n, {"reward", "entropy", "explained", "kl", "clipped"}) for n in (1, 2, 3)]
+
+
+def test_seconds_end_training() -> None:
+    told: list[int] = []
+    Ppo(**{**SMALL, "environments": 2}).fit(guess(), budget=Budget(seconds=1e-9), progress=told.append)
+    assert sum(told) == 0
+
+
+def test_problems_without_agents_are_refused() -> None:
+    with pytest.raises(Unsupported, match="needs a AgentProblem"):
+        Ppo().fit(registry.problem("multi_server", users=3, servers=2))
+
+
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="slots = 3; allowed for recurrent agents: none"):
+        Ppo(recurrent=True, slots=3)
+    with pytest.raises(InvalidInput, match="no view 'ful' of guess"):
+        Ppo(view="ful").fit(guess())
+
+
+def test_demonstrations_must_be_there_and_feasible() -> None:
+    problem, nobody = guess(), slice(0)
+    given = demonstrate(problem, 2)
+    none = Demonstrations(given.instances.take(nobody), given.observations.take(nobody), given.solutions.take(nobody))
+    with pytest.raises(InvalidInput, match="the demonstrations are empty"):
+        Ppo().fit(problem, demonstrations=none)
+    failed = dataclasses.replace(given.solutions, objective=np.array([0.0, np.inf]))
+    with pytest.raises(InvalidInput, match="demonstration 1 is not feasible"):
+        Ppo().fit(problem, demonstrations=dataclasses.replace(given, solutions=failed))

@@ -1,0 +1,416 @@
+"""carbon_mimo against the model told slot by slot and user by user, and what its scenarios must and must not allow."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import offloadopt
+from offloadopt import supply
+from offloadopt.core import Decisions, Instances, Observation, roll_out
+from offloadopt.errors import InvalidInput, OffloadError, Unsupported
+from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
+
+
+def make(preset: str = "paper", **changes: Any) -> CarbonMimo:
+    problem = offloadopt.problem("carbon_mimo", preset, **changes)
+    assert isinstance(problem, CarbonMimo)
+    return problem
+
+
+def small(**changes: Any) -> CarbonMimo:
+    return make(**{"users": 3, "antennas": 4, "horizon": 6, **changes})
+
+
+def random_decisions(problem: CarbonMimo, count: int, seed: int = 0) -> Decisions:
+    """Powers from nothing to the limits."""
+    rng, s = np.random.default_rng(seed), problem.scenario
+    size = (count, s.horizon, s.users)
+    return problem.serve(rng.uniform(0, s.local_max_w, size), rng.uniform(0, s.offload_max_w, size))
+
+
+# ------------------------------------------------------------------------------------------------------ told again
+
+
+def sinr_of(problem: CarbonMimo, known: np.ndarray, true: np.ndarray, power: np.ndarray, user: int) -> float:
+    """Equation 2 of MODELS.md 1.1 with the detector's weights."""
+    s = problem.scenario
+    users = range(s.users)
+    if s.detector == "zero-forcing":
+        weights = np.linalg.pinv(known.T)[user].conj()
+    elif s.detector == "mrc":
+        weights = known[user]
+    else:
+        received = sum(power[j] * np.outer(known[j], known[j].conj()) for j in users)
+        weights = np.linalg.inv(received + s.noise_w * np.eye(s.antennas)) @ known[user]
+    heard = [power[j] * abs(np.vdot(weights, true[j])) ** 2 for j in users]
+    return float(heard[user] / (sum(heard) - heard[user] + s.noise_w * np.vdot(weights, weights).real))
+
+
+def told(
+    problem: CarbonMimo, instances: Instances, decisions: Decisions, row: int
+) -> tuple[list[float], dict[str, float]]:
+    """Each user's cost, and the sums over users and slots, by MODELS.md 1.1 to 1.3 and 1b."""
+    s = problem.scenario
+    quantum = s.bandwidth_hz * s.slot_s
+    cost = [0.0] * s.users
+    buffer = [float(b) for b in instances["start_bits"][row]]
+    battery = [0.0] * s.users
+    names = ("arrived", "served", "overflow", "buffer", "energy", "grid", "wasted", "carbon")
+    sums = dict.fromkeys(names, 0.0)
+    for t, u in itertools.product(range(s.horizon), range(s.users)):
+        parts = instances["channel"][row, t]
+        true = known = parts[..., 0] + 1j * parts[..., 1]
+        if s.csi_error > 0:
+            error = instances["channel_error"][row, t]
+            known = true + error[..., 0] + 1j * error[..., 1]
+        local, power = float(decisions["local_w"][row, t, u]), decisions["offload_w"][row, t]
+        intensity = float(instances["carbon_g_per_kwh"][row, t])
+        sinr = sinr_of(problem, known, true, power, u)
+        carried = s.slot_s * s.bandwidth_hz * math.log2(1 + sinr)
+        computed = s.slot_s * (local / s.kappa) ** (1 / 3) / s.cycles_per_bit
+        served = min(buffer[u], carried + computed)
+        arrived = float(instances["arrival_bits"][row, t, u])
+        rest = max(buffer[u] - carried - computed, 0.0) + arrived
+        lost = 0.0 if s.buffer_bits is None else max(0.0, rest - s.buffer_bits)
+        buffer[u] = rest - lost
+        energy = s.slot_s * (local + float(power[u]))
+        green = float(instances["harvest_j"][row, t, u]) + battery[u]
+        grid = max(0.0, energy - green)
+        battery[u] = min(max(green - energy, 0.0), s.battery_j)
+        wasted = max(0.0, green - energy - s.battery_j)
+        grams = intensity * grid / 3.6e6
+        full_grams = s.carbon_g_per_kwh * (s.local_max_w + s.offload_max_w) * s.slot_s / 3.6e6
+        held = 0.0 if s.buffer_bits is None else buffer[u] / s.buffer_bits
+        if s.charge == "ancestor":
+            cost[u] += 10 * s.power_weight * grid / s.slot_s + (1 - s.power_weight) * buffer[u] / quantum
+        elif s.charge == "literal":
+            cost[u] += s.buffer_weight * held + s.carbon_weight * grams + s.loss_weight * (lost + wasted)
+        else:
+            loss = lost / (s.overflow_unit * quantum) + wasted / (s.harvest_max_w * s.slot_s)
+            cost[u] += s.buffer_weight * held + s.carbon_weight * grams / full_grams + s.loss_weight * loss
+            if t == s.horizon - 1:
+                per_slot = s.slot_s * (s.local_max_w / s.kappa) ** (1 / 3) / s.cycles_per_bit
+                settled = s.carbon_g_per_kwh * s.local_max_w * s.slot_s * buffer[u] / per_slot / 3.6e6
+                cost[u] += s.settle * s.carbon_weight * settled / full_grams
+        amounts = (arrived, served, lost, buffer[u] / s.horizon, energy, grid, wasted, grams)
+        for name, amount in zip(names, amounts, strict=True):
+            sums[name] += amount
+    return cost, sums
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "battery": {"battery_j": 7e-4, "harvest_w": 2.5},
+    "profile": {"carbon_by_hour": tuple(float(100 + 40 * hour) for hour in range(24))},
+    "overflow": {"buffer_bits": 5e3, "start_bits": 5e3, "arrival_quanta": (0.5, 3.0, 9.0)},
+    "unlimited": {"buffer_bits": None, "arrival_quanta": 9.0},
+    "literal": {"charge": "literal", "buffer_bits": 5e3, "start_bits": 4e3, "arrival_quanta": 6.0},
+    "ancestor": {"charge": "ancestor", "buffer_bits": None, "harvest_w": 0.0, "power_weight": 0.8, "start_bits": 9e3},
+    "weights": {"buffer_weight": 0.7, "carbon_weight": 0.2, "loss_weight": 0.1, "settle": 0.0, "overflow_unit": 3.0},
+    "bits": {"slot_s": 1.0, "bandwidth_hz": 1.0, "cycles_per_bit": 5e8, "buffer_bits": 12.0, "arrival_quanta": 8.0},
+    "mmse": {"detector": "mmse", "users": 5},
+    "mrc": {"detector": "mrc", "users": 5},
+    "error": {"csi_error": 0.1},
+    "mmse with error": {"detector": "mmse", "csi_error": 0.2},
+    "mixed loads": {"arrival_quanta": 1.0, "arrival_quanta_to": 10.0, "distance_m": (20.0, 60.0, 100.0)},
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_episode_is_what_the_model_tells(option: str) -> None:
+    problem = small(**OPTIONS[option])
+    count = 4
+    instances, decisions = problem.sample(count, seed=5), random_decisions(problem, count)
+    outcome = problem.evaluate(instances, decisions)
+    units = {"arrived": "bits", "served": "bits", "overflow": "bits", "buffer": "bits"}
+    units |= {"energy": "j", "grid": "j", "wasted": "j", "carbon": "g"}
+    for row in range(count):
+        cost, sums = told(problem, instances, decisions, row)
+        np.testing.assert_allclose(outcome.agent_cost[row], cost, rtol=1e-9)
+        assert outcome.cost[row] == pytest.approx(sum(cost), rel=1e-9)
+        for name, unit in units.items():
+            assert outcome.metrics[f"{name}_{unit}"][row] == pytest.approx(sums[name], rel=1e-9, abs=1e-15), name
+    if option == "overflow":
+        assert outcome.metrics["overflow_bits"].min() > 0
+    if option == "battery":
+        assert outcome.metrics["wasted_j"].min() > 0
+
+
+@pytest.mark.parametrize(
+    "option", [name for name, changes in OPTIONS.items() if not {"detector", "csi_error"} & {*changes}]
+)
+def test_the_backlog_costs_what_the_episode_costs(option: str) -> None:
+    """The structure that solvers see, replayed by its own definition."""
+    problem = small(**OPTIONS[option])
+    instances, decisions = problem.sample(4, seed=5), random_decisions(problem, 4)
+    backlog = problem.backlog(instances)
+    powers = decisions["local_w"], decisions["offload_w"]
+    bits, energy = backlog.service.bits(*powers), backlog.service.energy_j(*powers)
+    cost, buffer, battery = backlog.fixed_cost.copy(), backlog.start_bits.copy(), np.zeros((4, 3))
+    for slot in range(problem.horizon):
+        green = backlog.service.green_j[:, slot] + battery
+        now = backlog.service.take((slice(None), slot))
+        if backlog.battery_j > 0:
+            left = np.maximum(green - energy[:, slot], 0.0)
+            battery = np.minimum(left, backlog.battery_j)
+            cost += backlog.waste_price * (left - battery) + now.grid_price * np.maximum(energy[:, slot] - green, 0.0)
+        else:
+            cost += now.energy_cost(energy[:, slot])
+        waiting = np.maximum(buffer - bits[:, slot], 0.0) + backlog.arrival_bits[:, slot]
+        buffer = np.minimum(waiting, backlog.capacity_bits)
+        cost += backlog.holding_price * buffer + backlog.overflow_price * (waiting - buffer)
+    cost += backlog.final_price * buffer
+    np.testing.assert_allclose(problem.evaluate(instances, decisions).agent_cost, cost, rtol=1e-9)
+
+
+def test_an_observation_tells_the_slot_s_and_the_last_slot_s_numbers() -> None:
+    problem = small(battery_j=1e-3)
+    instances, decisions = problem.sample(5, seed=6), random_decisions(problem, 5)
+    state = problem.reset(instances)
+    before = problem.observe(instances, state)
+    np.testing.assert_array_equal(before["sinr_before"], 0.0)
+    np.testing.assert_array_equal(before["gain_before_per_w"], 0.0)
+    state, _ = problem.step(instances, state, decisions.at_slot(0))
+    seen = problem.observe(instances, state)
+    np.testing.assert_array_equal(seen["gain_before_per_w"], before["gain_per_w"])
+    np.testing.assert_allclose(seen["sinr_before"], before["gain_per_w"] * decisions["offload_w"][:, 0], rtol=1e-12)
+    spent = 1e-3 * (decisions["local_w"] + decisions["offload_w"])[:, 0]
+    kept = np.clip(instances["harvest_j"][:, 0] - spent, 0.0, 1e-3)
+    np.testing.assert_allclose(seen["green_j"], instances["harvest_j"][:, 1] + kept, rtol=1e-12)
+    power = np.sum(instances["channel"][:, 1] ** 2, axis=(-1, -2)) / problem.scenario.noise_w
+    np.testing.assert_allclose(seen["channel_power_per_w"], power, rtol=1e-12)
+    assert (seen["gain_per_w"] <= power * (1 + 1e-9)).all()  # zero forcing gives up what others' directions take
+
+
+# -------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"users": 5, "antennas": 4}, "users = 5 above antennas = 4: zero forcing needs an antenna for each user"),
+        ({"users": 3, "distance_m": (10.0, 20.0)}, "distance_m has 2 entries; allowed: one for all, or 3"),
+        ({"users": 2, "arrival_quanta": (1.0, 2.0, 3.0)}, "arrival_quanta has 3 entries"),
+        ({"users": 2, "arrival_quanta": (1.0, -2.0)}, "arrival_quanta = .*allowed: positive"),
+        ({"distance_m": 0.0}, "distance_m = 0.0; allowed: positive"),
+        ({"nearest_m": 100.0}, "nearest_m = 100; allowed: less than cell_m = 100"),
+        ({"carbon_by_hour": (700.0,) * 23}, "carbon_by_hour does not hold 24 positive"),
+        ({"carbon_by_hour": (700.0,) * 23 + (0.0,)}, "carbon_by_hour does not hold 24 positive"),
+        ({"carbon_by_hour": (700.0,) * 24, "country": "SAU"}, "both set the grid's carbon"),
+        ({"users": 2, "arrival_quanta": (1.0, 2.0), "arrival_quanta_to": 4.0}, "arrival_quanta_to needs one"),
+        ({"detector": "matched"}, "detector = 'matched'; allowed: 'zero-forcing', 'mmse' or 'mrc'"),
+        ({"correlation": 1.5}, "correlation = 1.5; allowed"),
+        ({"harvest_w": math.nan}, "harvest_w = nan; allowed: a finite number"),
+        ({"antenas": 3}, "unknown field 'antenas' of CarbonMimoScenario; did you mean 'antennas'"),
+    ],
+)
+def test_scenarios_that_make_no_sense_are_refused_with_the_reason(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        CarbonMimoScenario(**changes)
+
+
+@pytest.mark.parametrize("detector", ["mmse", "mrc"])
+def test_other_detectors_take_more_users_than_antennas(detector: str) -> None:
+    problem = small(users=6, antennas=2, detector=detector)
+    assert np.isfinite(problem.evaluate(problem.sample(2, 0), random_decisions(problem, 2)).cost).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "change", "why"),
+    [
+        ("local_w", lambda a: a + 3.0, r"local_w holds .*; allowed: 0 to 2 \[W\]"),
+        ("offload_w", lambda a: -a, "offload_w holds -"),
+        ("offload_w", lambda a: a * np.nan, "offload_w holds NaN"),
+        ("local_w", lambda a: a[:, :, :2], r"local_w has shape \[4, 6, 2\]; allowed: \[count, 6, 3\]"),
+        ("local_w", lambda a: a[:, :5], r"local_w has shape \[4, 5, 3\]"),
+    ],
+)
+def test_wrong_decisions_are_refused(array: str, change: Callable[[np.ndarray], np.ndarray], why: str) -> None:
+    problem = small()
+    decisions = dict(random_decisions(problem, 4))
+    with pytest.raises(InvalidInput, match=why):
+        problem.evaluate(problem.sample(4, 0), Decisions({**decisions, array: change(decisions[array])}))
+
+
+# ----------------------------------------------------------------------------------------- who touches whose buffer
+
+
+@pytest.mark.parametrize(
+    ("changes", "touch"),
+    [({}, False), ({"detector": "mmse"}, True), ({"detector": "mrc"}, True), ({"csi_error": 0.1}, True)],
+)
+def test_users_leave_each_other_alone_only_under_zero_forcing_with_perfect_knowledge(
+    changes: dict[str, Any], touch: bool
+) -> None:
+    problem = small(start_bits=2e4, **changes)
+    instances, decisions = problem.sample(6, seed=7), dict(random_decisions(problem, 6))
+    other = {name: array.copy() for name, array in decisions.items()}
+    other["offload_w"][..., 0] = 2.0 - other["offload_w"][..., 0]
+    one, two = (problem.evaluate(instances, Decisions(arrays)).agent_cost for arrays in (decisions, other))
+    assert (one[:, 0] != two[:, 0]).all()
+    assert np.array_equal(one[:, 1:], two[:, 1:]) != touch
+    if touch:
+        why = "csi_error = 0.1" if "csi_error" in changes else f"detector {changes['detector']}"
+        with pytest.raises(Unsupported, match=f"{why}: one user's power disturbs the others"):
+            problem.backlog(instances)
+    else:
+        assert problem.backlog(instances).start_bits.shape == (6, 3)
+
+
+# ----------------------------------------------------------------------------------------- scenarios worth solving
+
+
+def per_slot(problem: CarbonMimo, cost: np.ndarray) -> float:
+    return float(cost.mean() / (problem.horizon * problem.agents))
+
+
+def preset(name: str, **changes: Any) -> CarbonMimo:
+    if name == "solar":
+        pytest.importorskip("pvlib")
+    return make(name, **changes)
+
+
+def cost_of_giving_up(problem: CarbonMimo, instances: Instances) -> float:
+    """The cheaper of doing nothing and of running on nothing but green energy."""
+
+    def green_alone(seen: Observation) -> Decisions:
+        return problem.serve(*problem.service(seen).best(np.zeros_like(problem.buffer_bits(seen))))
+
+    idle = np.zeros((instances.count, problem.horizon, problem.agents))
+    ways = problem.serve(idle, idle), roll_out(problem, instances, green_alone)
+    return min(per_slot(problem, problem.evaluate(instances, way).cost) for way in ways)
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-normalised", "solar"])
+def test_a_lost_bit_costs_more_than_serving_it(name: str) -> None:
+    """At the extreme load full power beats giving up; with losses divided by the buffer's size it would not."""
+    problem = preset(name, arrival_quanta=10.0)
+    assert problem.scenario.charge == "normalised"
+    instances = problem.sample(20, seed=8)
+    full = offloadopt.solver("full-power").run(problem, instances)
+    assert per_slot(problem, full.objective) < 0.7 * cost_of_giving_up(problem, instances)
+
+    natural = preset(name, arrival_quanta=10.0, overflow_unit=100.0)
+    assert natural.overflow_price == pytest.approx(natural.scenario.loss_weight / natural.capacity_bits)
+    whole = per_slot(natural, natural.evaluate(instances, full.decisions).cost)
+    assert whole > 1.2 * cost_of_giving_up(natural, instances)
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-normalised", "ancestor", "solar"])
+def test_no_constant_power_comes_near_the_best_known_rule(name: str) -> None:
+    problem = preset(name)
+    instances = problem.sample(10, seed=9)
+    ones = np.ones((10, problem.horizon, problem.agents))
+    pairs = list(itertools.product(np.linspace(0.0, 2.0, 6), repeat=2))
+    costs = [problem.evaluate(instances, problem.serve(a * ones, b * ones)).cost.mean() for a, b in pairs]
+    rule = offloadopt.solver("lyapunov").run(problem, instances).objective.mean()
+    assert min(costs) > 1.05 * rule
+
+
+# ------------------------------------------------------------------------------------------------- nature's numbers
+
+
+def test_nature_s_means_and_correlations_are_the_scenario_s() -> None:
+    problem = small(
+        users=2, distance_m=(50.0, 100.0), arrival_quanta=(1.0, 4.0), harvest_w=0.7, start_bits=1e4, horizon=50
+    )
+    instances = problem.sample(400, seed=10)  # 20,000 slots a user
+    channel = instances["channel"]
+    amplitude = 1e-3 * np.array([50.0, 100.0]) ** -3.0
+    power = np.sum(channel**2, axis=-1)
+    # Successive slots are alike: some 40 slots carry the news of one, and four antennas share the error.
+    np.testing.assert_allclose(power.mean(axis=(0, 1, 3)), amplitude, rtol=0.08)
+    shape = (*channel.shape[:-2], -1)
+    flat = channel.reshape(shape)
+    for lag in (1, 10):
+        product = np.mean(flat[:, lag:] * flat[:, :-lag], axis=(0, 1, 3)) / np.mean(flat**2, axis=(0, 1, 3))
+        np.testing.assert_allclose(product, 0.95**lag, atol=0.03)
+    # Five standard errors of 20,000 Poisson draws.
+    quanta = instances["arrival_bits"] / 1e3
+    np.testing.assert_allclose(quanta.mean(axis=(0, 1)), [1.0, 4.0], atol=0.08)
+    np.testing.assert_allclose(quanta.var(axis=(0, 1)), [1.0, 4.0], rtol=0.08)
+    assert instances["harvest_j"].mean() == pytest.approx(0.7e-3, rel=0.02)
+    np.testing.assert_allclose(instances["harvest_j"] * 1e4, np.rint(instances["harvest_j"] * 1e4), atol=1e-9)
+    assert instances["start_bits"].mean() == pytest.approx(5e3, rel=0.06)
+    assert (instances["carbon_g_per_kwh"] == 700).all()
+
+
+def test_the_extremes_of_correlation_are_fresh_and_frozen_channels() -> None:
+    frozen = small(correlation=1.0, distance_m=50.0).sample(3, 0)["channel"]
+    np.testing.assert_allclose(frozen, np.repeat(frozen[:, :1], 6, axis=1), rtol=1e-12)
+    fresh = small(correlation=0.0, distance_m=50.0, horizon=50).sample(200, 0)["channel"]
+    assert abs(np.corrcoef(fresh[:, 1:].ravel(), fresh[:, :-1].ravel())[0, 1]) < 0.01
+
+
+def test_users_walk_within_the_ring_at_their_speed() -> None:
+    problem = small(speed_m_per_s=2000.0, slot_s=1e-3, nearest_m=30.0, cell_m=40.0, horizon=300)
+    gain = problem._path_gain(20, np.random.default_rng(1))
+    distance = (gain / 1e-3) ** (-1 / 3)
+    assert distance.min() >= 30.0 - 1e-9
+    assert distance.max() <= 40.0 + 1e-9
+    assert np.abs(np.diff(distance, axis=1)).max() <= 2.0 + 1e-9
+    assert np.diff(distance, axis=1).std() > 0.3
+
+    still = small(speed_m_per_s=0.0, horizon=2)
+    start = (still._path_gain(20_000, np.random.default_rng(1))[:, 0] / 1e-3) ** (-1 / 3)
+    # Uniform over the ring's area: the squared distance is uniform.
+    assert np.mean(start**2) == pytest.approx((10.0**2 + 100.0**2) / 2, rel=0.02)
+    assert np.mean(start < 50.0) == pytest.approx((50.0**2 - 10.0**2) / (100.0**2 - 10.0**2), abs=0.012)
+
+
+def test_random_loads_are_one_mean_per_instance() -> None:
+    quanta = small(arrival_quanta=1.0, arrival_quanta_to=9.0, horizon=200).sample(300, 1)["arrival_bits"] / 1e3
+    means = quanta.mean(axis=1)
+    assert means.mean() == pytest.approx(5.0, abs=0.7)
+    assert np.corrcoef(means[:, 0], means[:, 1])[0, 1] > 0.95
+    assert means.min() < 1.6
+    assert means.max() > 8.4
+
+
+def test_a_profile_s_hours_are_as_likely_as_each_other() -> None:
+    carbon = small(carbon_by_hour=tuple(float(1 + hour) for hour in range(24))).sample(24_000, 2)["carbon_g_per_kwh"]
+    counts = np.bincount(carbon[:, 0].astype(int), minlength=25)[1:]
+    np.testing.assert_allclose(counts, 1000, atol=5 * math.sqrt(1000))
+    slow = small(slot_s=3600.0, horizon=24, carbon_by_hour=tuple(float(1 + hour) for hour in range(24))).sample(1, 3)
+    steps = np.diff(slow["carbon_g_per_kwh"][0])
+    assert set(steps.tolist()) <= {1.0, -23.0}  # an hour a slot, over midnight
+
+
+# -------------------------------------------------------------------------------------------------- tables of others
+
+
+def test_a_country_s_carbon_is_codecarbon_s() -> None:
+    pytest.importorskip("codecarbon")
+    poland, sweden = (small(country=code).sample(1, 0)["carbon_g_per_kwh"] for code in ("POL", "SWE"))
+    assert np.ptp(poland) == 0
+    assert 400 < poland[0, 0] < 1100
+    assert 5 < sweden[0, 0] < 100
+    with pytest.raises(InvalidInput, match=r"no country 'POLL'.*did you mean 'POL'"):
+        small(country="POLL").sample(1, 0)
+
+
+def test_the_clear_sky_gives_by_day_and_not_by_night() -> None:
+    pytest.importorskip("pvlib")
+    harvest = make("solar", horizon=2).sample(3000, 0)["harvest_j"] / 1e-3  # W of 0.01 m2 at 20 %
+    assert (harvest == harvest[..., :1]).all()  # one sky over all
+    # Some 13.7 hours of light in Riyadh at the solstice; at noon about 1 kW/m2.
+    assert np.mean(harvest[:, 0, 0] > 0) == pytest.approx(13.7 / 24, abs=0.05)
+    assert 1.8 < harvest.max() < 2.2
+
+
+@pytest.mark.parametrize(
+    ("changes", "package"), [({"country": "SAU"}, "codecarbon"), ({"solar_place": (1.25, 2.5)}, "pvlib")]
+)
+def test_a_table_that_is_not_installed_is_asked_for(
+    changes: dict[str, Any], package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offloadopt.supply.find_spec", lambda name: None)
+    supply.country_carbon_g_per_kwh.cache_clear()
+    with pytest.raises(OffloadError, match=f"{package}.*offloadopt\\[traces\\]"):
+        small(**changes).sample(1, 0)
