@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from offloadopt.core import FloatArray
 
 LAST_INIT = 3e-3
 """The last layer starts within +-3e-3, so that first outputs are near 0 (Lillicrap et al. 2016)."""
+NORMAL_QUARTILES = 1.349
+"""Distance between the quartiles of a standard normal number."""
 MOMENTUM = 0.01
 """Weight of a batch in the running statistics of batch normalisation."""
 
@@ -30,6 +33,9 @@ class AgentNetworks(nn.Module):
         Widths of the hidden layers.
     joining : int
         Size of the second input, 0 for none.
+    compress : bool
+        See features on a logarithmic scale away from their center: fine where they mostly are, and yet a buffer that an
+        early mistake filled does not drown all others.
     batch_norm : bool
         Normalise hidden layers over the batch before their ReLU, up to where the second input joins.
     """
@@ -45,9 +51,11 @@ class AgentNetworks(nn.Module):
         outputs: int,
         *,
         joining: int = 0,
+        compress: bool = False,
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.compress = compress
         self.copies = copies
         sources = [inputs, *hidden]
         sources[1] += joining
@@ -68,18 +76,26 @@ class AgentNetworks(nn.Module):
                 bias.uniform_(-limit, limit, generator=generator)
 
     def standardise(self, views: FloatArray) -> None:
-        """Take mean and deviation of every feature from views ``[count, agents, features]``."""
-        own = torch.from_numpy(views.reshape(-1, self.copies, views.shape[-1]))
-        deviation = own.std(dim=0, correction=0)
-        self.center.copy_(own.mean(dim=0))
-        # What float32 cannot tell from a constant is one.
-        varies = deviation > 1e-6 * (1.0 + own.abs().amax(dim=0))
-        self.scale.copy_(torch.where(varies, deviation, torch.ones_like(deviation)))
+        """Take every feature's center and scale from views ``[count, agents, features]``: median and quartiles.
+
+        Unlike mean and deviation they are of what is usual, whatever episodes start with. The quartiles' distance is
+        divided by that of a normal number's; where half of all values are one, the deviation scales.
+        """
+        own = views.reshape(-1, self.copies, views.shape[-1])
+        low, middle, high = np.quantile(own, (0.25, 0.5, 0.75), axis=0)
+        scale = (high - low) / NORMAL_QUARTILES
+        for spread in (own.std(axis=0), np.ones_like(scale)):
+            # What single precision cannot tell from a constant is one.
+            scale = np.where(scale > 1e-6 * (1.0 + np.abs(middle)), scale, spread)
+        self.center.copy_(torch.from_numpy(middle))
+        self.scale.copy_(torch.from_numpy(scale))
 
     def forward(self, view: Tensor, joined: Tensor | None = None) -> Tensor:
         """Outputs ``[rows, agents, outputs]`` of views ``[rows, agents, inputs]`` and what joins them."""
         rows, agents, _ = view.shape
         signal = (self._by_copy(view) - self.center[:, None]) / self.scale[:, None]
+        if self.compress:
+            signal = signal.sign() * signal.abs().log1p()
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if layer == 1 and joined is not None:

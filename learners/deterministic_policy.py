@@ -128,7 +128,7 @@ class DeterministicPolicy(Policy):
         size = Shares(problem).size
         if menu is not None and (menu.ndim != 2 or menu.shape[1] != size):
             raise InvalidInput(f"{folder} decides {menu.shape[-1]} numbers an agent; {problem.name} needs {size}")
-        networks = _networks(folder, arrays)
+        networks = _networks(folder, arrays, bool(origin.settings.get("standardise")))
         copies, inputs = networks.center.shape
         outputs = networks.biases[-1].shape[1]
         features = len(problem.view_features(view_name(problem, origin.settings.get("view"))))
@@ -148,14 +148,14 @@ def view_name(problem: AgentProblem[Any], asked: str | None) -> str:
     return name
 
 
-def _networks(folder: Path, arrays: policies.Weights) -> AgentNetworks:
+def _networks(folder: Path, arrays: policies.Weights, compress: bool) -> AgentNetworks:
     try:
         layers = sum(name.startswith("weights.") for name in arrays)
         shapes = [arrays[f"weights.{layer}"].shape for layer in range(layers)]
         copies, inputs, _ = shapes[0]
         hidden = [shape[2] for shape in shapes[:-1]]
         batch_norm = any(name.startswith("norms.") for name in arrays)
-        networks = AgentNetworks(copies, inputs, hidden, shapes[-1][2], batch_norm=batch_norm)
+        networks = AgentNetworks(copies, inputs, hidden, shapes[-1][2], compress=compress, batch_norm=batch_norm)
         networks.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError):
         raise DamagedFile(f"{folder} holds no networks of agents: {', '.join(sorted(arrays))}") from None

@@ -5,6 +5,8 @@ Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (ar
 1. every combination of the levels of an agent's decisions is an entry of a menu, 25 for two powers of 5 levels;
 2. an agent takes the entry of which it expects most, or with a probability that decays slot by slot any one;
 3. its network steps towards ``r + gamma max_a Q'(s', a)`` with the target network Q', which follows by a share ``tau``.
+
+The defaults differ from the ancestor's as those of `ddpg` do, and explore for a tenth of the slots.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from offloadopt.learners.agents import Agents
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
 from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
 from offloadopt.learners.policies import Origin
-from offloadopt.learners.transitions import Batch
+from offloadopt.learners.transitions import Drawn
 from offloadopt.structure import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {
@@ -35,6 +37,9 @@ ANCESTOR: Mapping[str, Any] = {
     "environments": 1,
     "warm_up": 5000,
     "batch_size": 64,
+    "buffer_size": 250_000,
+    "gamma": 0.99,
+    "levels": 5,
     "huber": None,
     "rate": 1e-3,
     "final_rate": 1.0,
@@ -76,7 +81,8 @@ class Choosers(Students):
         features = len(problem.view_features(view_name(problem, settings.view)))
         copies = len(self.reward_center)
         self.networks = {
-            role: AgentNetworks(copies, features, settings.hidden, len(self.menu)) for role in ("worth", "target")
+            role: AgentNetworks(copies, features, settings.hidden, len(self.menu), compress=settings.standardise)
+            for role in ("worth", "target")
         }
         self.networks["worth"].initialise(generator)
         follow(self.networks["target"], self.networks["worth"], 1.0)
@@ -99,13 +105,13 @@ class Choosers(Students):
         """What the entries stand for."""
         return self._shares.decisions(self.menu[actions[..., 0]])
 
-    def target(self, batch: Batch) -> Tensor:
+    def target(self, batch: Drawn) -> Tensor:
         """[rows, agents] what the networks should say: ``r + gamma max_a Q'(s', a)``."""
         with torch.no_grad():
             following = self.networks["target"](batch.following).amax(dim=-1)
         return self.paid(batch) + self._gamma * following
 
-    def learn(self, batch: Batch, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: Drawn, spent: float) -> dict[str, Tensor]:
         """A step of the networks, and their targets behind them."""
         worth = self.networks["worth"](batch.view).gather(-1, batch.action.long())[..., 0]
         error = worth - self.target(batch)

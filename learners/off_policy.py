@@ -2,7 +2,7 @@
 
 1. A batch of episodes is decided slot by slot by all agents: at first by chance, then by what they have learned so far
    and some exploration. Every slot of every environment enters a ring of transitions.
-2. When the slots of chance are over, features and rewards are standardised by what was met in them, once for all.
+2. When the slots of chance are over, features and rewards are standardised by what was met in them, once and for all.
 3. Every ``update_every`` slots the agents take one gradient step on transitions drawn uniformly.
 4. Target networks follow slowly. The horizon only cuts episodes off, so what follows always counts, but for a problem
    with one slot, where nothing follows.
@@ -44,7 +44,7 @@ from offloadopt.learners.course import Course
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, view_name
 from offloadopt.learners.ensemble import one_thread, seeded_generator
 from offloadopt.learners.policies import Origin
-from offloadopt.learners.transitions import Batch, Transitions
+from offloadopt.learners.transitions import Drawn, Transitions
 from offloadopt.structure import AgentProblem
 
 Arrays = dict[str, NDArray[Any]]
@@ -77,9 +77,10 @@ class Students(ABC):
         """Take the rewards' scale from rewards ``[count, agents]``; each network's is its own."""
         own = torch.from_numpy(rewards.reshape(-1, len(self.reward_center)))
         self.reward_center = own.mean(dim=0).float()
-        self.reward_factor = 1.0 / own.std(dim=0, correction=0).clamp(min=1e-9).float()
+        spread = own.std(dim=0, correction=0).float()
+        self.reward_factor = 1.0 / torch.where(spread > 0.0, spread, torch.ones_like(spread))
 
-    def paid(self, batch: Batch) -> Tensor:
+    def paid(self, batch: Drawn) -> Tensor:
         """[rows, agents] the batch's rewards on the scale that the agents learn in.
 
         A constant taken off every reward changes no preference, since what follows always counts.
@@ -99,7 +100,7 @@ class Students(ABC):
         """What actions stand for."""
 
     @abstractmethod
-    def learn(self, batch: Batch, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: Drawn, spent: float) -> dict[str, Tensor]:
         """One gradient step when a share of the budget is spent, and what was measured in it."""
 
     @abstractmethod
@@ -149,9 +150,9 @@ class OffPolicy(Learner):
         None, gt=0, description="factor of the reward, which is minus an agent's cost; none: standardised"
     )
     huber: float | None = Field(
-        10.0, gt=0, description="error from which a critic's loss grows no faster than linearly; none: squared"
+        1.0, gt=0, description="error from which a critic's loss grows no faster than linearly; none: squared"
     )
-    steps: int = Field(1_000_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
+    steps: int = Field(1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
 
     @model_validator(mode="after")
     def _a_slot_fits(self) -> Self:
@@ -254,7 +255,7 @@ class OffPolicy(Learner):
             actions = students.guess(len(seen), rng) if by_chance else students.explore(seen, slot, rng)
             outcomes.append(episodes.step(students.decisions(actions)))
             following = problem.view(episodes.observation, view)
-            transitions.append(seen, actions, -outcomes[-1].agent_cost, following)
+            transitions.append(seen, actions, -outcomes[-1].running_cost, following)
             seen = following
             slot += 1
             if slot == self.warm_up:

@@ -36,7 +36,7 @@ class Rollout:
     actions: Tensor
     log_probability: Tensor
     reward: Tensor
-    terminated: bool
+    terminated: bool = False
 
 
 class Collector:
@@ -99,8 +99,8 @@ class Collector:
             paid.append(torch.from_numpy(self._pay(outcome).astype(np.float32)))
             if episodes.ended:
                 break
-        rollout = map(torch.stack, (views, taken, likely, paid))
-        return Rollout(*rollout, terminated=episodes.terminated)
+        stacked = [torch.stack(parts) for parts in (views, taken, likely, paid)]
+        return Rollout(*stacked, terminated=episodes.terminated)
 
 
 def view_tensor(problem: AgentProblem[Any], observation: Observation, view: str) -> Tensor:
@@ -110,12 +110,12 @@ def view_tensor(problem: AgentProblem[Any], observation: Observation, view: str)
 
 def agent_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
     """Every agent bears its own cost."""
-    return -outcome.agent_cost
+    return -outcome.running_cost
 
 
 def team_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
     """Every agent bears the whole cost."""
-    return np.broadcast_to(-outcome.cost[:, None], outcome.agent_cost.shape)
+    return np.broadcast_to(-outcome.running_cost.sum(axis=-1, keepdims=True), outcome.agent_cost.shape)
 
 
 def advantages(reward: Tensor, value: Tensor, discount: float, decay: float) -> Tensor:

@@ -17,7 +17,7 @@ PARTS = ("view", "action", "reward", "following")
 
 
 @dataclass(frozen=True)
-class Batch:
+class Drawn:
     """Transitions, with views as agents saw them and rewards as they were paid.
 
     Attributes
@@ -63,10 +63,10 @@ class Transitions:
             self._held[part][rows] = values
         self.appended += len(view)
 
-    def draw(self, size: int, rng: np.random.Generator) -> Batch:
+    def draw(self, size: int, rng: np.random.Generator) -> Drawn:
         """``size`` rows, drawn uniformly with replacement."""
         rows = rng.integers(self.count, size=size)
-        return Batch(*(torch.from_numpy(self._held[part][rows]) for part in PARTS))
+        return Drawn(*(torch.from_numpy(self._held[part][rows]) for part in PARTS))
 
     def views(self) -> FloatArray:
         """[count, agents, features] all views held."""

@@ -1,7 +1,7 @@
 """Small networks in copies: one that all agents share, or one for each, multiplied slice by slice in one call.
 
-Signals are ``[copies, slots, rows, features]``. One shared network has ``copies == 1``, and every agent of every
-instance is a row of its own. With a network for each agent there are as many copies as agents, and an instance is a row.
+Signals are ``[copies, slots, rows, features]``. A network that all agents share is one copy, for which every agent of
+every instance is a row; where each agent has its own, an instance is a row.
 """
 
 from __future__ import annotations

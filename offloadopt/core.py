@@ -95,12 +95,21 @@ class Outcome:
         Relative violation of each constraint, 0 where it holds.
     metrics : mapping of str to array [count]
         Named by what and unit, for example ``energy_j``.
+    settlement : array [count, agents], optional
+        The part of ``agent_cost`` that settles what the end of the horizon leaves behind. Who learns leaves it out
+        (`running_cost`): an episode that was cut off goes on in the value that is bootstrapped there.
     """
 
     cost: FloatArray
     agent_cost: FloatArray
     violations: Mapping[str, FloatArray] = field(default_factory=dict)
     metrics: Mapping[str, FloatArray] = field(default_factory=dict)
+    settlement: FloatArray | None = None
+
+    @property
+    def running_cost(self) -> FloatArray:
+        """[count, agents] each agent's own cost without the settlement."""
+        return self.agent_cost if self.settlement is None else self.agent_cost - self.settlement
 
     @property
     def feasible(self) -> NDArray[np.bool_]:

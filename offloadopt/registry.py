@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "solvers": {
         "exact": "offloadopt.solvers.exact:Exact",
         "exact-sharing": "offloadopt.solvers.sharing:SharingExact",
+        "grid-milp": "offloadopt.solvers.sharing_grid:GridMilp",
         "expert": "offloadopt.solvers.expert:Expert",
         "exhaustive": "offloadopt.solvers.exhaustive:Exhaustive",
         "milp": "offloadopt.solvers.pyomo_models:Milp",

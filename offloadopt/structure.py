@@ -17,7 +17,6 @@ from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observat
 from offloadopt.errors import UnknownName, Unsupported, nearest
 from offloadopt.physics.service import Device, Service
 
-
 if TYPE_CHECKING:
     from offloadopt.physics.partial import Splitting
 

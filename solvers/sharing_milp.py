@@ -1,12 +1,12 @@
-"""The MILP core of slots with shared servers: open options, price cuts, HiGHS with an incumbent.
+"""The MILP core of slots with shared servers: open options, price cuts, HiGHS with a cutoff.
 
-``x[i,j,n,b]`` says that task i is on server j with n users in mode b, ``z[j,n]`` that server j has n users, ``t[j]`` what
-server j costs. For every price of CPU
+``x[i,j,n,b]`` says that task i is on server j with n users in mode b, ``z[j,n]`` that server j has n users, ``t[j,n]``
+what it then costs. For every price of CPU
 
-    t_j >= sum phi_ijnb(y) x_ijnb - sum_n y_jn F z_jn
+    t_jn >= sum phi_ijnb(y) x_ijnb - y F z_jn
 
-is valid; cuts are added at the price at which each MILP solution would share the CPU, and HiGHS is run again. Costs
-count from the bound, in units of the gap, so that HiGHS's tolerances are relative to the gap.
+is valid; cuts are added at the price at which each MILP solution shares the CPU, and HiGHS is run again. Costs count
+from the bound, in units of the gap, so that HiGHS's tolerances are relative to the gap.
 """
 
 from __future__ import annotations
@@ -18,17 +18,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.partial import Splitting
-from offloadopt.solvers.core_milp import SAFETY, TIGHT
-from offloadopt.solvers.sharing_bound import Bound, ServerCosts
+from offloadopt.physics.partial import Splitting, settle
+from offloadopt.solvers.core_milp import SAFETY, TIGHT, USUAL
+from offloadopt.solvers.sharing_bound import Bound
 from offloadopt.structure import AssignmentCosts
 
-ROUNDS = 30
+ROUNDS = 40
+FIRST_PRICES = (0.0, 0.7, 0.9, 1.0, 1.1, 1.4)
+"""Relative to the bound's own."""
+LEAST_UNIT = 1e-7
+"""Relative to the cost: smaller gaps would leave HiGHS coefficients beyond double precision."""
+
+
+def mode_charges(modes: Splitting, price: FloatArray) -> FloatArray:
+    """Least cost plus charge ``[2, ...]`` of the balanced split and of everything, at prices of the tasks' shape.
+
+    Rounding of the CPU that minimises them is of second order: the value is below its true least by less than 1e-15.
+    """
+    found = []
+    for mode in (np.asarray(False), np.asarray(True)):
+        cpu = modes.best_cpu(mode, price)
+        found.append(np.where(np.isfinite(modes.send_s), modes.mode_cost(mode, cpu) + price * cpu, np.inf))
+    return np.stack(found)
+
+
+class _Rows:
+    """Rows of a MILP that are still to be added to HiGHS."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[NDArray[Any], FloatArray, float, float]] = []
+
+    def add(self, columns: NDArray[Any], values: FloatArray, low: float, high: float) -> None:
+        self._parts.append((columns, values, low, high))
+
+    def hand_over(self, highs: Any) -> None:
+        columns, values, low, high = zip(*self._parts, strict=True)
+        sizes = [len(part) for part in columns]
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
+        entries = np.concatenate(columns).astype(np.int32)
+        highs.addRows(
+            len(sizes), np.array(low), np.array(high), len(entries), starts, entries, np.concatenate(values)
+        )  # fmt: skip
+        self._parts.clear()
 
 
 def close_gap(
     modes: Splitting,
-    charged: ServerCosts,
     possible: NDArray[np.bool_],
     bound: Bound,
     costs: AssignmentCosts,
@@ -36,154 +71,119 @@ def close_gap(
     upper: float,
     allowance: float,
     deadline: float,
-) -> tuple[IntArray, float]:
-    """Improve ``assignment`` or prove it best to within ``allowance``; the better of both and a valid bound.
+) -> tuple[IntArray, float, float]:
+    """Improve ``assignment`` or prove it best to within ``allowance``: the better of both, its cost and a valid bound.
 
-    ``possible [tasks, sites, numbers]`` are the options that a better assignment may use.
+    ``modes`` are one slot's ``[tasks, sites, numbers]``, ``possible [2, tasks, sites, numbers]`` the options that a
+    better assignment may use, balanced and whole.
     """
     import highspy
-    from scipy.sparse import coo_matrix, csr_matrix
 
-    from offloadopt.solvers.sharing import mode_charges
-
-    tasks, sites, numbers = possible.shape
-    gap = upper - bound.value
-    task, site, number = np.nonzero(possible)
-    options = len(task)
+    _, tasks, sites, numbers = possible.shape
+    unit = max(upper - bound.value, LEAST_UNIT * upper)
+    mode, task, site, number = np.nonzero(possible)
+    whole = mode == 1
+    option = modes.take((task, site, number))
     pair, of_pair = np.unique(site * numbers + number, return_inverse=True)
     pair_site, pair_number = pair // numbers, pair % numbers
-    # Columns: x balanced, x whole, local, z, t.
-    whole, local, z, t = options, 2 * options, 2 * options + tasks, 2 * options + tasks + len(pair)
-    columns = t + sites
-    x = np.arange(options)
+    options, pairs = len(task), len(pair)
+    local, z, t = options, options + tasks, options + tasks + pairs  # columns: x, local, z, t
+    columns = t + pairs
+    constant = (float(bound.pay.sum()) - bound.value) / unit
 
-    def phi(price: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Both modes' charges of the open options, at ``price [sites, numbers]``, in units of the gap."""
-        one = modes.take((task, site, number))
-        at = price[site, number]
-        found = []
-        for everything in (False, True):
-            mode = np.full((), everything)
-            cpu = one.best_cpu(mode, at)
-            found.append((one.mode_cost(mode, cpu) + at * cpu - bound.pay[task]) / gap)
-        return found[0], found[1]
-
-    objective = np.zeros(columns)
-    objective[local:z] = (charged.local - bound.pay) / gap
-    objective[t:] = 1.0
-    # The constant: pay of all tasks, relative to the bound; solutions below 1 are better than the incumbent.
-    constant = (float(bound.pay.sum()) - bound.value) / gap
-    rows: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], float, float]] = []
-
-    def add(columns_of: NDArray[Any], values: NDArray[Any], low: float, high: float) -> None:
-        rows.append((columns_of, values, np.zeros(0), low, high))
-
+    rows = _Rows()
     for i in range(tasks):
-        own = x[task == i]
-        entries = np.concatenate([own, whole + own, [local + i]])
-        add(entries, np.ones(len(entries)), 1.0, 1.0)
-    for k in range(len(pair)):
-        own = x[of_pair == k]
-        entries = np.concatenate([own, whole + own, [z + k]])
-        add(entries, np.append(np.ones(2 * len(own)), -float(pair_number[k] + 1)), 0.0, 0.0)
-    for option in range(options):
-        add(np.array([option, whole + option, z + of_pair[option]]), np.array([1.0, 1.0, -1.0]), -np.inf, 0.0)
+        own = np.append(np.flatnonzero(task == i), local + i)
+        rows.add(own, np.ones(len(own)), 1.0, 1.0)
+    on_pair = [np.flatnonzero(of_pair == k) for k in range(pairs)]
+    for k, own in enumerate(on_pair):
+        rows.add(np.append(own, z + k), np.append(np.ones(len(own)), -float(pair_number[k] + 1)), 0.0, 0.0)
+        for i in np.unique(task[own]):
+            either = own[task[own] == i]
+            rows.add(np.append(either, z + k), np.append(np.ones(len(either)), -1.0), -np.inf, 0.0)
     for j in range(sites):
         own = z + np.flatnonzero(pair_site == j)
         if len(own):
-            add(own, np.ones(len(own)), -np.inf, 1.0)
+            rows.add(own, np.ones(len(own)), -np.inf, 1.0)
 
-    def cut(price: FloatArray) -> None:
-        split, everything = phi(price)
+    def cut(k: int, price: float) -> None:
+        own = on_pair[k]
+        tasks_there = option.take(own)
+        cpu = tasks_there.best_cpu(whole[own], np.full(len(own), price))
+        charged = tasks_there.mode_cost(whole[own], cpu) + price * cpu
+        values = np.concatenate([(charged - bound.pay[task[own]]) / unit, [-price * modes.cpu_max_hz / unit, -1.0]])
+        rows.add(np.concatenate([own, [z + k, t + k]]), values, -np.inf, 0.0)
+
+    def cut_where_it_stands(chosen: IntArray) -> None:
         for j in range(sites):
-            own = x[site == j]
-            pairs = np.flatnonzero(pair_site == j)
-            paid = price[j, pair_number[pairs]] * modes.cpu_max_hz / gap
-            entries = np.concatenate([own, whole + own, z + pairs, [t + j]])
-            add(entries, np.concatenate([split[own], everything[own], -paid, [-1.0]]), -np.inf, 0.0)
+            members = np.flatnonzero((chosen > 0) & ((chosen - 1) % sites == j))
+            k = np.flatnonzero((pair_site == j) & (pair_number == len(members) - 1))
+            if len(k):
+                cut(int(k[0]), settled_price(modes, members, j, chosen[members] > sites))
 
-    for price in charged.paid / modes.cpu_max_hz:
-        cut(price)
+    for k in range(pairs):
+        for price in {part * float(bound.price[pair_site[k], pair_number[k]]) for part in FIRST_PRICES}:
+            cut(k, price)
+    cut_where_it_stands(assignment)
 
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
-    for name, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 0.0}.items():
+    settings: dict[str, bool | int | float] = {
+        "output_flag": False,
+        "threads": 1,
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": 0.25 * allowance / unit,
+        "objective_bound": (upper - bound.value) / unit - constant + SAFETY * TIGHT,
+    }
+    for name, value in settings.items():
         highs.setOptionValue(name, value)
-    for name in ("mip", "primal", "dual"):
-        highs.setOptionValue(f"{name}_feasibility_tolerance", TIGHT)
-    highs.setOptionValue("mip_abs_gap", 0.25 * allowance / gap)
-    highs.setOptionValue("objective_bound", 1.0 - constant + SAFETY * TIGHT)
-    lowest = np.zeros(columns)
-    lowest[t:] = -highspy.kHighsInf
-    highest = np.append(np.ones(t), np.full(sites, highspy.kHighsInf))
-    highs.addVars(columns, lowest, highest)
+    lowest = np.append(np.zeros(t), np.full(pairs, -highspy.kHighsInf))
+    highs.addVars(columns, lowest, np.append(np.ones(t), np.full(pairs, highspy.kHighsInf)))
+    objective = np.zeros(columns)
+    objective[local:z], objective[t:] = (1.0 - bound.pay) / unit, 1.0
     highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), objective)
     highs.changeColsIntegrality(t, np.arange(t, dtype=np.int32), np.full(t, highspy.HighsVarType.kInteger))
-    proved, best, added = bound.value, assignment, 0
+    proved, best, tolerance = bound.value, assignment, TIGHT
+    rows.hand_over(highs)
     for _ in range(ROUNDS):
-        matrix: csr_matrix = coo_matrix(
-            (
-                np.concatenate([row[1] for row in rows[added:]]),
-                (
-                    np.repeat(np.arange(len(rows) - added), [len(row[0]) for row in rows[added:]]),
-                    np.concatenate([row[0] for row in rows[added:]]),
-                ),
-            ),
-            shape=(len(rows) - added, columns),
-        ).tocsr()
-        lows = np.array([row[3] for row in rows[added:]])
-        highs.addRows(
-            len(lows), lows, np.array([row[4] for row in rows[added:]]), matrix.nnz,
-            matrix.indptr[:-1].astype(np.int32), matrix.indices.astype(np.int32), matrix.data,
-        )  # fmt: skip
-        added = len(rows)
         left_s = deadline - perf_counter()
         if left_s <= 0:
             break
+        for name in ("mip", "primal", "dual"):
+            highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
         if np.isfinite(left_s):
             highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
         highs.run()
         status, info = highs.getModelStatus(), highs.getInfo()
+        margin = SAFETY * tolerance * unit
         if status == highspy.HighsModelStatus.kInfeasible:
-            proved = upper - SAFETY * TIGHT * gap  # nothing better than the cutoff, which is the incumbent
+            proved = max(proved, upper - margin)  # nothing better than the cutoff, which is the incumbent
             break
+        if status == highspy.HighsModelStatus.kSolveError:
+            # Now and then HiGHS finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
+            if tolerance >= USUAL:
+                break
+            tolerance *= 10.0
+            highs.clearSolver()
+            continue
         if np.isfinite(info.mip_dual_bound):
-            found_bound = bound.value + (info.mip_dual_bound + constant - SAFETY * TIGHT) * gap
-            proved = max(proved, min(found_bound, upper))
+            proved = max(proved, min(bound.value + (info.mip_dual_bound + constant) * unit - margin, upper))
         if status != highspy.HighsModelStatus.kOptimal:
             break
-        values = np.rint(np.asarray(highs.getSolution().col_value))
+        taken = np.flatnonzero(np.rint(np.asarray(highs.getSolution().col_value)[:options]) > 0)
         found = np.zeros(tasks, dtype=np.int64)
-        for offset, extra in ((0, 0), (whole, sites)):
-            taken = values[offset : offset + options] > 0
-            found[task[taken]] = site[taken] + 1 + extra
+        found[task[taken]] = site[taken] + 1 + np.where(whole[taken], sites, 0)
         reached = float(costs.cost(found[None])[0])
         if reached < upper:
             best, upper = found, reached
         if upper - proved <= allowance:
             break
-        prices = shared_prices(modes, found, sites)
-        cut(np.broadcast_to(prices[:, None], (sites, numbers)))
-    del mode_charges
-    return best, min(proved, upper)
+        cut_where_it_stands(found)
+        rows.hand_over(highs)
+    return best, upper, min(proved, upper)
 
 
-def shared_prices(modes: Splitting, assignment: IntArray, sites: int) -> FloatArray:
-    """[sites] the price at which each server's CPU is just used up by the tasks that it has."""
-    prices = np.zeros(sites)
-    for j in range(sites):
-        members = np.flatnonzero((assignment > 0) & ((assignment - 1) % sites == j))
-        if not len(members):
-            continue
-        one = modes.take((members, np.full(len(members), j), np.full(len(members), len(members) - 1)))
-        whole = assignment[members] > sites
-        low, high = 0.0, 1.0 / modes.cpu_max_hz
-        if one.best_cpu(whole, np.zeros(len(members))).sum() <= modes.cpu_max_hz:
-            continue
-        while one.best_cpu(whole, np.full(len(members), high)).sum() > modes.cpu_max_hz:
-            high *= 4.0
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            dear = one.best_cpu(whole, np.full(len(members), middle)).sum() <= modes.cpu_max_hz
-            low, high = (low, middle) if dear else (middle, high)
-        prices[j] = high
-    return prices
+def settled_price(modes: Splitting, members: IntArray, site: int, whole: NDArray[np.bool_]) -> float:
+    """The price at which a server's CPU is just used up by these tasks in these modes; 0 where some is left."""
+    number = len(members)
+    tasks = modes.take((members, np.full(number, site), np.full(number, number - 1))).packed()
+    return float(settle(number, whole, tasks, modes.time_weight, modes.cpu_max_hz, np.empty(number)))

@@ -86,7 +86,7 @@ class ProblemParallelEnv(ParallelEnv[str, Any, Any]):
         costs = dict(zip(self.agents, outcome.agent_cost[0].tolist(), strict=True))
         told = (
             self._observations(),
-            {agent: -cost for agent, cost in costs.items()},
+            dict(zip(self.agents, (-outcome.running_cost[0]).tolist(), strict=True)),
             dict.fromkeys(self.agents, self._episodes.terminated),
             dict.fromkeys(self.agents, self._episodes.truncated),
             {agent: {"cost": cost, **shared} for agent, cost in costs.items()},

@@ -14,8 +14,8 @@ Reward = Callable[[Outcome], FloatArray]
 
 
 def negative_cost(outcome: Outcome) -> FloatArray:
-    """``-cost``: the sum over an episode is minus the problem's objective."""
-    return -outcome.cost
+    """``-cost`` without what settles the end of a horizon: learners bootstrap there."""
+    return -outcome.cost if outcome.settlement is None else outcome.settlement.sum(axis=-1) - outcome.cost
 
 
 def reciprocal_cost(outcome: Outcome) -> FloatArray:

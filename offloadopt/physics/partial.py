@@ -3,12 +3,12 @@
 Cost is relative to computing all of it on the device: ``bt T / T0 + be E / E0`` with ``bt + be = 1``. For a share
 ``r`` that is offloaded, ``T = max((1 - r) T0, r q)`` with ``q = S + C/F`` (sending and computing all of it), and ``E =
 (1 - r) E0 + r (E_s + kappa F^2 C)``. This is convex and piecewise linear in r, so that the best share is 0, the
-*balanced* one at which both parts end together, ``T0 / (T0 + q)``, or 1:
+*balanced* one at which both parts end together, ``T0 / (T0 + q)``, or 1. With ``e = E_s / E0``, ``k = kappa C / E0``:
 
-* balanced: ``(q + be T0 e) / (T0 + q)`` with ``e = (E_s + kappa F^2 C) / E0``; 1 at ``F = 0``;
-* all: ``bt q / T0 + be e``.
+* balanced: ``(A F + C + D F^3) / (B F + C)`` with ``A = S + be T0 e``, ``B = T0 + S``, ``D = be T0 k``; 1 at ``F = 0``;
+* all: ``bt (S + C/F) / T0 + be (e + k F^2)``.
 
-Each is convex in F; their minimum is not.
+Each is convex in F (balanced: where ``be e <= 1``; otherwise it only rises); their minimum is not.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ STEPS = 60
 """Steps of a root search, at most: as many halvings as float64 resolves."""
 LEAST = 1e-9
 """Share of a server's CPU below which nothing is asked for."""
+SETTLED = 1e-13
+"""Relative part of a server's CPU that may stay unused."""
 
 
 @dataclass(frozen=True)
@@ -91,150 +93,173 @@ class Splitting:
 
         Next to nothing, `LEAST`, where CPU is too dear for the balanced mode; 0 over a missing link.
         """
-        found = self._each(_responses, all_of_it, price)
-        return np.where(np.isfinite(self.send_s), found, 0.0)
-
-    def slope(self, all_of_it: NDArray[np.bool_], cpu_hz: FloatArray) -> FloatArray:
-        """Derivative ``[...]`` of `mode_cost` by the CPU in 1/Hz; 0 over a missing link."""
-        found = self._each(_slopes, all_of_it, cpu_hz)
-        return np.where(np.isfinite(self.send_s), found, 0.0)
-
-    def _each(self, kernel: Any, all_of_it: NDArray[np.bool_], argument: FloatArray) -> FloatArray:
-        """A kernel's values over all tasks."""
-        shape = np.broadcast_shapes(self.send_s.shape, self.cycles.shape, np.shape(argument), np.shape(all_of_it))
-        linked = np.isfinite(self.send_s)
-        parts = [
-            np.ascontiguousarray(np.broadcast_to(values, shape), dtype=np.float64).ravel()
-            for values in (
-                argument,
-                self.local_s,
-                np.where(linked, self.send_s, 0.0),
-                np.where(linked, self.send_j, 0.0) / self.local_j,
-                self.cycles,
-                self.kappa * self.cycles / self.local_j,
-            )
-        ]
-        chosen = np.ascontiguousarray(np.broadcast_to(all_of_it, shape)).ravel()
-        found: FloatArray = kernel(chosen, *parts, self.time_weight, self.cpu_max_hz)
+        rows = self.packed()
+        shape = np.broadcast_shapes(rows.shape[:-1], np.shape(all_of_it), np.shape(price))
+        flat = np.ascontiguousarray(np.broadcast_to(rows, (*shape, 5))).reshape(-1, 5)
+        whole = np.broadcast_to(all_of_it, shape).ravel()
+        prices = np.broadcast_to(np.asarray(price, dtype=np.float64), shape).ravel()
+        found: FloatArray = _responses(whole, prices, flat, self.time_weight, self.cpu_max_hz)
         return found.reshape(shape)
 
+    def packed(self) -> FloatArray:
+        """``[..., 5]`` what the kernels below take as ``task``: ``T0``, ``S``, ``e``, ``C``, ``k``."""
+        scaled = self.kappa * self.cycles / self.local_j
+        parts = (self.local_s, self.send_s, self.send_j / self.local_j, self.cycles, scaled)
+        return np.ascontiguousarray(np.stack(np.broadcast_arrays(*parts), axis=-1), dtype=np.float64)
 
-@njit(cache=True)
-def _slope(
-    whole: bool, cpu: float, local_s: float, send_s: float, send: float, cycles: float, k: float, bt: float
-) -> Any:
-    """Derivative of a mode's cost; energies relative to the local one: ``e = send + k F^2``."""
+
+@njit(cache=True, inline="always")
+def mode_cost(whole: bool, cpu: float, task: Any, bt: float) -> Any:
+    """Cost of a mode at a share of CPU, `Splitting.mode_cost`; ``inf`` over a missing link."""
+    local_s, send_s, send, cycles, k = task[0], task[1], task[2], task[3], task[4]
     be = 1.0 - bt
-    falling = -cycles / cpu**2
-    rising = 2.0 * k * cpu
+    if not np.isfinite(send_s):
+        return np.inf
     if whole:
-        return bt * falling / local_s + be * rising
-    total = local_s + send_s + cycles / cpu
-    return local_s * (falling * (1.0 - be * (send + k * cpu**2)) + be * rising * total) / total**2
+        return bt * (send_s + cycles / cpu) / local_s + be * (send + k * cpu * cpu)
+    wait = send_s * cpu + cycles
+    return (wait + be * local_s * cpu * (send + k * cpu * cpu)) / (local_s * cpu + wait)
 
 
 @njit(cache=True)
-def response(
-    whole: bool,
-    price: float,
-    local_s: float,
-    send_s: float,
-    send: float,
-    cycles: float,
-    k: float,
-    bt: float,
-    most: float,
-) -> Any:
-    """The CPU at which the slope is minus the price: regula falsi in ``log F`` with a bisection as safeguard."""
-    if _slope(whole, most, local_s, send_s, send, cycles, k, bt) + price <= 0.0:
-        return most
-    low, high = LEAST * most, most
-    at_low = _slope(whole, low, local_s, send_s, send, cycles, k, bt) + price
-    at_high = _slope(whole, high, local_s, send_s, send, cycles, k, bt) + price
-    if at_low >= 0.0:
-        return low
-    for step in range(STEPS):
-        if step % 3 == 2:
-            middle = np.sqrt(low * high)
-        else:
-            middle = low * (high / low) ** (at_low / (at_low - at_high))
-            middle = min(max(middle, low * (1.0 + 1e-15)), high)
-        value = _slope(whole, middle, local_s, send_s, send, cycles, k, bt) + price
-        if value < 0.0:
-            low, at_low, at_high = middle, value, 0.5 * at_high
-        else:
-            high, at_high, at_low = middle, value, 0.5 * at_low
-        if high - low <= 1e-15 * high or value == 0.0:
+def mode_slope(whole: bool, cpu: float, task: Any, bt: float) -> Any:
+    """Derivative of a mode's cost by the share of CPU; 0 over a missing link."""
+    local_s, send_s, send, cycles, k = task[0], task[1], task[2], task[3], task[4]
+    be = 1.0 - bt
+    if not np.isfinite(send_s):
+        return 0.0
+    if whole:
+        return -bt * cycles / (local_s * cpu * cpu) + 2.0 * be * k * cpu
+    b, d = local_s + send_s, be * local_s * k
+    gain = cycles * local_s * (1.0 - be * send)
+    return ((3.0 * cycles + 2.0 * b * cpu) * d * cpu * cpu - gain) / (b * cpu + cycles) ** 2
+
+
+@njit(cache=True)
+def response(whole: bool, price: float, task: Any, bt: float, most: float) -> float:
+    """The share of CPU at which a mode's slope is minus the price, within ``[LEAST, 1] most``; 0 without a link.
+
+    Multiplied out, the slope is a cubic without negative coefficients, all but the constant. Every one of its terms
+    alone gives an upper bound of the root; Newton's method descends from the least of them.
+    """
+    local_s, send_s, send, cycles, k = task[0], task[1], task[2], task[3], task[4]
+    be = 1.0 - bt
+    if not np.isfinite(send_s):
+        return 0.0
+    if whole:  # 2 be k F^3 + price F^2 = bt C / T0
+        cubic, square, linear = 2.0 * be * k, price, 0.0
+        constant = bt * cycles / local_s
+    else:  # D (2 B F^3 + 3 C F^2) + price (B F + C)^2 = C (B - A)
+        b, d = local_s + send_s, be * local_s * k
+        cubic, square, linear = 2.0 * b * d, 3.0 * cycles * d + price * b * b, 2.0 * price * b * cycles
+        constant = cycles * (local_s * (1.0 - be * send) - price * cycles)
+    least = LEAST * most
+    if constant <= 0.0:
+        return least
+    cpu = most
+    if linear > 0.0:
+        cpu = min(cpu, constant / linear)
+    if square > 0.0:
+        cpu = min(cpu, np.sqrt(constant / square))
+    if cubic > 0.0 and cubic * cpu**3 > constant:
+        cpu = (constant / cubic) ** (1.0 / 3.0)
+    if cpu <= least:
+        return least
+    for _ in range(STEPS):
+        above = ((cubic * cpu + square) * cpu + linear) * cpu - constant
+        if above <= 0.0:  # at the root, or at `most` with more wanted
             break
-    return high
+        step = above / ((3.0 * cubic * cpu + 2.0 * square) * cpu + linear)
+        cpu -= step
+        if step <= 1e-15 * cpu:
+            break
+    return max(cpu, least)
 
 
 @njit(cache=True)
-def _responses(
-    whole: Any, price: Any, local_s: Any, send_s: Any, send: Any, cycles: Any, k: Any, bt: float, most: float
-) -> Any:
+def cheaper_mode(price: float, task: Any, bt: float, most: float) -> tuple[float, float, bool]:
+    """Least cost plus price times CPU over both modes, never above it but for rounding, with its CPU and mode.
+
+    What a share of CPU that is not quite the best can hide follows from the slope there, as both modes are convex.
+    """
+    least, share, chosen = np.inf, 0.0, False
+    if not np.isfinite(task[1]):
+        return least, share, chosen
+    for whole in (False, True):
+        cpu = response(whole, price, task, bt, most)
+        slope = mode_slope(whole, cpu, task, bt) + price
+        value = mode_cost(whole, cpu, task, bt) + price * cpu
+        value -= slope * cpu if slope > 0.0 else -slope * (most - cpu)
+        if value < least:
+            least, share, chosen = value, cpu, whole
+    return least, share, chosen
+
+
+@njit(cache=True)
+def _responses(whole: Any, price: Any, tasks: Any, bt: float, most: float) -> Any:
     found = np.empty(len(price))
     for i in range(len(price)):
-        found[i] = response(whole[i], price[i], local_s[i], send_s[i], send[i], cycles[i], k[i], bt, most)
+        found[i] = response(whole[i], price[i], tasks[i], bt, most)
     return found
 
 
 @njit(cache=True)
-def _slopes(
-    whole: Any, cpu: Any, local_s: Any, send_s: Any, send: Any, cycles: Any, k: Any, bt: float, most: float
-) -> Any:
-    found = np.empty(len(cpu))
-    for i in range(len(cpu)):
-        found[i] = _slope(whole[i], cpu[i], local_s[i], send_s[i], send[i], cycles[i], k[i], bt)
-    return found
+def settle(number: int, whole: Any, tasks: Any, bt: float, most: float, cpu: Any) -> float:
+    """Share one server's CPU ``most`` among the first ``number`` tasks, optimally for their modes; fills ``cpu``.
 
-
-@njit(cache=True)
-def share_cpu(
-    server: Any, whole: Any, local_s: Any, send_s: Any, send: Any, cycles: Any, k: Any, bt: float, most: float, cpu: Any
-) -> None:
-    """Share each server's CPU ``most`` optimally among the tasks on it, given their modes; fills ``cpu [rows, tasks]``.
-
-    ``server [rows, tasks]`` is -1 for tasks that stay local. A bisection on the price of CPU, whose root is where the
-    server is used up, unless free CPU leaves some idle. Shares are scaled down by what the last step left over.
+    The price at which it is just used up is returned, 0 where free CPU leaves some idle. It is found in its logarithm,
+    by the secant through the bracket's ends and by halving in turn.
     """
-    rows, tasks = server.shape
+    total = 0.0
+    for i in range(number):
+        cpu[i] = response(whole[i], 0.0, tasks[i], bt, most)
+        total += cpu[i]
+    if total <= most:
+        return 0.0
+    low, below, high, above = 0.0, total, 0.0, 0.0  # prices, and the demand that they lead to
+    price = 1.0 / most
+    for step in range(6 * STEPS):
+        if low > 0.0 and high > 0.0:
+            part = 0.5 if step % 3 == 2 else (below - most) / (below - above)
+            price = low * (high / low) ** min(max(part, 0.02), 0.98)
+        total = 0.0
+        for i in range(number):
+            cpu[i] = response(whole[i], price, tasks[i], bt, most)
+            total += cpu[i]
+        if total > most:
+            low, below = price, total
+            if high == 0.0:
+                price *= 8.0
+        else:
+            high, above = price, total
+            if total >= most * (1.0 - SETTLED) or (low > 0.0 and high <= low * (1.0 + 4e-16)):
+                break
+            if low == 0.0:
+                price /= 8.0
+    if total > most:
+        for i in range(number):
+            cpu[i] *= most / total
+    return price
+
+
+@njit(cache=True)
+def share_cpu(server: Any, whole: Any, tasks: Any, bt: float, most: float) -> Any:
+    """Each server's CPU ``most`` shared optimally among the tasks on it, given their modes: shares ``[rows, tasks]``.
+
+    ``server [rows, tasks]`` is -1 for tasks that stay local; ``tasks [rows, tasks, 5]`` as packed.
+    """
+    rows, count = server.shape
+    shares = np.zeros((rows, count))
+    members = np.empty(count, np.int64)
+    modes, here, cpu = np.empty(count, np.bool_), np.empty((count, 5)), np.empty(count)
     for row in range(rows):
         for site in range(server[row].max() + 1):
-            low, high = 0.0, 0.0
-            for step in range(2 * STEPS):
-                # First free of charge, then upwards until CPU is dear enough, then in between.
-                price = 0.0 if step == 0 else (high if low == high else 0.5 * (low + high))
-                total = 0.0
-                for i in range(tasks):
-                    if server[row, i] == site:
-                        cpu[row, i] = response(
-                            whole[row, i], price, local_s[row, i], send_s[row, i], send[row, i],
-                            cycles[row, i], k[row, i], bt, most,
-                        )  # fmt: skip
-                        total += cpu[row, i]
-                if step == 0:
-                    if total <= most:
-                        break
-                    high = 1.0 / most / 64.0
-                    low = high
-                elif low == high:
-                    if total > most:
-                        high *= 4.0
-                        low = high
-                    else:
-                        low = 0.0
-                elif total > most:
-                    low = price
-                else:
-                    high = price
-                if total <= most and (total >= most * (1.0 - 1e-13) or high - low <= 1e-15 * high):
-                    break
-            total = 0.0
-            for i in range(tasks):
+            number = 0
+            for i in range(count):
                 if server[row, i] == site:
-                    total += cpu[row, i]
-            if total > most:
-                for i in range(tasks):
-                    if server[row, i] == site:
-                        cpu[row, i] *= most / total
+                    members[number], modes[number], here[number] = i, whole[row, i], tasks[row, i]
+                    number += 1
+            settle(number, modes, here, bt, most, cpu)
+            for place in range(number):
+                shares[row, members[place]] = cpu[place]
+    return shares

@@ -406,8 +406,8 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
         cost = self.holding_price * buffer + self.grid_price(carbon) * grid + self.waste_price * wasted  # (26)
         cost += self.overflow_price * lost
-        if slot + 1 == s.horizon:
-            cost += self.final_price * buffer
+        settlement = self.final_price * buffer if slot + 1 == s.horizon else np.zeros_like(buffer)
+        cost += settlement
         metrics = {
             "arrived_bits": instances["arrival_bits"][:, slot],
             "served_bits": served,
@@ -420,7 +420,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         }
         following = {**values, "buffer_bits": buffer, "battery_j": battery, "sinr_before": sinr}
         summed = {name: np.sum(amount, axis=-1) for name, amount in metrics.items()}
-        return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed)
+        return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed, settlement)
 
     def _estimate(self, instances: Instances) -> mimo.Channel:
         """The channels ``[count, horizon, users, antennas]`` as the receiver knows them."""

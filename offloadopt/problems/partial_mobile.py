@@ -18,7 +18,26 @@ overload              requests beyond a server's CPU are cut pro rata, and the s
 area                  400 m x 400 m, five servers in a quincunx: SNR from 16 to -2 dB, a meaningful spread
 ====================  ===============================================================================================
 
-Slots are tied together by nothing but what is observed: the workload of the last slot. `slotwise` solvers exploit it.
+Slots are tied together by nothing but what is observed: the workload of the last slot, so that an optimum is a sum of
+slots' optima.
+
+How easy is it? Constant policies against the optimum, in percent of its mean cost (one slot; 200 draws of 10 users, 40
+of 40). CPU is shared optimally in the first three rows. The first two send to the nearest server, the third deals the
+users out in turn, the fourth asks for one and the same ratio and CPU at the nearest server, the best pair of 28.
+
+========================  =====  =====  =====  =====  =====  =====  =====  =====  =====  =====
+users, ``time_weight``    10 .1  10 .3  10 .5  10 .7  10 .9  40 .1  40 .3  40 .5  40 .7  40 .9
+========================  =====  =====  =====  =====  =====  =====  =====  =====  =====  =====
+everything                  0.4    0.4    0.5    1.3   15.3    1.1    9.6   13.4   16.7   47.5
+the balanced share        264.2   78.5   29.9    7.4    6.2  308.4  104.8   40.5    7.7    7.2
+everything, in turn         4.4    4.7    5.7    7.2   17.1   17.3   18.1   19.3   22.6   55.5
+one fixed ratio and CPU     1.9    1.5   13.8   11.6   39.3   27.6   31.9   36.1   32.5   45.0
+local                      1061    506    380    352    475   1012    471    303    218    227
+========================  =====  =====  =====  =====  =====  =====  =====  =====  =====  =====
+
+So with few users the choice of a server is easy: links differ little, and the nearest one is good enough. What there is
+to learn is how much CPU to ask for, and to split tasks once time weighs most. With many users it matters whom to send
+away from the nearest server.
 """
 
 from __future__ import annotations
@@ -318,26 +337,14 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario]):
         self, observation: Observation | Instances, assignment: IntArray
     ) -> tuple[IntArray, FloatArray, Splitting]:
         """Servers (-1: local), optimal CPU, and the tasks on their shared links, all ``[count, users]``."""
-        s = self.scenario
-        server = np.where(assignment > 0, (assignment - 1) % self.sites, -1)
+        s, snr = self.scenario, self._snr(observation)
+        link = np.where(assignment > 0, (assignment - 1) % self.sites, 0)
+        # Who has no link stays local, and leaves the band to the others.
+        server = np.where((assignment > 0) & (self._pick(snr, link) > 0), link, -1)
         here = server[..., None] == np.arange(self.sites)
-        link = np.maximum(server, 0)
         sharing = np.take_along_axis(np.maximum(here.sum(axis=1), 1), link, axis=-1)
-        tasks = self._splitting(observation["task_bits"], self._pick(self._snr(observation), link), sharing)
-        cpu_hz = np.zeros(server.shape)
-        linked = np.isfinite(tasks.send_s)
-        share_cpu(
-            np.where(linked, server, -1),
-            assignment > self.sites,
-            tasks.local_s,
-            np.where(linked, tasks.send_s, 0.0),
-            np.where(linked, tasks.send_j, 0.0) / tasks.local_j,
-            tasks.cycles,
-            tasks.kappa * tasks.cycles / tasks.local_j,
-            s.time_weight,
-            s.cpu_server_hz,
-            cpu_hz,
-        )
+        tasks = self._splitting(observation["task_bits"], self._pick(snr, link), sharing)
+        cpu_hz = share_cpu(server, assignment > self.sites, tasks.packed(), s.time_weight, s.cpu_server_hz)
         return server, cpu_hz, tasks
 
     def sharing(self, observation: Observation | Instances) -> Splitting:

@@ -14,7 +14,7 @@ from offloadopt.core import Budget
 from offloadopt.errors import Unsupported
 from offloadopt.learners.dqn import ANCESTOR, Choosers, Dqn
 from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.transitions import Batch
+from offloadopt.learners.transitions import Drawn
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 64}
@@ -46,7 +46,7 @@ def test_the_target_is_the_reward_and_the_best_that_follows(aiming: Any) -> None
     with torch.no_grad():
         worth = students.networks["target"](view).numpy()
     expected = [[float(reward[r, a]) + 0.9 * max(worth[r, a].tolist()) for a in range(2)] for r in range(6)]
-    batch = Batch(view, torch.zeros((6, 2, 1)), reward, view)
+    batch = Drawn(view, torch.zeros((6, 2, 1)), reward, view)
     np.testing.assert_allclose(students.target(batch).numpy(), expected, rtol=1e-5)
 
 

@@ -25,7 +25,7 @@ FULL = Sizes(
     ancestor_slots=100_000,
     ancestor_steps={"DDPG": 400_000, "DQN": 400_000},
     one_user_steps=10_000_000,
-    values_of_v=(1e6, 3e6, 1e7, 3e7, 1e8),
+    values_of_v=(5e7, 1e8, 2e8, 4e8, 8e8),
     expert_instances=500,
     expert_steps=3000,
 )
@@ -40,7 +40,7 @@ QUICK = Sizes(
     ancestor_slots=20_000,
     ancestor_steps={},
     one_user_steps=2_000_000,
-    values_of_v=(1e6, 1e7, 1e8),
+    values_of_v=(1e8, 2e8, 4e8),
     expert_instances=50,
     expert_steps=1000,
 )

@@ -78,7 +78,7 @@ class Sizes:
     one_user_steps : int
         Training steps where one user is compared with the dynamic programme.
     values_of_v : tuple of float
-        Lyapunov's V, relative to the tuned one.
+        Lyapunov's V, in bit^2 per unit of energy cost.
     expert_instances, expert_steps : int
         Demonstrations, and imitation steps of them.
     """

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from offloadopt import registry
-from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Method, Solutions
+from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Method, Observation, Solutions
 from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.learners.agent_policy import AgentPolicy
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
 
 BOUND = "hindsight bound"
@@ -105,7 +106,7 @@ def train(
     def record(step: int, numbers: Mapping[str, float]) -> None:
         curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
 
-    policy = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
+    policy: Any = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
     return {
         "spent": spent,
@@ -135,22 +136,24 @@ def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
     return averages(problem, instances, policy.run(problem, instances, seed=test["seed"]))
 
 
-def time_decisions(policy: Any, scenario: Mapping[str, Any], users: int) -> Json:
+def time_decisions(policy: AgentPolicy, scenario: Mapping[str, Any], users: int) -> Json:
     """Time of one slot's decision of one device, and of all devices at once in a batch; parameters and bytes.
 
     A device decides alone from its own row of the observation, so that its time cannot depend on the others.
     """
-    problem = make_problem({**scenario, "users": users, "antennas": max(users, int(scenario["antennas"]))})
-    instances = problem.sample(2, 0)
-    together = problem.observe(instances, problem.reset(instances)).take([0])
-    alone = type(together)({name: array[:, :1] for name, array in together.items()})
+    crowd = make_problem({**scenario, "users": users, "antennas": max(users, int(scenario["antennas"]))})
+    instances = crowd.sample(2, 0)
+    together = crowd.observe(instances, crowd.reset(instances)).take([0])
+    alone = Observation({name: array[:, :1] for name, array in together.items()})
+    single = make_problem({**scenario, "users": 1})
     found: Json = {"users": users, "parameters": policy.parameters, "bytes": policy.bytes}
-    for name, observation in (("device_ms", alone), ("all_ms", together)):
-        policy.act(observation, policy.start(1, 0))
+    for name, problem, observation in (("device_ms", single, alone), ("all_ms", crowd, together)):
+        decider = AgentPolicy(problem, policy.actor, policy.view, policy.origin)
+        decider.act(observation)
         spent = []
         for _ in range(TIMED):
             begin = time.perf_counter()
-            policy.act(observation, policy.start(1, 0))
+            decider.act(observation)
             spent.append(time.perf_counter() - begin)
         found[name] = 1e3 * float(np.median(spent))
     return found

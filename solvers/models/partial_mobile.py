@@ -1,0 +1,114 @@
+"""The paper's discretised decisions of `partial_mobile` in one slot, as a Pyomo MILP (Algorithm 2).
+
+Every coordinate lies on ``K`` evenly spaced levels: the ratio is ``r/(K-1)``, a user's CPU ``k/(K-1) F_max``, and
+level 0 of either means that the user computes locally. With the number ``n`` of a server's users as an index, the share
+of the band and thereby the cost of an option are numbers, and nothing is left but the choice:
+
+* ``x[i,j,n,k] = 1`` if user i is on server j with n users, at CPU level k; its ratio is the best of the levels, which
+  concerns nobody else;
+* ``z[j,n] = 1`` if server j has n users.
+
+Requests above a server's CPU are not allowed, so that a server has ``K - 1`` users at most. With overload allowed the
+share of CPU would depend on everybody's level, for a penalty in the cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from offloadopt.core import Decisions, Instances
+from offloadopt.errors import InvalidInput
+from offloadopt.problems.partial_mobile import PartialMobile
+
+
+class GridModel:
+    """Best decisions on the grid for one instance of one slot.
+
+    Parameters
+    ----------
+    problem : PartialMobile
+        With a horizon of 1.
+    instance : Instances
+        One instance.
+    levels : int
+        ``K``.
+
+    Attributes
+    ----------
+    pyomo : pyomo.environ.ConcreteModel
+        In the problem's own cost.
+    """
+
+    def __init__(self, problem: PartialMobile, instance: Instances, *, levels: int = 5) -> None:
+        if instance.count != 1 or problem.horizon != 1:
+            raise InvalidInput(
+                f"{instance.count} instances of {problem.horizon} slots; a model is built of exactly 1 of 1"
+            )
+        if levels < 2:
+            raise InvalidInput(f"levels = {levels}; allowed: at least 2")
+        self.problem, self._top = problem, levels - 1
+        tasks = problem.sharing(instance).take(0)  # [users, servers, numbers]
+        most = min(self._top, problem.tasks)
+        some = tasks.take((slice(None), slice(None), slice(0, most), None, None))
+        self._ratios = np.arange(1, levels) / self._top
+        self._cpu_hz = self._ratios * tasks.cpu_max_hz
+        # Relative cost (15) of every option, [users, servers, numbers, CPU levels, ratios]
+        cost = some.cost(self._ratios, self._cpu_hz[:, None])
+        self._best_ratio, self._cost = self._ratios[cost.argmin(axis=-1)], cost.min(axis=-1)
+        self.pyomo = self._build()
+
+    @property
+    def magnitude(self) -> float:
+        """Sum of all variables' ranges and rows' multipliers; none exceeds what a server's users cost locally."""
+        m = self.pyomo
+        rows = len(m.one_place) + len(m.number_of_users) + len(m.only_there) + len(m.one_number) + len(m.server_cpu)
+        return float(len(m.x) + len(m.local) + len(m.z) + self._top * rows)
+
+    def _build(self) -> Any:
+        import pyomo.environ as pyo
+
+        cost, top = self._cost, self._top
+        users, servers, numbers, _ = cost.shape
+        m = pyo.ConcreteModel("partial_mobile on a grid")
+        # What costs no less than computing locally only takes band and CPU from others.
+        m.options = pyo.Set(initialize=[tuple(map(int, option)) for option in np.argwhere(cost < 1.0)], dimen=4)
+        m.I, m.J, m.N = range(users), range(servers), range(numbers)
+        m.x = pyo.Var(m.options, domain=pyo.Binary)
+        m.local = pyo.Var(m.I, domain=pyo.Binary)
+        m.z = pyo.Var(m.J, m.N, domain=pyo.Binary)
+        of_user: dict[int, list[Any]] = {i: [] for i in m.I}
+        of_pair: dict[tuple[int, int], list[Any]] = {(j, n): [] for j in m.J for n in m.N}
+        alike: dict[tuple[int, int, int], list[Any]] = {}
+        for i, j, n, k in m.options:
+            of_user[i].append(m.x[i, j, n, k])
+            of_pair[j, n].append((k + 1, m.x[i, j, n, k]))
+            alike.setdefault((i, j, n), []).append(m.x[i, j, n, k])
+
+        # C2: one place for each user
+        m.one_place = pyo.Constraint(m.I, rule=lambda m, i: m.local[i] + sum(of_user[i]) == 1)
+        # The server's users are as many as its number says
+        m.number_of_users = pyo.Constraint(
+            m.J, m.N, rule=lambda m, j, n: sum(x for _, x in of_pair[j, n]) - (n + 1) * m.z[j, n] == 0
+        )
+        m.only_there = pyo.Constraint(list(alike), rule=lambda m, i, j, n: sum(alike[i, j, n]) <= m.z[j, n])
+        m.one_number = pyo.Constraint(m.J, rule=lambda m, j: sum(m.z[j, n] for n in m.N) <= 1)
+        # C5: levels on a server add up to F_max at most
+        m.server_cpu = pyo.Constraint(
+            m.J, m.N, rule=lambda m, j, n: sum(k * x for k, x in of_pair[j, n]) - top * m.z[j, n] <= 0
+        )
+        # (15), turned into a cost
+        m.cost = pyo.Objective(
+            expr=sum(m.local[i] for i in m.I) + sum(float(cost[option]) * m.x[option] for option in m.options)
+        )
+        return m
+
+    def decisions(self) -> Decisions:
+        """What the variables decide; everybody local where they hold no solution."""
+        users = self.problem.tasks
+        server, ratio, cpu_hz = np.zeros((1, users), dtype=np.int64), np.zeros((1, users)), np.zeros((1, users))
+        for (i, j, n, k), x in self.pyomo.x.items():
+            if (x.value or 0.0) > 0.5:
+                server[0, i], ratio[0, i], cpu_hz[0, i] = j + 1, self._best_ratio[i, j, n, k], self._cpu_hz[k]
+        return Decisions({"server": server, "ratio": ratio, "cpu_hz": cpu_hz})
