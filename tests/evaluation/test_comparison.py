@@ -254,7 +254,7 @@ def test_progress_adds_up_to_methods_times_instances(problem: Problem[Any], inst
 
 def test_problems_with_a_horizon_compare_alike(toy: ModuleType) -> None:
     queues = offloadopt.problem("queues")
-    methods = {"hindsight": offloadopt.solver("hindsight"), "wait": toy.Threshold(np.inf, slots=3)}
+    methods = {"foresight": offloadopt.solver("foresight"), "wait": toy.Threshold(np.inf, slots=3)}
     report = quick(queues, methods, queues.sample(20, seed=0))
     assert report.reference.label == "certified optimum"
     assert report.to_frame().loc["wait", "gap_mean"] > 0

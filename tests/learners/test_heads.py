@@ -22,7 +22,7 @@ def test_the_density_of_a_squashed_number_integrates_to_one_over_its_limits() ->
     for mean, deviation in ((0.0, 0.5), (1.5, 1.0), (-0.7, 0.2)):
         level = np.linspace(2.0, 6.0, 200_001)[1:-1]
         u = torch.from_numpy(np.arctanh((level - 4.0) / 2.0).astype(np.float32))[:, None]
-        spread = torch.full((1,), deviation).log()
+        spread = torch.full((1, 1), deviation).log()
         density = head.log_probability(torch.full_like(u, mean), spread, u).exp().numpy()
         assert np.trapezoid(density, level) == pytest.approx(1.0, abs=1e-3)
 
@@ -30,27 +30,45 @@ def test_the_density_of_a_squashed_number_integrates_to_one_over_its_limits() ->
 def test_log_probability_is_that_of_a_transformed_distribution_of_torch() -> None:
     head = SquashedGaussian({"level": LEVEL, "pair": PAIR})
     generator = seeded_generator(1)
-    mean, spread = torch.randn(50, 3, generator=generator), torch.tensor([-0.5, 0.0, 0.3])
+    mean = torch.randn(50, 3, generator=generator)
+    deviation, mixing = (
+        torch.tensor([0.6, 1.0, 1.3]),
+        torch.tensor([[1.0, 0.0, 0.0], [0.7, 1.0, 0.0], [-0.4, 0.9, 1.0]]),
+    )
+    spread = torch.cat([deviation.log(), mixing[[1, 2, 2], [0, 0, 1]]])[None]
     u = head.sample(mean, spread, generator)
     low, high = torch.tensor([2.0, -1.0, -1.0]), torch.tensor([6.0, 0.5, 0.5])
     squash = [distributions.TanhTransform(), distributions.AffineTransform((low + high) / 2, (high - low) / 2)]
-    reference = distributions.TransformedDistribution(distributions.Normal(mean, spread.exp()), squash)
+    factor = torch.linalg.inv(mixing) @ torch.diag(deviation)
+    gaussian = distributions.MultivariateNormal(mean, scale_tril=factor)
+    reference = distributions.TransformedDistribution(gaussian, squash)
     decided = head.read(u.numpy())
     assert ((decided >= low.numpy()) & (decided <= high.numpy())).all()
-    expected = reference.log_prob(torch.from_numpy(decided).float()).sum(dim=-1)
+    expected = reference.log_prob(torch.from_numpy(decided).float())
     torch.testing.assert_close(head.log_probability(mean, spread, u), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_samples_have_the_covariance_of_their_density() -> None:
+    head = SquashedGaussian({"level": LEVEL, "pair": PAIR})
+    spread = torch.tensor([[-0.5, 0.0, 0.3, 0.7, -0.4, 0.9], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])  # of two agents
+    u = head.sample(torch.zeros(200_000, 2, 3), spread, seeded_generator(1)).double().numpy()
+    mixing = np.array([[1.0, 0.0, 0.0], [0.7, 1.0, 0.0], [-0.4, 0.9, 1.0]])
+    apart = np.diag(np.exp([-1.0, 0.0, 0.6]))
+    expected = np.linalg.inv(mixing) @ apart @ np.linalg.inv(mixing).T
+    np.testing.assert_allclose(np.cov(u[:, 0].T), expected, atol=0.03)
+    np.testing.assert_allclose(np.cov(u[:, 1].T), np.eye(3), atol=0.02)
 
 
 def test_log_probability_stays_finite_far_out() -> None:
     head = SquashedGaussian({"level": LEVEL})
     u = torch.tensor([[60.0], [-60.0]])
-    assert head.log_probability(u, torch.zeros(1), u).isfinite().all()
+    assert head.log_probability(u, torch.zeros(1, 1), u).isfinite().all()
     np.testing.assert_array_equal(head.read(u.numpy())[:, 0], [6.0, 2.0])
 
 
 def test_entropy_estimates_average_minus_the_log_probability() -> None:
     heads = Heads({"level": LEVEL, "mode": MODE}, agents=3)
-    outputs, spread = torch.tensor([0.4, 1.0, 0.0, -1.0, 0.5, 0.0, 2.0]).expand(200_000, 7), torch.tensor([-0.2])
+    outputs, spread = torch.tensor([0.4, 1.0, 0.0, -1.0, 0.5, 0.0, 2.0]).expand(200_000, 7), torch.tensor([[-0.2]])
     actions = heads.sample(outputs, spread, seeded_generator(2))
     expected = -heads.log_probability(outputs, spread, actions).mean()
     assert heads.entropy(outputs, spread, seeded_generator(3)).mean() == pytest.approx(float(expected), abs=0.01)
@@ -59,18 +77,18 @@ def test_entropy_estimates_average_minus_the_log_probability() -> None:
 def test_options_are_drawn_as_often_as_their_probability_says() -> None:
     head = Categorical("mode", MODE)
     logits = torch.tensor([1.0, 0.0, -1.0, 0.0, 0.0, 3.0])
-    actions = head.sample(logits.expand(100_000, 6), torch.zeros(0), seeded_generator(4))
+    actions = head.sample(logits.expand(100_000, 6), torch.zeros(1, 0), seeded_generator(4))
     for entry in (0, 1):
         share = np.bincount(actions[:, entry].long().numpy(), minlength=3) / 100_000
         np.testing.assert_allclose(share, logits[3 * entry : 3 * entry + 3].softmax(dim=0).numpy(), atol=0.006)
     reference = distributions.Categorical(logits=logits.view(2, 3)).log_prob(actions[:9]).sum(dim=-1)
-    torch.testing.assert_close(head.log_probability(logits.expand(9, 6), torch.zeros(0), actions[:9]), reference)
+    torch.testing.assert_close(head.log_probability(logits.expand(9, 6), torch.zeros(1, 0), actions[:9]), reference)
 
 
 def test_mixed_fields_are_decided_by_name_and_shape() -> None:
     heads = Heads({"mode": MODE, "level": LEVEL, "pair": PAIR}, agents=3)
-    assert (heads.outputs, heads.spreads) == (6 + 1 + 2, 3)
-    actions = heads.sample(torch.zeros(5, 3, 9), torch.zeros(3), seeded_generator(0))
+    assert (heads.outputs, heads.spreads) == (6 + 1 + 2, 3 + 3)
+    actions = heads.sample(torch.zeros(5, 3, 9), torch.zeros(1, 6), seeded_generator(0))
     decided = heads.decide(actions)
     for name, field in {"mode": MODE, "level": LEVEL, "pair": PAIR}.items():
         np.testing.assert_array_equal(field.check(name, decided[name], 1), decided[name])

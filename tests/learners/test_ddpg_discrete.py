@@ -1,0 +1,334 @@
+"""Algorithms 1 to 3 against numbers computed by hand, and that training and imitation find what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from offloadopt import registry
+from offloadopt.core import Budget, Decisions, Demonstrations
+from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
+from offloadopt.learners import course
+from offloadopt.learners.central_networks import Joint, Shared, nearness
+from offloadopt.learners.central_policy import CentralPolicy, state_of
+from offloadopt.learners.ddpg_discrete import PAPER, Centre, DdpgDiscrete
+from offloadopt.learners.discrete import Grid, levels_of
+from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.policies import load_policy
+from offloadopt.learners.transitions import Drawn, Transitions
+from offloadopt.testing import check_learner
+
+SMALL: dict[str, Any] = {
+    "hidden": (8, 6),
+    "environments": 4,
+    "warm_up": 3,
+    "batch_size": 16,
+    "buffer_size": 64,
+    "patience": 2,
+    "imitation_steps": 5,
+}
+
+
+class Killed(BaseException):
+    """Stands for whatever ends a process."""
+
+
+def mobile(**changes: Any) -> Any:
+    return registry.problem("partial_mobile", **{"users": 3, "horizon": 4, **changes})
+
+
+def weights(policy: CentralPolicy) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in policy.actor.arrays().items()}
+
+
+def expert(problem: Any, count: int, solver: str = "exact-sharing") -> Demonstrations:
+    instances = problem.sample(count, seed=7)
+    solutions = registry.solver(solver).run(problem, instances)
+    return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
+
+
+# ---------------------------------------------------------------------------------------------- Algorithm 2 (encoding)
+
+
+def test_the_floor_reaches_its_last_level_at_1_alone() -> None:
+    shares = np.array([0.0, 0.2499, 0.25, 0.49, 0.5, 0.75, 0.999999, 1.0])
+    assert levels_of(shares, 5, "floor").tolist() == [0, 0, 1, 1, 2, 3, 3, 4]
+    assert levels_of(shares, 5, "round").tolist() == [0, 1, 1, 2, 2, 3, 4, 4]
+    assert levels_of(np.array([-0.3, 1.2]), 5, "floor").tolist() == [0, 4]
+
+
+def test_a_choice_has_as_many_levels_as_options_and_a_quantity_k() -> None:
+    grid = Grid("round", 3, (None, 5))
+    assert grid.levels == [3, 5]
+    snapped = grid.snap(np.array([[0.3, 0.3], [0.2, 0.9]]))
+    np.testing.assert_allclose(snapped, [[0.5, 0.25], [0.0, 1.0]])
+
+
+def test_without_encoding_quantities_stay_and_options_have_equal_parts() -> None:
+    grid = Grid("none", 5, (None, 5))
+    snapped = grid.snap(np.array([[0.3, 0.19], [0.123, 0.21], [1.0, 0.99], [0.0, 1.0]]))
+    np.testing.assert_allclose(snapped, [[0.3, 0.0], [0.123, 0.25], [1.0, 1.0], [0.0, 1.0]])
+
+
+@pytest.mark.parametrize("encoding", ["floor", "round", "none"])
+def test_what_is_aimed_at_becomes_the_level_that_was_wanted(encoding: Any) -> None:
+    grid = Grid(encoding, 5, (None, 5))
+    wanted = np.stack([np.linspace(0, 1, 5), np.linspace(0, 1, 5)[::-1]], axis=-1)
+    aim = grid.aim(wanted)
+    np.testing.assert_allclose(grid.snap(aim), wanted)
+    if encoding != "none":
+        for off in (-0.1, 0.1):  # and stays it within almost half a level, but for the floor's last one
+            inside = np.clip(aim + off, 0.0, 1.0)
+            ok = (aim < 1.0) | (off > 0) if encoding == "floor" else np.ones(aim.shape, bool)
+            np.testing.assert_allclose(grid.snap(inside)[ok], wanted[ok])
+    assert np.isnan(grid.aim(np.array([[0.5, np.nan]]))[0, 1])
+
+
+# ------------------------------------------------------------------------------------- Algorithm 1 and the coordinates
+
+
+def test_a_normalised_state_is_each_entry_times_its_factor() -> None:
+    problem = mobile(users=2)
+    instances = problem.sample(1, 0)
+    observation = problem.observe(instances, problem.reset(instances))
+    raw, scaled = (state_of(problem, observation, normalise)[0] for normalise in (False, True))
+    position, bits = instances["position_m"][0, 0], instances["task_bits"][0, 0]
+    for user in range(2):
+        assert raw[user].tolist() == [*position[user], bits[user], 0, 0, 0, 0, 0]
+        np.testing.assert_allclose(scaled[user], [*position[user] / 400.0, bits[user] / 2e6, 0, 0, 0, 0, 0])
+    decision = problem.decode(np.array([[[1.0, 0.5, 0.0], [1.0, 0.75, 0.0]]]))
+    state, _ = problem.step(instances, problem.reset(instances), decision)
+    np.testing.assert_allclose(state_of(problem, problem.observe(instances, state), True)[0, :, 3:], [[1.25, 0, 0, 0, 0]] * 2)
+
+
+def test_coordinates_are_ratio_cpu_and_server() -> None:
+    problem = mobile(users=4)
+    decisions = problem.decode(np.array([[[0.5, 0.25, 0.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.5], [0.0, 1.0, 0.5]]]))
+    assert decisions["server"].tolist() == [[1, 5, 0, 0]]  # CPU level 0 is local computing
+    assert decisions["ratio"].tolist() == [[0.5, 1.0, 0.0, 0.0]]
+    assert decisions["cpu_hz"].tolist() == [[2.5e9, 10e9, 0.0, 0.0]]
+
+
+def test_encoded_decisions_are_decoded_to_what_costs_the_same() -> None:
+    problem = mobile()
+    instances = problem.sample(5, 1)
+    solutions = registry.solver("exact-sharing").run(problem, instances)
+    coordinates = problem.encode(solutions.decisions)
+    local = solutions.decisions["server"] == 0
+    assert (np.isnan(coordinates[..., 2]) == local).all()
+    back = [problem.decode(np.nan_to_num(coordinates[:, slot])) for slot in range(problem.horizon)]
+    cost = problem.evaluate(instances, Decisions.over_slots(back)).cost
+    np.testing.assert_allclose(cost, solutions.objective, rtol=1e-9)
+
+
+@pytest.mark.parametrize("encoding", ["floor", "round", "none"])
+def test_whatever_an_actor_says_is_feasible_and_on_its_levels(encoding: Any) -> None:
+    problem = mobile(users=6)
+    grid = Grid(encoding, 5, problem.choices)
+    coordinates = grid.snap(np.random.default_rng(0).random((50, 6, 3)))
+    decisions = problem.check_decisions(
+        {name: np.repeat(values[:, None], 4, axis=1) for name, values in problem.decode(coordinates).items()}, 50
+    )
+    away = decisions["server"] > 0
+    assert ((decisions["cpu_hz"] > 0) == away).all()
+    levels = 4 * decisions["cpu_hz"] / problem.scenario.cpu_server_hz
+    assert (levels == np.rint(levels)).all() == (encoding != "none")
+
+
+# ----------------------------------------------------------------------------------------------------------- networks
+
+
+def test_nearness_is_one_at_a_level_and_shared_between_neighbours() -> None:
+    near = nearness(torch.tensor([0.0, 0.25, 0.3, 1.0]), 5)
+    expected = [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0.8, 0.2, 0, 0], [0, 0, 0, 0, 1]]
+    torch.testing.assert_close(near, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_shared_networks_follow_the_order_of_the_agents() -> None:
+    critic = Shared(3, 2, (5, 5, 4), (2,), (8, 8), 1)
+    critic.initialise(seeded_generator(0))
+    state, action = torch.rand((6, 5, 5)), torch.rand((6, 5, 3))
+    order = torch.tensor([3, 0, 4, 1, 2])
+    torch.testing.assert_close(critic(state, action)[:, order], critic(state[:, order], action[:, order]))
+
+
+def test_a_joint_network_is_a_perceptron_of_all_numbers() -> None:
+    critic = Joint(2, 3, 1, 2, (7, 5), 0)
+    critic.initialise(seeded_generator(0))
+    state, action = np.random.default_rng(0).normal(size=(4, 2, 4)) * 9, np.random.default_rng(1).random((4, 2, 2))
+    state[:, 1, 3] = state[:, 0, 3]
+    signal = np.concatenate([state[:, :, :3].reshape(4, 6), state[:, 0, 3:], action.reshape(4, 4)], axis=-1)
+    layers = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in critic.layers]
+    for weight, bias in layers[:-1]:
+        signal = np.clip(signal @ weight.T + bias, 0.0, 6.0)
+    expected = signal @ layers[-1][0].T + layers[-1][1]
+    with torch.no_grad():
+        found = critic(torch.from_numpy(state).float(), torch.from_numpy(action).float())
+    np.testing.assert_allclose(found[:, 0].numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------------------- Algorithm 3
+
+
+@pytest.mark.parametrize("networks", ["joint", "shared"])
+def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> None:
+    """The joint critic tells the sum of what agents are paid, the shared one each agent's own pay."""
+    problem = mobile()
+    settings = DdpgDiscrete(**{**SMALL, "gamma": 0.9, "networks": networks, "reward_scale": 0.5, "huber": None})
+    centre = Centre(settings, problem, seeded_generator(0))
+    rng = np.random.default_rng(0)
+    view, following = (torch.from_numpy(rng.random((7, 3, 8))).float() for _ in range(2))
+    action, reward = torch.from_numpy(rng.random((7, 3, 3))).float(), torch.from_numpy(rng.random((7, 3))).float()
+    target = centre.target(Drawn(view, action, reward, following)).numpy()
+    with torch.no_grad():
+        shares = torch.sigmoid(centre.networks["target_actor"](following))
+        later = centre.networks["target_critic"](following, shares)[..., 0].numpy()
+    paid = reward.numpy() if networks == "shared" else reward.numpy().sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(target, 0.5 * paid + 0.9 * later, rtol=1e-5)
+    assert target.shape == ((7, 3) if networks == "shared" else (7, 1))
+
+
+@pytest.mark.parametrize(("replay", "appended", "learned"), [("paper", 10, 22), ("overwrite", 32, 32)])
+def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
+    replay: Any, appended: int, learned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    append, learn = Transitions.append, Centre.learn
+
+    def watched_append(self: Transitions, *parts: Any) -> None:
+        told.append(("append", self.appended))
+        append(self, *parts)
+
+    def watched_learn(self: Centre, batch: Drawn, spent: float) -> Any:
+        told.append(("learn", 0))
+        return learn(self, batch, spent)
+
+    monkeypatch.setattr(Transitions, "append", watched_append)
+    monkeypatch.setattr(Centre, "learn", watched_learn)
+    settings = DdpgDiscrete(**{**SMALL, "environments": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
+    settings.fit(mobile(), budget=Budget(steps=32))
+    kinds = [kind for kind, _ in told]
+    assert (kinds.count("append"), kinds.count("learn")) == (appended, learned)
+    if replay == "paper":
+        assert kinds == ["append"] * 10 + ["learn"] * 22
+
+
+def test_noise_falls_to_its_least_value() -> None:
+    problem = mobile()
+    settings = DdpgDiscrete(**SMALL, encoding="none", noise=0.2, noise_decay=0.99, noise_least=0.05)
+    centre = Centre(settings, problem, seeded_generator(0))
+    state = np.zeros((4000, 3, 8))
+    for slot, sigma in ((0, 0.2), (50, 0.2 * 0.99**50), (1000, 0.05)):
+        ratio = centre.explore(state, slot, np.random.default_rng(0))[..., 0]
+        half = np.quantile(ratio, [0.25, 0.75])  # noise beyond 0 and 1 is cut off
+        assert (half[1] - half[0]) / 1.349 == pytest.approx(sigma, rel=0.05)
+
+
+@pytest.mark.parametrize("networks", ["joint", "shared"])
+def test_training_finds_a_better_policy_than_it_began_with(networks: Any) -> None:
+    problem = mobile(users=2, horizon=5)
+    options = {"networks": networks, "hidden": (32, 32), "warm_up": 60, "patience": 200, "actor_rate": 2e-3}
+    learner = DdpgDiscrete(**options, critic_rate=3e-3, noise_decay=0.998)
+    instances = problem.sample(40, 5)
+    before, after = (
+        learner.fit(problem, budget=Budget(steps=steps), seed=1).run(problem, instances).objective.mean()
+        for steps in (16, 16 * 1000)
+    )
+    optimum = registry.solver("exact-sharing").run(problem, instances).objective.mean()
+    assert after - optimum < 0.5 * (before - optimum)
+
+
+def test_imitation_reproduces_an_expert_that_can_be_reproduced() -> None:
+    """Everything to the nearest server: a function of each user's own place but for the CPU."""
+    problem = mobile(users=2, horizon=5)
+    shown = expert(problem, 60, "greedy")
+    learner = DdpgDiscrete(encoding="none", imitation_steps=1500, imitation_rate=3e-3, hidden=(48, 48), warm_up=10)
+    instances = problem.sample(40, 5)
+    found = learner.fit(problem, demonstrations=shown, budget=Budget(steps=1)).run(problem, instances)
+    wanted = registry.solver("greedy").run(problem, instances)
+    assert np.mean(found.decisions["server"] == wanted.decisions["server"]) > 0.85
+    assert np.abs(found.decisions["ratio"] - wanted.decisions["ratio"]).mean() < 0.05
+
+
+def test_demonstrations_that_do_not_fit_are_refused() -> None:
+    problem = mobile()
+    with pytest.raises(InvalidInput, match="empty"):
+        DdpgDiscrete(**SMALL).fit(problem, demonstrations=expert(problem, 0))
+    with pytest.raises(InvalidInput, match="shape"):
+        DdpgDiscrete(**SMALL).fit(mobile(users=4), demonstrations=expert(problem, 2))
+
+
+# ----------------------------------------------------------------------------------------------------------- contracts
+
+
+@pytest.mark.parametrize("networks", ["joint", "shared"])
+def test_it_conforms(networks: Any) -> None:
+    check_learner(DdpgDiscrete(**SMALL, networks=networks), mobile(), steps=60)
+    check_learner(DdpgDiscrete(**SMALL, networks=networks), mobile(horizon=1), expert(mobile(horizon=1), 3), steps=60)
+
+
+def test_the_papers_settings_train() -> None:
+    learner = DdpgDiscrete(**{**PAPER, "buffer_size": 20, "hidden": (12, 8, 4)})
+    policy = learner.fit(mobile(), budget=Budget(steps=60))
+    assert np.isfinite(policy.run(mobile(), mobile().sample(2, 0)).objective).all()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
+    shown = expert(mobile(), 3)
+    one, same, other = (
+        DdpgDiscrete(**SMALL).fit(mobile(), demonstrations=shown, budget=Budget(steps=200), seed=seed)
+        for seed in (3, 3, 4)
+    )
+    assert weights(one) == weights(same) != weights(other)
+
+
+@pytest.mark.parametrize("replay", ["paper", "overwrite"])
+@pytest.mark.parametrize("after", [40, 150])
+def test_a_training_that_was_killed_ends_with_the_same_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replay: Any, after: int
+) -> None:
+    monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+    learner, done = DdpgDiscrete(**SMALL, replay=replay), 0
+
+    def killer(steps: int) -> None:
+        nonlocal done
+        done += steps
+        if done >= after:
+            raise Killed
+
+    whole, given = Budget(steps=300), {"demonstrations": expert(mobile(), 3), "seed": 3}
+    policy = learner.fit(mobile(), budget=whole, **given)
+    with pytest.raises(Killed):
+        learner.fit(mobile(), budget=whole, progress=killer, checkpoint=tmp_path / "state", **given)
+    again: list[int] = []
+    resumed = learner.fit(mobile(), budget=whole, progress=again.append, checkpoint=tmp_path / "state", **given)
+    assert weights(resumed) == weights(policy)
+    assert sum(again) == 300
+    assert again[0] >= after - 32
+
+
+def test_a_shared_actor_serves_any_number_of_users(tmp_path: Path) -> None:
+    for networks in ("shared", "joint"):
+        DdpgDiscrete(**SMALL, networks=networks).fit(mobile(), budget=Budget(steps=40)).save(tmp_path / networks)
+    five = mobile(users=5)
+    assert np.isfinite(load_policy(tmp_path / "shared", five).run(five, five.sample(2, 0)).objective).all()
+    with pytest.raises(InvalidInput, match="layers.0"):
+        load_policy(tmp_path / "joint", five)
+    with pytest.raises(DamagedFile):
+        CentralPolicy.load(_without_origin(tmp_path / "joint", tmp_path / "odd"), mobile())
+    with pytest.raises(Unsupported, match="JointProblem"):
+        DdpgDiscrete(**SMALL).fit(registry.problem("multi_server"))
+
+
+def _without_origin(folder: Path, odd: Path) -> Path:
+    """A policy whose arrays are not those that its settings speak of."""
+    policy = load_policy(folder, mobile())
+    assert isinstance(policy, CentralPolicy)
+    policy.origin = policy.origin.replace(settings={**policy.origin.settings, "networks": "shared"})
+    policy.save(odd)
+    return odd
