@@ -1,6 +1,19 @@
-"""CADDTO-PPO: the configuration of `Ppo` in Zulfiqar, Mirza, Qureshi 2026 (arXiv:2602.18797)."""
+"""CADDTO-PPO: the configuration of `Ppo` in Zulfiqar, Mirza, Qureshi 2026 (arXiv:2602.18797).
+
+From the paper: one policy for all users, trained on pooled experience; each sees its own buffer, green energy and last
+clipped SINR and bears its own cost; gamma 0.99, lambda 0.95, clip 0.2, entropy 0.01, updates after 2,048 samples in
+minibatches of 128. Its text lacks, and MODELS 1.5 reconstructs, two layers of 128 (17,282 weights, the 68 KB that it
+reports), learning rate 3e-4, 10 epochs and value weight 0.5; tanh comes with these from Stable-Baselines3's defaults.
+
+What was chosen here: 2,048 samples are 4 episodes of 100 slots and 5 users, 2,000 agent-steps, because roll-outs are
+whole episodes; a minibatch is 25 slots of all users, 125 agent-steps. Of another number of users or slots the samples
+are as many more or less. The learning rate stays as it is; the deviations of the two powers may depend on each other;
+returns are standardised for the critic (see `Critic`), for which the paper gives no scale.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
@@ -12,11 +25,17 @@ class CaddtoPpo(Ppo):
 
     name = "caddto-ppo"
 
-    view: str | None = Field("paper", description="what agents see: buffer, green energy, the last clipped SINR")
     hidden: tuple[PositiveInt, ...] = Field((128, 128), min_length=1, description="widths of the hidden layers")
+    activation: Literal["tanh", "relu"] = Field("tanh", description="of the hidden layers")
+    standardise: bool = Field(False, description="views by their running mean and deviation")
+
+    steps: int = Field(
+        3_000_000, ge=1, description="agent-steps, unless a budget says otherwise (the paper: 6,500,000)"
+    )
     environments: int = Field(4, ge=1, description="episodes side by side")
     epochs: int = Field(10, ge=1, description="passes over a roll-out")
     minibatch: int = Field(128, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(3e-4, ge=0, description="and at the end")
+    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages")
     entropy_weight: float = Field(0.01, ge=0, description="of the policy's entropy")

@@ -34,7 +34,7 @@ class Head(ABC):
     outputs : int
         Numbers that a network gives for them.
     spreads : int
-        Deviations, learned beside the network, that explore.
+        Numbers, learned beside the network, that say how widely it is explored.
     """
 
     outputs: int
@@ -46,15 +46,19 @@ class Head(ABC):
         self.actions = sum(self.entries)
 
     @abstractmethod
-    def sample(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
+    def first_spread(self, deviation: float) -> Tensor:
+        """The spread ``[spreads]`` before training, for a deviation of numbers before they are squashed."""
+
+    @abstractmethod
+    def sample(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
         """Random actions ``[..., actions]``."""
 
     @abstractmethod
-    def log_probability(self, outputs: Tensor, log_deviation: Tensor, actions: Tensor) -> Tensor:
+    def log_probability(self, outputs: Tensor, spread: Tensor, actions: Tensor) -> Tensor:
         """Logarithm ``[...]`` of the probability (density) of what the actions decide."""
 
     @abstractmethod
-    def entropy(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
+    def entropy(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
         """Entropy ``[...]``, or an unbiased estimate of it from one sample."""
 
     @abstractmethod
@@ -83,32 +87,47 @@ class Head(ABC):
 
 
 class SquashedGaussian(Head):
-    """``low + (high - low) (1 + tanh u) / 2`` with ``u ~ N(output, deviation^2)`` for each entry by itself.
+    """``low + (high - low) (1 + tanh u) / 2`` for Gaussian ``u`` around the outputs. An action is ``u``.
 
-    An action is ``u``. The mode is the Gaussian's, which is the median of what is decided.
+    Decisions that must fit each other cannot be explored apart: where their sum matters and their difference hardly
+    does, independent deviations would have to shrink with the sum's. Hence ``W (u - outputs) = deviations * e`` with
+    standard normal ``e`` and a unit lower triangular ``W``; the spread holds logarithmic deviations, then ``W``'s
+    entries below the diagonal. The mode is the Gaussian's, for each entry the median of what is decided.
     """
 
     def __init__(self, fields: Mapping[str, ArrayField]) -> None:
         super().__init__(fields)
-        self.outputs = self.spreads = self.actions
+        self.outputs = self.actions
+        self.spreads = self.actions * (self.actions + 1) // 2
+        self._below = torch.tril_indices(self.actions, self.actions, -1)
         self._low = np.repeat([field.low for field in fields.values()], self.entries)
         self._high = np.repeat([field.high for field in fields.values()], self.entries)
         self._range = torch.from_numpy((self._high - self._low).astype(np.float32))
 
-    def sample(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
-        """``u``."""
-        return outputs + log_deviation.exp() * torch.empty_like(outputs).normal_(generator=generator)
+    def first_spread(self, deviation: float) -> Tensor:
+        """Independent entries."""
+        spread = torch.zeros(self.spreads)
+        spread[: self.actions] = math.log(deviation)
+        return spread
 
-    def log_probability(self, outputs: Tensor, log_deviation: Tensor, actions: Tensor) -> Tensor:
-        """Log-density of the decision in the fields' own units."""
-        standard = (actions - outputs) * (-log_deviation).exp()
+    def sample(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
+        """``u``."""
+        log_deviation, mixing = self._parts(spread)
+        apart = log_deviation.exp() * torch.empty_like(outputs).normal_(generator=generator)
+        return outputs + _times(torch.linalg.inv(mixing), apart)
+
+    def log_probability(self, outputs: Tensor, spread: Tensor, actions: Tensor) -> Tensor:
+        """Log-density of the decision in the fields' own units. ``W`` has determinant 1."""
+        log_deviation, mixing = self._parts(spread)
+        standard = _times(mixing, actions - outputs) * (-log_deviation).exp()
         gaussian = -0.5 * standard.square() - log_deviation - 0.5 * math.log(2 * math.pi)
         return (gaussian - self._log_slope(actions)).sum(dim=-1)
 
-    def entropy(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
+    def entropy(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
         """The Gaussian's own entropy plus the squashing's logarithmic slope at one sample."""
+        log_deviation, _ = self._parts(spread)
         gaussian = 0.5 + 0.5 * math.log(2 * math.pi) + log_deviation
-        return (gaussian + self._log_slope(self.sample(outputs, log_deviation, generator))).sum(dim=-1)
+        return (gaussian + self._log_slope(self.sample(outputs, spread, generator))).sum(dim=-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
         """The Gaussian's mean."""
@@ -124,6 +143,12 @@ class SquashedGaussian(Head):
         share = (decided - torch.from_numpy(self._low).float()) / self._range
         return (torch.sigmoid(2.0 * outputs) - share).square().sum(dim=-1)
 
+    def _parts(self, spread: Tensor) -> tuple[Tensor, Tensor]:
+        """Logarithmic deviations ``[..., entries]`` and ``W [..., entries, entries]``."""
+        mixing = torch.eye(self.actions).repeat(*spread.shape[:-1], 1, 1)
+        mixing[..., self._below[0], self._below[1]] = spread[..., self.actions :]
+        return spread[..., : self.actions], mixing
+
     def _log_slope(self, u: Tensor) -> Tensor:
         """``log d decision / du``, where ``1 - tanh^2 u = 4 e^(-2u) / (1 + e^(-2u))^2`` without cancellation."""
         return (2.0 * self._range).log() - 2.0 * (u + nn.functional.softplus(-2.0 * u))
@@ -138,17 +163,21 @@ class Categorical(Head):
         self.options = int(field.high - field.low) + 1
         self.outputs, self.spreads = self.actions * self.options, 0
 
-    def sample(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
+    def first_spread(self, deviation: float) -> Tensor:
+        """Nothing: probabilities explore by themselves."""
+        return torch.zeros(0)
+
+    def sample(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
         """The first of exponential clocks that run at the options' rates."""
         clocks = torch.empty_like(outputs).exponential_(generator=generator)
         return self.mode(outputs - clocks.log())
 
-    def log_probability(self, outputs: Tensor, log_deviation: Tensor, actions: Tensor) -> Tensor:
+    def log_probability(self, outputs: Tensor, spread: Tensor, actions: Tensor) -> Tensor:
         """Sum of the chosen options' logarithmic probabilities."""
         chosen = self._log_softmax(outputs).gather(-1, actions.long()[..., None])
         return chosen[..., 0].sum(dim=-1)
 
-    def entropy(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
+    def entropy(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
         """In closed form."""
         logarithm = self._log_softmax(outputs)
         return -(logarithm.exp() * logarithm).sum(dim=(-2, -1))
@@ -200,19 +229,26 @@ class Heads:
         self.outputs = sum(self._sizes("outputs"))
         self.spreads = sum(self._sizes("spreads"))
 
-    def sample(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
-        """Random actions ``[..., actions]`` for outputs ``[..., outputs]``; deviations may be broadcast."""
-        return _join([head.sample(o, d, generator) for head, o, d in self._parts(outputs, log_deviation)])
+    def first_spread(self, deviation: float) -> Tensor:
+        """The spread ``[spreads]`` before training, for a deviation of numbers before they are squashed."""
+        return torch.cat([head.first_spread(deviation) for head in self._heads])
 
-    def log_probability(self, outputs: Tensor, log_deviation: Tensor, actions: Tensor) -> Tensor:
+    def sample(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
+        """Random actions ``[..., agents, actions]`` for outputs ``[..., agents, outputs]``.
+
+        The spread is ``[copies, spreads]``: one for all agents, or one for each.
+        """
+        return _join([head.sample(o, d, generator) for head, o, d in self._parts(outputs, spread)])
+
+    def log_probability(self, outputs: Tensor, spread: Tensor, actions: Tensor) -> Tensor:
         """Logarithm ``[...]`` of the probability (density) of all that is decided."""
         split = actions.split(self._sizes("actions"), dim=-1)
-        parts = self._parts(outputs, log_deviation)
+        parts = self._parts(outputs, spread)
         return _add([head.log_probability(o, d, a) for (head, o, d), a in zip(parts, split, strict=True)])
 
-    def entropy(self, outputs: Tensor, log_deviation: Tensor, generator: torch.Generator) -> Tensor:
+    def entropy(self, outputs: Tensor, spread: Tensor, generator: torch.Generator) -> Tensor:
         """Entropy ``[...]``, for numbers an unbiased estimate."""
-        return _add([head.entropy(o, d, generator) for head, o, d in self._parts(outputs, log_deviation)])
+        return _add([head.entropy(o, d, generator) for head, o, d in self._parts(outputs, spread)])
 
     def mode(self, outputs: Tensor) -> Tensor:
         """The actions ``[..., actions]`` of one who does not explore."""
@@ -233,13 +269,18 @@ class Heads:
         pairs = zip(self._heads, split, strict=True)
         return _add([head.distance(o, head.row(decided, outputs.shape[:-1])) for head, o in pairs])
 
-    def _parts(self, outputs: Tensor, log_deviation: Tensor) -> list[tuple[Head, Tensor, Tensor]]:
+    def _parts(self, outputs: Tensor, spread: Tensor) -> list[tuple[Head, Tensor, Tensor]]:
         by_output = outputs.split(self._sizes("outputs"), dim=-1)
-        by_spread = log_deviation.split(self._sizes("spreads"), dim=-1)
+        by_spread = spread.split(self._sizes("spreads"), dim=-1)
         return list(zip(self._heads, by_output, by_spread, strict=True))
 
     def _sizes(self, what: str) -> list[int]:
         return [getattr(head, what) for head in self._heads]
+
+
+def _times(matrix: Tensor, values: Tensor) -> Tensor:
+    """Products of matrices ``[copies, n, n]``, one for all agents or one for each, with values ``[..., agents, n]``."""
+    return values @ matrix[0].T if len(matrix) == 1 else (matrix * values[..., None, :]).sum(dim=-1)
 
 
 def _join(parts: list[Tensor]) -> Tensor:

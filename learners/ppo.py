@@ -10,6 +10,9 @@ Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et
 4. execution does not explore, and nothing passes between agents.
 
 With demonstrations the actor first regresses what the expert decides on what the agents may see.
+
+Rewards are not scaled: advantages are standardised, and the critic's scale follows its returns (see `Critic`). What
+settles the end of a horizon is no reward: there the critic's value says what is left behind.
 """
 
 from __future__ import annotations
@@ -72,15 +75,15 @@ class ActorCritic(nn.Module):
     ----------
     actor : Actor
     critic : Critic
-    log_deviation : Tensor [copies, spreads]
-        Logarithmic deviations with which numbers are explored, whatever is seen.
+    spread : Tensor [copies, spreads]
+        How widely numbers are explored, whatever is seen.
     """
 
-    def __init__(self, actor: Actor, critic: Critic, log_deviation: Tensor) -> None:
+    def __init__(self, actor: Actor, critic: Critic, spread: Tensor) -> None:
         super().__init__()
         self.actor = actor
         self.critic = critic
-        self.log_deviation = nn.Parameter(log_deviation)
+        self.spread = nn.Parameter(spread)
 
     @torch.no_grad()
     def explore(
@@ -88,8 +91,8 @@ class ActorCritic(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Random actions, their logarithmic probabilities, the next memory."""
         outputs, memory = self.actor(view, memory)
-        actions = heads.sample(outputs, self.log_deviation, generator)
-        return actions, heads.log_probability(outputs, self.log_deviation, actions), memory
+        actions = heads.sample(outputs, self.spread, generator)
+        return actions, heads.log_probability(outputs, self.spread, actions), memory
 
 
 class ClippedAgents(Agents[ActorCritic]):
@@ -139,17 +142,17 @@ class Ppo(Learner):
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
     activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
-    standardise: bool = Field(False, description="views by their running mean and deviation")
+    standardise: bool = Field(True, description="views by their running mean and deviation")
 
     steps: int = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
-    environments: int = Field(256, ge=1, description="episodes side by side")
+    environments: int = Field(128, ge=1, description="episodes side by side")
     slots: int | None = Field(None, ge=1, description="of a roll-out; none: whole episodes")
     epochs: int = Field(4, ge=1, description="passes over a roll-out")
-    minibatch: int = Field(8192, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    minibatch: int = Field(4096, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
+    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
-    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages")
+    decay: float = Field(0.6, ge=0, le=1, description="lambda of the advantages")
     clip: float = Field(0.2, gt=0, description="largest change of a probability that pays, relative")
     entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
     value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
@@ -242,7 +245,7 @@ class Ppo(Learner):
         critic = Critic(problem.agents, central, copies, features, self.hidden, self.activation, self.recurrent)
         actor.initialise(generator)
         critic.initialise(generator)
-        return ActorCritic(actor, critic, torch.full((copies, heads.spreads), math.log(self.first_deviation)))
+        return ActorCritic(actor, critic, heads.first_spread(self.first_deviation).repeat(copies, 1))
 
     def _train(
         self,
@@ -309,12 +312,12 @@ class Ppo(Learner):
             for part in lessons.shuffled(parts, generator):
                 outputs, _ = networks.actor(part.view)
                 value, _ = networks.critic(networks.actor.see(part.view))
-                log_probability = heads.log_probability(outputs, networks.log_deviation, part.actions)
+                log_probability = heads.log_probability(outputs, networks.spread, part.actions)
                 log_ratio = log_probability - part.log_probability
                 loss = self.value_weight * (value - part.returns).square()
                 loss = loss - clipped_gain(log_ratio, part.advantage, self.clip)
                 if self.entropy_weight > 0:
-                    loss = loss - self.entropy_weight * heads.entropy(outputs, networks.log_deviation, generator)
+                    loss = loss - self.entropy_weight * heads.entropy(outputs, networks.spread, generator)
                 # A shared network averages over agents; networks of their own each have a loss of their own.
                 training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
         if networks.actor.standard is not None:

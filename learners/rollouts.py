@@ -36,7 +36,7 @@ class Rollout:
     actions: Tensor
     log_probability: Tensor
     reward: Tensor
-    terminated: bool = False
+    terminated: bool
 
 
 class Collector:
@@ -99,8 +99,13 @@ class Collector:
             paid.append(torch.from_numpy(self._pay(outcome).astype(np.float32)))
             if episodes.ended:
                 break
-        stacked = [torch.stack(parts) for parts in (views, taken, likely, paid)]
-        return Rollout(*stacked, terminated=episodes.terminated)
+        return Rollout(
+            view=torch.stack(views),
+            actions=torch.stack(taken),
+            log_probability=torch.stack(likely),
+            reward=torch.stack(paid),
+            terminated=episodes.terminated,
+        )
 
 
 def view_tensor(problem: AgentProblem[Any], observation: Observation, view: str) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class Network(nn.Module):
     def initialise(self, last_gain: float, generator: torch.Generator) -> None:
         """Draw orthogonal weights."""
         with torch.no_grad():
-            for layer in self.hidden:
+            for layer in cast(list[Linear], self.hidden):
                 layer.initialise(HIDDEN_GAIN, generator)
             if self.recurrent is not None:
                 self.recurrent.initialise(generator)

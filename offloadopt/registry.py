@@ -56,6 +56,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "caddto-ppo": "offloadopt.learners.caddto:CaddtoPpo",
         "ddpg": "offloadopt.learners.ddpg:Ddpg",
         "dqn": "offloadopt.learners.dqn:Dqn",
+        "ddpg-discrete": "offloadopt.learners.ddpg_discrete:DdpgDiscrete",
     },
     # Pyomo builders, by the name of the problem they model (see solvers/models/).
     "models": {

@@ -66,7 +66,7 @@ from offloadopt.core import (
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
 from offloadopt.physics.partial import Splitting, share_cpu
-from offloadopt.structure import SharedServersProblem
+from offloadopt.structure import JointProblem, SharedServersProblem
 
 QUINCUNX_M = ((100.0, 100.0), (300.0, 100.0), (200.0, 200.0), (100.0, 300.0), (300.0, 300.0))
 
@@ -119,7 +119,7 @@ class PartialMobileScenario(Scenario):
         return self
 
 
-class PartialMobile(SharedServersProblem[PartialMobileScenario]):
+class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[PartialMobileScenario]):
     """Ratio, server and CPU of every user in every slot; see `Splitting` for the cost of a user.
 
     Instance arrays: ``position_m [count, horizon, users, 2]``, ``task_bits [count, horizon, users]`` (without a slot
@@ -377,6 +377,52 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario]):
         """Cycles within a slot against what a server computes in one."""
         cycles = self.scenario.cycles_per_bit * observation["task_bits"]
         return cycles / self.scenario.slot_s, np.full(self.servers, self.scenario.cpu_server_hz)
+
+    # --------------------------------------------------------------------------------------------------- as one centre
+
+    @property
+    def choices(self) -> tuple[int | None, ...]:
+        """Ratio, CPU as a share of a server's, server: Algorithm 2's coordinates."""
+        return None, None, self.sites
+
+    @cached_property
+    def user_factors(self) -> FloatArray:
+        """Algorithm 1's factors of places and tasks: one over their largest values."""
+        reach = self.scenario.area_m if self._map is None else float(np.abs(self._map[0]).max())
+        return np.array([1.0 / reach, 1.0 / reach, 1.0 / self.scenario.task_bits_max])
+
+    @cached_property
+    def common_factors(self) -> FloatArray:
+        """Algorithm 1's factor of workloads: one over a server's CPU."""
+        return np.full(self.sites, 1.0 / self.scenario.cpu_server_hz)
+
+    def user_state(self, observation: Observation) -> FloatArray:
+        """East and north in m, bits."""
+        return np.concatenate([observation["position_m"], observation["task_bits"][..., None]], axis=-1)
+
+    def common_state(self, observation: Observation) -> FloatArray:
+        """The servers' workload in the last slot."""
+        return np.asarray(observation["workload_hz"])
+
+    def decode(self, coordinates: FloatArray) -> Decisions:
+        """Ratio, CPU and server; who sends nothing, or asks for no CPU, computes locally."""
+        ratio, cpu = coordinates[..., 0], coordinates[..., 1]
+        server = np.rint(coordinates[..., 2] * (self.sites - 1)).astype(np.int64) + 1
+        away = (ratio > 0) & (cpu > 0)
+        return Decisions(
+            {
+                "server": np.where(away, server, 0),
+                "ratio": np.where(away, ratio, 0.0),
+                "cpu_hz": np.where(away, cpu * self.scenario.cpu_server_hz, 0.0),
+            }
+        )
+
+    def encode(self, decisions: Decisions) -> FloatArray:
+        """Who computes locally has ratio and CPU 0, and no server."""
+        away = (decisions["server"] > 0) & (decisions["ratio"] > 0) & (decisions["cpu_hz"] > 0)
+        server = (decisions["server"] - 1) / max(self.sites - 1, 1)
+        shares = [decisions["ratio"], decisions["cpu_hz"] / self.scenario.cpu_server_hz]
+        return np.stack([*(np.where(away, share, 0.0) for share in shares), np.where(away, server, np.nan)], axis=-1)
 
 
 class SharedCosts:

@@ -37,9 +37,16 @@ from offloadopt.learners.ppo import Ppo
 from offloadopt.structure import AgentProblem
 from offloadopt.testing import check_learner
 
-SMALL: dict[str, Any] = {"hidden": (16,), "environments": 16, "epochs": 2, "minibatch": 64}
+SMALL: dict[str, Any] = {"hidden": (16,), "environments": 16, "epochs": 2, "minibatch": 64, "imitation_steps": 20}
 """Settings for trainings that need not learn."""
-QUICK: dict[str, Any] = {"hidden": (32,), "environments": 32, "minibatch": 384, "learning_rate": 1e-2, "gamma": 0.5}
+QUICK: dict[str, Any] = {
+    "hidden": (32,),
+    "environments": 32,
+    "minibatch": 384,
+    "learning_rate": 1e-2,
+    "gamma": 0.5,
+    "decay": 0.95,
+}
 """Settings that learn the toy problem in seconds."""
 
 
@@ -158,7 +165,7 @@ MUST_GUESS = 0.05
         {"shared": False, "critic": "central"},
         {"shared": False},
         {"critic": "central", "reward": "team", "gamma": 0.0},
-        {"standardise": True, "activation": "tanh", "entropy_weight": 0.003},
+        {"standardise": False, "activation": "tanh", "entropy_weight": 0.003},
         {"slots": 3},
     ],
     ids=str,
@@ -188,13 +195,8 @@ def test_agents_that_remember_answer_to_what_they_saw_before() -> None:
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_imitation_reproduces_an_expert(recurrent: bool) -> None:
     problem = guess()
-    imitating = {
-        "minibatch": 768,
-        "imitation_steps": 400,
-        "imitation_rate": 1e-2,
-        "learning_rate": 1e-9,
-    }  # and hardly more than that
-    learner = Ppo(**{**SMALL, "hidden": (32, 32)}, recurrent=recurrent, **imitating)
+    imitating = {"hidden": (32, 32), "minibatch": 768, "imitation_steps": 400, "imitation_rate": 1e-2}
+    learner = Ppo(**{**SMALL, **imitating}, recurrent=recurrent, learning_rate=1e-9)  # which unlearns nothing
     policy = learner.fit(problem, demonstrations=demonstrate(problem, 256), budget=Budget(steps=1), seed=0)
     instances = problem.sample(100, seed=6)
     decided, wanted = policy.run(problem, instances).decisions, problem.best(instances)
@@ -205,7 +207,7 @@ def test_imitation_reproduces_an_expert(recurrent: bool) -> None:
 def test_on_queues_it_beats_every_constant_power_in_seconds() -> None:
     problem = registry.problem("carbon_mimo", horizon=20)
     instances = problem.sample(200, seed=1)
-    policy = train(problem, 300_000, environments=50, minibatch=1000, view="full", learning_rate=3e-3, hidden=(32,))
+    policy = train(problem, 150_000, environments=25, minibatch=500, view="full", hidden=(32,))
 
     def constant(local_w: float, offload_w: float) -> float:
         shape = (200, problem.horizon, problem.agents)
@@ -256,7 +258,7 @@ def test_the_papers_policy_takes_68_kilobytes() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"recurrent": True}, {"shared": False, "critic": "central", "standardise": True, "slots": 3}],
+    [{}, {"recurrent": True}, {"shared": False, "critic": "central", "standardise": False, "slots": 3}],
     ids=str,
 )
 def test_it_conforms(settings: dict[str, Any]) -> None:
@@ -282,13 +284,13 @@ def interrupt(learner: Learner, problem: Problem[Any], after: int, **options: An
         learner.fit(problem, progress=progress, **options)
 
 
-@pytest.mark.parametrize("settings", [{}, {"recurrent": True}, {"slots": 3, "standardise": True}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"recurrent": True}, {"slots": 3}], ids=str)
 def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
     problem = guess(slots=5)
-    learner = Ppo(**{**SMALL, "environments": 4, "imitation_steps": 20}, **settings)
+    learner = Ppo(**{**SMALL, "environments": 4}, **settings)
     options: dict[str, Any] = {"budget": Budget(steps=600), "seed": 3, "demonstrations": demonstrate(problem, 8)}
     straight = learner.fit(problem, **options)
     for after in (150, 400):

@@ -1,0 +1,251 @@
+"""Networks of a centre that decides for all agents: one for the whole state at once, or one that agents share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from offloadopt.learners.agent_networks import LAST_INIT
+from offloadopt.learners.ddpg import along
+
+FEW = 2.0
+"""By which sums over those who choose the same are divided: about as many as there usually are."""
+MOST_LOGIT = 5.0
+"""How far an option's logit is driven from 0."""
+
+
+class CentralNetwork(nn.Module):
+    """From states ``[rows, agents, own + common features]`` (and actions) to outputs ``[rows, agents or 1, numbers]``.
+
+    Every agent's row of the state ends with the common features, the same for all.
+    """
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw parameters within 1/sqrt(inputs), those of the last layer within 3e-3 (Lillicrap et al. 2016)."""
+        layers = [part for part in self.modules() if isinstance(part, nn.Linear)]
+        with torch.no_grad():
+            for layer in layers:
+                limit = LAST_INIT if layer is layers[-1] else layer.in_features**-0.5
+                layer.weight.uniform_(-limit, limit, generator=generator)
+                layer.bias.uniform_(-limit, limit, generator=generator)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All parameters by name."""
+        return {name: value.numpy().copy() for name, value in self.state_dict().items()}
+
+
+class Joint(CentralNetwork):
+    """The paper's: one perceptron with ReLU6 that takes all numbers of a state, and for a critic those of the actions.
+
+    Parameters
+    ----------
+    agents, own, common : int
+        Agents, and features of each and of all.
+    joining : int
+        Numbers of an agent's action, 0 for an actor.
+    hidden : sequence of int
+    outputs : int
+        Numbers of each agent; 0 for a single number for all, a critic's.
+    """
+
+    def __init__(self, agents: int, own: int, common: int, joining: int, hidden: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self._own, self._outputs = own, outputs
+        sizes = [agents * (own + joining) + common, *hidden, agents * outputs or 1]
+        self.layers = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise(sizes))
+
+    def forward(self, state: Tensor, action: Tensor | None = None) -> Tensor:
+        """The last layer's outputs."""
+        parts = [state[..., : self._own].flatten(1), state[:, 0, self._own :]]
+        signal = torch.cat(parts if action is None else [*parts, action.flatten(1)], dim=-1)
+        for layer in self.layers[:-1]:
+            signal = functional.relu6(layer(signal))
+        signal = self.layers[-1](signal)
+        return signal.reshape(len(signal), -1, self._outputs or 1)
+
+
+class Shared(CentralNetwork):
+    """The same for every agent, whatever their number and order: what agents are is pooled over all of them.
+
+    A critic pools apart those who choose the same.
+
+    Parameters
+    ----------
+    inputs : int
+        Numbers of an agent: features of its own, common ones, and for a critic those of its action.
+    choices : sequence of slice
+        Where in a critic's action the options of each choice stand; none for an actor.
+    hidden : sequence of int
+        Widths before the pooling and after it: as many layers there as here.
+    outputs : int
+        Numbers for each agent.
+    """
+
+    def __init__(self, inputs: int, choices: Sequence[slice], hidden: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self._choices = list(choices)
+        self.before = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise([inputs, *hidden]))
+        then = [(2 + len(self._choices)) * hidden[-1], *hidden, outputs]
+        self.after = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise(then))
+
+    def forward(self, state: Tensor, action: Tensor | None = None) -> Tensor:
+        """The last layer's outputs ``[rows, agents, outputs]``."""
+        signal = state if action is None else torch.cat([state, action], dim=-1)
+        for layer in self.before:
+            signal = torch.relu(layer(signal))
+        pools = [signal.mean(dim=1, keepdim=True).expand_as(signal)]
+        if action is not None:
+            for options in self._choices:
+                chosen = action[..., options]
+                pools.append(chosen @ (chosen.transpose(1, 2) @ signal) / FEW)
+        signal = torch.cat([signal, *pools], dim=-1)
+        for layer in self.after[:-1]:
+            signal = torch.relu(layer(signal))
+        outputs: Tensor = self.after[-1](signal)
+        return outputs
+
+
+class Coordinates:
+    """An actor's outputs as shares, one for each number of an action: what the paper's actor has.
+
+    A critic sees the same shares.
+
+    Parameters
+    ----------
+    numbers : int
+        Of an agent's action.
+    """
+
+    def __init__(self, numbers: int) -> None:
+        self.outputs = self.seen = numbers
+
+    def shares(self, signal: Tensor) -> NDArray[Any]:
+        """[..., numbers] what outputs ``[..., outputs]`` stand for."""
+        return torch.sigmoid(signal).double().numpy()
+
+    def explore(self, signal: Tensor, sigma: float, rng: np.random.Generator) -> NDArray[Any]:
+        """The same with Gaussian noise, cut off at 0 and 1: equation (25)."""
+        shares = self.shares(signal)
+        return np.clip(shares + sigma * rng.standard_normal(shares.shape), 0.0, 1.0)
+
+    def see(self, shares: Tensor) -> Tensor:
+        """What a critic sees of shares ``[..., numbers]``."""
+        return shares
+
+    def climb(self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool) -> Tensor:
+        """[rows] whose gradient by the actor's outputs leads up what the critic says: equation (22)."""
+        shares = torch.sigmoid(signal).detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(state, shares).sum(), shares)
+        return (signal * slope * along(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
+
+    def distance(self, signal: Tensor, aim: Tensor) -> Tensor:
+        """Mean squared distance of shares from others; NaN there does not count."""
+        known = ~aim.isnan()
+        return (torch.sigmoid(signal)[known] - aim[known]).square().mean()
+
+
+class Options:
+    """An actor's outputs as shares of quantities and as one logit for each option of a choice.
+
+    A critic sees a quantity by how near it is to each of its levels, and a choice by each option's probability, 1 for
+    the one that was taken. So a choice can change from any option to any other, whatever stands between them in order.
+
+    Parameters
+    ----------
+    levels : int
+        At which a critic sees quantities.
+    choices : sequence of int or None
+        For each number of an action how many options it chooses from; ``None`` for a quantity.
+    """
+
+    def __init__(self, levels: int, choices: Sequence[int | None]) -> None:
+        self._numbers = len(choices)
+        self._quantities = [number for number, options in enumerate(choices) if options is None]
+        self._choices = {number: options for number, options in enumerate(choices) if options is not None}
+        self._levels = levels
+        self.outputs = len(self._quantities) + sum(self._choices.values())
+        self.seen = len(self._quantities) * levels + sum(self._choices.values())
+
+    def slices(self, first: int) -> list[slice]:
+        """Where the options of each choice stand, when those of the first one begin at ``first``."""
+        ends = [first, *itertools.accumulate(self._choices.values(), initial=first)][1:]
+        return [slice(*ends) for ends in itertools.pairwise(ends)]
+
+    @property
+    def seen_choices(self) -> list[slice]:
+        """Where a critic sees the options of each choice."""
+        return self.slices(len(self._quantities) * self._levels)
+
+    def shares(self, signal: Tensor) -> NDArray[Any]:
+        """[..., numbers] what outputs ``[..., outputs]`` stand for: of a choice the likeliest option."""
+        some = len(self._quantities)
+        found = np.empty((*signal.shape[:-1], self._numbers))
+        found[..., self._quantities] = torch.sigmoid(signal[..., :some]).numpy()
+        for (number, options), place in zip(self._choices.items(), self.slices(some), strict=True):
+            found[..., number] = signal[..., place].argmax(dim=-1).numpy() / max(options - 1, 1)
+        return found
+
+    def explore(self, signal: Tensor, sigma: float, rng: np.random.Generator) -> NDArray[Any]:
+        """The same with Gaussian noise on quantities, cut off at 0 and 1, and any option with probability ``sigma``."""
+        shares = self.shares(signal)
+        shares[..., self._quantities] += sigma * rng.standard_normal((*signal.shape[:-1], len(self._quantities)))
+        for number, options in self._choices.items():
+            anything = rng.integers(options, size=signal.shape[:-1]) / max(options - 1, 1)
+            shares[..., number] = np.where(rng.random(signal.shape[:-1]) < sigma, anything, shares[..., number])
+        return shares.clip(0.0, 1.0)
+
+    def see(self, shares: Tensor) -> Tensor:
+        """What a critic sees of shares ``[..., numbers]``."""
+        return torch.cat(
+            [
+                *(nearness(shares[..., number], self._levels) for number in self._quantities),
+                *(nearness(shares[..., number], options) for number, options in self._choices.items()),
+            ],
+            dim=-1,
+        )
+
+    def climb(self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool) -> Tensor:
+        """[rows] whose gradient by the actor's outputs leads up what the critic says.
+
+        The softmax forgets what it holds for unlikely, as the sigmoid does at 0 and 1. Inverted, a logit rises by what
+        its option gains over the mean, whatever its probability (neural replicator dynamics, Hennes et al. 2020), and
+        by the room that is left.
+        """
+        some = len(self._quantities)
+        shares = torch.sigmoid(signal[..., :some]).detach().requires_grad_()
+        chances = [torch.softmax(signal[..., place], dim=-1).detach().requires_grad_() for place in self.slices(some)]
+        near = [nearness(shares[..., quantity], self._levels) for quantity in range(some)]
+        worth = critic(state, torch.cat([*near, *chances], dim=-1)).sum()
+        slope, *slopes = torch.autograd.grad(worth, [shares, *chances])
+        rise = (signal[..., :some] * slope * along(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
+        for place, chance, by in zip(self.slices(some), chances, slopes, strict=True):
+            logits = signal[..., place]
+            gain = by - (chance.detach() * by).sum(dim=-1, keepdim=True)
+            room = (1.0 - gain.sign() * logits.detach() / MOST_LOGIT).clamp_min(0.0)
+            reach = room if inverting else chance.detach()
+            rise = rise + (logits * gain * reach).sum(dim=(-1, -2))
+        return rise
+
+    def distance(self, signal: Tensor, aim: Tensor) -> Tensor:
+        """Mean squared distance of quantities from others and mean cross-entropy of options; NaN does not count."""
+        some = len(self._quantities)
+        found = Coordinates(some).distance(signal[..., :some], aim[..., self._quantities])
+        for (number, options), place in zip(self._choices.items(), self.slices(some), strict=True):
+            known = ~aim[..., number].isnan()
+            if known.any():
+                option = (aim[..., number][known] * (options - 1)).round().long()
+                found = found + functional.cross_entropy(signal[..., place][known], option)
+        return found
+
+
+def nearness(shares: Tensor, levels: int) -> Tensor:
+    """``[..., levels]``: 1 at a level, falling linearly to 0 at its neighbours."""
+    at = torch.arange(levels, dtype=shares.dtype)
+    return (1.0 - (shares[..., None] * (levels - 1) - at).abs()).clamp_min(0.0)

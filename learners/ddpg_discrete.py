@@ -1,0 +1,388 @@
+"""Discretised DDPG: a centre decides for all users by an actor of continuous numbers, read as levels.
+
+"Research on multi-user computation offloading" (JEIT 2024 no. 4), Algorithms 1 to 3; what its text does not state is
+its kin's code (`PAPER`). Reconstruction:
+
+1. Algorithm 1: each entry of the state (places, tasks, workloads of the last slot) times its scale factor;
+2. the actor answers with three numbers in (0, 1) for each user, ratio, CPU and server; Gaussian noise is added (25);
+3. Algorithm 2: each number becomes one of K levels; CPU level 0 is local computing;
+4. Algorithm 3: the reward is minus the cost (the users' utility but for a constant, less overload penalties); the
+   critic steps towards ``r + gamma Q'(s', mu'(s'))``, the actor up ``Q(s, mu(s))``, and the targets follow both.
+
+What a decision leads to is over with its slot: nothing but the workload that is shown in the next one depends on it,
+and no cost depends on that. So ``gamma`` has no say in what is best; the kin's 0.001 comes to the same.
+
+``networks="joint"`` is the paper's: one perceptron of all ``3 N + M`` numbers, a critic of the summed reward. Two
+things stand in its way. An actor of ``3 N`` outputs must learn for each user apart what is the same for all, from one
+number for all. And a server that is a number between its neighbours' can only be reached past them. With
+``networks="shared"`` Algorithm 3 stays, and
+
+- actor and critic are the same for all users and pool over them; the critic is told what each user is paid, and pools
+  apart those on the same server;
+- the actor has an output for each server, of which the largest counts, and explores by taking any other;
+- the critic sees quantities by their nearness to each level.
+
+What still stands in the way is the penalty: one for each overloaded server, however great the load. While users ask for
+too much CPU, whoever joins a server that is overloaded anyway pays nothing more, and all on one server is a local
+optimum. Exploration has to be wide for long; with little noise the training ends there. Mean utility on 50 episodes of
+10 users, one training of a few minutes each: 0.64 to 0.68, all on one server, with noise that falls quickly or a plain
+softmax gradient; 0.767 with shared networks and the noise below (70,000 slots), 0.770 after imitation, which also leaves
+a third of the overloads; the optimum is 0.792, on the grid about 0.771. `PAPER` stands at 0.243 after 17,000 slots.
+
+Demonstrations, of `exact-sharing` for example, are imitated first: squared distances of quantities, cross-entropy of
+servers. The paper has none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor
+
+from offloadopt.core import Budget, Demonstrations, FloatArray, Learner, Observation, Outcome, Problem, Progress, Record
+from offloadopt.envs.episodes import Episodes
+from offloadopt.errors import InvalidInput
+from offloadopt.learners.agent_networks import follow
+from offloadopt.learners.agents import Agents, Arrays
+from offloadopt.learners.central_networks import CentralNetwork
+from offloadopt.learners.central_policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.discrete import Encoding, Grid
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.off_policy import below, loss_of
+from offloadopt.learners.policies import Origin
+from offloadopt.learners.transitions import Drawn, Transitions
+from offloadopt.structure import JointProblem
+
+PAPER: Mapping[str, Any] = {
+    "encoding": "floor",
+    "replay": "paper",
+    "networks": "joint",
+    "hidden": (400, 300, 10),
+    "environments": 1,
+    "warm_up": 0,
+    "buffer_size": 10_000,
+    "batch_size": 64,
+    "reward_scale": 1.0,
+    "huber": None,
+    "actor_rate": 1e-3,
+    "critic_rate": 2e-3,
+    "final_rate": 1.0,
+    "gamma": 0.001,
+    "tau": 0.01,
+    "patience": 0,
+    "inverting": False,
+    "noise": 0.01,
+    "noise_least": 0.01,
+    "steps": 40_000,
+}
+"""``DdpgDiscrete(**PAPER)``: the paper's algorithm to the letter, with the values of its kin's code."""
+
+
+class DdpgDiscrete(Learner):
+    """One actor and one critic of a centre, with Algorithms 1 to 3."""
+
+    name = "ddpg-discrete"
+    serves: ClassVar[type[Any]] = JointProblem
+    policy_type = CentralPolicy
+
+    normalise: bool = Field(True, description="whether states are scaled, Algorithm 1")
+    encoding: Encoding = Field(
+        "round", description="how numbers become levels: Algorithm 2's is floor; none: they do not"
+    )
+    levels: int = Field(5, ge=2, description="levels of a quantity, K; a choice has as many as it has options")
+    replay: Literal["paper", "overwrite"] = Field(
+        "overwrite", description="paper: only store until the buffer is full, then only learn"
+    )
+    networks: Literal["joint", "shared"] = Field(
+        "shared", description="one actor and critic of all numbers, the paper's, or such that agents share"
+    )
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    environments: int = Field(16, ge=1, description="episodes that are decided side by side")
+    warm_up: int = Field(60, ge=0, description="slots of all environments decided by chance, before any gradient step")
+    buffer_size: int = Field(100_000, ge=1, description="slots of an environment that are remembered")
+    batch_size: int = Field(64, ge=1, description="of those in a gradient step")
+    gamma: float = Field(
+        0.0, ge=0, lt=1, description="discount of a slot; with 0 the targets have no say and are left out"
+    )
+    tau: float = Field(0.01, gt=0, le=1, description="share of the way that targets follow in a gradient step")
+    reward_scale: float | None = Field(
+        None, gt=0, description="factor of the reward, which is minus the cost; none: standardised"
+    )
+    huber: float | None = Field(
+        1.0, gt=0, description="error from which the critic's loss grows no faster than linearly; none: squared"
+    )
+    actor_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
+    critic_rate: float = Field(2e-3, gt=0, description="Adam's step size for the critic")
+    final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
+    patience: int = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
+    inverting: bool = Field(True, description="whether the actor comes back from 0 and 1, see `ddpg.along`")
+    noise: float = Field(0.4, ge=0, description="standard deviation of the noise on coordinates, at first")
+    noise_decay: float = Field(0.9995, gt=0, le=1, description="its factor from slot to slot")
+    noise_least: float = Field(0.1, ge=0, description="its least value")
+    imitation_steps: int = Field(3000, ge=0, description="gradient steps on demonstrations, where there are any")
+    imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size for them")
+    steps: int = Field(100_000, ge=1, description="slots decided in training, unless a budget says otherwise")
+
+    @model_validator(mode="after")
+    def _a_slot_fits(self) -> DdpgDiscrete:
+        if self.buffer_size < self.environments:
+            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least environments = {self.environments}")
+        return self
+
+    @property
+    def default_steps(self) -> int:
+        """Slots decided in training without a budget."""
+        return self.steps
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> CentralPolicy:
+        """Train by interaction, after imitation where there are demonstrations.
+
+        Parameters
+        ----------
+        problem : JointProblem
+        demonstrations : Demonstrations, optional
+            Feasible decisions, which the actor imitates before it acts; their steps are not counted.
+        budget : Budget, optional
+            ``steps`` are slots decided, all agents at once. Training ends early when ``seconds`` are over, and then
+            depends on the clock.
+        seed : int
+            Of nature's draws, initial weights, exploration and replay.
+        progress : callable, optional
+            Called with the number of steps done since the last call.
+        record : callable, optional
+            Called at the end of episodes with their mean ``cost`` and metrics, exploration included, and what the
+            last gradient step measured.
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues with the episode it was in.
+        """
+        self.require(problem)
+        problem = cast(JointProblem[Any], problem)
+        begin = time.monotonic()
+        examples = None if demonstrations is None else Examples(self, problem, demonstrations)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
+        course = Course(begin, self.steps, budget, progress, record, store)
+        with one_thread():
+            centre = Centre(self, problem, seeded_generator(seed))
+            own, common, numbers = len(problem.user_factors), len(problem.common_factors), len(problem.choices)
+            transitions = Transitions(self.buffer_size, problem.agents, own + common, numbers)
+            episodes = Episodes(problem, self.environments, seed)
+            slot = episode = 0
+            state = {} if store is None else store.read()
+            if state:
+                slot, episode = (int(number) for number in state["done"])
+                centre.restore(state)
+                transitions.restore(state)
+            elif examples is not None:
+                centre.imitate(examples, np.random.default_rng([seed, 1]), course)
+
+            def everything() -> Arrays:
+                return {"done": np.array([slot, episode]), **centre.arrays(), **transitions.arrays()}
+
+            while course.spent < 1.0:
+                # Every episode has streams of its own, so a training continues without any generator's state.
+                nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
+                episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
+                slot = self._live(course, episodes, centre, transitions, slot, np.random.default_rng(chance))
+                episode += 1
+                course.keep(everything)
+            course.finish(everything)
+        found = 0 if examples is None else len(examples.state)
+        return CentralPolicy(
+            problem, centre.actor, Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=found)
+        )
+
+    def _live(
+        self,
+        course: Course,
+        episodes: Episodes,
+        centre: Centre,
+        transitions: Transitions,
+        slot: int,
+        rng: np.random.Generator,
+    ) -> int:
+        """Algorithm 3's episode, or what the budget leaves of it; returns the slots done in all."""
+        problem = cast(JointProblem[Any], episodes.problem)
+        outcomes: list[Outcome] = []
+        measured: dict[str, Tensor] = {}
+        episodes.begin()
+        seen = state_of(problem, episodes.observation, self.normalise)
+        for _ in range(problem.horizon):
+            if course.spent >= 1.0:
+                break
+            if slot < self.warm_up and not centre.imitated:
+                shares = centre.grid.snap(rng.random((len(seen), problem.agents, len(problem.choices))))
+            else:
+                shares = centre.explore(seen, slot, rng)
+            outcomes.append(episodes.step(problem.decode(shares)))
+            following = state_of(problem, episodes.observation, self.normalise)
+            if self.replay == "overwrite" or transitions.count < self.buffer_size:
+                transitions.append(seen, shares, -outcomes[-1].running_cost, following)
+                learns = self.replay == "overwrite" and slot >= self.warm_up
+            else:
+                learns = True
+            seen = following
+            slot += 1
+            if learns:
+                if not centre.learning and self.reward_scale is None:
+                    centre.standardise_rewards(transitions.rewards())
+                measured = centre.learn(transitions.draw(self.batch_size, rng), course.spent)
+            decided = min(len(seen), course.steps - course.step)
+            course.advance(decided, partial(_measure, outcomes, measured) if episodes.ended else None)
+        return slot
+
+
+class Centre:
+    """Actor, critic and their targets."""
+
+    def __init__(self, settings: DdpgDiscrete, problem: JointProblem[Any], generator: torch.Generator) -> None:
+        self.settings = settings
+        self.grid = Grid(settings.encoding, settings.levels, problem.choices)
+        self.learning = 0
+        self.imitated = False
+        self._gamma = settings.gamma if problem.horizon > 1 else 0.0
+        fields = settings.model_dump()
+        self.head = head_of(problem, fields)
+        self.networks: dict[str, CentralNetwork] = {}
+        for role in ("", "target_"):
+            self.networks[f"{role}actor"] = actor_of(problem, fields)
+            self.networks[f"{role}critic"] = critic_of(problem, fields)
+        self.actor, self.critic = self.networks["actor"], self.networks["critic"]
+        for kind in ("actor", "critic"):
+            self.networks[kind].initialise(generator)
+            follow(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
+        self._actors = Agents(self.actor, settings.actor_rate, settings.final_rate * settings.actor_rate)
+        self._critics = Agents(self.critic, settings.critic_rate, settings.final_rate * settings.critic_rate)
+        self._whole = settings.networks == "joint"
+        self._center, self._factor = 0.0, settings.reward_scale or 1.0
+
+    def standardise_rewards(self, rewards: FloatArray) -> None:
+        """Take the scale of rewards from ``[count, agents]``."""
+        paid = rewards.sum(axis=-1) if self._whole else rewards
+        self._center, self._factor = float(paid.mean()), 1.0 / max(float(paid.std()), 1e-9)
+
+    def paid(self, batch: Drawn) -> Tensor:
+        """[rows, agents or 1] rewards on the scale that is learned in: of each agent, or their sum."""
+        reward = batch.reward.sum(dim=-1, keepdim=True) if self._whole else batch.reward
+        return (reward - self._center) * self._factor
+
+    def explore(self, state: FloatArray, slot: int, rng: np.random.Generator) -> FloatArray:
+        """Levels ``[count, agents, numbers]`` with exploration; slots count from the first of all."""
+        s = self.settings
+        sigma = max(s.noise * s.noise_decay**slot, s.noise_least)
+        with torch.no_grad():
+            signal = self.actor(state_tensor(state))
+        return self.grid.snap(self.head.explore(signal, sigma, rng))
+
+    def target(self, batch: Drawn) -> Tensor:
+        """What the critic should say, ``r + gamma Q'(s', mu'(s'))`` of equation (21)."""
+        if self._gamma == 0.0:
+            return self.paid(batch)
+        with torch.no_grad():
+            signal = self.networks["target_actor"](batch.following)
+            shares = torch.from_numpy(self.grid.snap(self.head.shares(signal))).float()
+            following = self.networks["target_critic"](batch.following, self.head.see(shares))[..., 0]
+        return self.paid(batch) + self._gamma * following
+
+    def learn(self, batch: Drawn, spent: float) -> dict[str, Tensor]:
+        """A step of the critic and one of the actor when a share of the budget is spent, and what was measured."""
+        worth = self.critic(batch.view, self.head.see(batch.action))[..., 0]
+        error = worth - self.target(batch)
+        self._critics.descend(loss_of(error, self.settings.huber).mean(), spent)
+        self.learning += 1
+        if self.learning > self.settings.patience:
+            rise = self.head.climb(self.actor(batch.view), self.critic, batch.view, self.settings.inverting)
+            self._actors.descend(-rise.mean(), spent)
+        if self._gamma > 0.0:
+            for kind in ("actor", "critic"):
+                follow(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
+        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+
+    def imitate(self, examples: Examples, rng: np.random.Generator, course: Course) -> None:
+        """Supervised steps of the actor, at a rate that falls along a cosine; fewer if time is over before."""
+        s = self.settings
+        teacher = Agents(self.actor, s.imitation_rate)
+        for step in range(s.imitation_steps):
+            if course.spent >= 1.0:
+                break
+            rows = torch.from_numpy(rng.integers(len(examples.state), size=s.batch_size))
+            loss = self.head.distance(self.actor(examples.state[rows]), examples.aim[rows])
+            teacher.descend(loss, step / s.imitation_steps)
+        self.imitated = True
+        follow(self.networks["target_actor"], self.actor, 1.0)
+
+    def arrays(self) -> Arrays:
+        """Networks, optimisers and the scale of rewards."""
+        found = {"reward": np.array([self._center, self._factor]), "learned": np.array([self.learning, self.imitated])}
+        for kind, agents in (("actors", self._actors), ("critics", self._critics)):
+            found |= {f"{kind}.{name}": array for name, array in agents.arrays().items()}
+        for kind in ("target_actor", "target_critic"):
+            found |= {f"{kind}.{name}": array for name, array in self.networks[kind].arrays().items()}
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        self._center, self._factor = (float(number) for number in arrays["reward"])
+        self.learning, self.imitated = int(arrays["learned"][0]), bool(arrays["learned"][1])
+        self._actors.restore(below(arrays, "actors"))
+        self._critics.restore(below(arrays, "critics"))
+        for kind in ("target_actor", "target_critic"):
+            weights = below(arrays, kind)
+            self.networks[kind].load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
+
+
+class Examples:
+    """What an expert saw and decided, slot by slot.
+
+    Attributes
+    ----------
+    state : Tensor [slots, agents, features]
+    aim : Tensor [slots, agents, numbers]
+        Shares that become the expert's levels, or those next to its decisions; NaN where any would do.
+    """
+
+    def __init__(self, settings: DdpgDiscrete, problem: JointProblem[Any], demonstrations: Demonstrations) -> None:
+        count, horizon = demonstrations.instances.count, problem.horizon
+        if count == 0:
+            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
+        failed = np.flatnonzero(~np.isfinite(demonstrations.solutions.objective))
+        if len(failed):
+            raise InvalidInput(f"demonstration {failed[0]} is not feasible; allowed: feasible ones only")
+        decisions = problem.check_decisions(demonstrations.solutions.decisions, count)
+        by_slot = {
+            name: field.check(name, demonstrations.observations[name], horizon).reshape(count * horizon, *field.shape)
+            for name, field in problem.observation_fields.items()
+        }
+        grid = Grid(settings.encoding, settings.levels, problem.choices)
+        aim = grid.aim(problem.encode(decisions))
+        self.state = state_tensor(state_of(problem, Observation(by_slot), settings.normalise))
+        self.aim = torch.from_numpy(aim.reshape(count * horizon, *aim.shape[-2:]).astype(np.float32))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Both by name."""
+        return {"state": self.state.numpy(), "aim": self.aim.numpy()}
+
+
+def _measure(outcomes: Sequence[Outcome], measured: Mapping[str, Tensor]) -> dict[str, float]:
+    total = Outcome.total(outcomes)
+    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
+    return {**means, **{name: float(value) for name, value in measured.items()}}

@@ -1,0 +1,237 @@
+"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+
+Methods that are compared decide the same instances: these are drawn from the seed alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from offloadopt import registry
+from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Solutions, Solver
+from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.problems.partial_mobile import PartialMobile, PartialMobileScenario
+from offloadopt.reproduce.partial_mobile.rules import RULES
+
+PAPER_SLOTS, PAPER_USERS = 40, 10
+"""An episode of Table 3."""
+LAST_EPISODES = 100
+"""Episodes at the end of training over which a learner's stability is measured; a quarter of a short training's."""
+POINTS = 40
+"""Points of a training curve; replicates are averaged over the same stretches of steps."""
+Json = dict[str, Any]
+
+
+def make_problem(scenario: Mapping[str, Any]) -> PartialMobile:
+    """The problem of a scenario's JSON."""
+    return PartialMobile(PartialMobileScenario(**scenario))
+
+
+def make_solver(name: str, options: Mapping[str, Any]) -> Solver:
+    """A solver by name, or one of this paper's rules."""
+    return RULES[name](**options) if name in RULES else registry.solver(name, **options)
+
+
+def averages(problem: PartialMobile, instances: Instances, solutions: Solutions) -> Json:
+    """Means over instances: an episode's delay and energy, utility and overload by slot; cost by user and slot.
+
+    ``bound`` is the proved lower bound of the cost where there is one.
+    """
+    outcome = problem.evaluate(instances, solutions.decisions)
+    share = problem.horizon * problem.agents
+    found = {name: float(values.mean()) for name, values in outcome.metrics.items()}
+    found["cost"] = float(outcome.cost.mean()) / share
+    bound = float(solutions.bound.mean()) / share
+    return found if np.isinf(bound) else {**found, "bound": bound}
+
+
+# ---------------------------------------------------------------------------------------------------------- solvers
+
+
+def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int) -> Json:
+    """What some solvers achieve on average, by what they are called; ``solvers`` gives name and options of each."""
+    problem = make_problem(scenario)
+    return {label: apply_solver(problem, chosen, count, seed) for label, chosen in solvers.items()}
+
+
+def apply_solver(problem: PartialMobile, solver: Mapping[str, Any], count: int, seed: int) -> Json:
+    """What one solver achieves on average."""
+    instances = problem.sample(count, seed)
+    return averages(problem, instances, make_solver(**solver).run(problem, instances, seed=seed))
+
+
+# ------------------------------------------------------------------------------------------------------ calibration
+
+
+def fit_kappa(
+    scenario: Mapping[str, Any],
+    solver: Mapping[str, Any],
+    published: Sequence[Mapping[str, float]],
+    slots: int,
+    seed: int,
+    exponents: Sequence[float],
+    refinements: int,
+) -> Json:
+    """The server's energy coefficient with which a solver's delay and energy come closest to a table's.
+
+    Parameters
+    ----------
+    solver : mapping
+        ``name`` and ``options``.
+    published : sequence of mapping
+        The table: ``weight``, ``time_s`` and ``energy_j`` of an episode.
+    slots : int
+        Slots drawn independently, the same for all coefficients; their means are scaled to the paper's episodes.
+    exponents : sequence of float
+        Decimal logarithms of the coefficients that are tried first, ascending.
+    refinements : int
+        Coefficients tried between the neighbours of the best of them.
+    """
+
+    def at(exponent: float) -> Json:
+        rows = []
+        for row in published:
+            problem = make_problem(
+                {**scenario, "kappa_server": 10.0**exponent, "time_weight": row["weight"], "horizon": 1}
+            )
+            found = apply_solver(problem, solver, slots, seed)
+            scale = PAPER_SLOTS * PAPER_USERS / problem.agents
+            rows.append(
+                {
+                    "weight": row["weight"],
+                    "time_s": scale * found["time_s"],
+                    "energy_j": scale * found["energy_j"],
+                    "utility": found["utility"],
+                }
+            )
+        return {"kappa": 10.0**exponent, "residual": residual(rows, published), "rows": rows}
+
+    tried = {exponent: at(exponent) for exponent in exponents}
+    best = min(tried, key=lambda exponent: tried[exponent]["residual"])
+    place = list(exponents).index(best)
+    low, high = exponents[max(place - 1, 0)], exponents[min(place + 1, len(exponents) - 1)]
+    points = [*tried.values(), *golden_section(at, low, high, refinements)]
+    return {"tried": points, "fit": min(points, key=lambda point: float(point["residual"]))}
+
+
+def residual(rows: Sequence[Mapping[str, float]], published: Sequence[Mapping[str, float]]) -> float:
+    """Root mean square of the relative errors of delay and energy, over all weights."""
+    errors = [
+        row[number] / paper[number] - 1.0
+        for row, paper in zip(rows, published, strict=True)
+        for number in ("time_s", "energy_j")
+    ]
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def golden_section(at: Callable[[float], Json], low: float, high: float, steps: int) -> list[Json]:
+    """All points tried while an interval around the least residual shrinks by the golden ratio."""
+    ratio = (np.sqrt(5.0) - 1.0) / 2.0
+    points: dict[float, Json] = {}
+    for _ in range(steps):
+        inner = (high - ratio * (high - low), low + ratio * (high - low))
+        # Of the two, one was tried in the step before, up to rounding.
+        left, right = (next((known for known in points if abs(known - x) < 1e-9), x) for x in inner)
+        for x in (left, right):
+            if x not in points:
+                points[x] = at(x)
+        if points[left]["residual"] <= points[right]["residual"]:
+            high = right
+        else:
+            low = left
+    return list(points.values())
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def train(
+    scenario: Mapping[str, Any],
+    learner: Mapping[str, Any],
+    demonstrations: Mapping[str, Any] | None,
+    steps: int | None,
+    seed: int,
+    count: int,
+    test_seed: int,
+) -> Json:
+    """Train a policy, follow it while it learns, and test it.
+
+    Parameters
+    ----------
+    learner : mapping
+        ``name`` and ``settings``.
+    demonstrations : mapping, optional
+        ``solver``, ``options``, ``count``, ``seed`` of demonstrations made beforehand.
+    count, test_seed : int
+        Held-out episodes of the same scenario.
+    """
+    problem = make_problem(scenario)
+    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    experts = None if demonstrations is None else demonstrate(problem, **demonstrations)
+    measured: list[tuple[int, float]] = []
+
+    def record(step: int, numbers: Mapping[str, float]) -> None:
+        gain = gain_of(problem, numbers)
+        if gain is not None:
+            measured.append((step, gain))
+
+    policy = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
+    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
+    instances = problem.sample(count, test_seed)
+    test = averages(problem, instances, policy.run(problem, instances, seed=test_seed))
+    return {
+        "spent": spent,
+        "test": test,
+        **course(measured, problem.horizon * int(learner["settings"]["environments"])),
+    }
+
+
+def gain_of(problem: PartialMobile, numbers: Mapping[str, float]) -> float | None:
+    """Utility less penalties of a user and slot, of what a learner records: an episode's cost, or a slot's reward."""
+    if "cost" in numbers:
+        return 1.0 - float(numbers["cost"]) / (problem.horizon * problem.agents)
+    return 1.0 + float(numbers["reward"]) / problem.agents if "reward" in numbers else None
+
+
+def course(measured: Sequence[tuple[int, float]], episode: int) -> Json:
+    """A training's curve in `POINTS` equal stretches, and how steady its last episodes are.
+
+    Parameters
+    ----------
+    measured : sequence of (step, gain)
+        Slots decided so far, and the mean gain over the latest ones.
+    episode : int
+        Slots of an episode, in all environments side by side: their mean counts as one.
+    """
+    if not measured:
+        return {"curve": [], "spread": None}
+    steps, gains = (np.array(column, dtype=np.float64) for column in zip(*measured, strict=True))
+    last = float(steps[-1])
+    stretches = means_within(np.ceil(steps * POINTS / last), gains)
+    episodes = [gain for _, gain in means_within(np.ceil(steps / episode), gains)]
+    kept = max(1, min(LAST_EPISODES, len(episodes) // 4))
+    return {
+        "curve": [{"step": number * last / POINTS, "gain": gain} for number, gain in stretches],
+        "spread": float(np.std(episodes[-kept:])),
+    }
+
+
+def means_within(groups: FloatArray, numbers: FloatArray) -> list[tuple[float, float]]:
+    """Each group in ascending order, with the mean of its numbers."""
+    names, place = np.unique(groups, return_inverse=True)
+    means = np.bincount(place, weights=numbers) / np.bincount(place)
+    return list(zip(names.tolist(), means.tolist(), strict=True))
+
+
+def demonstrate(
+    problem: PartialMobile, solver: str, options: Mapping[str, Any], count: int, seed: int
+) -> Demonstrations:
+    """An expert's solutions in memory, with what could be observed along its way."""
+    instances = problem.sample(count, seed)
+    solutions = registry.solver(solver, **options).run(problem, instances, seed=seed)
+    return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
