@@ -37,5 +37,4 @@ class CaddtoPpo(Ppo):
     minibatch: int = Field(128, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(3e-4, ge=0, description="and at the end")
-    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages")
     entropy_weight: float = Field(0.01, ge=0, description="of the policy's entropy")

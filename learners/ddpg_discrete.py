@@ -12,10 +12,10 @@ its kin's code (`PAPER`). Reconstruction:
 What a decision leads to is over with its slot: nothing but the workload that is shown in the next one depends on it,
 and no cost depends on that. So ``gamma`` has no say in what is best; the kin's 0.001 comes to the same.
 
-``networks="joint"`` is the paper's: one perceptron of all ``3 N + M`` numbers, a critic of the summed reward. It reached
-0.67 to 0.70. Two things are likely in its way, neither tested apart: an actor of ``3 N`` outputs must learn for each
-user what is the same for all, from one number for all; and a server that is a number between its neighbours' is only
-reached past them. With ``networks="shared"`` Algorithm 3 stays, and
+``networks="joint"`` is the paper's: one perceptron of all ``3 N + M`` numbers, a critic of the summed reward. It came
+to 0.67 and 0.70. Two things are likely in its way, neither tested apart: an actor of ``3 N`` outputs must learn for
+each user what is the same for all, from one number for all; and a server that is a number between its neighbours' is
+only reached past them. With ``networks="shared"`` Algorithm 3 stays, and
 
 - actor and critic are the same for all users and pool over them; the critic is told what each user is paid, and pools
   apart those on the same server;

@@ -152,7 +152,7 @@ class Ppo(Learner):
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
-    decay: float = Field(0.6, ge=0, le=1, description="lambda of the advantages")
+    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views tell all")
     clip: float = Field(0.2, gt=0, description="largest change of a probability that pays, relative")
     entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
     value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
