@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ TINY = Sizes(
     replicates=2,
     test_instances=3,
     loads=(1.0, 8.0),
+    each_load=False,
     steps={CADDTO: 200, DDPG: 200},
     changes={},
     users=(1, 3),
@@ -140,6 +142,17 @@ def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
     assert {test["scenario"]["arrival_quanta"] for test in unit.parameters["tests"]} == set(TINY.loads)
     trained = unit.parameters["scenario"]
     assert (trained["arrival_quanta"], trained["arrival_quanta_to"]) == (min(TINY.loads), max(TINY.loads))
+
+
+def test_with_a_training_at_each_load_every_load_is_tested_by_its_own() -> None:
+    setting = Setting(dataclasses.replace(TINY, each_load=True), SETTING.base)
+    units = setting.learned(1)
+    assert len(units) == len(TINY.loads) * len(TINY.steps)
+    for unit in units:
+        (test,) = unit.parameters["tests"]
+        assert unit.parameters["scenario"] == test["scenario"]
+        assert test["scenario"]["arrival_quanta"] == unit.labels["load"]
+    assert [unit.labels["load"] for unit in setting.shown(1)] == [8.0] * len(TINY.steps)
 
 
 def test_a_long_curve_is_thinned_evenly_and_keeps_its_end() -> None:

@@ -26,7 +26,7 @@ CONSTANT = 0.25
 
 
 class TrainingFigure(Artefact):
-    """Mean reward a slot and user while learners train over the whole range of loads."""
+    """Mean reward a slot and user while learners train, over the whole range of loads or at the middle one."""
 
     name = "training"
     keys = ("method", "step")
@@ -36,7 +36,7 @@ class TrainingFigure(Artefact):
 
     def plan(self) -> Sequence[Unit]:
         """Every training."""
-        return [unit for replicate in self.setting.replicates for unit in self.setting.learned(replicate)]
+        return [unit for replicate in self.setting.replicates for unit in self.setting.shown(replicate)]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Means over equal stretches of the training."""
@@ -59,7 +59,7 @@ class TrainingFigure(Artefact):
             plots.series(ax, summary[summary["method"] == method], "step", "reward", style)
         plots.fit_to_means(ax)
         plots.logarithmic(ax, "x")
-        plots.finish(ax, "training steps (slots x users)", "mean reward a slot and user, all loads")
+        plots.finish(ax, "training steps (slots x users)", "mean reward a slot and user")
         plots.legend(figure, [ax], columns=3)
         return figure
 
@@ -93,7 +93,7 @@ class InferenceTable(Artefact):
 
     def plan(self) -> Sequence[Unit]:
         """The trainings of CADDTO-PPO, which end with the measurement."""
-        found = [unit for replicate in self.setting.replicates for unit in self.setting.learned(replicate)]
+        found = [unit for replicate in self.setting.replicates for unit in self.setting.shown(replicate)]
         return [unit for unit in found if unit.labels["method"] == CADDTO]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:

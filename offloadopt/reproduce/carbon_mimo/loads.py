@@ -80,9 +80,12 @@ class LoadFigure(Artefact):
         for ax, (number, scale, label) in zip(axes, self.panels, strict=True):
             for method, style in STYLES.items():
                 chosen = summary[summary["method"] == method]
-                if chosen[number].notna().any() and not (number == "gap" and method == work.BOUND):
+                if chosen[number].notna().any() and not (number == "gap" and method in (work.BOUND, work.HINDSIGHT)):
                     plots.series(ax, chosen, "load", number, style, scale)
+            plots.fit_to_means(ax)
             if number in ("cost", "gap"):
+                means = summary[~summary["method"].isin([work.BOUND, work.HINDSIGHT])][number]
+                ax.set_ylim(scale * max(means.min(), 1e-6) / 2, scale * means.max() * 2)
                 plots.logarithmic(ax, "y")
             ax.set_xticks(self.setting.sizes.loads)
             plots.finish(ax, "mean arrivals, kbit a slot and user", label)

@@ -18,7 +18,8 @@ FULL = Sizes(
     replicates=5,
     test_instances=200,
     loads=tuple(float(load) for load in range(1, 11)),
-    steps={CADDTO: 6_000_000, PPO: 20_000_000, DDPG: 5_000_000, SB3_PPO: 2_000_000, SB3_DDPG: 500_000},
+    each_load=True,
+    steps={CADDTO: 2_500_000, PPO: 20_000_000, DDPG: 5_000_000, SB3_PPO: 2_000_000, SB3_DDPG: 500_000},
     changes={},
     users=(1, 2, 5, 10, 20, 50, 100),
     rates=(1.5, 2.0, 2.5, 3.0, 3.5, 4.0),
@@ -33,6 +34,7 @@ QUICK = Sizes(
     replicates=2,
     test_instances=50,
     loads=(1.0, 3.0, 10.0),
+    each_load=False,
     steps={CADDTO: 400_000, DDPG: 500_000},
     changes={},
     users=(1, 5, 20, 100),
@@ -47,7 +49,8 @@ QUICK = Sizes(
 SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (
     "2 replicates (seeds of training) instead of 5, so most intervals are very wide; 50 held-out instances, not 200",
-    "loads 1, 3 and 10 instead of 1 to 10; shorter training; no PPO with the full state over all loads, no "
+    "loads 1, 3 and 10 instead of 1 to 10, and one short training over the whole range of loads instead of one at "
+    "each: overload rules what is learned; no PPO with the full state over all loads, no "
     "Stable-Baselines3",
     "the ancestor's greedy rules at three rates, without its DDPG and DQN",
 )

@@ -62,7 +62,10 @@ class Sizes:
     test_instances : int
         Held out, the same for all methods of a replicate.
     loads : tuple of float
-        Mean arrivals in quanta (kbit) per slot and user. Learners are trained once, over the whole range.
+        Mean arrivals in quanta (kbit) per slot and user.
+    each_load : bool
+        Whether learners are trained at each load. Otherwise once, with loads drawn from the whole range: what they
+        learn is then ruled by overload, which costs hundreds of times as much as anything else.
     steps : mapping
         Training steps of each of `LEARNERS`; those that it leaves out are not trained.
     changes : mapping
@@ -86,6 +89,7 @@ class Sizes:
     replicates: int
     test_instances: int
     loads: tuple[float, ...]
+    each_load: bool
     steps: Mapping[str, int]
     changes: Mapping[str, Mapping[str, Any]]
     users: tuple[int, ...]
@@ -171,12 +175,31 @@ class Setting:
         return Unit(work.train, parameters, {REPLICATE: replicate, **labels})
 
     def learned(self, replicate: int) -> list[Unit]:
-        """The trainings over the whole range of loads, one for each learner, tested at every load."""
-        tests = [self.test(replicate, self.scenario(arrival_quanta=load), f"{load:g}") for load in self.sizes.loads]
+        """The trainings of each learner, tested at the loads that they are for."""
+        sizes = self.sizes
+        tests = {load: self.test(replicate, self.scenario(arrival_quanta=load), f"{load:g}") for load in sizes.loads}
         found = []
-        for method, steps in self.sizes.steps.items():
+        for method, steps in sizes.steps.items():
             name, settings = LEARNERS[method]
-            learner = self.learner(name, **{**settings, **self.sizes.changes.get(method, {})})
-            users = self.sizes.users if method == CADDTO else ()
-            found.append(self.training(replicate, self.all_loads(), learner, steps, tests, users=users, method=method))
+            learner = self.learner(name, **{**settings, **sizes.changes.get(method, {})})
+            users = sizes.users if method == CADDTO else ()
+            if sizes.each_load:
+                for load, test in tests.items():
+                    found.append(
+                        self.training(
+                            replicate, test["scenario"], learner, steps, [test], users=users, method=method, load=load
+                        )
+                    )
+            else:
+                chosen = list(tests.values())
+                found.append(
+                    self.training(
+                        replicate, self.all_loads(), learner, steps, chosen, users=users, method=method, load=None
+                    )
+                )
         return found
+
+    def shown(self, replicate: int) -> list[Unit]:
+        """One training of each learner: over all loads, or the one at the middle load."""
+        middle = self.sizes.loads[len(self.sizes.loads) // 2]
+        return [unit for unit in self.learned(replicate) if unit.labels["load"] in (None, middle)]
