@@ -19,7 +19,7 @@ LYAPUNOV, BLIND, GREEDY_LOCAL, GREEDY_OFFLOAD, FULL_POWER = (
 )  # fmt: skip
 LEARNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     CADDTO: ("caddto-ppo", {}),
-    PPO: ("ppo", {"view": "full"}),
+    PPO: ("ppo", {"view": "full", "decay": 0.6}),
     DDPG: ("ddpg", {"view": "paper"}),
     SB3_PPO: ("ppo-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
