@@ -43,9 +43,9 @@ class TrainingFigure(Artefact):
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Means over equal stretches of the training."""
         steps = int(unit.parameters["steps"])
-        found = np.array([(point["step"], point["reward"]) for point in result["curve"] if "reward" in point])
-        if not len(found):
+        if not result["curve"]:
             return
+        found = np.array([(point["step"], mean_reward(point, unit)) for point in result["curve"]])
         place = np.minimum((found[:, 0] - 1) * POINTS // steps, POINTS - 1)
         for number in np.unique(place):
             step = int((number + 1) * steps / POINTS)
@@ -82,6 +82,14 @@ class TrainingFigure(Artefact):
                 "the mean paired difference of the last stretch of training is above 0",
             )
         ]
+
+
+def mean_reward(point: Result, unit: Unit) -> float:
+    """Reward of a user in a slot, of what a learner records: that, the cost of an episode, or all users' reward."""
+    scenario, learner = unit.parameters["scenario"], unit.parameters["learner"]["name"]
+    if "cost" in point:
+        return -float(point["cost"]) / (scenario["horizon"] * scenario["users"])
+    return float(point["reward"]) / (scenario["users"] if learner.endswith("-sb3") else 1)
 
 
 class InferenceTable(Artefact):
