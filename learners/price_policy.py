@@ -63,7 +63,7 @@ class PricePolicy(Policy):
                 market = Market.of(costs.take(slice(begin, begin + chunk)))
                 path = torch.stack(self.network.path(market), dim=1).numpy() * market.common_price[:, None, None]
                 for row, prices in enumerate(path, start=begin):
-                    v[row] = _most_proving(costs.option_cost[row], costs.load[row], costs.capacity[row], prices)
+                    v[row] = _most_proving(*_instance(costs, row), np.ascontiguousarray(prices))
         return v
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
@@ -109,10 +109,15 @@ def assign_all(costs: PricedAssignment, v: FloatArray, sweeps: int) -> tuple[Int
     """Assignments ``[count, tasks]`` at root prices ``v [count, servers]``, and proved lower bounds ``[count]``."""
     assignment, bound = np.empty(costs.load.shape, np.int64), np.empty(costs.count)
     for row in range(costs.count):
-        instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
-        assignment[row], bound[row] = assign(*instance, v[row], sweeps)
+        assignment[row], bound[row] = assign(*_instance(costs, row), np.ascontiguousarray(v[row]), sweeps)
     # The cost of a decision is summed in another order than its bound.
     return assignment, bound - 4.0 * EPS * (costs.load.shape[1] + 8) * np.abs(bound)
+
+
+def _instance(costs: PricedAssignment, row: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """One instance as contiguous arrays: a kernel compiled for one layout is enough."""
+    option_cost, load, capacity = costs.option_cost[row], costs.load[row], costs.capacity[row]
+    return np.ascontiguousarray(option_cost), np.ascontiguousarray(load), np.ascontiguousarray(capacity)
 
 
 @njit(cache=True)
