@@ -153,8 +153,6 @@ def test_no_other_causal_rule_costs_less_in_the_mean() -> None:
 
 
 def test_knowing_the_future_costs_less() -> None:
-    if "hindsight" not in registry.BUILT_IN["solvers"]:
-        pytest.skip("there is no hindsight")
     problem = lone(horizon=8)
     instances = problem.sample(24, seed=5)
     bound = registry.solver("hindsight").run(problem, instances).bound
