@@ -138,3 +138,26 @@ def _apart(channel: Any, user: int) -> float:
             basis[kept] = rest / np.sqrt(left)
             kept += 1
     return left
+
+
+@njit(cache=True)
+def fade(rng: Any, values: Any, correlation: float, amplitude: Any) -> None:
+    """Fill ``[count, horizon, users, numbers]`` with normal AR(1) series of ``amplitude``.
+
+    ``h(t) = rho h(t-1) + sqrt(1 - rho^2) e(t)`` on the unit scale, times ``amplitude [count, horizon, users]``. The
+    numbers are those of ``rng.standard_normal(values.shape)``; drawn in compiled code they take a third of its time.
+    """
+    count, horizon, users, numbers = values.shape
+    fresh = np.sqrt(1.0 - correlation**2)
+    for row in range(count):
+        for slot in range(horizon):
+            for user in range(users):
+                for n in range(numbers):
+                    drawn = rng.standard_normal()
+                    if slot > 0:
+                        drawn = fresh * drawn + correlation * values[row, slot - 1, user, n]
+                    values[row, slot, user, n] = drawn
+        for slot in range(horizon):
+            for user in range(users):
+                for n in range(numbers):
+                    values[row, slot, user, n] *= amplitude[row, slot, user]

@@ -39,7 +39,6 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numba import njit
 from pydantic import Field, model_validator
 
 from offloadopt import supply
@@ -55,7 +54,7 @@ from offloadopt.core import (
     State,
 )
 from offloadopt.errors import Unsupported
-from offloadopt.physics import channel, mimo
+from offloadopt.physics import channel, mimo, mobility
 from offloadopt.physics.service import Device, Service
 from offloadopt.structure import Backlog, BacklogLaw, BacklogProblem, Quanta
 
@@ -311,7 +310,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         shape = (count, s.horizon, s.users)
         amplitude = np.sqrt(self._path_gain(count, paths) / 2.0)
         parts = np.empty((*shape, 2 * s.antennas))
-        _fade(fading, parts, s.correlation, amplitude)
+        mimo.fade(fading, parts, s.correlation, amplitude)
         arrays: dict[str, FloatArray] = {"channel": parts.reshape(*shape, s.antennas, 2)}
         if s.csi_error > 0:
             noise = error.standard_normal((*shape, s.antennas, 2))
@@ -332,7 +331,9 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         if s.distance_m is not None:
             distance = np.broadcast_to(np.asarray(s.distance_m, dtype=np.float64), (count, s.horizon, s.users))
         else:
-            distance = _walk(rng, (count, s.horizon, s.users), s.nearest_m, s.cell_m, s.speed_m_per_s * s.slot_s)
+            distance = mobility.wander(
+                rng, (count, s.horizon, s.users), s.nearest_m, s.cell_m, s.speed_m_per_s * s.slot_s
+            )
         return channel.path_gain(distance, s.reference_gain_db, s.path_loss_exponent)
 
     def _arrival_quanta(self, count: int, rng: np.random.Generator) -> FloatArray:
@@ -563,54 +564,3 @@ def _poisson(mean: float) -> tuple[float, ...]:
 def _complex(parts: FloatArray) -> mimo.Channel:
     """Complex numbers of arrays ``[..., 2]``, without a copy."""
     return np.ascontiguousarray(parts).view(np.complex128)[..., 0]
-
-
-@njit(cache=True)
-def _fade(rng: Any, values: Any, correlation: float, amplitude: Any) -> None:
-    """Fill ``[count, horizon, users, numbers]`` with normal AR(1) series of ``amplitude``.
-
-    ``h(t) = rho h(t-1) + sqrt(1 - rho^2) e(t)`` on the unit scale, times ``amplitude [count, horizon, users]``. The
-    numbers are those of ``rng.standard_normal(values.shape)``; drawn in compiled code they take a third of its time.
-    """
-    count, horizon, users, numbers = values.shape
-    fresh = np.sqrt(1.0 - correlation**2)
-    for row in range(count):
-        for slot in range(horizon):
-            for user in range(users):
-                for n in range(numbers):
-                    drawn = rng.standard_normal()
-                    if slot > 0:
-                        drawn = fresh * drawn + correlation * values[row, slot - 1, user, n]
-                    values[row, slot, user, n] = drawn
-        for slot in range(horizon):
-            for user in range(users):
-                for n in range(numbers):
-                    values[row, slot, user, n] *= amplitude[row, slot, user]
-
-
-def _walk(
-    rng: np.random.Generator, shape: tuple[int, int, int], nearest_m: float, farthest_m: float, stride_m: float
-) -> FloatArray:
-    """Distances ``[count, horizon, users]`` from the centre of users that start uniformly over a ring and wander in it.
-
-    Headings change by a normal angle of 0.3 rad a slot; who would leave the ring turns back.
-    """
-    count, horizon, users = shape
-    first, later = rng.spawn(2)  # so that a longer sample begins with the shorter one
-    draws = first.random((count, users, 3))
-    turns = 0.3 * later.standard_normal((count, horizon, users)) if stride_m > 0 else None
-    radius = np.sqrt(nearest_m**2 + draws[..., 0] * (farthest_m**2 - nearest_m**2))
-    place = radius * np.exp(2j * np.pi * draws[..., 1])
-    if turns is None:
-        return np.broadcast_to(radius[:, None], shape)
-    heading = 2.0 * np.pi * draws[..., 2]
-    distance = np.empty(shape)
-    for slot in range(horizon):
-        distance[:, slot] = np.abs(place)
-        heading = heading + turns[:, slot]
-        stride = stride_m * np.exp(1j * heading)
-        following = np.abs(place + stride)
-        turned = (following > farthest_m) | (following < nearest_m)
-        heading = np.where(turned, heading + np.pi, heading)
-        place = place + np.where(turned, -stride, stride)
-    return np.clip(distance, nearest_m, farthest_m)
