@@ -406,7 +406,10 @@ class Solver(Settings, Method):
         """Refuse a problem that lacks the structure this solver needs."""
         if not isinstance(problem, self.serves):
             needs = self.serves.__name__
-            raise Unsupported(f"solver {self.name!r} does not serve problem {problem.name!r}; it needs a {needs}")
+            raise Unsupported(
+                f"solver {self.name!r} does not serve problem {problem.name!r}; it needs a {needs} "
+                "(`offloadopt list` tells who serves what)"
+            )
 
 
 class Policy(Method):
@@ -515,4 +518,7 @@ class Learner(Settings, ABC):
         """Refuse a problem that lacks the structure this learner needs."""
         if not isinstance(problem, self.serves):
             needs = self.serves.__name__
-            raise Unsupported(f"learner {self.name!r} does not serve problem {problem.name!r}; it needs a {needs}")
+            raise Unsupported(
+                f"learner {self.name!r} does not serve problem {problem.name!r}; it needs a {needs} "
+                "(`offloadopt list` tells who serves what)"
+            )

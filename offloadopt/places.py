@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from offloadopt.core import FloatArray
-from offloadopt.errors import DamagedFile
+from offloadopt.errors import DamagedFile, InvalidInput
 
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius (IUGG)."""
@@ -58,3 +58,18 @@ def to_metres(places: Sequence[FloatArray]) -> list[FloatArray]:
     centre = np.concatenate(places).mean(axis=0)
     metres_per_radian = EARTH_RADIUS_M * np.array([np.cos(np.radians(centre[0])), 1.0])
     return [np.radians((table - centre)[:, ::-1]) * metres_per_radian for table in places]
+
+
+def read_map(users_file: Path | None, sites_file: Path | None) -> tuple[FloatArray, FloatArray] | None:
+    """Users ``[n, 2]`` and sites ``[m, 2]`` of two files in metres on one plane; ``None`` without files."""
+    if users_file is None or sites_file is None:
+        return None
+    users, sites = to_metres([read_coordinates(users_file), read_coordinates(sites_file)])
+    return users, sites
+
+
+def require_both(users_file: Path | None, sites_file: Path | None) -> None:
+    """Refuse one of the two files without the other."""
+    if (users_file is None) != (sites_file is None):
+        missing = "users_file" if users_file is None else "sites_file"
+        raise InvalidInput(f"{missing} is missing; users_file and sites_file are given together or not at all")

@@ -131,9 +131,7 @@ class MultiServerScenario(Scenario):
 
     @model_validator(mode="after")
     def _files_come_in_pairs(self) -> Self:
-        if (self.users_file is None) != (self.sites_file is None):
-            missing = "users_file" if self.users_file is None else "sites_file"
-            raise ValueError(f"{missing} is missing; users_file and sites_file are given together or not at all")
+        places.require_both(self.users_file, self.sites_file)
         return self
 
 
@@ -369,9 +367,10 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     def _map(self) -> tuple[FloatArray, FloatArray] | None:
         """All users' and sites' positions of the scenario's files, in m."""
         s = self.scenario
-        if s.users_file is None or s.sites_file is None:
+        both = places.read_map(s.users_file, s.sites_file)
+        if both is None:
             return None
-        users, sites = places.to_metres([places.read_coordinates(s.users_file), places.read_coordinates(s.sites_file)])
+        users, sites = both
         for field, wanted, found in (("users", s.users, len(users)), ("servers", s.servers, len(sites))):
             if wanted > found:
                 path = s.users_file if field == "users" else s.sites_file

@@ -113,9 +113,7 @@ class PartialMobileScenario(Scenario):
     def _fits(self) -> Self:
         if self.task_bits_min > self.task_bits_max:
             raise ValueError(f"task_bits_min = {self.task_bits_min:g}; allowed: at most task_bits_max")
-        if (self.users_file is None) != (self.sites_file is None):
-            missing = "users_file" if self.users_file is None else "sites_file"
-            raise ValueError(f"{missing} is missing; users_file and sites_file are given together or not at all")
+        places.require_both(self.users_file, self.sites_file)
         return self
 
 
@@ -197,9 +195,10 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
     def _map(self) -> tuple[FloatArray, FloatArray] | None:
         """All users' and sites' positions of the scenario's files, in m."""
         s = self.scenario
-        if s.users_file is None or s.sites_file is None:
+        both = places.read_map(s.users_file, s.sites_file)
+        if both is None:
             return None
-        users, sites = places.to_metres([places.read_coordinates(s.users_file), places.read_coordinates(s.sites_file)])
+        users, sites = both
         if s.servers_drawn > len(sites):
             raise InvalidInput(f"{s.sites_file} has {len(sites)} places; servers_drawn = {s.servers_drawn}")
         return users, sites

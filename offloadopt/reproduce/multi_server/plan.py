@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from offloadopt import files
-from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt import files, places
+from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
 from offloadopt.reproduce.multi_server.beyond import AnytimeFigure, GeneralisationFigure, HardServersFigure
@@ -75,9 +75,7 @@ def make(size: str, users_file: Path | None = None, sites_file: Path | None = No
     """
     if size not in SIZES:
         raise UnknownName(f"no size {size!r}; {nearest(size, SIZES)}")
-    if (users_file is None) != (sites_file is None):
-        missing = "users_file" if users_file is None else "sites_file"
-        raise InvalidInput(f"{missing} is missing; users_file and sites_file are given together or not at all")
+    places.require_both(users_file, sites_file)
     setting = Setting(SIZES[size], users_file=users_file, sites_file=sites_file)
     return of_setting(size, setting, SHORTENED if size == "quick" else ())
 
@@ -98,9 +96,9 @@ def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Pa
         GeneralisationFigure(setting),
         HardServersFigure(setting),
     ]
-    places = {
+    of_places = {
         name: None if path is None else {"path": str(path), "sha256": files.sha256(path)}
         for name, path in (("users_file", setting.users_file), ("sites_file", setting.sites_file))
     }
-    settings = json.loads(json.dumps({"sizes": asdict(sizes), "base": dict(setting.base), **places}))
+    settings = json.loads(json.dumps({"sizes": asdict(sizes), "base": dict(setting.base), **of_places}))
     return Paper("multi_server", size, settings, shortened, artefacts)
