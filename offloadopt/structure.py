@@ -318,6 +318,16 @@ class BacklogLaw:
 class BacklogProblem(AgentProblem[ScenarioT]):
     """Agents that spend energy to empty their buffers, by CPU and over the air."""
 
+    @property
+    @abstractmethod
+    def battery_j(self) -> float:
+        """Capacity of each agent's battery for unused green energy; 0 for none."""
+
+    @property
+    @abstractmethod
+    def waste_price(self) -> float:
+        """Cost of a joule of green energy that is neither used nor kept."""
+
     @abstractmethod
     def service(self, observation: Observation) -> Service:
         """What each agent can do now and what it costs, arrays ``[count, agents]``."""

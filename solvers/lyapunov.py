@@ -34,7 +34,6 @@ from offloadopt.core import (
     Solutions,
     roll_out,
 )
-from offloadopt.errors import Unsupported
 from offloadopt.solvers.rules import Rule
 from offloadopt.structure import BacklogProblem
 
@@ -136,7 +135,7 @@ def _powers(
     if not carbon_aware:
         one = np.ones(())
         return replace(service, green_price=one, grid_price=one).best(value, buffer)
-    battery_j, waste_price = _battery(type(problem), problem.scenario)
+    battery_j = problem.battery_j
     if battery_j == 0:
         return service.best(value, buffer)
 
@@ -144,22 +143,11 @@ def _powers(
     level = np.minimum(service.green_j / battery_j, 1.0)
     kept_price = service.grid_price * np.maximum(1.0 - level, 1e-9)
     spare = np.maximum(service.green_j - battery_j, 0.0)
-    unheld = replace(service, green_j=spare, green_price=np.full((), -waste_price), grid_price=kept_price)
+    unheld = replace(service, green_j=spare, green_price=np.full((), -problem.waste_price), grid_price=kept_price)
     light, heavy = unheld.best(value, buffer), replace(service, green_price=kept_price).best(value, buffer)
     # The cost of energy is convex: where the first two prices alone stay within the green energy, they decide.
     within = service.energy_j(*light) <= service.green_j
     return np.where(within, light[0], heavy[0]), np.where(within, light[1], heavy[1])
-
-
-@lru_cache(maxsize=64)
-def _battery(kind: type[BacklogProblem[Any]], scenario: Scenario) -> tuple[float, float]:
-    """Capacity of the battery in J, and cost of a joule that is wasted."""
-    problem = kind(scenario)
-    try:
-        backlog = problem.backlog(problem.sample(1, TUNING_SEED))
-    except Unsupported:
-        return 0.0, 0.0
-    return backlog.battery_j, backlog.waste_price
 
 
 @lru_cache(maxsize=64)

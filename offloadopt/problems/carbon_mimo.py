@@ -249,6 +249,11 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         """Capacity of a buffer in bits, ``inf`` where it is unlimited."""
         return np.inf if self.scenario.buffer_bits is None else self.scenario.buffer_bits
 
+    @property
+    def battery_j(self) -> float:
+        """Capacity of a battery in J."""
+        return self.scenario.battery_j
+
     # ------------------------------------------------------------------------------------------------------- prices
 
     @cached_property
@@ -510,7 +515,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             overflow_price=self.overflow_price,
             final_price=self.final_price,
             fixed_cost=green_price * harvest.sum(axis=1),
-            battery_j=s.battery_j,
+            battery_j=self.battery_j,
             waste_price=self.waste_price,
         )
 

@@ -129,9 +129,10 @@ def test_green_and_blind_are_one_where_there_is_no_green_energy_and_one_price() 
         np.testing.assert_allclose(aware[name], blind[name], rtol=1e-9, atol=1e-15)
 
 
-def test_a_price_on_the_battery_pays() -> None:
-    """Against the same rule that takes the battery's energy as free, at its best v."""
-    problem = small(users=1, battery_j=0.01, horizon=40)
+@pytest.mark.parametrize("changes", [{"users": 1}, {"detector": "mmse"}])
+def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
+    """Against the same rule that takes the battery's energy as free, at its best v; also where users disturb others."""
+    problem = small(**changes, battery_j=0.01, horizon=40)
     instances = problem.sample(30, seed=6)
 
     def careless(v: float) -> float:
