@@ -19,7 +19,8 @@ class GridMilp(Solver):
     """Best decisions of a `partial_mobile` slot on ``levels`` levels without overload, by a general MILP solver.
 
     ``details["grid_bound"]`` is the proved lower bound of all decisions on the grid that overload nobody. It is no
-    bound of the problem, whose decisions are continuous, so that solutions are `FEASIBLE`.
+    bound of the problem, whose decisions are continuous, so that solutions are `FEASIBLE`. Where the limit leaves no
+    solution everybody computes locally, which is on the grid; the distance to ``grid_bound`` then tells.
     """
 
     name = "grid-milp"
