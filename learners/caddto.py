@@ -2,8 +2,9 @@
 
 From the paper: one policy for all users, trained on pooled experience; each sees its own buffer, green energy and last
 clipped SINR and bears its own cost; gamma 0.99, lambda 0.95, clip 0.2, entropy 0.01, updates after 2,048 samples in
-minibatches of 128. Its text lacks, and MODELS 1.5 reconstructs, two layers of 128 (17,282 weights, the 68 KB that it
-reports), learning rate 3e-4, 10 epochs and value weight 0.5; tanh comes with these from Stable-Baselines3's defaults.
+minibatches of 128. Its text lacks the networks: two layers of 128 have 17,282 weights, the 68 KB that it reports. It
+also lacks learning rate, epochs, value weight and activation: 3e-4, 10, 0.5 and tanh are Stable-Baselines3's defaults,
+with which the values that it states agree.
 
 What was chosen here: 2,048 samples are 4 episodes of 100 slots and 5 users, 2,000 agent-steps, because roll-outs are
 whole episodes; a minibatch is 25 slots of all users, 125 agent-steps. Of another number of users or slots the samples

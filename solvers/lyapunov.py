@@ -3,7 +3,7 @@
 Minimising ``v * energy cost - B * bits served`` slot by slot bounds the sum of the drift of ``B^2 / 2`` and of the
 penalty, so that the mean cost of energy comes within O(1/v) of the least that keeps the buffers stable while these grow
 like O(v) (Neely 2010; Mao, Zhang, Song, Letaief: "Power-delay tradeoff in multi-user mobile-edge computing systems",
-arXiv:1609.06027; MODELS.md 1c). Users are apart once their links are given, and the slot's problem is closed form up to
+arXiv:1609.06027). Users are apart once their links are given, and the slot's problem is closed form up to
 one bisection on the energy's price: `Service.best`.
 
 A battery adds LODCO's second queue (Mao, Zhang, Letaief: "Dynamic computation offloading for mobile-edge computing with

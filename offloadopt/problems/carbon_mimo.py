@@ -394,16 +394,20 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         )
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        """One slot of service, arrivals, energy and carbon, equations (1) to (10) and (26) of MODELS' numbering."""
+        """One slot of service, arrivals, energy and carbon; amounts in bit, J and g.
+
+        Numbered are the paper's two equations that its text gives; the physics is the ancestor's.
+        """
         s, d, slot, values = self.scenario, self.device, state.slot, state.values
         local_w, offload_w, before = decision["local_w"], decision["offload_w"], values["buffer_bits"]
         sinr = self._sinr(instances, state, offload_w)
+        # tau f / L with f = (p_l / kappa)^(1/3), and tau W log2(1 + psi): bits
         served = np.minimum(d.local_bits(local_w) + d.offload_bits(sinr), before)
         waiting = before - served + instances["arrival_bits"][:, slot]
         buffer = np.minimum(waiting, self.capacity_bits)
         lost = waiting - buffer  # (10)
 
-        energy = s.slot_s * (local_w + offload_w)
+        energy = s.slot_s * (local_w + offload_w)  # J; green first, then the grid
         green = instances["harvest_j"][:, slot] + values["battery_j"]
         grid = np.maximum(energy - green, 0.0)
         battery = np.minimum(np.maximum(green - energy, 0.0), s.battery_j)

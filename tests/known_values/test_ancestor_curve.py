@@ -1,6 +1,6 @@
 """The curve that Chen and Wang published for their greedy rules: one user at 100 m, 4 antennas, 1.5 to 4 kbit a slot.
 
-Their notebook's numbers (arXiv:1812.07394; MODELS.md 1b) are means over 100 x 10,000 slots, three digits of them. The
+Their notebook's numbers (arXiv:1812.07394) are means over 100 x 10,000 slots, three digits of them. The
 rules are deterministic, so that only nature's draws differ. What their notebook charged `GD-Offload` from 2.5 kbit a
 slot on is 4 to 6 % above what its own formula draws, and is not to be had.
 """

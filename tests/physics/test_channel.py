@@ -36,7 +36,7 @@ def test_the_cheapest_power_is_what_a_search_finds(time_weight: float, energy_we
 
 @pytest.mark.parametrize("g", [1e-6, 1e-2, 1.0, 10.0, 1e3, 1e6, 1e10])
 def test_an_inner_optimum_solves_the_stationarity_condition(g: float) -> None:
-    """``w_e (1 + g p) ln(1 + g p) = g (w_t + w_e p)``: MODELS.md's condition for problem (13)."""
+    """``w_e (1 + g p) ln(1 + g p) = g (w_t + w_e p)``: the stationarity of problem (13)."""
     power = float(cheapest_power(np.array(g), 0.3, 0.7, 1e9))
     assert 0 < power < 1e9
     assert 0.7 * (1 + g * power) * math.log1p(g * power) == pytest.approx(g * (0.3 + 0.7 * power), rel=1e-7)

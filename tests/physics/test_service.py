@@ -117,7 +117,7 @@ def test_powers_and_bits_of_a_device_are_inverse() -> None:
     for gain in (1e-6, 0.3, 50.0):
         powers = DEVICE.offload_power(bits, np.full(5, gain))
         np.testing.assert_allclose(DEVICE.offload_bits(gain * powers), bits, rtol=1e-9)
-    # 2 W is 1.26 GHz (MODELS.md 1.5): 2.52 kbit in a slot; a gain of 3 per watt at 1 W is 2 bit/s/Hz.
+    # 2 W is 1.26 GHz: 2.52 kbit in a slot; a gain of 3 per watt at 1 W is 2 bit/s/Hz.
     assert DEVICE.local_bits(np.array(2.0)) == pytest.approx(2520, rel=1e-3)
     assert DEVICE.offload_bits(np.array(3.0)) == pytest.approx(2000)
 

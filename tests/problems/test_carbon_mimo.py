@@ -38,7 +38,7 @@ def random_decisions(problem: CarbonMimo, count: int, seed: int = 0) -> Decision
 
 
 def sinr_of(problem: CarbonMimo, known: np.ndarray, true: np.ndarray, power: np.ndarray, user: int) -> float:
-    """Equation 2 of MODELS.md 1.1 with the detector's weights."""
+    """SINR after linear detection with the detector's weights."""
     s = problem.scenario
     users = range(s.users)
     if s.detector == "zero-forcing":
@@ -55,7 +55,7 @@ def sinr_of(problem: CarbonMimo, known: np.ndarray, true: np.ndarray, power: np.
 def told(
     problem: CarbonMimo, instances: Instances, decisions: Decisions, row: int
 ) -> tuple[list[float], dict[str, float]]:
-    """Each user's cost, and the sums over users and slots, by MODELS.md 1.1 to 1.3 and 1b."""
+    """Each user's cost, and the sums over users and slots, from the papers' equations one by one."""
     s = problem.scenario
     quantum = s.bandwidth_hz * s.slot_s
     cost = [0.0] * s.users

@@ -1,4 +1,4 @@
-"""The model of MODELS.md 4.1, every equation evaluated again in plain Python, and what its presets are like."""
+"""The paper's model, every equation evaluated again in plain Python, and what its presets are like."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_decision_costs_what_the_equations_say(changes: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("changes", [{"users": 4}, {"users": 4, "task_spread": 0.5}, UNUSUAL])
 def test_the_priced_form_is_the_resource_problem_solved_by_search(changes: dict[str, Any]) -> None:
-    """(12), (13): power by a search per link, CPU by the KKT point of MODELS.md 4.1, for every assignment."""
+    """(12), (13): power by a search per link, CPU by its KKT point, for every assignment."""
     problem = make(**changes)
     s = problem.scenario
     instances = problem.sample(1, seed=3)
@@ -448,7 +448,7 @@ def test_the_linear_assignment_is_the_optimum() -> None:
 
 
 def test_the_paper_preset_has_the_published_level() -> None:
-    """MODELS.md 4.6: the optimum's mean reward about 0.0353, above the paper's DIRS (0.0348); 87 % stay local."""
+    """The optimum's mean reward about 0.0353, above the paper's DIRS (0.0348); 87 % stay local."""
     problem = make()
     instances = problem.sample(400, seed=0)
     cost, assignment = slot_optimum(problem, instances)

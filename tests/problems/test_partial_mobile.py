@@ -37,7 +37,7 @@ def random_decisions(problem: PartialMobile, count: int, seed: int, *, most_hz: 
 
 
 def told(problem: PartialMobile, instances: Instances, decisions: Decisions, row: int) -> dict[str, float]:
-    """Sums over users and slots, by MODELS.md 2.1, with one loop after the other."""
+    """Sums over users and slots, from the model's equations, with one loop after the other."""
     s = problem.scenario
     sums = dict.fromkeys(("cost", "time_s", "energy_j", "utility", "overload", "offloaded"), 0.0)
     for t in range(s.horizon):
