@@ -37,7 +37,7 @@ def busy(problem: CarbonMimo, count: int = 40) -> Observation:
 
 
 def test_the_blind_rule_is_the_closed_form() -> None:
-    """Mao et al. 2017 at price 1: ``p = B W / (V ln 2) - 1/g`` and ``f = sqrt(B / (3 V kappa L))``, cut at the limits."""
+    """Mao et al. at price 1: ``p = B W / (V ln 2) - 1/g`` and ``f = sqrt(B / (3 V kappa L))``, cut at the limits."""
     problem, v = small(), 1e10
     seen = busy(problem)
     decision = Lyapunov(v=v, carbon_aware=False).decide(problem, seen, np.random.default_rng(0))
