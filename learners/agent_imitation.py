@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offloadopt.core import Demonstrations, Observation
+from offloadopt.core import Decisions, Demonstrations, Observation
 from offloadopt.errors import InvalidInput
+from offloadopt.learners.agent_interface import AgentInterface
 from offloadopt.learners.agent_policy import Actor
 from offloadopt.learners.course import Course
-from offloadopt.learners.heads import Heads
-from offloadopt.learners.rollouts import view_tensor
-from offloadopt.structure import AgentProblem
+from offloadopt.learners.heads import Heads, restrict
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,19 @@ class Expert:
     Attributes
     ----------
     view : Tensor [slots, count, agents, features]
+    allowed : Tensor of bool [slots, count, agents, outputs], optional
     decided : mapping of str to Tensor [slots, count, agents] or [slots, count, agents, entries]
+        In terms of what the agents set.
     """
 
     view: Tensor
+    allowed: Tensor | None
     decided: Mapping[str, Tensor]
 
     @classmethod
-    def of(cls, problem: AgentProblem[Any], demonstrations: Demonstrations, view: str) -> Self:
+    def of(cls, interface: AgentInterface, demonstrations: Demonstrations) -> Self:
         """Of demonstrations that fit the problem and are feasible."""
+        problem = interface.problem
         count, horizon = demonstrations.instances.count, problem.horizon
         if count == 0:
             raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
@@ -47,15 +50,24 @@ class Expert:
             name: field.check(name, demonstrations.observations[name], horizon).reshape(count * horizon, *field.shape)
             for name, field in problem.observation_fields.items()
         }
-        seen = view_tensor(problem, Observation(by_slot), view)
-        fields = problem.decision_fields
-        decided = {
-            name: torch.from_numpy(values.reshape(count, horizon, *fields[name].shape).astype(np.float32)).transpose(
-                0, 1
-            )
-            for name, values in decisions.items()
-        }
-        return cls(seen.unflatten(0, (count, horizon)).transpose(0, 1).contiguous(), decided)
+        observation = Observation(by_slot)
+        decided = Decisions(
+            {
+                name: values.reshape(count * horizon, *problem.decision_fields[name].shape)
+                for name, values in decisions.items()
+            }
+        )
+        seen = interface.see(observation)
+        values = interface.controls.express(observation, decided)
+
+        def over_slots(rows: Tensor) -> Tensor:
+            return rows.unflatten(0, (count, horizon)).transpose(0, 1).contiguous()
+
+        return cls(
+            view=over_slots(seen.view),
+            allowed=None if seen.allowed is None else over_slots(seen.allowed),
+            decided={name: over_slots(torch.from_numpy(rows.astype(np.float32))) for name, rows in values.items()},
+        )
 
     @property
     def count(self) -> int:
@@ -65,12 +77,14 @@ class Expert:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that is learned from."""
         decided = {f"decided.{name}": values.numpy() for name, values in self.decided.items()}
-        return {"view": self.view.numpy(), **decided}
+        allowed = {} if self.allowed is None else {"allowed": self.allowed.numpy()}
+        return {"view": self.view.numpy(), **allowed, **decided}
 
     def without_order(self) -> Expert:
         """For agents that do not remember: every slot is an example of its own, ``[1, slots x count, ...]``."""
         flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
-        return Expert(self.view.flatten(0, 1)[None], flat)
+        allowed = None if self.allowed is None else self.allowed.flatten(0, 1)[None]
+        return Expert(self.view.flatten(0, 1)[None], allowed, flat)
 
 
 def imitate(
@@ -112,6 +126,7 @@ def imitate(
             break
         rows = torch.randint(count, (size,), generator=generator)
         outputs, _ = actor(examples.view[:, rows])
+        outputs = restrict(outputs, None if examples.allowed is None else examples.allowed[:, rows])
         error = heads.distance(outputs, {name: values[:, rows] for name, values in examples.decided.items()}).mean()
         optimizer.zero_grad()
         error.backward()

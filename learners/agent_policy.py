@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from offloadopt.core import Decisions, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners import policies
+from offloadopt.learners.agent_interface import AgentInterface
 from offloadopt.learners.ensemble import one_thread
-from offloadopt.learners.heads import Heads
-from offloadopt.learners.rollouts import view_tensor
+from offloadopt.learners.heads import restrict
 from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
 from offloadopt.structure import AgentProblem
 
@@ -48,13 +48,14 @@ class Actor(nn.Module):
         self.network.initialise(SMALL_GAIN, generator)
 
     def forward(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Outputs ``[slots, count, agents, outputs]`` for views ``[slots, count, agents, features]``, next memory."""
-        outputs, memory = self.network(by_copy(self.see(view), self.network.copies), memory)
-        return by_agent(outputs, view.shape[2]), memory
+        """Outputs ``[slots, count, agents, outputs]`` for views ``[slots, count, agents, features]``, next memory.
 
-    def see(self, view: Tensor) -> Tensor:
-        """Views as the network takes them."""
-        return view if self.standard is None else self.standard(view)
+        Memories are ``[1, count, agents, width]``.
+        """
+        copies, agents = self.network.copies, view.shape[2]
+        view = view if self.standard is None else self.standard(view)
+        outputs, memory = self.network(by_copy(view, copies), None if memory is None else by_copy(memory, copies))
+        return by_agent(outputs, agents), None if memory is None else by_agent(memory, agents)
 
 
 class AgentPolicy(Policy):
@@ -62,18 +63,17 @@ class AgentPolicy(Policy):
 
     Attributes
     ----------
-    view : str
-        What of the problem the agents see.
+    interface : AgentInterface
+        What of the problem the agents see and set.
     """
 
     name = "agents"
 
-    def __init__(self, problem: AgentProblem[Any], actor: Actor, view: str, origin: policies.Origin) -> None:
-        self.problem = problem
+    def __init__(self, interface: AgentInterface, actor: Actor, origin: policies.Origin) -> None:
+        self.problem = interface.problem
+        self.interface = interface
         self.actor = actor
-        self.view = view
         self.origin = origin
-        self._heads = Heads(problem.decision_fields, problem.agents)
 
     @property
     def parameters(self) -> int:
@@ -89,8 +89,10 @@ class AgentPolicy(Policy):
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
         """One slot's decisions. A recurrent policy's memory is a tensor; ``None`` before the first slot."""
         with one_thread(), torch.inference_mode():
-            outputs, memory = self.actor(view_tensor(self.problem, observation, self.view)[None], memory)
-            return self._heads.decide(self._heads.mode(outputs[0])), memory
+            seen = self.interface.see(observation)
+            outputs, memory = self.actor(seen.view[None], memory)
+            actions = self.interface.heads.mode(restrict(outputs[0], seen.allowed))
+            return self.interface.decide(observation, actions), memory
 
     def save(self, folder: Path) -> None:
         """Write the actor as safetensors + JSON."""
@@ -104,7 +106,7 @@ class AgentPolicy(Policy):
             raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
         try:
             settings = origin.settings
-            view = str(settings["view"] or next(iter(problem.views)))
+            interface = AgentInterface(problem, settings["view"], settings["controls"])
             made_for = len(weights["network.last.bias"])
             sizes = [len(weights["network.last.weight"][0]), weights["network.last.bias"].shape[-1]]
             layers = [weights[f"network.hidden.{layer}.weight"] for layer in range(len(settings["hidden"]))]
@@ -113,11 +115,11 @@ class AgentPolicy(Policy):
             actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         except (KeyError, IndexError, TypeError, RuntimeError):
             raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are no policy of agents") from None
-        seen, decided = len(problem.view_features(view)), Heads(problem.decision_fields, problem.agents).outputs
+        seen, decided = interface.features, interface.heads.outputs
         if (sizes[0], sizes[-1]) != (seen, decided) or made_for not in (1, problem.agents):
             agents = "any number of" if made_for == 1 else made_for
             raise InvalidInput(
                 f"{folder} holds a policy for {agents} agents with {sizes[0]} features and {sizes[-1]} outputs; "
                 f"this {problem.name} has {problem.agents} agents with {seen} and {decided}"
             )
-        return cls(problem, actor, view, origin)
+        return cls(interface, actor, origin)

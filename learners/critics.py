@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.trunks import Network, by_agent, by_copy
+from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
 
 FORGET = 0.9
 """Weight of all roll-outs before in the mean and the deviation of returns."""
@@ -30,10 +30,12 @@ class Critic(nn.Module):
     copies : int
         Networks of a critic that is not central: 1, or one for each agent.
     features : int
-        Of an agent's view.
+        Of what it sees.
     hidden : sequence of int
     activation : {"tanh", "relu"}
     recurrent : bool
+    standardise : bool
+        Whether what it sees is standardised by what `Standard` has seen.
     """
 
     mean: Tensor
@@ -49,11 +51,13 @@ class Critic(nn.Module):
         hidden: Sequence[int],
         activation: str,
         recurrent: bool,
+        standardise: bool,
     ) -> None:
         super().__init__()
         self.central = central
-        copies, seen, answers = (1, agents * features, agents) if central else (copies, features, 1)
-        self.network = Network(copies, (seen, *hidden, answers), activation, recurrent)
+        copies, answers = (1, agents) if central else (copies, 1)
+        self.standard = Standard(features) if standardise else None
+        self.network = Network(copies, (features, *hidden, answers), activation, recurrent)
         for name in ("mean", "square"):
             self.register_buffer(name, torch.zeros(copies, 1, answers, dtype=torch.float64))
         self.register_buffer("weight", torch.zeros(1, dtype=torch.float64))
@@ -62,22 +66,29 @@ class Critic(nn.Module):
         """Draw weights; at first everything is worth the mean."""
         self.network.initialise(0.0, generator)
 
-    def forward(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Values in deviations ``[slots, count, agents]`` for views ``[slots, count, agents, features]``; memory."""
-        agents = view.shape[2]
-        if self.central:
-            values, memory = self.network(view.flatten(2)[None], memory)
-            return values[0], memory
-        values, memory = self.network(by_copy(view, self.network.copies), memory)
-        return by_agent(values, agents)[..., 0], memory
+    def forward(self, seen: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Values in deviations ``[slots, count, agents]`` and memory.
 
-    def values(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        Parameters
+        ----------
+        seen : Tensor [slots, count, agents, features], or if central [slots, count, features]
+        memory : Tensor [1, count, agents, width], optional
+            If central of one agent.
+        """
+        seen = seen if self.standard is None else self.standard(seen)
+        rows = seen[:, :, None] if self.central else seen  # a centre is one agent that answers for all
+        copies, agents = self.network.copies, rows.shape[2]
+        values, memory = self.network(by_copy(rows, copies), None if memory is None else by_copy(memory, copies))
+        values = by_agent(values, agents).flatten(2)
+        return values, None if memory is None else by_agent(memory, agents)
+
+    def values(self, seen: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """As `forward`, in the rewards' unit."""
-        values, memory = self(view, memory)
+        values, memory = self(seen, memory)
         center, deviation = self._scale()
         return values * _for_agents(deviation) + _for_agents(center), memory
 
-    def standard(self, returns: Tensor) -> Tensor:
+    def in_deviations(self, returns: Tensor) -> Tensor:
         """Returns ``[slots, count, agents]`` in deviations."""
         center, deviation = self._scale()
         return (returns - _for_agents(center)) / _for_agents(deviation)

@@ -101,7 +101,7 @@ class ActorsAndCritics(Students):
         self._shares = Shares(problem)
         self.numbers = self._shares.size
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
-        features = len(problem.view_features(view_name(problem, settings.view)))
+        features = problem.view_size(view_name(problem, settings.view))
         self.networks = {}
         for kind, outputs, joining in (("actor", self.numbers, 0), ("critic", 1, self.numbers)):
             for role in (kind, f"target_{kind}"):

@@ -78,7 +78,7 @@ class Choosers(Students):
         self._shares = Shares(problem)
         self.menu = self._shares.menu(settings.levels)
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
-        features = len(problem.view_features(view_name(problem, settings.view)))
+        features = problem.view_size(view_name(problem, settings.view))
         copies = len(self.reward_center)
         self.networks = {
             role: AgentNetworks(copies, features, settings.hidden, len(self.menu), compress=settings.standardise)

@@ -16,8 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.core import ArrayField, Decisions
+from offloadopt.core import ArrayField
 from offloadopt.errors import Unsupported
+
+NO_CHANCE = -1e9
+"""Output of an option that cannot be chosen: finite, so that its vanishing probability makes no NaN."""
 
 
 class Head(ABC):
@@ -92,14 +95,15 @@ class SquashedGaussian(Head):
     Decisions that must fit each other cannot be explored apart: where their sum matters and their difference hardly
     does, independent deviations would have to shrink with the sum's. Hence ``W (u - outputs) = deviations * e`` with
     standard normal ``e`` and a unit lower triangular ``W``; the spread holds logarithmic deviations, then ``W``'s
-    entries below the diagonal. The mode is the Gaussian's, for each entry the median of what is decided.
+    entries below the diagonal, of which there are none (``W = 1``) if entries are explored apart all the same. The mode
+    is the Gaussian's, for each entry the median of what is decided.
     """
 
-    def __init__(self, fields: Mapping[str, ArrayField]) -> None:
+    def __init__(self, fields: Mapping[str, ArrayField], together: bool = True) -> None:
         super().__init__(fields)
         self.outputs = self.actions
-        self.spreads = self.actions * (self.actions + 1) // 2
-        self._below = torch.tril_indices(self.actions, self.actions, -1)
+        self._below = torch.tril_indices(self.actions, self.actions, -1)[:, : None if together else 0]
+        self.spreads = self.actions + self._below.shape[1]
         self._low = np.repeat([field.low for field in fields.values()], self.entries)
         self._high = np.repeat([field.high for field in fields.values()], self.entries)
         self._range = torch.from_numpy((self._high - self._low).astype(np.float32))
@@ -209,6 +213,8 @@ class Heads:
     fields : mapping of str to ArrayField
         Each with shape ``(agents,)`` or ``(agents, entries)`` and finite limits.
     agents : int
+    together : bool
+        Whether an agent's numbers may be explored in dependence on each other (see `SquashedGaussian`).
 
     Attributes
     ----------
@@ -216,7 +222,7 @@ class Heads:
         Their sums over the heads.
     """
 
-    def __init__(self, fields: Mapping[str, ArrayField], agents: int) -> None:
+    def __init__(self, fields: Mapping[str, ArrayField], agents: int, together: bool = True) -> None:
         for name, field in fields.items():
             if field.shape[:1] != (agents,) or not -math.inf < field.low < field.high < math.inf:
                 raise Unsupported(
@@ -224,7 +230,7 @@ class Heads:
                     f"allowed: a row for each of {agents} agents, finite limits that leave a choice"
                 )
         numbers = {name: field for name, field in fields.items() if not field.integer}
-        self._heads: list[Head] = [SquashedGaussian(numbers)] if numbers else []
+        self._heads: list[Head] = [SquashedGaussian(numbers, together)] if numbers else []
         self._heads += [Categorical(name, field) for name, field in fields.items() if field.integer]
         self.outputs = sum(self._sizes("outputs"))
         self.spreads = sum(self._sizes("spreads"))
@@ -255,13 +261,30 @@ class Heads:
         split = outputs.split(self._sizes("outputs"), dim=-1)
         return _join([head.mode(o) for head, o in zip(self._heads, split, strict=True)])
 
-    def decide(self, actions: Tensor) -> Decisions:
-        """One slot's decisions from actions ``[count, agents, actions]``."""
+    def read(self, actions: Tensor) -> dict[str, NDArray[Any]]:
+        """The fields' arrays ``[count, *shape]`` for actions ``[count, agents, actions]``."""
         split = actions.split(self._sizes("actions"), dim=-1)
         arrays: dict[str, NDArray[Any]] = {}
         for head, part in zip(self._heads, split, strict=True):
             arrays |= head.decide(part.numpy())
-        return Decisions(arrays)
+        return arrays
+
+    def allowed(self, options: Mapping[str, NDArray[np.bool_]]) -> Tensor | None:
+        """Which outputs ``[count, agents, outputs]`` stand for options that can be chosen; ``None`` for all.
+
+        Parameters
+        ----------
+        options : mapping of str to array [count, agents, options], or [count, agents, entries, options]
+            By the name of a field of whole numbers; a field that is missing is free.
+        """
+        if not options:
+            return None
+        count, agents = next(iter(options.values())).shape[:2]
+        parts = []
+        for head in self._heads:
+            given = [options[name].reshape(count, agents, -1) for name in head.fields if name in options]
+            parts.append(given[0] if given else np.ones((count, agents, head.outputs), dtype=np.bool_))
+        return torch.from_numpy(np.concatenate(parts, axis=-1))
 
     def distance(self, outputs: Tensor, decided: Mapping[str, Tensor]) -> Tensor:
         """How far ``[...]`` modes are from decisions, ``[...]`` or ``[..., entries]`` by name."""
@@ -276,6 +299,11 @@ class Heads:
 
     def _sizes(self, what: str) -> list[int]:
         return [getattr(head, what) for head in self._heads]
+
+
+def restrict(outputs: Tensor, allowed: Tensor | None) -> Tensor:
+    """Outputs whose forbidden options have no chance."""
+    return outputs if allowed is None else outputs.masked_fill(~allowed, NO_CHANCE)
 
 
 def _times(matrix: Tensor, values: Tensor) -> Tensor:

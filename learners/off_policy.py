@@ -208,7 +208,7 @@ class OffPolicy(Learner):
         with one_thread():
             students = self.students(problem, seeded_generator(seed))
             view = view_name(problem, self.view)
-            features = len(problem.view_features(view))
+            features = problem.view_size(view)
             transitions = Transitions(self.buffer_size, problem.agents, features, students.numbers)
             episodes = Episodes(problem, self.environments, seed)
             slot = episode = 0

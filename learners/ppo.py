@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
@@ -38,14 +38,16 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
+from offloadopt.errors import InvalidInput
 from offloadopt.learners.agent_imitation import Expert, imitate
+from offloadopt.learners.agent_interface import AgentInterface, Seen
 from offloadopt.learners.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.agents import Agents
 from offloadopt.learners.checkpoint import Checkpoint
 from offloadopt.learners.course import Course
 from offloadopt.learners.critics import Critic
 from offloadopt.learners.ensemble import one_thread, seeded_generator
-from offloadopt.learners.heads import Heads
+from offloadopt.learners.heads import Heads, restrict
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.rollouts import Collector, Rollout, advantages, agent_reward, team_reward
 from offloadopt.structure import AgentProblem
@@ -53,26 +55,38 @@ from offloadopt.structure import AgentProblem
 
 @dataclass(frozen=True)
 class Lessons:
-    """A roll-out as it is learned from: tensors ``[slots, rows, agents, ...]`` and ``[slots, rows, agents]``.
+    """A roll-out as it is learned from: tensors ``[slots, rows, ...]``, most of them ``[slots, rows, agents, ...]``.
 
-    Rows are episodes, or if agents do not remember, slots of episodes in any order (``slots == 1``).
+    Rows are episodes, or pieces of them, or if agents do not remember, slots of episodes in any order
+    (``slots == 1``). Memories ``[1, rows, agents, width]`` are those before the first of the slots.
     """
 
     view: Tensor
+    allowed: Tensor | None
+    whole: Tensor | None
     actions: Tensor
     log_probability: Tensor
     advantage: Tensor
     returns: Tensor
+    actor_memory: Tensor | None = None
+    critic_memory: Tensor | None = None
 
     def shuffled(self, parts: int, generator: torch.Generator) -> Iterator[Lessons]:
         """All rows in random order, in parts."""
-        order = torch.randperm(self.view.shape[1], generator=generator)
-        columns = [getattr(self, field.name)[:, order].tensor_split(parts, dim=1) for field in fields(self)]
-        return (Lessons(*part) for part in zip(*columns, strict=True))
+        order = torch.randperm(self.view.shape[1], generator=generator).tensor_split(parts)
+        return (self._each(lambda values, rows=rows: values[:, rows]) for rows in order)  # type: ignore[misc]
 
     def without_order(self) -> Lessons:
         """Every slot is a row of its own."""
-        return Lessons(*(getattr(self, field.name).flatten(0, 1)[None] for field in fields(self)))
+        return self._each(lambda values: values.flatten(0, 1)[None])
+
+    def in_pieces(self, slots: int) -> Lessons:
+        """Pieces of so many slots are rows of their own."""
+        return self._each(lambda values: values.unflatten(0, (-1, slots)).transpose(0, 1).flatten(1, 2))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Lessons:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
 
 
 class ActorCritic(nn.Module):
@@ -94,12 +108,24 @@ class ActorCritic(nn.Module):
 
     @torch.no_grad()
     def explore(
-        self, view: Tensor, memory: Tensor | None, heads: Heads, generator: torch.Generator
+        self, seen: Seen, memory: Tensor | None, heads: Heads, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Random actions, their logarithmic probabilities, the next memory."""
-        outputs, memory = self.actor(view, memory)
+        outputs, memory = self.actor(seen.view[None], memory)
+        outputs = restrict(outputs[0], seen.allowed)
         actions = heads.sample(outputs, self.spread, generator)
         return actions, heads.log_probability(outputs, self.spread, actions), memory
+
+    def critic_sees(self, seen: Rollout | Lessons) -> Tensor:
+        """The whole, or what each agent sees by itself."""
+        return seen.view if seen.whole is None else seen.whole
+
+    def watch(self, lessons: Lessons) -> None:
+        """Let what standardises views follow them."""
+        if self.actor.standard is not None:
+            self.actor.standard.watch(lessons.view)
+        if self.critic.standard is not None:
+            self.critic.standard.watch(self.critic_sees(lessons))
 
 
 class ClippedAgents(Agents[ActorCritic]):
@@ -141,6 +167,7 @@ class Ppo(Learner):
     policy_type = AgentPolicy
 
     view: str | None = Field(None, description="what agents see; none: the problem's first view")
+    controls: str | None = Field(None, description="what agents set; none: the decision itself")
     shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
     critic: Literal["local", "central"] = Field(
         "local", description="values an agent's own view (IPPO), or all (MAPPO)"
@@ -149,6 +176,9 @@ class Ppo(Learner):
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
     activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
+    chunk: int | None = Field(
+        None, ge=1, description="slots through which recurrent agents' errors go back; none: all of a roll-out"
+    )
     standardise: bool = Field(True, description="views by their running mean and deviation")
 
     steps: int = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
@@ -165,6 +195,7 @@ class Ppo(Learner):
     value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
     max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients are shortened to this")
     first_deviation: float = Field(0.5, gt=0, description="of explored numbers before they are squashed, at the start")
+    explore_together: bool = Field(True, description="numbers may be explored in dependence on each other")
     imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
     imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size in imitation")
 
@@ -172,6 +203,8 @@ class Ppo(Learner):
     def _remembers_whole_episodes(self) -> Self:
         if self.recurrent and self.slots is not None:
             raise ValueError(f"slots = {self.slots}; allowed for recurrent agents: none, whole episodes")
+        if self.chunk is not None and not self.recurrent:
+            raise ValueError(f"chunk = {self.chunk}; allowed for agents that do not remember: none")
         return self
 
     @property
@@ -214,20 +247,21 @@ class Ppo(Learner):
         begin = time.monotonic()
         self.require(problem)
         problem = cast(AgentProblem[Any], problem)
-        view = self.view or next(iter(problem.views))
-        heads = Heads(problem.decision_fields, problem.agents)
-        expert = None if demonstrations is None else Expert.of(problem, demonstrations, view)
+        if self.chunk is not None and problem.horizon % self.chunk > 0:
+            raise InvalidInput(f"chunk = {self.chunk}; allowed: a divisor of the horizon, {problem.horizon} slots")
+        interface = AgentInterface(problem, self.view, self.controls, self.explore_together)
+        expert = None if demonstrations is None else Expert.of(interface, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
-            networks = self._networks(problem, view, heads, seeded_generator(seed))
+            networks = self._networks(interface, seeded_generator(seed))
             training = ClippedAgents(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
             if store is not None and (state := store.read()):
                 training.restore(state)
             elif expert is not None and self.imitation_steps > 0:
                 error = imitate(
                     networks.actor,
-                    heads,
+                    interface.heads,
                     expert,
                     steps=self.imitation_steps,
                     minibatch=self.minibatch,
@@ -238,37 +272,38 @@ class Ppo(Learner):
                 if record is not None:
                     record(0, {"imitation_error": error})
                 course.keep(training.arrays, now=True)
-            self._train(problem, view, heads, training, course, seed)
+            self._train(interface, training, course, seed)
             course.finish(training.arrays)
         demonstrated = 0 if expert is None else expert.count
         origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=demonstrated)
-        return AgentPolicy(problem, networks.actor, view, origin)
+        return AgentPolicy(interface, networks.actor, origin)
 
-    def _networks(self, problem: AgentProblem[Any], view: str, heads: Heads, generator: torch.Generator) -> ActorCritic:
-        copies, features = 1 if self.shared else problem.agents, len(problem.view_features(view))
+    def _networks(self, interface: AgentInterface, generator: torch.Generator) -> ActorCritic:
+        agents, features, heads = interface.problem.agents, interface.features, interface.heads
+        copies, central = 1 if self.shared else agents, self.critic == "central"
         sizes = (features, *self.hidden, heads.outputs)
         actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
-        central = self.critic == "central"
-        critic = Critic(problem.agents, central, copies, features, self.hidden, self.activation, self.recurrent)
+        critic = Critic(
+            agents,
+            central,
+            copies,
+            interface.whole_features if central else features,
+            self.hidden,
+            self.activation,
+            self.recurrent,
+            self.standardise,
+        )
         actor.initialise(generator)
         critic.initialise(generator)
         return ActorCritic(actor, critic, heads.first_spread(self.first_deviation).repeat(copies, 1))
 
-    def _train(
-        self,
-        problem: AgentProblem[Any],
-        view: str,
-        heads: Heads,
-        training: ClippedAgents,
-        course: Course,
-        seed: int,
-    ) -> None:
+    def _train(self, interface: AgentInterface, training: ClippedAgents, course: Course, seed: int) -> None:
         """Roll out and improve until the budget is spent."""
-        networks = training.networks
+        networks, problem, heads = training.networks, interface.problem, interface.heads
         slots = min(self.slots or problem.horizon, problem.horizon)
         side_by_side = min(self.environments, math.ceil(course.steps / (slots * problem.agents)))
         pay = team_reward if self.reward == "team" else agent_reward
-        collector = Collector(problem, side_by_side, view, heads.decide, pay)
+        collector = Collector(interface, side_by_side, pay, centre=self.critic == "central")
         while course.spent < 1.0:
             # Every roll-out has streams of its own, so a training continues without any generator's state.
             stream = np.random.SeedSequence(seed, spawn_key=(course.step,))
@@ -291,7 +326,8 @@ class Ppo(Learner):
     @torch.no_grad()
     def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[Lessons, Tensor]:
         """Advantages and returns by the critic as it is, whose scale then follows; and what it explains of them."""
-        value, _ = networks.critic.values(networks.actor.see(rollout.view))
+        length = self.chunk or len(rollout.view)
+        value, critic_memory = _in_pieces(networks.critic.values, networks.critic_sees(rollout), length)
         if rollout.terminated:
             value[-1] = 0.0
         advantage = advantages(rollout.reward, value, self.gamma, self.decay)
@@ -302,12 +338,18 @@ class Ppo(Learner):
         deviation, mean = torch.std_mean(advantage, dim=(0, 1, 2) if self.shared else (0, 1), keepdim=True)
         lessons = Lessons(
             view=rollout.view[:-1],
+            allowed=rollout.allowed,
+            whole=None if rollout.whole is None else rollout.whole[:-1],
             actions=rollout.actions,
             log_probability=rollout.log_probability,
             advantage=(advantage - mean) / torch.where(deviation > 0, deviation, 1.0),
-            returns=networks.critic.standard(returns),
+            returns=networks.critic.in_deviations(returns),
         )
-        return lessons if self.recurrent else lessons.without_order(), explained
+        if self.chunk is None:
+            return lessons if self.recurrent else lessons.without_order(), explained
+        _, actor_memory = _in_pieces(networks.actor, rollout.view, length)
+        pieces = lessons.in_pieces(length)
+        return replace(pieces, actor_memory=actor_memory, critic_memory=critic_memory), explained
 
     def _improve(
         self, training: ClippedAgents, heads: Heads, lessons: Lessons, spent: float, generator: torch.Generator
@@ -317,8 +359,8 @@ class Ppo(Learner):
         parts = max(1, round(lessons.advantage.numel() / self.minibatch))
         for _ in range(self.epochs):
             for part in lessons.shuffled(parts, generator):
-                outputs, _ = networks.actor(part.view)
-                value, _ = networks.critic(networks.actor.see(part.view))
+                outputs = restrict(networks.actor(part.view, part.actor_memory)[0], part.allowed)
+                value, _ = networks.critic(networks.critic_sees(part), part.critic_memory)
                 log_probability = heads.log_probability(outputs, networks.spread, part.actions)
                 log_ratio = log_probability - part.log_probability
                 loss = self.value_weight * (value - part.returns).square()
@@ -327,10 +369,28 @@ class Ppo(Learner):
                     loss = loss - self.entropy_weight * heads.entropy(outputs, networks.spread, generator)
                 # A shared network averages over agents; networks of their own each have a loss of their own.
                 training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
-        if networks.actor.standard is not None:
-            networks.actor.standard.watch(lessons.view)
+        networks.watch(lessons)
         log_ratio = log_ratio.detach()
         return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip).float().mean()
+
+
+def _in_pieces(
+    run: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]], seen: Tensor, slots: int
+) -> tuple[Tensor, Tensor | None]:
+    """Run a network over pieces of so many slots: its answers, and its memories before all whole pieces.
+
+    What is seen is one slot longer than the pieces; ``None`` for the memories of a network that has none.
+    """
+    answers: list[Tensor] = []
+    memories: list[Tensor | None] = []
+    memory = None
+    for piece in seen.split(slots):
+        memories.append(memory)
+        answer, memory = run(piece, memory)
+        answers.append(answer)
+    known = [kept for kept in memories if kept is not None]
+    kept = torch.cat([torch.zeros_like(known[0]), *known[:-1]], dim=1) if known else None
+    return torch.cat(answers), kept
 
 
 def _numbers(measured: Mapping[str, Tensor]) -> dict[str, float]:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from offloadopt.core import Decisions, Observation, Outcome
+from offloadopt.core import Outcome
 from offloadopt.envs import Episodes
-from offloadopt.structure import AgentProblem
+from offloadopt.learners.agent_interface import AgentInterface, Seen
 
-Act = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
-"""Actions and their logarithmic probabilities for views of one slot and a memory; and the next memory."""
+Act = Callable[[Seen, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
+"""Actions and their logarithmic probabilities, ``[count, agents, ...]``, for what is seen and a memory; next memory."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Rollout:
     ----------
     view : Tensor [slots + 1, count, agents, features]
         The last one is what was seen after the last decision.
+    allowed : Tensor of bool [slots, count, agents, outputs], optional
+    whole : Tensor [slots + 1, count, features], optional
     actions : Tensor [slots, count, agents, actions]
     log_probability, reward : Tensors [slots, count, agents]
     terminated : bool
@@ -33,6 +35,8 @@ class Rollout:
     """
 
     view: Tensor
+    allowed: Tensor | None
+    whole: Tensor | None
     actions: Tensor
     log_probability: Tensor
     reward: Tensor
@@ -44,30 +48,27 @@ class Collector:
 
     Parameters
     ----------
-    problem : AgentProblem
+    interface : AgentInterface
+        What the agents see and set.
     count : int
         Episodes side by side.
-    view : str
-        What the agents see.
-    decide : callable
-        Reads actions ``[count, agents, actions]``.
     pay : callable
         Rewards ``[count, agents]`` of an outcome.
+    centre : bool
+        Whether someone sees the whole.
     """
 
     def __init__(
         self,
-        problem: AgentProblem[Any],
+        interface: AgentInterface,
         count: int,
-        view: str,
-        decide: Callable[[Tensor], Decisions],
         pay: Callable[[Outcome], np.ndarray[Any, Any]],
+        centre: bool,
     ) -> None:
-        self._problem = problem
-        self._view = view
-        self._decide = decide
-        self._pay = pay
+        self._interface = interface
         self._count = count
+        self._pay = pay
+        self._centre = centre
         self._episodes: Episodes | None = None
         self._memory: Tensor | None = None
 
@@ -85,22 +86,24 @@ class Collector:
             Seed of the episodes, if new ones begin.
         """
         if self._episodes is None or self._episodes.ended:
-            self._episodes, self._memory = Episodes(self._problem, self._count, nature), None
+            self._episodes, self._memory = Episodes(self._interface.problem, self._count, nature), None
             self._episodes.begin()
         episodes = self._episodes
-        views = [view_tensor(self._problem, episodes.observation, self._view)]
+        seen = [self._interface.see(episodes.observation, centre=self._centre)]
         taken, likely, paid = [], [], []
         for _ in range(slots):
-            actions, log_probability, self._memory = act(views[-1][None], self._memory)
-            outcome = episodes.step(self._decide(actions[0]))
-            views.append(view_tensor(self._problem, episodes.observation, self._view))
-            taken.append(actions[0])
-            likely.append(log_probability[0])
+            actions, log_probability, self._memory = act(seen[-1], self._memory)
+            outcome = episodes.step(self._interface.decide(episodes.observation, actions))
+            seen.append(self._interface.see(episodes.observation, centre=self._centre))
+            taken.append(actions)
+            likely.append(log_probability)
             paid.append(torch.from_numpy(self._pay(outcome).astype(np.float32)))
             if episodes.ended:
                 break
         return Rollout(
-            view=torch.stack(views),
+            view=torch.stack([moment.view for moment in seen]),
+            allowed=_stack([moment.allowed for moment in seen[:-1]]),
+            whole=_stack([moment.whole for moment in seen]),
             actions=torch.stack(taken),
             log_probability=torch.stack(likely),
             reward=torch.stack(paid),
@@ -108,9 +111,10 @@ class Collector:
         )
 
 
-def view_tensor(problem: AgentProblem[Any], observation: Observation, view: str) -> Tensor:
-    """What the agents see, ``[count, agents, features]``, in single precision."""
-    return torch.from_numpy(problem.view(observation, view).astype(np.float32))
+def _stack(moments: list[Tensor | None]) -> Tensor | None:
+    """Over slots; ``None`` where there is nothing."""
+    there = [moment for moment in moments if moment is not None]
+    return torch.stack(there) if there else None
 
 
 def agent_reward(outcome: Outcome) -> np.ndarray[Any, Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offloadopt.controls import Allowed, Controls, DirectControls, EnergyControls
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT
 from offloadopt.errors import UnknownName, Unsupported, nearest
 from offloadopt.physics.service import Device, Service
@@ -164,12 +166,49 @@ class AgentProblem(Problem[ScenarioT]):
 
     @abstractmethod
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
-        """Numbers of order one ``[count, agents]``, each from the agent's own row of the observation."""
+        """Numbers of order one, each from the agent's own row of the observation.
+
+        A feature is one number ``[count, agents]`` or several ``[count, agents, numbers]``.
+        """
+
+    @cached_property
+    def controls(self) -> Mapping[str, Controls]:
+        """In what terms an agent's policy may decide; the first is the decision itself."""
+        return {"decision": DirectControls(self.decision_fields, self.allowed)}
+
+    def allowed(self, observation: Observation) -> Allowed:
+        """Which options ``[count, agents, options]`` of the decision's whole numbers can be chosen; here all.
+
+        A problem still says what an option costs that is chosen all the same.
+        """
+        return {}
 
     def view(self, observation: Observation, name: str) -> FloatArray:
-        """[count, agents, features] of a view."""
+        """[count, agents, numbers] of a view."""
         features = self.features(observation)
-        return np.stack([features[feature] for feature in self.view_features(name)], axis=-1)
+        seen = [features[feature] for feature in self.view_features(name)]
+        return np.concatenate([part if part.ndim == 3 else part[..., None] for part in seen], axis=-1)
+
+    def view_size(self, name: str) -> int:
+        """Numbers in a view."""
+        return int(self.view(self.empty_observation(), name).shape[-1])
+
+    def whole_view(self, observation: Observation, name: str) -> FloatArray:
+        """[count, numbers] what a centre sees that sees all agents' views; here these in a row."""
+        view = self.view(observation, name)
+        return view.reshape(len(view), -1)
+
+    def empty_observation(self) -> Observation:
+        """An observation of zeros, to see what views look like."""
+        return Observation({name: np.zeros((1, *field.shape)) for name, field in self.observation_fields.items()})
+
+    def controls_named(self, name: str | None) -> Controls:
+        """The controls of a name, the decision itself for none; an unknown one is refused with the nearest known."""
+        if name is None:
+            return next(iter(self.controls.values()))
+        if name not in self.controls:
+            raise UnknownName(f"no controls {name!r} of {self.name}; {nearest(name, self.controls)}")
+        return self.controls[name]
 
     def view_features(self, name: str) -> tuple[str, ...]:
         """The features of a view; an unknown one is refused with the nearest known one."""
@@ -320,6 +359,11 @@ class BacklogProblem(AgentProblem[ScenarioT]):
 
     @property
     @abstractmethod
+    def device(self) -> Device:
+        """What agents' hardware can do."""
+
+    @property
+    @abstractmethod
     def battery_j(self) -> float:
         """Capacity of each agent's battery for unused green energy; 0 for none."""
 
@@ -339,6 +383,16 @@ class BacklogProblem(AgentProblem[ScenarioT]):
     @abstractmethod
     def serve(self, local_w: FloatArray, offload_w: FloatArray) -> Decisions:
         """The decisions that set these powers, ``[count, ..., agents]``."""
+
+    @abstractmethod
+    def powers(self, decisions: Decisions) -> tuple[FloatArray, FloatArray]:
+        """The powers of CPU and transmitter that decisions set."""
+
+    @cached_property
+    def controls(self) -> Mapping[str, Controls]:
+        """The decision itself, or energy and how it is shared."""
+        energy = EnergyControls(self.agents, self.device, self.service, self.serve, self.powers)
+        return {**super().controls, "energy": energy}
 
     @abstractmethod
     def backlog(self, instances: Instances) -> Backlog:

@@ -48,7 +48,7 @@ class ProblemParallelEnv(ParallelEnv[str, Any, Any]):
         self.possible_agents = [f"agent_{number}" for number in range(problem.agents)]
         self.agents: list[str] = []
         self._entries = Entries(self.problem)
-        seen = (len(self.problem.view_features(self.view)),)
+        seen = (self.problem.view_size(self.view),)
         self.observation_spaces: dict[str, spaces.Space[Any]] = {
             agent: spaces.Box(-np.inf, np.inf, seen, np.float32) for agent in self.possible_agents
         }

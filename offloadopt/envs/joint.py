@@ -35,7 +35,7 @@ class AgentsView:
     def __init__(self, problem: Problem[Any], name: str | None = None) -> None:
         self.problem = agents_of(problem)
         self.name = next(iter(self.problem.views)) if name is None else name
-        seen = self.problem.agents * len(self.problem.view_features(self.name))
+        seen = self.problem.agents * self.problem.view_size(self.name)
         self._entries = Entries(self.problem)
         for array, spec in self._entries.fields.items():
             if spec.integer or not np.isfinite([spec.low, spec.high]).all():

@@ -491,6 +491,10 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             {"local_w": np.clip(local_w, 0.0, s.local_max_w), "offload_w": np.clip(offload_w, 0.0, s.offload_max_w)}
         )
 
+    def powers(self, decisions: Decisions) -> tuple[FloatArray, FloatArray]:
+        """The decision's arrays."""
+        return decisions["local_w"], decisions["offload_w"]
+
     def service(self, observation: Observation) -> Service:
         """What can be done now. With a battery unused energy is kept, and green energy has no price of its own."""
         return self._service(

@@ -9,7 +9,7 @@ import torch
 from offloadopt.learners.agent_policy import Actor
 from offloadopt.learners.critics import Critic
 from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.ppo import clipped_gain
+from offloadopt.learners.ppo import _in_pieces, clipped_gain
 from offloadopt.learners.rollouts import advantages
 from offloadopt.learners.trunks import Recurrent, Standard
 
@@ -42,10 +42,11 @@ def test_the_clipped_gain_is_the_smaller_of_both() -> None:
 
 @pytest.mark.parametrize(("central", "copies"), [(False, 1), (False, 3), (True, 1)])
 def test_values_stay_what_they_are_while_the_scale_follows_the_returns(central: bool, copies: int) -> None:
-    critic = Critic(3, central, copies, 2, (8,), "tanh", recurrent=False)
+    critic = Critic(3, central, copies, 6 if central else 2, (8,), "tanh", recurrent=False, standardise=False)
     critic.network.initialise(1.0, seeded_generator(0))
     rng = np.random.default_rng(1)
     view = torch.from_numpy(rng.normal(size=(4, 5, 3, 2)).astype(np.float32))
+    view = view.flatten(2) if central else view
     with torch.no_grad():
         critic.follow(torch.from_numpy(rng.normal(size=(4, 5, 3))))
         before, _ = critic.values(view)
@@ -54,7 +55,7 @@ def test_values_stay_what_they_are_while_the_scale_follows_the_returns(central: 
         torch.testing.assert_close(critic.values(view)[0], before, rtol=1e-3, atol=0.05)
         for _ in range(300):
             critic.follow(returns)
-        standard = critic.standard(returns)
+        standard = critic.in_deviations(returns)
     over = (0, 1, 2) if copies == 1 and not central else (0, 1)
     torch.testing.assert_close(standard.mean(dim=over).abs().max(), torch.tensor(0.0).double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(
@@ -101,3 +102,17 @@ def test_a_network_of_its_own_answers_as_if_it_were_alone(recurrent: bool) -> No
         alone = Actor(1, (2, 8, 4), "tanh", recurrent, standardise=False)
         alone.load_state_dict({name: value[agent : agent + 1] for name, value in actor.state_dict().items()})
         torch.testing.assert_close(alone(view[:, :, agent : agent + 1])[0], together[:, :, agent : agent + 1])
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_pieces_that_start_from_their_memories_answer_as_the_whole(copies: int) -> None:
+    actor = Actor(copies, (2, 8, 4), "tanh", recurrent=True, standardise=False)
+    actor.initialise(seeded_generator(0))
+    view = torch.from_numpy(np.random.default_rng(2).normal(size=(7, 5, 3, 2)).astype(np.float32))
+    with torch.no_grad():
+        whole, _ = actor(view)
+        outputs, memories = _in_pieces(actor, view, 2)
+        rows = view[:6].unflatten(0, (3, 2)).transpose(0, 1).flatten(1, 2)
+        again, _ = actor(rows, memories)
+    torch.testing.assert_close(outputs, whole)
+    torch.testing.assert_close(again.unflatten(1, (3, 5)).transpose(0, 1).flatten(0, 1), whole[:6])

@@ -10,7 +10,7 @@ from torch import distributions
 from offloadopt.core import ArrayField
 from offloadopt.errors import Unsupported
 from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.heads import Categorical, Heads, SquashedGaussian
+from offloadopt.learners.heads import Categorical, Heads, SquashedGaussian, restrict
 
 LEVEL = ArrayField((3,), low=2.0, high=6.0)
 PAIR = ArrayField((3, 2), low=-1.0, high=0.5)
@@ -89,13 +89,45 @@ def test_mixed_fields_are_decided_by_name_and_shape() -> None:
     heads = Heads({"mode": MODE, "level": LEVEL, "pair": PAIR}, agents=3)
     assert (heads.outputs, heads.spreads) == (6 + 1 + 2, 3 + 3)
     actions = heads.sample(torch.zeros(5, 3, 9), torch.zeros(1, 6), seeded_generator(0))
-    decided = heads.decide(actions)
+    decided = heads.read(actions)
     for name, field in {"mode": MODE, "level": LEVEL, "pair": PAIR}.items():
         np.testing.assert_array_equal(field.check(name, decided[name], 1), decided[name])
     u, options = actions[..., :3].numpy(), actions[..., 3:].numpy()  # numbers first, then choices
     np.testing.assert_allclose(decided["level"], 4.0 + 2.0 * np.tanh(u[..., 0]), rtol=1e-6)
     np.testing.assert_allclose(decided["pair"], -0.25 + 0.75 * np.tanh(u[..., 1:]), rtol=1e-5)
     np.testing.assert_array_equal(decided["mode"], options + 1)
+
+
+def test_options_that_are_not_allowed_have_no_chance_and_do_no_harm() -> None:
+    heads = Heads({"level": LEVEL, "mode": MODE}, agents=3)
+    open_options = np.broadcast_to([[True, False, True], [False, False, True]], (1, 3, 2, 3))
+    allowed = heads.allowed({"mode": open_options})
+    assert allowed is not None
+    outputs = torch.tensor([0.4, 1.0, 9.0, -1.0, 0.5, 0.0, 2.0], requires_grad=True)
+    restricted = restrict(outputs.expand(20_000, 3, 7), allowed)
+    actions = heads.sample(restricted, torch.zeros(1, 1), seeded_generator(0))
+    assert set(actions[..., 1].unique().tolist()) == {0.0, 2.0}
+    assert set(actions[..., 2].unique().tolist()) == {2.0}
+    free = Heads({"level": LEVEL}, agents=3).log_probability(outputs[:1], torch.zeros(1, 1), actions[..., :1])
+    left = torch.stack([outputs[1], outputs[3]]).log_softmax(dim=0)[(actions[..., 1] / 2).long()]
+    torch.testing.assert_close(heads.log_probability(restricted, torch.zeros(1, 1), actions), free + left)
+    heads.entropy(restricted, torch.zeros(1, 1), seeded_generator(1)).sum().backward()
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+
+
+def test_without_names_everything_is_allowed() -> None:
+    heads = Heads({"level": LEVEL, "mode": MODE}, agents=3)
+    assert heads.allowed({}) is None
+    outputs = torch.zeros(2, 3, 7)
+    assert restrict(outputs, None) is outputs
+
+
+def test_numbers_explored_apart_have_no_mixing() -> None:
+    apart = Heads({"level": LEVEL, "pair": PAIR}, agents=3, together=False)
+    assert apart.spreads == 3
+    u = apart.sample(torch.zeros(100_000, 3, 3), torch.zeros(1, 3), seeded_generator(0)).flatten(0, 1)
+    np.testing.assert_allclose(np.corrcoef(u.numpy().T), np.eye(3), atol=0.01)
 
 
 @pytest.mark.parametrize(

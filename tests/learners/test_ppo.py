@@ -29,7 +29,7 @@ from offloadopt.core import (
     State,
 )
 from offloadopt.datasets.demonstrations import observations_along
-from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners import course
 from offloadopt.learners.agent_policy import AgentPolicy
 from offloadopt.learners.policies import load_policy
@@ -190,6 +190,55 @@ def test_agents_that_remember_answer_to_what_they_saw_before() -> None:
     settings = {**QUICK, "environments": 64}
     assert cost(train(problem, 15_000, **settings), problem) > 0.4
     assert cost(train(problem, 30_000, **settings, recurrent=True), problem) < 0.05
+
+
+def test_errors_go_back_through_pieces_of_episodes() -> None:
+    problem = guess(slots=8, delay=1, agents=2)
+    settings = {**QUICK, "environments": 64, "recurrent": True, "chunk": 2, "critic": "central"}
+    assert cost(train(problem, 60_000, **settings), problem) < 0.1
+
+
+class OddGuess(Guess):
+    """Mode 2 is forbidden to the first entry, mode 1 to the second when the clue is positive."""
+
+    def allowed(self, observation: Observation) -> Mapping[str, np.ndarray[Any, Any]]:
+        options = np.ones((len(observation["clue"]), self.agents, 2, 3), dtype=np.bool_)
+        options[:, :, 0, 1] = False
+        options[:, :, 1, 0] = observation["clue"] <= 0
+        return {"modes": options}
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        clue, modes = self._at(instances["clue"], state.slot), decision["modes"]
+        assert not (modes[..., 0] == 2).any()
+        assert not ((modes[..., 1] == 1) & (clue > 0)).any()
+        return super().step(instances, state, decision)
+
+
+@pytest.mark.parametrize("settings", [{}, {"recurrent": True, "chunk": 4}], ids=str)
+def test_what_is_not_allowed_is_never_tried(settings: dict[str, Any]) -> None:
+    problem = OddGuess(GuessScenario(slots=8))
+    assert cost(train(problem, 40_000, **{**QUICK, **settings}), problem) < 0.1
+
+
+def test_a_chunk_that_does_not_fit_the_horizon_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="chunk = 3; allowed: a divisor of the horizon, 8 slots"):
+        train(guess(slots=8), 100, **SMALL, recurrent=True, chunk=3)
+    with pytest.raises(InvalidInput, match="chunk = 3; allowed for agents that do not remember: none"):
+        Ppo(chunk=3)
+
+
+def test_unknown_controls_are_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="no controls 'enrgy' of carbon_mimo"):
+        train(mimo(), 100, **SMALL, controls="enrgy")
+
+
+def test_a_policy_keeps_its_controls(tmp_path: Path) -> None:
+    problem = mimo()
+    policy = train(problem, 500, **SMALL, controls="energy")
+    policy.save(tmp_path / "policy")
+    instances = problem.sample(3, seed=1)
+    loaded = load_policy(tmp_path / "policy", problem)
+    np.testing.assert_array_equal(loaded.run(problem, instances).objective, policy.run(problem, instances).objective)
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
