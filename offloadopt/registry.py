@@ -23,6 +23,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "multi_server": "offloadopt.problems.multi_server:MultiServer",
         "carbon_mimo": "offloadopt.problems.carbon_mimo:CarbonMimo",
         "partial_mobile": "offloadopt.problems.partial_mobile:PartialMobile",
+        "battery_d2d": "offloadopt.problems.battery_d2d:BatteryD2D",
     },
     "solvers": {
         "exact": "offloadopt.solvers.exact:Exact",

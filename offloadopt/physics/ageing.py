@@ -1,0 +1,57 @@
+"""How use ages a lithium-ion battery.
+
+Millner: "Modeling lithium ion battery degradation in electric vehicles", IEEE CITRES 2010, in the form that Valentini,
+Dang, Levorato, Bozorgzadeh: "Modeling and control battery aging in energy harvesting systems", IEEE SmartGridComm 2015,
+give it: at the reference temperature and without the ageing of the calendar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offloadopt.core import FloatArray
+
+
+@dataclass(frozen=True)
+class Ageing:
+    """Constants of a battery.
+
+    Attributes
+    ----------
+    per_cycle : float
+        ``K_co``, the share of its life that an effective full cycle takes.
+    deviation : float
+        ``K_ex``, the scale on which the deviation of the state of charge counts.
+    level : float
+        ``K_soc``, how much more a full battery ages than an empty one.
+    """
+
+    per_cycle: float
+    deviation: float
+    level: float
+
+    def damage(self, start: FloatArray, used: FloatArray, seconds: FloatArray) -> FloatArray:
+        """Share of the battery's life ``[...]`` that a sequence of uses takes.
+
+        Between two changes of power the level falls linearly, and counts with its mean over that piece. An effective
+        cycle moves the whole capacity twice: ``I tau / (2 Q)`` is half the share of the capacity that is used.
+
+        Parameters
+        ----------
+        start : array [...]
+            State of charge at the beginning, as a share of the capacity.
+        used : array [..., pieces]
+            Share of the capacity that each piece takes, 0 where the battery only waits.
+        seconds : array [..., pieces]
+            How long the pieces last.
+        """
+        level = start[..., None] - np.cumsum(used, axis=-1) + used / 2.0
+        total = seconds.sum(axis=-1)
+        share = seconds / np.where(total > 0, total, 1.0)[..., None]
+        mean = np.sum(level * share, axis=-1)  # (12)
+        deviation = 2.0 * np.sqrt(3.0 * np.sum((level - mean[..., None]) ** 2 * share, axis=-1))  # (13)
+        cycles = used.sum(axis=-1) / 2.0  # (14)
+        stress = np.exp((deviation - 1.0) / self.deviation) * np.exp(4.0 * self.level * (mean - 0.5))
+        return np.asarray(self.per_cycle * cycles * stress)  # (15)

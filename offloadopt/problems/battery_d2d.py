@@ -1,0 +1,588 @@
+"""Rescue after a disaster: tasks of battery-powered devices, done at home, by other devices or by edge devices.
+
+Tang, Huang, Zhan, Min, Duan, Lei: "Battery-care resource allocation and task offloading in multi-agent post-disaster
+MEC environment", IEEE WCNC 2024, arXiv:2312.15380. Its text names every quantity; the bodies of the equations and Table
+II are missing from the copy at hand. Equation numbers are the paper's, their bodies follow from its definitions.
+
+In every slot each mobile device (MD) with a task names the device that does it and the mode of that device's CPU. What
+was chosen where the paper is silent, or where its word does not make a problem:
+
+=================  ==================================================================================================
+what               choice and reason
+=================  ==================================================================================================
+room, path loss    60 m x 60 m, -40 dB at 1 m (free space at 3.5 GHz) and exponent 4: the base station "covers the
+                   complete room", 4 of 5 transmissions succeed from its corners. Sending takes 0.01 to 0.4 s
+receivers          each has a band of its own, edge devices too ("identical bandwidth to each receiver")
+(1) to (4)         the rate follows from the mean SNR, success from its Rayleigh fading: ``exp(-threshold / SNR)``. The
+                   threshold lets a lone transmission over the D2D reach succeed with 0.9; on fewer subchannels there
+                   is less noise, so that crowded receivers are slower and surer
+not sent           who is disconnected, or names a disconnected target, another mobile device out of reach, or one with
+                   more transmitters than subchannels, sends nothing: a dropped task, no error
+lost               a signal that fades was sent: its energy is spent, nothing is received
+queues             tasks take their place by (slot, arrival, number of the device) when they are planned, and keep it
+(9)                cycles left at the deadline run in the fastest mode. Nothing else punishes lateness
+(11)               the static power is proportional to the dynamic one; both together are the processor's rated power
+                   (25 W, 95 W) in the fastest mode, so that the static factor drops out. Both cores of an edge device
+                   do one task at one frequency: twice the cycles at the power of the package
+batteries          energy is booked when a task is planned: first what the slot's transmitters send, then task by task
+                   as they queue. A device with too little spends what it has, and the task fails there. 500 J, half to
+                   completely full at first: large ones are never empty within 100 slots (50 tasks of 10 J), and
+                   batteries that are equally full leave little to share
+failure            drop, empty battery, or, for tasks done elsewhere, a disconnection of the target or the owner in any
+                   slot until the task is finished, within the horizon. The target works for nothing then. Who is
+                   disconnected can work for itself
+observation        a battery without what is booked; 0 of a disconnected device, also of oneself (Section II-A)
+(12), (13)         with each piece's mean level, as printed: within a piece the level does not deviate. A typical task
+                   takes 2 % of a battery, and its damage is 2 % less than by Millner's integral
+(14)               ``I tau / (2 Q) = E / (2 E_max)`` at the nominal voltage
+(15)               Millner's constants as commonly quoted: 3.66e-5, 0.717, 0.916
+(18)               ``T_max / T_longest`` times all energy spent on the task, in vain or not
+(20)               a task costs about 0.25 by energy and 0.25 by ageing (local, slowest mode: 9.2 J, 8.5e-8 of a life).
+                   A failure costs 8, more than any execution in any mode on a full battery (6.4 at most): failing on
+                   purpose does not pay. Ageing weighs a quarter of one over its mean: at one over its mean a failure
+                   would have to cost more than 20, and nothing else would count
+=================  ==================================================================================================
+
+How easy is it? Mean costs of 256 draws with the preset ``paper``: everything at home in the slowest mode 823, in the
+fastest 1,673, at the edge devices 2,861 (two batteries for the work of eight), at the nearest neighbour 2,067. On eight
+of these draws a rule that looks through each slot and keeps energy for each device's own later tasks costs 309 where
+the best of those constants costs 770. With 800 J, where hardly a task has to fail, it is 165 against 196.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from offloadopt.controls import Allowed
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Decisions,
+    FloatArray,
+    Instances,
+    IntArray,
+    Observation,
+    Outcome,
+    Scenario,
+    State,
+)
+from offloadopt.physics import channel
+from offloadopt.physics.ageing import Ageing
+from offloadopt.physics.dvfs import Processor
+from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
+from offloadopt.physics.ofdma import Band
+from offloadopt.structure import AgentProblem
+
+KINDS = 3
+"""Real-time, interactive, and tasks that can wait."""
+TOLD_BY_DEVICES = ("transmitters_before", "battery", "backlog", "connected")
+"""Features of targets that are the same whoever looks at them."""
+
+
+class BatteryD2DScenario(Scenario):
+    """Parameters of the model; see the module's table for what the paper does not state."""
+
+    users: int = Field(8, ge=1, description="mobile devices, each with an agent")
+    servers: int = Field(2, ge=1, description="edge devices, wired to the base station")
+    horizon: int = Field(100, ge=2, description="slots of an episode")
+    slot_s: float = Field(1.0, gt=0, description="length of a slot")
+
+    room_m: float = Field(60.0, gt=0, description="side of the square room, base station in its centre")
+    d2d_m: float = Field(30.0, gt=0, description="reach of a link between mobile devices")
+    d2d_w: float = Field(0.1, gt=0, description="transmit and receive power of such a link")
+    cellular_w: float = Field(0.2, gt=0, description="transmit and receive power of a link to the base station")
+    bandwidth_hz: float = Field(20e6, gt=0, description="of each receiver")
+    subchannels: int = Field(10, ge=1, description="K, of each receiver")
+    reference_gain_db: float = Field(-40.0, le=0, description="power gain at 1 m")
+    path_loss_exponent: float = Field(4.0, ge=0, description="exponent of distance")
+    noise_dbm_per_hz: float = Field(-174.0, description="noise power density")
+    edge_success: float = Field(
+        0.9, gt=0, lt=1, description="success of a lone transmission over d2d_m; sets the SINR threshold"
+    )
+
+    disconnect_chance: float = Field(0.05, ge=0, lt=1, description="of each device in each slot")
+    task_chance: float = Field(0.5, ge=0, le=1, description="of each mobile device in each slot")
+    bits_min: float = Field(4e6, gt=0, description="smallest task")
+    bits_max: float = Field(8e6, gt=0, description="largest task")
+    cycles_min: float = Field(0.5e9, gt=0, description="shortest task")
+    cycles_max: float = Field(1.5e9, gt=0, description="longest task")
+    deadline_min_s: tuple[float, float, float] = Field((0.5, 1.0, 2.0), description="of each kind of task")
+    deadline_max_s: tuple[float, float, float] = Field((1.0, 2.0, 4.0), description="of each kind of task")
+
+    mobile_hz: tuple[float, ...] = Field(
+        (1.8e9, 1.6e9, 1.4e9, 1.2e9, 1.0e9, 0.8e9), description="modes of a mobile CPU, the fastest first"
+    )
+    mobile_v: tuple[float, ...] = Field((1.2, 1.15, 1.1, 1.05, 1.0, 0.9), description="its voltages")
+    mobile_full_w: float = Field(25.0, gt=0, description="its power in the fastest mode")
+    mobile_cores: int = Field(1, ge=1, description="its cores, all of which do the same task")
+    edge_hz: tuple[float, ...] = Field(
+        (2.6e9, 2.4e9, 2.2e9, 2.0e9, 1.8e9, 1.0e9), description="modes of an edge device's CPU, the fastest first"
+    )
+    edge_v: tuple[float, ...] = Field((1.3, 1.25, 1.2, 1.15, 1.1, 1.05), description="its voltages")
+    edge_full_w: float = Field(95.0, gt=0, description="its power in the fastest mode, all cores together")
+    edge_cores: int = Field(2, ge=1, description="its cores, all of which do the same task")
+    dvfs: bool = Field(True, description="whether a mode is chosen; if not, everything runs at full speed")
+
+    battery_j: float = Field(500.0, gt=0, description="capacity of every battery")
+    start_share: float = Field(0.5, ge=0, le=1, description="a battery first holds from so much of it to all of it")
+    ageing_per_cycle: float = Field(3.66e-5, gt=0, description="K_co: life that a full effective cycle takes")
+    ageing_deviation: float = Field(0.717, gt=0, description="K_ex: scale of the level's deviation")
+    ageing_level: float = Field(0.916, ge=0, description="K_soc: how much more a full battery ages")
+
+    energy_weight: float = Field(1 / 15, ge=0, description="w1, of a prioritised joule")
+    failure_weight: float = Field(8.0, ge=0, description="w2, of a failed task")
+    drop_weight: float = Field(1.0, ge=0, description="w3, of a dropped task, which has failed as well")
+    ageing_weight: float = Field(3e6, ge=0, description="w4, of a battery's whole life")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        # The setting of the paper's figures: every task has the longest deadline of its kind.
+        "clipped-delay": {"deadline_min_s": (1.0, 2.0, 4.0)},
+        # Its Fig. 4: without dynamic voltage and frequency scaling.
+        "fixed-frequency": {"dvfs": False},
+    }
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for low, high in (("bits_min", "bits_max"), ("cycles_min", "cycles_max")):
+            least, most = getattr(self, low), getattr(self, high)
+            if least > most:
+                raise ValueError(f"{low} = {least:g}; allowed: at most {high} = {most:g}")
+        for kind, (least, most) in enumerate(zip(self.deadline_min_s, self.deadline_max_s, strict=True), start=1):
+            if not 0 < least <= most:
+                raise ValueError(
+                    f"deadlines of kind {kind} = {least:g} to {most:g}; allowed: positive, deadline_min_s up to "
+                    "deadline_max_s"
+                )
+        for cpu in ("mobile", "edge"):
+            frequency, voltage = getattr(self, f"{cpu}_hz"), getattr(self, f"{cpu}_v")
+            if len(frequency) != len(self.mobile_hz) or not frequency:
+                raise ValueError(f"{cpu}_hz has {len(frequency)} modes; allowed: as many as mobile_hz, at least one")
+            if len(voltage) != len(frequency):
+                raise ValueError(f"{cpu}_v has {len(voltage)} entries; allowed: one for each {cpu}_hz")
+            if min(voltage) <= 0 or min(frequency) <= 0:
+                raise ValueError(f"{cpu}_hz and {cpu}_v hold {min(*voltage, *frequency):g}; allowed: positive numbers")
+            if any(later >= faster for faster, later in itertools.pairwise(frequency)):
+                raise ValueError(f"{cpu}_hz = {frequency}; allowed: the fastest first, each mode once")
+        return self
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What a slot's tasks do on their way to a target, arrays ``[count, users]``.
+
+    Attributes
+    ----------
+    device : int array
+        The target.
+    cellular : bool array
+        Whether it is an edge device.
+    transmitters : int array [count, devices]
+        How many send to each device.
+    power_w, seconds, energy_j : array
+        Of a transmission; its seconds are those of the whole task also where the battery was empty before.
+    received, dropped : bool array
+        A task of which neither holds stays at home, was cut off by an empty battery, or did not arrive at all.
+    """
+
+    device: IntArray
+    cellular: NDArray[np.bool_]
+    transmitters: IntArray
+    power_w: FloatArray
+    seconds: FloatArray
+    energy_j: FloatArray
+    received: NDArray[np.bool_]
+    dropped: NDArray[np.bool_]
+
+
+class BatteryD2D(AgentProblem[BatteryD2DScenario]):
+    """Targets and CPU modes for the tasks of ``users`` mobile devices over ``horizon`` slots.
+
+    Devices are numbered: mobile devices 0 to users - 1, then the edge devices. A target is seen from its device: 0 is
+    the device itself, 1 to users - 1 are the other mobile devices, the nearest first, then the edge devices.
+
+    Instance arrays: ``position_m [count, users, 2]``, ``start_j [count, devices]``; per slot
+    ``[count, horizon, users]`` ``arrives`` (0 or 1), ``bits``, ``cycles``, ``deadline_s``, ``kind`` (1 to 3) and
+    ``link_draw`` (a transmission succeeds where it is below the probability of success);
+    ``connected [count, horizon, devices]`` (0 or 1). Decision arrays: ``target``, ``mode [count, horizon, users]``;
+    they count where a task arrives.
+
+    Metrics are sums over tasks, booked in the slot that plans them: counts (``tasks``, ``failures``, ``drops``,
+    ``late``, by kind ``tasks_1``, ``finished_1``), ``delay_1_s`` of finished tasks, energies, ``degradation`` in
+    battery lives, and the four terms of the cost, from ``cost_energy`` to ``cost_degradation``.
+    """
+
+    name = "battery_d2d"
+    scenario_type = BatteryD2DScenario
+    views: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "paper": ("arrives", "bits", "cycles", "deadline", "kind", "distance", "transmitters_before", "battery"),
+        "full": (
+            *("arrives", "bits", "cycles", "deadline", "kind", "distance", "transmitters_before", "battery"),
+            *("backlog", "connected"),
+        ),
+    }
+
+    # ------------------------------------------------------------------------------------------------- what is what
+
+    @property
+    def horizon(self) -> int:
+        """Slots of an episode."""
+        return self.scenario.horizon
+
+    @property
+    def agents(self) -> int:
+        """Every mobile device bears the cost of its own tasks."""
+        return self.scenario.users
+
+    @property
+    def devices(self) -> int:
+        """Mobile and edge devices together; a task has as many targets."""
+        return self.scenario.users + self.scenario.servers
+
+    @property
+    def modes(self) -> int:
+        """CPU modes to choose from, 0 the fastest."""
+        return len(self.scenario.mobile_hz) if self.scenario.dvfs else 1
+
+    @property
+    def longest_deadline_s(self) -> float:
+        """The longest deadline, for which a joule counts in full."""
+        return max(self.scenario.deadline_max_s)
+
+    @cached_property
+    def nature(self) -> Mapping[str, ArrayField]:
+        """Places, batteries, tasks, connections and the draws of fading."""
+        s, each = self.scenario, (self.agents,)
+        return {
+            "position_m": ArrayField((s.users, 2), low=0.0, high=s.room_m, unit="m", per_slot=False),
+            "start_j": ArrayField((self.devices,), low=0.0, high=s.battery_j, unit="J", per_slot=False),
+            "arrives": ArrayField(each, low=0, high=1, integer=True),
+            "bits": ArrayField(each, low=0.0, unit="bit"),
+            "cycles": ArrayField(each, low=0.0, unit="cycle"),
+            "deadline_s": ArrayField(each, low=0.0, unit="s"),
+            "kind": ArrayField(each, low=1, high=KINDS, integer=True),
+            "connected": ArrayField((self.devices,), low=0, high=1, integer=True),
+            "link_draw": ArrayField(each, low=0.0, high=1.0),
+        }
+
+    @cached_property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """Who does the task, and how fast."""
+        return {
+            "target": ArrayField((self.agents,), low=0, high=self.devices - 1, integer=True),
+            "mode": ArrayField((self.agents,), low=0, high=self.modes - 1, integer=True),
+        }
+
+    @cached_property
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        """What a mobile device may know: its task, and of every target what it tells; 0 where there is no task."""
+        s, each, targets = self.scenario, (self.agents,), (self.agents, self.devices)
+        return {
+            "arrives": ArrayField(each, low=0, high=1, integer=True),
+            "bits": ArrayField(each, low=0.0, unit="bit"),
+            "cycles": ArrayField(each, low=0.0, unit="cycle"),
+            "deadline_s": ArrayField(each, low=0.0, unit="s"),
+            "kind": ArrayField(each, low=0, high=KINDS, integer=True),
+            "distance_m": ArrayField(targets, low=0.0, unit="m"),
+            "transmitters_before": ArrayField(targets, low=0, high=s.users, integer=True),
+            "battery_j": ArrayField(targets, low=0.0, high=s.battery_j, unit="J"),
+            "backlog_s": ArrayField(targets, low=0.0, unit="s"),
+            "connected": ArrayField(targets, low=0, high=1, integer=True),
+        }
+
+    @cached_property
+    def processors(self) -> tuple[Processor, Processor]:
+        """Of mobile and of edge devices, with the modes that can be chosen."""
+        s = self.scenario
+        mobile = Processor.scaled(s.mobile_hz, s.mobile_v, s.mobile_cores, s.mobile_full_w)
+        edge = Processor.scaled(s.edge_hz, s.edge_v, s.edge_cores, s.edge_full_w)
+        return (mobile, edge) if s.dvfs else (mobile.fastest, edge.fastest)
+
+    @cached_property
+    def band(self) -> Band:
+        """Of each receiver."""
+        s = self.scenario
+        return Band(s.bandwidth_hz, s.subchannels, float(channel.from_db(s.noise_dbm_per_hz - 30.0)))
+
+    @cached_property
+    def sinr_threshold(self) -> float:
+        """Below which a transmission is lost: a lone one over ``d2d_m`` succeeds with ``edge_success``."""
+        s = self.scenario
+        received_w = s.d2d_w * self.gain(np.asarray(s.d2d_m))
+        return float(-np.log(s.edge_success) * received_w / (self.band.noise_w_per_hz * s.bandwidth_hz))
+
+    @cached_property
+    def ageing(self) -> Ageing:
+        """Of every battery."""
+        s = self.scenario
+        return Ageing(s.ageing_per_cycle, s.ageing_deviation, s.ageing_level)
+
+    def gain(self, distance_m: FloatArray) -> FloatArray:
+        """Mean power gain of a link."""
+        return channel.path_gain(distance_m, self.scenario.reference_gain_db, self.scenario.path_loss_exponent)
+
+    # ------------------------------------------------------------------------------------------------------- nature
+
+    def sample(self, count: int, seed: int) -> Instances:
+        """Devices anywhere in the room, tasks and disconnections slot by slot."""
+        s = self.scenario
+        # One stream per array, so that a longer sample begins with the shorter one.
+        streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(9)]
+        place, start, arrival, bits, cycles, deadline, kind, connection, link = streams
+        shape = (count, s.horizon, s.users)
+        kinds = kind.integers(1, KINDS + 1, size=shape)
+        shortest, longest = np.asarray(s.deadline_min_s)[kinds - 1], np.asarray(s.deadline_max_s)[kinds - 1]
+        connected = connection.random((count, s.horizon, self.devices)) >= s.disconnect_chance
+        return Instances(
+            {
+                "position_m": place.uniform(0.0, s.room_m, size=(count, s.users, 2)),
+                "start_j": s.battery_j * start.uniform(s.start_share, 1.0, size=(count, self.devices)),
+                "arrives": (arrival.random(shape) < s.task_chance).astype(np.int64),
+                "bits": bits.uniform(s.bits_min, s.bits_max, size=shape),
+                "cycles": cycles.uniform(s.cycles_min, s.cycles_max, size=shape),
+                "deadline_s": shortest + (longest - shortest) * deadline.random(shape),
+                "kind": kinds,
+                "connected": connected.astype(np.int64),
+                "link_draw": link.random(shape),
+            }
+        )
+
+    def targets(self, instances: Instances) -> tuple[IntArray, FloatArray]:
+        """Which device each target is, ``[count, users, devices]``, and how far away in m."""
+        s, position = self.scenario, instances["position_m"]
+        count = len(position)
+        offset = position[:, :, None] - position[:, None]
+        apart = np.hypot(offset[..., 0], offset[..., 1])
+        themselves = np.arange(s.users)
+        apart[:, themselves, themselves] = -1.0  # first, also before those who stand in the same place
+        mobile = np.argsort(apart, axis=-1, kind="stable")
+        edge = np.broadcast_to(np.arange(s.users, self.devices), (count, s.users, s.servers))
+        station = np.hypot(position[..., 0] - s.room_m / 2.0, position[..., 1] - s.room_m / 2.0)
+        near = np.maximum(np.take_along_axis(apart, mobile, axis=-1), 0.0)
+        far = np.broadcast_to(station[..., None], edge.shape)
+        return np.concatenate([mobile, edge], axis=-1), np.concatenate([near, far], axis=-1)
+
+    def device(self, instances: Instances, target: IntArray) -> IntArray:
+        """The devices that targets ``[count, ..., users]`` stand for."""
+        order = self.targets(instances)[0]
+        order = order.reshape(len(order), *(1,) * (target.ndim - 2), *order.shape[1:])
+        return np.asarray(np.take_along_axis(order, target[..., None], axis=-1)[..., 0])
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+
+    def reset(self, instances: Instances) -> State:
+        """Empty queues; when each device is disconnected next, which decides over what it does for others."""
+        s, count = self.scenario, instances.count
+        device, distance = self.targets(instances)
+        slots = np.arange(s.horizon)[:, None]
+        down = np.where(instances["connected"] == 1, np.iinfo(np.int64).max, slots)
+        values = {
+            "device": device,
+            "distance_m": distance,
+            "next_down": np.minimum.accumulate(down[:, ::-1], axis=1)[:, ::-1],
+            "battery_j": instances["start_j"],
+            "free_s": np.zeros((count, self.devices)),
+            "transmitters_before": np.zeros((count, self.devices), dtype=np.int64),
+        }
+        return State(0, Batch(values))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        """The slot's tasks, and the targets as they are seen from each mobile device."""
+        slot, values, device = state.slot, state.values, state.values["device"]
+        arrives, connected = instances["arrives"][:, slot], instances["connected"][:, slot]
+        backlog = np.maximum(values["free_s"] - slot * self.scenario.slot_s, 0.0)
+        return Observation(
+            {
+                "arrives": arrives,
+                **{name: instances[name][:, slot] * arrives for name in ("bits", "cycles", "deadline_s", "kind")},
+                "distance_m": values["distance_m"],
+                "transmitters_before": _seen(values["transmitters_before"], device),
+                "battery_j": _seen(values["battery_j"] * connected, device),
+                "backlog_s": _seen(backlog, device),
+                "connected": _seen(connected, device),
+            }
+        )
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        """Plan the slot's tasks: what becomes of each of them, however late, is settled now."""
+        s, slot, values = self.scenario, state.slot, state.values
+        now = Batch({name: instances[name][:, slot] for name, spec in self.nature.items() if spec.per_slot})
+        begin_s, tasks, mode = slot * s.slot_s, now["arrives"] == 1, decision["mode"]
+        sent = self._send(now, values, decision["target"])
+        here = tasks & (decision["target"] == 0)
+
+        battery_j = np.array(values["battery_j"])
+        battery_j[:, : s.users] -= sent.energy_j
+        receive_s = np.where(sent.received, sent.seconds, 0.0)
+        (speed_hz, mode_w), (full_hz, full_w) = self._modes(sent.cellular, mode), self._modes(sent.cellular, 0)
+        jobs = Jobs(
+            device=np.where(here | sent.received, sent.device, -1),
+            arrival_s=begin_s + receive_s,
+            deadline_s=begin_s + now["deadline_s"],
+            cycles=now["cycles"],
+            speed_hz=speed_hz,
+            power_w=mode_w,
+            full_hz=full_hz,
+            full_w=full_w,
+            receive_s=receive_s,
+            receive_w=sent.power_w,
+        )
+        runs = serve(jobs, values["free_s"], battery_j)  # (7) to (11)
+
+        last_slot = np.maximum(np.ceil(runs.finish_s / s.slot_s) - 1.0, slot)
+        next_down = values["next_down"][:, slot]
+        down = np.minimum(next_down[:, : s.users], _at(next_down, sent.device)) <= last_slot
+        failed = tasks & ~(here | sent.received) | runs.exhausted | (sent.received & down)
+
+        # A battery that receives waits with the task; at home the task begins with its execution.
+        seconds = np.where((np.arange(PIECES) == WAIT) & here[..., None], 0.0, runs.seconds)
+        sending = self._damage(values["battery_j"][:, : s.users], sent.energy_j[..., None], sent.seconds[..., None])
+        doing = self._damage(runs.before_j, runs.energy_j, seconds)
+        outcome = self._charge(now, sent, runs, failed, runs.finish_s - begin_s, sending + doing)  # (19)
+        following = {"battery_j": runs.battery_j, "free_s": runs.free_s, "transmitters_before": sent.transmitters}
+        return State(slot + 1, Batch({**values, **following})), outcome
+
+    def _send(self, now: Batch, values: Batch, target: IntArray) -> Sending:
+        """The slot's transmissions."""
+        s = self.scenario
+        device, distance = _chosen(values["device"], target), _chosen(values["distance_m"], target)
+        cellular, connected = device >= s.users, now["connected"] == 1
+        away = (now["arrives"] == 1) & (target > 0)
+        linked = connected[:, : s.users] & _at(connected, device) & (cellular | (distance <= s.d2d_m))
+        asks = away & linked
+        transmitters = np.sum(asks[..., None] & (device[..., None] == np.arange(self.devices)), axis=1)
+        share_hz = self.band.share_hz(_at(transmitters, device))  # (2)
+        sends = asks & (share_hz > 0)
+        share_hz = np.where(sends, share_hz, s.bandwidth_hz)  # any number for those who send nothing
+        power_w = np.where(cellular, s.cellular_w, s.d2d_w)
+        received_w = power_w * self.gain(distance)  # (1)
+        seconds = np.where(sends, now["bits"] / self.band.rate(received_w, share_hz), 0.0)  # (5)
+        held_j, needed_j = values["battery_j"][:, : s.users], power_w * seconds  # (6)
+        fades = now["link_draw"] >= self.band.success(received_w, share_hz, self.sinr_threshold)  # (3), (4)
+        cut = needed_j > held_j
+        return Sending(
+            device=device,
+            cellular=cellular,
+            transmitters=transmitters,
+            power_w=power_w,
+            seconds=seconds,
+            energy_j=np.minimum(needed_j, held_j),
+            received=sends & ~fades & ~cut,
+            dropped=away & (~sends | (fades & ~cut)),
+        )
+
+    def _damage(self, held_j: FloatArray, used_j: FloatArray, seconds: FloatArray) -> FloatArray:
+        """Share of a battery's life ``[...]`` that pieces ``[..., pieces]`` take from a battery that holds so much."""
+        capacity_j = self.scenario.battery_j
+        return self.ageing.damage(held_j / capacity_j, used_j / capacity_j, seconds)
+
+    def _charge(
+        self,
+        now: Batch,
+        sent: Sending,
+        runs: Runs,
+        failed: NDArray[np.bool_],
+        delay_s: FloatArray,
+        degradation: FloatArray,
+    ) -> Outcome:
+        """Equation (20) for the slot's tasks, and what it is made of."""
+        s, tasks = self.scenario, now["arrives"] == 1
+        finished = tasks & ~failed
+        receive_j, execute_j = runs.energy_j[..., RECEIVE], runs.energy_j[..., CHOSEN:].sum(axis=-1)
+        energy_j = sent.energy_j + receive_j + execute_j
+        prioritised_j = now["deadline_s"] / self.longest_deadline_s * energy_j  # (18)
+        terms = {
+            "cost_energy": s.energy_weight * prioritised_j,
+            "cost_failures": s.failure_weight * failed,
+            "cost_drops": s.drop_weight * sent.dropped,
+            "cost_degradation": s.ageing_weight * degradation,
+        }
+        cost = np.sum(list(terms.values()), axis=0)  # (20)
+        metrics = {
+            "tasks": tasks,
+            "failures": failed,
+            "drops": sent.dropped,
+            "late": finished & (delay_s > now["deadline_s"]),
+            "energy_j": energy_j,
+            "transmit_j": sent.energy_j,
+            "receive_j": receive_j,
+            "execute_j": execute_j,
+            "prioritised_energy_j": prioritised_j,
+            "degradation": degradation,
+            **terms,
+        }
+        for kind in range(1, KINDS + 1):
+            of_kind = now["kind"] == kind
+            metrics[f"tasks_{kind}"] = tasks & of_kind
+            metrics[f"finished_{kind}"] = finished & of_kind
+            metrics[f"delay_{kind}_s"] = np.where(finished & of_kind, delay_s, 0.0)
+        summed = {name: np.asarray(amount, dtype=np.float64).sum(axis=-1) for name, amount in metrics.items()}
+        return Outcome(cost.sum(axis=-1), cost, {}, summed)
+
+    def _modes(self, edge: NDArray[np.bool_], mode: IntArray | int) -> tuple[FloatArray, FloatArray]:
+        """Speed in cycles/s and power in W of modes of edge or mobile CPUs."""
+        speed_hz, power_w = (
+            np.stack([getattr(cpu, name) for cpu in self.processors]) for name in ("speed_hz", "power_w")
+        )
+        which = edge.astype(np.int64)
+        return speed_hz[which, mode], power_w[which, mode]
+
+    # ----------------------------------------------------------------------------------------------------- structure
+
+    def allowed(self, observation: Observation) -> Allowed:
+        """Targets within reach; modes are free."""
+        within = observation["distance_m"] <= self.scenario.d2d_m
+        within[..., self.agents :] = True
+        return {"target": within}
+
+    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
+        """Numbers ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of their largest values."""
+        s = self.scenario
+        return {
+            "arrives": observation["arrives"].astype(np.float64),
+            "bits": observation["bits"] / s.bits_max,
+            "cycles": observation["cycles"] / s.cycles_max,
+            "deadline": observation["deadline_s"] / self.longest_deadline_s,
+            "kind": (observation["kind"][..., None] == np.arange(1, KINDS + 1)).astype(np.float64),
+            "distance": observation["distance_m"][..., 1:] / s.d2d_m,  # of itself it is always 0
+            "transmitters_before": observation["transmitters_before"] / s.subchannels,
+            "battery": observation["battery_j"] / s.battery_j,
+            "backlog": np.log1p(observation["backlog_s"]),
+            "connected": observation["connected"].astype(np.float64),
+        }
+
+    def whole_view(self, observation: Observation, name: str) -> FloatArray:
+        """What all agents see, once: of every device what it tells of itself, of edge devices what the first MD sees.
+
+        Distances differ from row to row, and stand for all.
+        """
+        features, parts = self.features(observation), []
+        for feature in self.view_features(name):
+            values = features[feature]
+            if feature in TOLD_BY_DEVICES:
+                values = np.concatenate([values[..., 0], values[:, 0, self.agents :]], axis=-1)
+            parts.append(values.reshape(len(values), -1))
+        return np.concatenate(parts, axis=-1)
+
+
+def _at(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
+    """``values [count, devices]`` of devices ``[count, users]``."""
+    return np.take_along_axis(values, device, axis=-1)
+
+
+def _seen(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
+    """``values [count, devices]`` in the order of targets, ``[count, users, devices]``."""
+    return np.take_along_axis(values[:, None], device, axis=-1)
+
+
+def _chosen(values: NDArray[Any], target: IntArray) -> NDArray[Any]:
+    """``values [count, users, devices]`` of targets ``[count, users]``."""
+    return np.asarray(np.take_along_axis(values, target[..., None], axis=-1)[..., 0])
