@@ -80,6 +80,12 @@ class Expert:
         allowed = {} if self.allowed is None else {"allowed": self.allowed.numpy()}
         return {"view": self.view.numpy(), **allowed, **decided}
 
+    def error(self, actor: Actor, heads: Heads, rows: Tensor) -> Tensor:
+        """Mean distance of an actor's modes from what was decided in some of the rows."""
+        outputs, _ = actor(self.view[:, rows])
+        outputs = restrict(outputs, None if self.allowed is None else self.allowed[:, rows])
+        return heads.distance(outputs, {name: values[:, rows] for name, values in self.decided.items()}).mean()
+
     def without_order(self) -> Expert:
         """For agents that do not remember: every slot is an example of its own, ``[1, slots x count, ...]``."""
         flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
@@ -125,9 +131,7 @@ def imitate(
         if course.spent >= 1.0:
             break
         rows = torch.randint(count, (size,), generator=generator)
-        outputs, _ = actor(examples.view[:, rows])
-        outputs = restrict(outputs, None if examples.allowed is None else examples.allowed[:, rows])
-        error = heads.distance(outputs, {name: values[:, rows] for name, values in examples.decided.items()}).mean()
+        error = examples.error(actor, heads, rows)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

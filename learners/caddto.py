@@ -8,8 +8,11 @@ with which the values that it states agree.
 
 What was chosen here: 2,048 samples are 4 episodes of 100 slots and 5 users, 2,000 agent-steps, because roll-outs are
 whole episodes; a minibatch is 25 slots of all users, 125 agent-steps. Of another number of users or slots the samples
-are as many more or less. The learning rate stays as it is; the deviations of the two powers may depend on each other;
+are as many more or less. The learning rate stays as it is; the two powers are explored independently of each other;
 returns are standardised for the critic (see `Critic`), for which the paper gives no scale.
+
+The paper's agents set two powers. Their sum should be the green power nearly always (see `EnergyControls`), and that is
+what they cannot hit: trained in ``controls = "energy"`` the same method comes much closer to the best known rule.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ class CaddtoPpo(Ppo):
     hidden: tuple[PositiveInt, ...] = Field((128, 128), min_length=1, description="widths of the hidden layers")
     activation: Literal["tanh", "relu"] = Field("tanh", description="of the hidden layers")
     standardise: bool = Field(False, description="views by their running mean and deviation")
+    explore_together: bool = Field(False, description="numbers may be explored in dependence on each other")
 
     steps: int = Field(
         3_000_000, ge=1, description="agent-steps, unless a budget says otherwise (the paper: 6,500,000)"

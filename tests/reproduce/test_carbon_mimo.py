@@ -20,6 +20,7 @@ from offloadopt.reproduce.carbon_mimo import ancestor, plan, work
 from offloadopt.reproduce.carbon_mimo.setting import (
     CADDTO,
     DDPG,
+    ENERGY,
     GREEDY_LOCAL,
     GREEDY_OFFLOAD,
     LYAPUNOV,
@@ -194,6 +195,9 @@ def test_claims_over_the_loads_hold_as_published_and_fail_otherwise() -> None:
         assert set(judged(artefact, published)) == {True}
         assert set(judged(artefact, reverse)) == {False}
         assert True not in judged(artefact, scattered)
+    ours = [{**row, "method": ENERGY} for row in published if row["method"] == CADDTO]
+    assert judged(full("cost"), [*published, *ours]) == [True, True]
+    assert judged(full("cost"), [*reverse, *ours]) == [False, True]
     assert judged(full("carbon"), once) == [False, False]
     assert judged(full("overflow"), once) == [True, False]
 

@@ -13,19 +13,23 @@ from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.carbon_mimo import work
 from offloadopt.reproduce.carbon_mimo.work import Json
 
-CADDTO, PPO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "PPO, full state", "DDPG", "SB3 PPO", "SB3 DDPG"
+CADDTO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "DDPG", "SB3 PPO", "SB3 DDPG"
+ENERGY, PPO = "energy controls", "energy controls, full state"
 LYAPUNOV, BLIND, GREEDY_LOCAL, GREEDY_OFFLOAD, FULL_POWER = (
     "Lyapunov", "Lyapunov, energy-blind", "GD-Local", "GD-Offload", "full power",
 )  # fmt: skip
 LEARNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     CADDTO: ("caddto-ppo", {}),
-    PPO: ("ppo", {"view": "full", "decay": 0.6}),
+    ENERGY: ("ppo", {"view": "paper", "controls": "energy"}),
+    PPO: ("ppo", {"view": "full", "controls": "energy", "decay": 0.6}),
     DDPG: ("ddpg", {"view": "paper"}),
     SB3_PPO: ("ppo-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
 }
-"""CADDTO-PPO and DDPG see what the paper gives them; PPO sees this slot's channel and the grid's carbon as well; the
-independent implementations of Stable-Baselines3 decide for all users jointly, from all their views of the paper's."""
+"""CADDTO-PPO and DDPG see what the paper gives them and set two powers. With energy controls PPO, in large batches,
+sets how far power differs from the green power and how it is shared: from the same view, or with the full state,
+which is this slot's channel and the grid's carbon as well. The independent implementations of Stable-Baselines3
+decide for all users jointly, from all their views of the paper's."""
 RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     LYAPUNOV: ("lyapunov", {}),
     BLIND: ("lyapunov", {"carbon_aware": False}),
@@ -37,9 +41,10 @@ PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {work.HINDSIGHT: (work.HI
 """The reference that knows all of nature."""
 STYLES = {
     CADDTO: plots.Style(CADDTO, plots.BLUE, "-", "o"),
-    PPO: plots.Style(PPO, plots.SKY, "-", "s"),
+    ENERGY: plots.Style(ENERGY, plots.SKY, "-", "s"),
+    PPO: plots.Style(PPO, plots.SKY, "--", "P"),
     DDPG: plots.Style(DDPG, plots.ORANGE, "--", "^"),
-    SB3_PPO: plots.Style(SB3_PPO, plots.SKY, ":", "P"),
+    SB3_PPO: plots.Style(SB3_PPO, plots.BLUE, ":", "P"),
     SB3_DDPG: plots.Style(SB3_DDPG, plots.ORANGE, ":", "X"),
     LYAPUNOV: plots.Style(LYAPUNOV, plots.GREEN, "-", "D"),
     BLIND: plots.Style(BLIND, plots.GREEN, ":", "d"),

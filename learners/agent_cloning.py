@@ -1,0 +1,134 @@
+"""Agents that imitate an expert and do nothing else: what they see must explain what it decided."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from pydantic import Field, PositiveInt
+
+from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
+from offloadopt.errors import InvalidInput
+from offloadopt.learners.agent_imitation import Expert
+from offloadopt.learners.agent_interface import AgentInterface
+from offloadopt.learners.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.agents import Agents
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.imitation import minibatches
+from offloadopt.learners.policies import Origin
+from offloadopt.structure import AgentProblem
+
+
+class AgentImitation(Learner):
+    """Supervised learning of what an expert's agents set, from what each of them could see.
+
+    An expert that knows the future (`hindsight`) decides what no agent can foresee; its pupils learn the mean of that.
+    """
+
+    name = "imitation-agents"
+    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
+    policy_type = AgentPolicy
+
+    view: str | None = Field(None, description="what agents see; none: the problem's first view")
+    controls: str | None = Field(None, description="what agents set; none: the decision itself")
+    shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
+    recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
+    standardise: bool = Field(True, description="views by their mean and deviation")
+    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    minibatch: int = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
+    steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
+
+    @property
+    def default_steps(self) -> int:
+        """Gradient steps without a budget."""
+        return self.steps
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> AgentPolicy:
+        """Train on an expert's solutions.
+
+        Parameters
+        ----------
+        problem : AgentProblem
+        demonstrations : Demonstrations
+            Feasible solutions of instances of ``problem``.
+        budget : Budget, optional
+            ``steps`` are gradient steps; training ends early when ``seconds`` are over, and then depends on the clock.
+        seed : int
+            Of the initial weights and the order of the demonstrations.
+        progress : callable, optional
+            Called with the number of gradient steps done since the last call.
+        record : callable, optional
+            Called with the ``imitation_error`` of a batch: squared differences of numbers in units of their ranges,
+            cross-entropy of choices.
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues.
+
+        Raises
+        ------
+        InvalidInput
+            If there are no demonstrations, or they do not fit the problem, or one of them is not feasible.
+        """
+        begin = time.monotonic()
+        self.require(problem)
+        interface = AgentInterface(cast(AgentProblem[Any], problem), self.view, self.controls)
+        if demonstrations is None:
+            raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
+        expert = Expert.of(interface, demonstrations)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
+        course = Course(begin, self.steps, budget, progress, record, store)
+        with one_thread():
+            generator = seeded_generator(seed)
+            copies = 1 if self.shared else problem.agents
+            sizes = (interface.features, *self.hidden, interface.heads.outputs)
+            actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
+            actor.initialise(generator)
+            if actor.standard is not None:
+                actor.standard.watch(expert.view)
+            agents = Agents(actor, self.learning_rate)
+            if store is not None and (state := store.read()):
+                agents.restore(state)
+            self._train(agents, interface, expert, course, generator)
+            course.finish(agents.arrays)
+        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=expert.count)
+        return AgentPolicy(interface, actor, origin)
+
+    def _train(
+        self,
+        agents: Agents[Actor],
+        interface: AgentInterface,
+        expert: Expert,
+        course: Course,
+        generator: torch.Generator,
+    ) -> None:
+        """Descend until the budget is spent."""
+        examples = expert if self.recurrent else expert.without_order()
+        slots, count, members, _ = examples.view.shape
+        batches = minibatches(count, -(-self.minibatch // (slots * members)), generator)
+        for _ in range(course.step):  # those of steps that are done already are passed over
+            next(batches)
+        while course.spent < 1.0:
+            error = examples.error(agents.networks, interface.heads, next(batches))
+            agents.descend(error, course.spent)
+            course.advance(1, partial(_measured, error))
+            course.keep(agents.arrays)
+
+
+def _measured(error: torch.Tensor) -> dict[str, float]:
+    return {"imitation_error": float(error)}
