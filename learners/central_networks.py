@@ -25,7 +25,36 @@ class CentralNetwork(nn.Module):
     """From states ``[rows, agents, own + common features]`` (and actions) to outputs ``[rows, agents or 1, numbers]``.
 
     Every agent's row of the state ends with the common features, the same for all.
+
+    Parameters
+    ----------
+    features : int
+        Of an agent's row.
     """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+
+    def standardise(self, states: Tensor) -> None:
+        """See features from now on by their mean and deviation in states ``[rows, agents, features]``.
+
+        Otherwise what is the same for all agents, and only shifts the hidden layers, drowns what tells them apart.
+        """
+        rows = states.reshape(-1, states.shape[-1]).double()
+        mean, spread = rows.mean(dim=0), rows.std(dim=0, correction=0)
+        # What single precision cannot tell from a constant is one.
+        constant = spread <= 1e-6 * (1.0 + mean.abs())
+        self.center.copy_(mean)
+        self.scale.copy_(torch.where(constant, torch.ones_like(spread), spread))
+
+    def standard(self, state: Tensor) -> Tensor:
+        """The state as layers see it; as it is, unless `standardise` was called."""
+        return (state - self.center) / self.scale
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw parameters within 1/sqrt(inputs), those of the last layer within 3e-3 (Lillicrap et al. 2016)."""
@@ -56,13 +85,14 @@ class Joint(CentralNetwork):
     """
 
     def __init__(self, agents: int, own: int, common: int, joining: int, hidden: Sequence[int], outputs: int) -> None:
-        super().__init__()
+        super().__init__(own + common)
         self._own, self._outputs = own, outputs
         sizes = [agents * (own + joining) + common, *hidden, agents * outputs or 1]
         self.layers = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise(sizes))
 
     def forward(self, state: Tensor, action: Tensor | None = None) -> Tensor:
         """The last layer's outputs."""
+        state = self.standard(state)
         parts = [state[..., : self._own].flatten(1), state[:, 0, self._own :]]
         signal = torch.cat(parts if action is None else [*parts, action.flatten(1)], dim=-1)
         for layer in self.layers[:-1]:
@@ -78,8 +108,10 @@ class Shared(CentralNetwork):
 
     Parameters
     ----------
-    inputs : int
-        Numbers of an agent: features of its own, common ones, and for a critic those of its action.
+    features : int
+        Of an agent's row of the state.
+    joining : int
+        Numbers that a critic sees of an agent's action, 0 for an actor.
     choices : sequence of slice
         Where in a critic's action the options of each choice stand; none for an actor.
     hidden : sequence of int
@@ -88,15 +120,18 @@ class Shared(CentralNetwork):
         Numbers for each agent.
     """
 
-    def __init__(self, inputs: int, choices: Sequence[slice], hidden: Sequence[int], outputs: int) -> None:
-        super().__init__()
+    def __init__(
+        self, features: int, joining: int, choices: Sequence[slice], hidden: Sequence[int], outputs: int
+    ) -> None:
+        super().__init__(features)
         self._choices = list(choices)
-        self.before = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise([inputs, *hidden]))
+        self.before = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise([features + joining, *hidden]))
         then = [(2 + len(self._choices)) * hidden[-1], *hidden, outputs]
         self.after = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise(then))
 
     def forward(self, state: Tensor, action: Tensor | None = None) -> Tensor:
         """The last layer's outputs ``[rows, agents, outputs]``."""
+        state = self.standard(state)
         signal = state if action is None else torch.cat([state, action], dim=-1)
         for layer in self.before:
             signal = torch.relu(layer(signal))
@@ -139,8 +174,10 @@ class Coordinates:
         """What a critic sees of shares ``[..., numbers]``."""
         return shares
 
-    def climb(self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool) -> Tensor:
-        """[rows] whose gradient by the actor's outputs leads up what the critic says: equation (22)."""
+    def climb(
+        self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool, rng: np.random.Generator
+    ) -> Tensor:
+        """[rows] whose gradient by the actor's outputs leads up what the critic says, equation (22); draws nothing."""
         shares = torch.sigmoid(signal).detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(state, shares).sum(), shares)
         return (signal * slope * along(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
@@ -154,8 +191,8 @@ class Coordinates:
 class Options:
     """An actor's outputs as shares of quantities and as one logit for each option of a choice.
 
-    A critic sees a quantity by how near it is to each of its levels, and a choice by each option's probability, 1 for
-    the one that was taken. So a choice can change from any option to any other, whatever stands between them in order.
+    A critic sees a quantity by how near it is to each of its levels, and a choice by 1 for the option that was taken.
+    So a choice can change from any option to any other, whatever stands between them in order.
 
     Parameters
     ----------
@@ -211,8 +248,14 @@ class Options:
             dim=-1,
         )
 
-    def climb(self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool) -> Tensor:
-        """[rows] whose gradient by the actor's outputs leads up what the critic says.
+    def climb(
+        self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool, rng: np.random.Generator
+    ) -> Tensor:
+        """[rows] whose gradient by the actor's outputs leads, on average, up what the critic says.
+
+        The critic is asked where the actor acts: everyone takes its likeliest option, and in each row one agent, drawn
+        by ``rng``, tries all of its options (as the counterfactuals of Foerster et al. 2018). Asked about the softmax's
+        chances instead, it sees agents spread over all servers who in truth all take the same, and finds no gain.
 
         The softmax forgets what it holds for unlikely, as the sigmoid does at 0 and 1. Inverted, a logit rises by what
         its option gains over the mean, whatever its probability (neural replicator dynamics, Hennes et al. 2020), and
@@ -220,17 +263,22 @@ class Options:
         """
         some = len(self._quantities)
         shares = torch.sigmoid(signal[..., :some]).detach().requires_grad_()
-        chances = [torch.softmax(signal[..., place], dim=-1).detach().requires_grad_() for place in self.slices(some)]
         near = [nearness(shares[..., quantity], self._levels) for quantity in range(some)]
-        worth = critic(state, torch.cat([*near, *chances], dim=-1)).sum()
-        slope, *slopes = torch.autograd.grad(worth, [shares, *chances])
+        places = self.slices(some)
+        taken = [functional.one_hot(signal[..., at].argmax(dim=-1), at.stop - at.start).float() for at in places]
+        seen = torch.cat([*near, *taken], dim=-1)
+        (slope,) = torch.autograd.grad(critic(state, seen).sum(), shares)
         rise = (signal[..., :some] * slope * along(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
-        for place, chance, by in zip(self.slices(some), chances, slopes, strict=True):
-            logits = signal[..., place]
-            gain = by - (chance.detach() * by).sum(dim=-1, keepdim=True)
+        rows, agents = torch.arange(len(state)), state.shape[1]
+        who = torch.from_numpy(rng.integers(agents, size=len(state)))
+        for place, at in zip(places, self.seen_choices, strict=True):
+            logits = signal[rows, who][:, place]
+            worth = tried(critic, state, seen.detach(), at, who)
+            chance = torch.softmax(logits.detach(), dim=-1)
+            gain = worth - (chance * worth).sum(dim=-1, keepdim=True)
             room = (1.0 - gain.sign() * logits.detach() / MOST_LOGIT).clamp_min(0.0)
-            reach = room if inverting else chance.detach()
-            rise = rise + (logits * gain * reach).sum(dim=(-1, -2))
+            reach = room if inverting else chance
+            rise = rise + agents * (logits * gain * reach).sum(dim=-1)
         return rise
 
     def distance(self, signal: Tensor, aim: Tensor) -> Tensor:
@@ -249,3 +297,24 @@ def nearness(shares: Tensor, levels: int) -> Tensor:
     """``[..., levels]``: 1 at a level, falling linearly to 0 at its neighbours."""
     at = torch.arange(levels, dtype=shares.dtype)
     return (1.0 - (shares[..., None] * (levels - 1) - at).abs()).clamp_min(0.0)
+
+
+def tried(critic: CentralNetwork, state: Tensor, seen: Tensor, place: slice, who: Tensor) -> Tensor:
+    """[rows, options] what a critic says, summed over agents, of each option of a choice.
+
+    Parameters
+    ----------
+    critic : CentralNetwork
+    state, seen : Tensor [rows, agents, features], [rows, agents, numbers]
+        What the critic sees.
+    place : slice
+        Where in ``seen`` the options stand.
+    who : Tensor [rows]
+        The agent that takes them, while everyone else stays with its own.
+    """
+    options = place.stop - place.start
+    each = seen[:, None].repeat(1, options, 1, 1)
+    each[torch.arange(len(seen)), :, who, place] = torch.eye(options)
+    with torch.no_grad():
+        worth = critic(state[:, None].expand(-1, options, -1, -1).flatten(0, 1), each.flatten(0, 1))
+    return worth.sum(dim=(-1, -2)).reshape(-1, options)

@@ -90,7 +90,7 @@ def actor_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Central
     """An untrained actor."""
     own, common, outputs = len(problem.user_factors), len(problem.common_factors), head_of(problem, settings).outputs
     if settings["networks"] == "shared":
-        return Shared(own + common, (), settings["hidden"], outputs)
+        return Shared(own + common, 0, (), settings["hidden"], outputs)
     return Joint(problem.agents, own, common, 0, settings["hidden"], outputs)
 
 
@@ -98,7 +98,7 @@ def critic_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Centra
     """An untrained critic: of what each agent is paid where agents share it, of their sum otherwise."""
     own, common, head = len(problem.user_factors), len(problem.common_factors), head_of(problem, settings)
     if isinstance(head, Options):
-        return Shared(own + common + head.seen, head.seen_choices, settings["hidden"], 1)
+        return Shared(own + common, head.seen, head.seen_choices, settings["hidden"], 1)
     return Joint(problem.agents, own, common, head.seen, settings["hidden"], 0)
 
 

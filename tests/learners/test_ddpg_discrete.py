@@ -14,7 +14,7 @@ from offloadopt.core import Budget, Decisions, Demonstrations
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners import course
-from offloadopt.learners.central_networks import CentralNetwork, Coordinates, Joint, Options, Shared, nearness
+from offloadopt.learners.central_networks import CentralNetwork, Coordinates, Joint, Options, Shared, nearness, tried
 from offloadopt.learners.central_policy import CentralPolicy, state_of
 from offloadopt.learners.ddpg_discrete import PAPER, Centre, DdpgDiscrete
 from offloadopt.learners.discrete import Grid, levels_of
@@ -153,7 +153,7 @@ def test_nearness_is_one_at_a_level_and_shared_between_neighbours() -> None:
 
 def test_shared_networks_follow_the_order_of_the_agents() -> None:
     head = Options(5, (None, None, 4))
-    critic = Shared(5 + head.seen, head.seen_choices, (8, 8), 1)
+    critic = Shared(5, head.seen, head.seen_choices, (8, 8), 1)
     critic.initialise(seeded_generator(0))
     state, action = torch.rand((6, 5, 5)), head.see(torch.rand((6, 5, 3)))
     order = torch.tensor([3, 0, 4, 1, 2])
@@ -162,7 +162,7 @@ def test_shared_networks_follow_the_order_of_the_agents() -> None:
 
 def test_a_shared_critic_counts_who_chooses_the_same() -> None:
     head = Options(3, (None, 4))
-    critic = Shared(2 + head.seen, head.seen_choices, (6,), 1)
+    critic = Shared(2, head.seen, head.seen_choices, (6,), 1)
     critic.initialise(seeded_generator(0))
     state = torch.rand((1, 3, 2))
     alone, joined, elsewhere = (torch.tensor([[[0.5, 0.0], [0.5, 1 / 3], [0.5, at]]]) for at in (1.0, 0.0, 2 / 3))
@@ -194,7 +194,7 @@ class Waves(CentralNetwork):
     """A critic that says something smooth of actions alone."""
 
     def __init__(self, seen: int) -> None:
-        super().__init__()
+        super().__init__(1)
         self.weight = torch.randn((seen,), generator=seeded_generator(1))
 
     def forward(self, state: torch.Tensor, action: torch.Tensor | None = None) -> torch.Tensor:
@@ -208,27 +208,101 @@ def test_quantities_climb_along_the_chain_rule(head: Any) -> None:
     signal = torch.randn((6, 2, 3), generator=seeded_generator(0)).requires_grad_()
     critic, state = Waves(head.seen), torch.zeros((6, 2, 1))
     (direct,) = torch.autograd.grad(critic(state, head.see(torch.sigmoid(signal))).sum(), signal)
-    rise = head.climb(signal, critic, state, False)
+    rise = head.climb(signal, critic, state, False, np.random.default_rng(0))
     (found,) = torch.autograd.grad(rise.sum(), signal)
     torch.testing.assert_close(found, direct)
 
 
+class Crowd(CentralNetwork):
+    """A critic to whom three agents' options are worth less, the more take the same, and an agent's own its number."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, state: torch.Tensor, action: torch.Tensor | None = None) -> torch.Tensor:
+        assert action is not None
+        options = action[..., 5:]
+        crowd = options.sum(dim=1, keepdim=True)
+        return (options * (torch.arange(3.0) - crowd)).sum(dim=-1, keepdim=True)
+
+
+def crowded() -> tuple[Options, torch.Tensor, torch.Tensor]:
+    """Everyone likes option 1 best, by ever less."""
+    head = Options(5, (None, 3))
+    logits = torch.tensor([[0.0, 2.0, -2.0], [0.0, 1.0, 0.0], [0.3, 0.4, 0.2]])
+    signal = torch.cat([torch.zeros((3, 1)), logits], dim=-1)
+    return head, logits, signal.expand(30_000, 3, 4).clone().requires_grad_()
+
+
+def worth_of(taken: list[int]) -> float:
+    """What `Crowd` says of all agents together, counted by hand."""
+    return float(sum(option - taken.count(option) for option in taken))
+
+
+def test_an_agents_options_are_tried_while_the_others_keep_theirs() -> None:
+    head, _, signal = crowded()
+    seen = head.see(torch.from_numpy(head.shares(signal[:2].detach())).float())
+    found = tried(Crowd(), torch.zeros((2, 3, 1)), seen, head.seen_choices[0], torch.tensor([0, 2]))
+    by_hand = [[worth_of([option, 1, 1]) for option in range(3)], [worth_of([1, 1, option]) for option in range(3)]]
+    torch.testing.assert_close(found, torch.tensor(by_hand))
+    assert (seen[:, :, 6] == 1).all()  # what was seen stays what it was
+
+
 @pytest.mark.parametrize("inverting", [False, True])
 def test_options_climb_by_what_they_gain(inverting: bool) -> None:
-    """With the softmax's chain rule, or whatever an option's probability and by the room that is left."""
-    head = Options(5, (None, 3))
-    signal = torch.tensor([[[0.0, 1.0, 0.0, -2.0], [0.0, 0.0, 0.0, 0.0]]]).requires_grad_()
-    critic, state = Waves(head.seen), torch.zeros((1, 2, 1))
-    seen = torch.cat([nearness(torch.sigmoid(signal[..., 0]), 5), torch.softmax(signal[..., 1:], dim=-1)], dim=-1)
-    (direct,) = torch.autograd.grad(critic(state, seen).sum(), signal)
-    (found,) = torch.autograd.grad(head.climb(signal, critic, state, inverting).sum(), signal)
-    if not inverting:
-        torch.testing.assert_close(found, direct)
-        return
-    chance = torch.softmax(signal[..., 1:], dim=-1).detach()
-    gain = direct[..., 1:] / chance  # the chain rule's is the probability times the gain
-    room = 1.0 - gain.sign() * signal[..., 1:].detach() / 5.0
-    torch.testing.assert_close(found[..., 1:], gain * room)
+    """By their probability as the softmax's chain rule has it, or whatever it is and by the room that is left."""
+    head, logits, signal = crowded()
+    rise = head.climb(signal, Crowd(), torch.zeros((len(signal), 3, 1)), inverting, np.random.default_rng(0))
+    (slope,) = torch.autograd.grad(rise.sum(), signal)
+    found = slope[..., 1:].mean(dim=0)  # whom chance made try is averaged out
+    chance = torch.softmax(logits, dim=-1)
+    worth = torch.tensor(
+        [[worth_of([option if agent == who else 1 for agent in range(3)]) for option in range(3)] for who in range(3)]
+    )
+    gain = worth - (chance * worth).sum(dim=-1, keepdim=True)
+    expected = gain * (1.0 - gain.sign() * logits / 5.0) if inverting else gain * chance
+    torch.testing.assert_close(found, expected, rtol=0.03, atol=1e-5)
+
+
+def test_users_who_all_prefer_one_server_are_told_to_leave_it() -> None:
+    """Their chances alone look well spread: by those, nobody would gain."""
+    head, state = Options(5, (None, 3)), torch.zeros((4000, 3, 1))
+    signal = (1e-3 * torch.tensor([0.0, 0.0, 0.0, 1.0])).expand(4000, 3, 4).clone().requires_grad_()
+    rise = head.climb(signal, Crowd(), state, True, np.random.default_rng(0))
+    (slope,) = torch.autograd.grad(rise.sum(), signal)
+    away, there = slope[..., 2].mean(), slope[..., 3].mean()
+    assert there < 0 < away
+
+
+def test_standardised_networks_see_deviations_from_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    states = torch.from_numpy(rng.normal([5.0, -1.0, 2.0], [0.1, 3.0, 0.0], size=(400, 7, 3)))
+    actor = Shared(3, 0, (), (6,), 2)
+    actor.initialise(seeded_generator(0))
+    standard = (states - states.mean(dim=(0, 1))) / torch.tensor([states[..., 0].std(), states[..., 1].std(), 1.0])
+    with torch.no_grad():
+        before = actor(standard.float())
+        actor.standardise(states)
+        torch.testing.assert_close(actor(states.float()), before, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_states_are_standardised_by_an_episode_of_chance_whoever_is_imitated(shown: bool) -> None:
+    """An expert's workloads hardly differ: by them, a pupil's own would be far out."""
+    examples = expert(mobile(), 3) if shown else None
+    actor = DdpgDiscrete(**SMALL, networks="joint").fit(mobile(), demonstrations=examples, budget=Budget(steps=1)).actor
+    np.testing.assert_allclose(actor.center[:2], 0.5, atol=0.25)  # 12 users' places
+    np.testing.assert_allclose(actor.center[2], 0.875, atol=0.05)  # tasks of 1.5 to 2 Mbit, by the largest
+    np.testing.assert_allclose(actor.scale[2], 0.25 / 12**0.5, rtol=0.3)
+    # Three users ask for half a CPU on average, on five servers, unless their ratio is level 0; the first slot is idle.
+    np.testing.assert_allclose(actor.center[3:].mean(), 0.75 * 7 / 8 * 1.5 / 5, rtol=0.4)
+
+
+@pytest.mark.parametrize("raw", [{"normalise": False}, {"standardise": False}])
+def test_states_are_not_standardised_where_they_are_to_stay_as_they_are(raw: dict[str, bool]) -> None:
+    actor = DdpgDiscrete(**{**SMALL, **raw}).fit(mobile(), budget=Budget(steps=60)).actor
+    assert (actor.center == 0).all()
+    assert (actor.scale == 1).all()
 
 
 def test_a_joint_network_is_a_perceptron_of_all_numbers() -> None:
