@@ -31,6 +31,7 @@ from offloadopt.reproduce.partial_mobile.setting import (
     RANDOM,
     RANDOM_REQUESTS,
     SB3_A2C,
+    TAUGHT,
     Setting,
     Sizes,
     Variant,
@@ -56,9 +57,10 @@ TINY = Sizes(
     kappa_slots=2,
     kappa_exponents=(-29.0, -28.0, -27.0),
     kappa_refinements=1,
-    steps={DISCRETE: 120},
+    steps={DISCRETE: 120, TAUGHT: 40},
+    demonstrations=2,
     changes=SMALL,
-    variants={"imitates": Variant({**SMALL, "imitation_steps": 5}, 120, demonstrations=2)},
+    variants={"blind": Variant({**SMALL, "normalise": False}, 120)},
 )
 BASE = {"users": 3, "horizon": 4}
 
@@ -330,20 +332,25 @@ def test_overload_must_be_lower_than_each_rivals_at_every_number_of_users() -> N
     assert judged(figure, without) == {}
 
 
-def test_stability_needs_both_deviations_to_be_small() -> None:
-    def rows(seeds: float, episodes: float) -> list[dict[str, Any]]:
-        ends = [
-            {REPLICATE: r, "method": DISCRETE, "step": 2.0, "utility": 0.7 + seeds * (-1) ** r, "spread": episodes}
+def test_stability_needs_both_deviations_to_be_small_and_nearness_a_high_utility() -> None:
+    def rows(seeds: float, episodes: float, utility: float = 0.7) -> list[dict[str, Any]]:
+        own = {"method": DISCRETE, "step": 2.0, "spread": episodes, "overload": 0.0}
+        best = {"method": EXACT, "step": 0.0, "spread": None, "utility": 0.8, "overload": 0.0}
+        return [
+            row
             for r in (1, 2, 3, 4)
+            for row in (
+                {REPLICATE: r, "method": DISCRETE, "step": 1.0},
+                {REPLICATE: r, **own, "utility": utility + seeds * (-1) ** r},
+                {REPLICATE: r, **best},
+            )
         ]
-        before = [{REPLICATE: r, "method": DISCRETE, "step": 1.0} for r in (1, 2, 3, 4)]
-        best = [{REPLICATE: r, "method": EXACT, "step": 0.0, "utility": 0.8, "spread": None} for r in (1, 2, 3, 4)]
-        return [*before, *ends, *best]
 
     figure = StabilityFigure(FULL)
-    assert list(judged(figure, rows(0.005, 0.01)).values()) == [True]
-    assert list(judged(figure, rows(0.05, 0.01)).values()) == [False]
-    assert list(judged(figure, rows(0.005, 0.05)).values()) == [False]
+    assert list(judged(figure, rows(0.005, 0.01)).values()) == [True, False]
+    assert list(judged(figure, rows(0.005, 0.01, utility=0.79)).values()) == [True, True]
+    assert list(judged(figure, rows(0.05, 0.01)).values()) == [False, None]  # too wide to tell how near
+    assert list(judged(figure, rows(0.005, 0.05)).values()) == [False, False]
 
 
 def test_a_dear_grid_is_told() -> None:

@@ -16,6 +16,7 @@ from offloadopt.reproduce.partial_mobile.setting import (
     DISCRETE,
     SB3_A2C,
     SB3_DDPG,
+    TAUGHT,
     Setting,
     Sizes,
     Variant,
@@ -25,9 +26,7 @@ from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
 from offloadopt.reproduce.partial_mobile.sweeps import GridFigure, UsersFigure
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS, WeightTable
 
-PAPERS_OWN, BLIND, FREE, IMITATING = (
-    "to the letter of the paper", "without normalisation", "without encoding", "after imitating the optimum",
-)  # fmt: skip
+PAPERS_OWN, BLIND, FREE = "to the letter of the paper", "without normalisation", "without encoding"
 SHORT: Mapping[str, Any] = {"patience": 200, "warm_up": 100}
 """For trainings of 2,500 gradient steps."""
 
@@ -46,12 +45,11 @@ FULL = Sizes(
     kappa_slots=100,
     kappa_exponents=tuple(-29.0 + 0.25 * step for step in range(17)),
     kappa_refinements=10,
-    steps={DISCRETE: 480_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
+    steps={DISCRETE: 480_000, TAUGHT: 40_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
     variants={
         PAPERS_OWN: Variant(PAPER, 40_000),
         BLIND: Variant({"normalise": False}, 480_000),
         FREE: Variant({"encoding": "none"}, 480_000),
-        IMITATING: Variant({}, 480_000, demonstrations=100),
     },
 )
 QUICK = replace(
@@ -68,13 +66,13 @@ QUICK = replace(
     kappa_slots=8,
     kappa_exponents=tuple(-29.0 + 0.5 * step for step in range(9)),
     kappa_refinements=6,
-    steps={DISCRETE: 40_000},
+    steps={DISCRETE: 40_000, TAUGHT: 5_000},
+    demonstrations=10,
     changes=SHORT,
     variants={
         PAPERS_OWN: Variant({**PAPER, "buffer_size": 4000}, 8_000),
         BLIND: Variant({**SHORT, "normalise": False}, 40_000),
         FREE: Variant({**SHORT, "encoding": "none"}, 40_000),
-        IMITATING: Variant({**SHORT, "imitation_steps": 1000}, 40_000, demonstrations=10),
     },
 )
 SIZES = {"quick": QUICK, "full": FULL}

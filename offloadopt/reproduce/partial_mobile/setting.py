@@ -19,7 +19,7 @@ Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 EXACT, GRID, BOUND = "optimum", "optimum on the grid", "proved bound"
 GREEDY, RANDOM, LOCAL = "nearest server", "random server", "all local"
 EDGE_ONLY, RANDOM_REQUESTS = "edge only, even requests", "random requests"
-DISCRETE, SB3_DDPG, SB3_A2C = "discretised DDPG", "SB3 DDPG", "SB3 actor-critic"
+DISCRETE, TAUGHT, SB3_DDPG, SB3_A2C = "discretised DDPG", "discretised DDPG, taught", "SB3 DDPG", "SB3 actor-critic"
 RULES: Chosen = {
     GREEDY: ("greedy", {}),
     RANDOM: ("random", {}),
@@ -30,16 +30,19 @@ RULES: Chosen = {
 """In the first three, servers share their CPU optimally among whoever comes, so that they are never overloaded."""
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
+    TAUGHT: ("ddpg-discrete", {"imitation_steps": 1000, "patience": 1000}),
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_A2C: ("actor-critic", {}),
 }
-"""Those of Stable-Baselines3 choose servers by scores, and leave ratio and CPU to the optimal sharing."""
+"""The taught one first imitates the optimum, which the paper's does not. Those of Stable-Baselines3 choose servers by
+scores, and leave ratio and CPU to the optimal sharing."""
 LEVELS = 5
 """K of Algorithm 2."""
 STYLES = {
     EXACT: plots.Style(EXACT, plots.BLACK, "-"),
     GRID: plots.Style(f"{GRID} (K = {LEVELS})", plots.BLACK, "--", "s"),
     DISCRETE: plots.Style(DISCRETE, plots.BLUE, "-", "o"),
+    TAUGHT: plots.Style(TAUGHT, plots.VERMILION, "--", "D"),
     SB3_DDPG: plots.Style(SB3_DDPG, plots.SKY, ":", "P"),
     SB3_A2C: plots.Style(SB3_A2C, plots.SKY, "--", "X"),
     GREEDY: plots.Style(GREEDY, plots.GREEN, "-.", "v"),
@@ -60,13 +63,10 @@ class Variant:
         Those that differ from its defaults.
     steps : int
         Of training.
-    demonstrations : int
-        Episodes of the exact optimum that it imitates first.
     """
 
     settings: Mapping[str, Any]
     steps: int
-    demonstrations: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,8 @@ class Sizes:
         Settings of the discretised DDPG that differ from its defaults.
     variants : mapping of str to Variant
         By what they are called.
+    demonstrations : int
+        Episodes of the optimum that the taught learner sees.
     """
 
     replicates: int
@@ -126,6 +128,7 @@ class Sizes:
     steps: Mapping[str, int]
     changes: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    demonstrations: int = 30
 
 
 @dataclass(frozen=True)
@@ -184,9 +187,25 @@ class Setting:
     def learned(self, replicate: int, scenario: Json, **labels: Any) -> list[Unit]:
         """A training of each learner, tested in held-out episodes of the same scenario."""
         return [
-            self.training(replicate, scenario, self.learner(method), steps, method=method, **labels)
+            self.training(
+                replicate,
+                scenario,
+                self.learner(method),
+                steps,
+                demonstrations=self._demonstrations(replicate) if method == TAUGHT else None,
+                method=method,
+                **labels,
+            )
             for method, steps in self.sizes.steps.items()
         ]
+
+    def _demonstrations(self, replicate: int) -> Json:
+        return {
+            "solver": "exact-sharing",
+            "options": {"relative_gap": 1e-3},
+            "count": self.sizes.demonstrations,
+            "seed": 1_000_000 + replicate,
+        }
 
     def training(
         self,

@@ -24,6 +24,7 @@ from offloadopt.reproduce.partial_mobile.setting import (
     RANDOM,
     RULES,
     STYLES,
+    TAUGHT,
     Setting,
     in_order,
     rows_by_method,
@@ -69,7 +70,7 @@ class WeightTable(Artefact):
 
     name = "table-3"
     keys = ("weight", "method")
-    judged = (EXACT, GRID, DISCRETE)
+    judged = (EXACT, GRID, DISCRETE, TAUGHT)
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
