@@ -224,7 +224,8 @@ class Heads:
 
     def __init__(self, fields: Mapping[str, ArrayField], agents: int, together: bool = True) -> None:
         for name, field in fields.items():
-            if field.shape[:1] != (agents,) or not -math.inf < field.low < field.high < math.inf:
+            choice = field.low <= field.high if field.integer else field.low < field.high
+            if field.shape[:1] != (agents,) or not (choice and math.isfinite(field.high - field.low)):
                 raise Unsupported(
                     f"decision {name!r} has shape {list(field.shape)} and limits {field.low:g} to {field.high:g}; "
                     f"allowed: a row for each of {agents} agents, finite limits that leave a choice"
