@@ -17,7 +17,7 @@ from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArr
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment import AssignmentSolver, without_dead_links
 from offloadopt.solvers.rules import Rule
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structure import AgentProblem, AssignmentProblem
 
 
 def admit(assignment: IntArray, demand: FloatArray, capacity: FloatArray) -> IntArray:
@@ -73,7 +73,7 @@ class Greedy(AssignmentSolver):
 class Random(Rule):
     """Every task draws one of its options, what does not fit computes locally; without tasks, every number is drawn.
 
-    Numbers that are not tied to an assignment are uniform between their limits.
+    Numbers that are not tied to an assignment are uniform between their limits, or among the options that are allowed.
     """
 
     name = "random"
@@ -100,9 +100,21 @@ class Random(Rule):
             linked = without_dead_links(problem, observation, drawn)
             return problem.allocate(observation, admit(linked, *problem.demand(observation)))
         fields = problem.decision_fields
+        allowed = problem.allowed(observation) if isinstance(problem, AgentProblem) else {}
+        values: dict[str, NDArray[Any]] = {}
         # Likewise for each array.
-        streams = zip(fields.items(), rng.spawn(len(fields)), strict=True)
-        return Decisions({name: _uniform(spec, observation.count, stream) for (name, spec), stream in streams})
+        for (name, spec), stream in zip(fields.items(), rng.spawn(len(fields)), strict=True):
+            if name in allowed:
+                values[name] = int(spec.low) + _uniform_among(allowed[name], stream)
+            else:
+                values[name] = _uniform(spec, observation.count, stream)
+        return Decisions(values)
+
+
+def _uniform_among(allowed: NDArray[np.bool_], stream: np.random.Generator) -> IntArray:
+    """Uniform draws ``[...]`` among options ``[..., options]``: the number of one that is allowed."""
+    number = stream.integers(0, np.maximum(allowed.sum(axis=-1), 1))
+    return np.asarray(np.argmax(np.cumsum(allowed, axis=-1) > number[..., None], axis=-1))
 
 
 def _uniform(spec: ArrayField, count: int, rng: np.random.Generator) -> NDArray[Any]:

@@ -79,10 +79,11 @@ from offloadopt.physics.ageing import Ageing
 from offloadopt.physics.dvfs import Processor
 from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
 from offloadopt.physics.ofdma import Band
-from offloadopt.structure import AgentProblem
+from offloadopt.queues import Foresight, Prospects, QueueProblem
 
 KINDS = 3
 """Real-time, interactive, and tasks that can wait."""
+NEVER = np.iinfo(np.int64).max
 TOLD_BY_DEVICES = ("transmitters_before", "battery", "backlog", "connected")
 """Features of targets that are the same whoever looks at them."""
 
@@ -203,7 +204,7 @@ class Sending:
     dropped: NDArray[np.bool_]
 
 
-class BatteryD2D(AgentProblem[BatteryD2DScenario]):
+class BatteryD2D(QueueProblem[BatteryD2DScenario]):
     """Targets and CPU modes for the tasks of ``users`` mobile devices over ``horizon`` slots.
 
     Devices are numbered: mobile devices 0 to users - 1, then the edge devices. A target is seen from its device: 0 is
@@ -376,23 +377,33 @@ class BatteryD2D(AgentProblem[BatteryD2DScenario]):
         order = order.reshape(len(order), *(1,) * (target.ndim - 2), *order.shape[1:])
         return np.asarray(np.take_along_axis(order, target[..., None], axis=-1)[..., 0])
 
+    def target(self, instances: Instances, device: IntArray) -> IntArray:
+        """The targets that devices ``[count, ..., users]`` are to their users."""
+        seen_as = np.argsort(self.targets(instances)[0], axis=-1)
+        seen_as = seen_as.reshape(len(seen_as), *(1,) * (device.ndim - 2), *seen_as.shape[1:])
+        return np.asarray(np.take_along_axis(seen_as, device[..., None], axis=-1)[..., 0])
+
     # ---------------------------------------------------------------------------------------------------- evaluation
 
     def reset(self, instances: Instances) -> State:
         """Empty queues; when each device is disconnected next, which decides over what it does for others."""
-        s, count = self.scenario, instances.count
+        count = instances.count
         device, distance = self.targets(instances)
-        slots = np.arange(s.horizon)[:, None]
-        down = np.where(instances["connected"] == 1, np.iinfo(np.int64).max, slots)
         values = {
             "device": device,
             "distance_m": distance,
-            "next_down": np.minimum.accumulate(down[:, ::-1], axis=1)[:, ::-1],
+            "next_down": self._next_down(instances),
             "battery_j": instances["start_j"],
             "free_s": np.zeros((count, self.devices)),
             "transmitters_before": np.zeros((count, self.devices), dtype=np.int64),
         }
         return State(0, Batch(values))
+
+    def _next_down(self, instances: Instances) -> IntArray:
+        """[count, horizon, devices] the first slot from each on in which each device is disconnected."""
+        slots = np.arange(self.horizon)[:, None]
+        down = np.where(instances["connected"] == 1, NEVER, slots)
+        return np.minimum.accumulate(down[:, ::-1], axis=1)[:, ::-1]
 
     def observe(self, instances: Instances, state: State) -> Observation:
         """The slot's tasks, and the targets as they are seen from each mobile device."""
@@ -538,10 +549,117 @@ class BatteryD2D(AgentProblem[BatteryD2DScenario]):
     # ----------------------------------------------------------------------------------------------------- structure
 
     def allowed(self, observation: Observation) -> Allowed:
-        """Targets within reach; modes are free."""
+        """Targets within reach, and all modes; where there is no task, the first of both, as nothing depends on it."""
+        there = (observation["arrives"] == 1)[..., None]
+        target, mode = self._within_reach(observation) & there, np.repeat(there, self.modes, axis=-1)
+        target[..., 0] = mode[..., 0] = True
+        return {"target": target, "mode": mode}
+
+    def _within_reach(self, observation: Observation) -> NDArray[np.bool_]:
         within = observation["distance_m"] <= self.scenario.d2d_m
         within[..., self.agents :] = True
-        return {"target": within}
+        return within
+
+    def choose(self, target: IntArray, mode: IntArray) -> Decisions:
+        """The decisions for targets and modes ``[count, ..., users]``."""
+        return Decisions({"target": target, "mode": mode})
+
+    def prospects(self, observation: Observation) -> Prospects:
+        """What each target and mode is expected to cost a lone sender who knows how often devices disconnect.
+
+        Who is disconnected sees nothing of its own battery, and supposes that it is full.
+        """
+        s, connected = self.scenario, observation["connected"] == 1
+        home, edge = np.arange(self.devices) == 0, np.arange(self.devices) >= s.users
+        link_w = np.where(edge, s.cellular_w, s.d2d_w)
+        received_w, alone_hz = link_w * self.gain(observation["distance_m"]), np.asarray(s.bandwidth_hz)
+        send_s = np.where(home, 0.0, observation["bits"][..., None] / self.band.rate(received_w, alone_hz))
+        held_j = np.where(home & ~connected, s.battery_j, observation["battery_j"])
+        needed_j, own_held_j = link_w * send_s, held_j[..., :1]
+        within = self._within_reach(observation)
+        sends = within & connected & connected[..., :1] & ~home
+        cut, own_j = sends & (needed_j > own_held_j), np.where(sends, np.minimum(needed_j, own_held_j), 0.0)
+        received = np.where(sends & ~cut, self.band.success(received_w, alone_hz, self.sinr_threshold), home)
+
+        # Each option is a lone job of a device of its own, its slot begins at 0.
+        shape = (*send_s.shape, self.modes)
+
+        def each(values: FloatArray) -> FloatArray:
+            return np.broadcast_to(values, shape).reshape(-1, 1)
+
+        task = {name: observation[name][..., None, None] for name in ("cycles", "deadline_s")}
+        speed_hz, power_w = self._modes(np.broadcast_to(edge[:, None], shape), np.arange(self.modes))
+        full_hz, full_w = self._modes(edge, 0)
+        jobs = Jobs(
+            device=np.zeros((send_s.size * self.modes, 1), dtype=np.int64),
+            arrival_s=each(send_s[..., None]),
+            deadline_s=each(task["deadline_s"]),
+            cycles=each(task["cycles"]),
+            speed_hz=each(speed_hz),
+            power_w=each(power_w),
+            full_hz=each(full_hz[:, None]),
+            full_w=each(full_w[:, None]),
+            receive_s=each(send_s[..., None]),
+            receive_w=each(link_w[:, None]),
+        )
+        runs = serve(jobs, each(observation["backlog_s"][..., None]), each(held_j[..., None]))
+        at_home = np.broadcast_to(home[:, None], shape).reshape(-1, 1, 1)
+        seconds = np.where((np.arange(PIECES) == WAIT) & at_home, 0.0, runs.seconds)
+        doing = self._damage(runs.before_j, runs.energy_j, seconds).reshape(shape)
+        target_j = runs.energy_j.sum(axis=-1).reshape(shape)
+        later_slots = np.maximum(np.ceil(runs.finish_s.reshape(shape) / s.slot_s) - 1.0, 0.0)
+        lasts = np.where(home[:, None], 1.0, (1.0 - s.disconnect_chance) ** (2.0 * later_slots))
+        fails = 1.0 - lasts * ~runs.exhausted.reshape(shape)
+
+        sending = self._damage(own_held_j, own_j[..., None], send_s[..., None])
+        joule_price = s.energy_weight * task["deadline_s"] / self.longest_deadline_s
+        spent = joule_price * target_j + s.failure_weight * fails + s.ageing_weight * doing
+        lost = (1.0 - received) * (s.failure_weight + s.drop_weight * ~cut)
+        sent = joule_price[..., 0] * own_j + s.ageing_weight * sending
+        cost = received[..., None] * spent + (lost + sent)[..., None]
+        return Prospects(
+            cost=np.where(within[..., None], cost, np.inf),
+            own_j=np.broadcast_to(own_j[..., None], shape),
+            target_j=received[..., None] * target_j,
+            used_share=1.0 - observation["battery_j"] / s.battery_j,
+        )
+
+    def foresight(self, instances: Instances) -> Foresight:
+        """All tasks, and what nature does to them on each way; devices by their numbers."""
+        s, order = self.scenario, np.argsort(self.targets(instances)[0], axis=-1)
+        distance = np.take_along_axis(self.targets(instances)[1], order, axis=-1)[:, None]
+        edge, connected = np.arange(self.devices) >= s.users, instances["connected"] == 1
+        themselves = np.arange(self.devices) == np.arange(s.users)[:, None]
+        link_w = np.where(edge, s.cellular_w, s.d2d_w)
+        received_w = (link_w * self.gain(distance))[..., None]
+        linked = connected[:, :, : s.users, None] & connected[:, :, None] & (edge | (distance <= s.d2d_m)) & ~themselves
+        share_hz = self.band.share_hz(np.arange(1, s.users + 1))
+        some_hz = np.where(share_hz > 0, share_hz, s.bandwidth_hz)
+        send_s = instances["bits"][..., None, None] / self.band.rate(received_w, some_hz)
+        success = self.band.success(received_w, some_hz, self.sinr_threshold)
+        next_down = self._next_down(instances)
+        down = np.minimum(next_down[:, :, : s.users, None], next_down[:, :, None])
+        begin_s = np.arange(s.horizon, dtype=np.float64) * s.slot_s
+        return Foresight(
+            arrives=instances["arrives"] == 1,
+            begin_s=begin_s,
+            deadline_s=begin_s[:, None] + instances["deadline_s"],
+            cycles=instances["cycles"],
+            joule_price=s.energy_weight * instances["deadline_s"] / self.longest_deadline_s,
+            linked=linked,
+            send_s=np.where(share_hz > 0, send_s, np.inf),
+            received=(instances["link_draw"][..., None, None] < success) & (share_hz > 0),
+            until_s=np.where(down == NEVER, np.inf, down * s.slot_s),
+            link_w=link_w,
+            speed_hz=np.stack([self.processors[int(which)].speed_hz for which in edge]),
+            power_w=np.stack([self.processors[int(which)].power_w for which in edge]),
+            start_j=instances["start_j"],
+            capacity_j=s.battery_j,
+            ageing=self.ageing,
+            ageing_price=s.ageing_weight,
+            failure_cost=s.failure_weight,
+            drop_cost=s.drop_weight,
+        )
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
         """Numbers ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of their largest values."""

@@ -428,7 +428,7 @@ def test_an_observation_tells_of_targets_what_their_devices_are() -> None:
                 distance = math.dist(position[user], (30.0, 30.0) if edge else position[device])
                 up = bool(instances["connected"][row, slot, device])
                 assert seen["distance_m"][row, user, target] == pytest.approx(distance)
-                assert allowed[row, user, target] == (edge or distance <= 30.0)
+                assert allowed[row, user, target] == (target == 0 or (bool(arrives) and (edge or distance <= 30.0)))
                 assert seen["connected"][row, user, target] == up
                 held = state.values["battery_j"][row, device]
                 assert seen["battery_j"][row, user, target] == (held if up else 0.0)

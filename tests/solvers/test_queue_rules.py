@@ -1,0 +1,167 @@
+"""Rules for tasks in queues against what the problem charges for each option, one task at a time."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import offloadopt
+from offloadopt.core import Decisions, Instances, Observation, State
+from offloadopt.errors import Unsupported
+from offloadopt.problems.battery_d2d import BatteryD2D
+from offloadopt.solvers.energy_queue import EnergyQueue, tuned_v
+from offloadopt.solvers.queue_rules import AllEdge, AllMobile, cheapest
+from offloadopt.testing import check_solver
+
+RULES = ("all-edge", "all-mobile", "fixed-frequency", "deadline-greedy", "energy-queue")
+
+
+def make(**changes: Any) -> BatteryD2D:
+    problem = offloadopt.problem("battery_d2d", **{"users": 3, "servers": 2, "horizon": 6, **changes})
+    assert isinstance(problem, BatteryD2D)
+    return problem
+
+
+def midway(problem: BatteryD2D, instances: Instances, slots: int) -> State:
+    """The state after some slots of anything."""
+    rng, state = np.random.default_rng(0), problem.reset(instances)
+    for _ in range(slots):
+        shape = (instances.count, problem.agents)
+        target, mode = rng.integers(0, problem.devices, shape), rng.integers(0, problem.modes, shape)
+        state, _ = problem.step(instances, state, Decisions({"target": target, "mode": mode}))
+    return state
+
+
+def alone(problem: BatteryD2D, instances: Instances, slot: int, agent: int, draw: float) -> Instances:
+    """The instances where only one agent has a task in this slot, and a signal fades or not."""
+    arrives = np.zeros_like(instances["arrives"])
+    arrives[:, slot, agent] = instances["arrives"][:, slot, agent]
+    return problem.check_instances(
+        {**instances, "arrives": arrives, "link_draw": np.full_like(instances["link_draw"], draw)}
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"battery_j": 40.0, "start_share": 0.2}, {"slot_s": 0.3}])
+def test_prospects_are_the_mean_of_what_a_lone_task_costs(changes: dict[str, Any]) -> None:
+    chance_down = 0.1
+    problem = make(disconnect_chance=chance_down, reference_gain_db=-50.0, **changes)
+    instances, slot = problem.sample(8, 3), 2
+    # Nobody is disconnected: what that would cost is added below.
+    instances = problem.check_instances({**instances, "connected": np.ones_like(instances["connected"])})
+    state = midway(problem, instances, slot)
+    observation = problem.observe(instances, state)
+    prospects, s = problem.prospects(observation), problem.scenario
+    for agent, target, mode in itertools.product(range(3), range(5), range(problem.modes)):
+        decision = Decisions({"target": np.full((8, 3), target), "mode": np.full((8, 3), mode)})
+        outcomes = [
+            problem.step(alone(problem, instances, slot, agent, draw), state, decision)[1] for draw in (0.0, 1.0)
+        ]
+        has_task = instances["arrives"][:, slot, agent] == 1
+        distance = observation["distance_m"][:, agent, target]
+        watt = s.cellular_w if target >= 3 else s.d2d_w
+        success = problem.band.success(
+            watt * problem.gain(distance), np.asarray(s.bandwidth_hz), problem.sinr_threshold
+        )
+        success = np.ones(8) if target == 0 else success
+        delay = sum(outcomes[0].metrics[f"delay_{kind}_s"] for kind in (1, 2, 3))
+        later = np.maximum(np.ceil(delay / s.slot_s) - 1, 0)
+        lost = (1 - (1 - chance_down) ** (2 * later)) * (outcomes[0].metrics["failures"] == 0) * (target > 0)
+        cost = success * (outcomes[0].cost + s.failure_weight * lost) + (1 - success) * outcomes[1].cost
+        found = prospects.cost[:, agent, target, mode]
+        reach = (target == 0) | (target >= 3) | (distance <= s.d2d_m)
+        assert np.isinf(found[~reach]).all()
+        np.testing.assert_allclose(found[has_task & reach], cost[has_task & reach], rtol=1e-9)
+        used = success * outcomes[0].metrics["energy_j"] + (1 - success) * outcomes[1].metrics["energy_j"]
+        drawn = (prospects.own_j + prospects.target_j)[:, agent, target, mode]
+        np.testing.assert_allclose(drawn[has_task & reach], used[has_task & reach], rtol=1e-9)
+
+
+def option_costs(name: str, problem: BatteryD2D, observation: Observation, row: int, agent: int) -> dict[Any, float]:
+    """What a rule thinks of each option of one task."""
+    seen, found = problem.prospects(observation), {}
+    for target, mode in itertools.product(range(problem.devices), range(problem.modes)):
+        cost = seen.cost[row, agent, target, mode]
+        if name == "energy-queue":
+            own, other = seen.used_share[row, agent, 0], seen.used_share[row, agent, target]
+            joules = own * seen.own_j[row, agent, target, mode] + other * seen.target_j[row, agent, target, mode]
+            cost += joules / tuned_v(problem)
+        wanted = {
+            "all-edge": target >= problem.agents,
+            "all-mobile": target < problem.agents,
+            "fixed-frequency": mode == 0,
+        }.get(name, True)
+        if wanted and np.isfinite(cost):
+            found[target, mode] = float(cost)
+    return found
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_takes_its_cheapest_option_and_respects_masks(name: str) -> None:
+    problem = make()
+    instances = problem.sample(6, 4)
+    decisions, state = offloadopt.solver(name).run(problem, instances).decisions, problem.reset(instances)
+    for slot in range(problem.horizon):
+        observation = problem.observe(instances, state)
+        allowed = problem.allowed(observation)["target"]
+        for row, agent in np.argwhere(instances["arrives"][:, slot]):
+            chosen = int(decisions["target"][row, slot, agent]), int(decisions["mode"][row, slot, agent])
+            costs = option_costs(name, problem, observation, row, agent)
+            assert costs[chosen] == pytest.approx(min(costs.values()), rel=1e-12)
+            assert allowed[row, agent, chosen[0]]
+        state, _ = problem.step(instances, state, decisions.at_slot(slot))
+
+
+def test_random_draws_evenly_among_what_is_allowed() -> None:
+    problem = make(users=5, servers=1, room_m=50.0, task_chance=1.0)
+    instances = problem.sample(2_000, 0)
+    drawn = offloadopt.solver("random").run(problem, instances, seed=1).decisions["target"]
+    allowed = problem.allowed(problem.observe(instances, problem.reset(instances)))["target"]
+    assert np.take_along_axis(allowed, drawn.swapaxes(1, 2), axis=-1).all()
+    for option in range(problem.devices):
+        expected = np.where(allowed[..., option], 1 / allowed.sum(axis=-1), 0.0).mean()
+        # 60,000 draws: five standard errors are below 0.0103.
+        assert (drawn == option).mean() == pytest.approx(expected, abs=0.0103)
+
+
+def test_equally_cheap_targets_are_shared_out() -> None:
+    target, mode = cheapest(np.array([[[[2.0, 1.0], [1.0, 3.0], [4.0, 4.0]]] * 4]))
+    assert target.tolist() == [[0, 1, 0, 1]]
+    assert mode.tolist() == [[1, 0, 1, 0]]
+
+
+def test_a_stated_mode_is_kept() -> None:
+    problem = make()
+    instances = problem.sample(3, 0)
+    for rule, edge in ((AllEdge(mode=2), True), (AllMobile(mode=2), False)):
+        decisions = rule.run(problem, instances).decisions
+        assert (decisions["mode"] == 2).all()
+        assert ((decisions["target"] >= problem.agents) == edge).all()
+    slowest = AllEdge(mode=99).run(problem, instances).decisions
+    assert (slowest["mode"] == problem.modes - 1).all()
+
+
+def test_where_energy_is_short_its_price_pays() -> None:
+    problem = make(horizon=40, battery_j=200.0)
+    instances = problem.sample(30, 0)
+    solutions = EnergyQueue().run(problem, instances)
+    greedy = offloadopt.solver("deadline-greedy").run(problem, instances)
+    assert solutions.objective.mean() < 0.8 * greedy.objective.mean()
+    assert (solutions.details["v"] == tuned_v(problem)).all()
+    # Without a price of energy the two are the same.
+    free = EnergyQueue(v=1e12).run(problem, instances)
+    np.testing.assert_allclose(free.objective, greedy.objective, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_conform(name: str) -> None:
+    check_solver(offloadopt.solver(name), make(horizon=3))
+    check_solver(offloadopt.solver(name), make(horizon=2, users=1, servers=1, dvfs=False))
+
+
+def test_other_problems_are_refused() -> None:
+    other = offloadopt.problem("carbon_mimo", horizon=2)
+    with pytest.raises(Unsupported, match="it needs a QueueProblem"):
+        offloadopt.solver("energy-queue").run(other, other.sample(1, 0))
