@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, Observation, Policy, Problem
@@ -22,7 +23,9 @@ Layer = tuple[Singles, Singles]
 
 
 class Actor(Policy):
-    """A network from all that is measured to actions in [-1, 1], read as its view says.
+    """A network from all that is measured to actions, read as its view says.
+
+    Where the view wants choices, the network has an output for each option of each choice, and the largest is taken.
 
     It is a centre: it sees every server's measurements, or every agent's view, at once.
 
@@ -33,9 +36,15 @@ class Actor(Policy):
         With the statistics that the network was trained with.
     layers : sequence of (weights [out, in], biases [out])
     origin : Origin
+
+    Attributes
+    ----------
+    continuous : bool
+        Whether it decides whole numbers by shares too.
     """
 
     name = "actor"
+    continuous: ClassVar[bool] = False
 
     def __init__(
         self, problem: Problem[Any], view: ControlView, layers: Sequence[Layer], origin: policies.Origin
@@ -53,16 +62,18 @@ class Actor(Policy):
     @staticmethod
     @abstractmethod
     def squash(outputs: Singles) -> Singles:
-        """The last layer's outputs as actions in [-1, 1]."""
+        """The last layer's outputs as numbers in [-1, 1]."""
 
-    def actions(self, observation: Observation) -> Singles:
-        """Actions ``[count, ...]`` of the view's action space: scores, or shares of decisions' ranges."""
-        signal = self.view.observe(observation)
-        for weights, biases in self.layers[:-1]:
-            signal = self.activation(signal @ weights.T + biases)
-        weights, biases = self.layers[-1]
-        actions = self.squash(signal @ weights.T + biases)
-        return actions.reshape(len(actions), *self.view.action_space.shape)
+    def actions(self, observation: Observation) -> NDArray[Any]:
+        """Actions ``[count, ...]`` of the view's action space: scores, shares of decisions' ranges, or options."""
+        space, outputs = (
+            self.view.action_space,
+            perceptron(self.layers, self.activation, self.view.observe(observation)),
+        )
+        if isinstance(space, spaces.MultiDiscrete):
+            by_choice = np.split(outputs, np.cumsum(space.nvec)[:-1], axis=1)
+            return np.stack([options.argmax(axis=1) for options in by_choice], axis=1)
+        return self.squash(outputs).reshape(len(outputs), *space.shape)
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
         """What the actions stand for."""
@@ -70,30 +81,43 @@ class Actor(Policy):
 
     def save(self, folder: Path) -> None:
         """Write the network and the view's statistics as safetensors + JSON."""
-        arrays: dict[str, NDArray[Any]] = dict(self.view.statistics)
-        for number, (weights, biases) in enumerate(self.layers):
-            arrays |= {f"weights.{number}": weights, f"biases.{number}": biases}
-        policies.save(folder, self.origin, arrays)
+        policies.save(folder, self.origin, {**self.view.statistics, **layer_arrays(self.layers)})
 
     @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
         """Read a network that fits what is measured and decided; another scenario of that shape is allowed."""
         origin, arrays = policies.read(folder, problem)
-        view = control_view(problem, origin.settings.get("view"))
-        layers = _layers(folder, arrays, view.statistics)
+        view = control_view(problem, origin.settings.get("view"), continuous=cls.continuous)
+        layers = read_layers(folder, arrays, view.statistics)
         inputs, outputs = layers[0][0].shape[1], len(layers[-1][1])
-        measured, decided = view.observation_space.shape, view.action_space.shape
+        measured, decided = spaces.flatdim(view.observation_space), spaces.flatdim(view.action_space)
         alike = all(arrays[name].shape == now.shape for name, now in view.statistics.items())
-        if not alike or (inputs,) != measured or outputs != np.prod(decided):
+        if not alike or (inputs, outputs) != (measured, decided):
             raise InvalidInput(
                 f"{folder} holds a policy with {inputs} inputs and {outputs} outputs; this {problem.name} has "
-                f"{measured[0]} and {' x '.join(map(str, decided))}"
+                f"{measured} and {decided}"
             )
         return cls(problem, view.restored(arrays), layers, origin)
 
 
-def _layers(folder: Path, arrays: Mapping[str, NDArray[Any]], statistics: Mapping[str, Any]) -> list[Layer]:
-    """The layers of what `Actor.save` wrote beside the statistics, each fitting the one before."""
+def perceptron(layers: Sequence[Layer], activation: Callable[[Singles], Singles], signal: Singles) -> Singles:
+    """The last layer's weighted sums ``[..., out]`` for signals ``[..., in]``."""
+    for weights, biases in layers[:-1]:
+        signal = activation(signal @ weights.T + biases)
+    weights, biases = layers[-1]
+    return signal @ weights.T + biases
+
+
+def layer_arrays(layers: Sequence[Layer]) -> dict[str, NDArray[Any]]:
+    """The layers by name, as they are saved."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, (weights, biases) in enumerate(layers):
+        arrays |= {f"weights.{number}": weights, f"biases.{number}": biases}
+    return arrays
+
+
+def read_layers(folder: Path, arrays: Mapping[str, NDArray[Any]], statistics: Mapping[str, Any]) -> list[Layer]:
+    """The layers that were saved beside the statistics, each fitting the one before."""
     try:
         for name in statistics:
             arrays[name]

@@ -131,7 +131,7 @@ class DeterministicPolicy(Policy):
         networks = _networks(folder, arrays, bool(origin.settings.get("standardise")))
         copies, inputs = networks.center.shape
         outputs = networks.biases[-1].shape[1]
-        features = len(problem.view_features(view_name(problem, origin.settings.get("view"))))
+        features = problem.view_size(view_name(problem, origin.settings.get("view")))
         wanted = size if menu is None else len(menu)
         if copies not in (1, problem.agents) or inputs != features or outputs != wanted:
             raise InvalidInput(

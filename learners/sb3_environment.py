@@ -1,48 +1,41 @@
-"""Our batched environment as Stable-Baselines3's `VecEnv`; importing this needs the extra ``sb3``."""
+"""Our batched episodes as Stable-Baselines3's `VecEnv`; importing this needs the extra ``sb3``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from offloadopt.core import Problem
+from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.many import ProblemVectorEnv
+from offloadopt.learners.sb3_rows import Rows
 
 
-class BatchedEnvironment(VecEnv):
-    """A `ProblemVectorEnv` in the library's own interface, which restarts episodes in the same step too."""
+class Together(VecEnv):
+    """Environments that are one batch.
 
-    def __init__(self, environment: ProblemVectorEnv) -> None:
-        self.environment = environment
-        super().__init__(environment.num_envs, environment.single_observation_space, environment.single_action_space)
+    Attributes
+    ----------
+    slot_reward : float
+        Of the last slot, all agents together, the mean of the batch.
+    """
 
-    def reset(self) -> Any:
-        """First observations ``[count, ...]``; one seed given by `seed` serves the whole batch."""
-        observation, _ = self.environment.reset(seed=self._seeds[0])
-        self._reset_seeds()
-        return observation
+    slot_reward: float
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions until `step_wait`."""
         self._actions = actions
-
-    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
-        """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
-        observation, reward, terminated, truncated, known = self.environment.step(self._actions)
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if "final_obs" in known:
-            for info, last, cut_off in zip(infos, known["final_obs"], truncated, strict=True):
-                info |= {"terminal_observation": last, "TimeLimit.truncated": bool(cut_off)}
-        return observation, reward.astype(np.float32), terminated | truncated, infos
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The same attribute for each environment asked for."""
-        value = getattr(self.environment, attr_name)
-        return [value for _ in self._get_indices(indices)]
+        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Refused: the environments are one batch."""
@@ -55,3 +48,74 @@ class BatchedEnvironment(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
         """No environment is wrapped."""
         return [False for _ in self._get_indices(indices)]
+
+    def _infos(self, last: NDArray[Any] | None, cut_off: bool) -> list[dict[str, Any]]:
+        """What the library is told of each environment: where episodes ended, their last observations."""
+        if last is None:
+            return [{} for _ in range(self.num_envs)]
+        return [{"terminal_observation": seen, "TimeLimit.truncated": cut_off} for seen in last]
+
+
+class BatchedEnvironment(Together):
+    """A `ProblemVectorEnv` in the library's own interface, which restarts episodes in the same step too."""
+
+    def __init__(self, environment: ProblemVectorEnv) -> None:
+        self.environment = environment
+        self.render_mode = environment.render_mode
+        super().__init__(environment.num_envs, environment.single_observation_space, environment.single_action_space)
+
+    def reset(self) -> Any:
+        """First observations ``[count, ...]``; one seed given by `seed` serves the whole batch."""
+        observation, _ = self.environment.reset(seed=self._seeds[0])
+        self._reset_seeds()
+        return observation
+
+    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+        """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
+        observation, reward, terminated, truncated, known = self.environment.step(self._actions)
+        self.slot_reward = float(reward.mean())
+        infos = self._infos(known.get("final_obs"), bool(truncated.all()))
+        return observation, reward.astype(np.float32), terminated | truncated, infos
+
+
+class AgentsEnvironment(Together):
+    """Every agent of every episode as an environment of its own, agent by agent, paid minus its own cost.
+
+    Parameters
+    ----------
+    problem : MenuProblem
+    rows : Rows
+    count : int
+        Number of episodes.
+    """
+
+    render_mode = None
+
+    def __init__(self, problem: Problem[Any], rows: Rows, count: int) -> None:
+        self.rows = rows
+        self._agents = problem.agents
+        self._episodes = Episodes(problem, count, 0)
+        seen = spaces.Box(-np.inf, np.inf, (rows.features,), np.float32)
+        super().__init__(count * problem.agents, seen, spaces.Discrete(len(rows.menu)))
+
+    def reset(self) -> Any:
+        """First observations ``[count x agents, features]``; one seed given by `seed` serves the whole batch."""
+        if self._seeds[0] is not None:
+            self._episodes.reseed(self._seeds[0])
+        self._reset_seeds()
+        self._episodes.begin()
+        return self._seen()
+
+    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+        """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
+        episodes = self._episodes
+        outcome = episodes.step(self.rows.decide(self._actions.reshape(-1, self._agents)))
+        self.slot_reward = float(-outcome.running_cost.sum(axis=-1).mean())
+        ended, infos = episodes.ended, self._infos(self._seen() if episodes.ended else None, episodes.truncated)
+        if ended:
+            episodes.begin()
+        paid = -outcome.running_cost.reshape(-1).astype(np.float32)
+        return self._seen(), paid, np.full(self.num_envs, ended), infos
+
+    def _seen(self) -> NDArray[np.float32]:
+        return self.rows.see(self._episodes.observation).reshape(self.num_envs, -1)

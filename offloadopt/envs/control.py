@@ -1,4 +1,4 @@
-"""Which problems continuous-control libraries can be given, and through which view."""
+"""Which problems the libraries' learners can be given, and through which view."""
 
 from __future__ import annotations
 
@@ -21,12 +21,22 @@ ControlProblem.register(AssignmentProblem)  # type: ignore[type-abstract]
 ControlProblem.register(AgentProblem)  # type: ignore[type-abstract]
 
 
-def control_view(problem: Problem[Any], seen: str | None = None) -> ControlView:
-    """`ScoreView` of servers, or `AgentsView` of agents that see their view ``seen``, by default the first."""
+def control_view(problem: Problem[Any], seen: str | None = None, *, continuous: bool = False) -> ControlView:
+    """`ScoreView` of servers, or `AgentsView` of agents that see their view ``seen``, by default the first.
+
+    ``continuous`` asks for actions that are numbers also where all decisions are whole ones.
+    """
+    require_control(problem, seen)
+    return (
+        AgentsView(problem, seen, continuous=continuous) if isinstance(problem, AgentProblem) else ScoreView.of(problem)
+    )
+
+
+def require_control(problem: Problem[Any], seen: str | None = None) -> None:
+    """Refuse what has no such view, without drawing the sample that a `ScoreView` is made of."""
     if isinstance(problem, AgentProblem):
-        return AgentsView(problem, seen)
-    if isinstance(problem, AssignmentProblem):
-        if seen is not None:
-            raise Unsupported(f"view = {seen!r}: the servers of {problem.name!r} have one view; allowed: none")
-        return ScoreView.of(problem)
-    raise Unsupported(f"problem {problem.name!r} has neither servers nor agents; it needs a ControlProblem")
+        AgentsView(problem, seen)
+    elif not isinstance(problem, AssignmentProblem):
+        raise Unsupported(f"problem {problem.name!r} has neither servers nor agents; it needs a ControlProblem")
+    elif seen is not None:
+        raise Unsupported(f"view = {seen!r}: the servers of {problem.name!r} have one view; allowed: none")

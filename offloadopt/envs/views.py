@@ -30,15 +30,15 @@ class View(Protocol):
 
 
 class ControlView(View, Protocol):
-    """A `View` as continuous-control libraries want it: a flat vector in, actions in [-1, 1] out."""
+    """A `View` as the libraries want it: a flat vector in, numbers in [-1, 1] or choices out."""
 
     @property
     def observation_space(self) -> spaces.Box:
         """A vector."""
 
     @property
-    def action_space(self) -> spaces.Box:
-        """From -1 to 1."""
+    def action_space(self) -> spaces.Box | spaces.MultiDiscrete:
+        """From -1 to 1, or one of several options for each entry, counted from 0."""
 
     @property
     def statistics(self) -> Mapping[str, FloatArray]:

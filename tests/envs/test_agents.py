@@ -182,7 +182,7 @@ def test_garbage_in_the_others_rows_leaves_what_an_agent_sees(problem: Any) -> N
     observation = problem.observe(instances, problem.reset(instances))
     for view in problem.views:
         seen = problem.view(observation, view)
-        assert seen.shape == (20, problem.agents, len(problem.views[view]))
+        assert seen.shape == (20, problem.agents, problem.view_size(view))
         for agent in range(problem.agents):
             garbage = {name: np.exp(rng.normal(0, 9, array.shape)) for name, array in observation.items()}
             for name, array in observation.items():

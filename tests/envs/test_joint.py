@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from offloadopt import registry
-from offloadopt.core import Decisions
+from offloadopt.core import ArrayField, Decisions
 from offloadopt.envs import AgentsView, ProblemEnv, ProblemVectorEnv
 from offloadopt.envs.episodes import draws
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
@@ -19,6 +20,17 @@ from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 @pytest.fixture(scope="module")
 def problem() -> Any:
     return registry.problem("carbon_mimo", horizon=6, users=3, antennas=4, offload_max_w=0.3)
+
+
+@pytest.fixture(scope="module")
+def devices() -> Any:
+    """Agents who decide nothing but whole numbers: one of 4 targets and one of 6 modes each."""
+    return registry.problem("battery_d2d", horizon=4, users=3, servers=1)
+
+
+def observed(problem: Any, count: int) -> Any:
+    instances = problem.sample(count, 0)
+    return problem.observe(instances, problem.reset(instances))
 
 
 def test_actions_are_shares_of_the_limits_agent_by_agent(problem: Any) -> None:
@@ -38,6 +50,48 @@ def test_every_action_is_a_decision_within_the_limits(problem: Any) -> None:
     decided = view.decide(problem.observe(instances, problem.reset(instances)), action)
     for name, spec in problem.decision_fields.items():
         spec.check(name, decided[name], 1)
+
+
+def test_whole_numbers_are_chosen_agent_by_agent(devices: Any) -> None:
+    view = AgentsView(devices)
+    assert view.action_space == spaces.MultiDiscrete([4, 6, 4, 6, 4, 6])
+    decided = view.decide(observed(devices, 2), np.array([[0, 1, 2, 3, 3, 5], [3, 0, 1, 4, 0, 2]]))
+    assert decided["target"].tolist() == [[0, 2, 3], [3, 1, 0]]
+    assert decided["mode"].tolist() == [[1, 3, 5], [0, 4, 2]]
+
+
+def test_choices_are_counted_from_the_lowest_whole_number(devices: Any) -> None:
+    fields = {"number": ArrayField((3,), low=-2, high=1, integer=True)}
+    view = AgentsView(type("Shifted", (type(devices),), {"decision_fields": fields})(devices.scenario))
+    assert view.decide(observed(devices, 1), np.array([[0, 3, 1]]))["number"].tolist() == [[-2, 1, -1]]
+
+
+def test_where_actions_must_be_numbers_whole_numbers_are_the_nearest(devices: Any) -> None:
+    view = AgentsView(devices, continuous=True)
+    assert view.action_space == spaces.Box(-1.0, 1.0, (6,), np.float32)
+    decided = view.decide(observed(devices, 1), np.array([[-1.0, 1.0, 0.4, -0.65, 1.0, -0.5]]))
+    assert decided["target"].tolist() == [[0, 2, 3]]  # shares 0, 0.7 and 1 of 3
+    assert decided["mode"].tolist() == [[5, 1, 1]]  # shares 1, 0.175 and 0.25 of 5
+    assert {array.dtype for array in decided.values()} == {np.dtype(np.int64)}
+
+
+def test_numbers_beside_whole_numbers_keep_the_box(devices: Any) -> None:
+    fields = {"target": devices.decision_fields["target"], "power_w": ArrayField((3,), low=0.0, high=2.0)}
+    view = AgentsView(type("Mixed", (type(devices),), {"decision_fields": fields})(devices.scenario))
+    assert isinstance(view.action_space, spaces.Box)
+    decided = view.decide(observed(devices, 1), np.array([[-1.0, -1.0, 0.0, 0.5, 1.0, 0.4]]))
+    assert decided["target"].tolist() == [[0, 2, 3]]
+    np.testing.assert_allclose(decided["power_w"], [[0.0, 1.5, 1.4]])
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_every_action_of_whole_numbers_is_a_decision_within_the_limits(devices: Any, continuous: bool) -> None:
+    view = AgentsView(devices, continuous=continuous)
+    view.action_space.seed(0)
+    decided = view.decide(observed(devices, 400), np.stack([view.action_space.sample() for _ in range(400)]))
+    for name, spec in devices.decision_fields.items():
+        assert (spec.check(name, decided[name], 1) == decided[name]).all()
+        assert set(decided[name].ravel()) == set(range(int(spec.high) + 1))
 
 
 @pytest.mark.parametrize("name", ["paper", "full", "ancestor"])
@@ -101,8 +155,10 @@ def test_the_last_observation_holds_what_the_last_slot_left_behind(problem: Any)
     np.testing.assert_array_equal(last["gain_per_w"], before["gain_per_w"])
 
 
-def test_it_passes_the_checks_of_gymnasium_and_of_stable_baselines3(problem: Any) -> None:
-    environment = ProblemEnv(problem, view=AgentsView(problem))
+@pytest.mark.parametrize("decided", ["numbers", "whole numbers"])
+def test_it_passes_the_checks_of_gymnasium_and_of_stable_baselines3(problem: Any, devices: Any, decided: str) -> None:
+    chosen = problem if decided == "numbers" else devices
+    environment = ProblemEnv(chosen, view=AgentsView(chosen))
     check_env(environment, skip_render_check=True)
     pytest.importorskip("stable_baselines3.common.env_checker").check_env(environment)
 
@@ -122,6 +178,28 @@ def test_wrong_actions_are_refused(problem: Any, action: Any, message: str) -> N
     environment.reset()
     with pytest.raises(InvalidInput, match=message):
         environment.step(action)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.full((2, 6), 4), r"^target holds 4; allowed: 0 to 3 "),
+        (np.full((2, 6), -1), r"^action holds -1; allowed: 0 to inf"),
+        (np.full((2, 6), 0.5), "^action holds 0.5; allowed: whole numbers$"),
+        (np.zeros((2, 3)), r"^action has shape \[2, 3\]; allowed: \[count, 6\]$"),
+    ],
+    ids=["beyond the last", "below the first", "between two", "an agent's only"],
+)
+def test_wrong_choices_are_refused(devices: Any, action: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        AgentsView(devices).decide(observed(devices, 2), action)
+
+
+def test_decisions_without_limits_are_refused(devices: Any) -> None:
+    fields = {"number": ArrayField((3,), low=0, integer=True)}
+    unlimited = type("Unlimited", (type(devices),), {"decision_fields": fields})(devices.scenario)
+    with pytest.raises(Unsupported, match=r"^number of 'battery_d2d' takes 0 to inf; this view needs decisions with"):
+        AgentsView(unlimited)
 
 
 def test_what_has_no_joint_view_is_refused(problem: Any) -> None:

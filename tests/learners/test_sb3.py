@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import pytest
 import torch
 
 from offloadopt import registry
-from offloadopt.core import Budget, Decisions, Problem, roll_out
+from offloadopt.core import ArrayField, Budget, Decisions, Problem, roll_out
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv, ScoreView
-from offloadopt.errors import DamagedFile, InvalidInput, OffloadError
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName, Unsupported
 from offloadopt.learners import policies
 from offloadopt.learners.actors import Actor
-from offloadopt.learners.sb3 import A2C, DDPG, PPO, Baseline, GaussianActor
+from offloadopt.learners.sb3 import A2C, DDPG, PPO, Baseline, ModeActor
 
 LEARNERS = [
     A2C(),
@@ -28,6 +29,7 @@ LEARNERS = [
 """With so few random steps, and so short roll-outs, that a short training trains."""
 both = pytest.mark.parametrize("learner", LEARNERS[:2], ids=lambda learner: learner.name)
 every = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+choosing = pytest.mark.parametrize("learner", [LEARNERS[0], LEARNERS[2]], ids=lambda learner: learner.name)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,12 @@ def small() -> Any:
 @pytest.fixture(scope="module")
 def agents() -> Any:
     return registry.problem("carbon_mimo", horizon=8, users=2, antennas=4)
+
+
+@pytest.fixture(scope="module")
+def devices() -> Any:
+    """Agents who decide nothing but whole numbers: one of 4 targets and one of 6 modes each."""
+    return registry.problem("battery_d2d", horizon=6, users=3, servers=1)
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def test_the_exported_actor_gives_the_librarys_actions(
     learner: Baseline, gain: float, small: Any, library: Any
 ) -> None:
     """Also where outputs lie far beyond [-1, 1], so that clipping and squashing decide ties."""
-    model = learner.train(small, Budget(steps=640), seed=1)
+    model, _ = learner.train(small, Budget(steps=640), seed=1)
     view = ScoreView.of(small)
     with torch.no_grad():
         last = next(part for part in model.policy.modules() if getattr(part, "out_features", 0) == 12)
@@ -83,7 +91,7 @@ def test_the_exported_actor_gives_the_librarys_powers(
     learner: Baseline, gain: float, agents: Any, library: Any
 ) -> None:
     """For agents, in every slot of a roll-out, as decisions within their limits."""
-    model = learner.train(agents, Budget(steps=640), seed=1)
+    model, _ = learner.train(agents, Budget(steps=640), seed=1)
     view = AgentsView(agents)
     with torch.no_grad():
         last = next(part for part in model.policy.modules() if getattr(part, "out_features", 0) == 4)
@@ -106,6 +114,43 @@ def test_the_exported_actor_gives_the_librarys_powers(
         assert at_limits.mean() > 0.3 if gain > 1 else array.std() > 0
 
 
+@choosing
+def test_the_exported_actor_takes_the_librarys_options(learner: Baseline, devices: Any, library: Any) -> None:
+    """The likeliest target and mode of each agent, in every slot of a roll-out."""
+    model, _ = learner.train(devices, Budget(steps=640), seed=1)
+    view = AgentsView(devices)
+    with torch.no_grad():
+        model.policy.action_net.weight *= 100.0  # so that options depend on what is seen
+    actor = learner.policy_type(devices, view, learner.layers(model), policies.Origin.of(learner, devices, seed=1))
+    instances = devices.sample(100, 2)
+
+    def theirs(observation: Any) -> Any:
+        chosen, _ = model.predict(view.observe(observation), deterministic=True)
+        return Decisions({"target": chosen[:, 0::2], "mode": chosen[:, 1::2]})
+
+    expected = roll_out(devices, instances, theirs)
+    taken = actor.run(devices, instances).decisions
+    for name, array in taken.items():
+        assert array.dtype == np.int64
+        assert len(np.unique(array)) > 1
+        assert (array == expected[name]).mean() > 0.99  # but for ties within rounding
+
+
+def test_the_exported_actor_rounds_the_librarys_shares_to_options(devices: Any, library: Any) -> None:
+    model, _ = LEARNERS[1].train(devices, Budget(steps=640), seed=1)
+    view = AgentsView(devices, continuous=True)
+    layers, origin = LEARNERS[1].layers(model), policies.Origin.of(LEARNERS[1], devices, seed=1)
+    actor = LEARNERS[1].policy_type(devices, view, layers, origin)
+    instances = devices.sample(200, 2)
+    observation = devices.observe(instances, devices.reset(instances))
+    theirs, _ = model.predict(view.observe(observation), deterministic=True)
+    np.testing.assert_allclose(actor.actions(observation), theirs, atol=1e-4)
+    decided, _ = actor.act(observation)
+    for name, share, most in (("target", theirs[:, 0::2], 3), ("mode", theirs[:, 1::2], 5)):
+        assert (np.abs(decided[name] - (1 + share) / 2 * most) <= 0.501).all()
+        assert decided[name].dtype == np.int64
+
+
 def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
     """One hidden unit that reads the first measurement; server 1 gets twice its tangent, server 2 minus it."""
     view = ScoreView.of(small)
@@ -113,7 +158,7 @@ def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
     first[0, 0] = 1.0
     second = np.repeat([[2.0], [-1.0]], 6, axis=0).astype(np.float32)
     layers = [(first, np.float32([0.5])), (second, np.zeros(12, dtype=np.float32))]
-    actor = GaussianActor(small, view, layers, policies.Origin.of(A2C(), small))
+    actor = ModeActor(small, view, layers, policies.Origin.of(A2C(), small))
     instances = small.sample(50, 0)
     seen = np.tanh(view.observe(instances)[:, 0] + 0.5)
     expected = np.stack([(2 * seen).clip(-1, 1), -seen], axis=1)
@@ -153,6 +198,22 @@ def test_a_saved_policy_of_agents_decides_the_same_without_the_library(
         policies.load_policy(tmp_path, other)
 
 
+@every
+def test_a_saved_policy_of_whole_numbers_decides_the_same_without_the_library(
+    learner: Baseline, devices: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = learner.fit(devices, budget=Budget(steps=320), seed=0)
+    policy.save(tmp_path)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    loaded = policies.load_policy(tmp_path, devices)
+    instances = devices.sample(50, 3)
+    for name, array in policy.run(devices, instances).decisions.items():
+        assert array.tobytes() == loaded.run(devices, instances).decisions[name].tobytes()
+    other = registry.problem("battery_d2d", horizon=6, users=2, servers=2)
+    with pytest.raises(InvalidInput, match=r"inputs and (30|6) outputs; this battery_d2d has \d+ and (20|4)$"):
+        policies.load_policy(tmp_path, other)
+
+
 def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(OffloadError, match=r"pip install 'offloadopt\[sb3\]'$"):
@@ -183,6 +244,19 @@ def test_training_lowers_the_cost_of_agents_over_a_horizon(learner: Baseline, ag
     assert after < 0.85 * before
 
 
+@every
+def test_training_finds_good_options_among_whole_numbers(learner: Baseline, aiming: Any, library: Any) -> None:
+    """By hand: chance costs 4.58 a slot, the best options cost 0.33."""
+    problem = aiming(agents=1, integer=True)
+    instances = problem.sample(300, 9)
+    by_chance = registry.solver("random").run(problem, instances).objective.mean() / 5
+    steps = {"actor-critic": 40_000, "ppo-sb3": 10_000, "ddpg-sb3": 6_000}[learner.name]
+    policy = learner.replace(discount=0.0).fit(problem, budget=Budget(steps=steps), seed=0)
+    learned = policy.run(problem, instances).objective.mean() / 5
+    assert by_chance == pytest.approx(4.58, rel=0.05)
+    assert learned < 0.7
+
+
 # ---------------------------------------------------------------------------------------------- what it depends on
 
 
@@ -204,6 +278,23 @@ def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseli
     learner.fit(small, budget=Budget(steps=320), seed=0)
     assert state() == before
     assert torch.get_num_threads() == threads
+
+
+@every
+@pytest.mark.parametrize("scale_rewards", [False, True])
+def test_training_leaves_nothing_in_the_systems_temporary_folder_and_is_silent(
+    learner: Baseline,
+    scale_rewards: bool,
+    devices: Any,
+    library: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    learner.replace(scale_rewards=scale_rewards).fit(devices, budget=Budget(steps=320))
+    assert not list(tmp_path.iterdir())
+    assert capsys.readouterr() == ("", "")
 
 
 @every
@@ -267,14 +358,28 @@ def test_the_end_of_a_horizon_is_told_as_a_truncation_with_what_was_left(agents:
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
-def untrained(problem: Problem[Any], layers: int = 2) -> GaussianActor:
+@every
+def test_what_cannot_be_decided_is_refused_before_anything_begins(
+    learner: Baseline, aiming: Any, agents: Any, small: Any
+) -> None:
+    problem = aiming()
+    unlimited = type("Unlimited", (type(problem),), {"decision_fields": {"aim": ArrayField((2, 2), low=0.0)}})
+    with pytest.raises(Unsupported, match=r"^aim of 'aiming' takes 0 to inf; this view needs decisions with limits$"):
+        learner.require(unlimited(problem.scenario))
+    with pytest.raises(UnknownName, match="no view 'papers' of carbon_mimo; did you mean 'paper'"):
+        learner.replace(view="papers").require(agents)
+    with pytest.raises(Unsupported, match=r"^view = 'full': the servers of 'multi_server' have one view"):
+        learner.replace(view="full").require(small)
+
+
+def untrained(problem: Problem[Any], layers: int = 2) -> ModeActor:
     sizes = [12, *[4] * (layers - 1), 12]
     rng = np.random.default_rng(0)
     made = [
         (rng.normal(size=(wide, narrow)).astype(np.float32), np.zeros(wide, dtype=np.float32))
         for narrow, wide in itertools.pairwise(sizes)
     ]
-    return GaussianActor(problem, ScoreView.of(problem), made, policies.Origin.of(A2C(), problem))  # type: ignore[arg-type]
+    return ModeActor(problem, ScoreView.of(problem), made, policies.Origin.of(A2C(), problem))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("field", "value"), [("users", 5), ("servers", 3)])
@@ -282,13 +387,13 @@ def test_a_policy_of_another_size_is_refused(small: Any, tmp_path: Path, field: 
     untrained(small).save(tmp_path)
     other = registry.problem("multi_server", **{"users": 6, "servers": 2, field: value})
     with pytest.raises(InvalidInput, match=r"holds a policy with 12 inputs and 12 outputs; this multi_server has"):
-        GaussianActor.load(tmp_path, other)
+        ModeActor.load(tmp_path, other)
 
 
 def test_another_scenario_of_the_same_size_keeps_the_statistics_of_training(small: Any, tmp_path: Path) -> None:
     policy = untrained(small)
     policy.save(tmp_path)
-    loaded = GaussianActor.load(tmp_path, registry.problem("multi_server", users=6, servers=2, layout_seed=8))
+    loaded = ModeActor.load(tmp_path, registry.problem("multi_server", users=6, servers=2, layout_seed=8))
     assert loaded.view.center.tobytes() == policy.view.center.tobytes()
 
 
@@ -308,7 +413,7 @@ def test_arrays_that_are_no_network_are_refused(small: Any, tmp_path: Path, chan
         del arrays["center"]
     policies.save(tmp_path, policy.origin, arrays)
     with pytest.raises(DamagedFile, match="holds no network of an actor"):
-        GaussianActor.load(tmp_path, small)
+        ModeActor.load(tmp_path, small)
 
 
 @pytest.mark.parametrize(

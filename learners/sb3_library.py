@@ -1,0 +1,158 @@
+"""What learners of Stable-Baselines3 (the extra ``sb3``) have in common: budget, seeds, and the way out of it."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
+from offloadopt.errors import OffloadError
+from offloadopt.learners.actors import Layer
+from offloadopt.learners.ensemble import one_thread
+from offloadopt.learners.policies import Origin
+
+if TYPE_CHECKING:
+    from offloadopt.learners.sb3_environment import Together
+
+
+class Library(Learner):
+    """A training by the library, whose network is then taken out of it."""
+
+    environments: int
+    learning_rate: float
+    steps: int
+    discount: float = Field(0.99, ge=0, le=1, description="gamma; without effect in a one-shot problem")
+    scale_rewards: bool = Field(
+        False, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
+    )
+
+    @property
+    def default_steps(self) -> int:
+        """Steps without a budget."""
+        return self.steps
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> Policy:
+        """Train by interaction alone.
+
+        Parameters
+        ----------
+        problem : Problem
+            What the class says that it serves.
+        demonstrations : Demonstrations, optional
+            Not used: the papers' baselines have no expert.
+        budget : Budget, optional
+            ``steps`` are slots decided, all agents or tasks at once, where a centre decides, and decisions of agents
+            where each decides for itself, rounded up to the library's whole roll-outs. Training ends early when
+            ``seconds`` are over, and then depends on the clock.
+        seed : int
+            Of nature's draws, initial weights and exploration.
+        progress : callable, optional
+            Called with the number of steps done since the last call.
+        record : callable, optional
+            Called with the steps done and the mean ``reward`` of the last slot, all agents together.
+        checkpoint : Path, optional
+            Nothing is kept there, because the library would pickle: a training that was interrupted begins again, and
+            with a budget in steps ends with the same policy.
+
+        Raises
+        ------
+        OffloadError
+            If Stable-Baselines3 is not installed.
+        """
+        self.require(problem)
+        model, environment = self.train(problem, budget or Budget(), seed, progress, record)
+        return self.policy(problem, environment, model, Origin.of(self, problem, seed=seed, steps=model.num_timesteps))
+
+    def train(
+        self,
+        problem: Problem[Any],
+        budget: Budget,
+        seed: int,
+        progress: Progress | None = None,
+        record: Record | None = None,
+    ) -> tuple[Any, Together]:
+        """The library's model when the budget is spent, and what it was trained in."""
+        require_library()
+        from stable_baselines3.common.logger import Logger
+        from stable_baselines3.common.vec_env import VecNormalize
+
+        ends = math.inf if budget.seconds is None else time.monotonic() + budget.seconds
+
+        def after_each_step(_: dict[str, Any], __: dict[str, Any]) -> bool:
+            if progress is not None:
+                progress(environment.num_envs)
+            if record is not None:
+                record(model.num_timesteps, {"reward": environment.slot_reward})
+            return time.monotonic() < ends
+
+        with one_thread(), private_randomness():
+            environment = self.environment(problem)
+            scaled: Any = environment
+            if self.scale_rewards:
+                scaled = VecNormalize(environment, norm_obs=False, gamma=self.discount)
+            model = self.model(scaled, int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            # Its own logger would make a folder among the system's temporary ones.
+            model.set_logger(Logger(folder=None, output_formats=[]))
+            model.learn(self.steps if budget.steps is None else budget.steps, callback=after_each_step)
+        return model, environment
+
+    @abstractmethod
+    def environment(self, problem: Problem[Any]) -> Together:
+        """Many instances of the problem as the library wants them."""
+
+    @abstractmethod
+    def model(self, environment: Any, seed: int) -> Any:
+        """The library's untrained model."""
+
+    @abstractmethod
+    def policy(self, problem: Problem[Any], environment: Any, model: Any, origin: Origin) -> Policy:
+        """What the model would do without exploration."""
+
+
+def linear_layers(*networks: nn.Module) -> list[Layer]:
+    """Weights and biases of networks' linear layers, from the first to the last."""
+    found = [part for network in networks for part in network.modules() if isinstance(part, nn.Linear)]
+    return [(part.weight.detach().numpy().copy(), part.bias.detach().numpy().copy()) for part in found]
+
+
+def require_library() -> None:
+    """Refuse to train without Stable-Baselines3, with a line that says how to get it."""
+    try:
+        import stable_baselines3  # noqa: F401
+    except ImportError:
+        raise OffloadError(
+            "this learner needs Stable-Baselines3, which is not installed: pip install 'offloadopt[sb3]'"
+        ) from None
+
+
+@contextmanager
+def private_randomness() -> Iterator[None]:
+    """Give the global random generators, which the library seeds and draws from, back as they were."""
+    before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            random.setstate(before)
+            np.random.set_state(numpy_before)  # noqa: NPY002

@@ -1,0 +1,171 @@
+"""Agents one by one, as a learner of discrete choices wants them: each agent is a row that picks an entry of a menu."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy, Problem
+from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.learners import policies
+from offloadopt.learners.actors import Layer, Singles, layer_arrays, perceptron, read_layers
+from offloadopt.learners.deterministic_policy import MOST_CHOICES, Shares, view_name
+from offloadopt.structure import AgentProblem, JointProblem
+
+
+class MenuProblem(ABC):  # noqa: B024
+    """An `AgentProblem` or a `JointProblem`: each agent's decision is a few numbers with limits."""
+
+
+MenuProblem.register(AgentProblem)  # type: ignore[type-abstract]
+MenuProblem.register(JointProblem)  # type: ignore[type-abstract]
+
+
+class Rows(Protocol):
+    """What one agent sees, and what the entries of its menu stand for."""
+
+    @property
+    def features(self) -> int:
+        """Numbers that an agent sees."""
+
+    @property
+    def menu(self) -> FloatArray:
+        """[entries, numbers] shares in [0, 1]: everything that an agent can decide."""
+
+    def see(self, observation: Observation) -> Singles:
+        """[count, agents, features] what each agent sees."""
+
+    def decide(self, entries: IntArray) -> Decisions:
+        """The decisions of entries ``[count, agents]``."""
+
+
+class ViewRows:
+    """Agents that see their own view; an entry is a combination of levels and of whole numbers.
+
+    Parameters
+    ----------
+    problem : AgentProblem
+    levels : int
+        Even steps of each number; of whole numbers all count.
+    view : str, optional
+        The problem's first unless given.
+    """
+
+    def __init__(self, problem: AgentProblem[Any], levels: int, view: str | None) -> None:
+        self.problem = problem
+        self._view = view_name(problem, view)
+        self._shares = Shares(problem)
+        self.features = problem.view_size(self._view)
+        self.menu = self._shares.menu(levels)
+
+    def see(self, observation: Observation) -> Singles:
+        """The problem's view."""
+        return self.problem.view(observation, self._view).astype(np.float32)
+
+    def decide(self, entries: IntArray) -> Decisions:
+        """Shares of the decisions' limits."""
+        return self._shares.decisions(self.menu[entries])
+
+
+class StateRows:
+    """Agents that see their own part of a centre's state and what they have in common, scaled by its factors.
+
+    Parameters
+    ----------
+    problem : JointProblem
+    levels : int
+        Even steps of each quantity; of choices all options count.
+    """
+
+    def __init__(self, problem: JointProblem[Any], levels: int) -> None:
+        self.problem = problem
+        self.features = len(problem.user_factors) + len(problem.common_factors)
+        grids = [np.linspace(0.0, 1.0, levels if options is None else options) for options in problem.choices]
+        entries = int(np.prod([len(grid) for grid in grids]))
+        if entries > MOST_CHOICES:
+            raise Unsupported(f"{entries} combinations of an agent's decisions; allowed: at most {MOST_CHOICES}")
+        self.menu = np.array(list(itertools.product(*grids)))
+
+    def see(self, observation: Observation) -> Singles:
+        """The agent's numbers, then the common ones."""
+        own = self.problem.user_state(observation) * self.problem.user_factors
+        common = (self.problem.common_state(observation) * self.problem.common_factors)[:, None]
+        shared = np.broadcast_to(common, (*own.shape[:2], common.shape[-1]))
+        return np.concatenate([own, shared], axis=-1).astype(np.float32)
+
+    def decide(self, entries: IntArray) -> Decisions:
+        """What the problem reads in the coordinates."""
+        return self.problem.decode(self.menu[entries])
+
+
+def rows_of(problem: Problem[Any], levels: int, view: str | None = None) -> Rows:
+    """The rows of a `MenuProblem`, refused where decisions have no limits or too many combinations."""
+    if isinstance(problem, AgentProblem):
+        return ViewRows(problem, levels, view)
+    if not isinstance(problem, JointProblem):
+        raise Unsupported(f"problem {problem.name!r} has no agents with decisions of their own; it needs a MenuProblem")
+    if view is not None:
+        raise Unsupported(f"view = {view!r}: the agents of {problem.name!r} have one view; allowed: none")
+    return StateRows(problem, levels)
+
+
+class MenuPolicy(Policy):
+    """One network, the same for every agent: each takes the entry of which the network expects most.
+
+    Parameters
+    ----------
+    problem : MenuProblem
+    rows : Rows
+    layers : sequence of (weights [out, in], biases [out])
+        From what an agent sees to the worth of each entry, with ReLU between them.
+    origin : Origin
+    """
+
+    name = "menu"
+
+    def __init__(self, problem: Problem[Any], rows: Rows, layers: list[Layer], origin: policies.Origin) -> None:
+        self.problem = problem
+        self.rows = rows
+        self.layers = layers
+        self.origin = origin
+
+    def entries(self, observation: Observation) -> IntArray:
+        """[count, agents] the best of the menu."""
+        return np.asarray(perceptron(self.layers, _relu, self.rows.see(observation)).argmax(axis=-1))
+
+    def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
+        """What the entries stand for."""
+        return self.rows.decide(self.entries(observation)), memory
+
+    def save(self, folder: Path) -> None:
+        """Write the network and the menu as safetensors + JSON."""
+        policies.save(folder, self.origin, {"menu": self.rows.menu, **layer_arrays(self.layers)})
+
+    @classmethod
+    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
+        """Read a network that fits what an agent sees and decides; any number of agents is allowed."""
+        origin, arrays = policies.read(folder, problem)
+        rows = rows_of(problem, *menu_settings(origin.settings))
+        layers = read_layers(folder, arrays, {"menu": rows.menu})
+        inputs, outputs = layers[0][0].shape[1], len(layers[-1][1])
+        if (inputs, outputs) != (rows.features, len(rows.menu)) or not np.array_equal(arrays["menu"], rows.menu):
+            raise InvalidInput(
+                f"{folder} holds a policy of agents with {inputs} features and {outputs} entries on the menu; those of "
+                f"this {problem.name} have {rows.features} and {len(rows.menu)}"
+            )
+        return cls(problem, rows, layers, origin)
+
+
+def menu_settings(settings: Mapping[str, Any]) -> tuple[int, str | None]:
+    """Levels and view among a learner's settings."""
+    return int(settings["levels"]), settings.get("view")
+
+
+def _relu(signal: NDArray[Any]) -> NDArray[Any]:
+    return np.maximum(signal, 0.0)

@@ -1,0 +1,266 @@
+"""Stable-Baselines3's DQN by agents one by one: rows are agents, what is exported chooses as the library does."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offloadopt import registry
+from offloadopt.core import ArrayField, Budget, Decisions
+from offloadopt.envs.episodes import draws
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+from offloadopt.learners import policies
+from offloadopt.learners.sb3_dqn import DQN
+from offloadopt.learners.sb3_rows import MenuPolicy, rows_of
+
+QUICK = DQN(environments=8, learning_starts=64)
+"""With so few random decisions that a short training trains."""
+
+
+@pytest.fixture(scope="module")
+def devices() -> Any:
+    """Three agents who choose one of 4 targets and one of 6 modes each."""
+    return registry.problem("battery_d2d", horizon=5, users=3, servers=1)
+
+
+@pytest.fixture(scope="module")
+def moving() -> Any:
+    """Three users of a centre: ratio, CPU and one of 5 servers each."""
+    return registry.problem("partial_mobile", horizon=4, users=3)
+
+
+@pytest.fixture(scope="module")
+def library() -> Any:
+    return pytest.importorskip("stable_baselines3")
+
+
+def observed(problem: Any, count: int) -> Any:
+    instances = problem.sample(count, 0)
+    return problem.observe(instances, problem.reset(instances))
+
+
+def weights(policy: MenuPolicy) -> bytes:
+    return b"".join(array.tobytes() for layer in policy.layers for array in layer)
+
+
+# --------------------------------------------------------------------------------------------- what rows see and decide
+
+
+def test_an_entry_is_a_combination_of_an_agents_options(devices: Any) -> None:
+    rows = rows_of(devices, levels=5)
+    assert len(rows.menu) == 24
+    decided = rows.decide(np.array([[0, 7, 23], [6, 5, 18]]))
+    assert decided["target"].tolist() == [[0, 1, 3], [1, 0, 3]]
+    assert decided["mode"].tolist() == [[0, 1, 5], [0, 5, 0]]
+
+
+def test_numbers_are_decided_by_levels(aiming: Any) -> None:
+    rows = rows_of(aiming(), levels=3)
+    decided = rows.decide(np.array([[0, 5], [7, 8]]))
+    assert decided["aim"].tolist() == [[[-1, -1], [1, 3]], [[3, 1], [3, 3]]]
+
+
+@pytest.mark.parametrize("view", [None, "full"])
+def test_an_agent_sees_its_own_view(devices: Any, view: str | None) -> None:
+    rows, observation = rows_of(devices, levels=5, view=view), observed(devices, 6)
+    seen = rows.see(observation)
+    assert seen.shape == (6, 3, rows.features)
+    np.testing.assert_array_equal(seen, devices.view(observation, view or "paper").astype(np.float32))
+
+
+def test_a_user_of_a_centre_sees_its_own_numbers_and_the_common_ones(moving: Any) -> None:
+    rows, instances = rows_of(moving, levels=5), moving.sample(2, 0)
+    first = observed(moving, 2)
+    everything = {"server": np.full((2, 3), 2), "ratio": np.ones((2, 3)), "cpu_hz": np.full((2, 3), 1e9)}
+    state, _ = moving.step(instances, moving.reset(instances), Decisions(everything))
+    for observation in (first, moving.observe(instances, state)):
+        seen = rows.see(observation)
+        assert seen.shape == (2, 3, 8) == (2, 3, rows.features)
+        for user in range(3):
+            np.testing.assert_allclose(seen[1, user, :2], observation["position_m"][1, user] * moving.user_factors[:2])
+            np.testing.assert_allclose(seen[1, user, 2], observation["task_bits"][1, user] * moving.user_factors[2])
+            np.testing.assert_allclose(seen[1, user, 3:], observation["workload_hz"][1] * moving.common_factors)
+    assert seen[1, 0, 4] > 0
+
+
+def test_a_user_of_a_centre_decides_on_the_grid_of_its_coordinates(moving: Any) -> None:
+    rows = rows_of(moving, levels=3)
+    assert len(rows.menu) == 3 * 3 * 5
+    entries = np.array([[0, 44, 3 * 5 + 5 + 2]])
+    decided = rows.decide(entries)
+    capacity = moving.scenario.cpu_server_hz
+    assert decided["server"].tolist() == [[0, 5, 3]]
+    np.testing.assert_allclose(decided["ratio"], [[0, 1, 0.5]])
+    np.testing.assert_allclose(decided["cpu_hz"], [[0, capacity, 0.5 * capacity]])
+
+
+@pytest.mark.parametrize("name", ["devices", "moving"])
+def test_every_agent_of_every_episode_is_paid_its_own_cost(
+    name: str, library: Any, request: pytest.FixtureRequest
+) -> None:
+    from offloadopt.learners.sb3_environment import AgentsEnvironment
+
+    problem = request.getfixturevalue(name)
+    rows = rows_of(problem, levels=4)
+    batch = AgentsEnvironment(problem, rows, 4)
+    batch.seed(3)
+    seen, nature, rng = batch.reset(), draws(problem, 4, 3), np.random.default_rng(0)
+    for _ in range(2):
+        instances = next(nature)
+        state = problem.reset(instances)
+        for slot in range(problem.horizon):
+            known = rows.see(problem.observe(instances, state))
+            np.testing.assert_array_equal(seen, known.reshape(12, -1))
+            entries = rng.integers(len(rows.menu), size=12)
+            state, outcome = problem.step(instances, state, rows.decide(entries.reshape(4, 3)))
+            seen, paid, done, infos = batch.step(entries)
+            np.testing.assert_allclose(paid, -outcome.agent_cost.ravel(), rtol=1e-6)
+            assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
+            assert done.tolist() == [slot == problem.horizon - 1] * 12
+    assert len({id(info) for info in infos}) == 12
+    assert all(info["TimeLimit.truncated"] is True for info in infos)
+    last = np.stack([info["terminal_observation"] for info in infos])
+    assert last.shape == seen.shape
+    assert not np.array_equal(last, seen)
+
+
+def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
+    from offloadopt.learners.sb3_environment import AgentsEnvironment
+
+    problem = aiming(horizon=1)
+    batch = AgentsEnvironment(problem, rows_of(problem, levels=3), 4)
+    batch.reset()
+    _, _, done, infos = batch.step(np.zeros(8, dtype=int))
+    assert done.all()
+    assert not any(info["TimeLimit.truncated"] for info in infos)
+
+
+# ------------------------------------------------------------------------------------------------- what is exported
+
+
+@pytest.mark.parametrize("name", ["devices", "moving"])
+def test_the_exported_network_takes_the_librarys_entries(
+    name: str, library: Any, request: pytest.FixtureRequest
+) -> None:
+    problem = request.getfixturevalue(name)
+    model, environment = QUICK.train(problem, Budget(steps=4000), seed=1)
+    policy = QUICK.policy(problem, environment, model, policies.Origin.of(QUICK, problem, seed=1))
+    observation = observed(problem, 200)
+    theirs, _ = model.predict(policy.rows.see(observation).reshape(600, -1), deterministic=True)
+    entries = policy.entries(observation)
+    assert len(np.unique(entries)) > 1
+    assert (entries == theirs.reshape(200, 3)).mean() > 0.99  # but for ties within rounding
+
+
+@pytest.mark.parametrize("name", ["devices", "moving"])
+def test_a_saved_policy_decides_the_same_without_the_library(
+    name: str, library: Any, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = request.getfixturevalue(name)
+    learner = QUICK.replace(levels=3, view="full" if name == "devices" else None)
+    policy = learner.fit(problem, budget=Budget(steps=480), seed=0)
+    policy.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"policy.json", "weights.safetensors"}
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    loaded = policies.load_policy(tmp_path, problem)
+    instances = problem.sample(50, 3)
+    for array, decided in policy.run(problem, instances).decisions.items():
+        assert decided.tobytes() == loaded.run(problem, instances).decisions[array].tobytes()
+
+
+def test_one_network_serves_any_number_of_agents(library: Any, tmp_path: Path, moving: Any) -> None:
+    QUICK.fit(moving, budget=Budget(steps=240)).save(tmp_path)
+    more = registry.problem("partial_mobile", horizon=4, users=7)
+    decided, _ = policies.load_policy(tmp_path, more).act(observed(more, 2))
+    assert decided["server"].shape == (2, 7)
+
+
+def test_a_policy_with_another_menu_is_refused(library: Any, tmp_path: Path, devices: Any) -> None:
+    QUICK.fit(devices, budget=Budget(steps=240)).save(tmp_path)
+    other = registry.problem("battery_d2d", "fixed-frequency", horizon=5, users=3, servers=1)
+    with pytest.raises(InvalidInput, match=r"24 entries on the menu; those of this battery_d2d have \d+ and 4$"):
+        policies.load_policy(tmp_path, other)
+
+
+# ---------------------------------------------------------------------------------------------------- what is learned
+
+
+def test_the_best_entry_is_learned(aiming: Any, library: Any) -> None:
+    """As in the test of our own DQN: the number nearest to a goal, and 1 or 2."""
+    problem = aiming(agents=1, integer=True)
+    learner = DQN(discount=0.0, learning_starts=500, exploration=0.5, learning_rate=3e-3)
+    policy = learner.fit(problem, budget=Budget(steps=16 * 700), seed=1)
+    instances = problem.sample(200, 5)
+    aim = policy.run(problem, instances).decisions["aim"]
+    assert (aim[..., 0] == np.rint(2 * instances["x"])).mean() > 0.8
+    assert np.isin(aim[..., 1], (1, 2)).mean() > 0.9
+
+
+def test_it_learns_to_care_for_batteries(devices: Any, library: Any) -> None:
+    instances = devices.sample(300, 9)
+    by_chance = registry.solver("random").run(devices, instances).objective.mean()
+    learned = QUICK.fit(devices, budget=Budget(steps=24_000), seed=0).run(devices, instances).objective.mean()
+    assert learned < 0.6 * by_chance
+
+
+# ---------------------------------------------------------------------------------------------- what it depends on
+
+
+def test_the_same_seed_gives_the_same_weights(devices: Any, library: Any) -> None:
+    first, again, other = (weights(QUICK.fit(devices, budget=Budget(steps=960), seed=seed)) for seed in (7, 7, 8))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("scale_rewards", [False, True])
+def test_progress_adds_up_and_what_is_recorded_is_what_was_paid(
+    scale_rewards: bool, devices: Any, library: Any
+) -> None:
+    """Decisions by chance alone: then scaled rewards are recorded in the problem's units too."""
+    done: list[int] = []
+    curve: dict[int, float] = {}
+    policy = QUICK.replace(scale_rewards=scale_rewards, learning_starts=10**6).fit(
+        devices,
+        budget=Budget(steps=24 * 100),
+        progress=done.append,
+        record=lambda step, numbers: curve.update({step: numbers["reward"]}),
+    )
+    assert sum(done) == policy.origin.training["steps"] == 2400 == max(curve)
+    rng, instances = np.random.default_rng(0), devices.sample(300, 1)
+    any_option = {
+        name: rng.integers(int(spec.high) + 1, size=(300, 5, 3)) for name, spec in devices.decision_fields.items()
+    }
+    expected = devices.evaluate(instances, any_option).cost.mean() / 5
+    assert -np.mean(list(curve.values())) == pytest.approx(expected, rel=0.1)
+
+
+def test_training_leaves_nothing_in_the_systems_temporary_folder(
+    devices: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    QUICK.fit(devices, budget=Budget(steps=240))
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_what_it_cannot_serve_is_refused_in_one_line(aiming: Any, devices: Any, moving: Any) -> None:
+    with pytest.raises(Unsupported, match="does not serve problem 'multi_server'; it needs a MenuProblem"):
+        DQN().require(registry.problem("multi_server", users=3))
+    with pytest.raises(Unsupported, match=r"^10000 combinations of an agent's decisions; allowed: at most 4096$"):
+        DQN(levels=100).require(aiming())
+    with pytest.raises(Unsupported, match=r"^8000 combinations of an agent's decisions; allowed: at most 4096$"):
+        DQN(levels=40).require(moving)
+    unlimited = type("Unlimited", (type(devices),), {"decision_fields": {"number": ArrayField((3,), low=0)}})
+    with pytest.raises(Unsupported, match=r"^decision 'number' of 'battery_d2d' has no finite limits$"):
+        DQN().require(unlimited(devices.scenario))
+    with pytest.raises(UnknownName, match="no view 'fulll' of battery_d2d; did you mean 'full'"):
+        DQN(view="fulll").require(devices)
+    with pytest.raises(Unsupported, match=r"^view = 'full': the agents of 'partial_mobile' have one view"):
+        DQN(view="full").require(moving)
