@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "multi_server": {"users": 5, "servers": 2},
     "carbon_mimo": {"horizon": 4},
     "partial_mobile": {"users": 3, "horizon": 2},
+    "battery_d2d": {"horizon": 4, "users": 3},
 }
 
 

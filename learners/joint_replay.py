@@ -1,0 +1,104 @@
+"""Replay of what all agents saw, did and were paid together: a ring of moments of environments side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from offloadopt.learners.agent_interface import Seen
+
+SEEN = ("view", "allowed", "whole")
+
+
+@dataclass(frozen=True)
+class Experience:
+    """Transitions of all agents. Whatever makes them, of rows that happened or in their place, can be learned from.
+
+    Attributes
+    ----------
+    seen, following : Seen
+        Before and after a slot. What follows an episode's last slot is what was seen when it was cut off.
+    action : Tensor [rows, agents, size]
+        Rows of `Relaxed`.
+    reward : Tensor [rows, agents]
+    """
+
+    seen: Seen
+    action: Tensor
+    reward: Tensor
+    following: Seen
+
+
+class JointReplay:
+    """The latest moments, in single precision. What followed a moment is the next one, so it is held once.
+
+    Parameters
+    ----------
+    room : int
+        Moments of all environments that are held, at least 3; then the oldest gives way.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.appended = 0
+        self._held: dict[str, NDArray[Any]] = {}
+        self._complete = np.zeros(room, dtype=np.bool_)  # whether it was decided and what followed is held
+        self._decided = False  # whether the newest was
+
+    @property
+    def count(self) -> int:
+        """Moments that are held."""
+        return min(self.appended, self.room)
+
+    def append(self, seen: Seen, action: Tensor | None = None, reward: NDArray[Any] | None = None) -> None:
+        """Hold a moment ``[environments, ...]``: with what was done, or without after an episode's last slot."""
+        now = self.appended % self.room
+        self._complete[now] = False
+        self._complete[now - 1] |= self._decided  # row -1 is the one before row 0
+        self._decided = action is not None
+        parts = {name: getattr(seen, name) for name in SEEN} | {"action": action}
+        arrays = {name: values.numpy() for name, values in parts.items() if values is not None}
+        if reward is not None:
+            arrays["reward"] = reward.astype(np.float32)
+        for name, values in arrays.items():
+            if name not in self._held:
+                self._held[name] = np.zeros((self.room, *values.shape), values.dtype)
+            self._held[name][now] = values
+        self.appended += 1
+
+    def draw(self, size: int, rng: np.random.Generator) -> Experience:
+        """``size`` transitions, drawn uniformly with replacement."""
+        moment = rng.choice(np.flatnonzero(self._complete), size=size)
+        environment = rng.integers(self._held["view"].shape[1], size=size)
+        return Experience(
+            seen=self._seen(moment, environment),
+            action=self._take("action", moment, environment),
+            reward=self._take("reward", moment, environment),
+            following=self._seen((moment + 1) % self.room, environment),
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All moments, for a checkpoint between episodes."""
+        held = {f"replay.{name}": values[: self.count].copy() for name, values in self._held.items()}
+        return {**held, "replay.complete": self._complete.copy(), "replay.appended": np.array([self.appended])}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        self.appended = int(arrays["replay.appended"][0])
+        self._complete = arrays["replay.complete"].copy()
+        for name in (*SEEN, "action", "reward"):
+            if (values := arrays.get(f"replay.{name}")) is not None:
+                self._held[name] = np.zeros((self.room, *values.shape[1:]), values.dtype)
+                self._held[name][: self.count] = values
+
+    def _seen(self, moment: NDArray[Any], environment: NDArray[Any]) -> Seen:
+        return Seen(**{name: self._take(name, moment, environment) for name in SEEN if name in self._held})
+
+    def _take(self, name: str, moment: NDArray[Any], environment: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(self._held[name][moment, environment])

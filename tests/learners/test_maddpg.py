@@ -1,0 +1,483 @@
+"""MADDPG: gradients through choices, its critics and replay by hand, and that it finds what is known to be best."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from offloadopt import registry
+from offloadopt.core import ArrayField, Budget, Problem
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+from offloadopt.learners import course
+from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agent_policy import AgentPolicy
+from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.heads import Heads, restrict
+from offloadopt.learners.joint_critic import JointCritic
+from offloadopt.learners.joint_replay import Experience, JointReplay
+from offloadopt.learners.maddpg import Maddpg, Students, follow, shorten
+from offloadopt.learners.policies import load_policy
+from offloadopt.learners.relaxed import Relaxed
+from offloadopt.learners.trunks import Network
+from offloadopt.testing import check_learner
+
+
+def _toys() -> Any:
+    """The toy problems of PPO's tests."""
+    spec = importlib.util.spec_from_file_location("toys_of_ppo", Path(__file__).with_name("test_ppo.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TOYS = _toys()
+SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
+"""Settings for trainings that need not learn."""
+QUICK: dict[str, Any] = {
+    "hidden": (32,),
+    "batch_size": 64,
+    "warm_up": 64,
+    "gamma": 0.5,
+    "tau": 0.05,
+    "actor_rate": 5e-3,
+    "critic_rate": 1e-2,
+}
+"""Settings that learn the toy problem in seconds."""
+FIELDS = {
+    "mode": ArrayField((3, 2), low=1, high=3, integer=True),
+    "level": ArrayField((3,), low=2.0, high=6.0),
+    "pair": ArrayField((3, 2), low=-1.0, high=0.5),
+    "place": ArrayField((3,), low=0, high=4, integer=True),
+}
+WIDTH = 3 + 2 * 3 + 5
+
+
+class Killed(BaseException):
+    """Stands for whatever ends a process."""
+
+
+def mimo(**changes: Any) -> Problem[Any]:
+    return registry.problem("carbon_mimo", **{"horizon": 8, "users": 2, "antennas": 4, **changes})
+
+
+def train(problem: Problem[Any], steps: int, seed: int = 0, **settings: Any) -> AgentPolicy:
+    return Maddpg(**settings).fit(problem, budget=Budget(steps=steps), seed=seed)
+
+
+def weights(policy: AgentPolicy) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
+
+
+def students_of(problem: Any, seed: int = 0, **settings: Any) -> Students:
+    """Agents whose networks all answer something, by copies and roles."""
+    students = Students(Maddpg(**{**SMALL, **settings}), AgentInterface(problem, None, None), seeded_generator(seed))
+    nets = (students.actor, students.critic, students.target_actor, students.target_critic)
+    for number, networks in enumerate(nets):
+        for parameter in networks.parameters():
+            parameter.data.normal_(std=0.5, generator=seeded_generator(number))
+    return students
+
+
+def experience(students: Students, rows: int = 7, seed: int = 0) -> Experience:
+    rng = seeded_generator(seed)
+    agents, interface = students.interface.problem.agents, students.interface
+
+    def seen() -> Seen:
+        view = torch.randn((rows, agents, interface.features), generator=rng)
+        return Seen(view, None, torch.randn((rows, interface.whole_features), generator=rng))
+
+    now = seen()
+    return Experience(now, students.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
+
+
+# ----------------------------------------------------------------------------------------------------- relaxed actions
+
+
+def test_a_row_means_what_the_heads_read() -> None:
+    relaxed, heads = Relaxed(FIELDS), Heads(FIELDS, 3)
+    assert relaxed.size == heads.outputs == WIDTH
+    outputs = torch.randn((50, 3, WIDTH), generator=seeded_generator(0))
+    rows = relaxed.hard(torch.cat([outputs[..., :3].tanh(), outputs[..., 3:]], dim=-1))
+    found, expected = heads.read(relaxed.actions(rows)), heads.read(heads.mode(outputs))
+    for name in FIELDS:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
+def test_numbers_reach_their_limits() -> None:
+    relaxed, heads = Relaxed(FIELDS), Heads(FIELDS, 3)
+    rows = torch.zeros((2, 3, WIDTH))
+    rows[0, :, :3], rows[1, :, :3] = -1.0, 1.0
+    found = heads.read(relaxed.actions(rows))
+    assert found["level"].tolist() == [[2.0] * 3, [6.0] * 3]
+    assert found["pair"].tolist() == [[[-1.0] * 2] * 3, [[0.5] * 2] * 3]
+
+
+def test_choices_are_drawn_by_the_softmax_and_numbers_spread_by_the_noise() -> None:
+    relaxed = Relaxed(FIELDS)
+    outputs = torch.linspace(-1.0, 1.0, WIDTH)
+    rows = relaxed.explore(outputs.repeat(40_000, 1), 0.1, seeded_generator(0))
+    for first, last in ((3, 6), (6, 9), (9, 14)):
+        assert set(rows[:, first:last].sum(dim=-1).tolist()) == {1.0}
+        torch.testing.assert_close(rows[:, first:last].mean(dim=0), outputs[first:last].softmax(-1), atol=0.01, rtol=0)
+    torch.testing.assert_close(rows[:, 1:3].mean(dim=0), outputs[1:3].tanh(), atol=3e-3, rtol=0)
+    torch.testing.assert_close(rows[:, 1:3].std(dim=0), torch.full((2,), 0.1), atol=2e-3, rtol=0)
+    assert rows[:, :3].abs().max() <= 1.0
+
+
+def test_a_guess_is_any_number_and_any_option_that_is_allowed() -> None:
+    relaxed = Relaxed(FIELDS)
+    allowed = torch.ones(WIDTH, dtype=torch.bool)
+    allowed[[4, 10, 11]] = False
+    rows = relaxed.guess(restrict(torch.zeros((30_000, WIDTH)), allowed), seeded_generator(0))
+    expected = [0.5, 0, 0.5, *[1 / 3] * 3, 1 / 3, 0, 0, 1 / 3, 1 / 3]
+    np.testing.assert_allclose(rows[:, 3:].mean(dim=0), expected, atol=0.012)
+    numbers = np.sort(rows[:, :3].numpy(), axis=0)
+    np.testing.assert_allclose(numbers, np.linspace(-1, 1, len(numbers))[:, None].repeat(3, axis=1), atol=0.02)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_gradients_through_choices_are_those_of_the_relaxed_value(temperature: float) -> None:
+    """Of a value along a slope, against central differences under the same Gumbel noise."""
+    relaxed = Relaxed(FIELDS)
+    outputs = torch.randn((4, 3, WIDTH), dtype=torch.float64, generator=seeded_generator(1))
+    allowed = torch.rand((4, 3, WIDTH), generator=seeded_generator(2)) < 0.7
+    allowed[..., [0, 1, 2, 3, 6, 9]] = True
+    slope = torch.randn((4, 3, WIDTH), dtype=torch.float64, generator=seeded_generator(3))
+
+    def value(at: Tensor) -> Tensor:
+        return (slope * relaxed.soft(restrict(at, allowed), temperature, seeded_generator(4))).sum()
+
+    leaf = outputs.clone().requires_grad_()
+    rows = relaxed.straight_through(restrict(leaf, allowed), temperature, seeded_generator(4))
+    (rows * slope).sum().backward()  # type: ignore[no-untyped-call]
+    assert leaf.grad is not None
+    step = 1e-6
+    for index in np.ndindex(*outputs.shape):
+        up, down = outputs.clone(), outputs.clone()
+        up[index] += step
+        down[index] -= step
+        difference = float(value(up) - value(down)) / (2 * step)
+        assert float(leaf.grad[index]) == pytest.approx(difference, abs=1e-7)
+    assert (leaf.grad[~allowed] == 0).all()
+    choices = rows.detach()[..., 3:]
+    assert ((choices - choices.round()).abs() < 1e-12).all()
+    assert (choices[~allowed[..., 3:]] == 0).all()
+
+
+# -------------------------------------------------------------------------------------------------------------- replay
+
+
+def moment(number: float, environments: int = 2) -> tuple[Seen, Tensor, np.ndarray[Any, Any]]:
+    values = torch.arange(environments) + 10.0 * number
+    return Seen(values.view(-1, 1, 1), None, values.view(-1, 1)), values.view(-1, 1, 1), values.view(-1, 1).numpy()
+
+
+def filled(room: int, moments: int, horizon: int) -> JointReplay:
+    """Episodes of ``horizon`` slots; moment k is seen, done and paid as 10 k + environment."""
+    replay = JointReplay(room)
+    for number in range(moments):
+        seen, action, reward = moment(number)
+        if number % (horizon + 1) == horizon:
+            replay.append(seen)
+        else:
+            replay.append(seen, action, reward)
+    return replay
+
+
+@pytest.mark.parametrize("room", [4, 7, 100])
+@pytest.mark.parametrize("moments", [7, 8, 9, 24])
+def test_what_follows_is_the_next_moment_of_the_same_episode(room: int, moments: int) -> None:
+    horizon = 2
+    batch = filled(room, moments, horizon).draw(400, np.random.default_rng(0))
+    assert torch.equal(batch.seen.view[..., 0], batch.reward)
+    assert torch.equal(batch.action[..., 0], batch.reward)
+    assert torch.equal(batch.following.view[..., 0], batch.reward + 10)
+    drawn = set(batch.reward.flatten().tolist())
+    held = range(max(0, moments - room), moments - 1)
+    assert drawn == {10.0 * k + e for k in held if k % (horizon + 1) < horizon for e in (0, 1)}
+
+
+def test_a_replay_that_is_put_back_draws_the_same_also_later() -> None:
+    replay, copy = filled(7, 9, 2), JointReplay(7)
+    copy.restore(replay.arrays())
+    for number in range(9, 14):
+        seen, action, reward = moment(number)
+        one, other = (held.draw(9, np.random.default_rng(number)) for held in (replay, copy))
+        assert torch.equal(one.reward, other.reward)
+        assert torch.equal(one.following.view, other.following.view)
+        for held in (replay, copy):
+            held.append(seen, *((action, reward) if number % 3 < 2 else ()))
+
+
+# ------------------------------------------------------------------------------------------------------------- critics
+
+
+def by_hand(network: Network, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    layers = [*network.hidden, network.last]
+    for number, layer in enumerate(layers):
+        weight, bias = layer.weight[copy].detach().double().numpy(), layer.bias[copy, 0].detach().double().numpy()
+        signal = signal @ weight + bias
+        signal = np.maximum(signal, 0.0) if number < len(layers) - 1 else signal
+    return signal
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon: int, shared: bool) -> None:
+    problem = aiming(horizon=horizon)
+    students = students_of(problem, gamma=0.9, shared=shared, standardise=False)
+    paid = torch.tensor([[1.0, 10.0], [3.0, 30.0], [8.0, -4.0]])
+    students.critic.pay(paid, 0.9, None)
+    batch = experience(students)
+    found = students.target(batch, seeded_generator(0)).numpy()
+    following = batch.following
+    assert following.whole is not None
+    view, whole = following.view.double().numpy(), following.whole.double().numpy()
+    copies = (0, 0) if shared else (0, 1)
+    acts = [np.tanh(by_hand(students.target_actor.network, copy, view[:, agent])) for agent, copy in enumerate(copies)]
+    for agent, copy in enumerate(copies):
+        rewards = paid.numpy() if shared else paid[:, agent].numpy()
+        expected = (batch.reward[:, agent].numpy() - rewards.mean()) / rewards.std()
+        if horizon > 1:  # a horizon only cuts off; after a problem's one slot nothing follows
+            others = [acts[other] if other != agent else np.zeros_like(acts[other]) for other in (0, 1)]
+            signal = np.concatenate([view[:, agent], acts[agent], whole, *others], axis=-1)
+            expected = expected + 0.9 * by_hand(students.target_critic.network, copy, signal)[:, 0]
+        np.testing.assert_allclose(found[:, agent], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_agents_value_depends_on_its_own_action_once_and_on_all_others(aiming: Any, shared: bool) -> None:
+    students = students_of(aiming(agents=3), shared=shared)
+    batch = experience(students)
+    own, joint = (batch.action.clone().requires_grad_() for _ in range(2))
+    values = students.critic(batch.seen, own, joint)
+    for agent in range(3):
+        by_own, by_joint = torch.autograd.grad(values[:, agent].sum(), (own, joint), retain_graph=True)
+        others = [other for other in range(3) if other != agent]
+        assert (by_own[:, others] == 0).all()
+        assert (by_joint[:, agent] == 0).all()
+        assert (by_own[:, agent] != 0).any()
+        assert all((by_joint[:, other] != 0).any() for other in others)
+
+
+def test_a_new_scale_of_rewards_changes_no_value(aiming: Any) -> None:
+    students = students_of(aiming(), shared=False)
+    critic, target, gamma = students.critic, students.target_critic, 0.9
+    batch = experience(students)
+    assert batch.seen.whole is not None
+
+    def values(networks: JointCritic) -> Tensor:
+        center, deviation = critic.scale()
+        return networks(batch.seen, batch.action, batch.action) * deviation + center / (1 - gamma)
+
+    critic.pay(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
+    before = values(critic), values(target)
+    critic.pay(torch.tensor([[3.0, 4.0], [9.0, -3.0]]), gamma, target)
+    for held, now in zip(before, (values(critic), values(target)), strict=True):
+        torch.testing.assert_close(now, held, rtol=1e-4, atol=1e-3)
+    paid = np.array([[100.0, 140, 3, 9], [1, 2, 4, -3]])
+    expected = (batch.reward.numpy() - paid.mean(axis=1)) / paid.std(axis=1)
+    np.testing.assert_allclose(critic.in_deviations(batch.reward), expected, rtol=1e-5)
+
+
+def test_constant_rewards_make_no_unit(aiming: Any) -> None:
+    critic = students_of(aiming(), shared=True).critic
+    critic.pay(torch.full((50, 2), 1e5), 0.9, None)
+    critic.pay(torch.full((50, 2), 1e5), 0.9, None)
+    torch.testing.assert_close(critic.in_deviations(torch.full((1, 2), 1e5 + 2.0)), torch.full((1, 2), 2.0))
+
+
+# ------------------------------------------------------------------------------------------------------ gradient steps
+
+
+def test_a_step_of_the_actors_leaves_the_critics_as_the_critics_step_left_them(aiming: Any) -> None:
+    """Only the critics' own loss moves them: the same with actors that stand still."""
+    after = []
+    for rate in (1e-3, 1e-30):
+        students = students_of(aiming(), actor_rate=rate)
+        students.learn(experience(students), 0.0, seeded_generator(0))
+        after.append(students.critic.state_dict())
+    for name, values in after[0].items():
+        assert torch.equal(values, after[1][name])
+
+
+def test_agents_with_networks_of_their_own_learn_by_themselves(aiming: Any) -> None:
+    """What agent 1 is paid, however much, teaches agent 0 nothing."""
+    after = []
+    for factor in (1.0, 1000.0):
+        students = students_of(aiming(), shared=False)
+        batch = experience(students)
+        batch.reward[:, 1] *= factor
+        for _ in range(3):
+            students.learn(batch, 0.0, seeded_generator(0))
+        after.append([*students.actor.parameters(), *students.critic.parameters()])
+    for one, other in zip(*after, strict=True):
+        assert torch.equal(one[0], other[0])
+    assert any(not torch.equal(one[1], other[1]) for one, other in zip(*after, strict=True))
+
+
+def test_the_actors_step_up_their_critics(aiming: Any) -> None:
+    students = students_of(aiming(), shared=False, actor_rate=1e-3, critic_rate=1e-30, output_weight=0.0)
+    batch = experience(students, rows=50)
+
+    def worth() -> Tensor:
+        own = torch.tanh(students.actor(batch.seen.view[None])[0][0])
+        return students.critic(batch.seen, own, batch.action).mean(dim=0)
+
+    before = worth()
+    for _ in range(20):
+        students.learn(batch, 0.0, seeded_generator(0))
+    assert (worth() > before + 1e-3).all()
+
+
+def test_each_copys_gradient_is_shortened_by_itself() -> None:
+    weight, bias = torch.zeros(3, 2, 1), torch.zeros(3, 1, 1)
+    weight[0], bias[0] = torch.tensor([[3.0], [0.0]]), 4.0
+    weight[1] = 0.1
+    shorten([weight, bias], 1.0)
+    torch.testing.assert_close(weight[0], torch.tensor([[0.6], [0.0]]))
+    torch.testing.assert_close(bias[0], torch.tensor([[0.8]]))
+    torch.testing.assert_close(weight[1], torch.full((2, 1), 0.1))
+    assert (weight[2] == 0).all()
+
+
+def test_targets_follow_by_the_share_tau(aiming: Any) -> None:
+    students = students_of(aiming())
+    before = [parameter.detach().clone() for parameter in students.target_actor.parameters()]
+    follow(students.target_actor, students.actor, 0.25)
+    follow(students.target_actor, students.actor, 0.25)
+    for old, now, source in zip(before, students.target_actor.parameters(), students.actor.parameters(), strict=True):
+        torch.testing.assert_close(now, old + (1 - 0.75**2) * (source - old))
+
+
+# --------------------------------------------------------------------------------------------------- what is learned
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"shared": False},
+        {"shared": False, "reward": "team", "gamma": 0.0, "temperature": 0.5},
+        {"standardise": False},
+    ],
+    ids=str,
+)
+def test_it_finds_numbers_and_choices_that_fit_a_clue(settings: dict[str, Any]) -> None:
+    problem = TOYS.guess(slots=8)
+    assert TOYS.cost(train(problem, 40_000, **{**QUICK, **settings}), problem) < TOYS.MUST_GUESS
+
+
+def test_it_learns_a_decision_without_a_future() -> None:
+    problem = TOYS.guess(slots=1)
+    assert TOYS.cost(train(problem, 40_000, **QUICK), problem) < TOYS.MUST_GUESS
+
+
+def test_it_learns_costs_of_any_magnitude_alike() -> None:
+    found = [
+        TOYS.cost(train(TOYS.guess(slots=8, unit=unit), 25_000, **QUICK), TOYS.guess(slots=8)) for unit in (1e-6, 1e6)
+    ]
+    assert max(found) < TOYS.MUST_GUESS
+
+
+def test_what_is_not_allowed_is_never_tried() -> None:
+    problem = TOYS.OddGuess(TOYS.GuessScenario(slots=8))
+    assert TOYS.cost(train(problem, 40_000, **QUICK), problem) < 0.1
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+@pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False, "update_every": 3}], ids=str)
+def test_it_conforms(settings: dict[str, Any], aiming: Any) -> None:
+    learner = Maddpg(**SMALL, **settings)
+    check_learner(learner, TOYS.guess(), steps=1200)
+    check_learner(learner, aiming(horizon=1), steps=1200)
+    check_learner(Maddpg(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=1200)
+    check_learner(learner, mimo())
+
+
+def test_it_serves_choices_that_some_may_not_make() -> None:
+    check_learner(Maddpg(**SMALL), registry.problem("battery_d2d", horizon=8), steps=3000)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("after", [900, 1700])
+def test_a_training_that_was_killed_ends_with_the_same_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, shared: bool
+) -> None:
+    monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+    problem, done = TOYS.OddGuess(TOYS.GuessScenario(slots=5)), 0
+    learner = Maddpg(**SMALL, shared=shared)  # a round has 13 episodes, 780 steps
+
+    def killer(steps: int) -> None:
+        nonlocal done
+        done += steps
+        if done >= after:
+            raise Killed
+
+    options: dict[str, Any] = {"budget": Budget(steps=2500), "seed": 3}
+    whole = learner.fit(problem, **options)
+    with pytest.raises(Killed):
+        learner.fit(problem, progress=killer, checkpoint=tmp_path / "state", **options)
+    again: list[int] = []
+    resumed = learner.fit(problem, progress=again.append, checkpoint=tmp_path / "state", **options)
+    assert weights(resumed) == weights(whole)
+    assert again[0] == 780 * (after // 780)  # the round it was killed in is done again, and nothing before
+    assert sum(again) == 2500
+    assert weights(learner.fit(problem, checkpoint=tmp_path / "state", **options)) == weights(whole)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
+    one, same, other = (weights(train(TOYS.guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
+    assert one == same != other
+
+
+def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
+    points: list[tuple[int, set[str]]] = []
+    told: list[int] = []
+    Maddpg(**SMALL).fit(
+        aiming(horizon=40),
+        budget=Budget(steps=1000),
+        progress=told.append,
+        record=lambda step, found: points.append((step, set(found))),
+    )
+    assert sum(told) == 1000
+    assert [step for step, _ in points] == [320, 640, 960]  # 4 environments x 2 agents x 40 slots
+    assert points[-1][1] == {"cost", "loss/critic", "value"}
+
+
+def test_seconds_end_training(aiming: Any) -> None:
+    told: list[int] = []
+    Maddpg(**SMALL).fit(aiming(), budget=Budget(seconds=1e-9), progress=told.append)
+    assert sum(told) == 0
+
+
+def test_a_shared_network_serves_any_number_of_agents_and_separate_ones_only_theirs(tmp_path: Path) -> None:
+    train(mimo(), 100, **SMALL, controls="energy").save(tmp_path / "shared")
+    larger = mimo(users=4)
+    assert load_policy(tmp_path / "shared", larger).run(larger, larger.sample(3, 0)).objective.shape == (3,)
+    own = train(mimo(), 1200, **SMALL, shared=False)
+    own.save(tmp_path / "own")
+    instances = mimo().sample(3, seed=1)
+    loaded = load_policy(tmp_path / "own", mimo())
+    np.testing.assert_array_equal(loaded.run(mimo(), instances).objective, own.run(mimo(), instances).objective)
+    with pytest.raises(InvalidInput, match="a policy for 2 agents"):
+        load_policy(tmp_path / "own", larger)
+
+
+def test_what_it_cannot_learn_is_refused() -> None:
+    with pytest.raises(Unsupported, match="needs a AgentProblem"):
+        Maddpg().fit(registry.problem("multi_server", users=3, servers=2))
+    with pytest.raises(UnknownName, match="no view 'ful' of guess"):
+        Maddpg(view="ful").fit(TOYS.guess())
+    with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 environments = 48"):
+        Maddpg(buffer_size=47)
