@@ -131,4 +131,4 @@ class AgentImitation(Learner):
 
 
 def _measured(error: torch.Tensor) -> dict[str, float]:
-    return {"imitation_error": float(error)}
+    return {"imitation_error": float(error.detach())}

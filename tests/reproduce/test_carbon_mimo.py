@@ -14,7 +14,7 @@ import pytest
 
 from offloadopt.errors import InvalidInput
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
-from offloadopt.reproduce import paper
+from offloadopt.reproduce import paper, training
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, distinct_units
 from offloadopt.reproduce.carbon_mimo import ancestor, plan, work
 from offloadopt.reproduce.carbon_mimo.setting import (
@@ -158,7 +158,7 @@ def test_with_a_training_at_each_load_every_load_is_tested_by_its_own() -> None:
 
 def test_a_long_curve_is_thinned_evenly_and_keeps_its_end() -> None:
     curve = [{"step": step} for step in range(1, 1001)]
-    kept = [point["step"] for point in work.thinned(curve, 100)]
+    kept = [point["step"] for point in training.thinned(curve, 100)]
     assert kept == list(range(10, 1001, 10))
 
 

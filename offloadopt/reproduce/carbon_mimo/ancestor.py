@@ -16,6 +16,7 @@ from offloadopt.reproduce.carbon_mimo import work
 from offloadopt.reproduce.carbon_mimo.setting import GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV, RULES, Setting
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.training import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ class AncestorFigure(Artefact):
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
 
-    def scenario(self, weight: float, rate: float, horizon: int) -> work.Json:
+    def scenario(self, weight: float, rate: float, horizon: int) -> Json:
         """One user 100 m away with an empty buffer."""
         return self.setting.scenario(
             "ancestor", users=1, arrival_quanta=rate, power_weight=weight, horizon=horizon, start_bits=0.0

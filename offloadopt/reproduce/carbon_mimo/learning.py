@@ -22,9 +22,9 @@ from offloadopt.reproduce.carbon_mimo.setting import (
     STYLES,
     Setting,
 )
-from offloadopt.reproduce.carbon_mimo.work import Json
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.training import Json
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from offloadopt.problems.carbon_mimo import CarbonMimoScenario
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.carbon_mimo import work
-from offloadopt.reproduce.carbon_mimo.work import Json
+from offloadopt.reproduce.training import Json
 
 CADDTO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "DDPG", "SB3 PPO", "SB3 DDPG"
 ENERGY, PPO = "energy controls", "energy controls, full state"

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 from offloadopt import registry
-from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Method, Observation, Solutions
-from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.core import FloatArray, Instances, Method, Observation, Solutions
 from offloadopt.learners.agent_policy import AgentPolicy
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
+from offloadopt.reproduce import training
+from offloadopt.reproduce.training import Json
 
 BOUND = "hindsight bound"
 """What the proved lower bound is called in every table: all of nature known beforehand."""
 HINDSIGHT = "hindsight"
 TIMED = 200
 """Single decisions that are timed."""
-Json = dict[str, Any]
 
 
 def make_problem(scenario: Mapping[str, Any]) -> CarbonMimo:
@@ -97,36 +97,13 @@ def train(
     users : sequence of int
         Numbers of users for which single decisions are timed.
     """
-    problem = make_problem(scenario)
-    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
-    begin, begin_cpu = time.perf_counter(), time.process_time()
-    experts = None if demonstrations is None else demonstrate(problem, **demonstrations)
-    curve: list[Json] = []
-
-    def record(step: int, numbers: Mapping[str, float]) -> None:
-        curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
-
-    policy: Any = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
-    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
+    trained = training.train(make_problem(scenario), learner, demonstrations, steps, seed)
     return {
-        "spent": spent,
-        "curve": thinned(curve),
-        "tests": {test["name"]: test_policy(policy, test) for test in tests},
-        "inference": [time_decisions(policy, scenario, count) for count in users],
+        "spent": trained.spent,
+        "curve": training.thinned(trained.curve),
+        "tests": {test["name"]: test_policy(trained.policy, test) for test in tests},
+        "inference": [time_decisions(trained.policy, scenario, count) for count in users],
     }
-
-
-def thinned(curve: Sequence[Json], most: int = 400) -> list[Json]:
-    """At most so many points, evenly spaced, with the last one."""
-    stride = max(1, -(-len(curve) // most))
-    return list(curve[::-1][::stride][::-1])
-
-
-def demonstrate(problem: CarbonMimo, solver: str, options: Mapping[str, Any], count: int, seed: int) -> Demonstrations:
-    """An expert's solutions in memory, with what could be observed along its way."""
-    instances = problem.sample(count, seed)
-    solutions = registry.solver(solver, **options).run(problem, instances, seed=seed)
-    return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
 
 
 def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:

@@ -16,6 +16,7 @@ from offloadopt.reproduce.partial_mobile.setting import (
     DISCRETE,
     SB3_A2C,
     SB3_DDPG,
+    SB3_DQN,
     TAUGHT,
     Setting,
     Sizes,
@@ -45,7 +46,7 @@ FULL = Sizes(
     kappa_slots=100,
     kappa_exponents=tuple(-29.0 + 0.25 * step for step in range(17)),
     kappa_refinements=10,
-    steps={DISCRETE: 480_000, TAUGHT: 40_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
+    steps={DISCRETE: 480_000, TAUGHT: 40_000, SB3_DQN: 2_000_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
     variants={
         PAPERS_OWN: Variant(PAPER, 40_000),
         BLIND: Variant({"normalise": False}, 480_000),
@@ -66,7 +67,7 @@ QUICK = replace(
     kappa_slots=8,
     kappa_exponents=tuple(-29.0 + 0.5 * step for step in range(9)),
     kappa_refinements=6,
-    steps={DISCRETE: 40_000, TAUGHT: 5_000},
+    steps={DISCRETE: 40_000, TAUGHT: 5_000, SB3_DQN: 400_000},
     demonstrations=10,
     changes=SHORT,
     variants={
@@ -81,7 +82,7 @@ SHORTENED = (
     "each, not 5",
     "5 and 40 users in episodes of 5 slots, not 5 to 40 in 40; the server's energy is fitted to three rows of Table 3 "
     "with 8 slots",
-    "learners at three weights and with short trainings; no Stable-Baselines3",
+    "learners at three weights and with short trainings; of Stable-Baselines3 DQN alone",
 )
 """What a quick run leaves out."""
 

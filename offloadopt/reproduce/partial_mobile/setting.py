@@ -11,7 +11,7 @@ from offloadopt.problems.partial_mobile import PartialMobileScenario
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.partial_mobile import work
-from offloadopt.reproduce.partial_mobile.work import Json
+from offloadopt.reproduce.training import Json
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 """By what they are called: registered names and options."""
@@ -19,7 +19,8 @@ Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 EXACT, GRID, BOUND = "optimum", "optimum on the grid", "proved bound"
 GREEDY, RANDOM, LOCAL = "nearest server", "random server", "all local"
 EDGE_ONLY, RANDOM_REQUESTS = "edge only, even requests", "random requests"
-DISCRETE, TAUGHT, SB3_DDPG, SB3_A2C = "discretised DDPG", "discretised DDPG, taught", "SB3 DDPG", "SB3 actor-critic"
+DISCRETE, TAUGHT = "discretised DDPG", "discretised DDPG, taught"
+SB3_DQN, SB3_DDPG, SB3_A2C = "SB3 DQN", "SB3 DDPG", "SB3 actor-critic"
 RULES: Chosen = {
     GREEDY: ("greedy", {}),
     RANDOM: ("random", {}),
@@ -31,11 +32,13 @@ RULES: Chosen = {
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
     TAUGHT: ("ddpg-discrete", {"imitation_steps": 1000, "patience": 1000}),
+    SB3_DQN: ("dqn-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_A2C: ("actor-critic", {}),
 }
-"""The taught one first imitates the optimum, which the paper's does not. Those of Stable-Baselines3 choose servers by
-scores, and leave ratio and CPU to the optimal sharing."""
+"""The taught one first imitates the optimum, which the paper's does not. Of Stable-Baselines3,
+DQN chooses on the paper's grid for each user; DDPG and the actor-critic choose servers by scores, and leave ratio and
+CPU to the optimal sharing."""
 LEVELS = 5
 """K of Algorithm 2."""
 STYLES = {
@@ -43,6 +46,7 @@ STYLES = {
     GRID: plots.Style(f"{GRID} (K = {LEVELS})", plots.BLACK, "--", "s"),
     DISCRETE: plots.Style(DISCRETE, plots.BLUE, "-", "o"),
     TAUGHT: plots.Style(TAUGHT, plots.VERMILION, "--", "D"),
+    SB3_DQN: plots.Style(SB3_DQN, plots.SKY, "-", "s"),
     SB3_DDPG: plots.Style(SB3_DDPG, plots.SKY, ":", "P"),
     SB3_A2C: plots.Style(SB3_A2C, plots.SKY, "--", "X"),
     GREEDY: plots.Style(GREEDY, plots.GREEN, "-.", "v"),

@@ -24,6 +24,7 @@ from offloadopt.reproduce.partial_mobile.setting import (
     rows_by_method,
 )
 from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.training import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ class StabilityFigure(Artefact):
         )
 
 
-def at_end(test: work.Json, spread: float | None) -> Row:
+def at_end(test: Json, spread: float | None) -> Row:
     """What is known at the end of training alone."""
     return {"utility": test["utility"], "overload": test["overload"], "spread": spread}
 

@@ -5,17 +5,17 @@ Methods that are compared decide the same instances: these are drawn from the se
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from offloadopt import registry
-from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Solutions, Solver
-from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.core import FloatArray, Instances, Solutions, Solver
 from offloadopt.problems.partial_mobile import PartialMobile, PartialMobileScenario
+from offloadopt.reproduce import training
 from offloadopt.reproduce.partial_mobile.rules import RULES
+from offloadopt.reproduce.training import Json
 
 PAPER_SLOTS, PAPER_USERS = 40, 10
 """An episode of Table 3."""
@@ -23,7 +23,6 @@ LAST_EPISODES = 100
 """Episodes at the end of training over which a learner's stability is measured; a quarter of a short training's."""
 POINTS = 40
 """Points of a training curve; replicates are averaged over the same stretches of steps."""
-Json = dict[str, Any]
 
 
 def make_problem(scenario: Mapping[str, Any]) -> PartialMobile:
@@ -170,22 +169,13 @@ def train(
         Held-out episodes of the same scenario.
     """
     problem = make_problem(scenario)
-    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
-    begin, begin_cpu = time.perf_counter(), time.process_time()
-    experts = None if demonstrations is None else demonstrate(problem, **demonstrations)
-    measured: list[tuple[int, float]] = []
-
-    def record(step: int, numbers: Mapping[str, float]) -> None:
-        gain = gain_of(problem, numbers)
-        if gain is not None:
-            measured.append((step, gain))
-
-    policy = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
-    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
+    trained = training.train(problem, learner, demonstrations, steps, seed)
+    gains = ((point["step"], gain_of(problem, point)) for point in trained.curve)
+    measured = [(step, gain) for step, gain in gains if gain is not None]
     instances = problem.sample(count, test_seed)
-    test = averages(problem, instances, policy.run(problem, instances, seed=test_seed))
+    test = averages(problem, instances, trained.policy.run(problem, instances, seed=test_seed))
     return {
-        "spent": spent,
+        "spent": trained.spent,
         "test": test,
         **course(measured, problem.horizon * int(learner["settings"]["environments"])),
     }
@@ -226,12 +216,3 @@ def means_within(groups: FloatArray, numbers: FloatArray) -> list[tuple[float, f
     names, place = np.unique(groups, return_inverse=True)
     means = np.bincount(place, weights=numbers) / np.bincount(place)
     return list(zip(names.tolist(), means.tolist(), strict=True))
-
-
-def demonstrate(
-    problem: PartialMobile, solver: str, options: Mapping[str, Any], count: int, seed: int
-) -> Demonstrations:
-    """An expert's solutions in memory, with what could be observed along its way."""
-    instances = problem.sample(count, seed)
-    solutions = registry.solver(solver, **options).run(problem, instances, seed=seed)
-    return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)

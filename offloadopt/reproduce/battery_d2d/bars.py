@@ -1,0 +1,73 @@
+"""Three panels that tell what costs are made of, a bar for each method: terms, delays, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from offloadopt.problems.battery_d2d import KINDS
+from offloadopt.reproduce import plots
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+TERM_LOOKS = {
+    "cost_energy": ("energy", plots.SKY),
+    "cost_degradation": ("ageing", plots.GREEN),
+    "cost_failures": ("failures", plots.VERMILION),
+    "cost_drops": ("drops", plots.PURPLE),
+}
+KIND_LOOKS = (("kind 1", "o", plots.BLACK), ("kind 2", "s", plots.ORANGE), ("kind 3", "D", plots.BLUE))
+
+
+def rows_of(summary: pd.DataFrame, methods: Iterable[str]) -> list[tuple[str, pd.Series]]:
+    """The one row of each of some methods."""
+    return [(method, summary[summary["method"] == method].iloc[0]) for method in methods]
+
+
+def lengths(
+    ax: Axes,
+    rows: Sequence[tuple[str, pd.Series]],
+    number: str,
+    scale: float = 1.0,
+    colors: Sequence[str] | None = None,
+) -> None:
+    """A bar for each row, with the number at its end; none where there is no such number."""
+    for place, (_, row) in enumerate(rows):
+        length = scale * row.get(number, float("nan"))
+        ax.barh(place, length, 0.62, color=colors[place] if colors else plots.GREY)
+        _tell(ax, f"{length:.0f}" if length >= 100 else f"{length:#.3g}".rstrip("."), length, place)
+
+
+def name(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool = True) -> None:
+    """The rows from the top; their names are for the first of several panels."""
+    ax.set_yticks(range(len(rows)), [label for label, _ in rows] if first else [])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.use_sticky_edges = False  # an empty bar at the end of others would leave no margin for what is told there
+    ax.margins(x=0.12)
+    ax.set_xlim(left=0.0)
+
+
+def draw(axes: Sequence[Axes], rows: Sequence[tuple[str, pd.Series]], title: str) -> None:
+    """The cost's terms, the delays of each kind of task, and the energy of a finished one."""
+    terms, delays, energy = axes
+    for place, (_, row) in enumerate(rows):
+        begin = 0.0
+        for number, (label, color) in TERM_LOOKS.items():
+            terms.barh(place, row[number], 0.62, left=begin, color=color, label=label)
+            begin += row[number]
+        _tell(terms, f"{row['cost']:.0f}", begin, place)
+        for kind, (label, marker, color) in zip(range(1, KINDS + 1), KIND_LOOKS, strict=True):
+            seconds = row.get(f"delay_{kind}_s", float("nan"))  # nothing of this kind may have been finished
+            delays.plot(seconds, place, marker=marker, ms=6, ls="", color=color, label=label)
+    lengths(energy, rows, "finished_j")
+    for ax in axes:
+        name(ax, rows, first=ax is terms)
+    plots.finish(terms, "cost of an episode", "", title)
+    plots.finish(delays, "delay of a finished task, s", "")
+    plots.finish(energy, "energy of all tasks by finished ones, J", "")
+
+
+def _tell(ax: Axes, text: str, x: float, y: float) -> None:
+    ax.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8, color=plots.INK)

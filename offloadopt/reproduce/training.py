@@ -1,0 +1,86 @@
+"""Trainings behind tables and figures: a learner by name, the expert that it may first imitate, its curve, its cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from offloadopt import registry
+from offloadopt.core import Budget, Demonstrations, Instances, Learner, Method, Problem
+from offloadopt.datasets.demonstrations import observations_along
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training gives.
+
+    Attributes
+    ----------
+    policy : Method
+    curve : list of mapping
+        All that the learner recorded, each with its ``step``.
+    spent : mapping
+        ``seconds`` and ``cpu_seconds``, an expert's demonstrations included where they were made for it.
+    """
+
+    policy: Any
+    curve: list[Json]
+    spent: Json
+
+
+def train(
+    problem: Problem[Any],
+    learner: Mapping[str, Any],
+    demonstrations: Mapping[str, Any] | Demonstrations | None,
+    steps: int | None,
+    seed: int,
+) -> Training:
+    """Train a policy and follow it while it learns.
+
+    Parameters
+    ----------
+    problem : Problem
+    learner : mapping
+        ``name`` and ``settings``.
+    demonstrations : mapping or Demonstrations, optional
+        Made beforehand, or ``solver``, ``options``, ``count``, ``seed`` by which they are made first.
+    steps : int, optional
+        The budget; none: the learner's own.
+    seed : int
+    """
+    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    experts = demonstrate(problem, **demonstrations) if isinstance(demonstrations, Mapping) else demonstrations
+    curve: list[Json] = []
+
+    def record(step: int, numbers: Mapping[str, float]) -> None:
+        curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
+
+    policy: Method = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
+    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
+    return Training(policy, curve, spent)
+
+
+def demonstrate(
+    problem: Problem[Any], solver: str, options: Mapping[str, Any], count: int, seed: int
+) -> Demonstrations:
+    """An expert's solutions in memory, with what could be observed along its way."""
+    return demonstrations_of(problem, problem.sample(count, seed), solver, options, seed)
+
+
+def demonstrations_of(
+    problem: Problem[Any], instances: Instances, solver: str, options: Mapping[str, Any], seed: int
+) -> Demonstrations:
+    """An expert's solutions of given instances."""
+    solutions = registry.solver(solver, **options).run(problem, instances, seed=seed)
+    return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
+
+
+def thinned(curve: Sequence[Json], most: int = 400) -> list[Json]:
+    """At most so many points, evenly spaced, with the last one."""
+    stride = max(1, -(-len(curve) // most))
+    return list(curve[::-1][::stride][::-1])
