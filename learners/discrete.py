@@ -63,6 +63,8 @@ class Grid:
         shares = np.array(wanted, dtype=np.float64)
         for number, (levels, options) in enumerate(zip(self.levels, self._choices, strict=True)):
             steps = np.rint(shares[..., number] * (levels - 1))
+            if options is None:  # a small share is not none
+                steps = np.where(shares[..., number] > 0, np.maximum(steps, 1), steps)
             if self.encoding == "round":
                 shares[..., number] = steps / max(levels - 1, 1)
             elif self.encoding == "floor":

@@ -12,15 +12,21 @@ from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, 
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.pyomo_models import engine_named
+from offloadopt.solvers.sharing import SharingExact
 from offloadopt.solvers.slotwise import solve_slots
 
 
 class GridMilp(Solver):
-    """Best decisions of a `partial_mobile` slot on ``levels`` levels without overload, by a general MILP solver.
+    """Best decisions of a `partial_mobile` slot on ``levels`` levels, by a general MILP solver.
 
-    ``details["grid_bound"]`` is the proved lower bound of all decisions on the grid that overload nobody. It is no
-    bound of the problem, whose decisions are continuous, so that solutions are `FEASIBLE`. Where the limit leaves no
-    solution everybody computes locally, which is on the grid; the distance to ``grid_bound`` then tells.
+    ``details["grid_bound"]`` is the proved lower bound of all decisions on the grid: the model's, for those that
+    overload nobody; for the others the continuous optimum plus one penalty, as cutting requests pro rata makes
+    shares that are free without it. Only where that is less than the best without overload can an overloaded server
+    pay; then the model is solved again with servers that are overloaded by equal requests, and ``grid_bound`` may
+    stay below the cost.
+
+    It is no bound of the problem, whose decisions are continuous, so that solutions are `FEASIBLE`. Where the limit
+    leaves no solution everybody computes locally, which is on the grid; the distance to ``grid_bound`` then tells.
     """
 
     name = "grid-milp"
@@ -36,7 +42,7 @@ class GridMilp(Solver):
         """Build and solve one model per slot; the time limit is per slot."""
         self.require(problem)
         mobile = cast(PartialMobile, problem)
-        solve = engine_named(self.pyomo_solver)
+        solve, reference = engine_named(self.pyomo_solver), SharingExact(relative_gap=1e-6)
         if problem.horizon > 1:
             return solve_slots(self, mobile, instances, seed, progress)
         count, users = instances.count, mobile.tasks
@@ -48,13 +54,21 @@ class GridMilp(Solver):
         bound, seconds = np.full(count, -np.inf), np.zeros(count)
         for row in range(count):
             begin = time.perf_counter()
-            model = GridModel(mobile, instances.take([row]), levels=self.levels)
-            left_s = None if self.time_limit_s is None else max(0.01, self.time_limit_s - (time.perf_counter() - begin))
-            answer = solve(model.pyomo, self.relative_gap / 2, left_s)  # half of the gap is the bound's margin
-            # As `pyomo_models.safe_bound`: valid if the solver erred by its tolerances everywhere.
-            bound[row] = answer.bound - 2.0 * answer.tolerance * model.magnitude
-            if answer.found:
-                found = model.decisions()
+            instance, found = instances.take([row]), None
+            overloaded = mobile.scenario.overload_penalty + reference.prove(mobile, instance, begin)[1]
+            for crowds in (False, True):
+                model = GridModel(mobile, instance, levels=self.levels, crowds=crowds)
+                spent = time.perf_counter() - begin
+                left_s = None if self.time_limit_s is None else max(0.01, self.time_limit_s - spent)
+                # Half of the gap is the bound's margin.
+                answer = solve(model.pyomo, self.relative_gap / 2, left_s)
+                # As `pyomo_models.safe_bound`: valid if the solver erred by its tolerances everywhere.
+                proved = answer.bound - 2.0 * answer.tolerance * model.magnitude
+                bound[row] = min(max(bound[row], proved), overloaded)
+                found = model.decisions() if answer.found else found
+                if proved <= overloaded:
+                    break
+            if found is not None:
                 server[row], ratio[row], cpu_hz[row] = found["server"][0], found["ratio"][0], found["cpu_hz"][0]
             seconds[row] = time.perf_counter() - begin
             if progress is not None:

@@ -8,8 +8,14 @@ of the band and thereby the cost of an option are numbers, and nothing is left b
   concerns nobody else;
 * ``z[j,n] = 1`` if server j has n users.
 
-Requests above a server's CPU are not allowed, so that a server has ``K - 1`` users at most. With overload allowed the
-share of CPU would depend on everybody's level, for a penalty in the cost.
+Without requests above a server's CPU, it has ``K - 1`` users at most. An overloaded server cuts requests pro rata,
+for a penalty: a way to shares of CPU that are finer than the grid. With ``crowds``
+
+* ``y[i,j,n] = 1`` if user i is on server j with n > K - 1 users that all request level 1, of which each gets ``1/n``;
+* ``c[j,n] = 1`` if server j is crowded in this way.
+
+Unequal shares of an overloaded server are not in the model; whoever needs a bound of them knows that they cost the
+penalty more than the continuous optimum, which has all these shares without it.
 """
 
 from __future__ import annotations
@@ -34,6 +40,8 @@ class GridModel:
         One instance.
     levels : int
         ``K``.
+    crowds : bool
+        Whether servers may be overloaded by equal requests.
 
     Attributes
     ----------
@@ -41,7 +49,7 @@ class GridModel:
         In the problem's own cost.
     """
 
-    def __init__(self, problem: PartialMobile, instance: Instances, *, levels: int = 5) -> None:
+    def __init__(self, problem: PartialMobile, instance: Instances, *, levels: int = 5, crowds: bool = False) -> None:
         if instance.count != 1 or problem.horizon != 1:
             raise InvalidInput(
                 f"{instance.count} instances of {problem.horizon} slots; a model is built of exactly 1 of 1"
@@ -57,6 +65,11 @@ class GridModel:
         # Relative cost (15) of every option, [users, servers, numbers, CPU levels, ratios]
         cost = some.cost(self._ratios, self._cpu_hz[:, None])
         self._best_ratio, self._cost = self._ratios[cost.argmin(axis=-1)], cost.min(axis=-1)
+        # The same of crowds, [users, servers, numbers above K - 1, ratios]
+        numbers = np.arange(most + 1, problem.tasks + 1 if crowds else most + 1)
+        many = tasks.take((slice(None), slice(None), slice(most, most + len(numbers)), None))
+        crowd = many.cost(self._ratios, tasks.cpu_max_hz / numbers[:, None])
+        self._crowd_ratio, self._crowd_cost = self._ratios[crowd.argmin(axis=-1)], crowd.min(axis=-1)
         self.pyomo = self._build()
 
     @property
@@ -64,7 +77,8 @@ class GridModel:
         """Sum of all variables' ranges and rows' multipliers; none exceeds what a server's users cost locally."""
         m = self.pyomo
         rows = len(m.one_place) + len(m.number_of_users) + len(m.only_there) + len(m.one_number) + len(m.server_cpu)
-        return float(len(m.x) + len(m.local) + len(m.z) + self._top * rows)
+        crowds = len(m.y) + len(m.c) + self.problem.tasks * (len(m.crowd_size) + len(m.in_crowd))
+        return float(len(m.x) + len(m.local) + len(m.z) + self._top * rows + crowds)
 
     def _build(self) -> Any:
         import pyomo.environ as pyo
@@ -78,6 +92,10 @@ class GridModel:
         m.x = pyo.Var(m.options, domain=pyo.Binary)
         m.local = pyo.Var(m.I, domain=pyo.Binary)
         m.z = pyo.Var(m.J, m.N, domain=pyo.Binary)
+        m.crowds = pyo.Set(initialize=[tuple(map(int, one)) for one in np.argwhere(self._crowd_cost < 1.0)], dimen=3)
+        m.C = range(self._crowd_cost.shape[2])
+        m.y = pyo.Var(m.crowds, domain=pyo.Binary)
+        m.c = pyo.Var(m.J, m.C, domain=pyo.Binary)
         of_user: dict[int, list[Any]] = {i: [] for i in m.I}
         of_pair: dict[tuple[int, int], list[Any]] = {(j, n): [] for j in m.J for n in m.N}
         alike: dict[tuple[int, int, int], list[Any]] = {}
@@ -85,6 +103,10 @@ class GridModel:
             of_user[i].append(m.x[i, j, n, k])
             of_pair[j, n].append((k + 1, m.x[i, j, n, k]))
             alike.setdefault((i, j, n), []).append(m.x[i, j, n, k])
+        of_crowd: dict[tuple[int, int], list[Any]] = {(j, n): [] for j in m.J for n in m.C}
+        for i, j, n in m.crowds:
+            of_user[i].append(m.y[i, j, n])
+            of_crowd[j, n].append(m.y[i, j, n])
 
         # C2: one place for each user
         m.one_place = pyo.Constraint(m.I, rule=lambda m, i: m.local[i] + sum(of_user[i]) == 1)
@@ -93,14 +115,23 @@ class GridModel:
             m.J, m.N, rule=lambda m, j, n: sum(x for _, x in of_pair[j, n]) - (n + 1) * m.z[j, n] == 0
         )
         m.only_there = pyo.Constraint(list(alike), rule=lambda m, i, j, n: sum(alike[i, j, n]) <= m.z[j, n])
-        m.one_number = pyo.Constraint(m.J, rule=lambda m, j: sum(m.z[j, n] for n in m.N) <= 1)
+        m.crowd_size = pyo.Constraint(
+            m.J, m.C, rule=lambda m, j, n: sum(of_crowd[j, n]) - (top + 1 + n) * m.c[j, n] == 0
+        )
+        m.in_crowd = pyo.Constraint(m.crowds, rule=lambda m, i, j, n: m.y[i, j, n] <= m.c[j, n])
+        m.one_number = pyo.Constraint(
+            m.J, rule=lambda m, j: sum(m.z[j, n] for n in m.N) + sum(m.c[j, n] for n in m.C) <= 1
+        )
         # C5: levels on a server add up to F_max at most
         m.server_cpu = pyo.Constraint(
             m.J, m.N, rule=lambda m, j, n: sum(k * x for k, x in of_pair[j, n]) - top * m.z[j, n] <= 0
         )
         # (15), turned into a cost
         m.cost = pyo.Objective(
-            expr=sum(m.local[i] for i in m.I) + sum(float(cost[option]) * m.x[option] for option in m.options)
+            expr=sum(m.local[i] for i in m.I)
+            + sum(float(cost[option]) * m.x[option] for option in m.options)
+            + sum(float(self._crowd_cost[one]) * m.y[one] for one in m.crowds)
+            + self.problem.scenario.overload_penalty * sum(m.c[j, n] for j in m.J for n in m.C)
         )
         return m
 
@@ -111,4 +142,7 @@ class GridModel:
         for (i, j, n, k), x in self.pyomo.x.items():
             if (x.value or 0.0) > 0.5:
                 server[0, i], ratio[0, i], cpu_hz[0, i] = j + 1, self._best_ratio[i, j, n, k], self._cpu_hz[k]
+        for (i, j, n), y in self.pyomo.y.items():
+            if (y.value or 0.0) > 0.5:
+                server[0, i], ratio[0, i], cpu_hz[0, i] = j + 1, self._crowd_ratio[i, j, n], self._cpu_hz[0]
         return Decisions({"server": server, "ratio": ratio, "cpu_hz": cpu_hz})

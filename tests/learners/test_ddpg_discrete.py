@@ -190,6 +190,12 @@ def test_an_actors_options_are_read_as_the_likeliest_and_seen_by_their_number() 
     assert np.mean(explored[:, 1] != shares[0, 1]) == pytest.approx(0.4 * 3 / 4, abs=0.03)
 
 
+def test_a_small_share_is_imitated_by_the_lowest_level_that_is_not_none() -> None:
+    grid = Grid("round", 5, [None, 3])
+    wanted = np.array([[0.0, 0.0], [0.02, 0.1], [0.3, 0.5], [1.0, 1.0]])
+    np.testing.assert_allclose(grid.aim(wanted), [[0.0, 0.0], [0.25, 0.0], [0.25, 0.5], [1.0, 1.0]])
+
+
 class Waves(CentralNetwork):
     """A critic that says something smooth of actions alone."""
 

@@ -232,13 +232,13 @@ def test_other_problems_are_refused() -> None:
 # ------------------------------------------------------------------------------------------------------------ the grid
 
 
-def best_on_grid(problem: PartialMobile, instance: Instances, levels: int) -> float:
-    """The cheapest of all decisions on the grid that overload no server, each evaluated."""
+def best_on_grid(problem: PartialMobile, instance: Instances, levels: int) -> tuple[float, float]:
+    """The cheapest of all decisions on the grid that overload no server, and of all, each evaluated."""
     top, sites, users = levels - 1, problem.sites, problem.tasks
     each = [(0, 0, 0), *itertools.product(range(1, sites + 1), range(1, levels), range(1, levels))]
     every = np.array(list(itertools.product(each, repeat=users)))  # [some, users, (server, ratio, cpu)]
     requests = [np.sum(every[..., 2] * (every[..., 0] == j), axis=1) for j in range(1, sites + 1)]
-    every = every[np.max(requests, axis=0) <= top]
+    calm = np.max(requests, axis=0) <= top
     decisions = Decisions(
         {
             "server": every[..., 0],
@@ -247,7 +247,8 @@ def best_on_grid(problem: PartialMobile, instance: Instances, levels: int) -> fl
         }
     )
     repeated = instance.take(np.zeros(len(every), dtype=np.int64))
-    return float(problem.evaluate(repeated, decisions).cost.min())
+    cost = problem.evaluate(repeated, decisions).cost
+    return float(cost[calm].min()), float(cost.min())
 
 
 @pytest.mark.parametrize("time_weight", [0.1, 0.5, 0.9])
@@ -258,11 +259,25 @@ def test_the_grid_milp_finds_the_best_of_all_decisions_on_the_grid(
     problem = one_slot(users, servers, time_weight=time_weight)
     instance = problem.sample(1, seed=13)
     solved = solver("grid-milp", levels=levels).run(problem, instance)
-    least = best_on_grid(problem, instance, levels)
-    assert solved.objective[0] == pytest.approx(least, rel=1e-6)
+    calm, least = best_on_grid(problem, instance, levels)
+    assert least * (1 - 1e-12) <= solved.objective[0] <= calm * (1 + 1e-6)
     assert solved.details["grid_bound"][0] <= least * (1 + 1e-12)
-    assert solved.details["grid_bound"][0] >= least * (1 - 1e-5)
+    if calm == least:  # nothing is gained by overload
+        assert solved.objective[0] == pytest.approx(least, rel=1e-6)
+        assert solved.details["grid_bound"][0] >= min(least, problem.scenario.overload_penalty) * (1 - 1e-5)
     assert solved.bound[0] == -np.inf
+
+
+def test_a_server_is_overloaded_where_that_pays() -> None:
+    problem = one_slot(5, 1, time_weight=0.1)
+    instance = problem.sample(1, seed=13)
+    solved = solver("grid-milp", levels=3).run(problem, instance)
+    calm, least = best_on_grid(problem, instance, levels=3)
+    assert problem.evaluate(instance, solved.decisions).metrics["overload"][0] == 1
+    assert solved.objective[0] == pytest.approx(least, rel=1e-6)
+    assert solved.objective[0] < 0.9 * calm
+    continuous = solver("exact-sharing").run(problem, instance).bound[0]
+    assert solved.details["grid_bound"][0] == pytest.approx(1.0 + continuous, rel=1e-6)
 
 
 def test_the_grid_costs_no_less_than_the_continuum_and_less_when_refined() -> None:
@@ -276,8 +291,11 @@ def test_the_grid_costs_no_less_than_the_continuum_and_less_when_refined() -> No
     assert (coarse.details["grid_bound"] > continuous.objective).all()
 
 
-def test_decisions_lie_on_the_grid_and_overload_nobody() -> None:
-    problem = PartialMobile(PartialMobileScenario(users=12, horizon=2, time_weight=0.9, sites_m=QUINCUNX_M[:2]))
+def test_decisions_lie_on_the_grid_and_a_high_penalty_lets_nobody_overload() -> None:
+    scenario = PartialMobileScenario(
+        users=12, horizon=2, time_weight=0.9, sites_m=QUINCUNX_M[:2], overload_penalty=12.0
+    )
+    problem = PartialMobile(scenario)
     instances = problem.sample(1, seed=15)
     solved = solver("grid-milp").run(problem, instances)
     levels = solved.decisions["cpu_hz"] / 2.5e9

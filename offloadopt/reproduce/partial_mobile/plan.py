@@ -68,7 +68,6 @@ QUICK = replace(
     kappa_exponents=tuple(-29.0 + 0.5 * step for step in range(9)),
     kappa_refinements=6,
     steps={DISCRETE: 40_000, TAUGHT: 5_000, SB3_DQN: 400_000},
-    demonstrations=10,
     changes=SHORT,
     variants={
         PAPERS_OWN: Variant({**PAPER, "buffer_size": 4000}, 8_000),
