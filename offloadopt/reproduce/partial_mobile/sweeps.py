@@ -102,7 +102,11 @@ class UsersFigure(Artefact):
 
 
 class GridFigure(Artefact):
-    """What Algorithm 2's levels cost: the best decisions on a grid against the best of all."""
+    """What Algorithm 2's levels cost: the best decisions on a grid against the best of all.
+
+    Where the weight of time is small, overloading a server pays, because requests that are cut pro rata make finer
+    shares of CPU than the grid. Of those the grid's solver knows equal ones alone: its cost is then the best known.
+    """
 
     name = "grid"
     keys = ("weight", "decisions")
