@@ -178,7 +178,9 @@ class Ppo(Learner):
     activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
     chunk: int | None = Field(
-        None, ge=1, description="slots through which recurrent agents' errors go back; none: all of a roll-out"
+        None,
+        ge=1,
+        description="slots through which recurrent agents' errors go back, a divisor of longer horizons; none: all",
     )
     standardise: bool = Field(True, description="views by their running mean and deviation")
 
@@ -248,7 +250,7 @@ class Ppo(Learner):
         begin = time.monotonic()
         self.require(problem)
         problem = cast(AgentProblem[Any], problem)
-        if self.chunk is not None and problem.horizon % self.chunk > 0:
+        if self.chunk is not None and problem.horizon % min(self.chunk, problem.horizon) > 0:
             raise InvalidInput(f"chunk = {self.chunk}; allowed: a divisor of the horizon, {problem.horizon} slots")
         interface = AgentInterface(problem, self.view, self.controls, self.explore_together)
         expert = None if demonstrations is None else Expert.of(interface, demonstrations)
@@ -327,7 +329,9 @@ class Ppo(Learner):
     @torch.no_grad()
     def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[Lessons, Tensor]:
         """Advantages and returns by the critic as it is, whose scale then follows; and what it explains of them."""
-        length = self.chunk or len(rollout.view)
+        slots = len(rollout.reward)
+        # Of memories there is one for each piece, and one after the last.
+        length = len(rollout.view) if self.chunk is None else min(self.chunk, slots)
         value, critic_memory = _in_pieces(networks.critic.values, networks.critic_sees(rollout), length)
         if rollout.terminated:
             value[-1] = 0.0

@@ -28,7 +28,9 @@ class Rmappo(Ppo):
     hidden: tuple[PositiveInt, ...] = Field((64,), min_length=1, description="widths of the hidden layers")
     recurrent: bool = Field(True, description="agents remember: gated recurrent units after the hidden layers")
     chunk: int | None = Field(
-        10, ge=1, description="slots through which recurrent agents' errors go back; none: all of a roll-out"
+        10,
+        ge=1,
+        description="slots through which recurrent agents' errors go back, a divisor of longer horizons; none: all",
     )
     steps: int = Field(4_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
     environments: int = Field(32, ge=1, description="episodes side by side")

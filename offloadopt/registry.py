@@ -24,6 +24,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "carbon_mimo": "offloadopt.problems.carbon_mimo:CarbonMimo",
         "partial_mobile": "offloadopt.problems.partial_mobile:PartialMobile",
         "battery_d2d": "offloadopt.problems.battery_d2d:BatteryD2D",
+        "twin_inference": "offloadopt.problems.twin_inference:TwinInference",
     },
     "solvers": {
         "exact": "offloadopt.solvers.exact:Exact",
@@ -51,6 +52,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "deadline-greedy": "offloadopt.solvers.queue_rules:DeadlineGreedy",
         "energy-queue": "offloadopt.solvers.energy_queue:EnergyQueue",
         "queue-milp": "offloadopt.solvers.queue_milp:QueueMilp",
+        "twin-exact": "offloadopt.solvers.twin_exact:TwinExact",
     },
     "learners": {
         "imitation": "offloadopt.learners.imitation:Imitation",

@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "carbon_mimo": {"horizon": 4},
     "partial_mobile": {"users": 3, "horizon": 2},
     "battery_d2d": {"horizon": 4, "users": 3},
+    "twin_inference": {"horizon": 4, "users": 2, "servers": 1, "tasks_max": 2},
 }
 
 

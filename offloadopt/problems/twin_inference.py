@@ -1,0 +1,575 @@
+"""Inference at the edge under a digital twin: tasks of many users, their own CPUs, servers with CPU and bandwidth.
+
+Yuan, Tian, Huang, Deng, Kang, Li, Duan: "A GAN-enhanced multi-agent deep reinforcement learning for digital twin-driven
+edge inference and heterogeneous resource co-optimization", Chinese Journal of Computers 48(8), 2025,
+doi:10.11897/SP.J.1016.2025.01763. Equation and table numbers are the paper's.
+
+In every slot each user has a few tasks, and decides for each where it is computed (C1), on which share of that CPU and,
+away from home, over which share of the server's band. What was chosen where the paper is silent, or where its word does
+not make a problem:
+
+====================  ===============================================================================================
+what                  choice and reason
+====================  ===============================================================================================
+tasks                 one to four a user and slot, each an image batch for one of Table 2's twelve models, all equally
+                      likely. The number differs, so that there are four places, and ``present`` says which hold a
+                      task: always the first ones. Places without a task have nothing to decide and cost nothing
+work                  1 to 4 images of 28 x 28 pixels, 8 bit a channel; a cycle does one FLOP
+power, gain           1 to 2 W and 1e-11 to 2e-11, for kW and 1e-14: the same SNR, and joules that fit the CPUs'
+noise                 1e-13 W over 150 kHz, as (1) has ``b N0``: with a noise power the rate would be linear in b
+path loss             exponent 0: it is in the gain already; with any exponent the uplinks of Table 1 would not carry
+CPU energy            kappa 1e-27, on servers 1e-28. With the same on both, offloading saves no energy, and pays only
+                      for users with several tasks at once
+C2 to C4              decisions are shares of a CPU or band; what adds up to more than 1 is cut pro rata. So they hold,
+                      and learners act within a box
+C5, C6                a task that would miss the limit, or for which the battery does not suffice once the user's tasks
+                      before it have been served, is not begun: it *fails*, costs ``failure_cost`` and drains nothing.
+                      So every decision is possible, one judge serves optimum and learners, and (12), which lacks a
+                      penalty, gets one. A failure costs more than any task sensibly served: none fails on purpose
+normalisation of (8)  by the time and energy of an average task alone on an average user's CPU, the same for all
+battery               drained by the user's CPU and transmitter; by servers' CPUs, as C5 has it literally, with
+                      ``server_drains``. Nothing recharges it within an episode
+what varies           gains and tasks slot by slot; the rest is a layout, fixed unless ``layout_seed`` is none
+twin                  CPUs, bands, gains and distances as the twin knows them: the real ones times ``1 + bias +
+                      deviation x normal``, at least a tenth. Without bias (6) and (7) hold up to errors squared. As
+                      decisions are shares, a plan for the twin is carried out as it is, on what is really there (4)
+llm-trace             requests as recorded, dealt to the users in turn; of one user at most four in a slot. Others are
+                      left out, a third of what is recorded at hand, where requests come in bursts. A request takes ``2
+                      x parameters x tokens`` FLOP (context and generated) and sends its context at ``bits_per_token``;
+                      processors do 4,096 FLOP a cycle
+====================  ===============================================================================================
+
+How easy is it? One slot of the preset ``paper``, full batteries, 20 draws: 69 % of the tasks are offloaded at the
+optimum. With equal shares, all at home costs 5.2 times as much, dealing tasks out to the servers in turn 1.6, each
+user to one server 2.3, first tasks at home and the others in turn 1.6.
+
+``paper-literal`` has the powers of Table 1 in kW, one kappa, and servers that drain batteries. Sending an image then
+costs fifty times the energy of computing it at home, where all tasks stay: an easy problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from offloadopt import arrivals
+from offloadopt.arrivals import Requests
+from offloadopt.controls import Allowed
+from offloadopt.core import (
+    FEASIBILITY_TOLERANCE,
+    ArrayField,
+    Batch,
+    Decisions,
+    FloatArray,
+    Instances,
+    IntArray,
+    Observation,
+    Outcome,
+    Scenario,
+    State,
+)
+from offloadopt.errors import InvalidInput
+from offloadopt.inference import InferencePrices, InferenceProblem
+from offloadopt.physics.inference import InferenceTasks
+
+MEDMNIST: Mapping[str, tuple[float, int]] = {
+    "PneumoniaMNIST": (40.37e6, 1),
+    "BreastMNIST": (40.89e6, 1),
+    "OCTMNIST": (31.98e6, 1),
+    "OrganMNIST-Axial": (31.99e6, 1),
+    "OrganMNIST-Coronal": (148.87e6, 1),
+    "OrganMNIST-Sagittal": (231.31e6, 1),
+    "BloodMNIST": (150.96e6, 3),
+    "DermaMNIST": (30.38e6, 3),
+    "TissueMNIST": (148.86e6, 1),
+    "PathMNIST": (385.29e6, 3),
+    "ChestMNIST": (245.06e6, 1),
+    "RetinaMNIST": (244.81e6, 3),
+}
+"""Table 2: FLOPs of the model for one image, and the image's channels."""
+IMAGE_BITS = 28 * 28 * 8
+"""Of each channel."""
+LEAST_FACTOR = 0.1
+"""What the twin knows is at least so much of the truth."""
+
+
+class TwinInferenceScenario(Scenario):
+    """Parameters of the model; see the module's table for what the paper does not state."""
+
+    users: int = Field(8, ge=1, description="devices, each with an agent")
+    servers: int = Field(6, ge=1, description="servers")
+    horizon: int = Field(20, ge=1, description="slots of an episode")
+    layout_seed: int | None = Field(1, ge=0, description="seed of CPUs, powers, bands, distances; none: per instance")
+
+    tasks_min: int = Field(1, ge=0, description="fewest tasks of a user in a slot")
+    tasks_max: int = Field(4, ge=1, le=8, description="most tasks of a user in a slot: places")
+    task_mix: tuple[str, ...] = Field(tuple(MEDMNIST), min_length=1, description="data sets of Table 2, equally likely")
+    images_min: int = Field(1, ge=1, description="fewest images of a task")
+    images_max: int = Field(4, ge=1, description="most images of a task")
+    flop_per_cycle: float = Field(1.0, gt=0, description="of every processor")
+
+    requests_file: Path | None = Field(
+        None, description="CSV with TIMESTAMP, ContextTokens, GeneratedTokens: the tasks"
+    )
+    slot_s: float = Field(5.0, gt=0, description="length of a slot for recorded requests")
+    model_parameters: tuple[float, ...] = Field(
+        (0.5e9, 1.1e9), min_length=1, description="of the models asked, in turn"
+    )
+    bits_per_token: float = Field(32.0, gt=0, description="that are sent, of the context")
+
+    user_hz: tuple[float, float] = Field((1e9, 2e9), description="users' CPUs, least and most")
+    power_w: tuple[float, float] = Field((1.0, 2.0), description="users' transmit powers")
+    server_hz: tuple[float, float] = Field((5e9, 10e9), description="servers' CPUs")
+    bandwidth_hz: tuple[float, float] = Field((100e3, 200e3), description="servers' bands")
+    distance_m: tuple[float, float] = Field((200.0, 400.0), description="of users from servers")
+    gain: tuple[float, float] = Field((1e-11, 2e-11), description="of links, slot by slot")
+    path_loss_exponent: float = Field(0.0, ge=0, description="lambda, of distance, beyond what is in the gain")
+    noise_w_per_hz: float = Field(1e-13 / 150e3, gt=0, description="N0")
+
+    kappa_user: float = Field(1e-27, gt=0, description="of users' CPUs, W s^3")
+    kappa_server: float = Field(1e-28, ge=0, description="of servers' CPUs, W s^3")
+    battery_j: float = Field(12.0, gt=0, description="most that a battery holds at first")
+    start_share: float = Field(0.3, ge=0, le=1, description="least that it holds at first, as a share")
+    server_drains: bool = Field(False, description="whether a server's energy drains the user's battery, C5 literally")
+
+    limit_s: float = Field(1.0, gt=0, description="T_max, of every task")
+    time_weight: float = Field(0.5, gt=0, description="mu_T")
+    energy_weight: float = Field(0.5, ge=0, description="mu_E")
+    failure_cost: float = Field(8.0, gt=0, description="of a task that is not begun")
+
+    cpu_deviation: float = Field(0.1, ge=0, description="of what the twin knows of CPUs, relative")
+    bandwidth_deviation: float = Field(0.1, ge=0, description="of bands")
+    gain_deviation: float = Field(0.1, ge=0, description="of gains")
+    distance_deviation: float = Field(0.1, ge=0, description="of distances")
+    twin_bias: float = Field(0.0, gt=-1, description="relative, of all four")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "paper-literal": {
+            "power_w": (1e3, 2e3),
+            "gain": (1e-14, 2e-14),
+            "kappa_server": 1e-27,
+            "server_drains": True,
+        },
+        # Small language models on processors of 4 to 40 TFLOP/s; recorded is a service for writing code.
+        "llm-trace": {
+            "flop_per_cycle": 4096.0,
+            "limit_s": 5.0,
+            "battery_j": 100.0,
+        },
+    }
+    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"llm-trace": ("requests_file",)}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name in ("user_hz", "power_w", "server_hz", "bandwidth_hz", "distance_m", "gain"):
+            least, most = getattr(self, name)
+            if not 0 < least <= most:
+                raise ValueError(f"{name} = {least:g} to {most:g}; allowed: positive, the least first")
+        for least, most in (("tasks_min", "tasks_max"), ("images_min", "images_max")):
+            if getattr(self, least) > getattr(self, most):
+                raise ValueError(f"{least} = {getattr(self, least)}; allowed: at most {most} = {getattr(self, most)}")
+        unknown = [name for name in self.task_mix if name not in MEDMNIST]
+        if unknown:
+            raise ValueError(f"task_mix holds {unknown[0]!r}; allowed: {', '.join(MEDMNIST)}")
+        if min(self.model_parameters) <= 0:
+            raise ValueError(f"model_parameters holds {min(self.model_parameters):g}; allowed: positive numbers")
+        return self
+
+
+class TwinInference(InferenceProblem[TwinInferenceScenario]):
+    """Where each task of each user is computed, and on which shares of CPU and band.
+
+    Instance arrays, per slot ``[count, horizon, ...]`` (without a slot axis where the horizon is 1): ``present``,
+    ``bits``, ``cycles [users, places]`` (what stands in places without a task counts for nothing), ``gain [users,
+    servers]``; per instance ``user_hz``, ``power_w``, ``start_j [users]``, ``server_hz``, ``bandwidth_hz [servers]``,
+    ``distance_m [users, servers]``; and what the twin knows instead, as far as it differs: ``twin_user_hz``,
+    ``twin_server_hz``, ``twin_bandwidth_hz``, ``twin_gain``, ``twin_distance_m``. Decision arrays ``[count, horizon,
+    users, places]``: ``server`` (0 = own CPU, j = server j), ``cpu_share``, ``bandwidth_share``.
+
+    Metrics are sums over tasks: counts (``tasks``, ``offloaded``, ``failures``, of these ``late``), ``time_s`` (a
+    failed task waits until its limit), ``energy_j`` of (3), ``drained_j`` of batteries.
+    """
+
+    name = "twin_inference"
+    scenario_type = TwinInferenceScenario
+    views: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "paper": ("present", "bits", "cycles", "battery", "cpu", "server_cpu", "server_band"),
+        "full": ("present", "bits", "cycles", "battery", "cpu", "server_cpu", "server_band", "power", "rate", "slots"),
+    }
+
+    # ------------------------------------------------------------------------------------------------- what is what
+
+    @property
+    def horizon(self) -> int:
+        """Slots of an episode."""
+        return self.scenario.horizon
+
+    @property
+    def one_slot(self) -> TwinInference:
+        """The problem of a single slot."""
+        return TwinInference(self.scenario.replace(horizon=1))
+
+    @property
+    def agents(self) -> int:
+        """Every user bears the cost of its tasks."""
+        return self.scenario.users
+
+    @property
+    def places(self) -> int:
+        """Tasks that a user can have in a slot."""
+        return self.scenario.tasks_max
+
+    @property
+    def servers(self) -> int:
+        """Number of servers."""
+        return self.scenario.servers
+
+    @cached_property
+    def nature(self) -> Mapping[str, ArrayField]:
+        """Tasks, links and resources, and what the twin knows of them."""
+        s, tiny = self.scenario, float(np.finfo(float).tiny)
+        tasks, links = (s.users, self.places), (s.users, s.servers)
+        real = {
+            "gain": ArrayField(links, low=0.0),
+            "user_hz": ArrayField((s.users,), low=tiny, unit="Hz", per_slot=False),
+            "server_hz": ArrayField((s.servers,), low=tiny, unit="Hz", per_slot=False),
+            "bandwidth_hz": ArrayField((s.servers,), low=tiny, unit="Hz", per_slot=False),
+            "distance_m": ArrayField(links, low=tiny, unit="m", per_slot=False),
+        }
+        twin = {
+            f"twin_{name}": ArrayField(f.shape, low=f.low, unit=f.unit, per_slot=f.per_slot, optional=True)
+            for name, f in real.items()
+        }
+        return {
+            "present": ArrayField(tasks, low=0, high=1, integer=True),
+            "bits": ArrayField(tasks, low=tiny, unit="bit"),
+            "cycles": ArrayField(tasks, low=tiny, unit="cycle"),
+            "power_w": ArrayField((s.users,), low=tiny, unit="W", per_slot=False),
+            "start_j": ArrayField((s.users,), low=0.0, unit="J", per_slot=False),
+            **real,
+            **twin,
+        }
+
+    @cached_property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """Where, and on which shares."""
+        tasks = (self.agents, self.places)
+        return {
+            "server": ArrayField(tasks, low=0, high=self.servers, integer=True),
+            "cpu_share": ArrayField(tasks, low=0.0, high=1.0),
+            "bandwidth_share": ArrayField(tasks, low=0.0, high=1.0),
+        }
+
+    @cached_property
+    def observation_fields(self) -> Mapping[str, ArrayField]:
+        """Equation (10), and each user's links; 0 in places without a task."""
+        tasks, links, own = (self.agents, self.places), (self.agents, self.servers), (self.agents,)
+        return {
+            "present": ArrayField(tasks, low=0, high=1, integer=True),
+            "bits": ArrayField(tasks, low=0.0, unit="bit"),
+            "cycles": ArrayField(tasks, low=0.0, unit="cycle"),
+            "battery_j": ArrayField(own, low=0.0, unit="J"),
+            "slots_left": ArrayField(own, low=0, high=self.horizon, integer=True),
+            "user_hz": ArrayField(own, low=0.0, unit="Hz"),
+            "power_w": ArrayField(own, low=0.0, unit="W"),
+            "server_hz": ArrayField(links, low=0.0, unit="Hz"),
+            "bandwidth_hz": ArrayField(links, low=0.0, unit="Hz"),
+            "gain": ArrayField(links, low=0.0),
+            "distance_m": ArrayField(links, low=0.0, unit="m"),
+        }
+
+    @cached_property
+    def prices(self) -> InferencePrices:
+        """Equation (8), normalised by an average task alone on an average user's CPU."""
+        s = self.scenario
+        hz = float(np.mean(s.user_hz))
+        second_s, joule_j = self.mean_cycles / hz, s.kappa_user * hz**2 * self.mean_cycles
+        return InferencePrices(
+            second=s.time_weight / second_s,
+            joule=s.energy_weight / joule_j,
+            failure=s.failure_cost,
+            limit_s=s.limit_s,
+            drains=s.server_drains,
+        )
+
+    @cached_property
+    def mean_cycles(self) -> float:
+        """Of an average task."""
+        s = self.scenario
+        if self.requests is not None:
+            tokens = float(np.mean(self.requests.context + self.requests.generated))
+            return 2.0 * float(np.mean(s.model_parameters)) * tokens / s.flop_per_cycle
+        flop = float(np.mean([MEDMNIST[name][0] for name in s.task_mix]))
+        return flop * 0.5 * (s.images_min + s.images_max) / s.flop_per_cycle
+
+    @cached_property
+    def mean_bits(self) -> float:
+        """Of an average task."""
+        s = self.scenario
+        if self.requests is not None:
+            return s.bits_per_token * float(np.mean(self.requests.context))
+        channels = float(np.mean([MEDMNIST[name][1] for name in s.task_mix]))
+        return IMAGE_BITS * channels * 0.5 * (s.images_min + s.images_max)
+
+    # ------------------------------------------------------------------------------------------------------- nature
+
+    @cached_property
+    def requests(self) -> Requests | None:
+        """The recorded requests, if tasks come from a file."""
+        s = self.scenario
+        if s.requests_file is None:
+            return None
+        requests = arrivals.read_requests(s.requests_file)
+        if requests.second[-1] < s.horizon * s.slot_s:
+            raise InvalidInput(
+                f"{s.requests_file} lasts {requests.second[-1]:g} s; allowed: at least horizon x slot_s = "
+                f"{s.horizon * s.slot_s:g} s"
+            )
+        return requests
+
+    def sample(self, count: int, seed: int) -> Instances:
+        """Tasks and gains slot by slot, a layout, and the twin's errors."""
+        s = self.scenario
+        # One stream per array, so that a longer sample begins with the shorter one.
+        seeds = np.random.SeedSequence(seed).spawn(5)
+        gain, layout, start = (np.random.default_rng(child) for child in seeds[1:4])
+        arrays: dict[str, NDArray[Any]] = dict(self._tasks(count, seeds[0]))
+        arrays["gain"] = gain.uniform(*s.gain, size=(count, s.horizon, s.users, s.servers))
+        if s.layout_seed is None:
+            arrays |= self._layouts(count, layout)
+        else:
+            fixed = self._layouts(1, np.random.default_rng(s.layout_seed))
+            arrays |= {name: np.repeat(values, count, axis=0) for name, values in fixed.items()}
+        arrays["start_j"] = s.battery_j * start.uniform(s.start_share, 1.0, size=(count, s.users))
+        deviations = {
+            "user_hz": s.cpu_deviation,
+            "server_hz": s.cpu_deviation,
+            "bandwidth_hz": s.bandwidth_deviation,
+            "gain": s.gain_deviation,
+            "distance_m": s.distance_deviation,
+        }
+        for (name, deviation), child in zip(deviations.items(), seeds[4].spawn(len(deviations)), strict=True):
+            normal = np.random.default_rng(child).standard_normal(arrays[name].shape)
+            factor = np.maximum(1.0 + s.twin_bias + deviation * normal, LEAST_FACTOR)  # (4), (5)
+            arrays[f"twin_{name}"] = factor * arrays[name]
+        return Instances({name: self._slots(name, values) for name, values in arrays.items()})
+
+    def _slots(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """Without the slot axis where there is one slot."""
+        return values[:, 0] if self.horizon == 1 and self.nature[name].per_slot else values
+
+    def _layouts(self, layouts: int, rng: np.random.Generator) -> dict[str, FloatArray]:
+        """Table 1: what differs between users and servers, and stays."""
+        s = self.scenario
+        shapes = {
+            "user_hz": (s.users,),
+            "power_w": (s.users,),
+            "server_hz": (s.servers,),
+            "bandwidth_hz": (s.servers,),
+            "distance_m": (s.users, s.servers),
+        }
+        ranges: dict[str, tuple[float, float]] = {name: getattr(s, name) for name in shapes}
+        streams = rng.spawn(len(shapes))
+        return {
+            name: stream.uniform(*ranges[name], size=(layouts, *shape))
+            for (name, shape), stream in zip(shapes.items(), streams, strict=True)
+        }
+
+    def _tasks(self, count: int, seed: np.random.SeedSequence) -> dict[str, NDArray[Any]]:
+        """``present``, ``bits``, ``cycles [count, horizon, users, places]``."""
+        s = self.scenario
+        shape = (count, s.horizon, s.users, self.places)
+        if self.requests is not None:
+            return self._recorded(shape, np.random.default_rng(seed), self.requests)
+        number, mix, images = (np.random.default_rng(child) for child in seed.spawn(3))
+        numbers = number.integers(s.tasks_min, s.tasks_max, size=shape[:-1], endpoint=True)
+        kind = mix.integers(len(s.task_mix), size=shape)
+        batch = images.integers(s.images_min, s.images_max, size=shape, endpoint=True)
+        flop, channels = np.array([MEDMNIST[name] for name in s.task_mix]).T
+        return {
+            "present": (np.arange(self.places) < numbers[..., None]).astype(np.int64),
+            "bits": IMAGE_BITS * channels[kind] * batch,
+            "cycles": flop[kind] * batch / s.flop_per_cycle,
+        }
+
+    def _recorded(
+        self, shape: tuple[int, ...], rng: np.random.Generator, requests: Requests
+    ) -> dict[str, NDArray[Any]]:
+        """Windows of the recorded requests, each with a random beginning."""
+        s, count = self.scenario, shape[0]
+        begin = rng.uniform(0.0, requests.second[-1] - s.horizon * s.slot_s, size=count)
+        first, last = (np.searchsorted(requests.second, begin + t) for t in (0.0, s.horizon * s.slot_s))
+        lengths = last - first
+        row = np.repeat(np.arange(count), lengths)
+        number = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[row]
+        slot = np.minimum((requests.second[number] - begin[row]) // s.slot_s, s.horizon - 1).astype(np.int64)
+        cell = (row * s.horizon + slot) * s.users + number % s.users
+        order = np.argsort(cell, kind="stable")
+        cell, number = cell[order], number[order]
+        place = np.arange(len(cell)) - np.searchsorted(cell, cell)
+        kept = place < self.places
+        at = cell[kept] * self.places + place[kept]
+        number = number[kept]
+        parameters = np.asarray(s.model_parameters)[number % len(s.model_parameters)]
+        tokens = requests.context[number] + requests.generated[number]
+        present, size = np.zeros(shape, dtype=np.int64), int(np.prod(shape))
+        bits, cycles = np.full(size, self.mean_bits), np.full(size, self.mean_cycles)
+        present.reshape(-1)[at] = 1
+        bits[at] = s.bits_per_token * requests.context[number]
+        cycles[at] = 2.0 * parameters * tokens / s.flop_per_cycle
+        return {"present": present, "bits": bits.reshape(shape), "cycles": cycles.reshape(shape)}
+
+    def twin(self, instances: Instances) -> Instances:
+        """What the twin knows in the place of what is there; reality where instances do not say what it knows."""
+        known = {name: values for name, values in instances.items() if not name.startswith("twin_")}
+        told = {name: f"twin_{name}" for name in known if f"twin_{name}" in instances}
+        return Instances({**known, **{name: instances[twin] for name, twin in told.items()}})
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+
+    def reset(self, instances: Instances) -> State:
+        """Batteries as they start."""
+        return State(0, Batch({"battery_j": np.array(instances["start_j"], dtype=np.float64)}))
+
+    def observe(self, instances: Instances, state: State) -> Observation:
+        """The slot's tasks and links, what is left in the batteries, and the layout."""
+        now, count = self._now(instances, state.slot), instances.count
+        there = now["present"] == 1
+        links = (count, self.agents, self.servers)
+        return Observation(
+            {
+                "present": now["present"],
+                "bits": np.where(there, now["bits"], 0.0),
+                "cycles": np.where(there, now["cycles"], 0.0),
+                "battery_j": state.values["battery_j"],
+                "slots_left": np.full((count, self.agents), self.horizon - state.slot, dtype=np.int64),
+                "user_hz": now["user_hz"],
+                "power_w": now["power_w"],
+                "server_hz": np.broadcast_to(now["server_hz"][:, None], links),
+                "bandwidth_hz": np.broadcast_to(now["bandwidth_hz"][:, None], links),
+                "gain": now["gain"],
+                "distance_m": now["distance_m"],
+            }
+        )
+
+    def _now(self, instances: Instances, slot: int) -> Instances:
+        """One slot's nature, with what does not change."""
+        if self.horizon == 1:
+            return instances
+        return Instances(
+            {name: values[:, slot] if self.nature[name].per_slot else values for name, values in instances.items()}
+        )
+
+    def work(self, instances: Instances) -> InferenceTasks:
+        """All tasks, arrays that lead with ``[count, horizon]``."""
+        slotted = {
+            name: values[:, None] if self.horizon == 1 or not self.nature[name].per_slot else values
+            for name, values in instances.items()
+        }
+        return self._work(slotted)
+
+    def _work(self, now: Mapping[str, NDArray[Any]]) -> InferenceTasks:
+        """Tasks of arrays ``[..., users, places]`` and so on."""
+        s = self.scenario
+        cycles, user_hz = now["cycles"], now["user_hz"][..., None]
+        server_hz, band_hz = now["server_hz"][..., None, None, :], now["bandwidth_hz"][..., None, :]
+        received_w = now["gain"] * now["power_w"][..., None] * now["distance_m"] ** -s.path_loss_exponent
+        return InferenceTasks(
+            present=now["present"] == 1,
+            local_s=cycles / user_hz,
+            local_j=s.kappa_user * user_hz**2 * cycles,
+            server_s=cycles[..., None] / server_hz,
+            server_j=s.kappa_server * server_hz**2 * cycles[..., None],
+            send_s=now["bits"][..., None] / band_hz[..., None, :],
+            snr=received_w / (band_hz * s.noise_w_per_hz),
+            power_w=now["power_w"],
+        )
+
+    def start_j(self, instances: Instances) -> FloatArray:
+        """[count, users] what batteries hold at first."""
+        return np.asarray(instances["start_j"])
+
+    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
+        """Equations (1) to (3) and (8) for given places and shares, with C2 to C6 as the module says."""
+        prices, battery_j = self.prices, state.values["battery_j"]
+        tasks = self._work(self._now(instances, state.slot))
+        there, server = tasks.present, decision["server"]
+        cpu_share = np.where(there, decision["cpu_share"], 0.0)
+        band_share = np.where(there & (server > 0), decision["bandwidth_share"], 0.0)
+        here = server[..., None] == np.arange(1, self.servers + 1)  # [count, users, places, servers]
+
+        def cut(share: FloatArray) -> FloatArray:
+            """What each task is cut to on its server, so that shares add up to no more than 1."""
+            asked = np.einsum("cup,cups->cs", share, here.astype(np.float64))
+            return np.asarray(np.einsum("cs,cups->cup", 1.0 / np.maximum(asked, 1.0), here.astype(np.float64)))
+
+        at_home = np.sum(np.where(server == 0, cpu_share, 0.0), axis=-1, keepdims=True)  # C2
+        cpu_share = cpu_share * np.where(server == 0, 1.0 / np.maximum(at_home, 1.0), cut(cpu_share))  # C3
+        band_share = band_share * cut(band_share)  # C4
+        compute_s, send_s, compute_j, send_j = tasks.spend(server, cpu_share, band_share)
+        time_s = compute_s + send_s  # (2)
+        in_time = there & (time_s <= prices.limit_s * (1.0 + FEASIBILITY_TOLERANCE))  # C6
+        energy_j = np.where(in_time, compute_j + np.where(in_time, send_j, 0.0), 0.0)  # (3)
+        drain_j = energy_j if prices.drains else np.where(server == 0, energy_j, np.where(in_time, send_j, 0.0))
+        left_j, begun = battery_j, np.zeros_like(in_time)
+        for place in range(self.places):  # C5
+            needed = drain_j[..., place]
+            begun[..., place] = in_time[..., place] & (needed <= left_j + FEASIBILITY_TOLERANCE * battery_j)
+            left_j = np.maximum(left_j - np.where(begun[..., place], needed, 0.0), 0.0)
+
+        failed = there & ~begun
+        spent_s, spent_j = np.where(begun, time_s, 0.0), np.where(begun, energy_j, 0.0)
+        cost = prices.second * spent_s + prices.joule * spent_j + prices.failure * failed  # (8)
+        metrics = {
+            "tasks": there,
+            "offloaded": begun & (server > 0),
+            "failures": failed,
+            "late": there & ~in_time,
+            "time_s": np.where(failed, prices.limit_s, spent_s),
+            "energy_j": spent_j,
+            "drained_j": np.where(begun, drain_j, 0.0),
+        }
+        summed = {name: np.asarray(np.sum(values, axis=(-2, -1), dtype=np.float64)) for name, values in metrics.items()}
+        agent_cost = cost.sum(axis=-1)
+        following = State(state.slot + 1, Batch({"battery_j": left_j}))
+        return following, Outcome(agent_cost.sum(axis=-1), agent_cost, {}, summed)
+
+    # ----------------------------------------------------------------------------------------------------- structure
+
+    def share(self, server: IntArray, cpu_share: FloatArray, band_share: FloatArray) -> Decisions:
+        """The decisions, without the slot axis where there is one slot."""
+        arrays = {"server": server, "cpu_share": cpu_share, "bandwidth_share": band_share}
+        return Decisions({name: values[:, 0] if self.horizon == 1 else values for name, values in arrays.items()})
+
+    def allowed(self, observation: Observation) -> Allowed:
+        """Any server for a task; places without one stay at home."""
+        server = np.repeat((observation["present"] == 1)[..., None], self.servers + 1, axis=-1)
+        server[..., 0] = True
+        return {"server": server}
+
+    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
+        """Numbers ``[count, users]`` and ``[count, users, places or servers]``, as shares of usual values."""
+        s = self.scenario
+        with np.errstate(divide="ignore", invalid="ignore"):
+            received_w = observation["gain"] * observation["power_w"][..., None]
+            received_w = received_w * observation["distance_m"] ** -s.path_loss_exponent
+            snr = received_w / (observation["bandwidth_hz"] * s.noise_w_per_hz)
+        return {
+            "present": observation["present"].astype(np.float64),
+            "bits": observation["bits"] / self.mean_bits,
+            "cycles": observation["cycles"] / self.mean_cycles,
+            "battery": observation["battery_j"] / s.battery_j,
+            "cpu": observation["user_hz"] / s.user_hz[1],
+            "power": observation["power_w"] / s.power_w[1],
+            "server_cpu": observation["server_hz"] / s.server_hz[1],
+            "server_band": observation["bandwidth_hz"] / s.bandwidth_hz[1],
+            "rate": np.log1p(np.where(np.isfinite(snr), snr, 0.0)) / 10.0,
+            "slots": observation["slots_left"] / s.horizon,
+        }

@@ -1,0 +1,71 @@
+"""Shares of CPU and band that are best at prices, against plain formulas and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from offloadopt.physics.inference import best_band, best_shares, send_factor, send_slope
+
+
+@pytest.mark.parametrize("snr", [1e-6, 1e-3, 0.3, 20.0, 1e5])
+@pytest.mark.parametrize("share", [1e-4, 0.07, 1.0])
+def test_the_slope_of_the_time_to_send_is_its_difference_quotient(snr: float, share: float) -> None:
+    step = 1e-4 * share
+    quotient = (send_factor(share - step, snr) - send_factor(share + step, snr)) / (2 * step)
+    assert send_slope(share, snr) == pytest.approx(quotient, rel=2e-6, abs=1e-7 * send_factor(share, snr) / share)
+
+
+def test_the_best_band_is_stationary_or_all_of_it() -> None:
+    rng = np.random.default_rng(0)
+    for snr, pull, price in zip(*10.0 ** rng.uniform(-3, 3, (3, 300)), strict=True):
+        band = best_band(pull, price, snr)
+        if band == 1.0:
+            assert pull * send_slope(1.0, snr) >= price
+        else:
+            assert pull * send_slope(band, snr) == pytest.approx(price, rel=1e-11)
+
+
+def test_the_best_shares_cost_what_a_general_minimiser_finds() -> None:
+    rng = np.random.default_rng(1)
+    bound = 0
+    for _ in range(60):
+        row = 10.0 ** rng.uniform([-2, -3, -3, -1, -2], [0, 1, 0, 3, 1])
+        second, q, w = 10.0 ** rng.uniform(-1, 1, 3)
+        fastest = row[0] + row[2] * send_factor(1.0, row[3])
+        limit = fastest * 10.0 ** rng.uniform(0.01, 1.0)
+
+        def time_s(shares: np.ndarray, row: np.ndarray = row) -> float:
+            u, v = np.exp(shares)
+            return float(row[0] / u + row[2] / (v * np.log2(1.0 + row[3] / v)))
+
+        def cost(shares: np.ndarray, row: np.ndarray = row, p: tuple[float, ...] = (second, q, w)) -> float:
+            u, v = np.exp(shares)
+            send = row[2] / (v * np.log2(1.0 + row[3] / v))
+            return float(p[0] * (row[0] / u + send) + row[1] * u**2 + row[4] * send + p[1] * u + p[2] * v)
+
+        least, u, v = best_shares(row, second, limit, q, w)
+        shares = np.log([u, v])
+        assert time_s(shares) <= limit * (1 + 1e-12)
+        assert cost(shares) == pytest.approx(least, rel=1e-10)
+        bound += time_s(shares) > limit * (1 - 1e-9)
+        found = minimize(
+            cost,
+            np.array([-1e-3, -1e-3]),
+            method="SLSQP",
+            bounds=[(-12, 0), (-12, 0)],
+            constraints={"type": "ineq", "fun": lambda x, limit=limit, f=time_s: np.log(limit / f(x))},
+            options={"ftol": 1e-13, "maxiter": 500},
+        )
+        assert least <= found.fun * (1 + 1e-9)
+        if found.success and time_s(found.x) <= limit * (1 + 1e-8):
+            assert least == pytest.approx(found.fun, rel=1e-5)
+    assert 5 < bound < 60
+
+
+def test_what_cannot_meet_its_limit_costs_infinitely_much() -> None:
+    row = np.array([1.0, 0.1, 1.0, 10.0, 0.5])
+    fastest = 1.0 + 1.0 / np.log2(11.0)
+    assert best_shares(row, 1.0, fastest * 0.999, 0.0, 0.0)[0] == np.inf
+    assert np.isfinite(best_shares(row, 1.0, fastest * 1.001, 0.0, 0.0)[0])
