@@ -59,6 +59,13 @@ class AgentInterface:
         self.heads = Heads(self.controls.fields, problem.agents, together)
         self._named = view, controls, together
 
+    @staticmethod
+    def check(problem: AgentProblem[Any], view: str | None, controls: str | None) -> None:
+        """Refuse names of a view or of controls that the problem does not know."""
+        if view is not None:
+            problem.view_features(view)
+        problem.controls_named(controls)
+
     def to(self, problem: AgentProblem[Any]) -> AgentInterface:
         """The same view and controls of another problem, for example with another number of agents."""
         return AgentInterface(problem, *self._named)

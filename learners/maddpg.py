@@ -108,6 +108,11 @@ class Maddpg(Learner):
         """Decisions of agents in training without a budget."""
         return self.steps
 
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without agents, and names that this one does not know."""
+        super().require(problem)
+        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
+
     def fit(
         self,
         problem: Problem[Any],

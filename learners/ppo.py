@@ -215,6 +215,13 @@ class Ppo(Learner):
         """Agent-steps without a budget."""
         return self.steps
 
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without agents, and names and chunks that do not fit this one."""
+        super().require(problem)
+        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
+        if self.chunk is not None and problem.horizon % min(self.chunk, problem.horizon) > 0:
+            raise InvalidInput(f"chunk = {self.chunk}; allowed: a divisor of the horizon, {problem.horizon} slots")
+
     def fit(
         self,
         problem: Problem[Any],
@@ -250,8 +257,6 @@ class Ppo(Learner):
         begin = time.monotonic()
         self.require(problem)
         problem = cast(AgentProblem[Any], problem)
-        if self.chunk is not None and problem.horizon % min(self.chunk, problem.horizon) > 0:
-            raise InvalidInput(f"chunk = {self.chunk}; allowed: a divisor of the horizon, {problem.horizon} slots")
         interface = AgentInterface(problem, self.view, self.controls, self.explore_together)
         expert = None if demonstrations is None else Expert.of(interface, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)

@@ -55,6 +55,9 @@ class TwinExact(Solver):
     proves = True
 
     relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
+    time_limit_s: float | None = Field(
+        60.0, gt=0, description="wall-clock limit for each instance, looked at between a slot's stages; none: no limit"
+    )
     twin: bool = Field(False, description="plan for what the digital twin knows; reality pays, nothing is proved")
     price_rounds: int = Field(12, ge=1, description="times that batteries' prices are raised")
 
