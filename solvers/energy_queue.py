@@ -25,16 +25,14 @@ from offloadopt.core import (
     Progress,
     Scenario,
     Solutions,
-    roll_out,
 )
 from offloadopt.queues import QueueProblem
 from offloadopt.solvers.queue_rules import cheapest
 from offloadopt.solvers.rules import Rule
+from offloadopt.solvers.tuning import tuned, tuning_sample
 
 TUNING_SEED = 431_205_887
 """Of the sample on which ``v`` is tuned; nobody's own instances should be these."""
-TUNING_SLOTS = 8_000
-"""Agents' slots in that sample."""
 COARSE = np.logspace(-3.0, 2.0, 11)
 """First round of ``v``, over the energy of a task per unit of its cost."""
 FINE_STEPS = 7
@@ -86,17 +84,12 @@ def _decision(problem: QueueProblem[Any], observation: Observation, v: FloatArra
 @lru_cache(maxsize=64)
 def _tuned_v(kind: type[QueueProblem[Any]], scenario: Scenario) -> float:
     problem = kind(scenario)
-    instances = problem.sample(max(4, TUNING_SLOTS // (problem.horizon * problem.agents)), TUNING_SEED)
-
-    def best_of(values: FloatArray) -> int:
-        many = instances.take(np.tile(np.arange(instances.count), len(values)))
-        each = np.repeat(values, instances.count)[:, None, None, None]
-        decisions = roll_out(problem, many, lambda seen: _decision(problem, seen, each))
-        return int(problem.evaluate(many, decisions).cost.reshape(len(values), -1).mean(axis=1).argmin())
-
+    instances = tuning_sample(problem, TUNING_SEED)
     first = problem.prospects(problem.observe(instances, problem.reset(instances)))
     at_home = first.target_j[:, :, 0].sum() / first.cost[:, :, 0].sum()
     coarse = COARSE * (at_home if at_home > 0 else 1.0)
-    best = best_of(coarse)
-    fine = np.geomspace(coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)], FINE_STEPS)
-    return float(fine[best_of(fine)])
+
+    def decide(observation: Observation, v: FloatArray) -> Decisions:
+        return _decision(problem, observation, v[:, None, None, None])
+
+    return tuned(problem, instances, coarse, FINE_STEPS, decide)

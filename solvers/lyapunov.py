@@ -35,12 +35,11 @@ from offloadopt.core import (
     roll_out,
 )
 from offloadopt.solvers.rules import Rule
+from offloadopt.solvers.tuning import for_each, tuned, tuning_sample
 from offloadopt.structure import BacklogProblem
 
 TUNING_SEED = 712_389_051
 """Of the sample on which ``v`` is tuned; nobody's own instances should be these."""
-TUNING_SLOTS = 8_000
-"""Agents' slots in that sample."""
 COARSE = np.logspace(-4.0, 4.0, 13)
 """First round of ``v``, over the natural scale: what a slot at full power serves, squared, over what it costs."""
 FINE_STEPS = 9
@@ -111,12 +110,12 @@ def trade_off(
     Lyapunov().require(problem)
     values = np.atleast_1d(np.asarray(v, dtype=np.float64))
     energy_cost, buffer_bits = np.zeros(len(values)), np.zeros(len(values))
-    each, many = _for_each(instances, values)
+    each, many = for_each(instances, values)
 
     def decide(observation: Observation) -> Decisions:
         nonlocal energy_cost, buffer_bits
         service = problem.service(observation)
-        powers = _powers(problem, observation, each, carbon_aware)
+        powers = _powers(problem, observation, each[:, None], carbon_aware)
         cost = service.energy_cost(service.energy_j(*powers))
         energy_cost += cost.reshape(len(values), -1).mean(axis=1) / problem.horizon
         buffer_bits += problem.buffer_bits(observation).reshape(len(values), -1).mean(axis=1) / problem.horizon
@@ -153,18 +152,13 @@ def _powers(
 @lru_cache(maxsize=64)
 def _tuned_v(kind: type[BacklogProblem[Any]], scenario: Scenario, carbon_aware: bool) -> float:
     problem = kind(scenario)
-    instances = problem.sample(max(4, TUNING_SLOTS // (problem.horizon * problem.agents)), TUNING_SEED)
+    instances = tuning_sample(problem, TUNING_SEED)
 
-    def best_of(values: FloatArray) -> int:
-        each, many = _for_each(instances, values)
-        decisions = roll_out(problem, many, lambda seen: problem.serve(*_powers(problem, seen, each, carbon_aware)))
-        cost = problem.evaluate(many, decisions).cost.reshape(len(values), -1)
-        return int(cost.mean(axis=1).argmin())
+    def decide(observation: Observation, v: FloatArray) -> Decisions:
+        return problem.serve(*_powers(problem, observation, v[:, None], carbon_aware))
 
     coarse = _natural_v(problem, instances, carbon_aware) * COARSE
-    best = best_of(coarse)
-    fine = np.geomspace(coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)], FINE_STEPS)
-    return float(fine[best_of(fine)])
+    return tuned(problem, instances, coarse, FINE_STEPS, decide)
 
 
 def _natural_v(problem: BacklogProblem[Any], instances: Instances, carbon_aware: bool) -> float:
@@ -173,9 +167,3 @@ def _natural_v(problem: BacklogProblem[Any], instances: Instances, carbon_aware:
     full = np.asarray(service.device.local_max_w), np.asarray(service.device.offload_max_w)
     price = float(np.mean(service.grid_price)) if carbon_aware else 1.0
     return float(np.mean(service.bits(*full))) ** 2 / (price * float(service.energy_j(*full)))
-
-
-def _for_each(instances: Instances, values: FloatArray) -> tuple[FloatArray, Instances]:
-    """Every instance under every value: the values ``[values * count, 1]``, and the instances again and again."""
-    each = np.repeat(values, instances.count)[:, None]
-    return each, instances.take(np.tile(np.arange(instances.count), len(values)))
