@@ -79,6 +79,7 @@ from offloadopt.physics.ageing import Ageing
 from offloadopt.physics.dvfs import Processor
 from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
 from offloadopt.physics.ofdma import Band
+from offloadopt.problems import battery_outlook
 from offloadopt.queues import Foresight, Prospects, QueueProblem
 
 KINDS = 3
@@ -392,14 +393,14 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         values = {
             "device": device,
             "distance_m": distance,
-            "next_down": self._next_down(instances),
+            "next_down": self.next_down(instances),
             "battery_j": instances["start_j"],
             "free_s": np.zeros((count, self.devices)),
             "transmitters_before": np.zeros((count, self.devices), dtype=np.int64),
         }
         return State(0, Batch(values))
 
-    def _next_down(self, instances: Instances) -> IntArray:
+    def next_down(self, instances: Instances) -> IntArray:
         """[count, horizon, devices] the first slot from each on in which each device is disconnected."""
         slots = np.arange(self.horizon)[:, None]
         down = np.where(instances["connected"] == 1, NEVER, slots)
@@ -433,7 +434,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         battery_j = np.array(values["battery_j"])
         battery_j[:, : s.users] -= sent.energy_j
         receive_s = np.where(sent.received, sent.seconds, 0.0)
-        (speed_hz, mode_w), (full_hz, full_w) = self._modes(sent.cellular, mode), self._modes(sent.cellular, 0)
+        (speed_hz, mode_w), (full_hz, full_w) = self.speeds(sent.cellular, mode), self.speeds(sent.cellular, 0)
         jobs = Jobs(
             device=np.where(here | sent.received, sent.device, -1),
             arrival_s=begin_s + receive_s,
@@ -455,8 +456,8 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
 
         # A battery that receives waits with the task; at home the task begins with its execution.
         seconds = np.where((np.arange(PIECES) == WAIT) & here[..., None], 0.0, runs.seconds)
-        sending = self._damage(values["battery_j"][:, : s.users], sent.energy_j[..., None], sent.seconds[..., None])
-        doing = self._damage(runs.before_j, runs.energy_j, seconds)
+        sending = self.damage(values["battery_j"][:, : s.users], sent.energy_j[..., None], sent.seconds[..., None])
+        doing = self.damage(runs.before_j, runs.energy_j, seconds)
         outcome = self._charge(now, sent, runs, failed, runs.finish_s - begin_s, sending + doing)  # (19)
         following = {"battery_j": runs.battery_j, "free_s": runs.free_s, "transmitters_before": sent.transmitters}
         return State(slot + 1, Batch({**values, **following})), outcome
@@ -490,7 +491,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
             dropped=away & (~sends | (fades & ~cut)),
         )
 
-    def _damage(self, held_j: FloatArray, used_j: FloatArray, seconds: FloatArray) -> FloatArray:
+    def damage(self, held_j: FloatArray, used_j: FloatArray, seconds: FloatArray) -> FloatArray:
         """Share of a battery's life ``[...]`` that pieces ``[..., pieces]`` take from a battery that holds so much."""
         capacity_j = self.scenario.battery_j
         return self.ageing.damage(held_j / capacity_j, used_j / capacity_j, seconds)
@@ -538,7 +539,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         summed = {name: np.asarray(amount, dtype=np.float64).sum(axis=-1) for name, amount in metrics.items()}
         return Outcome(cost.sum(axis=-1), cost, {}, summed)
 
-    def _modes(self, edge: NDArray[np.bool_], mode: IntArray | int) -> tuple[FloatArray, FloatArray]:
+    def speeds(self, edge: NDArray[np.bool_], mode: IntArray | int) -> tuple[FloatArray, FloatArray]:
         """Speed in cycles/s and power in W of modes of edge or mobile CPUs."""
         speed_hz, power_w = (
             np.stack([getattr(cpu, name) for cpu in self.processors]) for name in ("speed_hz", "power_w")
@@ -551,11 +552,12 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
     def allowed(self, observation: Observation) -> Allowed:
         """Targets within reach, and all modes; where there is no task, the first of both, as nothing depends on it."""
         there = (observation["arrives"] == 1)[..., None]
-        target, mode = self._within_reach(observation) & there, np.repeat(there, self.modes, axis=-1)
+        target, mode = self.within_reach(observation) & there, np.repeat(there, self.modes, axis=-1)
         target[..., 0] = mode[..., 0] = True
         return {"target": target, "mode": mode}
 
-    def _within_reach(self, observation: Observation) -> NDArray[np.bool_]:
+    def within_reach(self, observation: Observation) -> NDArray[np.bool_]:
+        """[count, users, devices] whether a target is close enough."""
         within = observation["distance_m"] <= self.scenario.d2d_m
         within[..., self.agents :] = True
         return within
@@ -565,101 +567,12 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         return Decisions({"target": target, "mode": mode})
 
     def prospects(self, observation: Observation) -> Prospects:
-        """What each target and mode is expected to cost a lone sender who knows how often devices disconnect.
-
-        Who is disconnected sees nothing of its own battery, and supposes that it is full.
-        """
-        s, connected = self.scenario, observation["connected"] == 1
-        home, edge = np.arange(self.devices) == 0, np.arange(self.devices) >= s.users
-        link_w = np.where(edge, s.cellular_w, s.d2d_w)
-        received_w, alone_hz = link_w * self.gain(observation["distance_m"]), np.asarray(s.bandwidth_hz)
-        send_s = np.where(home, 0.0, observation["bits"][..., None] / self.band.rate(received_w, alone_hz))
-        held_j = np.where(home & ~connected, s.battery_j, observation["battery_j"])
-        needed_j, own_held_j = link_w * send_s, held_j[..., :1]
-        within = self._within_reach(observation)
-        sends = within & connected & connected[..., :1] & ~home
-        cut, own_j = sends & (needed_j > own_held_j), np.where(sends, np.minimum(needed_j, own_held_j), 0.0)
-        received = np.where(sends & ~cut, self.band.success(received_w, alone_hz, self.sinr_threshold), home)
-
-        # Each option is a lone job of a device of its own, its slot begins at 0.
-        shape = (*send_s.shape, self.modes)
-
-        def each(values: FloatArray) -> FloatArray:
-            return np.broadcast_to(values, shape).reshape(-1, 1)
-
-        task = {name: observation[name][..., None, None] for name in ("cycles", "deadline_s")}
-        speed_hz, power_w = self._modes(np.broadcast_to(edge[:, None], shape), np.arange(self.modes))
-        full_hz, full_w = self._modes(edge, 0)
-        jobs = Jobs(
-            device=np.zeros((send_s.size * self.modes, 1), dtype=np.int64),
-            arrival_s=each(send_s[..., None]),
-            deadline_s=each(task["deadline_s"]),
-            cycles=each(task["cycles"]),
-            speed_hz=each(speed_hz),
-            power_w=each(power_w),
-            full_hz=each(full_hz[:, None]),
-            full_w=each(full_w[:, None]),
-            receive_s=each(send_s[..., None]),
-            receive_w=each(link_w[:, None]),
-        )
-        runs = serve(jobs, each(observation["backlog_s"][..., None]), each(held_j[..., None]))
-        at_home = np.broadcast_to(home[:, None], shape).reshape(-1, 1, 1)
-        seconds = np.where((np.arange(PIECES) == WAIT) & at_home, 0.0, runs.seconds)
-        doing = self._damage(runs.before_j, runs.energy_j, seconds).reshape(shape)
-        target_j = runs.energy_j.sum(axis=-1).reshape(shape)
-        later_slots = np.maximum(np.ceil(runs.finish_s.reshape(shape) / s.slot_s) - 1.0, 0.0)
-        lasts = np.where(home[:, None], 1.0, (1.0 - s.disconnect_chance) ** (2.0 * later_slots))
-        fails = 1.0 - lasts * ~runs.exhausted.reshape(shape)
-
-        sending = self._damage(own_held_j, own_j[..., None], send_s[..., None])
-        joule_price = s.energy_weight * task["deadline_s"] / self.longest_deadline_s
-        spent = joule_price * target_j + s.failure_weight * fails + s.ageing_weight * doing
-        lost = (1.0 - received) * (s.failure_weight + s.drop_weight * ~cut)
-        sent = joule_price[..., 0] * own_j + s.ageing_weight * sending
-        cost = received[..., None] * spent + (lost + sent)[..., None]
-        return Prospects(
-            cost=np.where(within[..., None], cost, np.inf),
-            own_j=np.broadcast_to(own_j[..., None], shape),
-            target_j=received[..., None] * target_j,
-            used_share=1.0 - observation["battery_j"] / s.battery_j,
-        )
+        """What each target and mode is expected to cost (see `battery_outlook`)."""
+        return battery_outlook.prospects(self, observation)
 
     def foresight(self, instances: Instances) -> Foresight:
-        """All tasks, and what nature does to them on each way; devices by their numbers."""
-        s, order = self.scenario, np.argsort(self.targets(instances)[0], axis=-1)
-        distance = np.take_along_axis(self.targets(instances)[1], order, axis=-1)[:, None]
-        edge, connected = np.arange(self.devices) >= s.users, instances["connected"] == 1
-        themselves = np.arange(self.devices) == np.arange(s.users)[:, None]
-        link_w = np.where(edge, s.cellular_w, s.d2d_w)
-        received_w = (link_w * self.gain(distance))[..., None]
-        linked = connected[:, :, : s.users, None] & connected[:, :, None] & (edge | (distance <= s.d2d_m)) & ~themselves
-        share_hz = self.band.share_hz(np.arange(1, s.users + 1))
-        some_hz = np.where(share_hz > 0, share_hz, s.bandwidth_hz)
-        send_s = instances["bits"][..., None, None] / self.band.rate(received_w, some_hz)
-        success = self.band.success(received_w, some_hz, self.sinr_threshold)
-        next_down = self._next_down(instances)
-        down = np.minimum(next_down[:, :, : s.users, None], next_down[:, :, None])
-        begin_s = np.arange(s.horizon, dtype=np.float64) * s.slot_s
-        return Foresight(
-            arrives=instances["arrives"] == 1,
-            begin_s=begin_s,
-            deadline_s=begin_s[:, None] + instances["deadline_s"],
-            cycles=instances["cycles"],
-            joule_price=s.energy_weight * instances["deadline_s"] / self.longest_deadline_s,
-            linked=linked,
-            send_s=np.where(share_hz > 0, send_s, np.inf),
-            received=(instances["link_draw"][..., None, None] < success) & (share_hz > 0),
-            until_s=np.where(down == NEVER, np.inf, down * s.slot_s),
-            link_w=link_w,
-            speed_hz=np.stack([self.processors[int(which)].speed_hz for which in edge]),
-            power_w=np.stack([self.processors[int(which)].power_w for which in edge]),
-            start_j=instances["start_j"],
-            capacity_j=s.battery_j,
-            ageing=self.ageing,
-            ageing_price=s.ageing_weight,
-            failure_cost=s.failure_weight,
-            drop_cost=s.drop_weight,
-        )
+        """All tasks, and what nature does to them on each way (see `battery_outlook`)."""
+        return battery_outlook.foresight(self, instances)
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
         """Numbers ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of their largest values."""
