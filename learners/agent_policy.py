@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -99,6 +99,11 @@ class AgentPolicy(Policy):
         policies.save(folder, self.origin, {name: value.numpy() for name, value in self.actor.state_dict().items()})
 
     @classmethod
+    def interface_of(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
+        """The problem as agents of a learner with these settings meet it."""
+        return AgentInterface(problem, settings["view"], settings["controls"])
+
+    @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
         """Read a policy. One network for all agents serves any number of them; one for each only its own number."""
         origin, weights = policies.read(folder, problem)
@@ -106,7 +111,7 @@ class AgentPolicy(Policy):
             raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
         try:
             settings = origin.settings
-            interface = AgentInterface(problem, settings["view"], settings["controls"])
+            interface = cls.interface_of(problem, settings)
             made_for = len(weights["network.last.bias"])
             sizes = [len(weights["network.last.weight"][0]), weights["network.last.bias"].shape[-1]]
             layers = [weights[f"network.hidden.{layer}.weight"] for layer in range(len(settings["hidden"]))]

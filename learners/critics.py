@@ -120,6 +120,13 @@ class Critic(nn.Module):
         return mean, torch.where(deviation > LEAST_SHARE * square.sqrt(), deviation, torch.ones_like(deviation))
 
 
+def scale_of(paid: Standard) -> tuple[Tensor, Tensor]:
+    """Mean and deviation ``[features]`` of what was watched; 0 and 1 before anything was."""
+    mean, deviation = paid.mean, (paid.squares / paid.count.clamp(min=1.0)).sqrt()
+    rounding = deviation <= LEAST_SHARE * (deviation + mean.abs())
+    return mean.float(), torch.where(rounding, torch.ones_like(deviation), deviation).float()
+
+
 def _for_agents(statistic: Tensor) -> Tensor:
     """``[agents]`` or ``[1]``, in single precision."""
     return statistic.flatten().float()

@@ -35,6 +35,7 @@ from offloadopt.errors import Unsupported
 from offloadopt.learners.agent_networks import AgentNetworks, follow
 from offloadopt.learners.agents import Agents
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
+from offloadopt.learners.federation import Pair
 from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.transitions import Drawn
@@ -116,6 +117,9 @@ class ActorsAndCritics(Students):
                 ).eval()
             self.networks[kind].initialise(generator)
             follow(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
+        self.pairs = [
+            Pair(self.networks[kind], self.networks[f"target_{kind}"], settings.tau) for kind in ("actor", "critic")
+        ]
         self._actors = Agents(self.networks["actor"], settings.actor_rate, settings.final_rate * settings.actor_rate)
         self._critics = Agents(
             self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate

@@ -24,6 +24,7 @@ from offloadopt.core import Decisions, FloatArray
 from offloadopt.learners.agent_networks import AgentNetworks, follow
 from offloadopt.learners.agents import Agents
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
+from offloadopt.learners.federation import Pair
 from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.transitions import Drawn
@@ -86,6 +87,7 @@ class Choosers(Students):
         }
         self.networks["worth"].initialise(generator)
         follow(self.networks["target"], self.networks["worth"], 1.0)
+        self.pairs = [Pair(self.networks["worth"], self.networks["target"], settings.tau)]
         self._learner = Agents(self.networks["worth"], settings.rate, settings.final_rate * settings.rate)
 
     def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.learners.agent_interface import Seen
-from offloadopt.learners.critics import LEAST_SHARE
+from offloadopt.learners.critics import scale_of
 from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
 
 
@@ -71,7 +71,9 @@ class JointCritic(nn.Module):
             view, whole = self.view(view), self.whole(whole)
         agents = view.shape[1]
         others = (joint[:, None] * self._others).flatten(2)
-        signal = torch.cat([view, own, whole[:, None].expand(-1, agents, -1), others], dim=-1)
+        if whole.ndim == 2:
+            whole = whole[:, None].expand(-1, agents, -1)
+        signal = torch.cat([view, own, whole, others], dim=-1)
         values, _ = self.network(by_copy(signal[None], self.network.copies))
         return by_agent(values, agents)[0, ..., 0]
 
@@ -107,9 +109,11 @@ class JointCritic(nn.Module):
         center, deviation = self.scale()
         return (reward - center) / deviation
 
+    def in_units(self, worth: Tensor, gamma: float) -> Tensor:
+        """Discounted sums of rewards for values in deviations ``[rows, agents]``."""
+        center, deviation = self.scale()
+        return worth * deviation + center / (1.0 - gamma)
+
     def scale(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation ``[copies]``; 0 and 1 before anything was paid."""
-        mean, squares, count = self.paid.mean, self.paid.squares, self.paid.count.clamp(min=1.0)
-        deviation = (squares / count).sqrt()
-        rounding = deviation <= LEAST_SHARE * (deviation + mean.abs())
-        return mean.float(), torch.where(rounding, torch.ones_like(deviation), deviation).float()
+        return scale_of(self.paid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +27,38 @@ class Experience:
     action : Tensor [rows, agents, size]
         Rows of `Relaxed`.
     reward : Tensor [rows, agents]
+    others : Experience, optional
+        What stands for the others' experience where critics do not know it; none: they know it.
+    next_action : Tensor [rows, agents, size], optional
+        What agents are taken to do next; none: whoever learns has to say.
     """
 
     seen: Seen
     action: Tensor
     reward: Tensor
     following: Seen
+    others: Experience | None = None
+    next_action: Tensor | None = None
+
+    @property
+    def known(self) -> Experience:
+        """What critics know of the agents other than their own."""
+        return self if self.others is None else self.others
+
+
+def joined(parts: Sequence[Experience]) -> Experience:
+    """The rows of several experiences, one after the other."""
+    return Experience(
+        seen=_joined([part.seen for part in parts]),
+        action=torch.cat([part.action for part in parts]),
+        reward=torch.cat([part.reward for part in parts]),
+        following=_joined([part.following for part in parts]),
+    )
+
+
+def _joined(moments: Sequence[Seen]) -> Seen:
+    columns = {name: [getattr(moment, name) for moment in moments] for name in SEEN}
+    return Seen(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
 
 
 class JointReplay:

@@ -31,7 +31,6 @@ from offloadopt.core import (
     Decisions,
     Demonstrations,
     FloatArray,
-    Learner,
     Outcome,
     Problem,
     Progress,
@@ -43,6 +42,7 @@ from offloadopt.learners.checkpoint import Checkpoint
 from offloadopt.learners.course import Course
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, view_name
 from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.federation import Exchange, Federable, Pair
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.transitions import Drawn, Transitions
 from offloadopt.structure import AgentProblem
@@ -59,10 +59,13 @@ class Students(ABC):
         Size of an agent's action, as the replay holds it.
     networks : mapping of str to AgentNetworks
         Those that learn and those that follow them.
+    pairs : sequence of Pair
+        The same, as they are shared.
     """
 
     numbers: int
     networks: Mapping[str, AgentNetworks]
+    pairs: Sequence[Pair]
 
     def __init__(self, copies: int) -> None:
         self.reward_center = torch.zeros(copies)
@@ -129,7 +132,7 @@ def loss_of(error: Tensor, huber: float | None) -> Tensor:
     return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber).mean(dim=0)
 
 
-class OffPolicy(Learner):
+class OffPolicy(Federable):
     """Settings and course of a training from a replay."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
@@ -207,6 +210,7 @@ class OffPolicy(Learner):
         course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
         with one_thread():
             students = self.students(problem, seeded_generator(seed))
+            exchange = None if self.federation is None else Exchange(self.federation)
             view = view_name(problem, self.view)
             features = problem.view_size(view)
             transitions = Transitions(self.buffer_size, problem.agents, features, students.numbers)
@@ -217,16 +221,19 @@ class OffPolicy(Learner):
                 slot, episode = (int(number) for number in state["done"])
                 students.restore(state)
                 transitions.restore(state)
+                if exchange is not None:
+                    exchange.restore(state)
 
             def everything() -> Arrays:
-                return {"done": np.array([slot, episode]), **students.arrays(), **transitions.arrays()}
+                counted = {} if exchange is None else exchange.arrays()
+                return {"done": np.array([slot, episode]), **students.arrays(), **transitions.arrays(), **counted}
 
             while course.spent < 1.0:
                 # Every episode has streams of its own, so a training continues without any generator's state.
                 nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
                 episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
                 rng = np.random.default_rng(chance)
-                slot = self._live(view, course, episodes, students, transitions, slot, rng)
+                slot = self._live(view, course, episodes, students, exchange, transitions, slot, rng)
                 episode += 1
                 course.keep(everything)
             course.finish(everything)
@@ -238,6 +245,7 @@ class OffPolicy(Learner):
         course: Course,
         episodes: Episodes,
         students: Students,
+        exchange: Exchange | None,
         transitions: Transitions,
         slot: int,
         rng: np.random.Generator,
@@ -261,9 +269,14 @@ class OffPolicy(Learner):
             if slot == self.warm_up:
                 self._standardise(students, transitions)
             elif slot > self.warm_up and slot % self.update_every == 0:
-                measured = students.learn(transitions.draw(self.batch_size, rng), course.spent)
+                batch = transitions.draw(self.batch_size, rng)
+                measured = students.learn(batch, course.spent)
+                if exchange is not None:
+                    worth = batch.reward.mean(dim=0)
+                    exchange.after_update(course.spent, students.pairs, worth, torch.ones_like(worth))
             decided = min(len(seen) * problem.agents, course.steps - course.step)
-            course.advance(decided, partial(_measure, outcomes, measured) if episodes.ended else None)
+            told = {} if exchange is None else exchange.measured
+            course.advance(decided, partial(_measure, outcomes, measured, told) if episodes.ended else None)
         return slot
 
     def _standardise(self, students: Students, transitions: Transitions) -> None:
@@ -275,10 +288,12 @@ class OffPolicy(Learner):
             students.reward_factor.fill_(self.reward_scale)
 
 
-def _measure(outcomes: Sequence[Outcome], measured: Mapping[str, Tensor]) -> dict[str, float]:
+def _measure(
+    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
+) -> dict[str, float]:
     total = Outcome.total(outcomes)
     means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
-    return {**means, **{name: float(value) for name, value in measured.items()}}
+    return {**means, **{name: float(value) for name, value in measured.items()}, **told}
 
 
 def below(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:

@@ -38,16 +38,17 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
+from offloadopt.core import Budget, Demonstrations, Problem, Progress, Record
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.agent_imitation import Expert, imitate
 from offloadopt.learners.agent_interface import AgentInterface, Seen
 from offloadopt.learners.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.agents import Agents
+from offloadopt.learners.agents import Agents, Arrays
 from offloadopt.learners.checkpoint import Checkpoint
 from offloadopt.learners.course import Course
 from offloadopt.learners.critics import Critic
 from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.federation import Exchange, Federable, Pair
 from offloadopt.learners.heads import Heads, restrict
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.rollouts import Collector, Rollout, advantages, agent_reward, team_reward
@@ -156,7 +157,7 @@ def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
 
 
-class Ppo(Learner):
+class Ppo(Federable):
     """PPO for any problem whose decisions are made by agents.
 
     A step of the budget is an *agent-step*, one agent's decision in one slot. It is rounded up to whole roll-outs;
@@ -169,7 +170,6 @@ class Ppo(Learner):
 
     view: str | None = Field(None, description="what agents see; none: the problem's first view")
     controls: str | None = Field(None, description="what agents set; none: the decision itself")
-    shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
     critic: Literal["local", "central"] = Field(
         "local", description="values an agent's own view (IPPO), or all (MAPPO)"
     )
@@ -208,6 +208,14 @@ class Ppo(Learner):
             raise ValueError(f"slots = {self.slots}; allowed for recurrent agents: none, whole episodes")
         if self.chunk is not None and not self.recurrent:
             raise ValueError(f"chunk = {self.chunk}; allowed for agents that do not remember: none")
+        return self
+
+    @model_validator(mode="after")
+    def _federates_what_it_has(self) -> Self:
+        if self.federation is not None and self.federation.rule == "literal":
+            raise ValueError(
+                "federation.rule = 'literal'; allowed where no target networks follow: average, personalised"
+            )
         return self
 
     @property
@@ -264,8 +272,15 @@ class Ppo(Learner):
         with one_thread():
             networks = self._networks(interface, seeded_generator(seed))
             training = ClippedAgents(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
+            exchange = None if self.federation is None else Exchange(self.federation)
+
+            def everything() -> Arrays:
+                return training.arrays() if exchange is None else {**training.arrays(), **exchange.arrays()}
+
             if store is not None and (state := store.read()):
                 training.restore(state)
+                if exchange is not None:
+                    exchange.restore(state)
             elif expert is not None and self.imitation_steps > 0:
                 error = imitate(
                     networks.actor,
@@ -279,9 +294,9 @@ class Ppo(Learner):
                 )
                 if record is not None:
                     record(0, {"imitation_error": error})
-                course.keep(training.arrays, now=True)
-            self._train(interface, training, course, seed)
-            course.finish(training.arrays)
+                course.keep(everything, now=True)
+            self._train(interface, training, exchange, course, everything, seed)
+            course.finish(everything)
         demonstrated = 0 if expert is None else expert.count
         origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=demonstrated)
         return AgentPolicy(interface, networks.actor, origin)
@@ -305,8 +320,16 @@ class Ppo(Learner):
         critic.initialise(generator)
         return ActorCritic(actor, critic, heads.first_spread(self.first_deviation).repeat(copies, 1))
 
-    def _train(self, interface: AgentInterface, training: ClippedAgents, course: Course, seed: int) -> None:
-        """Roll out and improve until the budget is spent."""
+    def _train(
+        self,
+        interface: AgentInterface,
+        training: ClippedAgents,
+        exchange: Exchange | None,
+        course: Course,
+        everything: Callable[[], Arrays],
+        seed: int,
+    ) -> None:
+        """Roll out and improve until the budget is spent, and keep everything now and then."""
         networks, problem, heads = training.networks, interface.problem, interface.heads
         slots = min(self.slots or problem.horizon, problem.horizon)
         side_by_side = min(self.environments, math.ceil(course.steps / (slots * problem.agents)))
@@ -327,9 +350,14 @@ class Ppo(Learner):
                 "kl": kl,
                 "clipped": clipped,
             }
-            course.advance(rollout.reward.numel(), partial(_numbers, measured))
+            told = {}
+            if exchange is not None:
+                worth = rollout.reward.mean(dim=(0, 1))
+                exchange.after_update(course.spent, [Pair(networks)], worth, torch.ones_like(worth))
+                told = exchange.measured
+            course.advance(rollout.reward.numel(), partial(_numbers, measured, told))
             if collector.between_episodes:
-                course.keep(training.arrays)
+                course.keep(everything)
 
     @torch.no_grad()
     def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[Lessons, Tensor]:
@@ -403,5 +431,5 @@ def _in_pieces(
     return torch.cat(answers), kept
 
 
-def _numbers(measured: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: float(value) for name, value in measured.items()}
+def _numbers(measured: Mapping[str, Tensor], told: Mapping[str, float]) -> dict[str, float]:
+    return {**{name: float(value) for name, value in measured.items()}, **told}

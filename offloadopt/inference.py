@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
-from offloadopt.core import Decisions, FloatArray, Instances, IntArray, ScenarioT
+import numpy as np
+from numpy.typing import NDArray
+
+from offloadopt.controls import Allowed, Controls
+from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.structure import AgentProblem
 
@@ -31,6 +37,59 @@ class InferencePrices:
     drains: bool
 
 
+class PriorityControls(Controls):
+    """Agents set where each task is computed and how urgently; shares of CPU and band follow from its size.
+
+    Among tasks that take ``a_i / u_i`` seconds on shares ``u_i`` of one resource, the sum of times is least for shares
+    that grow with ``sqrt(a_i)`` (Cauchy-Schwarz), whoever else is there. So a task of ``x`` times the average size asks
+    for ``2 priority sqrt(x)`` of its resource, at most all of it. As too much is cut pro rata, equal priorities already
+    share nearly at best, where a policy that sets shares has to find each task's among those of others that it does
+    not see.
+
+    Parameters
+    ----------
+    server : ArrayField
+        Of the decision, ``[users, places]``.
+    problem : InferenceProblem
+    """
+
+    def __init__(self, server: ArrayField, problem: InferenceProblem[Any]) -> None:
+        priority = ArrayField(server.shape, low=0.0, high=1.0)
+        self.fields = {"server": server, "cpu_priority": priority, "bandwidth_priority": priority}
+        self._problem = problem
+
+    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+        """Shares that grow with the root of the task's size."""
+        most_cpu, most_band = self._most(observation)
+        return Decisions(
+            {
+                "server": values["server"],
+                "cpu_share": np.minimum(values["cpu_priority"] * most_cpu, 1.0),
+                "bandwidth_share": np.minimum(values["bandwidth_priority"] * most_band, 1.0),
+            }
+        )
+
+    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+        """Priorities that lead to shares, or the highest where none does; 0 where there is no task."""
+        priorities = {}
+        for kind, most in zip(("cpu", "bandwidth"), self._most(observation), strict=True):
+            share = decisions[f"{kind}_share"]
+            there = (observation["present"] == 1) & (most > 0)
+            priorities[f"{kind}_priority"] = np.minimum(
+                np.divide(share, most, out=np.zeros_like(share), where=there), 1.0
+            )
+        return {"server": decisions["server"], **priorities}
+
+    def allowed(self, observation: Observation) -> Allowed:
+        """As the problem says."""
+        return self._problem.allowed(observation)
+
+    def _most(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
+        """What tasks ask for with the highest priority."""
+        cpu, band = self._problem.sizes(observation)
+        return 2.0 * np.sqrt(cpu), 2.0 * np.sqrt(band)
+
+
 class InferenceProblem(AgentProblem[ScenarioT]):
     """Users' tasks on own CPU or on servers, within time limits and what is left in batteries that nothing recharges.
 
@@ -48,6 +107,10 @@ class InferenceProblem(AgentProblem[ScenarioT]):
         """All tasks, arrays that lead with ``[count, horizon]``; ``[count, 1]`` where there is one slot."""
 
     @abstractmethod
+    def seen(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
+        """The slot's tasks, arrays that lead with ``[count]``, and what batteries hold ``[count, users]`` in J."""
+
+    @abstractmethod
     def start_j(self, instances: Instances) -> FloatArray:
         """[count, users] what batteries hold at first."""
 
@@ -58,6 +121,15 @@ class InferenceProblem(AgentProblem[ScenarioT]):
     @abstractmethod
     def twin(self, instances: Instances) -> Instances:
         """The same instances as the digital twin knows them."""
+
+    @abstractmethod
+    def sizes(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
+        """Cycles and bits of the slot's tasks ``[count, users, places]``, in those of an average task."""
+
+    @cached_property
+    def controls(self) -> Mapping[str, Controls]:
+        """The decision itself, or priorities."""
+        return {**super().controls, "priority": PriorityControls(self.decision_fields["server"], self)}
 
     @property
     @abstractmethod

@@ -53,6 +53,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "energy-queue": "offloadopt.solvers.energy_queue:EnergyQueue",
         "queue-milp": "offloadopt.solvers.queue_milp:QueueMilp",
         "twin-exact": "offloadopt.solvers.twin_exact:TwinExact",
+        "levy-inference": "offloadopt.solvers.inference_levy:InferenceLevy",
+        "energy-deficit": "offloadopt.solvers.deficit:EnergyDeficit",
+        "selfish": "offloadopt.solvers.inference_rules:Selfish",
+        "own-cpu": "offloadopt.solvers.inference_rules:OwnCpu",
+        "in-turn": "offloadopt.solvers.inference_rules:InTurn",
     },
     "learners": {
         "imitation": "offloadopt.learners.imitation:Imitation",
@@ -69,7 +74,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ddpg": "offloadopt.learners.ddpg:Ddpg",
         "dqn": "offloadopt.learners.dqn:Dqn",
         "maddpg": "offloadopt.learners.maddpg:Maddpg",
+        "maddpg-cgan": "offloadopt.learners.maddpg_cgan:MaddpgCgan",
+        "federated": "offloadopt.learners.federated:Federated",
         "ddpg-discrete": "offloadopt.learners.ddpg_discrete:DdpgDiscrete",
+        "ddpg-vdn": "offloadopt.learners.vdn_ddpg:DdpgVdn",
+        "dqn-vdn": "offloadopt.learners.vdn_dqn:DqnVdn",
     },
     # Pyomo builders, by the name of the problem they model (see solvers/models/).
     "models": {

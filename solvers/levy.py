@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,56 @@ def h_mutation(options: IntArray, drawn: IntArray, quality: FloatArray, steps: F
 def levy_crossover(options: IntArray, mutant: IntArray, steps: FloatArray, weight: float, threshold: float) -> IntArray:
     """The candidate of equation (27): the mutant's option where a weighted Lévy step exceeds the threshold."""
     return np.where(weight * np.abs(steps) > threshold, mutant, options)
+
+
+def fly(
+    cost_of: Callable[[IntArray], FloatArray],
+    quality: FloatArray,
+    population: IntArray,
+    rng: np.random.Generator,
+    *,
+    beta: float,
+    generations: int,
+    threshold: float,
+    local_quality: float,
+    deadline: float,
+) -> FloatArray:
+    """Algorithm 4's rounds for a population ``[count, population, tasks]``, improved in place; its cost.
+
+    Parameters
+    ----------
+    cost_of : callable
+        Costs ``[count, population]`` of such a population.
+    quality : array [count, tasks, options]
+        Normalised gain; 0 for local and for links that do not exist.
+    population : array [count, population, tasks]
+        Of options that exist.
+    rng : Generator
+    beta, generations, threshold, local_quality
+        As in `Levy`.
+    deadline : float
+        The ``time.perf_counter`` at which to stop.
+    """
+    count, members, tasks = population.shape
+    stability = quality.copy()
+    stability[..., 0] = local_quality
+    cost = cost_of(population)
+    for generation in range(generations):
+        if time.perf_counter() > deadline:
+            break
+        weight = 1.0 - generation / generations  # (26)
+        # A fresh stream for each array: an instance's draws do not depend on how many others there are.
+        normal, uniform = rng.spawn(2)
+        u1, v1, u2, v2 = np.moveaxis(normal.standard_normal((count, 4, members, tasks)), 1, 0)
+        drawn = _linked(uniform.integers(0, quality.shape[-1], size=population.shape), quality)
+        kept = _of_options(stability, population)
+        mutant = h_mutation(population, drawn, kept, levy_steps(u1, v1, beta), weight)
+        candidate = levy_crossover(population, mutant, levy_steps(u2, v2, beta), weight, threshold)
+        candidate_cost = cost_of(candidate)
+        no_worse = candidate_cost <= cost  # (28)
+        np.copyto(population, candidate, where=no_worse[..., None])
+        np.copyto(cost, candidate_cost, where=no_worse)
+    return cost
 
 
 class LevySearch(AssignmentSolver):
@@ -137,27 +188,18 @@ class Levy(LevySearch):
     def _search(
         self, costs: AssignmentCosts, quality: FloatArray, population: IntArray, rng: np.random.Generator
     ) -> FloatArray:
-        count, members, tasks = population.shape
-        stability = quality.copy()
-        stability[..., 0] = self.local_quality
-        cost = costs.cost(population)
-        deadline = self.deadline(count)
-        for generation in range(self.generations):
-            if time.perf_counter() > deadline:
-                break
-            weight = 1.0 - generation / self.generations  # (26)
-            # A fresh stream for each array: an instance's draws do not depend on how many others there are.
-            normal, uniform = rng.spawn(2)
-            u1, v1, u2, v2 = np.moveaxis(normal.standard_normal((count, 4, members, tasks)), 1, 0)
-            drawn = _linked(uniform.integers(0, quality.shape[-1], size=population.shape), quality)
-            kept = _of_options(stability, population)
-            mutant = h_mutation(population, drawn, kept, levy_steps(u1, v1, self.beta), weight)
-            candidate = levy_crossover(population, mutant, levy_steps(u2, v2, self.beta), weight, self.threshold)
-            candidate_cost = costs.cost(candidate)
-            no_worse = candidate_cost <= cost  # (28)
-            np.copyto(population, candidate, where=no_worse[..., None])
-            np.copyto(cost, candidate_cost, where=no_worse)
-        return cost
+        deadline = self.deadline(len(population))
+        return fly(
+            costs.cost,
+            quality,
+            population,
+            rng,
+            beta=self.beta,
+            generations=self.generations,
+            threshold=self.threshold,
+            local_quality=self.local_quality,
+            deadline=deadline,
+        )
 
 
 class LevyClassic(LevySearch):

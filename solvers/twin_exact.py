@@ -6,10 +6,9 @@ pays for tasks a better one, and a small set partition closes the gap (`inferenc
 
 Batteries charge for their joules: with a price for each user's, which it pays in all slots alike as nothing recharges
 them, slots have nothing to do with each other, and the sum of their bounds less the prices of what batteries hold at
-first is a lower bound of every decision over the horizon. Prices rise where more is drained than there is, and fall
-where less is. Where no battery runs short they are 0, and the slots' optima are proved to be the optimum. Otherwise the
-best of the plans at the prices tried is taken; what batteries cannot pay for fails in it. A gap can remain then, and
-the status says so.
+first is a lower bound of every decision over the horizon. Where no battery runs short prices are 0, and the slots'
+optima are proved to be the optimum. Otherwise prices and plans within batteries are searched (`inference_horizon`), and
+slots proved at these prices. A gap can remain then, and the status says so.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from pydantic import Field
 
 from offloadopt.core import (
     FEASIBILITY_TOLERANCE,
-    Decisions,
     FloatArray,
     Instances,
     IntArray,
@@ -34,6 +32,7 @@ from offloadopt.core import (
 )
 from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
+from offloadopt.solvers.inference_horizon import Horizon
 from offloadopt.solvers.inference_relaxation import relax
 from offloadopt.solvers.inference_search import search
 from offloadopt.solvers.inference_sets import Enumeration, close_gap, raise_pay
@@ -41,8 +40,8 @@ from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, sl
 
 EXACT = 1e-11
 """Smallest relative gap that is aimed at: less than the rounding of a sum cannot be proved."""
-STRIDE, TINY = 0.3, 1e-12
-"""Part of Polyak's step; what a square in J2 is at least divided by."""
+WORTH = 0.02
+"""Prices are settled when the bound rises by no more than this part of the gap."""
 LOOSE = 1.01 * FEASIBILITY_TOLERANCE
 """Bounds allow for what the problem tolerates."""
 
@@ -59,7 +58,7 @@ class TwinExact(Solver):
         60.0, gt=0, description="wall-clock limit for each instance, looked at between a slot's stages; none: no limit"
     )
     twin: bool = Field(False, description="plan for what the digital twin knows; reality pays, nothing is proved")
-    price_rounds: int = Field(12, ge=1, description="times that batteries' prices are raised")
+    price_rounds: int = Field(12, ge=1, description="prices of batteries at which slots are proved, at most")
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
@@ -97,27 +96,38 @@ class TwinExact(Solver):
         price, bound = np.zeros(problem.agents), -np.inf
         nothing = np.zeros((problem.horizon, problem.agents, problem.places))
         best = np.inf, nothing.astype(np.int64), np.stack([nothing, nothing])
-        starts: list[IntArray | None] = [None] * len(slots)
-        for _ in range(self.price_rounds):
-            plans, proved = [], -float(price @ most_j)
+        starts: list[IntArray] = [np.full(slot.present.sum(), -1, dtype=np.int64) for slot in slots]
+        horizon = Horizon(slots, problem.prices, held_j)
+        for pricing in range(self.price_rounds):
+            proved = -float(price @ most_j)
             for t, tasks in enumerate(slots):
-                slot = slot_of(tasks, problem.prices, price, LOOSE)
-                starts[t], low = self.prove(slot, starts[t], deadline)
+                slot, now = slot_of(tasks, problem.prices, price, LOOSE), perf_counter()
+                starts[t], low = self.prove(slot, starts[t], now + (deadline - now) / (len(slots) - t))
                 proved += low
-                plans.append(_placed(slot, tasks, problem.prices.limit_s, cast(IntArray, starts[t])))
-            bound = max(bound, proved)
-            server = np.stack([plan[0] for plan in plans])
-            shares = np.stack([plan[1] for plan in plans], axis=1)
-            outcome = problem.evaluate(instance, _decisions(problem, server, shares))
-            cost = float(outcome.cost[0])
-            if cost < best[0]:
-                best = cost, server, shares
-            if best[0] - bound <= self._allowance(best[0]) or perf_counter() > deadline:
+            plans = [
+                _placed(slot_of(tasks, problem.prices, price, LOOSE), tasks, problem.prices.limit_s, option)
+                for tasks, option in zip(slots, starts, strict=True)
+            ]
+            best, rise, bound = _cheaper(problem, instance, best, plans), proved - bound, max(bound, proved)
+            closed = best[0] - bound <= self._allowance(best[0])
+            if closed or pricing + 1 == self.price_rounds or perf_counter() > deadline:
                 break
-            drained = _drained(problem, slots, server, shares)
-            over = np.where((price > 0) | (drained > held_j), drained - held_j, 0.0)
-            # Polyak's step towards the best cost, shortened as that is too much to hope for.
-            price = np.maximum(price + STRIDE * (best[0] - proved) * over / max(float(over @ over), TINY), 0.0)
+            if pricing == 0:
+                price = horizon.find_prices(starts, deadline)
+            else:
+                horizon.take(starts, price)
+            found, columns = horizon.find_plan(deadline)
+            if found < best[0]:
+                plans = [
+                    _spread(slot, tasks, column.option, column.shares)
+                    for slot, tasks, column in zip(horizon.plain, slots, columns, strict=True)
+                ]
+                best = _cheaper(problem, instance, best, plans)
+            if pricing > 0:
+                if rise <= WORTH * (best[0] - bound):
+                    break
+                price = 0.5 * (price + horizon.mixture(horizon.columns)[1])
+            starts = horizon.searched(price, starts)
         return best[1], best[2], min(bound, best[0])
 
     def prove(self, slot: Slot, start: IntArray | None, deadline: float) -> tuple[IntArray, float]:
@@ -171,27 +181,29 @@ def _slice(values: Any, slot: int) -> Any:
 
 def _placed(slot: Slot, tasks: InferenceTasks, limit_s: float, option: IntArray) -> tuple[IntArray, FloatArray]:
     """Servers ``[users, places]`` and shares ``[2, users, places]`` of options; who fails asks for nothing."""
-    server = np.zeros(tasks.present.shape, dtype=np.int64)
-    shares = np.zeros((2, *tasks.present.shape))
     limit = limit_s * (1.0 + 0.5 * FEASIBILITY_TOLERANCE)
     best = allocate(option, slot.first, slot.local, slot.away, slot.second, limit, slot.failure)
+    return _spread(slot, tasks, option, best)
+
+
+def _spread(slot: Slot, tasks: InferenceTasks, option: IntArray, share: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Likewise for given shares ``[tasks, 2]``."""
+    server = np.zeros(tasks.present.shape, dtype=np.int64)
+    shares = np.zeros((2, *tasks.present.shape))
     server[slot.user, slot.place] = np.maximum(option, 0)
-    shares[:, slot.user, slot.place] = np.clip(best.T, 0.0, 1.0)
+    shares[:, slot.user, slot.place] = np.clip(share.T, 0.0, 1.0)
     return server, shares
 
 
-def _decisions(problem: InferenceProblem[Any], server: IntArray, shares: FloatArray) -> Decisions:
-    return problem.share(server[None], shares[0][None], shares[1][None])
-
-
-def _drained(
-    problem: InferenceProblem[Any], slots: list[InferenceTasks], server: IntArray, shares: FloatArray
-) -> FloatArray:
-    """[users] what decisions would drain from batteries that never run short."""
-    total = np.zeros(problem.agents)
-    for tasks, where, (cpu, band) in zip(slots, server, np.swapaxes(shares, 0, 1), strict=True):
-        compute_s, send_s, compute_j, send_j = tasks.spend(where, cpu, band)
-        ends = tasks.present & np.isfinite(compute_s + send_s)
-        own = compute_j if problem.prices.drains else np.where(where == 0, compute_j, 0.0)
-        total += np.where(ends, own + np.where(ends, send_j, 0.0), 0.0).sum(axis=-1)
-    return total
+def _cheaper(
+    problem: InferenceProblem[Any],
+    instance: Instances,
+    best: tuple[float, IntArray, FloatArray],
+    plans: list[tuple[IntArray, FloatArray]],
+) -> tuple[float, IntArray, FloatArray]:
+    """The better of the best cost, servers and shares, and what the problem charges for slots' plans."""
+    server = np.stack([plan[0] for plan in plans])
+    shares = np.stack([plan[1] for plan in plans], axis=1)
+    decisions = problem.share(server[None], shares[0][None], shares[1][None])
+    cost = float(problem.evaluate(instance, decisions).cost[0])
+    return (cost, server, shares) if cost < best[0] else best

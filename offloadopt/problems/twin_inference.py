@@ -492,6 +492,11 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
             power_w=now["power_w"],
         )
 
+    def seen(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
+        """Tasks; what all users see alike of servers is taken from the first one's row."""
+        alike = {name: observation[name][:, 0] for name in ("server_hz", "bandwidth_hz")}
+        return self._work({**observation, **alike}), observation["battery_j"]
+
     def start_j(self, instances: Instances) -> FloatArray:
         """[count, users] what batteries hold at first."""
         return np.asarray(instances["start_j"])
@@ -554,17 +559,22 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         server[..., 0] = True
         return {"server": server}
 
+    def sizes(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
+        """In those of the average task of all that can come."""
+        return observation["cycles"] / self.mean_cycles, observation["bits"] / self.mean_bits
+
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
         """Numbers ``[count, users]`` and ``[count, users, places or servers]``, as shares of usual values."""
         s = self.scenario
+        cpu, band = self.sizes(observation)
         with np.errstate(divide="ignore", invalid="ignore"):
             received_w = observation["gain"] * observation["power_w"][..., None]
             received_w = received_w * observation["distance_m"] ** -s.path_loss_exponent
             snr = received_w / (observation["bandwidth_hz"] * s.noise_w_per_hz)
         return {
             "present": observation["present"].astype(np.float64),
-            "bits": observation["bits"] / self.mean_bits,
-            "cycles": observation["cycles"] / self.mean_cycles,
+            "bits": band,
+            "cycles": cpu,
             "battery": observation["battery_j"] / s.battery_j,
             "cpu": observation["user_hz"] / s.user_hz[1],
             "power": observation["power_w"] / s.power_w[1],

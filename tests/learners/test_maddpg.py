@@ -20,8 +20,9 @@ from offloadopt.learners.agent_policy import AgentPolicy
 from offloadopt.learners.ensemble import seeded_generator
 from offloadopt.learners.heads import Heads, restrict
 from offloadopt.learners.joint_critic import JointCritic
+from offloadopt.learners.joint_learner import follow, shorten
 from offloadopt.learners.joint_replay import Experience, JointReplay
-from offloadopt.learners.maddpg import Maddpg, Students, follow, shorten
+from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.policies import load_policy
 from offloadopt.learners.relaxed import Relaxed
 from offloadopt.learners.trunks import Network
@@ -76,9 +77,11 @@ def weights(policy: AgentPolicy) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
 
 
-def students_of(problem: Any, seed: int = 0, **settings: Any) -> Students:
+def students_of(problem: Any, seed: int = 0, **settings: Any) -> ActorsAndCritics:
     """Agents whose networks all answer something, by copies and roles."""
-    students = Students(Maddpg(**{**SMALL, **settings}), AgentInterface(problem, None, None), seeded_generator(seed))
+    students = ActorsAndCritics(
+        Maddpg(**{**SMALL, **settings}), AgentInterface(problem, None, None), seeded_generator(seed)
+    )
     nets = (students.actor, students.critic, students.target_actor, students.target_critic)
     for number, networks in enumerate(nets):
         for parameter in networks.parameters():
@@ -86,7 +89,7 @@ def students_of(problem: Any, seed: int = 0, **settings: Any) -> Students:
     return students
 
 
-def experience(students: Students, rows: int = 7, seed: int = 0) -> Experience:
+def experience(students: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Experience:
     rng = seeded_generator(seed)
     agents, interface = students.interface.problem.agents, students.interface
 
@@ -452,7 +455,7 @@ def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
     )
     assert sum(told) == 1000
     assert [step for step, _ in points] == [320, 640, 960]  # 4 environments x 2 agents x 40 slots
-    assert points[-1][1] == {"cost", "loss/critic", "value"}
+    assert points[-1][1] == {"cost", "loss/critic", "value", "bytes/sent", "bytes/delivered"}
 
 
 def test_seconds_end_training(aiming: Any) -> None:

@@ -1,0 +1,187 @@
+"""Digital twins of agents' experience: conditional generators of what an agent sees, does, earns and sees next.
+
+Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), section 5.1 and Algorithm 1, lines 11, 14 and 15. Each agent's
+generator learns from its own experience ``x = (o, a, r, o')`` alone, and answers two questions:
+
+* *stand in*: what may this agent have experienced in a slot in which all agents together did such and such?
+* *foresee*: what does it earn and see next where it does ``a`` at ``o``?
+
+The condition, "environment state, action history and observation" in the paper's words, is ``c = (o, a, digest)``, of
+which either its own part or the digest may be missing: parts are left out by chance in training and marked as such, so
+that one generator answers both. The *digest* is the mean of all agents' actions in the slot, for every server and
+resource what it was asked for: servers know it, and announce it. It is the partly visible global state ``s'`` of the
+paper, which does not say what that holds. Without it, stand-ins would have nothing to do with what the agent was paid
+that asks for them.
+
+Vectors are standardised by each agent's own mean and deviation. What twins make up stays within what the agent has
+experienced: critics learn from it, and their mistakes about what never was would feed on themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from offloadopt.learners.adversaries import Adversaries, AdversarySettings
+from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agents import Arrays
+from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.off_policy import below
+from offloadopt.learners.relaxed import Relaxed
+from offloadopt.learners.trunks import Standard
+
+OWN_GIVEN, DIGEST_GIVEN = 0.5, 0.75
+"""Shares of training rows whose condition holds the agent's own part, and the digest."""
+
+
+class ExperienceTwins:
+    """Every agent's generator.
+
+    Parameters
+    ----------
+    settings : AdversarySettings
+    interface : AgentInterface
+    relaxed : Relaxed
+        The form of actions.
+    masked : bool
+        Whether options can be forbidden, so that what is allowed next belongs to an experience.
+    generator : torch.Generator
+        Of initial weights.
+    """
+
+    def __init__(
+        self,
+        settings: AdversarySettings,
+        interface: AgentInterface,
+        relaxed: Relaxed,
+        masked: bool,
+        generator: torch.Generator,
+    ) -> None:
+        self.agents, self._relaxed = interface.problem.agents, relaxed
+        view, action, allowed = interface.features, relaxed.size, interface.heads.outputs if masked else 0
+        self._sizes = [view, action, 1, view, allowed]
+        self._own = view + action
+        self._features = sum(self._sizes)
+        self.scale = Standard(self.agents * self._features)
+        shape = (self.agents, self._features)
+        self._range = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
+        condition = self._own + action + 2
+        self.players = Adversaries(settings, self.agents, (self._features,), condition, generator)
+
+    @property
+    def bytes(self) -> int:
+        """Of one agent's generator."""
+        return self.players.bytes
+
+    def watch(self, batch: Experience) -> None:
+        """Let means, deviations and ranges follow an experience of all agents."""
+        vectors = self._vectors(batch)
+        self.scale.watch(vectors.flatten(1))
+        low, high = self._range
+        self._range = torch.minimum(low, vectors.amin(dim=0)), torch.maximum(high, vectors.amax(dim=0))
+
+    def learn(self, batch: Experience, generator: torch.Generator) -> dict[str, Tensor]:
+        """A step of all agents' players, each on its own rows; what was measured, as means over the agents."""
+        real = self._scaled(self._vectors(batch))
+        own = _given(real[..., : self._own], OWN_GIVEN, generator)
+        digest = _given(self._digest(batch.action).expand(*real.shape[:2], -1), DIGEST_GIVEN, generator)
+        condition = torch.cat([own, digest], dim=-1)
+        found = self.players.learn(real.transpose(0, 1), condition.transpose(0, 1), generator, self._unlike_condition)
+        return {f"twin/{name}": value.mean() for name, value in found.items()}
+
+    def stand_in(self, action: Tensor, announced: Tensor, generator: torch.Generator) -> Experience:
+        """Experiences ``[rows, agents, ...]`` in slots of which at most what all did together is known.
+
+        Parameters
+        ----------
+        action : Tensor [rows, agents, size]
+            From which the digest is taken; nothing else is read.
+        announced : bool Tensor [rows]
+            Whether the digest is known.
+        """
+        known = announced[:, None, None].float()
+        digest = torch.cat([self._digest(action) * known, known], dim=-1).expand(-1, self.agents, -1)
+        own = action.new_zeros(*action.shape[:2], self._own)
+        condition = torch.cat([_mark(own, 0.0), digest], dim=-1)
+        view, row, reward, following, allowed = self._sample(condition, generator)
+        row = self._whole(row)
+        return Experience(Seen(view), row, reward[..., 0], Seen(following, _options(allowed)))
+
+    def foresee(self, seen: Seen, action: Tensor, generator: torch.Generator) -> tuple[Tensor, Seen]:
+        """Rewards ``[rows, agents]`` and what is seen next where agents do ``action`` at ``seen``."""
+        blank = torch.zeros(*action.shape[:2], self._features)
+        blank[..., : self._own] = torch.cat([seen.view, action], dim=-1)
+        own = self._scaled(blank)[..., : self._own]
+        condition = torch.cat([_mark(own, 1.0), _mark(torch.zeros_like(action), 0.0)], dim=-1)
+        _, _, reward, following, allowed = self._sample(condition, generator)
+        return reward[..., 0], Seen(following, _options(allowed))
+
+    def _sample(self, condition: Tensor, generator: torch.Generator) -> list[Tensor]:
+        made = self.players.sample(condition.transpose(0, 1), generator).transpose(0, 1)
+        mean, deviation = self._moments()
+        return list((made * deviation + mean).clamp(*self._range).split(self._sizes, dim=-1))
+
+    def _unlike_condition(self, made: Tensor, condition: Tensor) -> Tensor:
+        """[copies] mean squared difference between the agent's own part, where given, and what samples say of it."""
+        given = condition[..., self._own]
+        error = (made[..., : self._own] - condition[..., : self._own]).square().mean(dim=-1)
+        return (error * given).mean(dim=1)
+
+    def _vectors(self, batch: Experience) -> Tensor:
+        """Experiences in a row ``[rows, agents, features]``."""
+        parts = [batch.seen.view, batch.action, batch.reward[..., None], batch.following.view]
+        if batch.following.allowed is not None:
+            parts.append(batch.following.allowed.float())
+        return torch.cat(parts, dim=-1)
+
+    def _scaled(self, vectors: Tensor) -> Tensor:
+        mean, deviation = self._moments()
+        return (vectors - mean) / torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Means and deviations ``[agents, features]``."""
+        scale = self.scale
+        deviation = (scale.squares / scale.count.clamp(min=1.0)).sqrt()
+        shape = (self.agents, self._features)
+        return scale.mean.float().view(shape), deviation.float().view(shape)
+
+    def _digest(self, action: Tensor) -> Tensor:
+        """[rows, 1, size] the mean action, as deviations of an order that networks take."""
+        return 3.0 * action.mean(dim=1, keepdim=True)
+
+    def _whole(self, row: Tensor) -> Tensor:
+        """Rows with numbers in their range and one option for certain."""
+        return self._relaxed.hard(row.clamp(-1.0, 1.0))
+
+    def arrays(self) -> Arrays:
+        """Everything that training changes."""
+        scale = {f"twin.scale.{name}": value.numpy().copy() for name, value in self.scale.state_dict().items()}
+        scale |= {"twin.low": self._range[0].numpy(), "twin.high": self._range[1].numpy()}
+        return scale | {f"twin.players.{name}": array for name, array in self.players.arrays().items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        scale = below(arrays, "twin.scale")
+        self.scale.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in scale.items()})
+        self._range = torch.from_numpy(arrays["twin.low"].copy()), torch.from_numpy(arrays["twin.high"].copy())
+        self.players.restore(below(arrays, "twin.players"))
+
+
+def _mark(values: Tensor, given: float) -> Tensor:
+    """Values followed by whether they are given."""
+    return torch.cat([values, values.new_full((*values.shape[:-1], 1), given)], dim=-1)
+
+
+def _given(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Values ``[rows, agents, numbers]`` of which only a share of the rows is given, and which are."""
+    given = (torch.rand(*values.shape[:-1], 1, generator=generator) < share).float()
+    return torch.cat([values * given, given], dim=-1)
+
+
+def _options(allowed: Tensor) -> Tensor | None:
+    """What is allowed, or nothing where options cannot be forbidden."""
+    return allowed > 0.5 if allowed.shape[-1] > 0 else None

@@ -1,0 +1,116 @@
+"""Federated learning for any learner whose agents can have networks of their own.
+
+The four ways of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), Fig. 10, over the same learner:
+
+* ``none``: every agent learns alone;
+* ``centralised``: one network learns from what all agents experience;
+* ``average``, ``personalised``, ``literal``: agents share weights, see `federation`.
+
+Curves hold the bytes: of weights that pass, and of the experience ``(o, a, r, o')`` that a centre would collect, 4 for
+each number. What the learner itself passes between its agents, as `maddpg` does, is counted by it in ``bytes/sent`` and
+``bytes/delivered``. The policy is one of the learner that was wrapped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import Field
+
+from offloadopt import registry
+from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
+from offloadopt.errors import InvalidInput
+from offloadopt.learners.agent_interface import AgentInterface
+from offloadopt.learners.federation import Federable, Federation
+from offloadopt.structure import AgentProblem
+
+NUMBER_BYTES = 4
+
+
+class Federated(Learner):
+    """A learner with a way for its agents to share what they learn."""
+
+    name = "federated"
+    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
+
+    learner: str = Field("maddpg", description="whose agents learn together")
+    options: Mapping[str, Any] = Field(default_factory=dict, description="its options, but for shared and federation")
+    rule: Literal["none", "centralised", "average", "personalised", "literal"] = Field(
+        "personalised", description="how they do"
+    )
+    every: int = Field(10, ge=1, description="updates between two exchanges of weights")
+    first_share: float = Field(0.5, gt=0, lt=1, description="tau_t of (24) at the beginning; it falls to 0")
+
+    @cached_property
+    def wrapped(self) -> Federable:
+        """The learner with its way to share."""
+        kind = registry.get("learners", self.learner)
+        if not issubclass(kind, Federable):
+            known = ", ".join(
+                n for n in registry.names("learners") if issubclass(registry.get("learners", n), Federable)
+            )
+            raise InvalidInput(f"learner = {self.learner!r}; allowed: those with networks for each agent, {known}")
+        reserved = {"shared", "federation"} & set(self.options)
+        if reserved:
+            raise InvalidInput(f"options hold {min(reserved)!r}; it follows from rule = {self.rule!r}")
+        federation = None
+        if self.rule in ("average", "personalised", "literal"):
+            federation = Federation(rule=self.rule, every=self.every, first_share=self.first_share)
+        return cast(Federable, kind(**self.options, shared=self.rule == "centralised", federation=federation))
+
+    @property
+    def policy_type(self) -> type[Policy]:  # type: ignore[override]
+        """That of the wrapped learner."""
+        return self.wrapped.policy_type
+
+    @property
+    def default_steps(self) -> int:
+        """Those of the wrapped learner."""
+        return self.wrapped.default_steps
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse what the wrapped learner refuses."""
+        super().require(problem)
+        self.wrapped.require(problem)
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> Policy:
+        """Train the wrapped learner; parameters as it takes them."""
+        self.require(problem)
+        agent_problem = cast(AgentProblem[Any], problem)
+        collected = self._experience_bytes(agent_problem) if self.rule == "centralised" else 0
+
+        def counted(step: int, found: Mapping[str, float]) -> None:
+            if record is not None:
+                record(step, {**found, "bytes/collected": float(collected * step)})
+
+        return self.wrapped.fit(
+            problem,
+            demonstrations=demonstrations,
+            budget=budget,
+            seed=seed,
+            progress=progress,
+            record=None if record is None else counted,
+            checkpoint=checkpoint,
+        )
+
+    def _experience_bytes(self, problem: AgentProblem[Any]) -> int:
+        """Of what an agent tells a centre of a decision: view, action, reward; the next view comes with the next."""
+        interface = AgentInterface(
+            problem, getattr(self.wrapped, "view", None), getattr(self.wrapped, "controls", None)
+        )
+        actions = sum(math.prod(field.shape[1:]) for field in interface.controls.fields.values())
+        return NUMBER_BYTES * (interface.features + actions + 1)

@@ -1,0 +1,360 @@
+"""The course of learners whose agents live side by side and learn from what all of them lived through.
+
+1. Episodes side by side are decided at first by chance, then by every agent from its own view, with exploration; what
+   all saw, did and were paid enters a joint replay;
+2. after every slot of all environments a batch of it is learned from, by whoever learns (`Students`);
+3. execution does not explore, and nothing passes between agents.
+
+The horizon only cuts episodes off, so what follows always counts, but for a problem with one slot, where nothing
+follows. A step of the budget is one agent's decision in one slot. Networks of agents are slices of the same arrays
+(`trunks`); no agent's gradient depends on another's parameters, and each is clipped by itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from offloadopt.core import Budget, Demonstrations, Observation, Outcome, Problem, Progress, Record
+from offloadopt.envs.episodes import Episodes
+from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.agents import Agents, Arrays
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.federation import Exchange, Federable, Pair
+from offloadopt.learners.heads import restrict
+from offloadopt.learners.joint_replay import Experience, JointReplay
+from offloadopt.learners.off_policy import below
+from offloadopt.learners.policies import Origin
+from offloadopt.learners.relaxed import Relaxed
+from offloadopt.learners.rollouts import agent_reward
+from offloadopt.structure import AgentProblem
+
+ROUND_SLOTS = 64
+"""A round is whole episodes with at least so many slots. Statistics follow, and states are kept, between rounds."""
+
+
+class JointLearner(Federable):
+    """Settings and course of a training from a joint replay."""
+
+    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
+    policy_type: ClassVar[type[AgentPolicy]] = AgentPolicy
+
+    view: str | None = Field(None, description="what agents see; none: the problem's first view")
+    controls: str | None = Field(None, description="what agents set; none: the decision itself")
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
+    standardise: bool = Field(True, description="views by their running mean and deviation")
+
+    steps: int = Field(1_000_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
+    environments: int = Field(16, ge=1, description="episodes that are decided side by side")
+    warm_up: int = Field(200, ge=1, description="slots of all environments decided by chance, rounded up to a round")
+    update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
+    buffer_size: int = Field(100_000, ge=1, description="latest moments of an environment that are remembered")
+    batch_size: int = Field(128, ge=1, description="of those in a gradient step, each with all its agents")
+    gamma: float = Field(0.95, ge=0, lt=1, description="discount of a slot")
+    tau: float = Field(0.02, gt=0, le=1, description="share of the way that targets follow in a gradient step")
+    final_rate: float = Field(
+        0.1, ge=0, le=1, description="share of step sizes left at the end; they fall along a cosine"
+    )
+    max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients of an agent are shortened to this")
+
+    @model_validator(mode="after")
+    def _moments_fit(self) -> Self:
+        least = 3 * self.environments
+        if self.buffer_size < least:
+            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least 3 environments = {least}")
+        return self
+
+    @property
+    def default_steps(self) -> int:
+        """Decisions of agents in training without a budget."""
+        return self.steps
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without agents, and names that this one does not know."""
+        super().require(problem)
+        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
+
+    @abstractmethod
+    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> Students:
+        """Agents that have learned nothing yet."""
+
+    def pay(self, outcome: Outcome) -> NDArray[Any]:
+        """Rewards ``[count, agents]``: what each agent costs by itself."""
+        return agent_reward(outcome)
+
+    def fit(
+        self,
+        problem: Problem[Any],
+        *,
+        demonstrations: Demonstrations | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
+    ) -> AgentPolicy:
+        """Train by interaction alone.
+
+        Parameters
+        ----------
+        problem : AgentProblem
+        demonstrations : Demonstrations, optional
+            Not used: the papers have no expert.
+        budget : Budget, optional
+            ``steps`` are environments x slots x agents. Training ends early when ``seconds`` are over, and then depends
+            on the clock.
+        seed : int
+            Of nature's draws, initial weights, exploration and replay.
+        progress : callable, optional
+            Called with the number of steps done since the last call.
+        record : callable, optional
+            Called at the end of episodes with their mean ``cost`` and metrics, exploration included, what the last
+            gradient step measured, ``loss/critic`` and ``value`` in deviations of rewards among it, and the ``bytes``
+            that have passed between agents.
+        checkpoint : Path, optional
+            Folder from which an interrupted training continues with the round it was in. The whole replay is kept
+            there (see `JointReplay`).
+        """
+        begin = time.monotonic()
+        self.require(problem)
+        store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
+        course = Course(begin, self.default_steps, budget, progress, record, store)
+        with one_thread():
+            students = self.students(cast(AgentProblem[Any], problem), seeded_generator(seed))
+            replay = JointReplay(self.buffer_size // self.environments)
+            episodes = Episodes(students.interface.problem, self.environments, seed)
+            slot = number = 0
+            if store is not None and (state := store.read()):
+                slot, number = state["done"].tolist()
+                students.restore(state)
+                replay.restore(state)
+
+            def everything() -> Arrays:
+                return {"done": np.array([slot, number]), **students.arrays(), **replay.arrays()}
+
+            while course.spent < 1.0:
+                # Every round has streams of its own, so a training continues without any generator's state.
+                stream = np.random.SeedSequence(seed, spawn_key=(number,))
+                nature, noise, lessons = stream.generate_state(3, np.uint64).tolist()
+                episodes.reseed(nature)
+                chance = torch.Generator().manual_seed(noise), np.random.default_rng(lessons)
+                slot += self._round(course, episodes, students, replay, slot >= self.warm_up, chance)
+                number += 1
+                course.keep(everything)
+            course.finish(everything)
+        # Saved policies of agents say whether these remember.
+        origin = Origin.of(self, problem, seed=seed, steps=course.step)
+        origin = origin.replace(settings={**origin.settings, "recurrent": False})
+        return self.policy_type(students.interface, students.decider(), origin)
+
+    def _round(
+        self,
+        course: Course,
+        episodes: Episodes,
+        students: Students,
+        replay: JointReplay,
+        learning: bool,
+        chance: tuple[torch.Generator, np.random.Generator],
+    ) -> int:
+        """Some episodes of all environments, or what the budget leaves of them; returns the slots done."""
+        generator, rng = chance
+        interface, horizon = students.interface, episodes.problem.horizon
+        moments: list[Seen] = []
+        rewards: list[NDArray[Any]] = []
+        measured: dict[str, Tensor] = {}
+        for _ in range(math.ceil(ROUND_SLOTS / horizon)):
+            outcomes: list[Outcome] = []
+            episodes.begin()
+            for slot in range(horizon):
+                if (spent := course.spent) >= 1.0:
+                    return len(moments)  # all that is left to be done is to stop
+                seen = students.see(episodes.observation)
+                if learning:
+                    students.imagine(seen, slot, spent, generator)
+                rows = students.explore(seen, spent, generator) if learning else students.guess(seen, generator)
+                decisions = interface.decide(episodes.observation, students.relaxed.actions(rows))
+                outcomes.append(episodes.step(decisions))
+                moments.append(seen)
+                rewards.append(self.pay(outcomes[-1]))
+                replay.append(seen, rows, rewards[-1])
+                students.tell(seen, rows, rewards[-1])
+                if learning and len(moments) % self.update_every == 0:
+                    measured = students.learn(replay.draw(self.batch_size, rng), spent, generator)
+                decided = min(rewards[-1].size, course.steps - course.step)
+                tell = partial(_measure, outcomes, measured, students.told) if episodes.ended else None
+                course.advance(decided, tell)
+            replay.append(students.see(episodes.observation))
+        students.watch(moments, torch.from_numpy(np.stack(rewards)), learning)
+        return len(moments)
+
+
+class Clipped(Agents[nn.Module]):
+    """Copies of networks under training by Adam, each copy with gradients of limited length."""
+
+    def __init__(self, networks: nn.Module, first_rate: float, last_rate: float, longest: float) -> None:
+        super().__init__(networks, first_rate, last_rate)
+        self._longest = longest
+
+    def descend(self, loss: Tensor, spent: float) -> None:
+        """One step along the shortened gradient of each copy's own loss, when a share of the budget is spent."""
+        first, last = self._rates
+        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
+        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
+        self._optimizer.zero_grad()
+        loss.sum().backward()
+        shorten([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._longest)
+        self._optimizer.step()
+
+
+def shorten(gradients: Sequence[Tensor], longest: float) -> None:
+    """Shorten each copy's gradient, spread over arrays ``[copies, ...]``, to at most this length."""
+    squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients])
+    factor = (longest / squares.sum(dim=0).sqrt().clamp(min=longest)).view(-1, 1, 1)
+    for gradient in gradients:
+        gradient.mul_(factor)
+
+
+class Students(ABC):
+    """Every agent's networks and those that follow them.
+
+    Parameters
+    ----------
+    settings : JointLearner
+    interface : AgentInterface
+
+    Attributes
+    ----------
+    relaxed : Relaxed
+        The form of actions in the replay.
+    copies : int
+        1 network for all agents, or one for each.
+    learned : mapping of str to Clipped
+        Networks under training.
+    targets : mapping of str to Module
+        Those that follow them, by the same names.
+    """
+
+    def __init__(self, settings: JointLearner, interface: AgentInterface) -> None:
+        self.interface = interface
+        self.relaxed = Relaxed(interface.controls.fields)
+        self.copies = 1 if settings.shared else interface.problem.agents
+        self.learned: dict[str, Clipped] = {}
+        self.targets: dict[str, nn.Module] = {}
+        self.exchange = None if settings.federation is None else Exchange(settings.federation)
+        self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
+        self._tau, self._final_rate, self._longest = settings.tau, settings.final_rate, settings.max_gradient_norm
+
+    def teach(self, kind: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
+        """Put networks under training, with those that follow them."""
+        self.learned[kind] = Clipped(networks, rate, rate * self._final_rate, self._longest)
+        self.targets[kind] = target
+
+    @abstractmethod
+    def explore(self, seen: Seen, spent: float, generator: torch.Generator) -> Tensor:
+        """Rows ``[count, agents, size]`` of who explores, when a share of the budget is spent."""
+
+    @abstractmethod
+    def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """A step of all that learns, and what was measured in it."""
+
+    @abstractmethod
+    def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
+        """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
+
+    @abstractmethod
+    def decider(self) -> Actor:
+        """What decides without exploring."""
+
+    def see(self, observation: Observation) -> Seen:
+        """What agents see, and whoever teaches them."""
+        return self.interface.see(observation)
+
+    @torch.no_grad()
+    def guess(self, seen: Seen, generator: torch.Generator) -> Tensor:
+        """Rows ``[count, agents, size]`` by chance alone."""
+        indifferent = torch.zeros(*seen.view.shape[:-1], self.relaxed.size)
+        return self.relaxed.guess(restrict(indifferent, seen.allowed), generator)
+
+    def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
+        """Before a slot of an episode is decided; here nothing."""
+
+    def tell(self, seen: Seen, rows: Tensor, reward: NDArray[Any]) -> None:  # noqa: B027
+        """Count what agents tell each other of a slot; here it is not counted."""
+
+    @property
+    def told(self) -> dict[str, float]:
+        """Bytes that have passed between agents so far, as far as they are counted."""
+        return {} if self.exchange is None else self.exchange.measured
+
+    def follow(self, spent: float, worth: Tensor) -> None:
+        """Move targets behind those that learn, and share weights if it is time.
+
+        Parameters
+        ----------
+        worth : Tensor [agents]
+            What agents think that they earn, as `Exchange` takes it.
+        """
+        for kind, target in self.targets.items():
+            follow(target, self.learned[kind].networks, self._tau)
+        if self.exchange is not None:
+            pairs = [Pair(self.learned[kind].networks, target, self._tau) for kind, target in self.targets.items()]
+            # All agents hold equally many experiences.
+            self.exchange.after_update(spent, pairs, worth, torch.ones_like(worth))
+
+    def imitate_statistics(self) -> None:
+        """Give targets the scales of those that they follow."""
+        for kind, target in self.targets.items():
+            for held, new in zip(target.buffers(), self.learned[kind].networks.buffers(), strict=True):
+                held.copy_(new)
+
+    def by_copy(self, loss: Tensor) -> Tensor:
+        """Means of ``[rows, agents]``: of all, or for each agent with networks of its own."""
+        return loss.mean().view(1) if self.copies == 1 else loss.mean(dim=0)
+
+    def arrays(self) -> Arrays:
+        """Everything that training changes; for ``copies`` of networks each array of weights leads with them."""
+        found: Arrays = {} if self.exchange is None else self.exchange.arrays()
+        for kind, learned in self.learned.items():
+            found |= {f"{kind}.{name}": array for name, array in learned.arrays().items()}
+        for kind, target in self.targets.items():
+            found |= {f"target_{kind}.{name}": value.numpy().copy() for name, value in target.state_dict().items()}
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        if self.exchange is not None:
+            self.exchange.restore(arrays)
+        for kind, learned in self.learned.items():
+            learned.restore(below(arrays, kind))
+        for kind, target in self.targets.items():
+            held = below(arrays, f"target_{kind}")
+            target.load_state_dict({name: torch.from_numpy(array) for name, array in held.items()})
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Move all weights of ``target`` a share ``rate`` of the way to those of ``source``."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
+
+
+def _measure(
+    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
+) -> dict[str, float]:
+    total = Outcome.total(outcomes)
+    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
+    return {**means, **{name: float(value) for name, value in measured.items()}, **told}

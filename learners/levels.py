@@ -1,0 +1,81 @@
+"""Agents that only choose: their numbers stand on even levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offloadopt.controls import Allowed, Controls
+from offloadopt.core import ArrayField, Decisions, Observation
+from offloadopt.learners.agent_interface import AgentInterface
+from offloadopt.learners.agent_policy import AgentPolicy
+from offloadopt.learners.heads import Heads
+from offloadopt.structure import AgentProblem
+
+
+class LevelControls(Controls):
+    """Other controls with each number as one of even levels from its least to its greatest value.
+
+    Parameters
+    ----------
+    controls : Controls
+    levels : int
+        At least 2. Whole numbers stay as they are.
+    """
+
+    def __init__(self, controls: Controls, levels: int) -> None:
+        self._controls = controls
+        self._numbers = {name: field for name, field in controls.fields.items() if not field.integer}
+        self._last = levels - 1
+        chosen = {name: ArrayField(field.shape, 0, self._last, integer=True) for name, field in self._numbers.items()}
+        self.fields = {**controls.fields, **chosen}
+
+    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+        """What the levels stand for."""
+        shares = {name: values[name] / self._last for name in self._numbers}
+        # The outer levels are the limits themselves, without rounding.
+        numbers = {
+            name: field.low * (1.0 - shares[name]) + field.high * shares[name] for name, field in self._numbers.items()
+        }
+        return self._controls.decide(observation, {**values, **numbers})
+
+    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+        """The nearest levels."""
+        values = self._controls.express(observation, decisions)
+        numbers = {
+            name: np.rint((values[name] - field.low) / (field.high - field.low) * self._last).astype(np.int64)
+            for name, field in self._numbers.items()
+        }
+        return {**values, **numbers}
+
+    def allowed(self, observation: Observation) -> Allowed:
+        """As the other controls say; every level is free."""
+        return self._controls.allowed(observation)
+
+
+class LevelInterface(AgentInterface):
+    """A problem as agents meet it that only choose."""
+
+    def __init__(self, problem: AgentProblem[Any], view: str | None, controls: str | None, levels: int) -> None:
+        super().__init__(problem, view, controls)
+        self.controls = LevelControls(self.controls, levels)
+        self.heads = Heads(self.controls.fields, problem.agents)
+        self._settings = view, controls, levels
+
+    def to(self, problem: AgentProblem[Any]) -> LevelInterface:
+        """The same view, controls and levels of another problem."""
+        return LevelInterface(problem, *self._settings)
+
+
+class LevelPolicy(AgentPolicy):
+    """Every agent takes of each entry of its decision the level that it likes best."""
+
+    name = "levels"
+
+    @classmethod
+    def interface_of(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
+        """With the learner's levels."""
+        return LevelInterface(problem, settings["view"], settings["controls"], settings["levels"])

@@ -1,0 +1,214 @@
+"""MADDPG-CGAN: MADDPG whose agents know each other's experience through digital twins alone, and learn from forecasts.
+
+Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), Algorithm 1. Every agent has a conditional StyleGAN of its own
+experience (`experience_twin`). What differs from `maddpg`:
+
+1. agent i's critic sees its own view, action and reward as they were, and in the place of all others' what their twins
+   make of the slot: their experience passes to nobody (lines 9 to 13). Of the slot itself it sees what servers announce
+   that the others asked for in all, the partly visible global state ``s'`` of (20) (see `experience_twin`);
+2. twins learn from their agents' replays (line 14), after the gradient steps that they are used in;
+3. in every slot each twin is led on ``ahead`` slots from what its agent sees, by the agent's actor. Of the predictions
+   those that the rule of (23) chooses are remembered beside the real ones (lines 15 and 16, `forecasts`), and make up
+   ``imagined_share`` of every batch;
+4. networks are the agents' own; every few updates their weights are shared (line 18, (24), `federation`).
+
+Where the paper leaves it open, it was chosen that
+
+* all agents' twins and actors are made known to all others between rounds of episodes, and servers announce in every
+  slot what they were asked for. These bytes are counted, as `maddpg` counts the experience that its agents tell each
+  other. Both ways a message leaves each agent for n - 1 others: what differs is its size and how often it is sent;
+* the first ``head_start`` gradient steps teach the twins alone;
+* of foreseen slots nothing is announced, so that the others' part in them is what these usually do;
+* following actions of the others are those of their actors' targets at what their twins see next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from offloadopt.core import Observation
+from offloadopt.learners.adversaries import AdversarySettings
+from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agents import Arrays
+from offloadopt.learners.experience_twin import ExperienceTwins
+from offloadopt.learners.federation import Federation
+from offloadopt.learners.forecasts import Enrichment, Forecasts
+from offloadopt.learners.joint_replay import Experience, JointReplay, joined
+from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
+from offloadopt.learners.off_policy import below
+from offloadopt.structure import AgentProblem
+
+
+class MaddpgCgan(Maddpg):
+    """MADDPG whose agents do not tell each other their experience, but know twins that make up the like."""
+
+    name = "maddpg-cgan"
+
+    shared: bool = Field(False, description="one network for all agents; otherwise each has its own")
+    federation: Federation | None = Field(
+        Federation(), description="how agents share their own networks' weights; none: never"
+    )
+    twin: AdversarySettings = Field(AdversarySettings(), description="each agent's generator and how it is trained")
+    head_start: int = Field(300, ge=0, description="gradient steps at first that twins alone take")
+    twin_every: int = Field(4, ge=1, description="gradient steps between two of the twins")
+    ahead: int = Field(5, ge=1, description="n, slots that twins are led on")
+    behind: int = Field(5, ge=0, description="n', slots for which what was foreseen is kept")
+    greedy: float = Field(0.8, ge=0, le=1, description="epsilon, how often the prediction of most worth is chosen")
+    greedy_fall: float = Field(0.9, gt=0, le=1, description="its factor for each slot further ahead")
+    imagined_share: float = Field(0.2, ge=0, lt=1, description="share of batches that was foreseen; 0: twins stand in")
+    imagined_environments: int = Field(2, ge=1, description="environments in which twins are led on, the first")
+    imagined_size: int = Field(2000, ge=2, description="latest foreseen slots that are remembered, of all environments")
+
+    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> TwinStudents:
+        """Agents that have learned nothing yet, and their twins."""
+        return TwinStudents(self, AgentInterface(problem, self.view, self.controls), generator)
+
+
+class TwinStudents(ActorsAndCritics):
+    """Agents who do not know what others experience, and everybody's twins."""
+
+    settings: MaddpgCgan
+
+    def __init__(self, settings: MaddpgCgan, interface: AgentInterface, generator: torch.Generator) -> None:
+        super().__init__(settings, interface, generator)
+        masked = interface.see(interface.problem.empty_observation()).allowed is not None
+        self.twins = ExperienceTwins(settings.twin, interface, self.relaxed, masked, generator)
+        self._forecasts = Forecasts(Enrichment(settings.ahead, settings.behind, settings.greedy, settings.greedy_fall))
+        self._imagined = JointReplay(2 * max(2, settings.imagined_size))  # what follows each is held beside it
+        self._steps = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the twins' head start is over."""
+        return self._steps >= self.settings.head_start
+
+    @property
+    def whole_features(self) -> int:
+        """Numbers in all agents' views, and in what servers announce."""
+        return self.interface.problem.agents * self.interface.features + self.relaxed.size
+
+    def see(self, observation: Observation) -> Seen:
+        """What agents see; nobody sees everything."""
+        return self.interface.see(observation)
+
+    def wholes(self, seen: Seen) -> Tensor:
+        """All agents' views in a row, and nothing for what servers announce: it is of order one anyway."""
+        views = seen.view.flatten(-2)
+        return torch.cat([views, views.new_zeros(*views.shape[:-1], self.relaxed.size)], dim=-1)
+
+    def tell(self, seen: Seen, rows: Tensor, reward: NDArray[Any]) -> None:
+        """Count the bytes that servers announce to everybody."""
+        size = rows.mean(dim=1).nbytes
+        self.sent += size
+        self.delivered += size * self.interface.problem.agents
+
+    def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
+        """As `ActorsAndCritics`, and count the bytes of twins and actors that are made known."""
+        super().watch(moments, reward, learning)
+        if self.ready:
+            agents = self.interface.problem.agents
+            actor = sum(weight[0].nbytes for weight in self.actor.network.parameters())
+            size = agents * (self.twins.bytes + actor)
+            self.sent += size
+            self.delivered += size * (agents - 1)
+
+    def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:
+        """Lead the twins on, and remember what of it is chosen."""
+        if slot == 0:
+            self._forecasts.clear()
+        if not self.ready or self.settings.imagined_share == 0.0:
+            return
+        first = self.settings.imagined_environments
+        now = Seen(seen.view[:first], None if seen.allowed is None else seen.allowed[:first])
+        forecast = []
+        for _ in range(self.settings.ahead):
+            rows = self.explore(now, spent, generator)
+            reward, following = self.twins.foresee(now, rows, generator)
+            forecast.append(Experience(now, rows, reward, following))
+            now = following
+        self._forecasts.add(forecast, self._worths(forecast, generator))
+        for chosen in self._forecasts.chosen(generator):
+            self._imagined.append(chosen.seen, chosen.action, chosen.reward.numpy())
+            self._imagined.append(chosen.following)
+
+    def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """A step of critics and actors beside the others' twins, and now and then one of the twins."""
+        self._steps += 1
+        if not self.ready:
+            self.twins.watch(batch)
+            return self.twins.learn(batch, generator)
+        measured = super().learn(self._taught_by(batch, generator), spent, generator)
+        if self._steps % self.settings.twin_every == 0:
+            measured |= self.twins.learn(batch, generator)
+        return measured
+
+    def _taught_by(self, batch: Experience, generator: torch.Generator) -> Experience:
+        """A batch of which a share was foreseen, and twins in the others' place."""
+        rows = len(batch.action)
+        foreseen = round(rows * self.settings.imagined_share) if self._imagined.appended else 0
+        announced = torch.arange(rows) < rows - foreseen
+        if foreseen:
+            rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
+            batch = joined([_first(batch, rows - foreseen), self._imagined.draw(foreseen, rng)])
+        return self._among_twins(batch, announced, generator)
+
+    def _among_twins(self, batch: Experience, announced: Tensor, generator: torch.Generator) -> Experience:
+        """The same rows with twins in the others' place: agent i's critic sees i's own view and their twins'.
+
+        It also sees what servers announce that all others asked for: what nobody announces is what twins ask for.
+        """
+        others = self.twins.stand_in(batch.action, announced, generator)
+        next_action = self.follow_up(others.following, generator)
+        asked = torch.where(announced[:, None, None], batch.action, others.action)
+        return replace(
+            batch,
+            seen=_among(batch.seen, others.seen, asked),
+            following=_among(batch.following, others.following, next_action),
+            others=replace(others, next_action=next_action),
+        )
+
+    @torch.no_grad()
+    def _worths(self, forecast: Sequence[Experience], generator: torch.Generator) -> list[Tensor]:
+        """What critics think of each slot of a forecast ``[environments, agents]``."""
+        together = joined(forecast)
+        nothing = torch.zeros(len(together.action), dtype=torch.bool)
+        batch = self._among_twins(together, nothing, generator)
+        return list(self.critic(batch.seen, batch.action, batch.known.action).chunk(len(forecast)))
+
+    def arrays(self) -> Arrays:
+        """Everything that training changes."""
+        imagined = {f"imagined.{name}": array for name, array in self._imagined.arrays().items()}
+        return {**super().arrays(), **self.twins.arrays(), **imagined, "gradient_steps": np.array([self._steps])}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `arrays` gave."""
+        super().restore(arrays)
+        self.twins.restore(arrays)
+        self._imagined.restore(below(arrays, "imagined"))
+        self._steps = int(arrays["gradient_steps"][0])
+
+
+def _first(batch: Experience, rows: int) -> Experience:
+    """The first rows."""
+
+    def moments(seen: Seen) -> Seen:
+        return Seen(seen.view[:rows], None if seen.allowed is None else seen.allowed[:rows])
+
+    return Experience(moments(batch.seen), batch.action[:rows], batch.reward[:rows], moments(batch.following))
+
+
+def _among(own: Seen, others: Seen, asked: Tensor) -> Seen:
+    """Everybody's own view, and with it as ``whole [rows, agents, features]`` the others' and what these asked for."""
+    agents = own.view.shape[1]
+    self_seen = torch.eye(agents, dtype=torch.bool)[..., None]
+    views = torch.where(self_seen, own.view[:, None], others.view[:, None]).flatten(2)
+    demand = (asked.sum(dim=1, keepdim=True) - asked) / max(agents - 1, 1)
+    return replace(own, whole=torch.cat([views, demand], dim=-1))

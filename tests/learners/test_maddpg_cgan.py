@@ -1,0 +1,286 @@
+"""MADDPG-CGAN: what of others' experience critics may see, forecasts and their rule, bytes, and that it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from offloadopt import registry
+from offloadopt.core import Budget, Problem
+from offloadopt.learners import course
+from offloadopt.learners.agent_interface import Seen
+from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.forecasts import Enrichment, Forecasts
+from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.maddpg_cgan import MaddpgCgan, TwinStudents
+from offloadopt.testing import check_learner
+
+SMALL: dict[str, Any] = {
+    "hidden": (8, 6),
+    "environments": 4,
+    "warm_up": 10,
+    "batch_size": 16,
+    "buffer_size": 400,
+    "twin": {"width": 4, "latent": 4, "layers": 1},
+    "head_start": 4,
+    "twin_every": 3,
+    "ahead": 2,
+    "behind": 2,
+    "imagined_size": 30,
+}
+"""Settings for trainings that need not learn."""
+
+
+def inference(**changes: Any) -> Problem[Any]:
+    return registry.problem("twin_inference", **{"horizon": 5, "users": 3, "servers": 2, **changes})
+
+
+def students_of(problem: Any, **settings: Any) -> TwinStudents:
+    return MaddpgCgan(**{**SMALL, **settings}).students(problem, seeded_generator(0))
+
+
+def experience(problem: Any, students: TwinStudents, rows: int, seed: int = 1) -> Experience:
+    """What agents that decide by chance live through in the first slot and see in the second."""
+    instances = problem.sample(rows, seed)
+    generator = torch.Generator().manual_seed(seed)
+    state = problem.reset(instances)
+    seen = students.see(problem.observe(instances, state))
+    action = students.guess(seen, generator)
+    decisions = students.interface.decide(problem.observe(instances, state), students.relaxed.actions(action))
+    state, outcome = problem.step(instances, state, decisions)
+    following = students.see(problem.observe(instances, state))
+    return Experience(seen, action, torch.from_numpy(-outcome.agent_cost).float(), following)
+
+
+def weights(policy: Any) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
+
+
+class TestTwins:
+    def test_critics_see_their_own_agents_experience_and_twins_of_the_others(self) -> None:
+        problem: Any = inference()
+        students = students_of(problem)
+        batch = experience(problem, students, 16)
+        students.twins.watch(batch)
+        taught = students._taught_by(batch, torch.Generator().manual_seed(2))
+        assert taught.others is not None
+        whole = taught.seen.whole
+        assert whole is not None
+        demand = whole[..., -students.relaxed.size :]
+        whole = whole[..., : -students.relaxed.size].unflatten(-1, (3, -1))
+        for asking in range(3):
+            for seen in range(3):
+                source = batch.seen.view if seen == asking else taught.others.seen.view
+                assert torch.equal(whole[:, asking, seen], source[:, seen])
+            others = [other for other in range(3) if other != asking]
+            torch.testing.assert_close(demand[:, asking], batch.action[:, others].mean(dim=1))
+        assert torch.equal(taught.action, batch.action)
+        assert not torch.equal(taught.others.action, batch.action)
+
+    def test_stand_ins_know_nothing_but_what_is_announced(self) -> None:
+        problem: Any = inference()
+        students = students_of(problem)
+        batch = experience(problem, students, 16)
+        students.twins.watch(batch)
+        # The same mean action from other agents' actions, in another order.
+        turned = batch.action.roll(1, dims=1)
+        made = [
+            students.twins.stand_in(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
+            for action in (batch.action, turned)
+        ]
+        torch.testing.assert_close(made[0].seen.view, made[1].seen.view)
+        silent = [
+            students.twins.stand_in(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
+            for action in (batch.action, torch.zeros_like(batch.action))
+        ]
+        assert torch.equal(silent[0].seen.view, silent[1].seen.view)
+
+    def test_what_twins_make_up_stays_within_what_was_experienced(self) -> None:
+        problem: Any = inference()
+        students = students_of(problem)
+        batch = experience(problem, students, 64)
+        students.twins.watch(batch)
+        made = students.twins.stand_in(batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0))
+        for real, twin in ((batch.seen.view, made.seen.view), (batch.reward, made.reward)):
+            assert bool((twin >= real.amin(dim=0) - 1e-5).all())
+            assert bool((twin <= real.amax(dim=0) + 1e-5).all())
+        constant = batch.seen.view.std(dim=0) == 0
+        torch.testing.assert_close(made.seen.view[0][constant], batch.seen.view[0][constant])
+
+    def test_actions_of_stand_ins_choose_one_option_each(self) -> None:
+        problem: Any = inference()
+        students = students_of(problem)
+        batch = experience(problem, students, 16)
+        students.twins.watch(batch)
+        made = students.twins.stand_in(batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0))
+        numbers = 2 * problem.places
+        options = made.action[..., numbers:].unflatten(-1, (problem.places, problem.servers + 1))
+        assert torch.equal(options.sum(dim=-1), torch.ones(16, 3, problem.places))
+        assert bool((made.action[..., :numbers].abs() <= 1.0).all())
+
+    def test_twins_learn_what_rewards_follow_from(self, aiming: Any) -> None:
+        problem = aiming(horizon=5)
+        students = students_of(problem, twin={"width": 8, "latent": 4, "layers": 1})
+        generator = torch.Generator().manual_seed(0)
+        batches = [experience(problem, students, 64, seed) for seed in range(20)]
+        for batch in batches:
+            students.twins.watch(batch)
+
+        def correlation() -> float:
+            batch = experience(problem, students, 512, 99)
+            reward, _ = students.twins.foresee(batch.seen, batch.action, torch.Generator().manual_seed(1))
+            return float(np.mean([np.corrcoef(reward[:, i], batch.reward[:, i])[0, 1] for i in range(2)]))
+
+        before = correlation()
+        for step in range(200):
+            students.twins.learn(batches[step % len(batches)], generator)
+        assert before < 0.15
+        assert correlation() > 0.3
+
+
+class TestForecasts:
+    """Predictions whose reward says who made them: 100 x slot of making + lead."""
+
+    rule = Enrichment(ahead=3, behind=2, greedy=0.0, fall=0.9)
+
+    @staticmethod
+    def prediction(made: int, lead: int, environments: int = 400) -> Experience:
+        values = torch.full((environments, 2), 100.0 * made + lead)
+        seen = Seen(values[..., None])
+        return Experience(seen, values[..., None], values, seen)
+
+    def filled(self, rule: Enrichment, slots: int, worth: Any = lambda made, lead: 0.0) -> Forecasts:
+        forecasts = Forecasts(rule)
+        for made in range(slots):
+            leads = range(1, rule.ahead + 1)
+            predictions = [self.prediction(made, lead) for lead in leads]
+            forecasts.add(predictions, [torch.full((400, 2), float(worth(made, lead))) for lead in leads])
+        return forecasts
+
+    def test_every_prediction_chosen_is_of_the_slot_that_it_stands_for(self) -> None:
+        now = 5
+        chosen = self.filled(self.rule, now + 1).chosen(torch.Generator().manual_seed(0))
+        assert len(chosen) == 3
+        for ahead, experience in enumerate(chosen, start=1):
+            made = (experience.reward // 100).int()
+            lead = (experience.reward % 100).int()
+            assert bool((made + lead == now + ahead).all())
+            assert set(now - made.flatten().numpy()) == set(range(min(3, 3 - ahead + 1)))  # p <= n', p + q <= n
+
+    def test_older_predictions_are_chosen_as_rarely_as_the_rule_says(self) -> None:
+        chosen = self.filled(self.rule, 6).chosen(torch.Generator().manual_seed(0))
+        age = 5 - (chosen[0].reward // 100)
+        weights = np.array([1.0 - (p + 1) / 5 for p in range(3)])
+        shares = [float((age == p).float().mean()) for p in range(3)]
+        np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.05)
+
+    def test_the_greedy_choice_is_that_of_most_worth(self) -> None:
+        rule = Enrichment(ahead=3, behind=2, greedy=1.0, fall=1.0)
+        chosen = self.filled(rule, 6, worth=lambda made, lead: lead).chosen(torch.Generator().manual_seed(0))
+        assert set((5 - chosen[0].reward // 100).flatten().tolist()) == {2}  # the longest lead
+        assert set((5 - chosen[2].reward // 100).flatten().tolist()) == {0}  # no older one reaches so far
+
+    def test_greed_falls_with_the_lead(self) -> None:
+        rule = Enrichment(ahead=2, behind=1, greedy=0.9, fall=0.5)
+        forecasts = self.filled(rule, 3, worth=lambda made, lead: lead)
+        shares = []
+        for seed in range(20):
+            chosen = forecasts.chosen(torch.Generator().manual_seed(seed))
+            shares.append(float((chosen[0].reward // 100 == 1).float().mean()))
+        # The older one is of most worth; drawn by weight it is chosen with 1/3 : (1 - 2/3) / (1 - 1/3 + 1 - 2/3).
+        assert np.mean(shares) == pytest.approx(0.9 + 0.1 / 3, abs=0.02)
+
+    def test_an_episode_begins_without_any(self) -> None:
+        forecasts = self.filled(self.rule, 6)
+        forecasts.clear()
+        forecasts.add([self.prediction(9, lead) for lead in (1, 2, 3)], [torch.zeros(400, 2)] * 3)
+        assert {float(e.reward[0, 0]) for e in forecasts.chosen(torch.Generator().manual_seed(0))} == {901, 902, 903}
+
+
+class TestTraining:
+    def test_conformance(self, aiming: Any) -> None:
+        check_learner(MaddpgCgan(**SMALL), aiming(), steps=400)
+
+    def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(self) -> None:
+        learner = MaddpgCgan(**SMALL)
+        one, same, other = (weights(learner.fit(inference(), budget=Budget(steps=900), seed=s)) for s in (3, 3, 4))
+        assert one == same != other
+
+    def test_a_killed_training_ends_as_if_it_had_not_been(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Killed(BaseException):
+            pass
+
+        told = 0
+
+        def kill(steps: int) -> None:
+            nonlocal told
+            told += steps
+            if told > 900:
+                raise Killed
+
+        learner, problem, budget = MaddpgCgan(**SMALL), inference(), Budget(steps=1500)
+        whole = weights(learner.fit(problem, budget=budget))
+        monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+        with pytest.raises(Killed):
+            learner.fit(problem, budget=budget, progress=kill, checkpoint=tmp_path / "state")
+        assert weights(learner.fit(problem, budget=budget, checkpoint=tmp_path / "state")) == whole
+
+    def test_bytes_are_of_announcements_and_of_twins_made_known(self) -> None:
+        problem, points = inference(), []
+        MaddpgCgan(**SMALL, federation=None).fit(
+            problem, budget=Budget(steps=2400), record=lambda step, found: points.append((step, found))
+        )
+        students = students_of(problem)
+        announced = 4 * 4 * students.relaxed.size  # environments x bytes of a number x numbers in the mean action
+        first_step, first = points[0]
+        slots = first_step // (4 * 3)
+        assert first["bytes/sent"] == slots * announced
+        assert first["bytes/delivered"] == slots * announced * 3
+        actor = sum(weight[0].nbytes for weight in students.actor.network.parameters())
+        known = 3 * (students.twins.bytes + actor)
+        step, last = points[-1]
+        rounds = (last["bytes/sent"] - (step // 12) * announced) / known
+        assert rounds == round(rounds) >= 1
+
+    def test_foreseen_experience_is_left_out_if_wanted(self) -> None:
+        one, other = (
+            weights(MaddpgCgan(**SMALL, imagined_share=share).fit(inference(), budget=Budget(steps=900)))
+            for share in (0.0, 0.5)
+        )
+        assert one != other
+
+    def test_it_learns_to_aim(self, aiming: Any) -> None:
+        problem = aiming(horizon=5)
+        settings: Mapping[str, Any] = {
+            "hidden": (32,),
+            "batch_size": 64,
+            "warm_up": 64,
+            "gamma": 0.5,
+            "tau": 0.05,
+            "actor_rate": 5e-3,
+            "critic_rate": 1e-2,
+            "twin": {"width": 8, "latent": 4, "layers": 1},
+            "head_start": 30,
+            "twin_every": 8,
+            "ahead": 2,
+        }
+        policy = MaddpgCgan(**settings).fit(problem, budget=Budget(steps=20_000))
+        test = problem.sample(64, 9)
+        cost = policy.run(problem, test).objective.mean() / (5 * 2)
+        assert cost < 0.25  # the middle for everything costs 0.6 or more
+
+
+def test_others_without_masks(aiming: Any) -> None:
+    students = students_of(aiming())
+    made: Tensor | None = students.twins.stand_in(
+        torch.zeros(4, 2, students.relaxed.size), torch.ones(4, dtype=torch.bool), torch.Generator()
+    ).following.allowed
+    assert made is None

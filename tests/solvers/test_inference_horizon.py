@@ -1,0 +1,109 @@
+"""Plans under batteries, against a general convex solver for every choice of places."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+import offloadopt
+from offloadopt import solver
+from offloadopt.core import FloatArray, Instances
+from offloadopt.problems.twin_inference import TwinInference
+from offloadopt.solvers.inference_horizon import Horizon
+from offloadopt.solvers.twin_exact import _at
+
+
+def make(**changes: Any) -> TwinInference:
+    problem = offloadopt.problem("twin_inference", **changes)
+    assert isinstance(problem, TwinInference)
+    return problem
+
+
+def horizon_of(problem: TwinInference, instances: Instances, row: int) -> Horizon:
+    one = instances.take([row])
+    work = problem.work(one)
+    return Horizon([_at(work, t) for t in range(problem.horizon)], problem.prices, problem.start_j(one)[0])
+
+
+def by_cvxpy(horizon: Horizon, options: tuple[int, ...], held_j: FloatArray) -> float:
+    """One user's single tasks, slot by slot: the convex programme of given options; ``inf`` if it has no solution."""
+    cost, drain, limits, least_j = 0.0, 0.0, [], 0.0
+    for slot, joules, option in zip(horizon.plain, horizon.joules, options, strict=True):
+        if option < 0:
+            cost += slot.failure
+            continue
+        row, joule = (
+            (slot.local[0], joules.local[0]) if option == 0 else (slot.away[0, option - 1], joules.away[0, option - 1])
+        )
+        cpu = cp.Variable(pos=True)
+        took = row[0] * cp.inv_pos(cpu)
+        cost += slot.second * took + row[1] * cp.square(cpu)
+        drain += joule[1] * cp.square(cpu)
+        limits.append(cpu <= 1)
+        # What is as slow as allowed, or sent over the whole band, drains least.
+        alone = row[2] / np.log2(1 + row[3]) if option > 0 else 0.0
+        least_j += joule[1] * (row[0] / slot.limit_s) ** 2 + joule[4] * alone
+        if option > 0:
+            band = cp.Variable(pos=True)
+            sent = row[2] * cp.inv_pos(-cp.rel_entr(band, band + row[3]) / np.log(2))
+            cost += (slot.second + row[4]) * sent
+            drain += joule[4] * sent
+            took = took + sent
+            limits.append(band <= 1)
+        limits.append(took <= slot.limit_s)
+    if isinstance(cost, float) or least_j > held_j[0]:
+        return cost if isinstance(cost, float) else np.inf
+    problem = cp.Problem(cp.Minimize(cost), [*limits, drain / held_j[0] <= 1])
+    problem.solve(solver=cp.CLARABEL)
+    return float(problem.value) if problem.status in ("optimal", "optimal_inaccurate") else np.inf
+
+
+def test_no_choice_of_places_over_the_slots_beats_the_plan_by_much_and_none_the_bound() -> None:
+    problem = make(users=1, servers=1, tasks_max=1, horizon=3, battery_j=0.3, start_share=0.2)
+    instances = problem.sample(4, seed=2)
+    proved = solver("twin-exact").run(problem, instances)
+    bound = 0
+    for row in range(4):
+        horizon, held_j = horizon_of(problem, instances, row), instances["start_j"][row]
+        least = min(by_cvxpy(horizon, options, held_j) for options in itertools.product((-1, 0, 1), repeat=3))
+        free = min(by_cvxpy(horizon, options, np.array([1e6])) for options in itertools.product((0, 1), repeat=3))
+        bound += least > 1.01 * free
+        assert proved.bound[row] <= least * (1 + 1e-6)
+        assert least * (1 - 1e-5) <= proved.objective[row] <= 1.001 * least
+    assert bound >= 2
+
+
+def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> None:
+    problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
+    instances = problem.sample(3, seed=5)
+    for row in range(3):
+        horizon = horizon_of(problem, instances, row)
+        start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
+        price = horizon.find_prices(horizon.searched(np.zeros(3), start), np.inf)
+        assert price.max() > 0
+        cost, columns = horizon.find_plan(np.inf)
+        server, shares = np.zeros((1, 3, 3, 4), dtype=np.int64), np.zeros((2, 1, 3, 3, 4))
+        for t, (slot, column) in enumerate(zip(horizon.plain, columns, strict=True)):
+            server[0, t, slot.user, slot.place] = np.maximum(column.option, 0)
+            shares[:, 0, t, slot.user, slot.place] = column.shares.T
+        outcome = problem.evaluate(instances.take([row]), problem.share(server, shares[0], shares[1]))
+        assert cost == pytest.approx(outcome.cost[0], rel=1e-9)
+        drained = np.sum([column.drain_j for column in columns], axis=0)
+        assert (drained <= instances["start_j"][row]).all()
+
+
+def test_mixtures_cost_no_more_than_plans_and_no_less_than_what_is_proved() -> None:
+    problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
+    instances = problem.sample(3, seed=5)
+    proved = solver("twin-exact").run(problem, instances)
+    for row in range(3):
+        horizon = horizon_of(problem, instances, row)
+        start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
+        horizon.find_prices(horizon.searched(np.zeros(3), start), np.inf)
+        horizon.find_plan(np.inf)
+        assert horizon.mixture(horizon.columns)[0] <= horizon.best[0] * (1 + 1e-6)
+        assert horizon.mixture(horizon.columns)[0] >= proved.bound[row] * (1 - 1e-6)

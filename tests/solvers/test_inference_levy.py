@@ -1,0 +1,79 @@
+"""`levy-inference`: costs against the problem's, results against the proved optimum and the start."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import offloadopt
+from offloadopt import solver
+from offloadopt.core import Instances
+from offloadopt.problems.twin_inference import TwinInference
+from offloadopt.solvers.inference_levy import PlaceCosts
+from offloadopt.solvers.inference_slots import decided, task_row
+
+
+def make(**changes: Any) -> TwinInference:
+    problem = offloadopt.problem("twin_inference", **changes)
+    assert isinstance(problem, TwinInference)
+    return problem
+
+
+def place_costs(problem: TwinInference, instances: Instances) -> PlaceCosts:
+    tasks, held_j = problem.seen(problem.observe(instances, problem.reset(instances)))
+    return PlaceCosts([task_row(tasks, row) for row in range(instances.count)], problem.prices, held_j)
+
+
+def all_at_home(problem: TwinInference, instances: Instances) -> Any:
+    nobody = np.zeros((instances.count, 1, problem.agents * problem.places), dtype=np.int64)
+    return place_costs(problem, instances).cost(nobody)[:, 0]
+
+
+@pytest.mark.parametrize("changes", [{}, {"battery_j": 0.3}, {"limit_s": 0.4}, {"server_drains": True}], ids=str)
+def test_places_cost_what_the_problem_charges(changes: dict[str, Any]) -> None:
+    problem = make(users=3, servers=2, horizon=1, **changes)
+    instances = problem.sample(6, seed=2)
+    costs, rng = place_costs(problem, instances), np.random.default_rng(1)
+    failures = 0
+    for _ in range(20):
+        drawn = rng.integers(0, 3, (6, 1, 12))
+        decisions = decided(problem, [costs.plan(row, drawn[row, 0]) for row in range(6)])
+        outcome = problem.evaluate(instances, decisions)
+        np.testing.assert_allclose(costs.cost(drawn)[:, 0], outcome.cost, rtol=1e-9)
+        failures += int(outcome.metrics["failures"].sum())
+    assert failures > 0 or not changes
+
+
+def test_it_costs_no_less_than_the_bound_and_no_more_than_all_at_home() -> None:
+    problem = make(users=5, servers=3, horizon=1)
+    instances = problem.sample(6, seed=5)
+    proved = solver("twin-exact").run(problem, instances)
+    previous = all_at_home(problem, instances)
+    for generations in (1, 30, 300):
+        found = solver("levy-inference", generations=generations).run(problem, instances).objective
+        assert (found >= proved.bound * (1 - 1e-9)).all()
+        assert (found <= all_at_home(problem, instances) * (1 + 1e-9)).all()
+        assert found.mean() < previous.mean()
+        previous = found
+    assert previous.mean() <= 1.05 * proved.objective.mean()
+
+
+def test_enough_rounds_find_the_best_of_all_places() -> None:
+    problem = make(users=2, servers=2, tasks_max=2, horizon=1)
+    instances = problem.sample(6, seed=3)
+    every = np.array(list(itertools.product(range(3), repeat=4)))
+    least = place_costs(problem, instances).cost(np.repeat(every[None], 6, axis=0)).min(axis=1)
+    found = solver("levy-inference", generations=400).run(problem, instances).objective
+    np.testing.assert_allclose(found, least, rtol=1e-9)
+
+
+def test_more_instances_extend_fewer_and_another_seed_draws_others() -> None:
+    problem = make(users=3, servers=2, horizon=2)
+    instances = problem.sample(4, seed=3)
+    search = solver("levy-inference", generations=5)
+    four, two = search.run(problem, instances, seed=7), search.run(problem, instances.take([0, 1]), seed=7)
+    np.testing.assert_array_equal(four.decisions["server"][:2], two.decisions["server"])
+    assert (search.run(problem, instances, seed=8).decisions["server"] != four.decisions["server"]).any()
