@@ -1,7 +1,7 @@
 """The two players of a conditional GAN and the losses they are trained by.
 
-Equation numbers are those of "Multi-agent collaborative inference with digital twins" (Chinese Journal of Computers
-2025, doi 10.11897/SP.J.1016.2025.01763), section 5.1. D is the discriminator's score, before any sigmoid:
+Equation numbers are those of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), section 5.1. D is the
+discriminator's score, before any sigmoid:
 
 * ``minimax`` (15): D is right about what is real, by cross-entropy. The generator raises ``log D`` of its samples
   instead of lowering ``log (1 - D)`` as printed, which has no slope where the discriminator is sure (Goodfellow et
@@ -51,7 +51,7 @@ class AdversarySettings(Settings):
     layers: int = Field(2, ge=1, description="of the mapping network after its first")
     blend: float = Field(0.5, gt=0, lt=1, description="lambda of (13), weight of the style that the condition guides")
     gradient_weight: float = Field(1.0, ge=0, description="rho_GP of (17)")
-    penalty_share: float = Field(0.5, gt=0, le=1, description="share of the rows at which slopes are penalised")
+    penalty_share: float = Field(0.25, gt=0, le=1, description="share of the rows at which slopes are penalised")
     consistency_weight: float = Field(1.0, ge=0, description="rho_CE of (19)")
     clip: float = Field(0.05, gt=0, description="largest weight of a wgan's discriminator")
     critic_steps: int = Field(1, ge=1, description="steps of the discriminator for each of the generator")

@@ -1,7 +1,6 @@
 """A conditional StyleGAN in copies, for vectors and for images.
 
-Section 5.1 of "Multi-agent collaborative inference with digital twins" (Chinese Journal of Computers 2025,
-doi 10.11897/SP.J.1016.2025.01763), whose equation numbers stand below:
+Section 5.1 of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), whose equation numbers stand below:
 
 * the generator maps a latent ``z`` to a style ``w``, and with it to a style ``w^c`` that after each layer attends to
   the embedded condition; ``(1 - lambda) w + lambda w^c`` (13) scales and shifts the channels of every convolution

@@ -1,0 +1,174 @@
+"""Training conditional StyleGANs to write digits, under each of the four losses, and a picture of what they write.
+
+One step is one of both players on 64 digits. The condition is the label; ``conditional-wgan-gp`` bears the
+cross-entropy of an auxiliary classifier that has learned from the same digits and is not the judge. Digits are made
+with the generator's averaged weights.
+
+What was found, one training of 1,500 steps and seed 0 for each loss, 20,000 digits, a judge that recognises 0.979 of
+real digits held out (paper: 0.983, 0.979, 0.980 and 0.920):
+
+====================  ========  =========  ======  =================
+loss                  accuracy  diversity  copied  seconds of CPU
+====================  ========  =========  ======  =================
+conditional-wgan-gp      0.997       0.82    0.52  177
+wgan-gp                  0.974       0.87    0.50  143
+minimax                  0.918       0.44    0.45  124
+wgan                     0.423       1.09    0.13  141
+====================  ========  =========  ======  =================
+
+As the paper says, minimax writes nearly the same digit again and again, a clipped WGAN is the slowest, and the
+conditional loss is recognised best. Against the paper, its digits are less diverse than those of wgan-gp.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from offloadopt.core import Budget, Progress, Record
+from offloadopt.learners.adversaries import Adversaries, AdversarySettings, Consistency, Loss
+from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.course import Course
+from offloadopt.learners.digits import BATCH, LABELS, SIDE, Digits, one_hot, train_classifier
+from offloadopt.learners.ensemble import one_thread, seeded_generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEPS = 3000
+"""Of a training without a budget."""
+CLASSIFIER_STEPS = 400
+"""Of the auxiliary classifier."""
+DIGIT_SETTINGS: Mapping[str, Any] = {
+    "width": 32,
+    "latent": 32,
+    "gradient_weight": 10.0,
+    "penalty_share": 0.5,
+    "generator_rate": 1e-3,
+    "critic_rate": 2e-3,
+    "average": 0.99,
+}
+"""In place of the defaults for vectors."""
+
+
+@dataclass(frozen=True)
+class DigitMaker:
+    """A trained generator of digits.
+
+    Attributes
+    ----------
+    loss : str
+    seed, steps : int
+    cpu_seconds : float
+        Of this process in the training, without what an earlier one may have done.
+    adversaries : Adversaries
+    """
+
+    loss: Loss
+    seed: int
+    steps: int
+    cpu_seconds: float
+    adversaries: Adversaries
+
+    def __call__(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Digits ``[rows, 1, 28, 28]`` in (-1, 1) of labels ``[rows]``."""
+        with one_thread():
+            pieces = [self.adversaries.sample(one_hot(piece)[None], generator)[0] for piece in labels.split(500)]
+        return torch.cat(pieces)
+
+
+def train_digits(
+    loss: Loss,
+    digits: Digits,
+    *,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    record: Record | None = None,
+    settings: AdversarySettings | None = None,
+) -> DigitMaker:
+    """Train a generator of digits.
+
+    Parameters
+    ----------
+    loss : {"minimax", "wgan", "wgan-gp", "conditional-wgan-gp"}
+    digits : Digits
+        To learn from.
+    steps : int, optional
+        3,000 without one.
+    seconds : float, optional
+        After which the training ends early, and then depends on the clock.
+    seed : int
+        Of initial weights, batches and latents, and of the auxiliary classifier.
+    checkpoint : Path, optional
+        Folder from which an interrupted training continues.
+    progress : callable, optional
+        Called with the number of steps done since the last call.
+    record : callable, optional
+        Called now and then with what `Adversaries.learn` gives.
+    settings : AdversarySettings, optional
+        Whose loss is replaced; `DIGIT_SETTINGS` without them.
+    """
+    begin, begin_cpu = time.monotonic(), time.process_time()
+    settings = (settings or AdversarySettings(**DIGIT_SETTINGS)).replace(loss=loss)
+    budget = Budget(steps=steps, seconds=seconds)
+    store = None
+    if checkpoint is not None:
+        training = {"digits": settings.model_dump(mode="json"), "steps": steps, "seconds": seconds, "seed": seed}
+        store = Checkpoint.open(checkpoint, training)
+    course = Course(begin, STEPS, budget, progress, record, store)
+    with one_thread():
+        adversaries = Adversaries(settings, 1, (1, SIDE, SIDE), LABELS, seeded_generator(seed))
+        if store is not None and (state := store.read()):
+            adversaries.restore(state)
+        unfit = _unfit(digits, seed) if loss == "conditional-wgan-gp" else None
+        while course.spent < 1.0:
+            # Every step has a stream of its own, so a training continues without any generator's state.
+            stream = np.random.SeedSequence(seed, spawn_key=(course.step,)).generate_state(1, np.uint64)
+            chance = torch.Generator().manual_seed(int(stream[0]))
+            rows = digits.rows(torch.randint(len(digits.labels), (BATCH,), generator=chance))
+            found = adversaries.learn(rows.images[None], one_hot(rows.labels)[None], chance, unfit)
+            course.advance(1, partial(_measure, found))
+            course.keep(adversaries.arrays)
+        course.finish(adversaries.arrays)
+    return DigitMaker(loss, seed, course.step, time.process_time() - begin_cpu, adversaries)
+
+
+def _measure(found: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in found.items()}
+
+
+def _unfit(digits: Digits, seed: int) -> Consistency:
+    """The consistency of (19): cross-entropy of a classifier that sees what was made."""
+    classifier = train_classifier(digits, steps=CLASSIFIER_STEPS, seed=seed, channels=8, move=False)
+
+    def unfit(made: Tensor, condition: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(classifier(made[0]), condition[0].argmax(dim=1))[None]
+
+    return unfit
+
+
+def grid(makers: Mapping[str, DigitMaker], *, of_each_label: int = 2, seed: int = 3) -> Figure:
+    """What some makers write: under the name of each, rows of the ten labels."""
+    from matplotlib.figure import Figure
+
+    labels = torch.arange(LABELS).repeat(of_each_label)
+    figure = Figure(figsize=(6.4, 0.62 * len(makers) * of_each_label + 0.3), layout="constrained")
+    axes = figure.subplots(len(makers), 1, squeeze=False)[:, 0]
+    for place, (name, maker) in zip(axes, makers.items(), strict=True):
+        images = maker(labels, seeded_generator(seed))[:, 0].view(of_each_label, LABELS, SIDE, SIDE)
+        sheet = images.permute(0, 2, 1, 3).flatten(2).flatten(0, 1).numpy()
+        place.imshow(sheet, cmap="gray_r", vmin=-1.0, vmax=1.0)
+        place.set(xticks=[], yticks=[])
+        place.set_title(name, fontsize=9)
+    return figure
