@@ -1,6 +1,6 @@
 """What agents' twins foresaw, and which of it is worth remembering.
 
-Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), section 5.2. In every slot ``t0`` each agent's twin is led on for
+Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), section 5.2. From a slot ``t0`` on each agent's twin is led on for
 ``n`` slots. The twin replay (23) holds, for every future slot ``t0 + q``, what was foreseen for it ``p = 0 ... n'``
 slots ago. For each ``q = 1 ... n`` one of these enters the agent's real replay:
 
@@ -42,43 +42,34 @@ class Enrichment:
     fall: float
 
 
-class Forecasts:
-    """The twin replay (23) of agents in environments side by side."""
+def choose(
+    rule: Enrichment,
+    made: Sequence[Sequence[Experience]],
+    worth: Sequence[Sequence[Tensor]],
+    generator: torch.Generator,
+) -> list[Experience]:
+    """For each slot ahead the prediction that enters the replay.
 
-    def __init__(self, rule: Enrichment) -> None:
-        self._rule = rule
-        # The latest first; of each, what it says of its next slots and what critics thought of that.
-        self._made: list[list[tuple[Experience, Tensor]]] = []
-
-    def clear(self) -> None:
-        """Forget everything, for a new episode."""
-        self._made.clear()
-
-    def add(self, forecast: Sequence[Experience], worth: Sequence[Tensor]) -> None:
-        """Keep what was foreseen now for the next ``ahead`` slots.
-
-        Parameters
-        ----------
-        forecast : sequence of Experience [environments, agents, ...]
-        worth : sequence of Tensor [environments, agents]
-            What critics think of it.
-        """
-        self._made.insert(0, list(zip(forecast, worth, strict=True)))
-        del self._made[self._rule.behind + 1 :]
-
-    def chosen(self, generator: torch.Generator) -> list[Experience]:
-        """For each slot ahead the prediction that enters the replay."""
-        rule, found = self._rule, []
-        for ahead in range(1, rule.ahead + 1):
-            # What was made p slots ago said it of its (p + ahead)-th slot.
-            made = range(min(len(self._made), rule.ahead - ahead + 1))
-            candidates, worths = zip(*(self._made[p][p + ahead - 1] for p in made), strict=True)
-            best = torch.stack(worths).argmax(dim=0)
-            weights = torch.tensor([1.0 - (p + ahead) / (rule.ahead + rule.behind) for p in made])
-            drawn = torch.multinomial(weights, best.numel(), replacement=True, generator=generator).view_as(best)
-            greedy = torch.rand(best.shape, generator=generator) < rule.greedy * rule.fall ** (ahead - 1)
-            found.append(_pick(candidates, torch.where(greedy, best, drawn)))
-        return found
+    Parameters
+    ----------
+    made : sequence of sequences of Experience [environments, agents, ...]
+        The twin replay (23): from each of the latest slots, the oldest first, what was foreseen for the ``ahead`` next.
+    worth : sequence of sequences of Tensor [environments, agents]
+        What critics think of it.
+    """
+    found, latest = [], len(made) - 1
+    for ahead in range(1, rule.ahead + 1):
+        # What was foreseen p slots ago said it of its (p + ahead)-th slot.
+        ages = range(min(len(made), rule.behind + 1, rule.ahead - ahead + 1))
+        candidates = [made[latest - p][p + ahead - 1] for p in ages]
+        best = torch.stack([worth[latest - p][p + ahead - 1] for p in ages]).argmax(dim=0)
+        weights = torch.tensor([1.0 - (p + ahead) / (rule.ahead + rule.behind) for p in ages])
+        if rule.behind == 0:  # nothing to choose between, and no weight for the furthest slot
+            weights = torch.ones(1)
+        drawn = torch.multinomial(weights, best.numel(), replacement=True, generator=generator).view_as(best)
+        greedy = torch.rand(best.shape, generator=generator) < rule.greedy * rule.fall ** (ahead - 1)
+        found.append(_pick(candidates, torch.where(greedy, best, drawn)))
+    return found
 
 
 def _pick(candidates: Sequence[Experience], which: Tensor) -> Experience:

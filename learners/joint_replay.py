@@ -49,14 +49,38 @@ class Experience:
 def joined(parts: Sequence[Experience]) -> Experience:
     """The rows of several experiences, one after the other."""
     return Experience(
-        seen=_joined([part.seen for part in parts]),
+        seen=side_by_side([part.seen for part in parts]),
         action=torch.cat([part.action for part in parts]),
         reward=torch.cat([part.reward for part in parts]),
-        following=_joined([part.following for part in parts]),
+        following=side_by_side([part.following for part in parts]),
     )
 
 
-def _joined(moments: Sequence[Seen]) -> Seen:
+def first(batch: Experience, rows: int) -> Experience:
+    """The first rows."""
+    return Experience(_rows(batch.seen, rows), batch.action[:rows], batch.reward[:rows], _rows(batch.following, rows))
+
+
+def split(batch: Experience, parts: int) -> list[Experience]:
+    """Equal parts, one after the other."""
+    seen, following = _split(batch.seen, parts), _split(batch.following, parts)
+    columns = zip(seen, batch.action.chunk(parts), batch.reward.chunk(parts), following, strict=True)
+    return [Experience(*column) for column in columns]
+
+
+def _split(seen: Seen, parts: int) -> list[Seen]:
+    columns = {name: getattr(seen, name) for name in SEEN}
+    pieces = {name: values.chunk(parts) for name, values in columns.items() if values is not None}
+    return [Seen(**{name: piece[number] for name, piece in pieces.items()}) for number in range(parts)]
+
+
+def _rows(seen: Seen, rows: int) -> Seen:
+    columns = {name: getattr(seen, name) for name in SEEN}
+    return Seen(**{name: values[:rows] for name, values in columns.items() if values is not None})
+
+
+def side_by_side(moments: Sequence[Seen]) -> Seen:
+    """The rows of several moments, one after the other."""
     columns = {name: [getattr(moment, name) for moment in moments] for name in SEEN}
     return Seen(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
 

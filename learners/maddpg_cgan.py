@@ -7,8 +7,8 @@ experience (`experience_twin`). What differs from `maddpg`:
    make of the slot: their experience passes to nobody (lines 9 to 13). Of the slot itself it sees what servers announce
    that the others asked for in all, the partly visible global state ``s'`` of (20) (see `experience_twin`);
 2. twins learn from their agents' replays (line 14), after the gradient steps that they are used in;
-3. in every slot each twin is led on ``ahead`` slots from what its agent sees, by the agent's actor. Of the predictions
-   those that the rule of (23) chooses are remembered beside the real ones (lines 15 and 16, `forecasts`), and make up
+3. each twin is led on ``ahead`` slots from what its agent sees, by the agent's actor. Of the predictions those that the
+   rule of (23) chooses are remembered beside the real ones (lines 15 and 16, `forecasts`), and make up
    ``imagined_share`` of every batch;
 4. networks are the agents' own; every few updates their weights are shared (line 18, (24), `federation`).
 
@@ -18,12 +18,15 @@ Where the paper leaves it open, it was chosen that
   slot what they were asked for. These bytes are counted, as `maddpg` counts the experience that its agents tell each
   other. Both ways a message leaves each agent for n - 1 others: what differs is its size and how often it is sent;
 * the first ``head_start`` gradient steps teach the twins alone;
+* twins are not led on in every slot, but every ``imagine_every`` slots from all of the latest ones that (23) looks back
+  to at once, by today's actors: one call of the generators serves them all;
 * of foreseen slots nothing is announced, so that the others' part in them is what these usually do;
 * following actions of the others are those of their actors' targets at what their twins see next.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,8 +43,8 @@ from offloadopt.learners.agent_interface import AgentInterface, Seen
 from offloadopt.learners.agents import Arrays
 from offloadopt.learners.experience_twin import ExperienceTwins
 from offloadopt.learners.federation import Federation
-from offloadopt.learners.forecasts import Enrichment, Forecasts
-from offloadopt.learners.joint_replay import Experience, JointReplay, joined
+from offloadopt.learners.forecasts import Enrichment, choose
+from offloadopt.learners.joint_replay import Experience, JointReplay, first, joined, side_by_side, split
 from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.off_policy import below
 from offloadopt.structure import AgentProblem
@@ -56,16 +59,18 @@ class MaddpgCgan(Maddpg):
     federation: Federation | None = Field(
         Federation(), description="how agents share their own networks' weights; none: never"
     )
-    twin: AdversarySettings = Field(AdversarySettings(), description="each agent's generator and how it is trained")
+    twin: AdversarySettings = Field(
+        AdversarySettings(consistency_weight=10.0), description="each agent's generator and how it is trained"
+    )
     head_start: int = Field(300, ge=0, description="gradient steps at first that twins alone take")
-    twin_every: int = Field(4, ge=1, description="gradient steps between two of the twins")
+    twin_every: int = Field(8, ge=1, description="gradient steps between two of the twins")
     ahead: int = Field(5, ge=1, description="n, slots that twins are led on")
     behind: int = Field(5, ge=0, description="n', slots for which what was foreseen is kept")
     greedy: float = Field(0.8, ge=0, le=1, description="epsilon, how often the prediction of most worth is chosen")
     greedy_fall: float = Field(0.9, gt=0, le=1, description="its factor for each slot further ahead")
     imagined_share: float = Field(0.2, ge=0, lt=1, description="share of batches that was foreseen; 0: twins stand in")
-    imagined_environments: int = Field(2, ge=1, description="environments in which twins are led on, the first")
-    imagined_size: int = Field(2000, ge=2, description="latest foreseen slots that are remembered, of all environments")
+    imagine_every: int = Field(10, ge=1, description="slots between two of those from which twins are led on")
+    imagined_size: int = Field(500, ge=2, description="latest foreseen slots that are remembered, of all environments")
 
     def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> TwinStudents:
         """Agents that have learned nothing yet, and their twins."""
@@ -81,7 +86,8 @@ class TwinStudents(ActorsAndCritics):
         super().__init__(settings, interface, generator)
         masked = interface.see(interface.problem.empty_observation()).allowed is not None
         self.twins = ExperienceTwins(settings.twin, interface, self.relaxed, masked, generator)
-        self._forecasts = Forecasts(Enrichment(settings.ahead, settings.behind, settings.greedy, settings.greedy_fall))
+        self._rule = Enrichment(settings.ahead, settings.behind, settings.greedy, settings.greedy_fall)
+        self._lately: deque[Seen] = deque(maxlen=settings.behind + 1)
         self._imagined = JointReplay(2 * max(2, settings.imagined_size))  # what follows each is held beside it
         self._steps = 0
 
@@ -121,21 +127,23 @@ class TwinStudents(ActorsAndCritics):
             self.delivered += size * (agents - 1)
 
     def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:
-        """Lead the twins on, and remember what of it is chosen."""
+        """Now and then lead the twins on from the latest slots, and remember what of it is chosen."""
         if slot == 0:
-            self._forecasts.clear()
-        if not self.ready or self.settings.imagined_share == 0.0:
+            self._lately.clear()
+        self._lately.append(seen)
+        wanted = self.settings.imagined_share > 0.0 and (slot + 1) % self.settings.imagine_every == 0
+        if not (self.ready and wanted):
             return
-        first = self.settings.imagined_environments
-        now = Seen(seen.view[:first], None if seen.allowed is None else seen.allowed[:first])
-        forecast = []
+        starts, forecast = len(self._lately), []
+        now = side_by_side(list(self._lately))
         for _ in range(self.settings.ahead):
             rows = self.explore(now, spent, generator)
             reward, following = self.twins.foresee(now, rows, generator)
             forecast.append(Experience(now, rows, reward, following))
             now = following
-        self._forecasts.add(forecast, self._worths(forecast, generator))
-        for chosen in self._forecasts.chosen(generator):
+        worths = [worth.chunk(starts) for worth in self._worths(forecast, generator)]
+        parts = [split(experience, starts) for experience in forecast]
+        for chosen in choose(self._rule, [*zip(*parts, strict=True)], [*zip(*worths, strict=True)], generator):
             self._imagined.append(chosen.seen, chosen.action, chosen.reward.numpy())
             self._imagined.append(chosen.following)
 
@@ -157,7 +165,7 @@ class TwinStudents(ActorsAndCritics):
         announced = torch.arange(rows) < rows - foreseen
         if foreseen:
             rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-            batch = joined([_first(batch, rows - foreseen), self._imagined.draw(foreseen, rng)])
+            batch = joined([first(batch, rows - foreseen), self._imagined.draw(foreseen, rng)])
         return self._among_twins(batch, announced, generator)
 
     def _among_twins(self, batch: Experience, announced: Tensor, generator: torch.Generator) -> Experience:
@@ -194,15 +202,6 @@ class TwinStudents(ActorsAndCritics):
         self.twins.restore(arrays)
         self._imagined.restore(below(arrays, "imagined"))
         self._steps = int(arrays["gradient_steps"][0])
-
-
-def _first(batch: Experience, rows: int) -> Experience:
-    """The first rows."""
-
-    def moments(seen: Seen) -> Seen:
-        return Seen(seen.view[:rows], None if seen.allowed is None else seen.allowed[:rows])
-
-    return Experience(moments(batch.seen), batch.action[:rows], batch.reward[:rows], moments(batch.following))
 
 
 def _among(own: Seen, others: Seen, asked: Tensor) -> Seen:

@@ -16,7 +16,7 @@ from offloadopt.core import Budget, Problem
 from offloadopt.learners import course
 from offloadopt.learners.agent_interface import Seen
 from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.forecasts import Enrichment, Forecasts
+from offloadopt.learners.forecasts import Enrichment, choose
 from offloadopt.learners.joint_replay import Experience
 from offloadopt.learners.maddpg_cgan import MaddpgCgan, TwinStudents
 from offloadopt.testing import check_learner
@@ -32,6 +32,7 @@ SMALL: dict[str, Any] = {
     "twin_every": 3,
     "ahead": 2,
     "behind": 2,
+    "imagine_every": 2,
     "imagined_size": 30,
 }
 """Settings for trainings that need not learn."""
@@ -126,7 +127,7 @@ class TestTwins:
 
     def test_twins_learn_what_rewards_follow_from(self, aiming: Any) -> None:
         problem = aiming(horizon=5)
-        students = students_of(problem, twin={"width": 8, "latent": 4, "layers": 1})
+        students = students_of(problem, twin={"width": 8, "latent": 4, "layers": 1, "consistency_weight": 10.0})
         generator = torch.Generator().manual_seed(0)
         batches = [experience(problem, students, 64, seed) for seed in range(20)]
         for batch in batches:
@@ -155,17 +156,15 @@ class TestForecasts:
         seen = Seen(values[..., None])
         return Experience(seen, values[..., None], values, seen)
 
-    def filled(self, rule: Enrichment, slots: int, worth: Any = lambda made, lead: 0.0) -> Forecasts:
-        forecasts = Forecasts(rule)
-        for made in range(slots):
-            leads = range(1, rule.ahead + 1)
-            predictions = [self.prediction(made, lead) for lead in leads]
-            forecasts.add(predictions, [torch.full((400, 2), float(worth(made, lead))) for lead in leads])
-        return forecasts
+    def chosen(self, rule: Enrichment, slots: int, worth: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:
+        leads = range(1, rule.ahead + 1)
+        made = [[self.prediction(slot, lead) for lead in leads] for slot in range(slots)]
+        worths = [[torch.full((400, 2), float(worth(slot, lead))) for lead in leads] for slot in range(slots)]
+        return choose(rule, made, worths, torch.Generator().manual_seed(seed))
 
     def test_every_prediction_chosen_is_of_the_slot_that_it_stands_for(self) -> None:
         now = 5
-        chosen = self.filled(self.rule, now + 1).chosen(torch.Generator().manual_seed(0))
+        chosen = self.chosen(self.rule, now + 1)
         assert len(chosen) == 3
         for ahead, experience in enumerate(chosen, start=1):
             made = (experience.reward // 100).int()
@@ -174,33 +173,30 @@ class TestForecasts:
             assert set(now - made.flatten().numpy()) == set(range(min(3, 3 - ahead + 1)))  # p <= n', p + q <= n
 
     def test_older_predictions_are_chosen_as_rarely_as_the_rule_says(self) -> None:
-        chosen = self.filled(self.rule, 6).chosen(torch.Generator().manual_seed(0))
-        age = 5 - (chosen[0].reward // 100)
+        age = 5 - (self.chosen(self.rule, 6)[0].reward // 100)
         weights = np.array([1.0 - (p + 1) / 5 for p in range(3)])
         shares = [float((age == p).float().mean()) for p in range(3)]
         np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.05)
 
     def test_the_greedy_choice_is_that_of_most_worth(self) -> None:
         rule = Enrichment(ahead=3, behind=2, greedy=1.0, fall=1.0)
-        chosen = self.filled(rule, 6, worth=lambda made, lead: lead).chosen(torch.Generator().manual_seed(0))
+        chosen = self.chosen(rule, 6, worth=lambda made, lead: lead)
         assert set((5 - chosen[0].reward // 100).flatten().tolist()) == {2}  # the longest lead
         assert set((5 - chosen[2].reward // 100).flatten().tolist()) == {0}  # no older one reaches so far
 
     def test_greed_falls_with_the_lead(self) -> None:
-        rule = Enrichment(ahead=2, behind=1, greedy=0.9, fall=0.5)
-        forecasts = self.filled(rule, 3, worth=lambda made, lead: lead)
-        shares = []
-        for seed in range(20):
-            chosen = forecasts.chosen(torch.Generator().manual_seed(seed))
-            shares.append(float((chosen[0].reward // 100 == 1).float().mean()))
-        # The older one is of most worth; drawn by weight it is chosen with 1/3 : (1 - 2/3) / (1 - 1/3 + 1 - 2/3).
-        assert np.mean(shares) == pytest.approx(0.9 + 0.1 / 3, abs=0.02)
+        rule = Enrichment(ahead=3, behind=1, greedy=0.9, fall=0.5)
+        for ahead, greedy in ((1, 0.9), (2, 0.45)):
+            shares = []
+            for seed in range(20):
+                chosen = self.chosen(rule, 3, worth=lambda made, lead: lead, seed=seed)
+                shares.append(float((chosen[ahead - 1].reward // 100 == 1).float().mean()))
+            # The older one is of most worth; by weight it is drawn with (1 - (1 + q) / 4) of both.
+            old, new = 1.0 - (1 + ahead) / 4, 1.0 - ahead / 4
+            assert np.mean(shares) == pytest.approx(greedy + (1 - greedy) * old / (old + new), abs=0.02)
 
-    def test_an_episode_begins_without_any(self) -> None:
-        forecasts = self.filled(self.rule, 6)
-        forecasts.clear()
-        forecasts.add([self.prediction(9, lead) for lead in (1, 2, 3)], [torch.zeros(400, 2)] * 3)
-        assert {float(e.reward[0, 0]) for e in forecasts.chosen(torch.Generator().manual_seed(0))} == {901, 902, 903}
+    def test_at_first_there_is_only_what_was_foreseen_now(self) -> None:
+        assert [float(e.reward[0, 0]) for e in self.chosen(self.rule, 1)] == [1, 2, 3]
 
 
 class TestTraining:
