@@ -31,6 +31,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt.learners.agents import Agents, Arrays
+from offloadopt.learners.off_policy import below
 from offloadopt.learners.style_gan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings
 
@@ -202,9 +203,9 @@ class Adversaries:
         return {"generator": loss.detach(), **found}
 
     @torch.no_grad()
-    def sample(self, condition: Tensor, generator: torch.Generator) -> Tensor:
-        """Samples ``[copies, rows, *shape]`` for conditions, made with the averaged weights."""
-        return self.averaged(self._latent(condition, generator), condition)
+    def sample(self, condition: Tensor, generator: torch.Generator, networks: StyleGenerator | None = None) -> Tensor:
+        """Samples ``[copies, rows, *shape]`` for conditions, made with the averaged weights or with other networks."""
+        return (networks or self.averaged)(self._latent(condition, generator), condition)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -227,10 +228,6 @@ class Adversaries:
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `arrays` gave."""
         self._steps = int(arrays["steps"][0])
-        self._generators.restore(_part(arrays, "generator"))
-        self._discriminators.restore(_part(arrays, "discriminator"))
-        self.averaged.load_state_dict({n: torch.from_numpy(array) for n, array in _part(arrays, "averaged").items()})
-
-
-def _part(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:
-    return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}
+        self._generators.restore(below(arrays, "generator"))
+        self._discriminators.restore(below(arrays, "discriminator"))
+        self.averaged.load_state_dict({n: torch.from_numpy(array) for n, array in below(arrays, "averaged").items()})

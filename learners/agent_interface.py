@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from torch import Tensor
 from offloadopt.core import Decisions, Observation
 from offloadopt.learners.heads import Heads
 from offloadopt.structure import AgentProblem
+
+NUMBER_BYTES = 4
+"""Of a number or the place of a choice, as agents tell it each other."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class Seen:
         By each agent.
     allowed : Tensor of bool [count, agents, outputs], optional
         Which outputs of the heads stand for something that can be chosen; none: all.
-    whole : Tensor [count, features], optional
-        By a centre, if there is one.
+    whole : Tensor [count, features] or [count, agents, features], optional
+        By a centre, if there is one, or by each agent's critic.
     """
 
     view: Tensor
@@ -74,6 +78,21 @@ class AgentInterface:
     def features(self) -> int:
         """Numbers that an agent sees."""
         return self.problem.view_size(self.view)
+
+    @property
+    def entries(self) -> int:
+        """Numbers and choices that an agent sets."""
+        return sum(math.prod(field.shape[1:]) for field in self.controls.fields.values())
+
+    @property
+    def view_bytes(self) -> int:
+        """What a message takes that tells a view."""
+        return NUMBER_BYTES * self.features
+
+    @property
+    def deed_bytes(self) -> int:
+        """What a message takes that tells what an agent sets."""
+        return NUMBER_BYTES * self.entries
 
     @property
     def whole_features(self) -> int:

@@ -6,7 +6,7 @@ same training part as all others, but from turned, shifted and scaled copies, an
 held out.
 
 Section 6.1 of the paper has 100 digits of each label made in 20 rounds and prints a total of 2,000; that is 20,000, or
-2,000 a round.
+1,000 a round.
 """
 
 from __future__ import annotations

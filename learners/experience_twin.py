@@ -8,21 +8,24 @@ generator learns from its own experience ``x = (o, a, r, o')`` alone, and answer
 
 The condition, "environment state, action history and observation" in the paper's words, is ``c = (o, a, digest)``, of
 which either its own part or the digest may be missing: parts are left out by chance in training and marked as such, so
-that one generator answers both. The *digest* is the mean of all agents' actions in the slot, for every server and
-resource what it was asked for: servers know it, and announce it. It is the partly visible global state ``s'`` of the
-paper, which does not say what that holds. Without it, stand-ins would have nothing to do with what the agent was paid
-that asks for them.
+that one generator answers both. The *digest* is the mean of all agents' actions in the slot, which these report to a
+platform that announces it. It is the partly visible global state ``s'`` of the paper, which does not say what that
+holds. Without it, stand-ins would have nothing to do with what the agent was paid that asks for them. With two agents
+it gives away what the other did.
+
+What stands in is what was last made known (`publish`), while each agent leads on its own twin as it is.
 
 The consistency of (19), by which a sample has to fit its condition, is a classifier's for labels. Here it is the mean
 squared difference from what really followed, where ``o`` and ``a`` are given (as Isola et al. 2017, arXiv:1611.07004,
 for images): without it the reward that was foreseen had a correlation of 0.2 with the real one.
 
-Vectors are standardised by each agent's own mean and deviation. What twins make up stays within what the agent has
-experienced: critics learn from it, and their mistakes about what never was would feed on themselves.
+Vectors are standardised by each agent's own mean and deviation at first. What twins make up stays within what the agent
+has experienced: critics learn from it, and their mistakes about what never was would feed on themselves.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -32,11 +35,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.learners.adversaries import Adversaries, AdversarySettings
-from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.agents import Arrays
 from offloadopt.learners.joint_replay import Experience
 from offloadopt.learners.off_policy import below
 from offloadopt.learners.relaxed import Relaxed
+from offloadopt.learners.style_gan import StyleGenerator
 from offloadopt.learners.trunks import Standard
 
 OWN_GIVEN, DIGEST_GIVEN = 0.5, 0.75
@@ -76,22 +80,33 @@ class ExperienceTwins:
         self._range = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
         condition = self._own + action + 2
         self.players = Adversaries(settings, self.agents, (self._features,), condition, generator)
+        self.known = copy.deepcopy(self.players.averaged)
 
     @property
     def bytes(self) -> int:
-        """Of one agent's generator."""
-        return self.players.bytes
+        """Of one agent's generator, with the means, deviations and ranges of what it makes up."""
+        return self.players.bytes + NUMBER_BYTES * 4 * self._features
+
+    def publish(self) -> None:
+        """Make the generators known as they are."""
+        self.known.load_state_dict(self.players.averaged.state_dict())
 
     def watch(self, batch: Experience) -> None:
         """Let means, deviations and ranges follow an experience of all agents."""
         vectors = self._vectors(batch)
         self.scale.watch(vectors.flatten(1))
+        self._reach(vectors)
+
+    def _reach(self, vectors: Tensor) -> None:
+        """Let ranges follow experiences."""
         low, high = self._range
         self._range = torch.minimum(low, vectors.amin(dim=0)), torch.maximum(high, vectors.amax(dim=0))
 
     def learn(self, batch: Experience, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of all agents' players, each on its own rows; what was measured, as means over the agents."""
-        real = self._scaled(self._vectors(batch))
+        vectors = self._vectors(batch)
+        self._reach(vectors)
+        real = self._scaled(vectors)
         own = _given(real[..., : self._own], OWN_GIVEN, generator)
         digest = _given(self._digest(batch.action).expand(*real.shape[:2], -1), DIGEST_GIVEN, generator)
         condition = torch.cat([own, digest], dim=-1)
@@ -113,7 +128,7 @@ class ExperienceTwins:
         digest = torch.cat([self._digest(action) * known, known], dim=-1).expand(-1, self.agents, -1)
         own = action.new_zeros(*action.shape[:2], self._own)
         condition = torch.cat([_mark(own, 0.0), digest], dim=-1)
-        view, row, reward, following, allowed = self._sample(condition, generator)
+        view, row, reward, following, allowed = self._sample(condition, generator, self.known)
         row = self._whole(row)
         return Experience(Seen(view), row, reward[..., 0], Seen(following, _options(allowed)))
 
@@ -123,11 +138,11 @@ class ExperienceTwins:
         blank[..., : self._own] = torch.cat([seen.view, action], dim=-1)
         own = self._scaled(blank)[..., : self._own]
         condition = torch.cat([_mark(own, 1.0), _mark(torch.zeros_like(action), 0.0)], dim=-1)
-        _, _, reward, following, allowed = self._sample(condition, generator)
+        _, _, reward, following, allowed = self._sample(condition, generator, self.players.averaged)
         return reward[..., 0], Seen(following, _options(allowed))
 
-    def _sample(self, condition: Tensor, generator: torch.Generator) -> list[Tensor]:
-        made = self.players.sample(condition.transpose(0, 1), generator).transpose(0, 1)
+    def _sample(self, condition: Tensor, generator: torch.Generator, networks: StyleGenerator) -> list[Tensor]:
+        made = self.players.sample(condition.transpose(0, 1), generator, networks).transpose(0, 1)
         mean, deviation = self._moments()
         return list((made * deviation + mean).clamp(*self._range).split(self._sizes, dim=-1))
 
@@ -165,6 +180,7 @@ class ExperienceTwins:
         """Everything that training changes."""
         scale = {f"twin.scale.{name}": value.numpy().copy() for name, value in self.scale.state_dict().items()}
         scale |= {"twin.low": self._range[0].numpy(), "twin.high": self._range[1].numpy()}
+        scale |= {f"twin.known.{name}": value.numpy().copy() for name, value in self.known.state_dict().items()}
         return scale | {f"twin.players.{name}": array for name, array in self.players.arrays().items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -172,6 +188,8 @@ class ExperienceTwins:
         scale = below(arrays, "twin.scale")
         self.scale.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in scale.items()})
         self._range = torch.from_numpy(arrays["twin.low"].copy()), torch.from_numpy(arrays["twin.high"].copy())
+        known = below(arrays, "twin.known")
+        self.known.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in known.items()})
         self.players.restore(below(arrays, "twin.players"))
 
 

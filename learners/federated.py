@@ -13,7 +13,6 @@ each number. What the learner itself passes between its agents, as `maddpg` does
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +23,9 @@ from pydantic import Field
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.agent_interface import AgentInterface
+from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface
 from offloadopt.learners.federation import Federable, Federation
 from offloadopt.structure import AgentProblem
-
-NUMBER_BYTES = 4
 
 
 class Federated(Learner):
@@ -91,11 +88,11 @@ class Federated(Learner):
         """Train the wrapped learner; parameters as it takes them."""
         self.require(problem)
         agent_problem = cast(AgentProblem[Any], problem)
-        collected = self._experience_bytes(agent_problem) if self.rule == "centralised" else 0
+        collected = self._experience_bytes(agent_problem) if self.rule == "centralised" else 0.0
 
         def counted(step: int, found: Mapping[str, float]) -> None:
             if record is not None:
-                record(step, {**found, "bytes/collected": float(collected * step)})
+                record(step, {**found, "bytes/collected": collected * step})
 
         return self.wrapped.fit(
             problem,
@@ -107,10 +104,9 @@ class Federated(Learner):
             checkpoint=checkpoint,
         )
 
-    def _experience_bytes(self, problem: AgentProblem[Any]) -> int:
-        """Of what an agent tells a centre of a decision: view, action, reward; the next view comes with the next."""
-        interface = AgentInterface(
-            problem, getattr(self.wrapped, "view", None), getattr(self.wrapped, "controls", None)
-        )
-        actions = sum(math.prod(field.shape[1:]) for field in interface.controls.fields.values())
-        return NUMBER_BYTES * (interface.features + actions + 1)
+    def _experience_bytes(self, problem: AgentProblem[Any]) -> float:
+        """Of what an agent tells a centre of a decision: view, action, reward; of an episode's end, what it sees."""
+        controls = getattr(self.wrapped, "controls", None)
+        interface = AgentInterface(problem, getattr(self.wrapped, "view", None), controls)
+        views = interface.view_bytes * (problem.horizon + 1) / problem.horizon
+        return views + interface.deed_bytes + NUMBER_BYTES

@@ -21,8 +21,8 @@ what moves in (24) ever executed. Hence ``personalised``, which is not in the pa
 falls linearly to 0 over the training, as (24) asks ("decreasing with the number of iterations").
 
 Bytes are those of the weights that pass: with ``average`` and ``personalised`` every agent sends its own to a platform,
-which returns one aggregate to each; ``literal`` needs everybody's at everybody's, n (n - 1) deliveries. Scales of views
-and rewards are known to all agents from the start.
+which returns one aggregate to each; ``literal`` needs everybody's at everybody's, n (n - 1) deliveries. The means and
+deviations by which networks standardise views are common to all agents already, and not counted.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Federable(Learner):
     @model_validator(mode="after")
     def _weights_are_their_own(self) -> Self:
         if self.federation is not None and self.shared:
-            raise ValueError("shared = true; allowed with a federation: false, each agent its own network")
+            raise ValueError(
+                "shared = true; allowed with a federation: false, each agent its own network (or federation: none)"
+            )
         return self
 
 

@@ -7,7 +7,7 @@
 
 The horizon only cuts episodes off, so what follows always counts, but for a problem with one slot, where nothing
 follows. A step of the budget is one agent's decision in one slot. Networks of agents are slices of the same arrays
-(`trunks`); no agent's gradient depends on another's parameters, and each is clipped by itself.
+(`trunks`), each with a gradient clipped by itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class JointLearner(Federable):
     environments: int = Field(16, ge=1, description="episodes that are decided side by side")
     warm_up: int = Field(200, ge=1, description="slots of all environments decided by chance, rounded up to a round")
     update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
-    buffer_size: int = Field(100_000, ge=1, description="latest moments of an environment that are remembered")
+    buffer_size: int = Field(
+        100_000, ge=1, description="latest moments that are remembered, of all environments together"
+    )
     batch_size: int = Field(128, ge=1, description="of those in a gradient step, each with all its agents")
     gamma: float = Field(0.95, ge=0, lt=1, description="discount of a slot")
     tau: float = Field(0.02, gt=0, le=1, description="share of the way that targets follow in a gradient step")
@@ -192,13 +194,15 @@ class JointLearner(Federable):
                 moments.append(seen)
                 rewards.append(self.pay(outcomes[-1]))
                 replay.append(seen, rows, rewards[-1])
-                students.tell(seen, rows, rewards[-1])
+                students.tell(seen, rows)
                 if learning and len(moments) % self.update_every == 0:
                     measured = students.learn(replay.draw(self.batch_size, rng), spent, generator)
                 decided = min(rewards[-1].size, course.steps - course.step)
                 tell = partial(_measure, outcomes, measured, students.told) if episodes.ended else None
                 course.advance(decided, tell)
-            replay.append(students.see(episodes.observation))
+            last = students.see(episodes.observation)
+            replay.append(last)
+            students.tell(last, None)
         students.watch(moments, torch.from_numpy(np.stack(rewards)), learning)
         return len(moments)
 
@@ -293,8 +297,8 @@ class Students(ABC):
     def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
         """Before a slot of an episode is decided; here nothing."""
 
-    def tell(self, seen: Seen, rows: Tensor, reward: NDArray[Any]) -> None:  # noqa: B027
-        """Count what agents tell each other of a slot; here it is not counted."""
+    def tell(self, seen: Seen, rows: Tensor | None) -> None:  # noqa: B027
+        """Count what agents tell each other of a slot, or of what they see after the last one; here it is not."""
 
     @property
     def told(self) -> dict[str, float]:

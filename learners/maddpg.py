@@ -35,7 +35,7 @@ from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Observation, Outcome
-from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.agent_policy import Actor
 from offloadopt.learners.agents import Arrays
 from offloadopt.learners.heads import restrict
@@ -77,7 +77,7 @@ class ActorsAndCritics(Students):
     actor, target_actor : Actor
     critic, target_critic : JointCritic
     sent, delivered : int
-        Bytes of experience that left agents, and that reached them.
+        Bytes that left agents, and that reached them.
     """
 
     def __init__(self, settings: Maddpg, interface: AgentInterface, generator: torch.Generator) -> None:
@@ -112,10 +112,12 @@ class ActorsAndCritics(Students):
         """What critics see of everybody ``[count, features]``."""
         return cast(Tensor, seen.whole)
 
-    def tell(self, seen: Seen, rows: Tensor, reward: NDArray[Any]) -> None:
-        """Count the bytes of a slot's experience, which every agent tells all others for their critics."""
-        parts = [seen.view, rows, *([] if seen.allowed is None else [seen.allowed])]
-        size = sum(part.nbytes for part in parts) + reward.astype(np.float32).nbytes
+    def tell(self, seen: Seen, rows: Tensor | None) -> None:
+        """Count the bytes of experience that every agent tells all others: a view, an action, a reward."""
+        size = self.interface.view_bytes
+        if rows is not None:
+            size += self.interface.deed_bytes + NUMBER_BYTES
+        size *= seen.view.shape[:2].numel()
         self.sent += size
         self.delivered += size * (self.interface.problem.agents - 1)
 
@@ -147,15 +149,14 @@ class ActorsAndCritics(Students):
         paid = self.critic.in_deviations(batch.reward)
         if self.gamma == 0.0:
             return paid
-        own = self.follow_up(batch.following, generator)
+        own = self.follow_up(self.target_actor, batch.following, generator)
         others = own if batch.others is None else cast(Tensor, batch.others.next_action)
         return paid + self.gamma * self.target_critic(batch.following, own, others)
 
     @torch.no_grad()
-    def follow_up(self, following: Seen, generator: torch.Generator) -> Tensor:
-        """What targets do."""
-        following_outputs = outputs(self.target_actor, following)
-        return self.relaxed.straight_through(following_outputs, self.settings.temperature, generator)
+    def follow_up(self, actor: Actor, following: Seen, generator: torch.Generator) -> Tensor:
+        """What following actors do next."""
+        return self.relaxed.straight_through(outputs(actor, following), self.settings.temperature, generator)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of the critics, one of the actors, and their targets behind them; and what was measured in it."""

@@ -4,8 +4,8 @@ Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), Algorithm 1. Every agent h
 experience (`experience_twin`). What differs from `maddpg`:
 
 1. agent i's critic sees its own view, action and reward as they were, and in the place of all others' what their twins
-   make of the slot: their experience passes to nobody (lines 9 to 13). Of the slot itself it sees what servers announce
-   that the others asked for in all, the partly visible global state ``s'`` of (20) (see `experience_twin`);
+   make of the slot: what they see and earn passes to nobody (lines 9 to 13). Of the slot itself it sees what a platform
+   announces that the others did on average, the partly visible global state ``s'`` of (20) (see `experience_twin`);
 2. twins learn from their agents' replays (line 14), after the gradient steps that they are used in;
 3. each twin is led on ``ahead`` slots from what its agent sees, by the agent's actor. Of the predictions those that the
    rule of (23) chooses are remembered beside the real ones (lines 15 and 16, `forecasts`), and make up
@@ -14,9 +14,11 @@ experience (`experience_twin`). What differs from `maddpg`:
 
 Where the paper leaves it open, it was chosen that
 
-* all agents' twins and actors are made known to all others between rounds of episodes, and servers announce in every
-  slot what they were asked for. These bytes are counted, as `maddpg` counts the experience that its agents tell each
-  other. Both ways a message leaves each agent for n - 1 others: what differs is its size and how often it is sent;
+* all agents' twins and actors are made known to all others between rounds of episodes, and used as they were then. In
+  every slot agents report their actions to the platform, which announces the mean. These bytes are counted, as `maddpg`
+  counts the experience that its agents tell each other. Both ways a message leaves each agent for n - 1 others: what
+  differs is its size and how often it is sent;
+* the means and deviations by which networks standardise what is seen are those of all agents together;
 * the first ``head_start`` gradient steps teach the twins alone;
 * twins are not led on in every slot, but every ``imagine_every`` slots from all of the latest ones that (23) looks back
   to at once, by today's actors: one call of the generators serves them all;
@@ -26,20 +28,21 @@ Where the paper leaves it open, it was chosen that
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from offloadopt.core import Observation
 from offloadopt.learners.adversaries import AdversarySettings
-from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.agents import Arrays
 from offloadopt.learners.experience_twin import ExperienceTwins
 from offloadopt.learners.federation import Federation
@@ -62,15 +65,21 @@ class MaddpgCgan(Maddpg):
     twin: AdversarySettings = Field(
         AdversarySettings(consistency_weight=10.0), description="each agent's generator and how it is trained"
     )
-    head_start: int = Field(300, ge=0, description="gradient steps at first that twins alone take")
+    head_start: int = Field(300, ge=1, description="gradient steps at first that twins alone take")
     twin_every: int = Field(8, ge=1, description="gradient steps between two of the twins")
     ahead: int = Field(5, ge=1, description="n, slots that twins are led on")
     behind: int = Field(5, ge=0, description="n', slots for which what was foreseen is kept")
     greedy: float = Field(0.8, ge=0, le=1, description="epsilon, how often the prediction of most worth is chosen")
     greedy_fall: float = Field(0.9, gt=0, le=1, description="its factor for each slot further ahead")
-    imagined_share: float = Field(0.2, ge=0, lt=1, description="share of batches that was foreseen; 0: twins stand in")
+    imagined_share: float = Field(0.2, ge=0, lt=1, description="share of batches that was foreseen; 0: none")
     imagine_every: int = Field(10, ge=1, description="slots between two of those from which twins are led on")
     imagined_size: int = Field(500, ge=2, description="latest foreseen slots that are remembered, of all environments")
+
+    @model_validator(mode="after")
+    def _rewards_are_private(self) -> Self:
+        if self.reward == "team":
+            raise ValueError("reward = 'team'; allowed where agents do not tell each other what they are paid: agent")
+        return self
 
     def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> TwinStudents:
         """Agents that have learned nothing yet, and their twins."""
@@ -88,8 +97,9 @@ class TwinStudents(ActorsAndCritics):
         self.twins = ExperienceTwins(settings.twin, interface, self.relaxed, masked, generator)
         self._rule = Enrichment(settings.ahead, settings.behind, settings.greedy, settings.greedy_fall)
         self._lately: deque[Seen] = deque(maxlen=settings.behind + 1)
-        self._imagined = JointReplay(2 * max(2, settings.imagined_size))  # what follows each is held beside it
-        self._steps = 0
+        self._imagined = JointReplay(2 * settings.imagined_size)  # what follows each is held beside it
+        self._known_actor = copy.deepcopy(self.target_actor)
+        self._steps = self._slots = 0
 
     @property
     def ready(self) -> bool:
@@ -98,7 +108,7 @@ class TwinStudents(ActorsAndCritics):
 
     @property
     def whole_features(self) -> int:
-        """Numbers in all agents' views, and in what servers announce."""
+        """Numbers in all agents' views, and in what is announced."""
         return self.interface.problem.agents * self.interface.features + self.relaxed.size
 
     def see(self, observation: Observation) -> Seen:
@@ -106,32 +116,42 @@ class TwinStudents(ActorsAndCritics):
         return self.interface.see(observation)
 
     def wholes(self, seen: Seen) -> Tensor:
-        """All agents' views in a row, and nothing for what servers announce: it is of order one anyway."""
+        """All agents' views in a row, and nothing for what is announced: it is of order one anyway."""
         views = seen.view.flatten(-2)
         return torch.cat([views, views.new_zeros(*views.shape[:-1], self.relaxed.size)], dim=-1)
 
-    def tell(self, seen: Seen, rows: Tensor, reward: NDArray[Any]) -> None:
-        """Count the bytes that servers announce to everybody."""
-        size = rows.mean(dim=1).nbytes
-        self.sent += size
-        self.delivered += size * self.interface.problem.agents
+    def tell(self, seen: Seen, rows: Tensor | None) -> None:
+        """Count the bytes of actions that agents report to the platform, and of their mean that it announces."""
+        if rows is None:
+            return
+        count, agents, numbers = rows.shape
+        reported, announced = count * agents * self.interface.deed_bytes, count * numbers * NUMBER_BYTES
+        self.sent += reported + announced
+        self.delivered += reported + announced * agents
 
     def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
-        """As `ActorsAndCritics`, and count the bytes of twins and actors that are made known."""
+        """As `ActorsAndCritics`, and make twins and actors known."""
         super().watch(moments, reward, learning)
         if self.ready:
-            agents = self.interface.problem.agents
-            actor = sum(weight[0].nbytes for weight in self.actor.network.parameters())
-            size = agents * (self.twins.bytes + actor)
-            self.sent += size
-            self.delivered += size * (agents - 1)
+            self._publish()
+
+    def _publish(self) -> None:
+        """Make twins and actors known as they are, and count their bytes."""
+        self.twins.publish()
+        self._known_actor.load_state_dict(self.target_actor.state_dict())
+        agents = self.interface.problem.agents
+        actor = sum(weight[0].nbytes for weight in self._known_actor.network.parameters())
+        size = agents * (self.twins.bytes + actor)
+        self.sent += size
+        self.delivered += size * (agents - 1)
 
     def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:
         """Now and then lead the twins on from the latest slots, and remember what of it is chosen."""
         if slot == 0:
             self._lately.clear()
         self._lately.append(seen)
-        wanted = self.settings.imagined_share > 0.0 and (slot + 1) % self.settings.imagine_every == 0
+        self._slots += 1
+        wanted = self.settings.imagined_share > 0.0 and self._slots % self.settings.imagine_every == 0
         if not (self.ready and wanted):
             return
         starts, forecast = len(self._lately), []
@@ -149,10 +169,14 @@ class TwinStudents(ActorsAndCritics):
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of critics and actors beside the others' twins, and now and then one of the twins."""
-        self._steps += 1
         if not self.ready:
+            self._steps += 1
             self.twins.watch(batch)
-            return self.twins.learn(batch, generator)
+            measured = self.twins.learn(batch, generator)
+            if self.ready:
+                self._publish()
+            return measured
+        self._steps += 1
         measured = super().learn(self._taught_by(batch, generator), spent, generator)
         if self._steps % self.settings.twin_every == 0:
             measured |= self.twins.learn(batch, generator)
@@ -171,10 +195,10 @@ class TwinStudents(ActorsAndCritics):
     def _among_twins(self, batch: Experience, announced: Tensor, generator: torch.Generator) -> Experience:
         """The same rows with twins in the others' place: agent i's critic sees i's own view and their twins'.
 
-        It also sees what servers announce that all others asked for: what nobody announces is what twins ask for.
+        It also sees what is announced that the others did on average; where nothing is, what their twins do.
         """
         others = self.twins.stand_in(batch.action, announced, generator)
-        next_action = self.follow_up(others.following, generator)
+        next_action = self.follow_up(self._known_actor, others.following, generator)
         asked = torch.where(announced[:, None, None], batch.action, others.action)
         return replace(
             batch,
@@ -194,14 +218,18 @@ class TwinStudents(ActorsAndCritics):
     def arrays(self) -> Arrays:
         """Everything that training changes."""
         imagined = {f"imagined.{name}": array for name, array in self._imagined.arrays().items()}
-        return {**super().arrays(), **self.twins.arrays(), **imagined, "gradient_steps": np.array([self._steps])}
+        known = {f"known_actor.{name}": value.numpy().copy() for name, value in self._known_actor.state_dict().items()}
+        done = {"lived": np.array([self._steps, self._slots])}
+        return {**super().arrays(), **self.twins.arrays(), **imagined, **known, **done}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `arrays` gave."""
         super().restore(arrays)
         self.twins.restore(arrays)
         self._imagined.restore(below(arrays, "imagined"))
-        self._steps = int(arrays["gradient_steps"][0])
+        known = below(arrays, "known_actor")
+        self._known_actor.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in known.items()})
+        self._steps, self._slots = arrays["lived"].tolist()
 
 
 def _among(own: Seen, others: Seen, asked: Tensor) -> Seen:

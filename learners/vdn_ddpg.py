@@ -2,8 +2,8 @@
 
 Actors are those of `maddpg`, with its exploration and its gradients through choices; the critics are the terms ``Q_i``
 of `vdn`, each of its agent's own view and action. An actor's action is in one term alone, so it steps up the slope of
-``Q_i`` (Lillicrap et al. 2016, arXiv:1509.02971, equation (6)), which is that of ``Q_tot``. Against MADDPG's critics
-these need no views and actions of others: what is summed is all that passes between agents in training.
+``Q_i`` (Lillicrap et al. 2016, arXiv:1509.02971, equation (6)), which is that of ``Q_tot``. Unlike MADDPG's critics
+these need no views and actions of others.
 """
 
 from __future__ import annotations

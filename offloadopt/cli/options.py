@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,8 +48,18 @@ def fields(texts: Iterable[str] | None, flag: str, settings: type[Settings]) -> 
             raise InvalidInput(f"{flag} {text!r}; allowed: KEY=VALUE")
         if key not in settings.model_fields:
             raise UnknownName(f"unknown field {key!r} of {settings.__name__}; {nearest(key, settings.model_fields)}")
-        found[key] = None if value.lower() == "none" else value
+        found[key] = _structure(flag, text, value) if value[:1] in ("[", "{") else value
+        if value.lower() == "none":
+            found[key] = None
     return found
+
+
+def _structure(flag: str, text: str, value: str) -> Any:
+    """A list or an object as JSON."""
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise InvalidInput(f"{flag} {text!r} is no JSON: {error}") from None
 
 
 def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -> Problem[Any]:

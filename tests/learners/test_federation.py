@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from offloadopt import registry
 from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput
+from offloadopt.learners import course, joint_learner
+from offloadopt.learners.checkpoint import Checkpoint
 from offloadopt.learners.federated import Federated
 from offloadopt.learners.federation import Exchange, Federation, Pair, Rule, aggregate_weights, share_weights
 from offloadopt.learners.policies import load_policy
@@ -153,10 +155,13 @@ class TestTrainings:
         features = problem.view_size(next(iter(problem.views)))  # type: ignore[attr-defined]
         assert len(agent_parts(policy)[0]) == 1
         step, found = curve[-1]
-        assert found["bytes/collected"] == 4 * (features + 2 + 1) * step
+        # A view, two powers and a reward; after each episode of 8 slots another view.
+        assert found["bytes/collected"] == 4 * (features * 9 / 8 + 2 + 1) * step
 
     @pytest.mark.parametrize("learner", ["maddpg", "ppo"])
-    def test_a_killed_training_ends_as_if_it_had_not_been(self, learner: str, tmp_path: Path) -> None:
+    def test_a_killed_training_ends_as_if_it_had_not_been(
+        self, learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         class Killed(BaseException):
             pass
 
@@ -167,15 +172,16 @@ class TestTrainings:
                 raise Killed
 
         told = 0
+        monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+        monkeypatch.setattr(joint_learner, "ROUND_SLOTS", 10)
         federated = Federated(learner=learner, options=SMALL_OF[learner], every=2)
         whole = weights(federated.fit(mimo(), budget=Budget(steps=STEPS)))
-        from offloadopt.learners import course
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(course, "SAVE_EVERY_S", 0.0)
-            with pytest.raises(Killed):
-                federated.fit(mimo(), budget=Budget(steps=STEPS), progress=kill, checkpoint=tmp_path)
-            again = federated.fit(mimo(), budget=Budget(steps=STEPS), checkpoint=tmp_path)
+        with pytest.raises(Killed):
+            federated.fit(mimo(), budget=Budget(steps=STEPS), progress=kill, checkpoint=tmp_path)
+        found = Checkpoint.of(tmp_path, federated.wrapped, mimo(), Budget(steps=STEPS), 0, None)
+        assert found is not None
+        assert found.read()["exchange"][1] > 0  # weights had passed
+        again = federated.fit(mimo(), budget=Budget(steps=STEPS), checkpoint=tmp_path)
         assert weights(again) == whole
 
     def test_curves_tell_the_bytes_of_weights(self) -> None:

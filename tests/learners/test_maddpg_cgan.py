@@ -13,8 +13,10 @@ from torch import Tensor
 
 from offloadopt import registry
 from offloadopt.core import Budget, Problem
-from offloadopt.learners import course
+from offloadopt.errors import InvalidInput
+from offloadopt.learners import course, joint_learner
 from offloadopt.learners.agent_interface import Seen
+from offloadopt.learners.checkpoint import Checkpoint
 from offloadopt.learners.ensemble import seeded_generator
 from offloadopt.learners.forecasts import Enrichment, choose
 from offloadopt.learners.joint_replay import Experience
@@ -219,14 +221,20 @@ class TestTraining:
         def kill(steps: int) -> None:
             nonlocal told
             told += steps
-            if told > 900:
+            if told > 600:
                 raise Killed
 
-        learner, problem, budget = MaddpgCgan(**SMALL), inference(), Budget(steps=1500)
-        whole = weights(learner.fit(problem, budget=budget))
         monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
+        monkeypatch.setattr(joint_learner, "ROUND_SLOTS", 10)  # several rounds, each of two episodes
+        learner, problem, budget = MaddpgCgan(**SMALL), inference(), Budget(steps=900)
+        whole = weights(learner.fit(problem, budget=budget))
         with pytest.raises(Killed):
             learner.fit(problem, budget=budget, progress=kill, checkpoint=tmp_path / "state")
+        found = Checkpoint.of(tmp_path / "state", learner, problem, budget, 0, None)
+        assert found is not None
+        steps, slots = found.read()["lived"]
+        assert steps > learner.head_start
+        assert slots > 0
         assert weights(learner.fit(problem, budget=budget, checkpoint=tmp_path / "state")) == whole
 
     def test_bytes_are_of_announcements_and_of_twins_made_known(self) -> None:
@@ -235,23 +243,54 @@ class TestTraining:
             problem, budget=Budget(steps=2400), record=lambda step, found: points.append((step, found))
         )
         students = students_of(problem)
+        slot = 4 * 3 * students.interface.deed_bytes  # environments x agents' actions reported
         announced = 4 * 4 * students.relaxed.size  # environments x bytes of a number x numbers in the mean action
-        first_step, first = points[0]
-        slots = first_step // (4 * 3)
-        assert first["bytes/sent"] == slots * announced
-        assert first["bytes/delivered"] == slots * announced * 3
+        step, found = points[0]
+        assert found["bytes/sent"] == step / 12 * (slot + announced)
+        assert found["bytes/delivered"] == step / 12 * (slot + 3 * announced)
         actor = sum(weight[0].nbytes for weight in students.actor.network.parameters())
         known = 3 * (students.twins.bytes + actor)
-        step, last = points[-1]
-        rounds = (last["bytes/sent"] - (step // 12) * announced) / known
-        assert rounds == round(rounds) >= 1
+        step, found = points[-1]
+        # Made known after the head start, and after every round of 65 slots since.
+        assert found["bytes/sent"] == step / 12 * (slot + announced) + (1 + step // (12 * 65) - 1) * known
 
-    def test_foreseen_experience_is_left_out_if_wanted(self) -> None:
-        one, other = (
-            weights(MaddpgCgan(**SMALL, imagined_share=share).fit(inference(), budget=Budget(steps=900)))
-            for share in (0.0, 0.5)
-        )
-        assert one != other
+    @pytest.mark.parametrize(("share", "remembered"), [(0.0, False), (0.5, True)])
+    def test_foreseen_experience_is_left_out_if_wanted(self, share: float, remembered: bool) -> None:
+        problem: Any = inference()
+        students = students_of(problem, imagined_share=share, head_start=1)
+        batch = experience(problem, students, 16)
+        students.learn(batch, 0.0, torch.Generator().manual_seed(0))
+        for slot in range(4):
+            students.imagine(batch.seen, slot, 0.0, torch.Generator().manual_seed(slot))
+        assert (students._imagined.appended > 0) == remembered
+        taught = students._taught_by(batch, torch.Generator().manual_seed(1))
+        real = [bool(torch.equal(taught.action[row], batch.action[row])) for row in range(16)]
+        assert real == [True] * (8 if remembered else 16) + [False] * (8 if remembered else 0)
+
+    def test_others_know_twins_and_actors_as_they_were_made_known(self) -> None:
+        problem: Any = inference()
+        students = students_of(problem, head_start=2, twin_every=1)
+        batch = experience(problem, students, 16)
+        for step in range(2):
+            students.learn(batch, 0.0, torch.Generator().manual_seed(step))
+        sent = students.sent
+
+        def stand_in() -> Tensor:
+            everything = torch.ones(16, dtype=torch.bool)
+            return students.twins.stand_in(batch.action, everything, torch.Generator().manual_seed(9)).seen.view
+
+        before = stand_in()
+        for step in range(3):
+            students.learn(batch, 0.0, torch.Generator().manual_seed(step))
+        assert students.sent == sent
+        assert torch.equal(stand_in(), before)
+        students.watch([batch.seen], batch.reward[None], True)
+        assert students.sent > sent
+        assert not torch.equal(stand_in(), before)
+
+    def test_rewards_stay_private(self) -> None:
+        with pytest.raises(InvalidInput, match="reward = 'team'; allowed"):
+            MaddpgCgan(reward="team")
 
     def test_it_learns_to_aim(self, aiming: Any) -> None:
         problem = aiming(horizon=5)
