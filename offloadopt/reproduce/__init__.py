@@ -8,7 +8,7 @@ from pathlib import Path
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.artefact import Paper
 
-PAPERS = ("multi_server", "carbon_mimo", "partial_mobile", "battery_d2d")
+PAPERS = ("multi_server", "carbon_mimo", "partial_mobile", "battery_d2d", "twin_inference")
 """By the name of the paper's problem; each is a package with ``make(size, users_file, sites_file)``."""
 
 

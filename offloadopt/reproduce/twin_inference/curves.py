@@ -1,0 +1,63 @@
+"""What is read off training curves: when a cost has settled, how smooth a loss is, what passes in a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from offloadopt.core import FloatArray
+from offloadopt.reproduce.training import Json
+
+WINDOW = 0.1
+"""Share of a curve over which it is averaged."""
+CLOSE = 0.05
+"""Relative distance at which a running mean has arrived."""
+
+
+def running_mean(values: ArrayLike) -> FloatArray:
+    """Means of each point and those before it, a tenth of the curve together; fewer at the beginning."""
+    found = np.asarray(values, dtype=np.float64)
+    width = max(1, round(WINDOW * len(found)))
+    total = np.concatenate([[0.0], np.cumsum(found)])
+    end = np.arange(1, len(found) + 1)
+    begin = np.maximum(end - width, 0)
+    return np.asarray((total[end] - total[begin]) / (end - begin))
+
+
+def settled(steps: ArrayLike, values: ArrayLike) -> float:
+    """The step from which on the running mean stays within 5 % of its last value."""
+    mean = running_mean(values)
+    away = np.flatnonzero(np.abs(mean - mean[-1]) > CLOSE * abs(mean[-1]))
+    first = int(away[-1]) + 1 if len(away) else 0
+    return float(np.asarray(steps, dtype=np.float64)[first])
+
+
+def first_near(steps: ArrayLike, costs: ArrayLike, level: float) -> float:
+    """The first step at which costs are at most 5 % above a level; if they never are, what were the next point."""
+    at = np.asarray(steps, dtype=np.float64)
+    near = np.flatnonzero(np.asarray(costs, dtype=np.float64) <= level + CLOSE * abs(level))
+    return float(at[near[0]] if len(near) else at[-1] + np.diff(at, prepend=0.0)[-1])
+
+
+def roughness(values: ArrayLike) -> float:
+    """Mean change from one point to the next, over the mean level of both: 0 for what never changes."""
+    found = np.asarray(values, dtype=np.float64)
+    level = float(np.abs(found).mean())
+    return float(np.abs(np.diff(found)).mean()) / level if len(found) > 1 and level > 0 else 0.0
+
+
+def bytes_per_slot(curve: Sequence[Json], users: int) -> dict[str, float]:
+    """Bytes ``sent`` and ``delivered`` by and to all agents in a slot, over the second half of a training.
+
+    What is made known only now and then, or not at the beginning, is averaged. A slot has a step of each user.
+    """
+    begin, end = curve[len(curve) // 2 - 1], curve[-1]
+    slots = (end["step"] - begin["step"]) / users
+    return {name: (end[name] - begin[name]) / slots for name in ("sent", "delivered")}
+
+
+def exponent(sizes: ArrayLike, amounts: ArrayLike) -> float:
+    """The slope ``p`` of the least-squares line through logarithms: amounts grow like ``sizes ** p``."""
+    return float(np.polyfit(np.log(np.asarray(sizes, dtype=np.float64)), np.log(amounts), 1)[0])

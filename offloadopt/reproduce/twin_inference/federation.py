@@ -1,0 +1,156 @@
+"""Fig. 10: MADDPG whose agents learn alone, in one centre, or share weights by one of three rules.
+
+Curves are the running mean of an episode's cost while learning, exploration included; the end is measured on held-out
+instances. How fast a curve falls is told by when it first comes to within 5 % of where the curve of FedAvg ends: steps
+to one's own end would call a bad rule fast. Whatever the rule, agents of MADDPG tell each other their experience, for
+their critics; only where a centre collects it they do not. Weights come on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.claims import Claim, Interval
+from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.twin_inference import curves
+from offloadopt.reproduce.twin_inference.losses import POINTS, stretches
+from offloadopt.reproduce.twin_inference.setting import (
+    CENTRALISED,
+    FEDAVG,
+    FEDERATED,
+    MADDPG,
+    PERSONALISED,
+    STYLES,
+    Setting,
+    in_order,
+)
+from offloadopt.reproduce.twin_inference.sweeps import told_by_bands
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+LEARNING, HELD_OUT = "learning", "held out"
+MEGABYTE = 1e6
+
+
+class FederationFigure(Artefact):
+    """Curves, and a row for what each comes to."""
+
+    name = "federation"
+    keys = ("cost_of", "method", "step")
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def plan(self) -> Sequence[Unit]:
+        """MADDPG without a rule and under each."""
+        found = []
+        for replicate in self.setting.replicates:
+            found += self.setting.trained(replicate, self.setting.common, (MADDPG,))
+            found += self.setting.federated(replicate)
+        return found
+
+    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
+        """The curve over stretches, and the end."""
+        method, end = unit.labels["method"], float(unit.parameters["steps"])
+        curve = result["curve"]
+        last = {"cost_of": HELD_OUT, "method": method, "step": end, "cost": result["test"]["cost"]}
+        if curve:
+            steps, costs = (np.array([point[name] for point in curve], dtype=np.float64) for name in ("step", "cost"))
+            for step, cost in stretches(steps, curves.running_mean(costs), end, POINTS):
+                yield {"cost_of": LEARNING, "method": method, "step": step, "cost": cost}
+            last |= {f"{way}_mb": curve[-1][way] / MEGABYTE for way in ("sent", "delivered")}
+        yield last
+
+    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
+        """With the step at which each rule first comes near where FedAvg ends."""
+        return self.with_first_near(super().frame(results))
+
+    def with_first_near(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """That step in the rows of held-out costs."""
+        first = np.full(len(frame), np.nan)
+        learning = frame[frame["cost_of"] == LEARNING].sort_values("step")
+        for replicate, rows in learning.groupby(REPLICATE):
+            goal = rows[rows["method"] == FEDAVG]["cost"].to_numpy()
+            if not len(goal):
+                continue
+            for method, curve in rows.groupby("method"):
+                at = (frame["cost_of"] == HELD_OUT) & (frame["method"] == method) & (frame[REPLICATE] == replicate)
+                first[at.to_numpy()] = curves.first_near(curve["step"], curve["cost"], goal[-1])
+        return frame.assign(first_near=first)
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """The curves, and the ends beside what passed."""
+        summary = told_by_bands(summarised(frame, self.keys), ["cost", "delivered_mb"])
+        figure, axes = plots.panels(2)
+        curve_ax, end_ax = axes
+        learning, ends = (summary[summary["cost_of"] == what] for what in (LEARNING, HELD_OUT))
+        for method in in_order(learning["method"]):
+            look = STYLES[method]
+            style = plots.Style(look.label, look.color, look.line)
+            plots.series(curve_ax, learning[learning["method"] == method], "step", "cost", style)
+        plots.fit_to_means(curve_ax)
+        plots.finish(curve_ax, "decisions of users", "cost of an episode, while exploring")
+        methods = in_order(ends["method"])
+        rows = [ends[ends["method"] == method].iloc[0] for method in methods]
+        plots.dots(end_ax, [(method, STYLES[method]) for method in methods], rows, "cost")
+        plots.finish(end_ax, "cost of a held-out episode", "")
+        plots.legend(figure, [curve_ax])
+        return figure
+
+    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+        """Personalised against FedAvg, in speed and in the end; and what a centre would collect."""
+        ends = frame[frame["cost_of"] == HELD_OUT]
+        if not {PERSONALISED, FEDAVG} <= set(ends["method"]):
+            return []
+        cost, first = (
+            Interval.of(values(ends, number, method=PERSONALISED) / values(ends, number, method=FEDAVG))
+            for number in ("cost", "first_near")
+        )
+        megabytes = {
+            method: float(values(ends, "delivered_mb", method=method).mean())
+            for method in (MADDPG, *FEDERATED)
+            if method in set(ends["method"])
+        }
+        told = ", ".join(f"{method} {amount:.3g}" for method, amount in megabytes.items())
+        return [
+            Claim(
+                "Personalised sharing converges faster than FedAvg",
+                "Fig. 10, section 6",
+                "faster (no numbers)",
+                f"ratio of the steps after which the cost is first within 5 % of FedAvg's end {first.text()}",
+                None if first.low == first.high == 1.0 else first.below(1.0),
+                "the mean ratio of these steps is below 1; undecided where all replicates have a draw",
+            ),
+            Claim(
+                "Personalised sharing ends with a better reward than FedAvg",
+                "Fig. 10, section 6",
+                "better (no numbers)",
+                f"ratio of costs {cost.text()}; "
+                + ", ".join(f"{m} {values(ends, 'cost', method=m).mean():.4g}" for m in megabytes),
+                cost.below(1.0),
+                "the mean ratio of costs on held-out instances is below 1",
+            ),
+            self._passed(ends, told),
+        ]
+
+    def _passed(self, ends: pd.DataFrame, told: str) -> Claim:
+        names = (PERSONALISED, CENTRALISED)
+        if not set(names) <= set(ends["method"]):
+            names = (PERSONALISED, FEDAVG)
+        ours, theirs = (values(ends, "delivered_mb", method=name) for name in names)
+        ratio = Interval.of(ours / theirs)
+        return Claim(
+            "Personalised sharing avoids the data transfer of centralised training",
+            "Fig. 10, section 6",
+            "avoids large-scale data transfer (no numbers)",
+            f"delivered in the training, MB: {told}; ratio to {names[1]} {ratio.text()}",
+            ratio.below(1.0),
+            "the mean ratio of bytes delivered in the whole training is below 1",
+        )
