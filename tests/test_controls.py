@@ -1,4 +1,4 @@
-"""Energy controls lead to powers and back, and have a whole range for the green power."""
+"""Controls: energy with a whole range for the green power, and priorities from which fair shares follow."""
 
 from __future__ import annotations
 
@@ -69,3 +69,59 @@ def test_the_decision_itself_comes_first() -> None:
     made = problem()
     assert list(made.controls) == ["decision", "energy"]
     assert made.controls_named(None) is made.controls["decision"]
+
+
+class TestPriorities:
+    """Inference tasks whose shares follow from priorities."""
+
+    @staticmethod
+    def slot(**changes: Any) -> tuple[Any, Any]:
+        problem: Any = registry.problem("twin_inference", **{"users": 6, "servers": 1, "horizon": 1, **changes})
+        instances = problem.sample(40, 3)
+        return problem, problem.observe(instances, problem.reset(instances))
+
+    def test_shares_grow_with_the_root_of_the_size_up_to_all(self) -> None:
+        problem, observation = self.slot()
+        controls = problem.controls_named("priority")
+        size = observation["present"].shape
+        half = {"server": np.ones(size, dtype=np.int64), "cpu_priority": np.full(size, 0.3)}
+        decided = controls.decide(observation, {**half, "bandwidth_priority": np.full(size, 0.1)})
+        for share, priority, amount, mean in (
+            ("cpu_share", 0.3, "cycles", problem.mean_cycles),
+            ("bandwidth_share", 0.1, "bits", problem.mean_bits),
+        ):
+            expected = [min(1.0, 2.0 * priority * (x / mean) ** 0.5) for x in observation[amount].flatten()]
+            np.testing.assert_allclose(decided[share].flatten(), expected, rtol=1e-12)
+
+    def test_priorities_that_lead_to_shares_are_found_again(self) -> None:
+        problem, observation = self.slot()
+        controls = problem.controls_named("priority")
+        rng = np.random.default_rng(0)
+        size = observation["present"].shape
+        values = {
+            "server": rng.integers(0, 2, size),
+            "cpu_priority": rng.uniform(0.0, 0.2, size),
+            "bandwidth_priority": rng.uniform(0.0, 0.2, size),
+        }
+        found = controls.express(observation, controls.decide(observation, values))
+        there = observation["present"] == 1
+        for name, wanted in values.items():
+            np.testing.assert_allclose(found[name][there], wanted[there], rtol=1e-9)
+
+    def test_equal_priorities_share_a_server_nearly_at_best_and_equal_shares_do_not(self) -> None:
+        # Every user has one task, all on one server; energy counts for nothing, so that times alone do.
+        problem, observation = self.slot(tasks_max=1, energy_weight=0.0, kappa_server=0.0, limit_s=1e3)
+        controls = problem.controls_named("priority")
+        size = observation["present"].shape
+        server = np.ones(size, dtype=np.int64)
+
+        def computing_s(share: Any) -> Any:
+            share = share / np.maximum(share.sum(axis=(1, 2), keepdims=True), 1.0)
+            return (observation["cycles"] / observation["server_hz"][:, :, :1] / share).sum(axis=(1, 2))
+
+        root = np.sqrt(observation["cycles"])
+        best = computing_s(root / root.sum(axis=(1, 2), keepdims=True))
+        priorities = {"cpu_priority": np.full(size, 0.25), "bandwidth_priority": np.full(size, 0.25)}
+        shared = controls.decide(observation, {"server": server, **priorities})["cpu_share"]
+        assert np.mean(computing_s(shared) / best) < 1.05
+        assert np.mean(computing_s(np.ones(size)) / best) > 1.1
