@@ -242,6 +242,8 @@ def test_an_instance_without_a_feasible_solution_ends_with_3(run: Run) -> None:
 
 # -------------------------------------------------------------------------------------------------------- bad usage
 
+FEDERATED = ["train", "twin_inference", "--learner", "federated", "--steps", "200"]
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -278,6 +280,9 @@ def test_an_instance_without_a_feasible_solution_ends_with_3(run: Run) -> None:
         (["demos", "multi_server", "--out", "OUT", "--workers", "0"], ["--workers"]),
         (["train", "multi_server", "--learner", "imitaton", "--out", "OUT"], ["imitaton", "'imitation'"]),
         (["train", "multi_server", "--learner", "imitation", "--out", "OUT", "--seconds", "0"], ["--seconds"]),
+        ([*FEDERATED, "--out", "OUT", "--option", "rule=mean"], ["rule", "mean", "average"]),
+        ([*FEDERATED, "--out", "OUT", "--option", 'options={"view":'], ["options", "no JSON"]),
+        ([*FEDERATED, "--out", "OUT", "--option", 'options={"veiw": "full"}'], ["veiw", "'view'"]),
         (["compare", "multi_server"], ["--method"]),
         (["compare", "multi_server", "--method", "loca"], ["loca", "'local'"]),
         (["compare", "multi_server", "--method", "local", "--method", "local"], ["local", "taken"]),
@@ -291,6 +296,13 @@ def test_wrong_usage_is_one_line_and_status_2(
     monkeypatch.chdir(tmp_path)
     assert_one_line(run(*arguments), 2, *words)
     assert not (tmp_path / "OUT").exists()
+
+
+def test_options_may_be_lists_and_objects(run: Run, tmp_path: Path) -> None:
+    options = ("--option", 'options={"view": "full", "hidden": [4]}', "--set", "users=2", "--set", "horizon=4")
+    assert run(*FEDERATED, *options, "--out", str(tmp_path / "policy")).status == 0
+    settings = json.loads((tmp_path / "policy" / "policy.json").read_text())["origin"]["settings"]
+    assert (settings["view"], settings["hidden"]) == ("full", [4])
 
 
 @pytest.mark.parametrize(
