@@ -50,11 +50,11 @@ class Bound:
 
 
 @njit(cache=True)
-def _look_through(first: Any, own: Any, charged: Any, failure: float) -> Any:
+def _look_through(first: Any, own: Any, charged: Any, failing: Any) -> Any:
     tasks, servers = charged.shape
     least = np.empty(tasks)
     for j in range(tasks):
-        least[j] = failure
+        least[j] = failing[j]
         for k in range(servers):
             least[j] = min(least[j], charged[j, k])
     away, failed, at_home = np.empty((tasks, servers)), np.empty(tasks), np.full(own.shape, np.inf)
@@ -79,7 +79,7 @@ def _look_through(first: Any, own: Any, charged: Any, failure: float) -> Any:
                 if not chosen >> j & 1:
                     without = min(without, at_home[i, chosen])
             task = first[i] + j
-            failed[task] = without + failure - least[task]
+            failed[task] = without + failing[task] - least[task]
             for k in range(servers):
                 away[task, k] = without + charged[task, k] - least[task]
     return total, magnitude, away, at_home, failed
@@ -89,7 +89,7 @@ def bound_at(slot: Slot, own: FloatArray, prices: FloatArray) -> Bound:
     """The bound at prices ``[servers, 2]`` of CPUs and bands, less a margin for the rounding of its sums."""
     q, w = np.ascontiguousarray(prices[:, 0]), np.ascontiguousarray(prices[:, 1])
     charged = charges(slot.away, slot.second, slot.limit_s, q, w)
-    total, magnitude, away, at_home, failed = _look_through(slot.first, own, charged, slot.failure)
+    total, magnitude, away, at_home, failed = _look_through(slot.first, own, charged, slot.failing)
     paid = float(prices.sum())
     # Each least cost is a sum of a few terms with roots that are exact to some 1e-14.
     margin = EPS * (64.0 + 2.0 * slot.tasks) * (magnitude + paid)

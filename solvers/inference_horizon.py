@@ -5,6 +5,9 @@ batteries is a small linear programme; its duals are prices of joules, at which 
 column. Prices are drawn back halfway to the best ones so far, as the first duals are far off. Here slots are
 searched, not proved, so that nothing is a bound; a proof at the prices found gives one.
 
+Plans can be divided: by how many tasks of a user fail over all slots, a limit that has a price, too, at which failures
+become dearer or cheaper, so that slots still have nothing to do with each other; and by what becomes of a task.
+
 A plan takes one column for each slot, by a MILP of few nodes. Then its options are kept, and shares of CPUs and bands
 found likewise; as options are given this is convex, and nothing is lost. At the prices found, plans of each slot with
 one task elsewhere are further columns.
@@ -12,15 +15,16 @@ one task elsewhere are further columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.inference import InferencePrices
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.solvers.inference_sharing import slot_of
+from offloadopt.solvers.inference_sharing import Slot, slot_of
 from offloadopt.solvers.inference_slots import (
     best_shares_of,
     by_user,
@@ -34,6 +38,8 @@ from offloadopt.solvers.inference_slots import (
 PRICINGS, PLANS = 30, 8
 """Rounds of prices, and of plans, at most."""
 CLOSE = 1e-4
+"""Plans are good enough when another round saves no more, relatively."""
+NEARLY = 1e-5
 """Prices are good enough when their value is so near to the mixture's, relatively."""
 NEAR = 8
 """Plans with one task elsewhere that become columns, for each slot and round."""
@@ -45,16 +51,70 @@ LIKELY, ALIKE = 16, 2
 """Columns of a slot among which the MILP chooses, the least at the mixture's prices; these of the same options."""
 SETTLINGS, SETTLED = 25, 1e-6
 """Rounds in which shares of given options are settled; relative difference at which they are."""
+KEPT = 3
+"""Columns of these rounds that are kept for each slot."""
+WHOLE = 1e-4
+"""A mixture's part of a choice is whole when it is so near to a whole number."""
+DEAR, CHEAP = 4.0, 0.9
+"""Most that a failure gets dearer or cheaper, in what it costs: beyond it mixtures need not keep limits."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One slot's plan: options and shares of its tasks, its cost without prices, joules from each battery."""
+    """One slot's plan.
+
+    Attributes
+    ----------
+    option, shares : array [tasks], [tasks, 2]
+    cost : float
+        Without prices.
+    drain_j, failures : array [users]
+    chosen : array [tasks, servers + 2]
+        1 for a task that fails, that is at home, on a server.
+    """
 
     option: IntArray
     shares: FloatArray
     cost: float
     drain_j: FloatArray
+    failures: FloatArray
+    chosen: FloatArray
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A part of all plans.
+
+    Attributes
+    ----------
+    low, high : array [users]
+        How many of a user's tasks fail over the horizon, at least and at most.
+    barred : list of bool array [tasks, servers + 2]
+        Slot by slot, what is not allowed: to fail, the own CPU, servers.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    barred: list[NDArray[np.bool_]]
+
+    def worth(self, price: FloatArray) -> float:
+        """By how much these prices of failures raise costs at most; none is positive where there is no upper limit."""
+        free = np.where(np.isfinite(self.high), self.high, 0.0)
+        return float(np.maximum(price, 0.0) @ free + np.minimum(price, 0.0) @ self.low)
+
+    def halves(self, user: int, failures: float) -> tuple[Limits, Limits]:
+        """At most so many failures of a user, rounded down; more."""
+        low, high = self.low.copy(), self.high.copy()
+        high[user] = np.floor(failures)
+        low[user] = np.floor(failures) + 1.0
+        return replace(self, high=high), replace(self, low=low)
+
+    def either(self, t: int, task: int, choice: int) -> tuple[Limits, Limits]:
+        """All but a choice for one task; this choice."""
+        others, this = [own.copy() for own in self.barred], [own.copy() for own in self.barred]
+        others[t][task, choice] = True
+        this[t][task] |= np.arange(this[t].shape[1]) != choice
+        return replace(self, barred=others), replace(self, barred=this)
 
 
 class Horizon:
@@ -73,16 +133,30 @@ class Horizon:
         self.tasks, self.prices, self.held_j = tasks, prices, held_j
         nothing = np.zeros(len(held_j))
         self.plain = [slot_of(slot, prices, nothing, 0.0) for slot in tasks]
+        all_allowed = [np.zeros((slot.tasks, slot.servers + 2), dtype=np.bool_) for slot in self.plain]
+        self.free = Limits(nothing, np.full(len(held_j), np.inf), all_allowed)
         self.joules = [joules_of(slot, prices) for slot in tasks]
         self.columns = [
-            [Column(np.full(slot.tasks, -1), np.zeros((slot.tasks, 2)), slot.failure * slot.tasks, nothing)]
-            for slot in self.plain
+            [self._column(t, np.full(slot.tasks, -1), np.zeros((slot.tasks, 2)))] for t, slot in enumerate(self.plain)
         ]
         self.best: tuple[float, list[Column]] = sum(own[0].cost for own in self.columns), [c[0] for c in self.columns]
 
+    def slot(self, t: int, price: FloatArray, limits: Limits, looseness: float = 0.0) -> Slot:
+        """A slot at prices ``[2, users]`` of joules and failures.
+
+        Where a task is not allowed to be it is never in time; a failure that is not allowed is dear.
+        """
+        slot = slot_of(self.tasks[t], self.prices, price[0], looseness, price[1])
+        barred = limits.barred[t]
+        if barred.any():
+            slot.failing[barred[:, 0]] += DEAR * slot.failure
+            slot.local[barred[:, 1], 0] = np.inf
+            slot.away[barred[:, 2:], 0] = np.inf
+        return slot
+
     def column(self, t: int, option: IntArray, price: FloatArray) -> Column:
-        """Options of a slot, shared at joule prices ``[users]``."""
-        return self._column(t, option, best_shares_of(slot_of(self.tasks[t], self.prices, price, 0.0), option))
+        """Options of a slot, shared at prices ``[2, users]``."""
+        return self._column(t, option, best_shares_of(self.slot(t, price, self.free), option))
 
     def _column(self, t: int, option: IntArray, shares: FloatArray) -> Column:
         slot, joules = self.plain[t], self.joules[t]
@@ -92,53 +166,58 @@ class Horizon:
             endless,
         )  # fmt: skip
         drain = drained(option, shares, joules.local, joules.away)
-        return Column(option.copy(), shares, float(cost), by_user(slot, drain))
+        chosen = np.eye(slot.servers + 2)[np.where(shares[:, 0] > 0.0, option, -1) + 1]
+        return Column(option.copy(), shares, float(cost), by_user(slot, drain), by_user(slot, chosen[:, 0]), chosen)
 
-    def take(self, options: list[IntArray], price: FloatArray) -> float:
-        """Add columns of options ``[tasks]`` of all slots at prices; what they cost at these, less the batteries."""
-        value = -float(price @ self.held_j)
+    def take(self, options: list[IntArray], price: FloatArray, limits: Limits) -> float:
+        """Add columns of options ``[tasks]`` of all slots at prices; what they cost at these, less what is held."""
+        value = -float(price[0] @ self.held_j) - limits.worth(price[1])
         for t, option in enumerate(options):
             column = self.column(t, option, price)
             self.columns[t].append(column)
-            value += column.cost + float(price @ column.drain_j)
+            value += _charged(column, price) + self._broken(t, column, limits)
         return value
 
-    def searched(self, price: FloatArray, start: list[IntArray]) -> list[IntArray]:
-        """[slots] options of local searches at prices."""
-        return [
-            searched(slot_of(slot, self.prices, price, 0.0), option)[0]
-            for slot, option in zip(self.tasks, start, strict=True)
-        ]
+    def _broken(self, t: int, column: Column, limits: Limits) -> float:
+        """What it counts for that a column has choices that are not allowed."""
+        barred = limits.barred[t]
+        return DEAR * self.prices.failure * float(column.chosen[barred].sum()) if barred.any() else 0.0
 
-    def find_prices(self, options: list[IntArray], deadline: float) -> FloatArray:
-        """[users] joule prices that prove about as much as any."""
-        best = np.zeros(len(self.held_j))
-        value = self.take(options, best)
+    def searched(self, price: FloatArray, start: list[IntArray], limits: Limits) -> list[IntArray]:
+        """[slots] options of local searches at prices."""
+        return [searched(self.slot(t, price, limits), option)[0] for t, option in enumerate(start)]
+
+    def find_prices(
+        self, options: list[IntArray], start: FloatArray, limits: Limits, deadline: float
+    ) -> tuple[FloatArray, list[IntArray]]:
+        """Prices ``[2, users]`` from ``start`` that prove about as much as any, and options at the last ones."""
+        best = start
+        value = self.take(options, best, limits)
         for _ in range(PRICINGS):
-            mixture, dual, _ = self.mixture(self.columns)
-            if mixture - value <= CLOSE * mixture or perf_counter() > deadline:
+            mixture, dual, _ = self.mixture(self.columns, limits)
+            if mixture - value <= NEARLY * mixture or perf_counter() > deadline:
                 break
             price = 0.5 * (best + dual)
-            options = self.searched(price, options)
-            reached = self.take(options, price)
+            options = self.searched(price, options, limits)
+            reached = self.take(options, price, limits)
             if reached > value:
                 best, value = price, reached
-        return best
+        return best, options
 
-    def find_plan(self, deadline: float) -> tuple[float, list[Column]]:
-        """The best plan: columns slot by slot, and their cost."""
+    def find_plan(self, limits: Limits, deadline: float) -> tuple[float, list[Column]]:
+        """The best plan so far, columns slot by slot, and their cost; limits only say where to look."""
         for _ in range(PLANS):
             before = self.best[0]
-            _, dual, _ = self.mixture(self.columns)
+            _, dual, _ = self.mixture(self.columns, limits)
             likely = [_likely(own, dual) for own in self.columns]
-            _, _, parts = self.mixture(likely, whole=True)
+            _, _, parts = self.mixture(likely, limits, whole=True)
             chosen = [own[int(np.argmax(part))] for own, part in zip(likely, parts, strict=True)]
             self._keep(chosen)
             price = self._settle(chosen)
-            options = self.searched(price, [column.option for column in chosen])
-            self.take(options, price)
+            options = self.searched(price, [column.option for column in chosen], limits)
+            self.take(options, price, limits)
             for t, column in enumerate(chosen):
-                self.columns[t] += [self.column(t, near, price) for near in self._near(t, column.option, price)]
+                self.columns[t] += [self.column(t, near, price) for near in self._near(t, column.option, price, limits)]
             if perf_counter() > deadline or self.best[0] >= before * (1.0 - CLOSE):
                 break
         return self.best
@@ -151,23 +230,23 @@ class Horizon:
             self.best = cost, columns
 
     def _settle(self, chosen: list[Column]) -> FloatArray:
-        """Share as is best within batteries where options are given; the joule prices at which that is best.
+        """Share as is best within batteries where options are given; the prices at which that is best.
 
         Cost and drain are convex in shares: mixed shares cost and drain no more than the mixture.
         """
         options = [column.option for column in chosen]
         known = [[own[0], column] for own, column in zip(self.columns, chosen, strict=True)]
-        best, value = np.zeros(len(self.held_j)), -np.inf
+        best, value = np.zeros((2, len(self.held_j))), -np.inf
         for _ in range(SETTLINGS):
-            mixture, dual, parts = self.mixture(known)
+            mixture, dual, parts = self.mixture(known, self.free)
             if mixture - value <= SETTLED * mixture:
                 break
             price = dual if value == -np.inf else 0.5 * (best + dual)
-            reached = -float(price @ self.held_j)
+            reached = -float(price[0] @ self.held_j)
             for t, option in enumerate(options):
                 column = self.column(t, option, price)
                 known[t].append(column)
-                reached += column.cost + float(price @ column.drain_j)
+                reached += _charged(column, price)
             if reached > value:
                 best, value = price, reached
         mixed = []
@@ -175,14 +254,14 @@ class Horizon:
             weight = part[1:] / max(float(part[1:].sum()), 1e-9)
             shares = np.einsum("c,cjr->jr", weight, np.array([column.shares for column in own[1 : len(part)]]))
             mixed.append(self._column(t, options[t], shares if part[0] < 0.5 else own[0].shares))
-            self.columns[t] += [*own[2:], mixed[-1]]
+            self.columns[t] += [*own[2:][-KEPT:], mixed[-1]]
         self._keep(mixed)
         return best
 
-    def _near(self, t: int, option: IntArray, price: FloatArray) -> IntArray:
+    def _near(self, t: int, option: IntArray, price: FloatArray, limits: Limits) -> IntArray:
         """[plans, tasks] options with one task elsewhere that cost least at prices."""
-        slot = slot_of(self.tasks[t], self.prices, price, 0.0)
-        rows = (slot.first, slot.local, slot.away, slot.second, slot.limit_s, slot.failure)
+        slot = self.slot(t, price, limits)
+        rows = (slot.first, slot.local, slot.away, slot.second, slot.limit_s, slot.failing)
         every, cost = [], []
         for j in range(slot.tasks):
             for where in range(-1, slot.servers + 1):
@@ -194,8 +273,10 @@ class Horizon:
         least = np.argsort(cost, kind="stable")[:NEAR]
         return np.array(every, dtype=np.int64).reshape(len(every), slot.tasks)[least]
 
-    def mixture(self, columns: list[list[Column]], whole: bool = False) -> tuple[float, FloatArray, list[FloatArray]]:
-        """The least mixture of slots' columns within batteries: its cost, joule prices, and the columns' parts.
+    def mixture(
+        self, columns: list[list[Column]], limits: Limits, whole: bool = False
+    ) -> tuple[float, FloatArray, list[FloatArray]]:
+        """The least mixture of slots' columns within batteries and limits: its cost, prices, and the columns' parts.
 
         With ``whole`` columns only, prices are 0.
         """
@@ -204,38 +285,87 @@ class Horizon:
         slots, users = len(columns), len(self.held_j)
         owner = np.repeat(np.arange(slots), [len(own) for own in columns])
         every = [column for own in columns for column in own]
+        cost = [column.cost + self._broken(t, column, limits) for t, own in enumerate(columns) for column in own]
         scale = np.where(self.held_j > 0, self.held_j, 1.0)
         drain = np.array([column.drain_j for column in every]).reshape(len(every), users) / scale
+        failures = np.array([column.failures for column in every]).reshape(len(every), users)
         full = (self.held_j > 0) * (1.0 - INSIDE)
+        # Beyond the mixture's columns: each user's failures beyond its limits.
+        number, rows = len(every) + 2 * users, slots + 2 * users
+        failure = self.prices.failure
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = len(every), slots + users
-        model.col_cost_ = np.array([column.cost for column in every])
-        model.col_lower_, model.col_upper_ = np.zeros(len(every)), np.full(len(every), 1.0)
-        model.row_lower_ = np.append(np.ones(slots), np.full(users, -highspy.kHighsInf))
-        model.row_upper_ = np.append(np.ones(slots), full)
+        model.num_col_, model.num_row_ = number, rows
+        model.col_cost_ = np.concatenate([cost, np.repeat([DEAR * failure, CHEAP * failure], users)])
+        model.col_lower_ = np.zeros(number)
+        model.col_upper_ = np.append(np.ones(len(every)), np.full(2 * users, highspy.kHighsInf))
+        endless = np.full(users, -highspy.kHighsInf)
+        model.row_lower_ = np.concatenate([np.ones(slots), endless, np.where(limits.low > 0, limits.low, endless)])
+        model.row_upper_ = np.concatenate(
+            [np.ones(slots), full, np.where(np.isfinite(limits.high), limits.high, -endless)]
+        )
         if whole:
-            model.integrality_ = [highspy.HighsVarType.kInteger] * len(every)
+            kinds = highspy.HighsVarType.kInteger, highspy.HighsVarType.kContinuous
+            model.integrality_ = [kinds[0]] * len(every) + [kinds[1]] * (2 * users)
+        matrix = np.zeros((number, rows))
+        matrix[np.arange(len(every)), owner] = 1.0
+        matrix[: len(every), slots : slots + users], matrix[: len(every), slots + users :] = drain, failures
+        beyond = np.arange(users)
+        matrix[len(every) + beyond, slots + users + beyond] = -1.0
+        matrix[len(every) + users + beyond, slots + users + beyond] = 1.0
+        column, row = np.nonzero(matrix)
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        model.a_matrix_.start_ = (np.arange(len(every) + 1) * (users + 1)).astype(np.int32)
-        rows = np.concatenate([owner[:, None], np.tile(slots + np.arange(users), (len(every), 1))], axis=1)
-        model.a_matrix_.index_ = rows.ravel().astype(np.int32)
-        model.a_matrix_.value_ = np.concatenate([np.ones((len(every), 1)), drain], axis=1).ravel()
+        model.a_matrix_.start_ = np.searchsorted(column, np.arange(number + 1)).astype(np.int32)
+        model.a_matrix_.index_, model.a_matrix_.value_ = row.astype(np.int32), matrix[column, row]
         highs = highspy.Highs()  # type: ignore[no-untyped-call]
         for name, value in (("output_flag", False), ("threads", 1), ("mip_max_nodes", NODES), ("mip_rel_gap", CLOSE)):
             highs.setOptionValue(name, value)
         highs.passModel(model)
         highs.run()
         found = highs.getSolution()
-        part = np.asarray(found.col_value)
-        price = np.zeros(users) if whole else np.maximum(-np.asarray(found.row_dual)[slots:], 0.0) / scale
+        price = np.zeros((2, users))
+        if not whole:
+            dual = -np.asarray(found.row_dual)[slots:]
+            price[0] = np.maximum(dual[:users], 0.0) / scale
+            cheapest = np.where(limits.low > 0, -CHEAP * failure, 0.0)
+            price[1] = np.clip(dual[users:], cheapest, np.where(np.isfinite(limits.high), DEAR * failure, 0.0))
+        part = np.asarray(found.col_value)[: len(every)]
         parts = np.split(part, np.cumsum([len(own) for own in columns])[:-1])
         return float(highs.getInfo().objective_function_value), price, parts
+
+    def branches(self, limits: Limits) -> tuple[Limits, ...]:
+        """Two parts of the plans, by what the least mixture has only a part of; none if all is whole.
+
+        That is how many of a user's tasks fail, or else whether one does or is at home, or else where it is.
+        """
+        _, _, parts = self.mixture(self.columns, limits)
+        chosen = [
+            np.einsum("c,cjo->jo", part, np.array([column.chosen for column in own]))
+            for own, part in zip(self.columns, parts, strict=True)
+        ]
+        failures = np.sum([by_user(slot, own[:, 0]) for slot, own in zip(self.plain, chosen, strict=True)], axis=0)
+        user = int(np.argmax(np.abs(failures - np.round(failures))))
+        if abs(failures[user] - np.round(failures[user])) > WHOLE:
+            return limits.halves(user, float(failures[user]))
+        owner = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+        every = np.concatenate(chosen)
+        unclear = np.abs(every - np.round(every))
+        for choices in (slice(0, 2), slice(2, None)):
+            place = np.unravel_index(np.argmax(unclear[:, choices]), unclear[:, choices].shape)
+            if unclear[:, choices][place] > WHOLE:
+                t, choice = int(owner[place[0]]), int(place[1]) + int(choices.start)
+                return limits.either(t, int(place[0] - np.searchsorted(owner, t)), choice)
+        return ()
+
+
+def _charged(column: Column, price: FloatArray) -> float:
+    """What a column costs at prices."""
+    return float(column.cost + price[0] @ column.drain_j + price[1] @ column.failures)
 
 
 def _likely(columns: list[Column], price: FloatArray) -> list[Column]:
     """The least columns at prices, few of the same options, and the first one: that all fail is always possible."""
     kept, times = columns[:1], dict[bytes, int]()
-    for column in sorted(columns[1:], key=lambda column: column.cost + float(price @ column.drain_j)):
+    for column in sorted(columns[1:], key=lambda column: _charged(column, price)):
         seen = times.get(column.option.tobytes(), 0)
         if seen < ALIKE:
             times[column.option.tobytes()] = seen + 1

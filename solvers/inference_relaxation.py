@@ -69,7 +69,7 @@ class Programme:
         self.highs.addVars(self.columns, low, high)
         self.costs = np.zeros(self.columns)
         self.costs[self.z : self.d] = own[self.user, self.set]
-        self.costs[self.d : self.t] = slot.failure
+        self.costs[self.d : self.t] = slot.failing
         self.costs[self.t :] = 1.0
         self.highs.changeColsCost(self.columns, np.arange(self.columns, dtype=np.int32), self.costs)
         bit = np.arange(slot.tasks) - slot.first[slot.user]
@@ -122,7 +122,8 @@ def settle(slot: Slot, parts: FloatArray, start: FloatArray) -> tuple[FloatArray
     for k in range(slot.servers):
         members = np.flatnonzero(parts[:, k] > PART)
         rows, weight = np.ascontiguousarray(slot.away[members, k]), parts[members, k]
-        most = 4.0 * slot.failure * len(members)  # beyond it prices of what cannot be done would grow without end
+        # Beyond it prices of what cannot be done would grow without end.
+        most = 4.0 * float(slot.failing[members].sum())
         cost += settle_server(len(members), rows, weight, slot.second, slot.limit_s, most, prices[k], cpu, band)
     return prices, cost
 
@@ -145,7 +146,7 @@ def relax(slot: Slot, own: FloatArray, start: FloatArray, upper: float, enough: 
         solution = np.asarray(found.col_value)
         if len(solution) != programme.columns or perf_counter() > deadline:
             break
-        pay = np.minimum(np.asarray(found.row_dual)[: slot.tasks], slot.failure)
+        pay = np.minimum(np.asarray(found.row_dual)[: slot.tasks], slot.failing)
         prices, served = settle(slot, programme.parts(solution), prices)
         value = programme.fixed(solution) + served
         if value < reached:

@@ -29,8 +29,8 @@ from offloadopt.solvers.inference_sharing import Slot, settle_server
 
 MOST_SETS = 60_000
 """More sets than that are not handed to the MILP."""
-MOST_NODES = 400_000
-"""Sets that are settled in the enumeration of one server."""
+MOST_NODES, AT_ONCE = 400_000, 2_000
+"""Sets that are settled in the enumeration of one server; between two looks at the clock."""
 ROUNDS = 25
 AROUND = np.array([[q, w] for q in (0.6, 0.8, 1.0, 1.25, 1.6) for w in (0.6, 0.8, 1.0, 1.25, 1.6)])
 """Prices at which bounds of sets are taken, in units of usual ones."""
@@ -44,18 +44,23 @@ LEAST_UNIT = 1e-7
 
 @njit(cache=True)
 def _sets_of(
-    rows: Any, pay: Any, usual: Any, around: Any, second: float, limit: float, failure: float, room: float,
-    slack: float, most: int, sizes: Any, members: Any, costs: Any,
-) -> tuple[float, int]:  # fmt: skip
+    rows: Any, pay: Any, usual: Any, around: Any, second: float, limit: float, failing: Any, room: float,
+    slack: float, following: Any, chosen: Any, so_far: Any, least: float, sizes: Any, members: Any, costs: Any,
+) -> float:  # fmt: skip
     """All sets with a surplus ``V(S) - u(S)`` up to ``room`` and ``slack`` above the least, and some beyond.
 
-    Returns the least surplus, no more than 0, and how many sets were found; -1 for too many. ``rows [tasks, 5]`` and
-    ``pay`` are the candidates', ``usual`` are prices of CPU and band that many sets come near to; bounds of what is
-    chosen and may be are taken at these times ``around``. ``members`` gets the sets one after the other, ``sizes`` and
-    ``costs`` what belongs to them.
+    Some sets are settled at a time: ``following`` and ``chosen [tasks + 1]`` (zeros at first) say where it goes on, as
+    do ``so_far``: the depth, negative in the end, the sets found, -1 for too many, what is written of members, sets
+    settled; and ``least``, the least surplus so far, no more than 0, which is returned. ``rows [tasks, 5]``, ``pay``
+    and ``failing`` are the candidates', ``usual`` are prices of CPU and band that many sets come near to; bounds of
+    what is chosen and may be are taken at these times ``around``. ``members`` gets the sets one after the other,
+    ``sizes`` and ``costs`` what belongs to them.
     """
     tasks, grid = len(pay), len(around)
     extra, later, base = np.zeros((tasks, grid)), np.zeros((tasks + 1, grid)), np.zeros((tasks + 1, grid))
+    paid, most, inside = np.zeros(tasks + 1), np.zeros(tasks + 1), np.empty((tasks + 1, 5))
+    weight, prices, cpu, band = np.ones(tasks + 1), np.zeros(2), np.empty(tasks + 1), np.empty(tasks + 1)
+    depth, found, written, nodes = so_far
     for place in range(grid):
         q, w = usual[0] * around[place, 0], usual[1] * around[place, 1]
         base[0, place] = -q - w
@@ -63,11 +68,13 @@ def _sets_of(
             value, _, _ = best_shares(rows[c], second, limit, q, w)
             extra[c, place] = value - pay[c]
             later[c, place] = later[c + 1, place] + min(0.0, extra[c, place])
-    following, chosen = np.zeros(tasks + 1, np.int64), np.zeros(tasks + 1, np.int64)
-    paid, inside, weight, prices = np.zeros(tasks + 1), np.empty((tasks + 1, 5)), np.ones(tasks + 1), np.zeros(2)
-    cpu, band = np.empty(tasks + 1), np.empty(tasks + 1)
-    least, found, written, nodes, depth = 0.0, 0, 0, 0, 0
-    while depth >= 0:
+        for level in range(depth):
+            base[level + 1, place] = base[level, place] + extra[chosen[level], place]
+    for level in range(depth):
+        inside[level], paid[level + 1] = rows[chosen[level]], paid[level] + pay[chosen[level]]
+        most[level + 1] = most[level] + failing[chosen[level]]
+    end = nodes + AT_ONCE
+    while depth >= 0 and nodes < end:
         c = following[depth]
         ceiling = min(room, least + slack)
         with_it = without = -np.inf
@@ -82,14 +89,12 @@ def _sets_of(
         if with_it > ceiling:
             continue
         nodes += 1
-        if nodes > most:
-            return least, -1
         deeper = depth + 1
         inside[depth], chosen[depth] = rows[c], c
-        paid[deeper] = paid[depth] + pay[c]
+        paid[deeper], most[deeper] = paid[depth] + pay[c], most[depth] + failing[c]
         for place in range(grid):
             base[deeper, place] = base[depth, place] + extra[c, place]
-        cost = settle_server(deeper, inside, weight, second, limit, failure * deeper, prices, cpu, band)
+        cost = settle_server(deeper, inside, weight, second, limit, most[deeper], prices, cpu, band)
         if not np.isfinite(cost):  # nor can a larger set be better than one without these tasks
             prices[:] = usual
             continue
@@ -97,7 +102,8 @@ def _sets_of(
         least = min(least, surplus)
         if surplus <= min(room, least + slack):
             if found >= len(costs) or written + deeper > len(members):
-                return least, -1
+                depth, found = -1, -1
+                break
             costs[found], sizes[found] = cost, deeper
             for place in range(deeper):
                 members[written + place] = chosen[place]
@@ -105,7 +111,8 @@ def _sets_of(
             found += 1
         following[deeper] = c + 1
         depth = deeper
-    return least, found
+    so_far[:] = depth, found, written, nodes
+    return least
 
 
 @dataclass(frozen=True)
@@ -140,10 +147,12 @@ class Enumeration:
         What users' sets cost at home.
     usual : Bound
         Good prices and the tasks' costs there, by which sets are tried and cut off.
+    deadline : float
+        On the clock of `time.perf_counter`; what is not enumerated by then is not at all.
     """
 
-    def __init__(self, slot: Slot, own: FloatArray, usual: Bound) -> None:
-        self.slot, self.own, self.usual = slot, own, usual
+    def __init__(self, slot: Slot, own: FloatArray, usual: Bound, deadline: float) -> None:
+        self.slot, self.own, self.usual, self.deadline = slot, own, usual, deadline
         # A resource that is free at the prices given still has to be charged for, to tell large sets from small ones.
         mean = usual.prices.mean(axis=0)
         self._prices = np.where(usual.prices > 0, usual.prices, np.where(mean > 0, mean, 0.1 * slot.failure))
@@ -162,7 +171,8 @@ class Enumeration:
     ) -> tuple[Sets, tuple[FloatArray, FloatArray]] | None:
         """Sets with a surplus up to each server's ceiling and ``slack`` above its or the user's least, and these.
 
-        The least surplus counts no set at all as 0. ``None`` for too many sets.
+        The least surplus counts no set at all as 0. ``None`` for too many sets, or when
+        it is too late.
         """
         slot, parts, least = self.slot, list[Sets](), np.empty(self.slot.servers)
         for k in range(slot.servers):
@@ -191,11 +201,16 @@ class Enumeration:
         slot, charged = self.slot, self.usual.charged[:, k]
         usable = np.flatnonzero(np.isfinite(charged))
         order = usable[np.argsort((charged - pay)[usable], kind="stable")]
-        least, found = _sets_of(
-            np.ascontiguousarray(slot.away[order, k]), pay[order], self._prices[k], AROUND, slot.second,
-            slot.limit_s, slot.failure, room, slack, MOST_NODES, self._sizes, self._flat, self._costs,
-        )  # fmt: skip
-        return found, least, order
+        rows, least, so_far = np.ascontiguousarray(slot.away[order, k]), 0.0, np.zeros(4, np.int64)
+        following, chosen = np.zeros(len(order) + 1, np.int64), np.zeros(len(order) + 1, np.int64)
+        while so_far[0] >= 0:
+            if so_far[3] >= MOST_NODES or perf_counter() > self.deadline:
+                return -1, least, order
+            least = _sets_of(
+                rows, pay[order], self._prices[k], AROUND, slot.second, slot.limit_s, slot.failing[order], room, slack,
+                following, chosen, so_far, least, self._sizes, self._flat, self._costs,
+            )  # fmt: skip
+        return int(so_far[1]), least, order
 
     def _at_home(self, pay: FloatArray) -> FloatArray:
         """[users, sets] surplus of sets at home; not only the least count, so that ``inf`` stays."""
@@ -275,7 +290,7 @@ def raise_pay(
         allowance = relative_gap * upper
         if upper - bound <= allowance or perf_counter() > deadline:
             break
-        highs, owners = _model(slot, sets, sets.cost, np.minimum(best + reach, slot.failure), best - reach)
+        highs, owners = _model(slot, sets, sets.cost, np.minimum(best + reach, slot.failing), best - reach)
         highs.run()
         found = highs.getSolution()
         dual, solution = np.asarray(found.row_dual), np.asarray(found.col_value)
@@ -289,7 +304,7 @@ def raise_pay(
                 option, upper = better, cost
         if value - bound <= max(CLOSE * (upper - bound), 0.1 * allowance):
             break
-        trial = np.minimum(dual[: slot.tasks], slot.failure)
+        trial = np.minimum(dual[: slot.tasks], slot.failing)
         ceiling = np.zeros(slot.servers)
         served = owners < slot.servers
         ceiling[owners[served]] = np.minimum(dual[slot.tasks :][served], 0.0)
@@ -336,7 +351,7 @@ def close_gap(
     unit = max(upper - bound, LEAST_UNIT * upper)
     constant = (float(pay.sum()) - bound) / unit
     surplus = sets.cost - sets.members @ pay
-    highs, _ = _model(slot, sets, surplus / unit, (slot.failure - pay) / unit)
+    highs, _ = _model(slot, sets, surplus / unit, (slot.failing - pay) / unit)
     settings: dict[str, bool | int | float] = {
         "mip_rel_gap": 0.0,
         "mip_abs_gap": 0.25 * allowance / unit,

@@ -22,6 +22,8 @@ SETTLED = 1e-12
 """Relative part of a resource that may stay unused, or be asked for too much."""
 STEPS = 120
 FIRST = 1.0
+PATIENT, DEAREST = 12, 1e12
+"""Steps after which a price that is still too low grows eightfold; beyond the dearest, sums would lose their digits."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Slot:
         Options, see `offloadopt.physics.inference`; energies are charged at the joule's price, and the user's own.
     away : array [tasks, servers, 5]
     second, limit_s, failure : float
+    failing : array [tasks]
+        What a task counts for that fails: ``failure`` and the price of its user's failures.
     """
 
     user: IntArray
@@ -47,6 +51,7 @@ class Slot:
     second: float
     limit_s: float
     failure: float
+    failing: FloatArray
 
     @property
     def tasks(self) -> int:
@@ -59,10 +64,16 @@ class Slot:
         return int(self.away.shape[1])
 
 
-def slot_of(tasks: InferenceTasks, prices: InferencePrices, drain_price: FloatArray, looseness: float) -> Slot:
+def slot_of(
+    tasks: InferenceTasks,
+    prices: InferencePrices,
+    drain_price: FloatArray,
+    looseness: float,
+    failure_price: FloatArray | None = None,
+) -> Slot:
     """A slot of tasks ``[users, places]`` whose batteries charge ``drain_price [users]`` for a joule.
 
-    The time limit is relaxed by the relative ``looseness``.
+    The time limit is relaxed by the relative ``looseness``. Failures can be dearer by ``failure_price [users]``.
     """
     user, place = np.nonzero(tasks.present)
     own = prices.joule + drain_price[user]
@@ -82,7 +93,8 @@ def slot_of(tasks: InferenceTasks, prices: InferencePrices, drain_price: FloatAr
     )
     first = np.searchsorted(user, np.arange(len(tasks.present) + 1))
     limit_s = prices.limit_s * (1.0 + looseness)
-    return Slot(user, place, first, local, np.ascontiguousarray(away), prices.second, limit_s, prices.failure)
+    failing = np.full(len(user), prices.failure) if failure_price is None else prices.failure + failure_price[user]
+    return Slot(user, place, first, local, np.ascontiguousarray(away), prices.second, limit_s, prices.failure, failing)
 
 
 @njit(cache=True)
@@ -98,7 +110,10 @@ def _narrow(bracket: Any, price: float, total: float, step: int) -> float:
     else:
         bracket[2], bracket[3] = price, total
     if bracket[2] == 0.0:
-        return price * (8.0 if total > 4.0 else max(total * total, 1.0 + 1e-9) * 1.01)
+        # Where tasks cannot be in time no price is enough: only a steep one proves it.
+        if price > DEAREST:
+            return 0.0
+        return price * (8.0 if total > 4.0 or step >= PATIENT else max(total * total, 1.0 + 1e-9) * 1.01)
     if bracket[0] == 0.0:
         return price * max(total * total / 1.01, 1e-3)
     if bracket[2] <= bracket[0] * (1.0 + 4e-16):

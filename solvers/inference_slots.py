@@ -19,7 +19,7 @@ from numba import njit
 from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArray, Observation
 from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks, send_factor
-from offloadopt.solvers.inference_search import BETTER, improve, search, total_cost
+from offloadopt.solvers.inference_search import improve, search
 from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, slot_of
 from offloadopt.solvers.rules import Rule
 
@@ -80,7 +80,8 @@ def decided(problem: InferenceProblem[Any], plans: list[tuple[Slot, IntArray, Fl
 
 def best_shares_of(slot: Slot, option: IntArray) -> FloatArray:
     """[tasks, 2] the best shares of CPU and band for options; 0 for tasks that then miss their limits."""
-    shares = shares_in_time(option, slot.first, slot.local, slot.away, slot.second, slot.limit_s, slot.failure)
+    dearest = float(slot.failing.max(initial=slot.failure))
+    shares = shares_in_time(option, slot.first, slot.local, slot.away, slot.second, slot.limit_s, dearest)
     return np.asarray(shares, dtype=np.float64)
 
 
@@ -108,52 +109,32 @@ def shares_in_time(option: Any, first: Any, local: Any, away: Any, second: float
 def searched(slot: Slot, start: IntArray, exchanges: bool = True) -> tuple[IntArray, FloatArray]:
     """Options ``[tasks]`` and shares ``[tasks, 2]`` of a local search from options.
 
-    Without exchanges of two tasks it takes a quarter of the time and costs about 1 % more. Its costs are lower
-    bounds: tasks that together just miss their limit look as if they were in time; moves at true costs mend that.
+    Without exchanges of two tasks it takes a quarter of the time and costs about 1 % more.
     """
     option = start.copy()
     if slot.tasks == 0:
         return option, np.zeros((0, 2))
     own = local_costs(slot.first, slot.local, slot.second, slot.limit_s, 1 << int(np.diff(slot.first).max()))
-    arguments = (slot.user, slot.first, own, slot.away, slot.second, slot.limit_s, slot.failure)
-    # From where nothing can be done no single move leads away: what is there fails at first.
-    costs = np.empty(slot.servers)
-    if not np.isfinite(total_cost(option, *arguments, costs, np.zeros((slot.servers, 2)))):
-        option[np.append(True, ~np.isfinite(costs))[np.maximum(option, 0)]] = -1
     if exchanges:
         option, _, _ = search(slot, own, option, np.inf)
     else:
-        improve(option, *arguments, False)
-    shares = best_shares_of(slot, option)
-    if (shares[option >= 0, 0] <= 0.0).any():
-        _mend(option, slot.first, slot.local, slot.away, slot.second, slot.limit_s, slot.failure)
-        shares = best_shares_of(slot, option)
-    return option, shares
+        improve(option, slot.user, slot.first, own, slot.away, slot.second, slot.limit_s, slot.failing, False)
+    return option, best_shares_of(slot, option)
 
 
 @njit(cache=True)
-def true_cost(option: Any, first: Any, local: Any, away: Any, second: float, limit: float, failure: float) -> float:
+def true_cost(option: Any, first: Any, local: Any, away: Any, second: float, limit: float, failing: Any) -> float:
     """Cost of options at the slot's own prices; tasks that are late fail."""
-    shares = shares_in_time(option, first, local, away, second, limit, failure)
+    dearest = 0.0
+    for j in range(len(failing)):
+        dearest = max(dearest, failing[j])
+    shares = shares_in_time(option, first, local, away, second, limit, dearest)
     endless = np.full(len(first) - 1, np.inf)
-    return charged(option, shares, first, local, away, local, away, second, failure, endless)
-
-
-@njit(cache=True)
-def _mend(option: Any, first: Any, local: Any, away: Any, second: float, limit: float, failure: float) -> None:
-    """Move one task after the other to where it costs least in truth, until nothing changes."""
-    cost = true_cost(option, first, local, away, second, limit, failure)
-    changed = True
-    while changed:
-        changed = False
-        for j in range(len(option)):
-            best = option[j]
-            for where in range(-1, away.shape[1] + 1):
-                option[j] = where
-                found = true_cost(option, first, local, away, second, limit, failure)
-                if found < cost * (1.0 - BETTER):
-                    cost, best, changed = found, where, True
-            option[j] = best
+    total = charged(option, shares, first, local, away, local, away, second, 0.0, endless)
+    for j in range(len(failing)):
+        if option[j] < 0 or shares[j, 0] <= 0.0:
+            total += failing[j]
+    return total
 
 
 def joules_of(tasks: InferenceTasks, prices: InferencePrices) -> Slot:

@@ -8,12 +8,14 @@ Batteries charge for their joules: with a price for each user's, which it pays i
 them, slots have nothing to do with each other, and the sum of their bounds less the prices of what batteries hold at
 first is a lower bound of every decision over the horizon. Where no battery runs short prices are 0, and the slots'
 optima are proved to be the optimum. Otherwise prices and plans within batteries are searched (`inference_horizon`), and
-slots proved at these prices. A gap can remain then, and the status says so.
+slots proved at these prices. What is left of the gap comes from plans that are mixtures: all plans are divided into two
+parts by what the best mixture does by half (how many tasks of a user fail; what becomes of a task), each part is priced
+and proved likewise, and the one with the least bound is divided next. A gap can remain, and the status says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, cast
 
@@ -32,11 +34,11 @@ from offloadopt.core import (
 )
 from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.solvers.inference_horizon import Horizon
+from offloadopt.solvers.inference_horizon import Horizon, Limits
 from offloadopt.solvers.inference_relaxation import relax
 from offloadopt.solvers.inference_search import search
 from offloadopt.solvers.inference_sets import Enumeration, close_gap, raise_pay
-from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, slot_of
+from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs
 
 EXACT = 1e-11
 """Smallest relative gap that is aimed at: less than the rounding of a sum cannot be proved."""
@@ -44,6 +46,21 @@ WORTH = 0.02
 """Prices are settled when the bound rises by no more than this part of the gap."""
 LOOSE = 1.01 * FEASIBILITY_TOLERANCE
 """Bounds allow for what the problem tolerates."""
+
+Plan = tuple[IntArray, FloatArray]
+"""One slot's servers ``[users, places]`` and shares ``[2, users, places]``."""
+Found = tuple[float, IntArray, FloatArray]
+"""The cost of a plan, its servers ``[horizon, users, places]`` and shares."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A part of all plans, prices ``[2, users]`` of joules and failures, options of all slots there, and a bound."""
+
+    limits: Limits
+    price: FloatArray
+    options: list[IntArray]
+    bound: float
 
 
 class TwinExact(Solver):
@@ -55,10 +72,11 @@ class TwinExact(Solver):
 
     relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
     time_limit_s: float | None = Field(
-        60.0, gt=0, description="wall-clock limit for each instance, looked at between a slot's stages; none: no limit"
+        60.0, gt=0, description="wall-clock limit for each instance, looked at stage by stage; none: no limit"
     )
     twin: bool = Field(False, description="plan for what the digital twin knows; reality pays, nothing is proved")
     price_rounds: int = Field(12, ge=1, description="prices of batteries at which slots are proved, at most")
+    branchings: int = Field(40, ge=0, description="into two parts of all plans under batteries, at most")
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
@@ -90,45 +108,95 @@ class TwinExact(Solver):
         """Servers ``[horizon, users, places]``, both shares, and a bound of one instance."""
         deadline = np.inf if self.time_limit_s is None else begin + self.time_limit_s
         work, held_j = problem.work(instance), problem.start_j(instance)[0]
-        slots = [_at(work, t) for t in range(problem.horizon)]
-        # What the problem tolerates of each task's drain, at most.
-        most_j = held_j * (1.0 + FEASIBILITY_TOLERANCE * problem.horizon * problem.places)
-        price, bound = np.zeros(problem.agents), -np.inf
+        horizon = Horizon([_at(work, t) for t in range(problem.horizon)], problem.prices, held_j)
         nothing = np.zeros((problem.horizon, problem.agents, problem.places))
         best = np.inf, nothing.astype(np.int64), np.stack([nothing, nothing])
-        starts: list[IntArray] = [np.full(slot.present.sum(), -1, dtype=np.int64) for slot in slots]
-        horizon = Horizon(slots, problem.prices, held_j)
+        node = Node(
+            horizon.free, np.zeros((2, problem.agents)), [np.full(slot.tasks, -1) for slot in horizon.plain], -np.inf
+        )
         for pricing in range(self.price_rounds):
-            proved = -float(price @ most_j)
-            for t, tasks in enumerate(slots):
-                slot, now = slot_of(tasks, problem.prices, price, LOOSE), perf_counter()
-                starts[t], low = self.prove(slot, starts[t], now + (deadline - now) / (len(slots) - t))
-                proved += low
-            plans = [
-                _placed(slot_of(tasks, problem.prices, price, LOOSE), tasks, problem.prices.limit_s, option)
-                for tasks, option in zip(slots, starts, strict=True)
-            ]
-            best, rise, bound = _cheaper(problem, instance, best, plans), proved - bound, max(bound, proved)
-            closed = best[0] - bound <= self._allowance(best[0])
+            starts, proved = self._prove_all(problem, horizon, node, deadline)
+            best = _cheaper(problem, instance, best, self._careless(horizon, node.price, starts))
+            rise, node = proved - node.bound, replace(node, options=starts, bound=max(node.bound, proved))
+            closed = best[0] - node.bound <= self._allowance(best[0])
             if closed or pricing + 1 == self.price_rounds or perf_counter() > deadline:
                 break
             if pricing == 0:
-                price = horizon.find_prices(starts, deadline)
+                price, _ = horizon.find_prices(starts, node.price, node.limits, deadline)
             else:
-                horizon.take(starts, price)
-            found, columns = horizon.find_plan(deadline)
-            if found < best[0]:
-                plans = [
-                    _spread(slot, tasks, column.option, column.shares)
-                    for slot, tasks, column in zip(horizon.plain, slots, columns, strict=True)
-                ]
-                best = _cheaper(problem, instance, best, plans)
+                horizon.take(starts, node.price, node.limits)
+            best = self._found(problem, instance, horizon, best, node.limits, deadline)
             if pricing > 0:
-                if rise <= WORTH * (best[0] - bound):
+                if rise <= WORTH * (best[0] - node.bound):
                     break
-                price = 0.5 * (price + horizon.mixture(horizon.columns)[1])
-            starts = horizon.searched(price, starts)
+                price = 0.5 * (node.price + horizon.mixture(horizon.columns, node.limits)[1])
+            node = replace(node, price=price, options=horizon.searched(price, starts, node.limits))
+        best, bound = self._branch(problem, instance, horizon, best, node, deadline)
         return best[1], best[2], min(bound, best[0])
+
+    def _branch(
+        self, problem: InferenceProblem[Any], instance: Instances, horizon: Horizon, best: Found, root: Node,
+        deadline: float,
+    ) -> tuple[Found, float]:  # fmt: skip
+        """Better plans and a bound, by dividing whichever part of the plans has the least bound."""
+        waiting, settled = [root], np.inf
+        for _ in range(self.branchings):
+            waiting.sort(key=lambda node: node.bound)
+            lowest = min(settled, waiting[0].bound if waiting else np.inf)
+            if not waiting or best[0] - lowest <= self._allowance(best[0]) or perf_counter() > deadline:
+                break
+            node = waiting.pop(0)
+            branches = horizon.branches(node.limits)
+            for limits in branches or (node.limits,):
+                price, options = horizon.find_prices(node.options, node.price, limits, deadline)
+                child = Node(limits, price, options, node.bound)
+                options, proved = self._prove_all(problem, horizon, child, deadline)
+                horizon.take(options, price, limits)
+                child = replace(child, options=options, bound=max(node.bound, proved))
+                if best[0] - child.bound > self._allowance(best[0]):
+                    best = self._found(problem, instance, horizon, best, limits, deadline)
+                if not branches and child.bound - node.bound <= WORTH * (best[0] - node.bound):
+                    settled = min(settled, child.bound)  # nothing left to divide, nor do prices get better
+                else:
+                    waiting.append(child)
+        return best, min([settled, *(node.bound for node in waiting)])
+
+    def _prove_all(
+        self, problem: InferenceProblem[Any], horizon: Horizon, node: Node, deadline: float
+    ) -> tuple[list[IntArray], float]:
+        """Options of all slots at a node's prices, and a bound of every decision within its limits."""
+        # What the problem tolerates of each task's drain, at most.
+        most_j = horizon.held_j * (1.0 + FEASIBILITY_TOLERANCE * problem.horizon * problem.places)
+        options, proved = [], -float(node.price[0] @ most_j) - node.limits.worth(node.price[1])
+        for t, start in enumerate(node.options):
+            now = perf_counter()
+            found, low = self.prove(
+                horizon.slot(t, node.price, node.limits, LOOSE), start, now + (deadline - now) / (len(node.options) - t)
+            )
+            options.append(found)
+            proved += low
+        return options, proved
+
+    def _careless(self, horizon: Horizon, price: FloatArray, options: list[IntArray]) -> list[Plan]:
+        """Plans of options shared at prices, whether or not batteries can pay for them."""
+        return [
+            _placed(horizon.slot(t, price, horizon.free, LOOSE), tasks, horizon.prices.limit_s, option)
+            for t, (tasks, option) in enumerate(zip(horizon.tasks, options, strict=True))
+        ]
+
+    def _found(
+        self, problem: InferenceProblem[Any], instance: Instances, horizon: Horizon, best: Found, limits: Limits,
+        deadline: float,
+    ) -> Found:  # fmt: skip
+        """The better of the best plan and what is found near limits."""
+        found, columns = horizon.find_plan(limits, deadline)
+        if found >= best[0]:
+            return best
+        plans = [
+            _spread(slot, tasks, column.option, column.shares)
+            for slot, tasks, column in zip(horizon.plain, horizon.tasks, columns, strict=True)
+        ]
+        return _cheaper(problem, instance, best, plans)
 
     def prove(self, slot: Slot, start: IntArray | None, deadline: float) -> tuple[IntArray, float]:
         """Options ``[tasks]`` of one slot, -1 fails, 0 own CPU, j server j, and a lower bound of all options' costs."""
@@ -141,7 +209,7 @@ class TwinExact(Solver):
         option, upper = _better(slot, own, option, upper, relaxed.options, deadline)
         bound = relaxed.bound.value
         if upper - bound > self._allowance(upper) and perf_counter() < deadline:
-            every = Enumeration(slot, own, relaxed.bound)
+            every = Enumeration(slot, own, relaxed.bound, deadline)
             relative = max(self.relative_gap, EXACT)
             pays = raise_pay(every, relaxed.pay, option, upper, relative, deadline)
             if pays is None:
@@ -179,14 +247,14 @@ def _slice(values: Any, slot: int) -> Any:
     return values[0, min(slot, values.shape[1] - 1)]  # what does not change has one slot
 
 
-def _placed(slot: Slot, tasks: InferenceTasks, limit_s: float, option: IntArray) -> tuple[IntArray, FloatArray]:
+def _placed(slot: Slot, tasks: InferenceTasks, limit_s: float, option: IntArray) -> Plan:
     """Servers ``[users, places]`` and shares ``[2, users, places]`` of options; who fails asks for nothing."""
     limit = limit_s * (1.0 + 0.5 * FEASIBILITY_TOLERANCE)
     best = allocate(option, slot.first, slot.local, slot.away, slot.second, limit, slot.failure)
     return _spread(slot, tasks, option, best)
 
 
-def _spread(slot: Slot, tasks: InferenceTasks, option: IntArray, share: FloatArray) -> tuple[IntArray, FloatArray]:
+def _spread(slot: Slot, tasks: InferenceTasks, option: IntArray, share: FloatArray) -> Plan:
     """Likewise for given shares ``[tasks, 2]``."""
     server = np.zeros(tasks.present.shape, dtype=np.int64)
     shares = np.zeros((2, *tasks.present.shape))
@@ -198,9 +266,9 @@ def _spread(slot: Slot, tasks: InferenceTasks, option: IntArray, share: FloatArr
 def _cheaper(
     problem: InferenceProblem[Any],
     instance: Instances,
-    best: tuple[float, IntArray, FloatArray],
-    plans: list[tuple[IntArray, FloatArray]],
-) -> tuple[float, IntArray, FloatArray]:
+    best: Found,
+    plans: list[Plan],
+) -> Found:
     """The better of the best cost, servers and shares, and what the problem charges for slots' plans."""
     server = np.stack([plan[0] for plan in plans])
     shares = np.stack([plan[1] for plan in plans], axis=1)

@@ -13,8 +13,8 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import FloatArray, Instances
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference_horizon import Horizon
-from offloadopt.solvers.twin_exact import _at
+from offloadopt.solvers.inference_horizon import Horizon, Limits
+from offloadopt.solvers.twin_exact import Node, _at
 
 
 def make(**changes: Any) -> TwinInference:
@@ -66,15 +66,16 @@ def test_no_choice_of_places_over_the_slots_beats_the_plan_by_much_and_none_the_
     problem = make(users=1, servers=1, tasks_max=1, horizon=3, battery_j=0.3, start_share=0.2)
     instances = problem.sample(4, seed=2)
     proved = solver("twin-exact").run(problem, instances)
-    bound = 0
+    binds = 0
     for row in range(4):
         horizon, held_j = horizon_of(problem, instances, row), instances["start_j"][row]
         least = min(by_cvxpy(horizon, options, held_j) for options in itertools.product((-1, 0, 1), repeat=3))
         free = min(by_cvxpy(horizon, options, np.array([1e6])) for options in itertools.product((0, 1), repeat=3))
-        bound += least > 1.01 * free
+        binds += least > 1.01 * free
         assert proved.bound[row] <= least * (1 + 1e-6)
-        assert least * (1 - 1e-5) <= proved.objective[row] <= 1.001 * least
-    assert bound >= 2
+        assert least * (1 - 1e-5) <= proved.objective[row] <= 1.0001 * least
+        assert proved.bound[row] >= 0.999 * least
+    assert binds >= 2
 
 
 def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> None:
@@ -83,9 +84,10 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
     for row in range(3):
         horizon = horizon_of(problem, instances, row)
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
-        price = horizon.find_prices(horizon.searched(np.zeros(3), start), np.inf)
-        assert price.max() > 0
-        cost, columns = horizon.find_plan(np.inf)
+        nothing = np.zeros((2, 3))
+        price, _ = horizon.find_prices(horizon.searched(nothing, start, horizon.free), nothing, horizon.free, np.inf)
+        assert price[0].max() > 0
+        cost, columns = horizon.find_plan(horizon.free, np.inf)
         server, shares = np.zeros((1, 3, 3, 4), dtype=np.int64), np.zeros((2, 1, 3, 3, 4))
         for t, (slot, column) in enumerate(zip(horizon.plain, columns, strict=True)):
             server[0, t, slot.user, slot.place] = np.maximum(column.option, 0)
@@ -99,11 +101,58 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
 def test_mixtures_cost_no_more_than_plans_and_no_less_than_what_is_proved() -> None:
     problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
     instances = problem.sample(3, seed=5)
-    proved = solver("twin-exact").run(problem, instances)
+    undivided = solver("twin-exact", branchings=0).run(problem, instances)
     for row in range(3):
         horizon = horizon_of(problem, instances, row)
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
-        horizon.find_prices(horizon.searched(np.zeros(3), start), np.inf)
-        horizon.find_plan(np.inf)
-        assert horizon.mixture(horizon.columns)[0] <= horizon.best[0] * (1 + 1e-6)
-        assert horizon.mixture(horizon.columns)[0] >= proved.bound[row] * (1 - 1e-6)
+        nothing = np.zeros((2, 3))
+        horizon.find_prices(horizon.searched(nothing, start, horizon.free), nothing, horizon.free, np.inf)
+        horizon.find_plan(horizon.free, np.inf)
+        mixture, _, _ = horizon.mixture(horizon.columns, horizon.free)
+        assert mixture <= horizon.best[0] * (1 + 1e-6)
+        assert mixture >= undivided.bound[row] * (1 - 1e-6)
+
+
+def test_halving_what_fails_raises_bounds_and_betters_plans() -> None:
+    problem = make(users=3, servers=3, horizon=4, battery_j=1.0)
+    instances = problem.sample(20, seed=1).take([11])
+    undivided = solver("twin-exact", branchings=0).run(problem, instances)
+    divided = solver("twin-exact", branchings=8).run(problem, instances)
+    assert (undivided.gap > 0.05).all()
+    assert (divided.gap < 0.005).all()
+    assert (divided.bound > undivided.bound).all()
+    assert (divided.objective < undivided.objective).all()
+    assert (divided.bound <= divided.objective).all()
+
+
+def test_the_best_plan_at_prices_is_worth_the_bound_of_the_part_that_it_is_in_and_no_other_plan_less() -> None:
+    problem = make(users=2, servers=2, horizon=2, battery_j=0.5)
+    horizon, exact = horizon_of(problem, problem.sample(1, seed=3), 0), solver("twin-exact")
+    rng, failed = np.random.default_rng(0), set[float]()
+    work = [slot.tasks for slot in horizon.plain]
+
+    def bounded(limits: Limits, price: FloatArray) -> tuple[list[Any], float]:
+        node = Node(limits, price, [np.full(n, -1) for n in work], -np.inf)
+        options, bound = exact._prove_all(problem, horizon, node, np.inf)  # type: ignore[attr-defined]
+        return options, float(bound)
+
+    for _ in range(30):
+        price = np.stack([10.0 ** rng.uniform(-1, 2, 2), rng.uniform(-7, 7, 2)])
+        options, _ = bounded(horizon.free, price)
+        columns = [horizon.column(t, option, price) for t, option in enumerate(options)]
+        failures = np.sum([column.failures for column in columns], axis=0)
+        failed |= set(failures)
+        # In this part failures cost what they cost, and what batteries lack is charged for.
+        value = sum(own.cost for own in columns) + price[0] @ (
+            np.sum([own.drain_j for own in columns], axis=0) - horizon.held_j
+        )
+        t = int(rng.integers(2))
+        task = int(rng.integers(work[t]))
+        part = Limits(failures, failures, horizon.free.barred)
+        others, this = part.either(t, task, int(options[t][task]) + 1)
+        assert bounded(part, price)[1] == pytest.approx(value, rel=1e-4)
+        assert bounded(this, price)[1] == pytest.approx(value, rel=1e-4)
+        elsewhere, bound = bounded(others, price)
+        assert elsewhere[t][task] != options[t][task] or options[t][task] < 0
+        assert bound >= value - 1e-4 * abs(value)
+    assert len(failed) >= 3

@@ -14,10 +14,12 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import Decisions, FloatArray, Instances, Status
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.inference import InferenceTasks, send_factor
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference_bound import bound_at
-from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, slot_of
+from offloadopt.solvers.inference_search import search
+from offloadopt.solvers.inference_sets import AT_ONCE, Enumeration
+from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, settle_server, slot_of
 from offloadopt.testing import check_solver
 
 
@@ -187,8 +189,8 @@ def test_full_batteries_make_the_horizon_a_sum_of_proved_slots() -> None:
 def test_scarce_batteries_are_priced_and_what_is_priced_costs_no_more_than_what_is_not() -> None:
     problem = make(users=3, servers=2, horizon=4, battery_j=1.0)
     instances = problem.sample(3, seed=2)
-    careless = solver("twin-exact", price_rounds=1).run(problem, instances)
-    priced = solver("twin-exact", price_rounds=8).run(problem, instances)
+    careless = solver("twin-exact", price_rounds=1, branchings=0).run(problem, instances)
+    priced = solver("twin-exact", price_rounds=8, branchings=4).run(problem, instances)
     assert (problem.evaluate(instances, careless.decisions).metrics["failures"] > 0).all()
     assert (priced.objective <= careless.objective).all()
     assert (priced.bound >= careless.bound).all()
@@ -255,10 +257,78 @@ def test_bad_input_is_refused() -> None:
         solver("twin-exact", price_rounds=0)
 
 
+def test_a_slot_with_too_many_sets_to_enumerate_in_time_still_has_a_bound() -> None:
+    problem = make(users=8, servers=3, horizon=1, battery_j=1e6)
+    slot = first_slot(problem, problem.sample(1, seed=4), 0)
+    own = local_costs(slot.first, slot.local, slot.second, slot.limit_s, 16)
+    usual, pay = bound_at(slot, own, np.full((3, 2), 0.5)), np.full(slot.tasks, 0.6)
+    unlimited, slack = np.zeros(3), 0.02
+    full = Enumeration(slot, own, usual, np.inf).below(pay, unlimited, slack)
+    assert full is not None
+    assert Enumeration(slot, own, usual, -np.inf).below(pay, unlimited, slack) is None
+    late, bound = solver("twin-exact").prove(slot, None, -np.inf)  # type: ignore[attr-defined]
+    _, proved = solver("twin-exact").prove(slot, None, np.inf)  # type: ignore[attr-defined]
+    assert -np.inf < bound < proved
+    assert len(late) == slot.tasks
+
+
+def test_sets_found_in_many_pieces_are_those_found_at_once() -> None:
+    problem = make(users=3, servers=2, tasks_min=4, images_max=1, limit_s=20.0, horizon=1, battery_j=1e6)
+    slot = first_slot(problem, problem.sample(1, seed=4), 0)
+    own = local_costs(slot.first, slot.local, slot.second, slot.limit_s, 16)
+    usual, pay = bound_at(slot, own, np.full((2, 2), 0.5)), np.full(slot.tasks, slot.failure)
+    found = Enumeration(slot, own, usual, np.inf).below(pay, np.full(2, np.inf), 1e9)
+    assert found is not None
+    sets, (least, _) = found
+    surplus = sets.cost - sets.members @ pay
+    every = {}
+    for k in range(2):
+        for chosen in itertools.product((False, True), repeat=slot.tasks):
+            members = np.flatnonzero(chosen)
+            if len(members):
+                rows = np.ascontiguousarray(slot.away[members, k])
+                cost = settle_server(
+                    len(members), rows, np.ones(len(members)), slot.second, slot.limit_s,
+                    slot.failure * len(members), np.zeros(2), np.empty(len(members)), np.empty(len(members)),
+                )  # fmt: skip
+                if np.isfinite(cost):
+                    every[k, chosen] = cost
+        assert least[k] == pytest.approx(surplus[sets.owner == k].min())
+    served = sets.owner < 2
+    assert {(int(k), tuple(own)) for k, own in zip(sets.owner[served], sets.members[served], strict=True)} == set(every)
+    assert len(every) > AT_ONCE  # so that it went on several times
+
+
+def test_tasks_that_miss_the_limit_by_little_are_not_in_time() -> None:
+    # Alike tasks share alike, so that the time needed is known: n a + t h(1/n).
+    for number in (2, 3, 5):
+        row = np.array([0.1, 0.5, 0.05, 200.0, 1.0])
+        needed = number * row[0] + row[2] * float(send_factor(1.0 / number, row[3]))
+        rows, ones = np.tile(row, (number, 1)), np.ones(number)
+        for part in (0.9, 0.99, 0.999, 0.99999, 1.00001, 1.001, 1.1):
+            cpu, band = np.empty(number), np.empty(number)
+            cost = settle_server(number, rows, ones, 0.6, part * needed, 8.0 * number, np.zeros(2), cpu, band)
+            assert np.isfinite(cost) == (part > 1)
+
+
+def test_a_search_leaves_starts_that_cannot_be_done() -> None:
+    problem = make(users=6, servers=1, tasks_min=4, horizon=1, battery_j=1e6, limit_s=0.4)
+    instances = problem.sample(3, seed=0)
+    for row in range(3):
+        slot = first_slot(problem, instances, row)
+        own = local_costs(slot.first, slot.local, slot.second, slot.limit_s, 16)
+        for where in (0, 1):
+            start = np.full(slot.tasks, where)
+            assert shares_of(slot, start).min() == 0.0  # together they cannot be in time
+            option, cost, _ = search(slot, own, start, np.inf)
+            assert cost < slot.failure * slot.tasks
+            assert cost == pytest.approx(paid(problem, instances.take([row]), [slot], [option])[0], rel=1e-9)
+
+
 def test_slots_of_another_failure_cost_are_other_slots() -> None:
     problem = make(users=2, servers=1, horizon=1, battery_j=1e6)
     slot = first_slot(problem, problem.sample(1, seed=0), 0)
-    cheap = replace(slot, failure=1e-3)
+    cheap = replace(slot, failing=np.full(slot.tasks, 1e-3))
     option, bound = solver("twin-exact").prove(cheap, None, np.inf)  # type: ignore[attr-defined]
     assert (option == -1).all()
     assert bound == pytest.approx(1e-3 * slot.tasks, rel=1e-6)
