@@ -42,9 +42,9 @@ class PriorityControls(Controls):
 
     Among tasks that take ``a_i / u_i`` seconds on shares ``u_i`` of one resource, the sum of times is least for shares
     that grow with ``sqrt(a_i)`` (Cauchy-Schwarz), whoever else is there. So a task of ``x`` times the average size asks
-    for ``2 priority sqrt(x)`` of its resource, at most all of it. As too much is cut pro rata, equal priorities of up to
-    a half share within a few percent of the best, where a policy that sets shares has to find each task's among those
-    of others that it does not see.
+    for ``2 priority sqrt(x)`` of its resource, at most all of it. As too much is cut pro rata, equal priorities of up
+    to a half share within a few percent of the best, where a policy that sets shares has to find each task's among
+    those of others that it does not see.
 
     Parameters
     ----------
