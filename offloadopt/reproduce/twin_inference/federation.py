@@ -96,6 +96,7 @@ class FederationFigure(Artefact):
             style = plots.Style(look.label, look.color, look.line)
             plots.series(curve_ax, learning[learning["method"] == method], "step", "cost", style)
         plots.fit_to_means(curve_ax)
+        plots.logarithmic(curve_ax, "x")
         plots.finish(curve_ax, "decisions of users", "cost of an episode, while exploring")
         methods = in_order(ends["method"])
         rows = [ends[ends["method"] == method].iloc[0] for method in methods]

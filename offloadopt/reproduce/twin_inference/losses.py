@@ -72,6 +72,7 @@ class LossFigure(Artefact):
             style = plots.Style(look.label, look.color, look.line)
             plots.series(ax, summary[summary["method"] == method], "step", "loss", style)
         plots.fit_to_means(ax, 0.0)
+        plots.logarithmic(ax, "x")
         plots.finish(ax, "decisions of users", "critics' loss, squared deviations of rewards")
         plots.legend(figure, [ax])
         return figure
