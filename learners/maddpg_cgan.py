@@ -10,7 +10,8 @@ experience (`experience_twin`). What differs from `maddpg`:
 3. each twin is led on ``ahead`` slots from what its agent sees, by the agent's actor. Of the predictions those that the
    rule of (23) chooses are remembered beside the real ones (lines 15 and 16, `forecasts`), and make up
    ``imagined_share`` of every batch;
-4. networks are the agents' own; every few updates their weights are shared (line 18, (24), `federation`).
+4. networks are the agents' own. That their weights are shared every few updates (line 18, (24)) is an option of all
+   such learners: ``federation``, or `federated` around this one.
 
 Where the paper leaves it open, it was chosen that
 
@@ -24,6 +25,12 @@ Where the paper leaves it open, it was chosen that
   to at once, by today's actors: one call of the generators serves them all;
 * of foreseen slots nothing is announced, so that the others' part in them is what these usually do;
 * following actions of the others are those of their actors' targets at what their twins see next.
+
+What was found on ``twin_inference`` (8 users, 6 servers, view ``full``, priorities, 400,000 decisions in 3 to 5 min of
+CPU; mean cost of 64 held-out draws; the optimum is 224, `maddpg` comes to 416 +- 55 over five seeds): 609 +- 164 over
+five seeds, with personalised sharing of weights, as published, 807 +- 177. Without foreseen experience
+(``imagined_share = 0``) two seeds came to 499 and 401, with it to 427 and 651; with shared weights alone one to 544.
+Shared weights make agents alike, and agents that are alike crowd onto the same server.
 """
 
 from __future__ import annotations
@@ -45,7 +52,6 @@ from offloadopt.learners.adversaries import AdversarySettings
 from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.agents import Arrays
 from offloadopt.learners.experience_twin import ExperienceTwins
-from offloadopt.learners.federation import Federation
 from offloadopt.learners.forecasts import Enrichment, choose
 from offloadopt.learners.joint_replay import Experience, JointReplay, first, joined, side_by_side, split
 from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
@@ -59,9 +65,6 @@ class MaddpgCgan(Maddpg):
     name = "maddpg-cgan"
 
     shared: bool = Field(False, description="one network for all agents; otherwise each has its own")
-    federation: Federation | None = Field(
-        Federation(), description="how agents share their own networks' weights; none: never"
-    )
     twin: AdversarySettings = Field(
         AdversarySettings(consistency_weight=10.0), description="each agent's generator and how it is trained"
     )

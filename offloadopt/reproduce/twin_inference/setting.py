@@ -21,7 +21,10 @@ PUPIL = "imitates the optimum"
 GREEDY, TURN, DEFICIT, OPTIMUM = "Greedy", "servers in turn", "energy deficits", "optimum"
 CENTRALISED, FEDAVG, PERSONALISED, LITERAL = "centralised", "FedAvg", "personalised", "(24)-(25) as printed"
 FORM: Mapping[str, Any] = {"view": "full", "controls": "priority", "shared": False}
-"""Of every learner: agents see their own tasks, battery and links, set priorities, and have networks of their own."""
+"""Of every learner: agents see their own tasks, battery and links, set priorities, and have networks of their own.
+
+MADDPG-CGAN shares their weights besides, as published.
+"""
 LEARNERS: Mapping[str, str] = {CGAN: "maddpg-cgan", MADDPG: "maddpg", DDPG: "ddpg-vdn", DQN: "dqn-vdn"}
 """DQN and DDPG are value-decomposed, as the paper has them."""
 RULES: Chosen = {GREEDY: ("selfish", {}), TURN: ("in-turn", {}), DEFICIT: ("energy-deficit", {})}
@@ -177,7 +180,8 @@ class Setting:
 
     def learner(self, method: str, **changes: Any) -> Json:
         """A learner with all its settings, so that a changed default is another piece of work."""
-        settings = {**FORM, **self.sizes.changes.get(method, {}), **changes}
+        published = {"federation": {"rule": "personalised"}} if method == CGAN else {}
+        settings = {**FORM, **published, **self.sizes.changes.get(method, {}), **changes}
         made = registry.learner(LEARNERS[method], **settings).model_dump(mode="json")
         return {"name": LEARNERS[method], "settings": made}
 
