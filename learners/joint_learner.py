@@ -37,7 +37,7 @@ from offloadopt.learners.ensemble import one_thread, seeded_generator
 from offloadopt.learners.federation import Exchange, Federable, Pair
 from offloadopt.learners.heads import restrict
 from offloadopt.learners.joint_replay import Experience, JointReplay
-from offloadopt.learners.off_policy import below
+from offloadopt.learners.off_policy import below, episode_means
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.relaxed import Relaxed
 from offloadopt.learners.rollouts import agent_reward
@@ -198,7 +198,7 @@ class JointLearner(Federable):
                 if learning and len(moments) % self.update_every == 0:
                     measured = students.learn(replay.draw(self.batch_size, rng), spent, generator)
                 decided = min(rewards[-1].size, course.steps - course.step)
-                tell = partial(_measure, outcomes, measured, students.told) if episodes.ended else None
+                tell = partial(episode_means, outcomes, measured, students.told) if episodes.ended else None
                 course.advance(decided, tell)
             last = students.see(episodes.observation)
             replay.append(last)
@@ -354,11 +354,3 @@ class Students(ABC):
 def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Move all weights of ``target`` a share ``rate`` of the way to those of ``source``."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
-
-
-def _measure(
-    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
-) -> dict[str, float]:
-    total = Outcome.total(outcomes)
-    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
-    return {**means, **{name: float(value) for name, value in measured.items()}, **told}

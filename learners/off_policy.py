@@ -276,7 +276,7 @@ class OffPolicy(Federable):
                     exchange.after_update(course.spent, students.pairs, worth, torch.ones_like(worth))
             decided = min(len(seen) * problem.agents, course.steps - course.step)
             told = {} if exchange is None else exchange.measured
-            course.advance(decided, partial(_measure, outcomes, measured, told) if episodes.ended else None)
+            course.advance(decided, partial(episode_means, outcomes, measured, told) if episodes.ended else None)
         return slot
 
     def _standardise(self, students: Students, transitions: Transitions) -> None:
@@ -288,9 +288,10 @@ class OffPolicy(Federable):
             students.reward_factor.fill_(self.reward_scale)
 
 
-def _measure(
+def episode_means(
     outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
 ) -> dict[str, float]:
+    """What is recorded at episodes' ends: mean cost and metrics, what was measured in learning, what passed."""
     total = Outcome.total(outcomes)
     means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
     return {**means, **{name: float(value) for name, value in measured.items()}, **told}
