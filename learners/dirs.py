@@ -62,8 +62,8 @@ from offloadopt.learners.examples import Examples
 from offloadopt.learners.imitation import by_agent, minibatches, supervise
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.replay import Replay
-from offloadopt.solvers.expert import AUTO
-from offloadopt.solvers.levy import LevySearch
+from offloadopt.solvers.assignment.expert import AUTO
+from offloadopt.solvers.assignment.levy import LevySearch
 from offloadopt.structure import AssignmentProblem
 
 PAPER: Mapping[str, Any] = {

@@ -25,8 +25,8 @@ from offloadopt.errors import DamagedFile, Unsupported
 from offloadopt.learners import policies
 from offloadopt.learners.ensemble import one_thread
 from offloadopt.learners.equivariant import Market, PriceNetwork
-from offloadopt.solvers.exchange import SETTLED, assignment_cost, server_loads
-from offloadopt.solvers.pricing import EPS, best_responses, price_bound
+from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
+from offloadopt.solvers.assignment.local_search import SETTLED, assignment_cost, server_loads
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
 
 CLOSEST = 60

@@ -34,7 +34,7 @@ from offloadopt.learners.ensemble import one_thread, seeded_generator
 from offloadopt.learners.equivariant import Market, PriceNetwork
 from offloadopt.learners.policies import Origin
 from offloadopt.learners.price_policy import PricePolicy
-from offloadopt.solvers.pricing import find_prices
+from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
 
 SMALL = 1e-3

@@ -27,8 +27,8 @@ from offloadopt.core import (
     Solutions,
 )
 from offloadopt.queues import QueueProblem
+from offloadopt.solvers.base import Rule
 from offloadopt.solvers.queue_rules import cheapest
-from offloadopt.solvers.rules import Rule
 from offloadopt.solvers.tuning import tuned, tuning_sample
 
 TUNING_SEED = 431_205_887

@@ -1,6 +1,6 @@
 """Lévy flight search over places of inference tasks, slot by slot with what batteries hold.
 
-The search is `offloadopt.solvers.levy.fly` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every assignment that it
+The search is `offloadopt.solvers.assignment.levy.fly` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every assignment that it
 looks at has its CPUs and bands shared optimally, and costs what the problem charges: tasks that then miss the time
 limit, or for which their user's battery does not suffice, fail. The gain that steadies an option in (25) is the whole
 band's rate.
@@ -19,6 +19,8 @@ from pydantic import Field
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
 from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
+from offloadopt.solvers.assignment.levy import fly
+from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference_sharing import Slot, slot_of
 from offloadopt.solvers.inference_slots import (
     best_shares_of,
@@ -28,8 +30,6 @@ from offloadopt.solvers.inference_slots import (
     shares_in_time,
     task_row,
 )
-from offloadopt.solvers.levy import fly
-from offloadopt.solvers.rules import Rule
 
 
 class InferenceLevy(Rule):

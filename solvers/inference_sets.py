@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.inference import best_shares
-from offloadopt.solvers.core_milp import SAFETY, TIGHT, USUAL
+from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
 from offloadopt.solvers.inference_bound import EPS, Bound
 from offloadopt.solvers.inference_search import search
 from offloadopt.solvers.inference_sharing import Slot, settle_server

@@ -34,7 +34,7 @@ from offloadopt.core import (
     Solutions,
     roll_out,
 )
-from offloadopt.solvers.rules import Rule
+from offloadopt.solvers.base import Rule
 from offloadopt.solvers.tuning import for_each, tuned, tuning_sample
 from offloadopt.structure import BacklogProblem
 

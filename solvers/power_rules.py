@@ -12,7 +12,7 @@ import numpy as np
 
 from offloadopt.core import Decisions, Observation
 from offloadopt.physics.service import WEAKEST
-from offloadopt.solvers.rules import Rule
+from offloadopt.solvers.base import Rule
 from offloadopt.structure import BacklogProblem
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation
 from offloadopt.queues import QueueProblem
-from offloadopt.solvers.rules import Rule
+from offloadopt.solvers.base import Rule
 
 
 class DeadlineGreedy(Rule):

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
 from offloadopt.problems.partial_mobile import PartialMobile
+from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.pyomo_models import engine_named
 from offloadopt.solvers.sharing import SharingExact
-from offloadopt.solvers.slotwise import solve_slots
 
 
 class GridMilp(Solver):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.partial import Splitting, settle
-from offloadopt.solvers.core_milp import SAFETY, TIGHT, USUAL
+from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
 from offloadopt.solvers.sharing_bound import Bound
 from offloadopt.structure import AssignmentCosts
 

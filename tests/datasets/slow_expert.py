@@ -10,7 +10,7 @@ from typing import Any
 import offloadopt
 from offloadopt.core import Instances, Problem, Progress, Solutions
 from offloadopt.datasets.demonstrations import collect
-from offloadopt.solvers.baselines import Random
+from offloadopt.solvers.random import Random
 
 COUNT = 24
 SHARDS = 12

@@ -9,8 +9,9 @@ from offloadopt import registry
 from offloadopt.core import Instances
 from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.solvers import assignment as assignment_module
-from offloadopt.solvers.baselines import Greedy, Local, Random, admit
+from offloadopt.solvers.assignment import base as assignment_module
+from offloadopt.solvers.assignment.baselines import Greedy, Local, admit
+from offloadopt.solvers.random import Random
 
 ALL = ("exhaustive", "levy", "levy-classic", "move-and-swap", "greedy", "random", "local")
 

@@ -14,13 +14,13 @@ import offloadopt
 from offloadopt.core import Status
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.solvers.core_milp import close_gap, groups_of_tasks
-from offloadopt.solvers.exact import Exact
-from offloadopt.solvers.exchange import assignment_cost, improve, server_loads
-from offloadopt.solvers.pricing import find_prices, maximise_bound, price_bound, reduced_cost
-from offloadopt.solvers.slots import assign_to_slots, slot_counts
-from offloadopt.solvers.tree import branch_and_bound
-from offloadopt.solvers.twins import groups_of_servers, merge, spread
+from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
+from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
+from offloadopt.solvers.assignment.dual_bound import find_prices, maximise_bound, price_bound, reduced_cost
+from offloadopt.solvers.assignment.equal_tasks import assign_to_slots, slot_counts
+from offloadopt.solvers.assignment.exact import Exact
+from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge, spread
+from offloadopt.solvers.assignment.local_search import assignment_cost, improve, server_loads
 from offloadopt.structure import PricedAssignment
 
 

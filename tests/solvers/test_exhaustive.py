@@ -10,8 +10,8 @@ from offloadopt import registry
 from offloadopt.core import FloatArray, Instances, IntArray, Status
 from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.solvers import exhaustive
-from offloadopt.solvers.exhaustive import Exhaustive
+from offloadopt.solvers.assignment import exhaustive
+from offloadopt.solvers.assignment.exhaustive import Exhaustive
 from offloadopt.structure import AssignmentProblem, PricedAssignment
 
 

@@ -10,7 +10,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.core import Solutions, Status
 from offloadopt.errors import UnknownName, Unsupported
-from offloadopt.solvers.expert import Expert
+from offloadopt.solvers.assignment.expert import Expert
 
 
 def problem_of(users: int, servers: int = 2) -> Any:

@@ -8,8 +8,8 @@ import pytest
 from offloadopt import registry
 from offloadopt.errors import InvalidInput
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.solvers.exhaustive import Exhaustive
-from offloadopt.solvers.levy import (
+from offloadopt.solvers.assignment.exhaustive import Exhaustive
+from offloadopt.solvers.assignment.levy import (
     Levy,
     LevyClassic,
     LevySearch,

@@ -12,7 +12,7 @@ import offloadopt
 from offloadopt.core import ArrayField, Decisions
 from offloadopt.errors import Unsupported
 from offloadopt.problems.carbon_mimo import CarbonMimo
-from offloadopt.solvers.baselines import Random
+from offloadopt.solvers.random import Random
 
 GREEDY = ("greedy-local", "greedy-offload")
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from offloadopt.core import Decisions, Observation
 from offloadopt.problems.partial_mobile import PartialMobile
-from offloadopt.solvers.rules import Rule
+from offloadopt.solvers.base import Rule
 
 
 class EdgeOnly(Rule):

@@ -16,9 +16,9 @@ from pydantic import Field
 
 from offloadopt import registry
 from offloadopt.core import Instances, Problem, Progress, Solutions, Solver
-from offloadopt.solvers.exact import Exact
-from offloadopt.solvers.exhaustive import MOST_ASSIGNMENTS, Exhaustive
-from offloadopt.solvers.levy import Levy
+from offloadopt.solvers.assignment.exact import Exact
+from offloadopt.solvers.assignment.exhaustive import MOST_ASSIGNMENTS, Exhaustive
+from offloadopt.solvers.assignment.levy import Levy
 from offloadopt.structure import AssignmentProblem, PricedAssignmentProblem
 
 AUTO = "auto"

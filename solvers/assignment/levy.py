@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
-from offloadopt.solvers.assignment import AssignmentSolver, link_quality, without_dead_links
+from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_dead_links
 from offloadopt.structure import AssignmentCosts, AssignmentProblem
 
 

@@ -17,8 +17,8 @@ from time import perf_counter
 import numpy as np
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.solvers.exchange import assignment_cost, server_loads
-from offloadopt.solvers.pricing import price_bound, reduced_cost
+from offloadopt.solvers.assignment.dual_bound import price_bound, reduced_cost
+from offloadopt.solvers.assignment.local_search import assignment_cost, server_loads
 
 FIRST_TANGENTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
 """In units of the largest deviation ``sqrt(gap F_j)`` that a better assignment can have."""

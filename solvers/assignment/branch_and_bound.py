@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.solvers.exchange import assignment_cost, improve
-from offloadopt.solvers.pricing import maximise_bound, price_bound, reduced_cost
+from offloadopt.solvers.assignment.dual_bound import maximise_bound, price_bound, reduced_cost
+from offloadopt.solvers.assignment.local_search import assignment_cost, improve
 
 IMPROVE_EVERY = 20
 """Nodes between two local searches from a rounded node."""

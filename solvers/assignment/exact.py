@@ -17,12 +17,12 @@ from pydantic import Field, NonNegativeFloat, field_validator
 
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput
-from offloadopt.solvers.core_milp import close_gap, groups_of_tasks
-from offloadopt.solvers.exchange import assignment_cost, improve, perturb_and_improve, server_loads
-from offloadopt.solvers.pricing import EPS, best_responses, find_prices, price_bound, reduced_cost
-from offloadopt.solvers.slots import MOST_CELLS, assign_to_slots, slot_counts
-from offloadopt.solvers.tree import branch_and_bound
-from offloadopt.solvers.twins import groups_of_servers, merge, spread
+from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
+from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
+from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_prices, price_bound, reduced_cost
+from offloadopt.solvers.assignment.equal_tasks import MOST_CELLS, assign_to_slots, slot_counts
+from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge, spread
+from offloadopt.solvers.assignment.local_search import assignment_cost, improve, perturb_and_improve, server_loads
 from offloadopt.structure import PricedAssignmentProblem
 
 CHAIN_TASKS = 400

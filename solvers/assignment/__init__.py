@@ -1,0 +1,1 @@
+"""Assignments of tasks to servers whose continuous decisions follow optimally."""
