@@ -28,8 +28,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "solvers": {
         "exact": "offloadopt.solvers.assignment.exact:Exact",
-        "exact-sharing": "offloadopt.solvers.sharing:SharingExact",
-        "grid-milp": "offloadopt.solvers.sharing_grid:GridMilp",
+        "exact-sharing": "offloadopt.solvers.shared_servers.exact:SharingExact",
+        "grid-milp": "offloadopt.solvers.shared_servers.grid_milp:GridMilp",
         "expert": "offloadopt.solvers.assignment.expert:Expert",
         "exhaustive": "offloadopt.solvers.assignment.exhaustive:Exhaustive",
         "milp": "offloadopt.solvers.pyomo_models:Milp",

@@ -13,7 +13,7 @@ from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.pyomo_models import engine_named
-from offloadopt.solvers.sharing import SharingExact
+from offloadopt.solvers.shared_servers.exact import SharingExact
 
 
 class GridMilp(Solver):

@@ -14,7 +14,7 @@ from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.partial import cheaper_mode, mode_cost, settle
-from offloadopt.solvers.sharing_bound import Slot
+from offloadopt.solvers.shared_servers.dual_bound import Slot
 
 BETTER = 1e-11
 """Relative fall of the cost below which a change is rounding."""

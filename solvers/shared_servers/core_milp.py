@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.partial import Splitting, settle
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
-from offloadopt.solvers.sharing_bound import Bound
+from offloadopt.solvers.shared_servers.dual_bound import Bound
 from offloadopt.structure import AssignmentCosts
 
 ROUNDS = 40

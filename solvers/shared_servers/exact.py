@@ -16,9 +16,9 @@ from pydantic import Field
 
 from offloadopt.core import Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.base import solve_slots
-from offloadopt.solvers.sharing_bound import Slot, bound_at, climb, possible, rounding, served_by
-from offloadopt.solvers.sharing_milp import close_gap, mode_charges
-from offloadopt.solvers.sharing_search import search
+from offloadopt.solvers.shared_servers.core_milp import close_gap, mode_charges
+from offloadopt.solvers.shared_servers.dual_bound import Slot, bound_at, climb, possible, rounding, served_by
+from offloadopt.solvers.shared_servers.local_search import search
 from offloadopt.structure import SharedServersProblem
 
 EXACT = 1e-11

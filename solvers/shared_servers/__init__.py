@@ -1,0 +1,1 @@
+"""Slots whose servers share bandwidth by number of users and CPU by need."""
