@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from offloadopt import registry
 from offloadopt.core import Instances
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
-from offloadopt.solvers.backlog_dual import price_bound
-from offloadopt.solvers.hindsight import Hindsight
+from offloadopt.solvers.backlog.dual_bound import price_bound
+from offloadopt.solvers.backlog.exact import Hindsight
 
 ROUNDING = 1e-9
 FEW: Any = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

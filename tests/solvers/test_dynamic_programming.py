@@ -13,8 +13,8 @@ from offloadopt import registry
 from offloadopt.core import Decisions
 from offloadopt.errors import Unsupported
 from offloadopt.problems.carbon_mimo import CarbonMimo
-from offloadopt.solvers.backlog_grid import Resolution, gain_chain, hat_weights, solve
-from offloadopt.solvers.dynamic_programming import DynamicProgramming
+from offloadopt.solvers.backlog.backward_induction import Resolution, gain_chain, hat_weights, solve
+from offloadopt.solvers.backlog.dynamic_programming import DynamicProgramming
 from offloadopt.testing import check_solver
 
 Array = NDArray[np.float64]

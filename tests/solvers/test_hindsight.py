@@ -11,8 +11,8 @@ import pytest
 from offloadopt import registry
 from offloadopt.core import Decisions, Instances, Problem, Status
 from offloadopt.errors import Unsupported
-from offloadopt.solvers.backlog_battery import BatteryProgramme
-from offloadopt.solvers.hindsight import Hindsight
+from offloadopt.solvers.backlog.convex_program import BatteryProgramme
+from offloadopt.solvers.backlog.exact import Hindsight
 from offloadopt.structure import Backlog
 from offloadopt.testing import check_solver
 

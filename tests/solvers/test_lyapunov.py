@@ -11,7 +11,7 @@ import pytest
 import offloadopt
 from offloadopt.core import FloatArray, Observation, Solutions, roll_out
 from offloadopt.problems.carbon_mimo import CarbonMimo
-from offloadopt.solvers.lyapunov import Lyapunov, trade_off, tuned_v
+from offloadopt.solvers.backlog.lyapunov import Lyapunov, trade_off, tuned_v
 from offloadopt.testing import check_solver
 
 V = 2e8

@@ -21,9 +21,9 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import FloatArray, Instances, Problem, Progress, Solutions, Solver
-from offloadopt.solvers.backlog_battery import BatteryProgramme
-from offloadopt.solvers.backlog_dual import joule_prices, price_bound, supporting_prices
-from offloadopt.solvers.backlog_string import string_plan
+from offloadopt.solvers.backlog.convex_program import BatteryProgramme
+from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
+from offloadopt.solvers.backlog.taut_string import string_plan
 from offloadopt.structure import BacklogProblem
 
 

@@ -3,7 +3,7 @@
 Bits and joules are two chains of balances that the powers couple. Losing bits or green energy is free to happen at any
 time here, as is drawing from the grid while the battery holds energy: the real ones overflow only when full and draw
 only when empty. What the programme gives are therefore powers and prices; what they are worth is said by the problem
-itself and by `offloadopt.solvers.backlog_dual`.
+itself and by `offloadopt.solvers.backlog.dual_bound`.
 """
 
 from __future__ import annotations
