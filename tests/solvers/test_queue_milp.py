@@ -11,9 +11,9 @@ import pytest
 import offloadopt
 from offloadopt.core import Decisions, Instances, Status
 from offloadopt.problems.battery_d2d import BatteryD2D
-from offloadopt.solvers.queue_milp import QueueMilp
-from offloadopt.solvers.queue_model import QueueModel
-from offloadopt.solvers.queue_tasks import Fate, tasks_of
+from offloadopt.solvers.task_queues.exact import QueueMilp
+from offloadopt.solvers.task_queues.milp_model import QueueModel
+from offloadopt.solvers.task_queues.task_options import Fate, tasks_of
 from offloadopt.testing import check_solver
 
 FEW_MODES = {

@@ -12,8 +12,8 @@ import offloadopt
 from offloadopt.core import Decisions, Instances, Observation, State
 from offloadopt.errors import Unsupported
 from offloadopt.problems.battery_d2d import BatteryD2D
-from offloadopt.solvers.energy_queue import EnergyQueue, tuned_v
-from offloadopt.solvers.queue_rules import AllEdge, AllMobile, cheapest
+from offloadopt.solvers.task_queues.baselines import AllEdge, AllMobile, cheapest
+from offloadopt.solvers.task_queues.lyapunov import EnergyQueue, tuned_v
 from offloadopt.testing import check_solver
 
 RULES = ("all-edge", "all-mobile", "fixed-frequency", "deadline-greedy", "energy-queue")

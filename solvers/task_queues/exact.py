@@ -18,8 +18,8 @@ from pydantic import Field
 
 from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.queues import QueueProblem
-from offloadopt.solvers.queue_model import Choice, QueueModel
-from offloadopt.solvers.queue_tasks import Fate, tasks_of
+from offloadopt.solvers.task_queues.milp_model import Choice, QueueModel
+from offloadopt.solvers.task_queues.task_options import Fate, tasks_of
 
 TIGHT, USUAL = 1e-9, 1e-6
 """HiGHS's tolerances: the first that is tried, and its own default."""

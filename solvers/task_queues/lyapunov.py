@@ -28,7 +28,7 @@ from offloadopt.core import (
 )
 from offloadopt.queues import QueueProblem
 from offloadopt.solvers.base import Rule
-from offloadopt.solvers.queue_rules import cheapest
+from offloadopt.solvers.task_queues.baselines import cheapest
 from offloadopt.solvers.tuning import tuned, tuning_sample
 
 TUNING_SEED = 431_205_887

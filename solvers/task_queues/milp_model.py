@@ -22,7 +22,16 @@ import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.queues import Foresight
-from offloadopt.solvers.queue_tasks import Fate, Task, Way, ageing_cost, cut_senders, grows_concavely, horizon_use, wear
+from offloadopt.solvers.task_queues.task_options import (
+    Fate,
+    Task,
+    Way,
+    ageing_cost,
+    cut_senders,
+    grows_concavely,
+    horizon_use,
+    wear,
+)
 
 EASE = 1e-7
 """Seconds and joules by which what an event must reach is eased, so that rounding cannot exclude a decision."""

@@ -1,0 +1,1 @@
+"""Tasks that queue at devices which live on batteries."""
