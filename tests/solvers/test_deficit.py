@@ -14,9 +14,9 @@ from offloadopt.core import Instances
 from offloadopt.errors import InvalidInput
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.deficit import tuned_v
-from offloadopt.solvers.inference_search import search
-from offloadopt.solvers.inference_sharing import local_costs, slot_of
+from offloadopt.solvers.inference.local_search import search
+from offloadopt.solvers.inference.lyapunov import tuned_v
+from offloadopt.solvers.inference.resource_allocation import local_costs, slot_of
 
 
 def make(**changes: Any) -> TwinInference:

@@ -13,8 +13,8 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import FloatArray, Instances
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference_horizon import Horizon, Limits
-from offloadopt.solvers.twin_exact import Node, _at
+from offloadopt.solvers.inference.column_generation import Horizon, Limits
+from offloadopt.solvers.inference.exact import Node, _at
 
 
 def make(**changes: Any) -> TwinInference:

@@ -12,8 +12,8 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import Instances
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference_levy import PlaceCosts
-from offloadopt.solvers.inference_slots import decided, task_row
+from offloadopt.solvers.inference.base import decided, task_row
+from offloadopt.solvers.inference.levy import PlaceCosts
 
 
 def make(**changes: Any) -> TwinInference:

@@ -16,10 +16,10 @@ from offloadopt.core import Decisions, FloatArray, Instances, Status
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.physics.inference import InferenceTasks, send_factor
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference_bound import bound_at
-from offloadopt.solvers.inference_search import search
-from offloadopt.solvers.inference_sets import AT_ONCE, Enumeration
-from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, settle_server, slot_of
+from offloadopt.solvers.inference.dual_bound import bound_at
+from offloadopt.solvers.inference.local_search import search
+from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, settle_server, slot_of
+from offloadopt.solvers.inference.set_partitioning import AT_ONCE, Enumeration
 from offloadopt.testing import check_solver
 
 

@@ -29,8 +29,8 @@ from offloadopt.core import (
 )
 from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.solvers.inference_sharing import Slot
-from offloadopt.solvers.inference_slots import InferenceRule, decided, searched, task_row, within
+from offloadopt.solvers.inference.base import InferenceRule, decided, searched, task_row, within
+from offloadopt.solvers.inference.resource_allocation import Slot
 from offloadopt.solvers.tuning import tuned
 
 TUNING_SEED = 905_116_873

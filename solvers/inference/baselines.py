@@ -17,8 +17,8 @@ from numba import njit
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, settle_server, slot_of
-from offloadopt.solvers.inference_slots import InferenceRule, Plan, best_shares_of, by_user, drained, joules_of, within
+from offloadopt.solvers.inference.base import InferenceRule, Plan, best_shares_of, by_user, drained, joules_of, within
+from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, settle_server, slot_of
 
 
 class Selfish(InferenceRule):

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
-from offloadopt.solvers.inference_sharing import Slot, charges
+from offloadopt.solvers.inference.resource_allocation import Slot, charges
 
 EPS = float(np.finfo(float).eps)
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.inference import best_shares
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
-from offloadopt.solvers.inference_bound import EPS, Bound
-from offloadopt.solvers.inference_search import search
-from offloadopt.solvers.inference_sharing import Slot, settle_server
+from offloadopt.solvers.inference.dual_bound import EPS, Bound
+from offloadopt.solvers.inference.local_search import search
+from offloadopt.solvers.inference.resource_allocation import Slot, settle_server
 
 MOST_SETS = 60_000
 """More sets than that are not handed to the MILP."""

@@ -21,8 +21,7 @@ from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.solvers.assignment.levy import fly
 from offloadopt.solvers.base import Rule
-from offloadopt.solvers.inference_sharing import Slot, slot_of
-from offloadopt.solvers.inference_slots import (
+from offloadopt.solvers.inference.base import (
     best_shares_of,
     charged,
     decided,
@@ -30,6 +29,7 @@ from offloadopt.solvers.inference_slots import (
     shares_in_time,
     task_row,
 )
+from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
 
 
 class InferenceLevy(Rule):

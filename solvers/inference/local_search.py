@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.solvers.inference_sharing import Slot, settle_server
+from offloadopt.solvers.inference.resource_allocation import Slot, settle_server
 
 BETTER = 1e-12
 """Least relative saving that counts."""

@@ -20,8 +20,8 @@ from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArr
 from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
-from offloadopt.solvers.inference_search import improve, search
-from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs, slot_of
+from offloadopt.solvers.inference.local_search import improve, search
+from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, slot_of
 
 DEARER = 4.0
 """Factor by which a joule's price rises until the plan fits."""

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.inference import InferencePrices
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.solvers.inference_sharing import Slot, slot_of
-from offloadopt.solvers.inference_slots import (
+from offloadopt.solvers.inference.base import (
     best_shares_of,
     by_user,
     charged,
@@ -34,6 +33,7 @@ from offloadopt.solvers.inference_slots import (
     searched,
     true_cost,
 )
+from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
 
 PRICINGS, PLANS = 30, 8
 """Rounds of prices, and of plans, at most."""

@@ -34,11 +34,11 @@ from offloadopt.core import (
 )
 from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.solvers.inference_horizon import Horizon, Limits
-from offloadopt.solvers.inference_relaxation import relax
-from offloadopt.solvers.inference_search import search
-from offloadopt.solvers.inference_sets import Enumeration, close_gap, raise_pay
-from offloadopt.solvers.inference_sharing import Slot, allocate, local_costs
+from offloadopt.solvers.inference.column_generation import Horizon, Limits
+from offloadopt.solvers.inference.local_search import search
+from offloadopt.solvers.inference.relaxation import relax
+from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs
+from offloadopt.solvers.inference.set_partitioning import Enumeration, close_gap, raise_pay
 
 EXACT = 1e-11
 """Smallest relative gap that is aimed at: less than the rounding of a sum cannot be proved."""

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.solvers.inference_bound import Bound, bound_at
-from offloadopt.solvers.inference_sharing import Slot, settle_server
+from offloadopt.solvers.inference.dual_bound import Bound, bound_at
+from offloadopt.solvers.inference.resource_allocation import Slot, settle_server
 
 ROUNDS = 40
 PART = 1e-6

@@ -1,0 +1,1 @@
+"""Inference tasks that share CPU and bandwidth of users and servers."""
