@@ -92,7 +92,7 @@ def solve(
         raise InvalidInput("--with-instances is for programs; allowed: together with --json")
     instances = take_instances(problem, input_file, count, seed, default=1)
     if export_file is not None:
-        from offloadopt.solvers.pyomo_models import export
+        from offloadopt.solvers.models.solver import export
 
         export(problem, instances, export_file)
         print(f"model of the first instance: {export_file}")

@@ -12,7 +12,7 @@ from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, 
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.models.partial_mobile import GridModel
-from offloadopt.solvers.pyomo_models import engine_named
+from offloadopt.solvers.models.solver import engine_named
 from offloadopt.solvers.shared_servers.exact import SharingExact
 
 

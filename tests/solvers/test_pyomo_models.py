@@ -12,7 +12,7 @@ from offloadopt.core import Instances, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
-from offloadopt.solvers.pyomo_models import Answer, Milp, Minlp, engine_named, export, safe_bound
+from offloadopt.solvers.models.solver import Answer, Milp, Minlp, engine_named, export, safe_bound
 
 METHODS = [Milp(), Minlp()]
 BOTH = pytest.mark.parametrize("method", METHODS, ids=["milp", "minlp"])
