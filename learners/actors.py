@@ -15,7 +15,7 @@ from offloadopt.core import Decisions, Observation, Policy, Problem
 from offloadopt.envs.control import control_view
 from offloadopt.envs.views import ControlView
 from offloadopt.errors import DamagedFile, InvalidInput
-from offloadopt.learners import policies
+from offloadopt.learners.common import saved_policy as policies
 
 Singles = NDArray[np.float32]
 Layer = tuple[Singles, Singles]

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from offloadopt.learners.agents import Agents, Arrays
+from offloadopt.learners.common.optimizer import Agents, Arrays
 from offloadopt.learners.off_policy import below
 from offloadopt.learners.style_gan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings

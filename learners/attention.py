@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.trunks import HIDDEN_GAIN, Linear
+from offloadopt.learners.common.networks import HIDDEN_GAIN, Linear
 
 SLOPE = 0.2
 """Of leaky rectifiers below zero."""

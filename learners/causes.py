@@ -15,16 +15,10 @@ from torch import Tensor
 
 from offloadopt import registry
 from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem, Progress, relative_gap
-from offloadopt.learners.agents import Agents
-from offloadopt.learners.course import Course
-from offloadopt.learners.ensemble import (
-    ServerNetworks,
-    linked_vote,
-    one_thread,
-    probabilities,
-    seeded_generator,
-    view_tensor,
-)
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
+from offloadopt.learners.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
 from offloadopt.learners.examples import Examples
 from offloadopt.learners.imitation import minibatches, supervise
 from offloadopt.structure import AssignmentProblem

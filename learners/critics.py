@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
+from offloadopt.learners.common.networks import Network, by_agent, by_copy
+from offloadopt.learners.common.normalization import LEAST_SHARE, Standard
 
 FORGET = 0.9
 """Weight of all roll-outs before in the mean and the deviation of returns."""
-LEAST_SHARE = 1e-4
-"""A deviation below this share of the returns' size is rounding, and does not become a unit."""
 
 
 class Critic(nn.Module):
@@ -118,13 +117,6 @@ class Critic(nn.Module):
         mean, square = self.mean / self.weight, self.square / self.weight
         deviation = (square - mean.square()).clamp(min=0.0).sqrt()
         return mean, torch.where(deviation > LEAST_SHARE * square.sqrt(), deviation, torch.ones_like(deviation))
-
-
-def scale_of(paid: Standard) -> tuple[Tensor, Tensor]:
-    """Mean and deviation ``[features]`` of what was watched; 0 and 1 before anything was."""
-    mean, deviation = paid.mean, (paid.squares / paid.count.clamp(min=1.0)).sqrt()
-    rounding = deviation <= LEAST_SHARE * (deviation + mean.abs())
-    return mean.float(), torch.where(rounding, torch.ones_like(deviation), deviation).float()
 
 
 def _for_agents(statistic: Tensor) -> Tensor:

@@ -66,16 +66,16 @@ from offloadopt.core import Budget, Demonstrations, FloatArray, Learner, Observa
 from offloadopt.envs.episodes import Episodes
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.agent_networks import follow
-from offloadopt.learners.agents import Agents, Arrays
 from offloadopt.learners.central_networks import CentralNetwork
 from offloadopt.learners.central_policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.optimizer import Agents, Arrays
+from offloadopt.learners.common.replay import Drawn, Transitions
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
 from offloadopt.learners.discrete import Encoding, Grid
-from offloadopt.learners.ensemble import one_thread, seeded_generator
 from offloadopt.learners.off_policy import below, loss_of
-from offloadopt.learners.policies import Origin
-from offloadopt.learners.transitions import Drawn, Transitions
 from offloadopt.structure import JointProblem
 
 PAPER: Mapping[str, Any] = {

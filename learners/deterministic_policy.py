@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Decisions, FloatArray, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
-from offloadopt.learners import policies
 from offloadopt.learners.agent_networks import AgentNetworks
-from offloadopt.learners.ensemble import one_thread
+from offloadopt.learners.common import saved_policy as policies
+from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.structure import AgentProblem
 
 MOST_CHOICES = 4096

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from offloadopt.core import Progress
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 
 LABELS = 10
 SIDE = 28

@@ -43,24 +43,23 @@ from offloadopt.core import (
     Record,
 )
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.agents import Agents
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
 from offloadopt.learners.ensemble import (
     EnsemblePolicy,
     ServerNetworks,
     cross_entropy,
     features_of,
     linked_vote,
-    one_thread,
     probabilities,
-    seeded_generator,
     server_labels,
     view_tensor,
 )
 from offloadopt.learners.examples import Examples
 from offloadopt.learners.imitation import by_agent, minibatches, supervise
-from offloadopt.learners.policies import Origin
 from offloadopt.learners.replay import Replay
 from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch

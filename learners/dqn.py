@@ -22,12 +22,12 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray
 from offloadopt.learners.agent_networks import AgentNetworks, follow
-from offloadopt.learners.agents import Agents
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.replay import Drawn
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
-from offloadopt.learners.federation import Pair
 from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
-from offloadopt.learners.policies import Origin
-from offloadopt.learners.transitions import Drawn
 from offloadopt.structure import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {

@@ -10,8 +10,7 @@ of them, yet no number of one agent ever meets those of another before the vote.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +21,8 @@ from torch import Tensor, nn
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
-from offloadopt.learners import policies
+from offloadopt.learners.common import saved_policy as policies
+from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.structure import AssignmentProblem
 
 VOTE_THRESHOLD = 0.5
@@ -196,20 +196,3 @@ def view_tensor(problem: AssignmentProblem[Any], observation: Observation) -> Te
 def features_of(problem: AssignmentProblem[Any]) -> int:
     """Number of measurements in a server's view."""
     return problem.server_view(problem.sample(1, 0)).shape[2]
-
-
-def seeded_generator(seed: int) -> torch.Generator:
-    """Torch's source of randomness for a seed."""
-    state = np.random.SeedSequence(seed).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch on one thread: networks this small gain nothing from two, and lose much where cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

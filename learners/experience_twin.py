@@ -35,13 +35,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.learners.adversaries import Adversaries, AdversarySettings
-from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface, Seen
-from offloadopt.learners.agents import Arrays
-from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
+from offloadopt.learners.common.gumbel_softmax import Relaxed
+from offloadopt.learners.common.normalization import Standard
+from offloadopt.learners.common.optimizer import Arrays
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.off_policy import below
-from offloadopt.learners.relaxed import Relaxed
 from offloadopt.learners.style_gan import StyleGenerator
-from offloadopt.learners.trunks import Standard
 
 OWN_GIVEN, DIGEST_GIVEN = 0.5, 0.75
 """Shares of training rows whose condition holds the agent's own part, and the digest."""

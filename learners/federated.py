@@ -23,8 +23,8 @@ from pydantic import Field
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface
-from offloadopt.learners.federation import Federable, Federation
+from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface
+from offloadopt.learners.common.weight_aggregation import Federable, Federation
 from offloadopt.structure import AgentProblem
 
 

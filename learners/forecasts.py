@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from offloadopt.learners.agent_interface import Seen
-from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.replay import Experience
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,13 @@ from torch import Tensor
 
 from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.agents import Agents
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course, Measure
-from offloadopt.learners.ensemble import (
-    EnsemblePolicy,
-    ServerNetworks,
-    demonstration_loss,
-    features_of,
-    one_thread,
-    seeded_generator,
-)
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course, Measure
+from offloadopt.learners.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
 from offloadopt.learners.examples import Examples
-from offloadopt.learners.policies import Origin
 from offloadopt.structure import AssignmentProblem
 
 

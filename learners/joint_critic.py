@@ -8,9 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.agent_interface import Seen
-from offloadopt.learners.critics import scale_of
-from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
+from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.networks import Network, by_agent, by_copy
+from offloadopt.learners.common.normalization import Standard, scale_of
 
 
 class JointCritic(nn.Module):

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from offloadopt.controls import Allowed, Controls
 from offloadopt.core import ArrayField, Decisions, Observation
-from offloadopt.learners.agent_interface import AgentInterface
-from offloadopt.learners.agent_policy import AgentPolicy
-from offloadopt.learners.heads import Heads
+from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.learners.common.agent_policy import AgentPolicy
+from offloadopt.learners.common.distributions import Heads
 from offloadopt.structure import AgentProblem
 
 

@@ -35,14 +35,14 @@ from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Observation, Outcome
-from offloadopt.learners.agent_interface import NUMBER_BYTES, AgentInterface, Seen
-from offloadopt.learners.agent_policy import Actor
-from offloadopt.learners.agents import Arrays
-from offloadopt.learners.heads import restrict
+from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
+from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.distributions import restrict
+from offloadopt.learners.common.gumbel_softmax import Relaxed
+from offloadopt.learners.common.off_policy import JointLearner, Students
+from offloadopt.learners.common.optimizer import Arrays
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.joint_critic import JointCritic
-from offloadopt.learners.joint_learner import JointLearner, Students
-from offloadopt.learners.joint_replay import Experience
-from offloadopt.learners.relaxed import Relaxed
 from offloadopt.learners.rollouts import agent_reward, team_reward
 from offloadopt.structure import AgentProblem
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.attention import rectified
-from offloadopt.learners.trunks import Linear
+from offloadopt.learners.common.networks import Linear
 
 VECTOR_PLACES = 8
 VECTOR_PATCH = 2

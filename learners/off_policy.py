@@ -38,13 +38,13 @@ from offloadopt.core import (
 )
 from offloadopt.envs.episodes import Episodes
 from offloadopt.learners.agent_networks import AgentNetworks
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.replay import Drawn, Transitions
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.deterministic_policy import DeterministicPolicy, view_name
-from offloadopt.learners.ensemble import one_thread, seeded_generator
-from offloadopt.learners.federation import Exchange, Federable, Pair
-from offloadopt.learners.policies import Origin
-from offloadopt.learners.transitions import Drawn, Transitions
 from offloadopt.structure import AgentProblem
 
 Arrays = dict[str, NDArray[Any]]

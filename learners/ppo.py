@@ -40,17 +40,17 @@ from torch import Tensor, nn
 
 from offloadopt.core import Budget, Demonstrations, Problem, Progress, Record
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.agent_imitation import Expert, imitate
-from offloadopt.learners.agent_interface import AgentInterface, Seen
-from offloadopt.learners.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.agents import Agents, Arrays
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
+from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.demonstrations import Expert, imitate
+from offloadopt.learners.common.distributions import Heads, restrict
+from offloadopt.learners.common.optimizer import Agents, Arrays
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.critics import Critic
-from offloadopt.learners.ensemble import one_thread, seeded_generator
-from offloadopt.learners.federation import Exchange, Federable, Pair
-from offloadopt.learners.heads import Heads, restrict
-from offloadopt.learners.policies import Origin
 from offloadopt.learners.rollouts import Collector, Rollout, advantages, agent_reward, team_reward
 from offloadopt.structure import AgentProblem
 

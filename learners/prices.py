@@ -27,12 +27,12 @@ from torch import Tensor
 
 from offloadopt.core import Budget, Demonstrations, Learner, Observation, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.agents import Agents
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
-from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
 from offloadopt.learners.equivariant import Market, PriceNetwork
-from offloadopt.learners.policies import Origin
 from offloadopt.learners.price_policy import PricePolicy
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from offloadopt.core import Outcome
 from offloadopt.envs import Episodes
-from offloadopt.learners.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, Seen
 
 Act = Callable[[Seen, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
 """Actions and their logarithmic probabilities, ``[count, agents, ...]``, for what is seen and a memory; next memory."""

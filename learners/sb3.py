@@ -44,7 +44,7 @@ from offloadopt.envs.control import ControlProblem, control_view, require_contro
 from offloadopt.envs.many import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
 from offloadopt.learners.actors import Actor, Layer, Singles
-from offloadopt.learners.policies import Origin
+from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3_library import Library, linear_layers
 
 if TYPE_CHECKING:

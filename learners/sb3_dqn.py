@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from offloadopt.core import Problem
-from offloadopt.learners.policies import Origin
+from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3_library import Library, linear_layers
 from offloadopt.learners.sb3_rows import MenuPolicy, MenuProblem, menu_settings, rows_of
 

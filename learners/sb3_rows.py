@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy, Problem
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners import policies
 from offloadopt.learners.actors import Layer, Singles, layer_arrays, perceptron, read_layers
+from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.deterministic_policy import MOST_CHOICES, Shares, view_name
 from offloadopt.structure import AgentProblem, JointProblem
 

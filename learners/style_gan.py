@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.learners.attention import Attention, Embedding, Encoder, Norm, rectified
+from offloadopt.learners.common.networks import HIDDEN_GAIN, Linear
 from offloadopt.learners.maps import (
     Convolution,
     Layout,
@@ -39,7 +40,6 @@ from offloadopt.learners.maps import (
     as_tokens,
     from_patches,
 )
-from offloadopt.learners.trunks import HIDDEN_GAIN, Linear
 
 
 class Mapping(nn.Module):

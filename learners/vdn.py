@@ -31,10 +31,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.agent_interface import AgentInterface, Seen
-from offloadopt.learners.agent_policy import Actor
-from offloadopt.learners.joint_learner import JointLearner, Students
-from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.off_policy import JointLearner, Students
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.vdn_worth import Worth
 
 

@@ -15,9 +15,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.agent_interface import AgentInterface, Seen
-from offloadopt.learners.agent_policy import Actor
-from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg import climb, outputs
 from offloadopt.learners.vdn import Team, Vdn
 from offloadopt.learners.vdn_worth import Worth

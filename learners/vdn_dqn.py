@@ -22,9 +22,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.agent_interface import Seen
-from offloadopt.learners.agent_policy import Actor
-from offloadopt.learners.heads import restrict
+from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.levels import LevelInterface, LevelPolicy
 from offloadopt.learners.vdn import Team, Vdn
 from offloadopt.learners.vdn_worth import Worth

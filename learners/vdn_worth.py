@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.critics import scale_of
-from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
+from offloadopt.learners.common.networks import Network, by_agent, by_copy
+from offloadopt.learners.common.normalization import Standard, scale_of
 
 
 class Worth(nn.Module):

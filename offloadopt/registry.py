@@ -61,7 +61,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "learners": {
         "imitation": "offloadopt.learners.imitation:Imitation",
-        "imitation-agents": "offloadopt.learners.agent_cloning:AgentImitation",
+        "imitation-agents": "offloadopt.learners.behaviour_cloning:AgentImitation",
         "prices": "offloadopt.learners.prices:Prices",
         "actor-critic": "offloadopt.learners.sb3:A2C",
         "ddpg-sb3": "offloadopt.learners.sb3:DDPG",

@@ -295,7 +295,7 @@ def _methods(
             solver.require(problem)
             methods[name] = solver
         elif folder.is_dir():
-            from offloadopt.learners.policies import load_policy
+            from offloadopt.learners.common.saved_policy import load_policy
 
             methods[name] = load_policy(folder, problem)
         else:

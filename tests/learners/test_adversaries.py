@@ -19,7 +19,7 @@ from offloadopt.learners.adversaries import (
     generator_loss,
     gradient_penalty,
 )
-from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 
 SMALL = {"width": 8, "latent": 4, "tokens": 2, "layers": 1}
 LOSSES: tuple[Loss, ...] = get_args(Loss)

@@ -12,8 +12,8 @@ from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import InvalidInput
-from offloadopt.learners import course
-from offloadopt.learners.agent_cloning import AgentImitation
+from offloadopt.learners.behaviour_cloning import AgentImitation
+from offloadopt.learners.common import training as course
 
 PROBLEM = registry.problem("carbon_mimo", horizon=20, users=2, antennas=4)
 

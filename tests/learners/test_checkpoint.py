@@ -16,8 +16,8 @@ import pytest
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Problem
 from offloadopt.errors import DamagedFile, OutputExists
-from offloadopt.learners import course
-from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.checkpoint import Checkpoint
 
 DIRS = {
     "demonstrations": 40,
@@ -117,7 +117,7 @@ def test_a_killed_process_loses_nothing_that_was_saved(problem: Problem[Any], tm
         import os, signal
         from pathlib import Path
         from offloadopt import registry
-        from offloadopt.learners import course
+        from offloadopt.learners.common import training as course
         course.SAVE_EVERY_S = 0.0
         done = 0
         def progress(steps):

@@ -13,19 +13,20 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Observation, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
-from offloadopt.learners import course, dirs
-from offloadopt.learners.agents import Agents
+from offloadopt.learners import dirs
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.saved_policy import load_policy
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.dirs import PAPER, Dirs, total_loss
 from offloadopt.learners.ensemble import (
     EnsemblePolicy,
     ServerNetworks,
     cross_entropy,
     demonstration_loss,
-    seeded_generator,
     server_labels,
     view_tensor,
 )
-from offloadopt.learners.policies import load_policy
 from offloadopt.learners.replay import Replay
 from offloadopt.structure import AssignmentProblem
 

@@ -10,18 +10,18 @@ import torch
 
 from offloadopt import registry
 from offloadopt.core import Observation
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.ensemble import (
     VIEW_LIMIT,
     EnsemblePolicy,
     ServerNetworks,
     cross_entropy,
     demonstration_loss,
-    seeded_generator,
     server_labels,
     view_tensor,
     vote,
 )
-from offloadopt.learners.policies import Origin
 from offloadopt.problems.multi_server import MultiServer
 
 

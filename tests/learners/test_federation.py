@@ -13,12 +13,20 @@ from torch import Tensor, nn
 from offloadopt import registry
 from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput
-from offloadopt.learners import course, joint_learner
-from offloadopt.learners.checkpoint import Checkpoint
+from offloadopt.learners.common import off_policy as joint_learner
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.networks import Network
+from offloadopt.learners.common.saved_policy import load_policy
+from offloadopt.learners.common.weight_aggregation import (
+    Exchange,
+    Federation,
+    Pair,
+    Rule,
+    aggregate_weights,
+    share_weights,
+)
 from offloadopt.learners.federated import Federated
-from offloadopt.learners.federation import Exchange, Federation, Pair, Rule, aggregate_weights, share_weights
-from offloadopt.learners.policies import load_policy
-from offloadopt.learners.trunks import Network
 
 SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""

@@ -9,8 +9,8 @@ from torch import distributions
 
 from offloadopt.core import ArrayField
 from offloadopt.errors import Unsupported
-from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.heads import Categorical, Heads, SquashedGaussian, restrict
+from offloadopt.learners.common.distributions import Categorical, Heads, SquashedGaussian, restrict
+from offloadopt.learners.common.torch_utils import seeded_generator
 
 LEVEL = ArrayField((3,), low=2.0, high=6.0)
 PAIR = ArrayField((3, 2), low=-1.0, high=0.5)

@@ -14,18 +14,18 @@ from torch import Tensor
 from offloadopt import registry
 from offloadopt.core import ArrayField, Budget, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.learners import course
-from offloadopt.learners.agent_interface import AgentInterface, Seen
-from offloadopt.learners.agent_policy import AgentPolicy
-from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.heads import Heads, restrict
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_policy import AgentPolicy
+from offloadopt.learners.common.distributions import Heads, restrict
+from offloadopt.learners.common.gumbel_softmax import Relaxed
+from offloadopt.learners.common.networks import Network
+from offloadopt.learners.common.off_policy import shorten
+from offloadopt.learners.common.replay import Experience, JointReplay
+from offloadopt.learners.common.saved_policy import load_policy
+from offloadopt.learners.common.torch_utils import follow, seeded_generator
 from offloadopt.learners.joint_critic import JointCritic
-from offloadopt.learners.joint_learner import follow, shorten
-from offloadopt.learners.joint_replay import Experience, JointReplay
 from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
-from offloadopt.learners.policies import load_policy
-from offloadopt.learners.relaxed import Relaxed
-from offloadopt.learners.trunks import Network
 from offloadopt.testing import check_learner
 
 

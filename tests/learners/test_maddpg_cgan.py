@@ -14,12 +14,13 @@ from torch import Tensor
 from offloadopt import registry
 from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput
-from offloadopt.learners import course, joint_learner
-from offloadopt.learners.agent_interface import Seen
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.common import off_policy as joint_learner
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.replay import Experience
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.forecasts import Enrichment, choose
-from offloadopt.learners.joint_replay import Experience
 from offloadopt.learners.maddpg_cgan import MaddpgCgan, TwinStudents
 from offloadopt.testing import check_learner
 

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 from offloadopt import files, registry
 from offloadopt.core import Budget, Demonstrations, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName
+from offloadopt.learners.common.saved_policy import Description, load_policy
 from offloadopt.learners.ensemble import EnsemblePolicy
-from offloadopt.learners.policies import Description, load_policy
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,9 @@ from offloadopt.core import (
 )
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.learners import course
-from offloadopt.learners.agent_policy import AgentPolicy
-from offloadopt.learners.policies import load_policy
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.agent_policy import AgentPolicy
+from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.ppo import Ppo
 from offloadopt.structure import AgentProblem
 from offloadopt.testing import check_learner

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, IntArray, Problem
 from offloadopt.errors import InvalidInput
-from offloadopt.learners import course
-from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.saved_policy import Origin, load_policy
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.equivariant import REACH, Market, PriceNetwork
-from offloadopt.learners.policies import Origin, load_policy
 from offloadopt.learners.price_policy import PricePolicy, assign, assign_all
 from offloadopt.learners.prices import Prices
 from offloadopt.structure import PricedAssignment

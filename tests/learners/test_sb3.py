@@ -17,8 +17,8 @@ from offloadopt import registry
 from offloadopt.core import ArrayField, Budget, Decisions, Problem, roll_out
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv, ScoreView
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName, Unsupported
-from offloadopt.learners import policies
 from offloadopt.learners.actors import Actor
+from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3 import A2C, DDPG, PPO, Baseline, ModeActor
 
 LEARNERS = [

@@ -14,7 +14,7 @@ from offloadopt import registry
 from offloadopt.core import ArrayField, Budget, Decisions
 from offloadopt.envs.episodes import draws
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.learners import policies
+from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3_dqn import DQN
 from offloadopt.learners.sb3_rows import MenuPolicy, rows_of
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.attention import Attention, Encoder
-from offloadopt.learners.ensemble import seeded_generator
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.maps import (
     Convolution,
     Layout,

@@ -15,14 +15,15 @@ from offloadopt import registry
 from offloadopt.controls import DirectControls
 from offloadopt.core import ArrayField, Budget, Decisions, Instances, Observation, Outcome, Problem, State
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
-from offloadopt.learners import course, policies
-from offloadopt.learners.agent_interface import Seen
-from offloadopt.learners.agent_policy import AgentPolicy
-from offloadopt.learners.ensemble import seeded_generator
-from offloadopt.learners.joint_replay import Experience
+from offloadopt.learners.common import saved_policy as policies
+from offloadopt.learners.common import training as course
+from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_policy import AgentPolicy
+from offloadopt.learners.common.networks import Network
+from offloadopt.learners.common.replay import Experience
+from offloadopt.learners.common.saved_policy import load_policy
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.levels import LevelControls, LevelInterface
-from offloadopt.learners.policies import load_policy
-from offloadopt.learners.trunks import Network
 from offloadopt.learners.vdn import Team, Vdn
 from offloadopt.learners.vdn_ddpg import ActorTeam, DdpgVdn
 from offloadopt.learners.vdn_dqn import BranchTeam, DqnVdn

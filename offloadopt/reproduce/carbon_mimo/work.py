@@ -13,7 +13,7 @@ import numpy as np
 
 from offloadopt import registry
 from offloadopt.core import FloatArray, Instances, Method, Observation, Solutions
-from offloadopt.learners.agent_policy import AgentPolicy
+from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
 from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json

@@ -40,9 +40,9 @@ def write_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: int
     """
     import torch
 
+    from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
     from offloadopt.learners.digit_makers import train_digits
     from offloadopt.learners.digits import LABELS, Judge, load_digits
-    from offloadopt.learners.ensemble import one_thread, seeded_generator
 
     train, held = load_digits(seed)
     judge = Judge(train, held, steps=judge_steps, seed=1_000 + seed)
@@ -130,8 +130,8 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
     import torch
 
     from offloadopt.learners.adversaries import Adversaries, AdversarySettings
+    from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
     from offloadopt.learners.digit_makers import DIGIT_SETTINGS
-    from offloadopt.learners.ensemble import one_thread, seeded_generator
 
     train, held = load(name, seed)
     labels = int(train.labels.max()) + 1
@@ -171,7 +171,7 @@ def classifier(train: Samples, labels: int, seed: int) -> torch.nn.Module:
     """Two linear layers, trained on samples with a little noise."""
     import torch
 
-    from offloadopt.learners.ensemble import seeded_generator
+    from offloadopt.learners.common.torch_utils import seeded_generator
 
     chance = seeded_generator(seed)
     values, targets = torch.from_numpy(train.values).flatten(1), torch.from_numpy(train.labels)

@@ -28,18 +28,18 @@ from torch import Tensor, nn
 
 from offloadopt.core import Budget, Demonstrations, Observation, Outcome, Problem, Progress, Record
 from offloadopt.envs.episodes import Episodes
-from offloadopt.learners.agent_interface import AgentInterface, Seen
-from offloadopt.learners.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.agents import Agents, Arrays
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
-from offloadopt.learners.ensemble import one_thread, seeded_generator
-from offloadopt.learners.federation import Exchange, Federable, Pair
-from offloadopt.learners.heads import restrict
-from offloadopt.learners.joint_replay import Experience, JointReplay
+from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.distributions import restrict
+from offloadopt.learners.common.gumbel_softmax import Relaxed
+from offloadopt.learners.common.optimizer import Arrays, Clipped
+from offloadopt.learners.common.replay import Experience, JointReplay
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import follow, one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.off_policy import below, episode_means
-from offloadopt.learners.policies import Origin
-from offloadopt.learners.relaxed import Relaxed
 from offloadopt.learners.rollouts import agent_reward
 from offloadopt.structure import AgentProblem
 
@@ -207,24 +207,6 @@ class JointLearner(Federable):
         return len(moments)
 
 
-class Clipped(Agents[nn.Module]):
-    """Copies of networks under training by Adam, each copy with gradients of limited length."""
-
-    def __init__(self, networks: nn.Module, first_rate: float, last_rate: float, longest: float) -> None:
-        super().__init__(networks, first_rate, last_rate)
-        self._longest = longest
-
-    def descend(self, loss: Tensor, spent: float) -> None:
-        """One step along the shortened gradient of each copy's own loss, when a share of the budget is spent."""
-        first, last = self._rates
-        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
-        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
-        self._optimizer.zero_grad()
-        loss.sum().backward()
-        shorten([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._longest)
-        self._optimizer.step()
-
-
 def shorten(gradients: Sequence[Tensor], longest: float) -> None:
     """Shorten each copy's gradient, spread over arrays ``[copies, ...]``, to at most this length."""
     squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients])
@@ -348,9 +330,3 @@ class Students(ABC):
         for kind, target in self.targets.items():
             held = below(arrays, f"target_{kind}")
             target.load_state_dict({name: torch.from_numpy(array) for name, array in held.items()})
-
-
-@torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
-    """Move all weights of ``target`` a share ``rate`` of the way to those of ``source``."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from offloadopt.learners.common.off_policy import shorten
 
 Arrays = dict[str, NDArray[Any]]
 NetworksT = TypeVar("NetworksT", bound=nn.Module)
@@ -60,3 +62,21 @@ class Agents(Generic[NetworksT]):
         self.networks.load_state_dict(weights)
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+class Clipped(Agents[nn.Module]):
+    """Copies of networks under training by Adam, each copy with gradients of limited length."""
+
+    def __init__(self, networks: nn.Module, first_rate: float, last_rate: float, longest: float) -> None:
+        super().__init__(networks, first_rate, last_rate)
+        self._longest = longest
+
+    def descend(self, loss: Tensor, spent: float) -> None:
+        """One step along the shortened gradient of each copy's own loss, when a share of the budget is spent."""
+        first, last = self._rates
+        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
+        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
+        self._optimizer.zero_grad()
+        loss.sum().backward()
+        shorten([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._longest)
+        self._optimizer.step()

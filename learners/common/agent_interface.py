@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from offloadopt.core import Decisions, Observation
-from offloadopt.learners.heads import Heads
+from offloadopt.learners.common.distributions import Heads
 from offloadopt.structure import AgentProblem
 
 NUMBER_BYTES = 4

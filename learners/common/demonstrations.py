@@ -13,10 +13,10 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, Demonstrations, Observation
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.agent_interface import AgentInterface
-from offloadopt.learners.agent_policy import Actor
-from offloadopt.learners.course import Course
-from offloadopt.learners.heads import Heads, restrict
+from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.distributions import Heads, restrict
+from offloadopt.learners.common.training import Course
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from pydantic import Field, PositiveInt
 
 from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.agent_imitation import Expert
-from offloadopt.learners.agent_interface import AgentInterface
-from offloadopt.learners.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.agents import Agents
-from offloadopt.learners.checkpoint import Checkpoint
-from offloadopt.learners.course import Course
-from offloadopt.learners.ensemble import one_thread, seeded_generator
+from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.demonstrations import Expert
+from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.training import Course
 from offloadopt.learners.imitation import minibatches
-from offloadopt.learners.policies import Origin
 from offloadopt.structure import AgentProblem
 
 

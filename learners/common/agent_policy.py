@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
-from offloadopt.learners import policies
-from offloadopt.learners.agent_interface import AgentInterface
-from offloadopt.learners.ensemble import one_thread
-from offloadopt.learners.heads import restrict
-from offloadopt.learners.trunks import Network, Standard, by_agent, by_copy
+from offloadopt.learners.common import saved_policy as policies
+from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.learners.common.distributions import restrict
+from offloadopt.learners.common.networks import Network, by_agent, by_copy
+from offloadopt.learners.common.normalization import Standard
+from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.structure import AgentProblem
 
 SMALL_GAIN = 0.01

@@ -1,0 +1,1 @@
+"""What learners share: training progress, networks, distributions, replay, saved policies."""
