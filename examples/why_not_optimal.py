@@ -12,7 +12,7 @@ import offloadopt
 from offloadopt.cli.terminal import progress
 from offloadopt.errors import OffloadError
 from offloadopt.evaluation.statistics import mean_interval
-from offloadopt.learners.causes import VARIANTS, causes
+from offloadopt.learners.dirs.ablation import VARIANTS, causes
 
 HELD_OUT = 500
 

@@ -20,7 +20,7 @@ from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.imitation import minibatches
+from offloadopt.learners.dirs.imitation import minibatches
 from offloadopt.structure import AgentProblem
 
 

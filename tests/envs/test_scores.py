@@ -31,7 +31,7 @@ def test_the_vote_takes_the_largest_score_from_zero_upwards() -> None:
 
 def test_the_vote_is_that_of_probabilities(problem: Any) -> None:
     """`ensemble.vote` reads (1 + score) / 2; sixteenths keep both scales exact."""
-    from offloadopt.learners import ensemble
+    from offloadopt.learners.dirs import ensemble
 
     score = np.random.default_rng(0).integers(-16, 17, size=(500, 3, 6)) / 16
     assert np.array_equal(vote(score), ensemble.vote((1 + score) / 2))

@@ -11,7 +11,7 @@ import torch
 
 from offloadopt import registry
 from offloadopt.core import Demonstrations, relative_gap
-from offloadopt.learners.causes import AS_TRAINED, VARIANTS, Variant, causes, seen
+from offloadopt.learners.dirs.ablation import AS_TRAINED, VARIANTS, Variant, causes, seen
 
 SMALL = Variant(hidden=(9, 7), demonstrations=300, steps=60)
 

@@ -13,13 +13,13 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Observation, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
-from offloadopt.learners import dirs
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.dirs import PAPER, Dirs, total_loss
-from offloadopt.learners.ensemble import (
+from offloadopt.learners.dirs import dirs
+from offloadopt.learners.dirs.dirs import PAPER, Dirs, total_loss
+from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
     ServerNetworks,
     cross_entropy,
@@ -27,7 +27,7 @@ from offloadopt.learners.ensemble import (
     server_labels,
     view_tensor,
 )
-from offloadopt.learners.replay import Replay
+from offloadopt.learners.dirs.prioritised_replay import Replay
 from offloadopt.structure import AssignmentProblem
 
 SMALL = {

@@ -12,7 +12,7 @@ from offloadopt import registry
 from offloadopt.core import Observation
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.ensemble import (
+from offloadopt.learners.dirs.ensemble import (
     VIEW_LIMIT,
     EnsemblePolicy,
     ServerNetworks,

@@ -13,9 +13,9 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Instances, Problem
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.ensemble import EnsemblePolicy
-from offloadopt.learners.examples import Examples
-from offloadopt.learners.imitation import minibatches
+from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.learners.dirs.ensemble import EnsemblePolicy
+from offloadopt.learners.dirs.imitation import minibatches
 
 
 def demonstrate(problem: Problem[Any], count: int, seed: int = 0) -> Demonstrations:

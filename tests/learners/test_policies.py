@@ -17,7 +17,7 @@ from offloadopt import files, registry
 from offloadopt.core import Budget, Demonstrations, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName
 from offloadopt.learners.common.saved_policy import Description, load_policy
-from offloadopt.learners.ensemble import EnsemblePolicy
+from offloadopt.learners.dirs.ensemble import EnsemblePolicy
 
 
 @pytest.fixture(scope="module")

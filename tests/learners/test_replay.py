@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from offloadopt.learners.replay import Replay
+from offloadopt.learners.dirs.prioritised_replay import Replay
 
 
 def transitions(*numbers: float) -> tuple[Tensor, Tensor]:

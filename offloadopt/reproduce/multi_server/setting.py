@@ -172,6 +172,6 @@ class Setting:
 
     def published_dirs(self, **changes: Any) -> Json:
         """DIRS with the paper's settings, or an ablation of it."""
-        from offloadopt.learners.dirs import PAPER
+        from offloadopt.learners.dirs.dirs import PAPER
 
         return self.learner("dirs", **{**PAPER, **self.sizes.dirs, **changes})

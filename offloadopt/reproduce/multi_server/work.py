@@ -30,7 +30,7 @@ from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.structure import PricedAssignment
 
 if TYPE_CHECKING:
-    from offloadopt.learners.ensemble import EnsemblePolicy
+    from offloadopt.learners.dirs.ensemble import EnsemblePolicy
 
 OPTIMUM = "optimum"
 """What the certified optimum is called in every table."""
@@ -204,7 +204,7 @@ def imitate(
 
 def output_accuracy(policy: EnsemblePolicy, observation: Observation, assignment: IntArray) -> float:
     """Share of all outputs of all agents on the right side of 0.5, given the expert's options [count, tasks]."""
-    from offloadopt.learners.ensemble import VOTE_THRESHOLD
+    from offloadopt.learners.dirs.ensemble import VOTE_THRESHOLD
 
     probability = policy.probabilities(observation)
     servers = np.arange(1, probability.shape[1] + 1)

@@ -29,8 +29,8 @@ from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course, Measure
-from offloadopt.learners.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
-from offloadopt.learners.examples import Examples
+from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
 from offloadopt.structure import AssignmentProblem
 
 

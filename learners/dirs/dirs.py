@@ -48,7 +48,8 @@ from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.ensemble import (
+from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
     ServerNetworks,
     cross_entropy,
@@ -58,9 +59,8 @@ from offloadopt.learners.ensemble import (
     server_labels,
     view_tensor,
 )
-from offloadopt.learners.examples import Examples
-from offloadopt.learners.imitation import by_agent, minibatches, supervise
-from offloadopt.learners.replay import Replay
+from offloadopt.learners.dirs.imitation import by_agent, minibatches, supervise
+from offloadopt.learners.dirs.prioritised_replay import Replay
 from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch
 from offloadopt.structure import AssignmentProblem

@@ -18,9 +18,9 @@ from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, 
 from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
-from offloadopt.learners.examples import Examples
-from offloadopt.learners.imitation import minibatches, supervise
+from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.learners.dirs.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
+from offloadopt.learners.dirs.imitation import minibatches, supervise
 from offloadopt.structure import AssignmentProblem
 
 BATCH_SIZE, LEARNING_RATE, L2 = 256, 5e-3, 5e-4
