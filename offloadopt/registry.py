@@ -62,7 +62,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "learners": {
         "imitation": "offloadopt.learners.dirs.imitation:Imitation",
         "imitation-agents": "offloadopt.learners.behaviour_cloning:AgentImitation",
-        "prices": "offloadopt.learners.prices:Prices",
+        "prices": "offloadopt.learners.pricing.prices:Prices",
         "actor-critic": "offloadopt.learners.sb3:A2C",
         "ddpg-sb3": "offloadopt.learners.sb3:DDPG",
         "ppo-sb3": "offloadopt.learners.sb3:PPO",

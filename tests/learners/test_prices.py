@@ -19,9 +19,9 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.saved_policy import Origin, load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.equivariant import REACH, Market, PriceNetwork
-from offloadopt.learners.price_policy import PricePolicy, assign, assign_all
-from offloadopt.learners.prices import Prices
+from offloadopt.learners.pricing.network import REACH, Market, PriceNetwork
+from offloadopt.learners.pricing.policy import PricePolicy, assign, assign_all
+from offloadopt.learners.pricing.prices import Prices
 from offloadopt.structure import PricedAssignment
 
 

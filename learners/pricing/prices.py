@@ -32,8 +32,8 @@ from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.equivariant import Market, PriceNetwork
-from offloadopt.learners.price_policy import PricePolicy
+from offloadopt.learners.pricing.network import Market, PriceNetwork
+from offloadopt.learners.pricing.policy import PricePolicy
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
 

@@ -24,7 +24,7 @@ from offloadopt.core import (
 from offloadopt.errors import DamagedFile, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.learners.equivariant import Market, PriceNetwork
+from offloadopt.learners.pricing.network import Market, PriceNetwork
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
 from offloadopt.solvers.assignment.local_search import SETTLED, assignment_cost, server_loads
 from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
