@@ -35,6 +35,7 @@ from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Observation, Outcome
+from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import restrict
@@ -43,7 +44,6 @@ from offloadopt.learners.common.off_policy import JointLearner, Students
 from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.joint_critic import JointCritic
-from offloadopt.learners.rollouts import agent_reward, team_reward
 from offloadopt.structure import AgentProblem
 
 

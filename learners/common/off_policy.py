@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from offloadopt.core import Budget, Demonstrations, Observation, Outcome, Problem, Progress, Record
 from offloadopt.envs.episodes import Episodes
+from offloadopt.envs.rewards import agent_reward
 from offloadopt.learners.common.agent_interface import AgentInterface, Seen
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
@@ -40,7 +41,6 @@ from offloadopt.learners.common.torch_utils import follow, one_thread, seeded_ge
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.off_policy import below, episode_means
-from offloadopt.learners.rollouts import agent_reward
 from offloadopt.structure import AgentProblem
 
 ROUND_SLOTS = 64

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from offloadopt.learners.common.off_policy import shorten
+from offloadopt.learners.ppo.ppo import ActorCritic
 
 Arrays = dict[str, NDArray[Any]]
 NetworksT = TypeVar("NetworksT", bound=nn.Module)
@@ -80,3 +81,24 @@ class Clipped(Agents[nn.Module]):
         loss.sum().backward()
         shorten([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._longest)
         self._optimizer.step()
+
+
+class ClippedAgents(Agents[ActorCritic]):
+    """Networks under training by Adam with gradients of limited length."""
+
+    def __init__(self, networks: ActorCritic, first_rate: float, last_rate: float, longest: float) -> None:
+        super().__init__(networks, first_rate, last_rate)
+        self._longest = longest
+
+    def descend(self, loss: Tensor, spent: float) -> None:
+        """One step along the shortened gradient of ``loss``, when a share of the budget is spent."""
+        self._set_rate(spent)
+        self._optimizer.zero_grad()
+        loss.sum().backward()
+        nn.utils.clip_grad_norm_(self.networks.parameters(), self._longest)
+        self._optimizer.step()
+
+    def _set_rate(self, spent: float) -> None:
+        first, last = self._rates
+        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
+        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share

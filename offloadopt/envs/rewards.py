@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,3 +32,13 @@ def named(name: str) -> Reward:
     if name not in REWARDS:
         raise UnknownName(f"no reward {name!r}; {nearest(name, REWARDS)}")
     return REWARDS[name]
+
+
+def agent_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
+    """Every agent bears its own cost."""
+    return -outcome.running_cost
+
+
+def team_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
+    """Every agent bears the whole cost."""
+    return np.broadcast_to(-outcome.running_cost.sum(axis=-1, keepdims=True), outcome.agent_cost.shape)

@@ -10,9 +10,9 @@ from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.networks import Recurrent
 from offloadopt.learners.common.normalization import Standard
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.critics import Critic
-from offloadopt.learners.ppo import _in_pieces, clipped_gain
-from offloadopt.learners.rollouts import advantages
+from offloadopt.learners.ppo.critic import Critic
+from offloadopt.learners.ppo.ppo import _in_pieces, clipped_gain
+from offloadopt.learners.ppo.rollout import advantages
 
 
 def test_advantages_are_discounted_sums_of_surprises() -> None:

@@ -33,7 +33,7 @@ from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.saved_policy import load_policy
-from offloadopt.learners.ppo import Ppo
+from offloadopt.learners.ppo.ppo import Ppo
 from offloadopt.structure import AgentProblem
 from offloadopt.testing import check_learner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offloadopt import registry
 from offloadopt.core import Budget
-from offloadopt.learners.rmappo import Rmappo
+from offloadopt.learners.ppo.rmappo import Rmappo
 
 
 def test_it_learns_where_batteries_and_queues_matter() -> None:

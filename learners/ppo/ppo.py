@@ -39,19 +39,20 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from offloadopt.core import Budget, Demonstrations, Problem, Progress, Record
+from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface, Seen
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import Expert, imitate
 from offloadopt.learners.common.distributions import Heads, restrict
-from offloadopt.learners.common.optimizer import Agents, Arrays
+from offloadopt.learners.common.optimizer import Arrays, ClippedAgents
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
-from offloadopt.learners.critics import Critic
-from offloadopt.learners.rollouts import Collector, Rollout, advantages, agent_reward, team_reward
+from offloadopt.learners.ppo.critic import Critic
+from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
 from offloadopt.structure import AgentProblem
 
 
@@ -128,27 +129,6 @@ class ActorCritic(nn.Module):
             self.actor.standard.watch(lessons.view)
         if self.critic.standard is not None:
             self.critic.standard.watch(self.critic_sees(lessons))
-
-
-class ClippedAgents(Agents[ActorCritic]):
-    """Networks under training by Adam with gradients of limited length."""
-
-    def __init__(self, networks: ActorCritic, first_rate: float, last_rate: float, longest: float) -> None:
-        super().__init__(networks, first_rate, last_rate)
-        self._longest = longest
-
-    def descend(self, loss: Tensor, spent: float) -> None:
-        """One step along the shortened gradient of ``loss``, when a share of the budget is spent."""
-        self._set_rate(spent)
-        self._optimizer.zero_grad()
-        loss.sum().backward()
-        nn.utils.clip_grad_norm_(self.networks.parameters(), self._longest)
-        self._optimizer.step()
-
-    def _set_rate(self, spent: float) -> None:
-        first, last = self._rates
-        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
-        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
 
 
 def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:

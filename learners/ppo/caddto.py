@@ -21,7 +21,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from offloadopt.learners.ppo import Ppo
+from offloadopt.learners.ppo.ppo import Ppo
 
 
 class CaddtoPpo(Ppo):

@@ -117,16 +117,6 @@ def _stack(moments: list[Tensor | None]) -> Tensor | None:
     return torch.stack(there) if there else None
 
 
-def agent_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
-    """Every agent bears its own cost."""
-    return -outcome.running_cost
-
-
-def team_reward(outcome: Outcome) -> np.ndarray[Any, Any]:
-    """Every agent bears the whole cost."""
-    return np.broadcast_to(-outcome.running_cost.sum(axis=-1, keepdims=True), outcome.agent_cost.shape)
-
-
 def advantages(reward: Tensor, value: Tensor, discount: float, decay: float) -> Tensor:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, equation (16)).
 

@@ -1,0 +1,1 @@
+"""Proximal policy optimisation for many agents, and the papers' configurations of it."""
