@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt.learners.common.optimizer import Agents, Arrays
-from offloadopt.learners.off_policy import below
+from offloadopt.learners.common.torch_utils import below
 from offloadopt.learners.style_gan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from offloadopt.learners.agent_networks import LAST_INIT
-from offloadopt.learners.ddpg import along
+from offloadopt.learners.independent.ddpg import along
+from offloadopt.learners.independent.networks import LAST_INIT
 
 FEW = 2.0
 """By which sums over those who choose the same are divided: about as many as there usually are."""

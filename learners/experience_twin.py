@@ -40,7 +40,7 @@ from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.normalization import Standard
 from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.off_policy import below
+from offloadopt.learners.common.torch_utils import below
 from offloadopt.learners.style_gan import StyleGenerator
 
 OWN_GIVEN, DIGEST_GIVEN = 0.5, 0.75

@@ -52,10 +52,10 @@ from offloadopt.learners.adversaries import AdversarySettings
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience, JointReplay, first, joined, side_by_side, split
+from offloadopt.learners.common.torch_utils import below
 from offloadopt.learners.experience_twin import ExperienceTwins
 from offloadopt.learners.forecasts import Enrichment, choose
 from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
-from offloadopt.learners.off_policy import below
 from offloadopt.structure import AgentProblem
 
 

@@ -15,7 +15,8 @@ from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.actors import Layer, Singles, layer_arrays, perceptron, read_layers
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.deterministic_policy import MOST_CHOICES, Shares, view_name
+from offloadopt.learners.independent.action_menu import MOST_CHOICES, Shares
+from offloadopt.learners.independent.policy import view_name
 from offloadopt.structure import AgentProblem, JointProblem
 
 

@@ -37,10 +37,9 @@ from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.optimizer import Arrays, Clipped
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import follow, one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import below, episode_means, follow, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
-from offloadopt.learners.off_policy import below, episode_means
 from offloadopt.structure import AgentProblem
 
 ROUND_SLOTS = 64

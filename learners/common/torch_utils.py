@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from offloadopt.core import (
+    Outcome,
+)
+from offloadopt.learners.independent.base import Arrays
 
 
 def seeded_generator(seed: int) -> torch.Generator:
@@ -31,3 +38,24 @@ def one_thread() -> Iterator[None]:
 def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Move all weights of ``target`` a share ``rate`` of the way to those of ``source``."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
+
+
+def loss_of(error: Tensor, huber: float | None) -> Tensor:
+    """[agents] mean of half the squared errors ``[rows, agents]``, beyond ``huber`` of lines as steep as there."""
+    if huber is None:
+        return 0.5 * error.square().mean(dim=0)
+    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber).mean(dim=0)
+
+
+def episode_means(
+    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
+) -> dict[str, float]:
+    """What is recorded at episodes' ends: mean cost and metrics, what was measured in learning, what passed."""
+    total = Outcome.total(outcomes)
+    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
+    return {**means, **{name: float(value) for name, value in measured.items()}, **told}
+
+
+def below(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:
+    """The arrays whose names begin with ``kind.``, without that beginning."""
+    return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}

@@ -12,12 +12,12 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.learners.agent_networks import AgentNetworks, follow
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.replay import Drawn, Transitions
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, along, ornstein_uhlenbeck
+from offloadopt.learners.independent.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, along, ornstein_uhlenbeck
+from offloadopt.learners.independent.networks import AgentNetworks, follow
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {

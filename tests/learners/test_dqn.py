@@ -14,7 +14,7 @@ from offloadopt.core import Budget
 from offloadopt.errors import Unsupported
 from offloadopt.learners.common.replay import Drawn
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.dqn import ANCESTOR, Choosers, Dqn
+from offloadopt.learners.independent.dqn import ANCESTOR, Choosers, Dqn
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 64}

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from offloadopt.core import (
     Budget,
@@ -37,14 +37,14 @@ from offloadopt.core import (
     Record,
 )
 from offloadopt.envs.episodes import Episodes
-from offloadopt.learners.agent_networks import AgentNetworks
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import Drawn, Transitions
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import below, episode_means, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
-from offloadopt.learners.deterministic_policy import DeterministicPolicy, view_name
+from offloadopt.learners.independent.networks import AgentNetworks
+from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structure import AgentProblem
 
 Arrays = dict[str, NDArray[Any]]
@@ -123,13 +123,6 @@ class Students(ABC):
         self.reward_factor = torch.from_numpy(arrays["reward.factor"].copy())
         for kind, networks in self.networks.items():
             networks.load_state_dict({name: torch.from_numpy(array) for name, array in below(arrays, kind).items()})
-
-
-def loss_of(error: Tensor, huber: float | None) -> Tensor:
-    """[agents] mean of half the squared errors ``[rows, agents]``, beyond ``huber`` of lines as steep as there."""
-    if huber is None:
-        return 0.5 * error.square().mean(dim=0)
-    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber).mean(dim=0)
 
 
 class OffPolicy(Federable):
@@ -286,17 +279,3 @@ class OffPolicy(Federable):
             students.standardise_rewards(transitions.rewards())
         else:
             students.reward_factor.fill_(self.reward_scale)
-
-
-def episode_means(
-    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
-) -> dict[str, float]:
-    """What is recorded at episodes' ends: mean cost and metrics, what was measured in learning, what passed."""
-    total = Outcome.total(outcomes)
-    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
-    return {**means, **{name: float(value) for name, value in measured.items()}, **told}
-
-
-def below(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:
-    """The arrays whose names begin with ``kind.``, without that beginning."""
-    return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}

@@ -21,13 +21,15 @@ from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray
-from offloadopt.learners.agent_networks import AgentNetworks, follow
 from offloadopt.learners.common.optimizer import Agents
 from offloadopt.learners.common.replay import Drawn
 from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.common.torch_utils import below, loss_of
 from offloadopt.learners.common.weight_aggregation import Pair
-from offloadopt.learners.deterministic_policy import DeterministicPolicy, Shares, view_name
-from offloadopt.learners.off_policy import Arrays, OffPolicy, Students, below, loss_of
+from offloadopt.learners.independent.action_menu import Shares
+from offloadopt.learners.independent.base import Arrays, OffPolicy, Students
+from offloadopt.learners.independent.networks import AgentNetworks, follow
+from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structure import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {

@@ -1,0 +1,1 @@
+"""Independent learners: each agent learns from its own view and its own cost."""

@@ -1,0 +1,60 @@
+"""An agent's decision as numbers in [0, 1], and the menu of all combinations of their levels."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offloadopt.core import ArrayField, Decisions, FloatArray
+from offloadopt.errors import Unsupported
+from offloadopt.structure import AgentProblem
+
+MOST_CHOICES = 4096
+"""Entries of a menu: one output of a network stands for each."""
+
+
+class Shares:
+    """An agent's decisions as ``size`` numbers in [0, 1], each the share of the way between a decision's limits."""
+
+    def __init__(self, problem: AgentProblem[Any]) -> None:
+        self.fields = problem.decision_fields
+        for name, field in self.fields.items():
+            if not np.isfinite([field.low, field.high]).all():
+                raise Unsupported(f"decision {name!r} of {problem.name!r} has no finite limits")
+        self._sizes = {name: int(np.prod(field.shape[1:])) for name, field in self.fields.items()}
+        self.size = sum(self._sizes.values())
+
+    def decisions(self, shares: NDArray[Any]) -> Decisions:
+        """The decisions of shares ``[count, agents, size]``; whole numbers are rounded to."""
+        decided: dict[str, FloatArray] = {}
+        first = 0
+        for name, field in self.fields.items():
+            part = shares[..., first : first + self._sizes[name]].astype(np.float64)
+            values = field.low + (field.high - field.low) * part.reshape(len(shares), *field.shape)
+            values = np.clip(values, field.low, field.high)
+            decided[name] = np.rint(values).astype(np.int64) if field.integer else values
+            first += self._sizes[name]
+        return Decisions(decided)
+
+    def menu(self, levels: int) -> FloatArray:
+        """[choices, size] all combinations of ``levels`` even steps of each number, of whole numbers all.
+
+        Raises
+        ------
+        Unsupported
+            If there are more than a network can have outputs for.
+        """
+        grids: list[FloatArray] = []
+        for name, field in self.fields.items():
+            grids += [np.linspace(0.0, 1.0, _values(field, levels))] * self._sizes[name]
+        choices = int(np.prod([len(grid) for grid in grids]))
+        if choices > MOST_CHOICES:
+            raise Unsupported(f"{choices} combinations of an agent's decisions; allowed: at most {MOST_CHOICES}")
+        return np.array(list(itertools.product(*grids)))
+
+
+def _values(field: ArrayField, levels: int) -> int:
+    return int(field.high - field.low) + 1 if field.integer else levels
