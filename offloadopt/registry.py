@@ -76,7 +76,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "maddpg": "offloadopt.learners.maddpg:Maddpg",
         "maddpg-cgan": "offloadopt.learners.maddpg_cgan:MaddpgCgan",
         "federated": "offloadopt.learners.federated:Federated",
-        "ddpg-discrete": "offloadopt.learners.ddpg_discrete:DdpgDiscrete",
+        "ddpg-discrete": "offloadopt.learners.ddpg_discrete.ddpg_discrete:DdpgDiscrete",
         "ddpg-vdn": "offloadopt.learners.vdn_ddpg:DdpgVdn",
         "dqn-vdn": "offloadopt.learners.vdn_dqn:DqnVdn",
     },

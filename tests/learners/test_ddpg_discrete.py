@@ -13,14 +13,22 @@ from offloadopt import registry
 from offloadopt.core import Budget, Decisions, Demonstrations
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
-from offloadopt.learners.central_networks import CentralNetwork, Coordinates, Joint, Options, Shared, nearness, tried
-from offloadopt.learners.central_policy import CentralPolicy, state_of
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.replay import Drawn, Transitions
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.ddpg_discrete import PAPER, Centre, DdpgDiscrete
-from offloadopt.learners.discrete import Grid, levels_of
+from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER, Centre, DdpgDiscrete
+from offloadopt.learners.ddpg_discrete.networks import (
+    CentralNetwork,
+    Coordinates,
+    Joint,
+    Options,
+    Shared,
+    nearness,
+    tried,
+)
+from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, state_of
+from offloadopt.learners.ddpg_discrete.quantiser import Grid, levels_of
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offloadopt.errors import InvalidInput, UnknownName, nearest
-from offloadopt.learners.ddpg_discrete import PAPER
+from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.partial_mobile.kappa import KappaTable
 from offloadopt.reproduce.partial_mobile.setting import (

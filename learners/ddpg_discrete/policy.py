@@ -12,10 +12,10 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
-from offloadopt.learners.central_networks import CentralNetwork, Coordinates, Joint, Options, Shared
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.learners.discrete import Grid
+from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, Coordinates, Joint, Options, Shared
+from offloadopt.learners.ddpg_discrete.quantiser import Grid
 from offloadopt.structure import JointProblem
 
 

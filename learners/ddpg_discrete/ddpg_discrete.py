@@ -65,15 +65,15 @@ from torch import Tensor
 from offloadopt.core import Budget, Demonstrations, FloatArray, Learner, Observation, Outcome, Problem, Progress, Record
 from offloadopt.envs.episodes import Episodes
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.central_networks import CentralNetwork
-from offloadopt.learners.central_policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import Agents, Arrays
 from offloadopt.learners.common.replay import Drawn, Transitions
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import below, loss_of, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.discrete import Encoding, Grid
+from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
+from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
+from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Grid
 from offloadopt.learners.independent.networks import follow
 from offloadopt.structure import JointProblem
 
