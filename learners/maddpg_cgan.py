@@ -55,7 +55,7 @@ from offloadopt.learners.common.replay import Experience, JointReplay, first, jo
 from offloadopt.learners.common.torch_utils import below
 from offloadopt.learners.experience_twin import ExperienceTwins
 from offloadopt.learners.forecasts import Enrichment, choose
-from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
+from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.structure import AgentProblem
 
 

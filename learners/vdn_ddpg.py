@@ -18,7 +18,7 @@ from torch import Tensor
 from offloadopt.learners.common.agent_interface import AgentInterface, Seen
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.maddpg import climb, outputs
+from offloadopt.learners.maddpg.maddpg import climb, outputs
 from offloadopt.learners.vdn import Team, Vdn
 from offloadopt.learners.vdn_worth import Worth
 from offloadopt.structure import AgentProblem

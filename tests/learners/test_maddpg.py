@@ -24,8 +24,8 @@ from offloadopt.learners.common.off_policy import shorten
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import follow, seeded_generator
-from offloadopt.learners.joint_critic import JointCritic
-from offloadopt.learners.maddpg import ActorsAndCritics, Maddpg
+from offloadopt.learners.maddpg.critic import JointCritic
+from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.testing import check_learner
 
 

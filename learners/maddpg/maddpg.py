@@ -43,7 +43,7 @@ from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.off_policy import JointLearner, Students
 from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.joint_critic import JointCritic
+from offloadopt.learners.maddpg.critic import JointCritic
 from offloadopt.structure import AgentProblem
 
 

@@ -1,0 +1,1 @@
+"""Multi-agent DDPG with central critics."""
