@@ -77,8 +77,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "maddpg-cgan": "offloadopt.learners.maddpg_cgan:MaddpgCgan",
         "federated": "offloadopt.learners.federated:Federated",
         "ddpg-discrete": "offloadopt.learners.ddpg_discrete.ddpg_discrete:DdpgDiscrete",
-        "ddpg-vdn": "offloadopt.learners.vdn_ddpg:DdpgVdn",
-        "dqn-vdn": "offloadopt.learners.vdn_dqn:DqnVdn",
+        "ddpg-vdn": "offloadopt.learners.vdn.ddpg:DdpgVdn",
+        "dqn-vdn": "offloadopt.learners.vdn.dqn:DqnVdn",
     },
     # Pyomo builders, by the name of the problem they model (see solvers/models/).
     "models": {

@@ -23,11 +23,11 @@ from offloadopt.learners.common.networks import Network
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.levels import LevelControls, LevelInterface
-from offloadopt.learners.vdn import Team, Vdn
-from offloadopt.learners.vdn_ddpg import ActorTeam, DdpgVdn
-from offloadopt.learners.vdn_dqn import BranchTeam, DqnVdn
-from offloadopt.learners.vdn_worth import Worth
+from offloadopt.learners.vdn.ddpg import ActorTeam, DdpgVdn
+from offloadopt.learners.vdn.dqn import BranchTeam, DqnVdn
+from offloadopt.learners.vdn.quantised_controls import LevelControls, LevelInterface
+from offloadopt.learners.vdn.utility import Worth
+from offloadopt.learners.vdn.vdn import Team, Vdn
 from offloadopt.testing import check_learner
 
 

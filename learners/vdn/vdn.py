@@ -35,7 +35,7 @@ from offloadopt.learners.common.agent_interface import AgentInterface, Seen
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.off_policy import JointLearner, Students
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.vdn_worth import Worth
+from offloadopt.learners.vdn.utility import Worth
 
 
 class Vdn(JointLearner):

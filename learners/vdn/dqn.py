@@ -25,9 +25,9 @@ from torch import Tensor
 from offloadopt.learners.common.agent_interface import Seen
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import restrict
-from offloadopt.learners.levels import LevelInterface, LevelPolicy
-from offloadopt.learners.vdn import Team, Vdn
-from offloadopt.learners.vdn_worth import Worth
+from offloadopt.learners.vdn.quantised_controls import LevelInterface, LevelPolicy
+from offloadopt.learners.vdn.utility import Worth
+from offloadopt.learners.vdn.vdn import Team, Vdn
 from offloadopt.structure import AgentProblem
 
 

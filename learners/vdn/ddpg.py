@@ -19,8 +19,8 @@ from offloadopt.learners.common.agent_interface import AgentInterface, Seen
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.maddpg import climb, outputs
-from offloadopt.learners.vdn import Team, Vdn
-from offloadopt.learners.vdn_worth import Worth
+from offloadopt.learners.vdn.utility import Worth
+from offloadopt.learners.vdn.vdn import Team, Vdn
 from offloadopt.structure import AgentProblem
 
 

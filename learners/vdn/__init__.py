@@ -1,0 +1,1 @@
+"""Value decomposition networks: the team's value is the sum of the agents' utilities."""
