@@ -34,11 +34,11 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.core import Budget, Progress, Record
-from offloadopt.learners.adversaries import Adversaries, AdversarySettings, Consistency, Loss
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.digits import BATCH, LABELS, SIDE, Digits, one_hot, train_classifier
+from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings, Consistency, Loss
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

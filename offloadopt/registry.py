@@ -74,7 +74,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ddpg": "offloadopt.learners.independent.ddpg:Ddpg",
         "dqn": "offloadopt.learners.independent.dqn:Dqn",
         "maddpg": "offloadopt.learners.maddpg.maddpg:Maddpg",
-        "maddpg-cgan": "offloadopt.learners.maddpg_cgan:MaddpgCgan",
+        "maddpg-cgan": "offloadopt.learners.maddpg_cgan.maddpg_cgan:MaddpgCgan",
         "federated": "offloadopt.learners.federated:Federated",
         "ddpg-discrete": "offloadopt.learners.ddpg_discrete.ddpg_discrete:DdpgDiscrete",
         "ddpg-vdn": "offloadopt.learners.vdn.ddpg:DdpgVdn",

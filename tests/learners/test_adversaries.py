@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.adversaries import (
+from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.maddpg_cgan.gan import (
     Adversaries,
     AdversarySettings,
     Loss,
@@ -19,7 +20,6 @@ from offloadopt.learners.adversaries import (
     generator_loss,
     gradient_penalty,
 )
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 
 SMALL = {"width": 8, "latent": 4, "tokens": 2, "layers": 1}
 LOSSES: tuple[Loss, ...] = get_args(Loss)

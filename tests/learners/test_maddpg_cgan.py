@@ -20,8 +20,8 @@ from offloadopt.learners.common.agent_interface import Seen
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.forecasts import Enrichment, choose
-from offloadopt.learners.maddpg_cgan import MaddpgCgan, TwinStudents
+from offloadopt.learners.maddpg_cgan.maddpg_cgan import MaddpgCgan, TwinStudents
+from offloadopt.learners.maddpg_cgan.synthetic_replay import Enrichment, choose
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {

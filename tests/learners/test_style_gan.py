@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.attention import Attention, Encoder
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.maps import (
+from offloadopt.learners.maddpg_cgan.attention import Attention, Encoder
+from offloadopt.learners.maddpg_cgan.convolutions import (
     Convolution,
     Layout,
     PlacedConvolution,
@@ -20,7 +20,7 @@ from offloadopt.learners.maps import (
     as_tokens,
     from_patches,
 )
-from offloadopt.learners.style_gan import Mapping, StyleDiscriminator, StyleGenerator
+from offloadopt.learners.maddpg_cgan.stylegan import Mapping, StyleDiscriminator, StyleGenerator
 
 SHAPES = ((11,), (2, 8, 12))
 ROWS = 3

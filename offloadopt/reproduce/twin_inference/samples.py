@@ -129,9 +129,9 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
     """
     import torch
 
-    from offloadopt.learners.adversaries import Adversaries, AdversarySettings
     from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
     from offloadopt.learners.digit_makers import DIGIT_SETTINGS
+    from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
 
     train, held = load(name, seed)
     labels = int(train.labels.max()) + 1

@@ -34,14 +34,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offloadopt.learners.adversaries import Adversaries, AdversarySettings
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.normalization import Standard
 from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import below
-from offloadopt.learners.style_gan import StyleGenerator
+from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
+from offloadopt.learners.maddpg_cgan.stylegan import StyleGenerator
 
 OWN_GIVEN, DIGEST_GIVEN = 0.5, 0.75
 """Shares of training rows whose condition holds the agent's own part, and the digest."""

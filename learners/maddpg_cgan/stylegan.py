@@ -28,9 +28,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.attention import Attention, Embedding, Encoder, Norm, rectified
 from offloadopt.learners.common.networks import HIDDEN_GAIN, Linear
-from offloadopt.learners.maps import (
+from offloadopt.learners.maddpg_cgan.attention import Attention, Embedding, Encoder, Norm, rectified
+from offloadopt.learners.maddpg_cgan.convolutions import (
     Convolution,
     Layout,
     PlacedConvolution,

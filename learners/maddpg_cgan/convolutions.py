@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.attention import rectified
 from offloadopt.learners.common.networks import Linear
+from offloadopt.learners.maddpg_cgan.attention import rectified
 
 VECTOR_PLACES = 8
 VECTOR_PATCH = 2

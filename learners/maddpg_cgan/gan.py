@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from offloadopt.learners.common.optimizer import Agents, Arrays
 from offloadopt.learners.common.torch_utils import below
-from offloadopt.learners.style_gan import StyleDiscriminator, StyleGenerator
+from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings
 
 Loss = Literal["minimax", "wgan", "wgan-gp", "conditional-wgan-gp"]

@@ -1,0 +1,1 @@
+"""MADDPG whose agents exchange conditional generators of their experience instead of the experience."""
