@@ -17,9 +17,9 @@ from offloadopt import registry
 from offloadopt.core import ArrayField, Budget, Decisions, Problem, roll_out
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv, ScoreView
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName, Unsupported
-from offloadopt.learners.actors import Actor
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.sb3 import A2C, DDPG, PPO, Baseline, ModeActor
+from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, Baseline, ModeActor
+from offloadopt.learners.sb3.exported_actor import Actor
 
 LEARNERS = [
     A2C(),
@@ -320,7 +320,7 @@ def test_training_ends_when_its_seconds_are_over(learner: Baseline, small: Any, 
 
 
 def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
-    from offloadopt.learners.sb3_environment import BatchedEnvironment
+    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
 
     ours, theirs = AssignmentVectorEnv(small, 5), BatchedEnvironment(AssignmentVectorEnv(small, 5))
     theirs.seed(3)
@@ -339,7 +339,7 @@ def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
 
 def test_the_end_of_a_horizon_is_told_as_a_truncation_with_what_was_left(agents: Any, library: Any) -> None:
     """So that the library bootstraps from the last observation, not from the next episode's first."""
-    from offloadopt.learners.sb3_environment import BatchedEnvironment
+    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
 
     view = AgentsView(agents)
     batch = BatchedEnvironment(ProblemVectorEnv(agents, 3, view=view))

@@ -15,8 +15,8 @@ from offloadopt.core import ArrayField, Budget, Decisions
 from offloadopt.envs.episodes import draws
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.sb3_dqn import DQN
-from offloadopt.learners.sb3_rows import MenuPolicy, rows_of
+from offloadopt.learners.sb3.dqn import DQN
+from offloadopt.learners.sb3.per_agent import MenuPolicy, rows_of
 
 QUICK = DQN(environments=8, learning_starts=64)
 """With so few random decisions that a short training trains."""
@@ -103,7 +103,7 @@ def test_a_user_of_a_centre_decides_on_the_grid_of_its_coordinates(moving: Any) 
 def test_every_agent_of_every_episode_is_paid_its_own_cost(
     name: str, library: Any, request: pytest.FixtureRequest
 ) -> None:
-    from offloadopt.learners.sb3_environment import AgentsEnvironment
+    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
 
     problem = request.getfixturevalue(name)
     rows = rows_of(problem, levels=4)
@@ -130,7 +130,7 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
 
 
 def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
-    from offloadopt.learners.sb3_environment import AgentsEnvironment
+    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
 
     problem = aiming(horizon=1)
     batch = AgentsEnvironment(problem, rows_of(problem, levels=3), 4)

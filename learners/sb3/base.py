@@ -18,12 +18,12 @@ from torch import nn
 
 from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
 from offloadopt.errors import OffloadError
-from offloadopt.learners.actors import Layer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread
+from offloadopt.learners.sb3.exported_actor import Layer
 
 if TYPE_CHECKING:
-    from offloadopt.learners.sb3_environment import Together
+    from offloadopt.learners.sb3.vec_env import Together
 
 
 class Library(Learner):

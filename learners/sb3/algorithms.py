@@ -43,12 +43,12 @@ from offloadopt.core import Problem
 from offloadopt.envs.control import ControlProblem, control_view, require_control
 from offloadopt.envs.many import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
-from offloadopt.learners.actors import Actor, Layer, Singles
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.sb3_library import Library, linear_layers
+from offloadopt.learners.sb3.base import Library, linear_layers
+from offloadopt.learners.sb3.exported_actor import Actor, Layer, Singles
 
 if TYPE_CHECKING:
-    from offloadopt.learners.sb3_environment import BatchedEnvironment
+    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
 
 
 class ModeActor(Actor):
@@ -99,7 +99,7 @@ class Baseline(Library):
 
     def environment(self, problem: Problem[Any]) -> BatchedEnvironment:
         """Many instances, decided as one batch."""
-        from offloadopt.learners.sb3_environment import BatchedEnvironment
+        from offloadopt.learners.sb3.vec_env import BatchedEnvironment
 
         view = control_view(problem, self.view, continuous=self.policy_type.continuous)
         return BatchedEnvironment(ProblemVectorEnv(problem, self.environments, reward=self.reward, view=view))

@@ -25,11 +25,11 @@ from pydantic import Field
 
 from offloadopt.core import Problem
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.sb3_library import Library, linear_layers
-from offloadopt.learners.sb3_rows import MenuPolicy, MenuProblem, menu_settings, rows_of
+from offloadopt.learners.sb3.base import Library, linear_layers
+from offloadopt.learners.sb3.per_agent import MenuPolicy, MenuProblem, menu_settings, rows_of
 
 if TYPE_CHECKING:
-    from offloadopt.learners.sb3_environment import AgentsEnvironment
+    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
 
 
 class DQN(Library):
@@ -64,7 +64,7 @@ class DQN(Library):
 
     def environment(self, problem: Problem[Any]) -> AgentsEnvironment:
         """Each agent of each episode."""
-        from offloadopt.learners.sb3_environment import AgentsEnvironment
+        from offloadopt.learners.sb3.vec_env import AgentsEnvironment
 
         return AgentsEnvironment(problem, rows_of(problem, self.levels, self.view), self.environments)
 

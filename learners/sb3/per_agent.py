@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy, Problem
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.actors import Layer, Singles, layer_arrays, perceptron, read_layers
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.independent.action_menu import MOST_CHOICES, Shares
 from offloadopt.learners.independent.policy import view_name
+from offloadopt.learners.sb3.exported_actor import Layer, Singles, layer_arrays, perceptron, read_layers
 from offloadopt.structure import AgentProblem, JointProblem
 
 

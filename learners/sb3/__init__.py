@@ -1,0 +1,1 @@
+"""Baselines from Stable-Baselines3 (the extra ``sb3``)."""
