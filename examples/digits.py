@@ -17,9 +17,9 @@ from typing import get_args
 from offloadopt import files
 from offloadopt.cli.terminal import progress
 from offloadopt.errors import OffloadError
-from offloadopt.learners.digit_makers import STEPS, grid, train_digits
-from offloadopt.learners.digits import JUDGE_STEPS, ROUNDS, Judge, load_digits
 from offloadopt.learners.maddpg_cgan.gan import Loss
+from offloadopt.reproduce.twin_inference.digit_classifiers import JUDGE_STEPS, ROUNDS, Judge, load_digits
+from offloadopt.reproduce.twin_inference.digit_generators import STEPS, grid, train_digits
 
 
 def main() -> None:

@@ -15,12 +15,19 @@ import torch
 from torch import Tensor
 
 from offloadopt.errors import InvalidInput, OutputExists, Unsupported
-from offloadopt.learners import digit_makers
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.digit_makers import DigitMaker, grid, train_digits
-from offloadopt.learners.digits import Digits, Judge, load_digits, moved, nearest, train_classifier
 from offloadopt.learners.maddpg_cgan.gan import AdversarySettings, Loss
+from offloadopt.reproduce.twin_inference import digit_generators as digit_makers
+from offloadopt.reproduce.twin_inference.digit_classifiers import (
+    Digits,
+    Judge,
+    load_digits,
+    moved,
+    nearest,
+    train_classifier,
+)
+from offloadopt.reproduce.twin_inference.digit_generators import DigitMaker, grid, train_digits
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.py"
 SMALL = AdversarySettings(width=8, latent=4, layers=1)

@@ -41,8 +41,8 @@ def write_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: int
     import torch
 
     from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-    from offloadopt.learners.digit_makers import train_digits
-    from offloadopt.learners.digits import LABELS, Judge, load_digits
+    from offloadopt.reproduce.twin_inference.digit_classifiers import LABELS, Judge, load_digits
+    from offloadopt.reproduce.twin_inference.digit_generators import train_digits
 
     train, held = load_digits(seed)
     judge = Judge(train, held, steps=judge_steps, seed=1_000 + seed)
@@ -130,8 +130,8 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
     import torch
 
     from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-    from offloadopt.learners.digit_makers import DIGIT_SETTINGS
     from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
+    from offloadopt.reproduce.twin_inference.digit_generators import DIGIT_SETTINGS
 
     train, held = load(name, seed)
     labels = int(train.labels.max()) + 1

@@ -37,8 +37,8 @@ from offloadopt.core import Budget, Progress, Record
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.digits import BATCH, LABELS, SIDE, Digits, one_hot, train_classifier
 from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings, Consistency, Loss
+from offloadopt.reproduce.twin_inference.digit_classifiers import BATCH, LABELS, SIDE, Digits, one_hot, train_classifier
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
