@@ -16,7 +16,7 @@ from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import Expert
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
@@ -106,7 +106,7 @@ class AgentImitation(Learner):
             actor.initialise(generator)
             if actor.standard is not None:
                 actor.standard.watch(expert.view)
-            agents = Agents(actor, self.learning_rate)
+            agents = AdamOptimizer(actor, self.learning_rate)
             if store is not None and (state := store.read()):
                 agents.restore(state)
             self._train(agents, interface, expert, course, generator)
@@ -116,7 +116,7 @@ class AgentImitation(Learner):
 
     def _train(
         self,
-        agents: Agents[Actor],
+        agents: AdamOptimizer[Actor],
         interface: AgentInterface,
         expert: Expert,
         course: Course,

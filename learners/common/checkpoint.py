@@ -23,11 +23,10 @@ from safetensors.numpy import save as safetensors_bytes
 from offloadopt import __version__, files
 from offloadopt.core import Budget, Learner, Problem, Settings
 from offloadopt.errors import DamagedFile, OutputExists
+from offloadopt.learners.common.torch_utils import Arrays
 
 FORMAT = 1
 INDEX = "checkpoint.json"
-
-Arrays = dict[str, NDArray[Any]]
 
 
 class Named(Protocol):

@@ -34,10 +34,17 @@ from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.common.gumbel_softmax import Relaxed
-from offloadopt.learners.common.optimizer import Arrays, Clipped
+from offloadopt.learners.common.optimizer import CopywiseClippedAdam
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import below, episode_means, follow, one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import (
+    Arrays,
+    below,
+    episode_means,
+    follow,
+    one_thread,
+    seeded_generator,
+)
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.structure import AgentProblem
@@ -206,14 +213,6 @@ class JointLearner(Federable):
         return len(moments)
 
 
-def shorten(gradients: Sequence[Tensor], longest: float) -> None:
-    """Shorten each copy's gradient, spread over arrays ``[copies, ...]``, to at most this length."""
-    squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients])
-    factor = (longest / squares.sum(dim=0).sqrt().clamp(min=longest)).view(-1, 1, 1)
-    for gradient in gradients:
-        gradient.mul_(factor)
-
-
 class Students(ABC):
     """Every agent's networks and those that follow them.
 
@@ -228,7 +227,7 @@ class Students(ABC):
         The form of actions in the replay.
     copies : int
         1 network for all agents, or one for each.
-    learned : mapping of str to Clipped
+    learned : mapping of str to CopywiseClippedAdam
         Networks under training.
     targets : mapping of str to Module
         Those that follow them, by the same names.
@@ -238,7 +237,7 @@ class Students(ABC):
         self.interface = interface
         self.relaxed = Relaxed(interface.controls.fields)
         self.copies = 1 if settings.shared else interface.problem.agents
-        self.learned: dict[str, Clipped] = {}
+        self.learned: dict[str, CopywiseClippedAdam] = {}
         self.targets: dict[str, nn.Module] = {}
         self.exchange = None if settings.federation is None else Exchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
@@ -246,7 +245,7 @@ class Students(ABC):
 
     def teach(self, kind: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
         """Put networks under training, with those that follow them."""
-        self.learned[kind] = Clipped(networks, rate, rate * self._final_rate, self._longest)
+        self.learned[kind] = CopywiseClippedAdam(networks, rate, rate * self._final_rate, self._longest)
         self.targets[kind] = target
 
     @abstractmethod

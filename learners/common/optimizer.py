@@ -1,4 +1,4 @@
-"""All agents' networks with their optimiser: what a training changes, and what of it is kept to continue it."""
+"""Networks with their Adam optimiser, and the arrays from which a training continues."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.learners.common.off_policy import shorten
-from offloadopt.learners.ppo.ppo import ActorCritic
+from offloadopt.learners.common.torch_utils import Arrays, clip_by_copy
 
-Arrays = dict[str, NDArray[Any]]
 NetworksT = TypeVar("NetworksT", bound=nn.Module)
 
 
-class Agents(Generic[NetworksT]):
-    """Networks under training by Adam, whose learning rate falls along a cosine.
+class AdamOptimizer(Generic[NetworksT]):
+    """Networks with their Adam optimiser, whose learning rate falls along a cosine.
 
     Parameters
     ----------
@@ -33,13 +31,25 @@ class Agents(Generic[NetworksT]):
         self._rates = first_rate, last_rate
 
     def descend(self, loss: Tensor, spent: float) -> None:
-        """One step along the gradient of each agent's own loss ``[servers]``, when a share of the budget is spent."""
+        """Take one gradient step.
+
+        Parameters
+        ----------
+        loss : Tensor
+            Loss of each copy; their sum is minimised, and no copy's loss depends on another's parameters.
+        spent : float
+            Share of the budget that is spent, which sets the learning rate.
+        """
         first, last = self._rates
         share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
         self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
         self._optimizer.zero_grad()
-        loss.sum().backward()  # no agent's loss depends on another's parameters
+        loss.sum().backward()
+        self._clip()
         self._optimizer.step()
+
+    def _clip(self) -> None:
+        """Limit the gradients before the step; here they are left as they are."""
 
     def arrays(self) -> Arrays:
         """Networks, Adam's moments and step numbers by name."""
@@ -65,40 +75,35 @@ class Agents(Generic[NetworksT]):
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-class Clipped(Agents[nn.Module]):
-    """Copies of networks under training by Adam, each copy with gradients of limited length."""
+class CopywiseClippedAdam(AdamOptimizer[NetworksT]):
+    """Adam for copies of networks; the gradient of each copy is clipped by its own norm.
 
-    def __init__(self, networks: nn.Module, first_rate: float, last_rate: float, longest: float) -> None:
+    Parameters
+    ----------
+    gradient_limit : float
+        Largest Euclidean norm of one copy's gradient.
+    """
+
+    def __init__(self, networks: NetworksT, first_rate: float, last_rate: float, gradient_limit: float) -> None:
         super().__init__(networks, first_rate, last_rate)
-        self._longest = longest
+        self._gradient_limit = gradient_limit
 
-    def descend(self, loss: Tensor, spent: float) -> None:
-        """One step along the shortened gradient of each copy's own loss, when a share of the budget is spent."""
-        first, last = self._rates
-        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
-        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
-        self._optimizer.zero_grad()
-        loss.sum().backward()
-        shorten([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._longest)
-        self._optimizer.step()
+    def _clip(self) -> None:
+        clip_by_copy([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._gradient_limit)
 
 
-class ClippedAgents(Agents[ActorCritic]):
-    """Networks under training by Adam with gradients of limited length."""
+class ClippedAdam(AdamOptimizer[NetworksT]):
+    """Adam with the norm of the whole gradient clipped.
 
-    def __init__(self, networks: ActorCritic, first_rate: float, last_rate: float, longest: float) -> None:
+    Parameters
+    ----------
+    gradient_limit : float
+        Largest Euclidean norm of the gradient of all parameters together.
+    """
+
+    def __init__(self, networks: NetworksT, first_rate: float, last_rate: float, gradient_limit: float) -> None:
         super().__init__(networks, first_rate, last_rate)
-        self._longest = longest
+        self._gradient_limit = gradient_limit
 
-    def descend(self, loss: Tensor, spent: float) -> None:
-        """One step along the shortened gradient of ``loss``, when a share of the budget is spent."""
-        self._set_rate(spent)
-        self._optimizer.zero_grad()
-        loss.sum().backward()
-        nn.utils.clip_grad_norm_(self.networks.parameters(), self._longest)
-        self._optimizer.step()
-
-    def _set_rate(self, spent: float) -> None:
-        first, last = self._rates
-        share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
-        self._optimizer.param_groups[0]["lr"] = last + (first - last) * share
+    def _clip(self) -> None:
+        nn.utils.clip_grad_norm_(self.networks.parameters(), self._gradient_limit)

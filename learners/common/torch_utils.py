@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from offloadopt.core import (
     Outcome,
 )
-from offloadopt.learners.independent.base import Arrays
+
+Arrays = dict[str, NDArray[Any]]
+"""Named arrays: weights, optimiser moments, replay contents."""
 
 
 def seeded_generator(seed: int) -> torch.Generator:
@@ -59,3 +61,11 @@ def episode_means(
 def below(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:
     """The arrays whose names begin with ``kind.``, without that beginning."""
     return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}
+
+
+def clip_by_copy(gradients: Sequence[Tensor], longest: float) -> None:
+    """Shorten each copy's gradient, spread over arrays ``[copies, ...]``, to at most this length."""
+    squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients])
+    factor = (longest / squares.sum(dim=0).sqrt().clamp(min=longest)).view(-1, 1, 1)
+    for gradient in gradients:
+        gradient.mul_(factor)

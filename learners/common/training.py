@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from offloadopt.core import Budget, Progress, Record
-from offloadopt.learners.common.checkpoint import Arrays, Checkpoint
+from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.torch_utils import Arrays
 
 REPORT_EVERY = 10
 """Steps between two reports of progress, and between two points of the curves."""

@@ -66,10 +66,10 @@ from offloadopt.core import Budget, Demonstrations, FloatArray, Learner, Observa
 from offloadopt.envs.episodes import Episodes
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.optimizer import Agents, Arrays
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import Drawn, Transitions
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import below, loss_of, one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import Arrays, below, loss_of, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
@@ -308,8 +308,8 @@ class Centre:
         for kind in ("actor", "critic"):
             self.networks[kind].initialise(generator)
             follow(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
-        self._actors = Agents(self.actor, settings.actor_rate, settings.final_rate * settings.actor_rate)
-        self._critics = Agents(self.critic, settings.critic_rate, settings.final_rate * settings.critic_rate)
+        self._actors = AdamOptimizer(self.actor, settings.actor_rate, settings.final_rate * settings.actor_rate)
+        self._critics = AdamOptimizer(self.critic, settings.critic_rate, settings.final_rate * settings.critic_rate)
         self._whole = settings.networks == "joint"
         self._center, self._factor = 0.0, settings.reward_scale or 1.0
 
@@ -364,7 +364,7 @@ class Centre:
     def imitate(self, examples: Examples, rng: np.random.Generator, course: Course) -> None:
         """Supervised steps of the actor, at a rate that falls along a cosine; fewer if time is over before."""
         s = self.settings
-        teacher = Agents(self.actor, s.imitation_rate)
+        teacher = AdamOptimizer(self.actor, s.imitation_rate)
         for step in range(s.imitation_steps):
             if course.spent >= 1.0:
                 break

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from offloadopt import registry
 from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem, Progress, relative_gap
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.dirs.demonstrations import Examples
@@ -113,7 +113,7 @@ def _train(
         networks.initialise(generator)
         networks.standardise(examples.view)
         batches = minibatches(examples.count, BATCH_SIZE, generator)
-        supervise(course, 1.0, Agents(networks, LEARNING_RATE), examples, batches, L2)
+        supervise(course, 1.0, AdamOptimizer(networks, LEARNING_RATE), examples, batches, L2)
     return networks
 
 

@@ -44,7 +44,7 @@ from offloadopt.core import (
 )
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
@@ -246,7 +246,7 @@ class Dirs(Learner):
 
     def _agents(
         self, problem: AssignmentProblem[Any], examples: Examples, generator: torch.Generator, seed: int
-    ) -> Agents[ServerNetworks]:
+    ) -> AdamOptimizer[ServerNetworks]:
         networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
         networks.initialise(generator)
         view = examples.view
@@ -254,7 +254,7 @@ class Dirs(Learner):
             states = problem.sample(UNLABELLED, _number(_branch(seed, STATES)))
             view = view_tensor(problem, _observe(problem, states))
         networks.standardise(view)
-        return Agents(networks, self.learning_rate, self.final_learning_rate)
+        return AdamOptimizer(networks, self.learning_rate, self.final_learning_rate)
 
     def _replay(self, examples: Examples) -> Replay:
         return Replay(
@@ -267,7 +267,12 @@ class Dirs(Learner):
         )
 
     def _meet_slots(
-        self, problem: AssignmentProblem[Any], course: Course, agents: Agents[ServerNetworks], replay: Replay, seed: int
+        self,
+        problem: AssignmentProblem[Any],
+        course: Course,
+        agents: AdamOptimizer[ServerNetworks],
+        replay: Replay,
+        seed: int,
     ) -> None:
         """The slots until the next training, decided at once as the agents stay the same, and that training."""
         slots = min(self.interval, course.steps - course.step)
@@ -287,7 +292,7 @@ class Dirs(Learner):
         course.advance(slots, lambda: {**by_agent(loss), **measured})
 
     def _watch(
-        self, problem: AssignmentProblem[Any], course: Course, agents: Agents[ServerNetworks], seed: int
+        self, problem: AssignmentProblem[Any], course: Course, agents: AdamOptimizer[ServerNetworks], seed: int
     ) -> Mapping[str, float]:
         """How the agents decide states that nobody learns from."""
         instances = problem.sample(self.interval, _number(_branch(seed, SLOTS, course.step)))
@@ -310,7 +315,9 @@ class Dirs(Learner):
             return problem.assignment(registry.solver("exact").run(problem, instances).decisions)
         return assignment
 
-    def _train(self, agents: Agents[ServerNetworks], replay: Replay, spent: float, rng: np.random.Generator) -> Tensor:
+    def _train(
+        self, agents: AdamOptimizer[ServerNetworks], replay: Replay, spent: float, rng: np.random.Generator
+    ) -> Tensor:
         """One step on a prioritised batch; returns the agents' losses (17) before it."""
         rows = replay.draw(self.batch_size, rng)
         view, labels = replay.view[rows], replay.labels[rows]
@@ -341,7 +348,10 @@ def total_loss(entropy: Tensor, demonstrated: Tensor, squared_norm: Tensor, l2: 
 
 
 def _decide(
-    problem: AssignmentProblem[Any], agents: Agents[ServerNetworks], instances: Instances, observation: Observation
+    problem: AssignmentProblem[Any],
+    agents: AdamOptimizer[ServerNetworks],
+    instances: Instances,
+    observation: Observation,
 ) -> tuple[Tensor, IntArray, dict[str, float]]:
     """What the agents see and vote for, and the means of what that costs."""
     view = view_tensor(problem, observation)

@@ -25,7 +25,7 @@ from torch import Tensor
 from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course, Measure
@@ -105,7 +105,7 @@ class Imitation(Learner):
             networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
             networks.initialise(generator)
             networks.standardise(examples.view)
-            agents = Agents(networks, self.learning_rate)
+            agents = AdamOptimizer(networks, self.learning_rate)
             if store is not None and (state := store.read()):
                 agents.restore(state)
             batches = minibatches(examples.count, self.batch_size, generator)
@@ -120,7 +120,7 @@ class Imitation(Learner):
 def supervise(
     course: Course,
     share: float,
-    agents: Agents[ServerNetworks],
+    agents: AdamOptimizer[ServerNetworks],
     examples: Examples,
     batches: Iterator[Tensor],
     l2: float,

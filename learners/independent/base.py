@@ -40,14 +40,12 @@ from offloadopt.envs.episodes import Episodes
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import Drawn, Transitions
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import below, episode_means, one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import Arrays, below, episode_means, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structure import AgentProblem
-
-Arrays = dict[str, NDArray[Any]]
 
 
 class Students(ABC):

@@ -32,13 +32,13 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray, Problem
 from offloadopt.errors import Unsupported
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import Drawn
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import below, loss_of
+from offloadopt.learners.common.torch_utils import Arrays, below, loss_of
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import Shares
-from offloadopt.learners.independent.base import Arrays, OffPolicy, Students
+from offloadopt.learners.independent.base import OffPolicy, Students
 from offloadopt.learners.independent.networks import AgentNetworks, follow
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structure import AgentProblem
@@ -122,8 +122,10 @@ class ActorsAndCritics(Students):
         self.pairs = [
             Pair(self.networks[kind], self.networks[f"target_{kind}"], settings.tau) for kind in ("actor", "critic")
         ]
-        self._actors = Agents(self.networks["actor"], settings.actor_rate, settings.final_rate * settings.actor_rate)
-        self._critics = Agents(
+        self._actors = AdamOptimizer(
+            self.networks["actor"], settings.actor_rate, settings.final_rate * settings.actor_rate
+        )
+        self._critics = AdamOptimizer(
             self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate
         )
         start = torch.randn((settings.environments, problem.agents, self.numbers), generator=generator)

@@ -21,13 +21,13 @@ from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import Drawn
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import below, loss_of
+from offloadopt.learners.common.torch_utils import Arrays, below, loss_of
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import Shares
-from offloadopt.learners.independent.base import Arrays, OffPolicy, Students
+from offloadopt.learners.independent.base import OffPolicy, Students
 from offloadopt.learners.independent.networks import AgentNetworks, follow
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structure import AgentProblem
@@ -90,7 +90,7 @@ class Choosers(Students):
         self.networks["worth"].initialise(generator)
         follow(self.networks["target"], self.networks["worth"], 1.0)
         self.pairs = [Pair(self.networks["worth"], self.networks["target"], settings.tau)]
-        self._learner = Agents(self.networks["worth"], settings.rate, settings.final_rate * settings.rate)
+        self._learner = AdamOptimizer(self.networks["worth"], settings.rate, settings.final_rate * settings.rate)
 
     def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Any entry."""

@@ -41,8 +41,8 @@ from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.off_policy import JointLearner, Students
-from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience
+from offloadopt.learners.common.torch_utils import Arrays
 from offloadopt.learners.maddpg.critic import JointCritic
 from offloadopt.structure import AgentProblem
 

@@ -37,9 +37,8 @@ from torch import Tensor
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
 from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.normalization import Standard
-from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.common.torch_utils import below
+from offloadopt.learners.common.torch_utils import Arrays, below
 from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
 from offloadopt.learners.maddpg_cgan.stylegan import StyleGenerator
 

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from offloadopt.learners.common.optimizer import Agents, Arrays
-from offloadopt.learners.common.torch_utils import below
+from offloadopt.learners.common.optimizer import AdamOptimizer
+from offloadopt.learners.common.torch_utils import Arrays, below
 from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings
 
@@ -87,7 +87,7 @@ def generator_loss(loss: Loss, made: Tensor) -> Tensor:
     return (nn.functional.softplus(-made) if loss == "minimax" else -made).mean(dim=1)
 
 
-class Player(Agents[nn.Module]):
+class Player(AdamOptimizer[nn.Module]):
     """One side's networks under Adam."""
 
     def __init__(self, networks: nn.Module, rate: float, momentum: float) -> None:

@@ -49,9 +49,8 @@ from torch import Tensor
 
 from offloadopt.core import Observation
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
-from offloadopt.learners.common.optimizer import Arrays
 from offloadopt.learners.common.replay import Experience, JointReplay, first, joined, side_by_side, split
-from offloadopt.learners.common.torch_utils import below
+from offloadopt.learners.common.torch_utils import Arrays, below
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.maddpg_cgan.experience_generator import ExperienceTwins
 from offloadopt.learners.maddpg_cgan.gan import AdversarySettings

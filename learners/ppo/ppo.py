@@ -1,4 +1,4 @@
-"""Clipped PPO with generalised advantages for agents that decide by themselves.
+"""CopywiseClippedAdam PPO with generalised advantages for agents that decide by themselves.
 
 Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et al. 2020, arXiv:2011.09533) and MAPPO
 (Yu et al. 2022, arXiv:2103.01955):
@@ -46,9 +46,9 @@ from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import Expert, imitate
 from offloadopt.learners.common.distributions import Heads, restrict
-from offloadopt.learners.common.optimizer import Arrays, ClippedAgents
+from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.ppo.critic import Critic
@@ -251,7 +251,7 @@ class Ppo(Federable):
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
             networks = self._networks(interface, seeded_generator(seed))
-            training = ClippedAgents(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
+            training = ClippedAdam(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
             exchange = None if self.federation is None else Exchange(self.federation)
 
             def everything() -> Arrays:
@@ -303,7 +303,7 @@ class Ppo(Federable):
     def _train(
         self,
         interface: AgentInterface,
-        training: ClippedAgents,
+        training: ClippedAdam,
         exchange: Exchange | None,
         course: Course,
         everything: Callable[[], Arrays],
@@ -370,7 +370,7 @@ class Ppo(Federable):
         return replace(pieces, actor_memory=actor_memory, critic_memory=critic_memory), explained
 
     def _improve(
-        self, training: ClippedAgents, heads: Heads, lessons: Lessons, spent: float, generator: torch.Generator
+        self, training: ClippedAdam, heads: Heads, lessons: Lessons, spent: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The epochs over a roll-out; returns the last minibatch's divergence and share of clipped ratios."""
         networks = training.networks

@@ -28,7 +28,7 @@ from torch import Tensor
 from offloadopt.core import Budget, Demonstrations, Learner, Observation, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
@@ -118,7 +118,7 @@ class Prices(Learner):
         with one_thread():
             network = PriceNetwork(self.width, self.rounds)
             network.initialise(seeded_generator(seed))
-            training = Agents(network, self.learning_rate)
+            training = AdamOptimizer(network, self.learning_rate)
             if store is not None and (state := store.read()):
                 training.restore(state)
             lessons: dict[int, Lesson] = {}

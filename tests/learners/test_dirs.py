@@ -14,7 +14,7 @@ from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Observation, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.optimizer import Agents
+from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.dirs import dirs
@@ -70,7 +70,7 @@ def observe(problem: Any, count: int, seed: int = 9) -> Observation:
     return problem.observe(instances, problem.reset(instances))
 
 
-def agents_and_replay(problem: Any, own: int = 3) -> tuple[Agents[ServerNetworks], Replay]:
+def agents_and_replay(problem: Any, own: int = 3) -> tuple[AdamOptimizer[ServerNetworks], Replay]:
     """Random networks, and a replay of 5 demonstrations and some own transitions with random labels."""
     view = view_tensor(problem, observe(problem, 5 + own))
     labels = server_labels(np.random.default_rng(1).integers(0, 3, (5 + own, 6)), 2)
@@ -88,7 +88,7 @@ def agents_and_replay(problem: Any, own: int = 3) -> tuple[Agents[ServerNetworks
     )
     for row in range(5, 5 + own):
         replay.append(view[row], labels[row])
-    return Agents(networks, learner.learning_rate), replay
+    return AdamOptimizer(networks, learner.learning_rate), replay
 
 
 # -------------------------------------------------------------------------------------------------------- the losses
@@ -232,7 +232,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """An expert that needs 1 s for each instance but 20 s for the tenth, and gradient steps of 0.1 s."""
-    clock, solved, made, descend = Clock(), 0, registry.solver, Agents.descend
+    clock, solved, made, descend = Clock(), 0, registry.solver, AdamOptimizer.descend
 
     class Slow:
         def __init__(self, time_limit_s: float) -> None:
@@ -255,7 +255,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(dirs, "time", clock)
     monkeypatch.setattr(course, "time", clock)
     monkeypatch.setattr(registry, "solver", solver)
-    monkeypatch.setattr(Agents, "descend", slowly)
+    monkeypatch.setattr(AdamOptimizer, "descend", slowly)
     return clock
 
 

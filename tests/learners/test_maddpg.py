@@ -20,10 +20,9 @@ from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.distributions import Heads, restrict
 from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.networks import Network
-from offloadopt.learners.common.off_policy import shorten
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import load_policy
-from offloadopt.learners.common.torch_utils import follow, seeded_generator
+from offloadopt.learners.common.torch_utils import clip_by_copy, follow, seeded_generator
 from offloadopt.learners.maddpg.critic import JointCritic
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.testing import check_learner
@@ -345,7 +344,7 @@ def test_each_copys_gradient_is_shortened_by_itself() -> None:
     weight, bias = torch.zeros(3, 2, 1), torch.zeros(3, 1, 1)
     weight[0], bias[0] = torch.tensor([[3.0], [0.0]]), 4.0
     weight[1] = 0.1
-    shorten([weight, bias], 1.0)
+    clip_by_copy([weight, bias], 1.0)
     torch.testing.assert_close(weight[0], torch.tensor([[0.6], [0.0]]))
     torch.testing.assert_close(bias[0], torch.tensor([[0.8]]))
     torch.testing.assert_close(weight[1], torch.full((2, 1), 0.1))
