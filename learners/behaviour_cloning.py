@@ -21,7 +21,7 @@ from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.dirs.imitation import minibatches
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class AgentImitation(Learner):

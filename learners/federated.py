@@ -25,7 +25,7 @@ from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Pr
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface
 from offloadopt.learners.common.weight_aggregation import Federable, Federation
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class Federated(Learner):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, Instances, Observation, Problem, Progress, Solutions, Solver, roll_out
-from offloadopt.structure import SlotwiseProblem
+from offloadopt.structures.assignment import SlotwiseProblem
 
 BLOCK_NUMBERS = 2**22
 """Numbers of nature that are worked on at the same time."""

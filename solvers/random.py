@@ -12,7 +12,8 @@ from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment.base import without_dead_links
 from offloadopt.solvers.assignment.baselines import admit
 from offloadopt.solvers.base import Rule
-from offloadopt.structure import AgentProblem, AssignmentProblem
+from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 class Random(Rule):

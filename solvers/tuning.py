@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, roll_out
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 SLOTS = 8_000
 """Agents' slots in a sample."""

@@ -17,7 +17,7 @@ from offloadopt.core import Decisions, Demonstrations, Learner, Observation, Out
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing import ConformanceError, check_learner, check_problem, check_solver
 
 # Scenarios small enough that every check is quick and every assignment can be enumerated.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from offloadopt import registry
-from offloadopt.controls import EnergyControls
 from offloadopt.core import Decisions, Observation
+from offloadopt.structures.actions import EnergyControls
 
 COUNT, AGENTS = 400, 5
 

@@ -23,7 +23,7 @@ from offloadopt.core import (
 )
 from offloadopt.errors import BrokenProof, InvalidInput, OffloadError, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
-from offloadopt.structure import PricedAssignment
+from offloadopt.structures.assignment import PricedAssignment
 
 # ---------------------------------------------------------------------------------------------------- named arrays
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, Observation
 from offloadopt.learners.common.distributions import Heads
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 NUMBER_BYTES = 4
 """Of a number or the place of a choice, as agents tell it each other."""

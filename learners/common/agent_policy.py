@@ -17,7 +17,7 @@ from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.common.networks import Network, by_agent, by_copy
 from offloadopt.learners.common.normalization import Standard
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 SMALL_GAIN = 0.01
 """Of the last layer's initial weights: an untrained actor answers nearly the same to all it sees."""

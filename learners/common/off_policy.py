@@ -47,7 +47,7 @@ from offloadopt.learners.common.torch_utils import (
 )
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 ROUND_SLOTS = 64
 """A round is whole episodes with at least so many slots. Statistics follow, and states are kept, between rounds."""

@@ -75,7 +75,7 @@ from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
 from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Grid
 from offloadopt.learners.independent.networks import follow
-from offloadopt.structure import JointProblem
+from offloadopt.structures.joint import JointProblem
 
 PAPER: Mapping[str, Any] = {
     "standardise": False,

@@ -16,7 +16,7 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, Coordinates, Joint, Options, Shared
 from offloadopt.learners.ddpg_discrete.quantiser import Grid
-from offloadopt.structure import JointProblem
+from offloadopt.structures.joint import JointProblem
 
 
 class CentralPolicy(Policy):

@@ -21,7 +21,7 @@ from offloadopt.learners.common.training import Course
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
 from offloadopt.learners.dirs.imitation import minibatches, supervise
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 BATCH_SIZE, LEARNING_RATE, L2 = 256, 5e-3, 5e-4
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from offloadopt.core import Demonstrations, FloatArray
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.dirs.ensemble import features_of, server_labels, view_tensor
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 @dataclass(frozen=True)

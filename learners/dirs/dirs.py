@@ -63,7 +63,7 @@ from offloadopt.learners.dirs.imitation import by_agent, minibatches, supervise
 from offloadopt.learners.dirs.prioritised_replay import Replay
 from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 PAPER: Mapping[str, Any] = {
     "demonstrations": 256,

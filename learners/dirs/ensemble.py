@@ -23,7 +23,7 @@ from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 VOTE_THRESHOLD = 0.5
 """A task for which no server votes this strongly stays local."""

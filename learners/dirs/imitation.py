@@ -31,7 +31,7 @@ from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course, Measure
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 class Imitation(Learner):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Decisions, FloatArray
 from offloadopt.errors import Unsupported
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 MOST_CHOICES = 4096
 """Entries of a menu: one output of a network stands for each."""

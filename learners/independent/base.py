@@ -45,7 +45,7 @@ from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class Students(ABC):

@@ -30,7 +30,7 @@ from offloadopt.learners.independent.action_menu import Shares
 from offloadopt.learners.independent.base import OffPolicy, Students
 from offloadopt.learners.independent.networks import AgentNetworks, follow
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {
     "view": "ancestor",

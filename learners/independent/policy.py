@@ -14,7 +14,7 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.independent.action_menu import Shares
 from offloadopt.learners.independent.networks import AgentNetworks
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class DeterministicPolicy(Policy):

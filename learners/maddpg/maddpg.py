@@ -44,7 +44,7 @@ from offloadopt.learners.common.off_policy import JointLearner, Students
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import Arrays
 from offloadopt.learners.maddpg.critic import JointCritic
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class Maddpg(JointLearner):

@@ -55,7 +55,7 @@ from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.maddpg_cgan.experience_generator import ExperienceTwins
 from offloadopt.learners.maddpg_cgan.gan import AdversarySettings
 from offloadopt.learners.maddpg_cgan.synthetic_replay import Enrichment, choose
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class MaddpgCgan(Maddpg):

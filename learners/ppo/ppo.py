@@ -53,7 +53,7 @@ from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)

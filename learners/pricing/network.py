@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from offloadopt.core import FloatArray
 from offloadopt.errors import DamagedFile
-from offloadopt.structure import PricedAssignment
+from offloadopt.structures.assignment import PricedAssignment
 
 REACH = 5.0
 """Answers are cut off so many common prices away: further away nothing changes sides."""

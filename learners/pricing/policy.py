@@ -27,7 +27,7 @@ from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.pricing.network import Market, PriceNetwork
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
 from offloadopt.solvers.assignment.local_search import SETTLED, assignment_cost, server_loads
-from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 CLOSEST = 60
 """Pairs are tried among so many tasks, those that decided most narrowly."""

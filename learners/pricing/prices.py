@@ -35,7 +35,7 @@ from offloadopt.learners.common.training import Course
 from offloadopt.learners.pricing.network import Market, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy
 from offloadopt.solvers.assignment.dual_bound import find_prices
-from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 SMALL = 1e-3
 """Added to squared prices before they divide: where no server has a price, any small one will do."""

@@ -17,7 +17,8 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.independent.action_menu import MOST_CHOICES, Shares
 from offloadopt.learners.independent.policy import view_name
 from offloadopt.learners.sb3.exported_actor import Layer, Singles, layer_arrays, perceptron, read_layers
-from offloadopt.structure import AgentProblem, JointProblem
+from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.joint import JointProblem
 
 
 class MenuProblem(ABC):  # noqa: B024

@@ -21,7 +21,7 @@ from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.maddpg import climb, outputs
 from offloadopt.learners.vdn.utility import Worth
 from offloadopt.learners.vdn.vdn import Team, Vdn
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class DdpgVdn(Vdn):

@@ -28,7 +28,7 @@ from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.vdn.quantised_controls import LevelInterface, LevelPolicy
 from offloadopt.learners.vdn.utility import Worth
 from offloadopt.learners.vdn.vdn import Team, Vdn
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class DqnVdn(Vdn):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.controls import Allowed, Controls
 from offloadopt.core import ArrayField, Decisions, Observation
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.distributions import Heads
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.actions import Allowed, Controls
+from offloadopt.structures.agents import AgentProblem
 
 
 class LevelControls(Controls):

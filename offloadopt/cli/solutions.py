@@ -10,7 +10,7 @@ import numpy as np
 from offloadopt import registry
 from offloadopt.cli.terminal import note, print_table
 from offloadopt.core import Instances, Problem, Solutions
-from offloadopt.structure import AssignmentProblem, PricedAssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem, PricedAssignmentProblem
 
 NAIVE = ("local", "greedy", "random")
 """Rules that take no optimization; what a solution saves against them is what the instances have to give."""

@@ -10,7 +10,8 @@ from offloadopt.envs.joint import AgentsView
 from offloadopt.envs.scores import ScoreView
 from offloadopt.envs.views import ControlView
 from offloadopt.errors import Unsupported
-from offloadopt.structure import AgentProblem, AssignmentProblem
+from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 class ControlProblem(ABC):  # noqa: B024

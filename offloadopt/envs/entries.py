@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, Problem
 from offloadopt.errors import Unsupported
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class Entries:

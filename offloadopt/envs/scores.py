@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from offloadopt.core import ArrayField, Decisions, FloatArray, IntArray, Observation, Problem
 from offloadopt.envs.views import check_count
 from offloadopt.errors import Unsupported
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 STATISTICS_SEED = 2005_12364
 """Of the sample by whose statistics views are standardised; the same for every training."""

@@ -61,7 +61,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from offloadopt.controls import Allowed
 from offloadopt.core import (
     ArrayField,
     Batch,
@@ -80,7 +79,8 @@ from offloadopt.physics.dvfs import Processor
 from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
 from offloadopt.physics.ofdma import Band
 from offloadopt.problems import battery_outlook
-from offloadopt.queues import Foresight, Prospects, QueueProblem
+from offloadopt.structures.actions import Allowed
+from offloadopt.structures.task_queues import Foresight, Prospects, QueueProblem
 
 KINDS = 3
 """Real-time, interactive, and tasks that can wait."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from offloadopt.core import FloatArray, Instances, Observation
 from offloadopt.physics.fifo import PIECES, WAIT, Jobs, serve
-from offloadopt.queues import Foresight, Prospects
+from offloadopt.structures.task_queues import Foresight, Prospects
 
 if TYPE_CHECKING:
     from offloadopt.problems.battery_d2d import BatteryD2D

@@ -56,7 +56,7 @@ from offloadopt.core import (
 from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo, mobility
 from offloadopt.physics.service import Device, Service
-from offloadopt.structure import Backlog, BacklogLaw, BacklogProblem, Quanta
+from offloadopt.structures.backlog import Backlog, BacklogLaw, BacklogProblem, Quanta
 
 JOULE_PER_KWH = 3.6e6
 QUANTUM_J_PER_W = 0.1

@@ -49,7 +49,7 @@ from offloadopt.core import (
 )
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel, compute
-from offloadopt.structure import PricedAssignment, PricedAssignmentProblem
+from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 LINKS_AT_ONCE = 2**22
 """Links whose costs are worked out together: bounds the memory of very large instances."""

@@ -66,7 +66,8 @@ from offloadopt.core import (
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
 from offloadopt.physics.partial import Splitting, share_cpu
-from offloadopt.structure import JointProblem, SharedServersProblem
+from offloadopt.structures.joint import JointProblem
+from offloadopt.structures.shared_servers import SharedServersProblem
 
 QUINCUNX_M = ((100.0, 100.0), (300.0, 100.0), (200.0, 200.0), (100.0, 300.0), (300.0, 300.0))
 

@@ -60,7 +60,6 @@ from pydantic import Field, model_validator
 
 from offloadopt import arrivals
 from offloadopt.arrivals import Requests
-from offloadopt.controls import Allowed
 from offloadopt.core import (
     FEASIBILITY_TOLERANCE,
     ArrayField,
@@ -75,8 +74,9 @@ from offloadopt.core import (
     State,
 )
 from offloadopt.errors import InvalidInput
-from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
+from offloadopt.structures.actions import Allowed
+from offloadopt.structures.inference import InferencePrices, InferenceProblem
 
 MEDMNIST: Mapping[str, tuple[float, int]] = {
     "PneumoniaMNIST": (40.37e6, 1),

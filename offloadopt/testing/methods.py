@@ -32,7 +32,7 @@ from offloadopt.core import (
     Status,
 )
 from offloadopt.errors import Unsupported
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing.clauses import COUNT, SAME, bytes_of, check_fields, close, must, must_refuse, must_repeat
 
 SMALL = 20_000

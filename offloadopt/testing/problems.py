@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Batch, Decisions, Instances, Outcome, Problem
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing.clauses import COUNT, bytes_of, check_fields, must, must_match, must_refuse, named
 from offloadopt.testing.structure import check_structure
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import ROUNDING, Batch, Decisions, Instances, State
-from offloadopt.structure import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
 from offloadopt.testing.clauses import COUNT, check_fields, close, must, must_match
 
 TRIALS = 200

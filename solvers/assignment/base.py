@@ -11,7 +11,7 @@ import numpy as np
 from offloadopt.core import FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.base import solve_slots
-from offloadopt.structure import AssignmentProblem, SlotwiseProblem
+from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 
 
 class AssignmentSolver(Solver):

@@ -14,7 +14,7 @@ import numpy as np
 
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver, without_dead_links
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 def admit(assignment: IntArray, demand: FloatArray, capacity: FloatArray) -> IntArray:

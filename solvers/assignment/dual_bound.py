@@ -1,6 +1,6 @@
 """Lower bounds by prices: the dual of an assignment whose servers charge for load.
 
-For any vector ``v`` (root prices, see `offloadopt.structure.PricedAssignment`)
+For any vector ``v`` (root prices, see `offloadopt.structures.assignment.PricedAssignment`)
 
     D(v) = sum_i min_k (c_ik + 2 s_i v_k) + sum_j (2 v_j L0_j - F_j v_j^2),     v_0 = 0,
 

@@ -1,4 +1,4 @@
-"""Proved optima of assignments priced by what they load (`offloadopt.structure.PricedAssignment`).
+"""Proved optima of assignments priced by what they load (`offloadopt.structures.assignment.PricedAssignment`).
 
 Equal tasks are a linear assignment (`slots`). Otherwise: prices give a lower bound (`pricing`), each task's best
 response to them and local search an incumbent (`exchange`); reduced costs fix most options; a short tree (`tree`) and,
@@ -23,7 +23,7 @@ from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_p
 from offloadopt.solvers.assignment.equal_tasks import MOST_CELLS, assign_to_slots, slot_counts
 from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge, spread
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve, perturb_and_improve, server_loads
-from offloadopt.structure import PricedAssignmentProblem
+from offloadopt.structures.assignment import PricedAssignmentProblem
 
 CHAIN_TASKS = 400
 """Chains are tried among at most so many tasks, those whose second-best option costs least more."""

@@ -11,7 +11,7 @@ import numpy as np
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Observation, Problem
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment.base import AssignmentSolver
-from offloadopt.structure import AssignmentCosts, AssignmentProblem, PricedAssignment
+from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem, PricedAssignment
 
 MOST_ASSIGNMENTS = 2_000_000
 CHUNK = 2**18

@@ -19,7 +19,7 @@ from offloadopt.core import Instances, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.assignment.exact import Exact
 from offloadopt.solvers.assignment.exhaustive import MOST_ASSIGNMENTS, Exhaustive
 from offloadopt.solvers.assignment.levy import Levy
-from offloadopt.structure import AssignmentProblem, PricedAssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem, PricedAssignmentProblem
 
 AUTO = "auto"
 

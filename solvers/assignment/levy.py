@@ -27,7 +27,7 @@ from pydantic import Field
 
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_dead_links
-from offloadopt.structure import AssignmentCosts, AssignmentProblem
+from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem
 
 
 def mantegna_scale(beta: float) -> float:

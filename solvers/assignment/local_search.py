@@ -13,7 +13,7 @@ from numba import njit
 
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver
-from offloadopt.structure import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
 
 SETTLED = 1e-13
 """Relative change of cost below which a move counts as rounding."""

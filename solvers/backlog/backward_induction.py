@@ -27,7 +27,7 @@ from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.service import Service
-from offloadopt.structure import BacklogLaw, Quanta
+from offloadopt.structures.backlog import BacklogLaw, Quanta
 
 TAIL = 1e-5
 """Probability beyond either end of the gain's grid."""

@@ -13,7 +13,7 @@ import numpy as np
 from offloadopt.core import Decisions, Observation
 from offloadopt.physics.service import WEAKEST
 from offloadopt.solvers.base import Rule
-from offloadopt.structure import BacklogProblem
+from offloadopt.structures.backlog import BacklogProblem
 
 
 class GreedyLocal(Rule):

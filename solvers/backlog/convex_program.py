@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import FloatArray
-from offloadopt.structure import Backlog
+from offloadopt.structures.backlog import Backlog
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
-from offloadopt.structure import Backlog
+from offloadopt.structures.backlog import Backlog
 
 EPS = float(np.finfo(np.float64).eps)
 ULPS_PER_TERM = 16

@@ -53,7 +53,7 @@ from offloadopt.core import (
 from offloadopt.physics.service import Service
 from offloadopt.solvers.backlog import backward_induction as backlog_grid
 from offloadopt.solvers.backlog.backward_induction import Plan, Resolution
-from offloadopt.structure import BacklogProblem
+from offloadopt.structures.backlog import BacklogProblem
 
 
 class DynamicProgramming(Solver):

@@ -24,7 +24,7 @@ from offloadopt.core import FloatArray, Instances, Problem, Progress, Solutions,
 from offloadopt.solvers.backlog.convex_program import BatteryProgramme
 from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
 from offloadopt.solvers.backlog.taut_string import string_plan
-from offloadopt.structure import BacklogProblem
+from offloadopt.structures.backlog import BacklogProblem
 
 
 class Hindsight(Solver):

@@ -36,7 +36,7 @@ from offloadopt.core import (
 )
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.tuning import for_each, tuned, tuning_sample
-from offloadopt.structure import BacklogProblem
+from offloadopt.structures.backlog import BacklogProblem
 
 TUNING_SEED = 712_389_051
 """Of the sample on which ``v`` is tuned; nobody's own instances should be these."""

@@ -23,7 +23,7 @@ from numba import njit
 
 from offloadopt.core import FloatArray
 from offloadopt.physics.service import WEAKEST, Device
-from offloadopt.structure import Backlog
+from offloadopt.structures.backlog import Backlog
 
 TOO_LOW, TOO_HIGH = -1, 1
 EMPTY, FULL, END = 0, 1, 2

@@ -17,11 +17,11 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArray, Observation
-from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference.local_search import improve, search
 from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, slot_of
+from offloadopt.structures.inference import InferencePrices, InferenceProblem
 
 DEARER = 4.0
 """Factor by which a joule's price rises until the plan fits."""

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.inference import InferencePrices
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.solvers.inference.base import (
     best_shares_of,
@@ -34,6 +33,7 @@ from offloadopt.solvers.inference.base import (
     true_cost,
 )
 from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
+from offloadopt.structures.inference import InferencePrices
 
 PRICINGS, PLANS = 30, 8
 """Rounds of prices, and of plans, at most."""

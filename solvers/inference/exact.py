@@ -32,13 +32,13 @@ from offloadopt.core import (
     Solutions,
     Solver,
 )
-from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.solvers.inference.column_generation import Horizon, Limits
 from offloadopt.solvers.inference.local_search import search
 from offloadopt.solvers.inference.relaxation import relax
 from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs
 from offloadopt.solvers.inference.set_partitioning import Enumeration, close_gap, raise_pay
+from offloadopt.structures.inference import InferenceProblem
 
 EXACT = 1e-11
 """Smallest relative gap that is aimed at: less than the rounding of a sum cannot be proved."""

@@ -17,7 +17,6 @@ from numba import njit
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
-from offloadopt.inference import InferencePrices, InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.solvers.assignment.levy import fly
 from offloadopt.solvers.base import Rule
@@ -30,6 +29,7 @@ from offloadopt.solvers.inference.base import (
     task_row,
 )
 from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
+from offloadopt.structures.inference import InferencePrices, InferenceProblem
 
 
 class InferenceLevy(Rule):

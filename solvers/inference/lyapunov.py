@@ -27,11 +27,11 @@ from offloadopt.core import (
     Scenario,
     Solutions,
 )
-from offloadopt.inference import InferenceProblem
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.solvers.inference.base import InferenceRule, decided, searched, task_row, within
 from offloadopt.solvers.inference.resource_allocation import Slot
 from offloadopt.solvers.tuning import tuned
+from offloadopt.structures.inference import InferenceProblem
 
 TUNING_SEED = 905_116_873
 """Of the sample on which ``v`` is tuned; nobody's own instances should be these."""

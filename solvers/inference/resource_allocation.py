@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.inference import InferencePrices
 from offloadopt.physics.inference import InferenceTasks, best_band, best_cpu, best_shares, send_factor
+from offloadopt.structures.inference import InferencePrices
 
 SETTLED = 1e-12
 """Relative part of a resource that may stay unused, or be asked for too much."""

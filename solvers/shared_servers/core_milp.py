@@ -21,7 +21,7 @@ from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.partial import Splitting, settle
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
 from offloadopt.solvers.shared_servers.dual_bound import Bound
-from offloadopt.structure import AssignmentCosts
+from offloadopt.structures.assignment import AssignmentCosts
 
 ROUNDS = 40
 FIRST_PRICES = (0.0, 0.7, 0.9, 1.0, 1.1, 1.4)

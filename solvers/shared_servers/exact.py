@@ -19,7 +19,7 @@ from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.shared_servers.core_milp import close_gap, mode_charges
 from offloadopt.solvers.shared_servers.dual_bound import Slot, bound_at, climb, possible, rounding, served_by
 from offloadopt.solvers.shared_servers.local_search import search
-from offloadopt.structure import SharedServersProblem
+from offloadopt.structures.shared_servers import SharedServersProblem
 
 EXACT = 1e-11
 """Smallest relative gap that is aimed at: less than the rounding of a sum cannot be proved."""

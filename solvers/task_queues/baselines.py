@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation
-from offloadopt.queues import QueueProblem
 from offloadopt.solvers.base import Rule
+from offloadopt.structures.task_queues import QueueProblem
 
 
 class DeadlineGreedy(Rule):

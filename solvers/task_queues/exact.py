@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
-from offloadopt.queues import QueueProblem
 from offloadopt.solvers.task_queues.milp_model import Choice, QueueModel
 from offloadopt.solvers.task_queues.task_options import Fate, tasks_of
+from offloadopt.structures.task_queues import QueueProblem
 
 TIGHT, USUAL = 1e-9, 1e-6
 """HiGHS's tolerances: the first that is tried, and its own default."""

@@ -26,10 +26,10 @@ from offloadopt.core import (
     Scenario,
     Solutions,
 )
-from offloadopt.queues import QueueProblem
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.task_queues.baselines import cheapest
 from offloadopt.solvers.tuning import tuned, tuning_sample
+from offloadopt.structures.task_queues import QueueProblem
 
 TUNING_SEED = 431_205_887
 """Of the sample on which ``v`` is tuned; nobody's own instances should be these."""

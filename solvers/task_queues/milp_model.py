@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from offloadopt.core import FloatArray
-from offloadopt.queues import Foresight
 from offloadopt.solvers.task_queues.task_options import (
     Fate,
     Task,
@@ -32,6 +31,7 @@ from offloadopt.solvers.task_queues.task_options import (
     horizon_use,
     wear,
 )
+from offloadopt.structures.task_queues import Foresight
 
 EASE = 1e-7
 """Seconds and joules by which what an event must reach is eased, so that rounding cannot exclude a decision."""

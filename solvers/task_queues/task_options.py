@@ -13,7 +13,7 @@ import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.physics.dvfs import hurry
-from offloadopt.queues import Foresight
+from offloadopt.structures.task_queues import Foresight
 
 
 class Fate(Enum):

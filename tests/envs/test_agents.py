@@ -15,7 +15,7 @@ from offloadopt.core import ArrayField, Batch, Decisions, Instances, Observation
 from offloadopt.envs import ProblemParallelEnv
 from offloadopt.envs.episodes import draws
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 SMALL: dict[str, dict[str, Any]] = {"carbon_mimo": {"horizon": 6, "users": 3, "antennas": 4}}
 """Short and small scenarios of problems whose own are not."""

@@ -14,7 +14,8 @@ from offloadopt.core import ArrayField, Decisions, Instances, Problem
 from offloadopt.envs import AgentsView, AssignmentEnv, ProblemEnv
 from offloadopt.envs.episodes import BLOCK_SLOTS, draws
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
-from offloadopt.structure import AgentProblem, AssignmentProblem
+from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from offloadopt.core import Decisions, Instances, IntArray, Method, Problem, Pro
 from offloadopt.errors import BrokenProof, InvalidInput, UnknownName, Unsupported
 from offloadopt.evaluation import Report, compare
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 SECONDS = 0.25
 

@@ -19,7 +19,7 @@ from offloadopt.core import (
     Scenario,
     State,
 )
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 class AimingScenario(Scenario):

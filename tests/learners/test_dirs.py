@@ -28,7 +28,7 @@ from offloadopt.learners.dirs.ensemble import (
     view_tensor,
 )
 from offloadopt.learners.dirs.prioritised_replay import Replay
-from offloadopt.structure import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 SMALL = {
     "demonstrations": 64,

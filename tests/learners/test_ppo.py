@@ -34,7 +34,7 @@ from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.ppo.ppo import Ppo
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {"hidden": (16,), "environments": 16, "epochs": 2, "minibatch": 64, "imitation_steps": 20}

@@ -22,7 +22,7 @@ from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.pricing.network import REACH, Market, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy, assign, assign_all
 from offloadopt.learners.pricing.prices import Prices
-from offloadopt.structure import PricedAssignment
+from offloadopt.structures.assignment import PricedAssignment
 
 
 def make(users: int, servers: int, **changes: Any) -> Any:

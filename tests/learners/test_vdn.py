@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from offloadopt import registry
-from offloadopt.controls import DirectControls
 from offloadopt.core import ArrayField, Budget, Decisions, Instances, Observation, Outcome, Problem, State
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
@@ -28,6 +27,7 @@ from offloadopt.learners.vdn.dqn import BranchTeam, DqnVdn
 from offloadopt.learners.vdn.quantised_controls import LevelControls, LevelInterface
 from offloadopt.learners.vdn.utility import Worth
 from offloadopt.learners.vdn.vdn import Team, Vdn
+from offloadopt.structures.actions import DirectControls
 from offloadopt.testing import check_learner
 
 

@@ -21,7 +21,7 @@ from offloadopt.solvers.assignment.equal_tasks import assign_to_slots, slot_coun
 from offloadopt.solvers.assignment.exact import Exact
 from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge, spread
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve, server_loads
-from offloadopt.structure import PricedAssignment
+from offloadopt.structures.assignment import PricedAssignment
 
 
 def enumerate_optimum(costs: PricedAssignment) -> np.ndarray:

@@ -12,7 +12,7 @@ from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer
 from offloadopt.solvers.assignment import exhaustive
 from offloadopt.solvers.assignment.exhaustive import Exhaustive
-from offloadopt.structure import AssignmentProblem, PricedAssignment
+from offloadopt.structures.assignment import AssignmentProblem, PricedAssignment
 
 
 class Opaque:

@@ -13,7 +13,7 @@ from offloadopt.core import Decisions, Instances, Problem, Status
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.backlog.convex_program import BatteryProgramme
 from offloadopt.solvers.backlog.exact import Hindsight
-from offloadopt.structure import Backlog
+from offloadopt.structures.backlog import Backlog
 from offloadopt.testing import check_solver
 
 LOG2 = float(np.log(2.0))

@@ -27,7 +27,7 @@ from offloadopt.core import (
     relative_gap,
 )
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
-from offloadopt.structure import PricedAssignment
+from offloadopt.structures.assignment import PricedAssignment
 
 if TYPE_CHECKING:
     from offloadopt.learners.dirs.ensemble import EnsemblePolicy

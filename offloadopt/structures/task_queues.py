@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT
 from offloadopt.physics.ageing import Ageing
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)

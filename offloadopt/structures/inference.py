@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.controls import Allowed, Controls
 from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT
 from offloadopt.physics.inference import InferenceTasks
-from offloadopt.structure import AgentProblem
+from offloadopt.structures.actions import Allowed, Controls
+from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)

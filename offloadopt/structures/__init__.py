@@ -1,0 +1,1 @@
+"""What problems share and solvers exploit: one contract a structure, without any problem's name."""

@@ -1,0 +1,147 @@
+"""Structure of assignments: each task chooses one option, and continuous decisions follow optimally."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT
+
+if TYPE_CHECKING:
+    pass
+
+
+class AssignmentCosts(Protocol):
+    """What every assignment of a batch of instances costs once all continuous decisions are optimal."""
+
+    def cost(self, assignment: IntArray) -> FloatArray:
+        """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
+
+    def take(self, rows: Any) -> Self:
+        """The chosen instances."""
+
+
+class AssignmentProblem(Problem[ScenarioT]):
+    """Each task chooses one option; everything continuous follows optimally from the assignment.
+
+    Option 0 computes locally, option ``j >= 1`` on server ``j``; where a server can be used in several ways, each of
+    them counts as a server here. All methods take the observation of one slot, which
+    for a one-shot problem holds the same arrays as the instance.
+    """
+
+    ties_decisions: ClassVar[bool] = False
+    """Whether an option ties continuous decisions to each other, so that no single one of them is free."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> int:
+        """Number of tasks in one slot."""
+
+    @property
+    @abstractmethod
+    def servers(self) -> int:
+        """Number of servers; a task has ``servers + 1`` options."""
+
+    @abstractmethod
+    def assignment(self, decisions: Decisions) -> IntArray:
+        """[count, tasks] the options that decisions choose."""
+
+    @abstractmethod
+    def allocate(self, observation: Observation | Instances, assignment: IntArray) -> Decisions:
+        """The optimal continuous decisions for an assignment ``[count, tasks]``."""
+
+    @abstractmethod
+    def costs(self, observation: Observation | Instances) -> AssignmentCosts:
+        """The cost of any assignment, prepared for many evaluations."""
+
+    @abstractmethod
+    def server_view(self, observation: Observation | Instances) -> FloatArray:
+        """[count, servers, features] what the agent on each server can measure by itself."""
+
+    @abstractmethod
+    def affinity(self, observation: Observation | Instances) -> FloatArray:
+        """[count, tasks, servers] link quality scaled to [0, 1] over each task's links."""
+
+    @abstractmethod
+    def nearest(self, observation: Observation | Instances) -> IntArray:
+        """[count, tasks] the option (1 to servers) of each task's nearest server."""
+
+    @abstractmethod
+    def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
+        """Demand ``[count, tasks]`` and each server's capacity ``[servers]`` in one unit, for admission rules."""
+
+
+@dataclass(frozen=True)
+class PricedAssignment:
+    """Assignment costs in which servers charge for load: ``sum_i c[i, a_i] + sum_j L_j^2 / F_j``.
+
+    ``L_j`` is the sum of ``s_i`` over the tasks on server j. This is what optimal sharing of a capacity ``F_j`` among
+    tasks that cost ``s_i^2 / f_i`` comes to (Cauchy-Schwarz: ``f_i = F_j s_i / L_j``). A server's price enters as its
+    root ``v_j`` (at the optimum ``L_j / F_j``): ``L^2/F >= 2 v L - F v^2`` holds for every ``v``, so that each vector
+    of prices gives a lower bound which is linear in the assignment.
+
+    Attributes
+    ----------
+    option_cost : array [count, tasks, servers + 1]
+        Cost of each option without the load; ``inf`` marks an option that does not exist. Option 0 loads no server.
+    load : array [count, tasks]
+        ``s_i > 0``, the load of a task wherever it is offloaded.
+    capacity : array [count, servers]
+        ``F_j > 0``.
+    """
+
+    option_cost: FloatArray
+    load: FloatArray
+    capacity: FloatArray
+
+    @property
+    def count(self) -> int:
+        """Number of instances."""
+        return len(self.load)
+
+    def loads(self, assignment: IntArray) -> FloatArray:
+        """[count, ..., servers] the load that assignments ``[count, ..., tasks]`` put on each server."""
+        middle = (1,) * (assignment.ndim - 2)
+        tasks, servers = self.option_cost.shape[1], self.capacity.shape[1]
+        load = self.load.reshape(self.count, *middle, tasks)
+        return np.stack([np.sum(load * (assignment == j), axis=-1) for j in range(1, servers + 1)], axis=-1)
+
+    def cost(self, assignment: IntArray) -> FloatArray:
+        """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
+        middle = (1,) * (assignment.ndim - 2)
+        options = self.option_cost.reshape(self.count, *middle, *self.option_cost.shape[1:])
+        chosen = np.take_along_axis(options, assignment[..., None], axis=-1)[..., 0]
+        capacity = self.capacity.reshape(self.count, *middle, self.capacity.shape[1])
+        return np.asarray(chosen.sum(axis=-1) + np.sum(self.loads(assignment) ** 2 / capacity, axis=-1))
+
+    def take(self, rows: slice | IntArray | NDArray[np.bool_]) -> PricedAssignment:
+        """The chosen instances."""
+        return PricedAssignment(self.option_cost[rows], self.load[rows], self.capacity[rows])
+
+
+class PricedAssignmentProblem(AssignmentProblem[ScenarioT]):
+    """An assignment problem whose costs are a `PricedAssignment`."""
+
+    @abstractmethod
+    def costs(self, observation: Observation | Instances) -> PricedAssignment:
+        """The priced form of the whole one-shot problem."""
+
+
+class SlotwiseProblem(AssignmentProblem[ScenarioT]):
+    """A horizon of assignments that have nothing to do with each other once nature is known.
+
+    Whoever knows whole instances decides their slots one by one, as instances of `one_slot`.
+    """
+
+    @property
+    @abstractmethod
+    def one_slot(self) -> Self:
+        """The same problem with a single slot."""
+
+    def slots(self, instances: Instances) -> Instances:
+        """All slots of all instances as instances of `one_slot`, instance by instance."""
+        return Instances({name: array.reshape(-1, *array.shape[2:]) for name, array in instances.items()})
