@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from offloadopt import files
+from offloadopt import parallel as pool
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Progress, Solver
-from offloadopt.datasets import workers as pool
 from offloadopt.datasets.storage import MANIFEST, OURS, Manifest, Shard, intact, read, shard_bytes
 from offloadopt.errors import OutputExists
 

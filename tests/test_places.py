@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from offloadopt.errors import DamagedFile
-from offloadopt.places import read_coordinates, to_metres
+from offloadopt.traces.locations import read_coordinates, to_metres
 
 
 def haversine(first: np.ndarray, second: np.ndarray) -> float:

@@ -41,7 +41,6 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from offloadopt import supply
 from offloadopt.core import (
     ArrayField,
     Batch,
@@ -57,6 +56,7 @@ from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo, mobility
 from offloadopt.physics.service import Device, Service
 from offloadopt.structures.backlog import Backlog, BacklogLaw, BacklogProblem, Quanta
+from offloadopt.traces import energy as supply
 
 JOULE_PER_KWH = 3.6e6
 QUANTUM_J_PER_W = 0.1

@@ -34,7 +34,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from offloadopt import places
 from offloadopt.core import (
     ArrayField,
     Batch,
@@ -50,6 +49,7 @@ from offloadopt.core import (
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel, compute
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
+from offloadopt.traces import locations as places
 
 LINKS_AT_ONCE = 2**22
 """Links whose costs are worked out together: bounds the memory of very large instances."""

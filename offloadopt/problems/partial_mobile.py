@@ -50,7 +50,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from offloadopt import places
 from offloadopt.core import (
     ArrayField,
     Batch,
@@ -68,6 +67,7 @@ from offloadopt.physics import channel
 from offloadopt.physics.partial import Splitting, share_cpu
 from offloadopt.structures.joint import JointProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
+from offloadopt.traces import locations as places
 
 QUINCUNX_M = ((100.0, 100.0), (300.0, 100.0), (200.0, 200.0), (100.0, 300.0), (300.0, 300.0))
 

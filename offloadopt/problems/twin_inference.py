@@ -58,8 +58,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from offloadopt import arrivals
-from offloadopt.arrivals import Requests
 from offloadopt.core import (
     FEASIBILITY_TOLERANCE,
     ArrayField,
@@ -77,6 +75,8 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics.inference import InferenceTasks
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.inference import InferencePrices, InferenceProblem
+from offloadopt.traces import requests as arrivals
+from offloadopt.traces.requests import Requests
 
 MEDMNIST: Mapping[str, tuple[float, int]] = {
     "PneumoniaMNIST": (40.37e6, 1),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from offloadopt import __version__, files
+from offloadopt import parallel as pool
 from offloadopt.core import Progress
-from offloadopt.datasets import workers as pool
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
 from offloadopt.reproduce.claims import Claim

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import offloadopt
-from offloadopt import supply
 from offloadopt.core import Decisions, Instances, Observation, roll_out
 from offloadopt.errors import InvalidInput, OffloadError, Unsupported
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
+from offloadopt.traces import energy as supply
 
 
 def make(preset: str = "paper", **changes: Any) -> CarbonMimo:
@@ -410,7 +410,7 @@ def test_the_clear_sky_gives_by_day_and_not_by_night() -> None:
 def test_a_table_that_is_not_installed_is_asked_for(
     changes: dict[str, Any], package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offloadopt.supply.find_spec", lambda name: None)
+    monkeypatch.setattr("offloadopt.traces.energy.find_spec", lambda name: None)
     supply.country_carbon_g_per_kwh.cache_clear()
     with pytest.raises(OffloadError, match=f"{package}.*offloadopt\\[traces\\]"):
         small(**changes).sample(1, 0)

@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from offloadopt.core import Decisions, Instances
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
-from offloadopt.places import read_coordinates
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
+from offloadopt.traces.locations import read_coordinates
 
 
 def make(preset: str = "paper", **changes: Any) -> MultiServer:

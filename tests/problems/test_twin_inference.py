@@ -11,11 +11,11 @@ import pytest
 
 import offloadopt
 from offloadopt import solver
-from offloadopt.arrivals import read_requests
 from offloadopt.core import Decisions, Instances
 from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.problems.twin_inference import MEDMNIST, TwinInference
 from offloadopt.testing import check_problem
+from offloadopt.traces.requests import read_requests
 
 TRACE = """TIMESTAMP,ContextTokens,GeneratedTokens
 2023-11-16 18:00:00.0000000,1000,10

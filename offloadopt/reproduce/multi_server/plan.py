@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from offloadopt import files, places
+from offloadopt import files
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
@@ -17,6 +17,7 @@ from offloadopt.reproduce.multi_server.search import SearchFigure
 from offloadopt.reproduce.multi_server.setting import Setting, Sizes
 from offloadopt.reproduce.multi_server.sweeps import ServersFigure, UsersFigure
 from offloadopt.reproduce.multi_server.training import AblationFigure, LossFigure, TimeEnergyFigure
+from offloadopt.traces import locations as places
 
 FULL = Sizes(
     replicates=5,

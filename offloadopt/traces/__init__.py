@@ -1,0 +1,1 @@
+"""Readers of recorded inputs: locations, requests, solar energy and carbon intensity."""
