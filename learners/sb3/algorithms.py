@@ -41,7 +41,7 @@ from pydantic import Field
 
 from offloadopt.core import Problem
 from offloadopt.envs.control import ControlProblem, control_view, require_control
-from offloadopt.envs.many import ProblemVectorEnv
+from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3.base import Library, linear_layers

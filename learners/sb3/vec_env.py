@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from offloadopt.core import Problem
 from offloadopt.envs.episodes import Episodes
-from offloadopt.envs.many import ProblemVectorEnv
+from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.learners.sb3.per_agent import Rows
 
 

@@ -12,12 +12,12 @@ Nature is drawn in `Episodes`; a `View` says what is seen and how actions are re
 ================================================  ====================================================================
 """
 
-from offloadopt.envs.agents import ProblemParallelEnv
+from offloadopt.envs.agents_view import AgentsView
 from offloadopt.envs.episodes import Episodes
-from offloadopt.envs.joint import AgentsView
-from offloadopt.envs.many import AssignmentVectorEnv, ProblemVectorEnv
-from offloadopt.envs.one import AssignmentEnv, ProblemEnv
-from offloadopt.envs.scores import ScoreView
+from offloadopt.envs.gym_env import AssignmentEnv, ProblemEnv
+from offloadopt.envs.pettingzoo_env import ProblemParallelEnv
+from offloadopt.envs.score_view import ScoreView
+from offloadopt.envs.vector_env import AssignmentVectorEnv, ProblemVectorEnv
 from offloadopt.envs.views import FieldView, View
 
 __all__ = [

@@ -6,8 +6,8 @@ from abc import ABC
 from typing import Any
 
 from offloadopt.core import Problem
-from offloadopt.envs.joint import AgentsView
-from offloadopt.envs.scores import ScoreView
+from offloadopt.envs.agents_view import AgentsView
+from offloadopt.envs.score_view import ScoreView
 from offloadopt.envs.views import ControlView
 from offloadopt.errors import Unsupported
 from offloadopt.structures.agents import AgentProblem

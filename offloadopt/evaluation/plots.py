@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offloadopt.core import FloatArray
+from offloadopt.evaluation.formatting import share
 from offloadopt.evaluation.reference import SAME_COST
-from offloadopt.evaluation.text import share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

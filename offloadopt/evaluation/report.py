@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offloadopt.core import FloatArray
-from offloadopt.evaluation import page, plots, text
+from offloadopt.evaluation import formatting as text
+from offloadopt.evaluation import html_report as page
+from offloadopt.evaluation import plots
 from offloadopt.evaluation.reference import SAME_COST, Reference
 from offloadopt.evaluation.statistics import LEVEL, Statistics, summarise
 from offloadopt.files import write_atomic

@@ -54,7 +54,7 @@ from offloadopt.core import (
 )
 from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo, mobility
-from offloadopt.physics.service import Device, Service
+from offloadopt.physics.device import Device, Service
 from offloadopt.structures.backlog import Backlog, BacklogLaw, BacklogProblem, Quanta
 from offloadopt.traces import energy as supply
 

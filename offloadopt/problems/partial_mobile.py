@@ -64,7 +64,7 @@ from offloadopt.core import (
 )
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
-from offloadopt.physics.partial import Splitting, share_cpu
+from offloadopt.physics.task_splitting import Splitting, share_cpu
 from offloadopt.structures.joint import JointProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
 from offloadopt.traces import locations as places

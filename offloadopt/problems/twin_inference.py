@@ -72,7 +72,7 @@ from offloadopt.core import (
     State,
 )
 from offloadopt.errors import InvalidInput
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.inference import InferencePrices, InferenceProblem
 from offloadopt.traces import requests as arrivals

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Decisions, FloatArray, Observation
-from offloadopt.physics.service import Device, Service
+from offloadopt.physics.device import Device, Service
 
 Allowed = Mapping[str, NDArray[np.bool_]]
 """Which options ``[count, agents, options]`` of a whole number can be chosen; a control that is not named is free."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from offloadopt.core import Decisions, FloatArray, Instances, Observation, ScenarioT
 from offloadopt.errors import Unsupported
-from offloadopt.physics.service import Device, Service
+from offloadopt.physics.device import Device, Service
 from offloadopt.structures.actions import Controls, EnergyControls
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.structures.actions import Allowed, Controls
 from offloadopt.structures.agents import AgentProblem
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from offloadopt.core import Instances, Observation, ScenarioT
 
 if TYPE_CHECKING:
-    from offloadopt.physics.partial import Splitting
+    from offloadopt.physics.task_splitting import Splitting
 from offloadopt.structures.assignment import SlotwiseProblem
 
 

@@ -7,7 +7,7 @@ The state before a decision is the buffer ``B``, the link's gain ``g`` and the s
 * Given ``g``, the next gain is a scaled noncentral chi-square number: the sum of ``2 N`` squares of Gaussian numbers
   around what is left of the present ones. Gain nodes are even in amplitude, with a cubic spline between them.
 * ``G`` and the arrivals are whole quanta: exact.
-* An action is an *effort* (see `offloadopt.physics.service`): all mixes of bits and energy that are worth choosing.
+* An action is an *effort* (see `offloadopt.physics.device`): all mixes of bits and energy that are worth choosing.
   Where unused green energy costs, running idle on it belongs to every action.
 
 Let ``W_t(r, g)`` be the expected cost from the end of slot t's service on, with ``r`` bits left before its arrivals::
@@ -26,7 +26,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.service import Service
+from offloadopt.physics.device import Service
 from offloadopt.structures.backlog import BacklogLaw, Quanta
 
 TAIL = 1e-5

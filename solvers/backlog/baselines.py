@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import Decisions, Observation
-from offloadopt.physics.service import WEAKEST
+from offloadopt.physics.device import WEAKEST
 from offloadopt.solvers.base import Rule
 from offloadopt.structures.backlog import BacklogProblem
 

@@ -50,7 +50,7 @@ from offloadopt.core import (
     Solver,
     roll_out,
 )
-from offloadopt.physics.service import Service
+from offloadopt.physics.device import Service
 from offloadopt.solvers.backlog import backward_induction as backlog_grid
 from offloadopt.solvers.backlog.backward_induction import Plan, Resolution
 from offloadopt.structures.backlog import BacklogProblem

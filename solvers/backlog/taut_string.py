@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray
-from offloadopt.physics.service import WEAKEST, Device
+from offloadopt.physics.device import WEAKEST, Device
 from offloadopt.structures.backlog import Backlog
 
 TOO_LOW, TOO_HIGH = -1, 1

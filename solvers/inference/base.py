@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArray, Observation
-from offloadopt.physics.inference import InferenceTasks, send_factor
+from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference.local_search import improve, search
 from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, slot_of

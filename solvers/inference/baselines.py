@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import InferenceRule, Plan, best_shares_of, by_user, drained, joules_of, within
 from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, settle_server, slot_of
 from offloadopt.structures.inference import InferenceProblem

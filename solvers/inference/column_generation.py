@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import (
     best_shares_of,
     by_user,

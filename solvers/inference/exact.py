@@ -32,7 +32,7 @@ from offloadopt.core import (
     Solutions,
     Solver,
 )
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.column_generation import Horizon, Limits
 from offloadopt.solvers.inference.local_search import search
 from offloadopt.solvers.inference.relaxation import relax

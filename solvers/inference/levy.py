@@ -17,7 +17,7 @@ from numba import njit
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.assignment.levy import fly
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference.base import (

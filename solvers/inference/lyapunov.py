@@ -27,7 +27,7 @@ from offloadopt.core import (
     Scenario,
     Solutions,
 )
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import InferenceRule, decided, searched, task_row, within
 from offloadopt.solvers.inference.resource_allocation import Slot
 from offloadopt.solvers.tuning import tuned

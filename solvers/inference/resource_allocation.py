@@ -1,7 +1,7 @@
 """CPUs and bands shared optimally among given tasks, and what tasks ask for at prices: the kernels of `twin-exact`.
 
 A server's tasks share its CPU and its band. Given who they are this is convex; priced, it falls apart into tasks
-(`offloadopt.physics.inference.best_shares`), so that two prices settle it: where no time limit binds, each resource by
+(`offloadopt.physics.edge_inference.best_shares`), so that two prices settle it: where no time limit binds, each resource by
 itself; else the price of the band is settled anew for every price of CPU. A user's own CPU has one price. Whatever
 prices are found, the least costs at them less the prices are a lower bound.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.inference import InferenceTasks, best_band, best_cpu, best_shares, send_factor
+from offloadopt.physics.edge_inference import InferenceTasks, best_band, best_cpu, best_shares, send_factor
 from offloadopt.structures.inference import InferencePrices
 
 SETTLED = 1e-12
@@ -36,7 +36,7 @@ class Slot:
     first : array [users + 1]
         Each user's first task.
     local : array [tasks, 5]
-        Options, see `offloadopt.physics.inference`; energies are charged at the joule's price, and the user's own.
+        Options, see `offloadopt.physics.edge_inference`; energies are charged at the joule's price, and the user's own.
     away : array [tasks, servers, 5]
     second, limit_s, failure : float
     failing : array [tasks]

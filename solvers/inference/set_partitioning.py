@@ -21,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.inference import best_shares
+from offloadopt.physics.edge_inference import best_shares
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
 from offloadopt.solvers.inference.dual_bound import EPS, Bound
 from offloadopt.solvers.inference.local_search import search

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.partial import Splitting, settle
+from offloadopt.physics.task_splitting import Splitting, settle
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
 from offloadopt.solvers.shared_servers.dual_bound import Bound
 from offloadopt.structures.assignment import AssignmentCosts

@@ -22,7 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.partial import cheaper_mode
+from offloadopt.physics.task_splitting import cheaper_mode
 
 EPS = float(np.finfo(float).eps)
 PATIENCE = 12
@@ -45,7 +45,7 @@ class Slot:
     Attributes
     ----------
     tasks : array [tasks, sites, numbers, 5]
-        `offloadopt.physics.partial.Splitting.packed`, by server and number of users there.
+        `offloadopt.physics.task_splitting.Splitting.packed`, by server and number of users there.
     time_weight : float
     cpu_max_hz : float
     """

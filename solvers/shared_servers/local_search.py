@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.partial import cheaper_mode, mode_cost, settle
+from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, settle
 from offloadopt.solvers.shared_servers.dual_bound import Slot
 
 BETTER = 1e-11

@@ -13,7 +13,7 @@ from offloadopt import registry
 from offloadopt.core import Decisions, Observation, Outcome, State
 from offloadopt.envs import AssignmentVectorEnv, ProblemEnv, ProblemVectorEnv, ScoreView
 from offloadopt.envs.episodes import draws
-from offloadopt.envs.scores import vote
+from offloadopt.envs.score_view import vote
 from offloadopt.errors import InvalidInput
 
 SMALL = {"multi_server": {"users": 4, "servers": 2}, "carbon_mimo": {"horizon": 4, "users": 3, "antennas": 4}}

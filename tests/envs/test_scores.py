@@ -9,7 +9,7 @@ import pytest
 
 from offloadopt import registry
 from offloadopt.core import Instances
-from offloadopt.envs.scores import VIEW_LIMIT, ScoreView, vote
+from offloadopt.envs.score_view import VIEW_LIMIT, ScoreView, vote
 from offloadopt.errors import InvalidInput
 
 

@@ -15,7 +15,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from offloadopt.evaluation import Report, plots, text
+from offloadopt.evaluation import Report, plots
+from offloadopt.evaluation import formatting as text
 from offloadopt.evaluation.report import MethodRun
 
 INF = float("inf")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from offloadopt.physics.inference import best_band, best_shares, send_factor, send_slope
+from offloadopt.physics.edge_inference import best_band, best_shares, send_factor, send_slope
 
 
 @pytest.mark.parametrize("snr", [1e-6, 1e-3, 0.3, 20.0, 1e5])

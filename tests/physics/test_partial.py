@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from offloadopt.physics.partial import Splitting, cheaper_mode, share_cpu
+from offloadopt.physics.task_splitting import Splitting, cheaper_mode, share_cpu
 
 CPU_MAX_HZ = 10e9
 WEIGHTS = (0.01, 0.1, 0.5, 0.9, 0.99)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offloadopt.physics.service import WEAKEST, Device, Service
+from offloadopt.physics.device import WEAKEST, Device, Service
 
 DEVICE = Device(slot_s=1e-3, bandwidth_hz=1e6, kappa=1e-27, cycles_per_bit=500.0, local_max_w=2.0, offload_max_w=1.5)
 CASES = 400

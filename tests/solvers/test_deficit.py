@@ -12,7 +12,7 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import Instances
 from offloadopt.errors import InvalidInput
-from offloadopt.physics.inference import InferenceTasks
+from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.local_search import search
 from offloadopt.solvers.inference.lyapunov import tuned_v

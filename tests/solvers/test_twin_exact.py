@@ -14,7 +14,7 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import Decisions, FloatArray, Instances, Status
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.physics.inference import InferenceTasks, send_factor
+from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.dual_bound import bound_at
 from offloadopt.solvers.inference.local_search import search

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offloadopt import __version__
-from offloadopt.evaluation import plots, words
+from offloadopt.evaluation import captions as words
+from offloadopt.evaluation import plots
+from offloadopt.evaluation.formatting import interval, number, percent, share
 from offloadopt.evaluation.statistics import Statistics
-from offloadopt.evaluation.text import interval, number, percent, share
 
 if TYPE_CHECKING:
     from offloadopt.evaluation.report import Report

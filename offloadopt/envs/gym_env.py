@@ -10,7 +10,7 @@ import numpy as np
 from offloadopt.core import Problem
 from offloadopt.envs import rewards
 from offloadopt.envs.episodes import Episodes
-from offloadopt.envs.scores import ScoreView
+from offloadopt.envs.score_view import ScoreView
 from offloadopt.envs.views import FieldView, View, each
 
 

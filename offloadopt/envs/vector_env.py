@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from offloadopt.core import FloatArray, Outcome, Problem
 from offloadopt.envs import rewards
 from offloadopt.envs.episodes import Episodes
-from offloadopt.envs.scores import ScoreView
+from offloadopt.envs.score_view import ScoreView
 from offloadopt.envs.views import FieldView, View
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
