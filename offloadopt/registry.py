@@ -20,11 +20,11 @@ from offloadopt.errors import OffloadError, UnknownName, nearest
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "problems": {
-        "multi_server": "offloadopt.problems.multi_server:MultiServer",
-        "carbon_mimo": "offloadopt.problems.carbon_mimo:CarbonMimo",
-        "partial_mobile": "offloadopt.problems.partial_mobile:PartialMobile",
-        "battery_d2d": "offloadopt.problems.battery_d2d:BatteryD2D",
-        "twin_inference": "offloadopt.problems.twin_inference:TwinInference",
+        "multi_server": "offloadopt.problems.multi_server.problem:MultiServer",
+        "carbon_mimo": "offloadopt.problems.carbon_mimo.problem:CarbonMimo",
+        "partial_mobile": "offloadopt.problems.partial_mobile.problem:PartialMobile",
+        "battery_d2d": "offloadopt.problems.battery_d2d.problem:BatteryD2D",
+        "twin_inference": "offloadopt.problems.twin_inference.problem:TwinInference",
     },
     "solvers": {
         "exact": "offloadopt.solvers.assignment.exact:Exact",

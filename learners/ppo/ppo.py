@@ -1,4 +1,4 @@
-"""CopywiseClippedAdam PPO with generalised advantages for agents that decide by themselves.
+"""Clipped PPO with generalised advantages for agents that decide by themselves.
 
 Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et al. 2020, arXiv:2011.09533) and MAPPO
 (Yu et al. 2022, arXiv:2103.01955):

@@ -13,7 +13,8 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import Decisions, Instances
 from offloadopt.errors import DamagedFile, InvalidInput
-from offloadopt.problems.twin_inference import MEDMNIST, TwinInference
+from offloadopt.problems.twin_inference import TwinInference
+from offloadopt.problems.twin_inference.scenario import MEDMNIST
 from offloadopt.testing import check_problem
 from offloadopt.traces.requests import read_requests
 

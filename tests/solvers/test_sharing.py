@@ -12,7 +12,8 @@ from offloadopt import solver
 from offloadopt.core import Decisions, Instances, Observation, Status
 from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
-from offloadopt.problems.partial_mobile import QUINCUNX_M, PartialMobile, PartialMobileScenario
+from offloadopt.problems.partial_mobile import PartialMobile
+from offloadopt.problems.partial_mobile.scenario import QUINCUNX_M, PartialMobileScenario
 from offloadopt.solvers.shared_servers.core_milp import close_gap, mode_charges
 from offloadopt.solvers.shared_servers.dual_bound import Bound, Slot, bound_at, climb, possible
 from offloadopt.solvers.shared_servers.local_search import search

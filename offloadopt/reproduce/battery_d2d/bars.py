@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from offloadopt.problems.battery_d2d import KINDS
+from offloadopt.problems.battery_d2d.problem import KINDS
 from offloadopt.reproduce import plots
 
 if TYPE_CHECKING:

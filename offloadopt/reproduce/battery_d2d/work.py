@@ -13,7 +13,8 @@ import numpy as np
 from offloadopt import registry
 from offloadopt.core import Instances, Method, Solutions, Status
 from offloadopt.errors import InvalidInput
-from offloadopt.problems.battery_d2d import KINDS, BatteryD2D, BatteryD2DScenario
+from offloadopt.problems.battery_d2d import BatteryD2DScenario
+from offloadopt.problems.battery_d2d.problem import KINDS, BatteryD2D
 from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json
 

@@ -34,12 +34,10 @@ gain that is known     the SINR per watt that a transmission is sure of: exact u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from offloadopt.core import (
     ArrayField,
@@ -49,122 +47,18 @@ from offloadopt.core import (
     Instances,
     Observation,
     Outcome,
-    Scenario,
     State,
 )
 from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo, mobility
 from offloadopt.physics.device import Device, Service
+from offloadopt.problems.carbon_mimo.scenario import CarbonMimoScenario
 from offloadopt.structures.backlog import Backlog, BacklogLaw, BacklogProblem, Quanta
 from offloadopt.traces import energy as supply
 
 JOULE_PER_KWH = 3.6e6
 QUANTUM_J_PER_W = 0.1
 """Harvested energy comes in quanta of 0.1 W times the slot: 0.1 mJ in 1 ms."""
-
-PerUser = float | tuple[float, ...]
-
-
-class CarbonMimoScenario(Scenario):
-    """Parameters of the model; see the module's table for what the papers do not state.
-
-    Amounts of data come in quanta of ``bandwidth_hz * slot_s`` bits, 1 kbit in physical units.
-    """
-
-    users: int = Field(5, ge=1, description="devices with one antenna each")
-    antennas: int = Field(8, ge=1, description="antennas of the base station")
-    horizon: int = Field(100, ge=2, description="slots of an episode")
-    slot_s: float = Field(1e-3, gt=0, description="length of a slot")
-
-    cell_m: float = Field(100.0, gt=0, description="radius in which users move")
-    nearest_m: float = Field(10.0, gt=0, description="nearest distance to the base station")
-    speed_m_per_s: float = Field(1.0, ge=0, description="speed of the users")
-    distance_m: PerUser | None = Field(None, description="fixed distances instead: one for all, or one for each user")
-    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m")
-    path_loss_exponent: float = Field(3.0, ge=0, description="exponent of distance")
-    correlation: float = Field(0.95, ge=0, le=1, description="of fading from slot to slot")
-    bandwidth_hz: float = Field(1e6, gt=0, description="shared by all users")
-    noise_w: float = Field(1e-9, gt=0, description="noise at each antenna")
-    detector: Literal["zero-forcing", "mmse", "mrc"] = Field("zero-forcing", description="linear detector")
-    csi_error: float = Field(0.0, ge=0, description="variance of the channel estimate's error over the path gain")
-
-    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a CPU, W s^3")
-    cycles_per_bit: float = Field(500.0, gt=0, description="work in a bit")
-    local_max_w: float = Field(2.0, gt=0, description="largest CPU power")
-    offload_max_w: float = Field(2.0, gt=0, description="largest transmit power")
-
-    buffer_bits: float | None = Field(1e5, gt=0, description="capacity of a buffer; none: unlimited")
-    start_bits: float = Field(0.0, ge=0, description="a buffer first holds up to so much, uniformly")
-    arrival_quanta: PerUser = Field(3.0, description="mean arrivals per slot: one for all, or one for each user")
-    arrival_quanta_to: float | None = Field(
-        None, gt=0, description="if given, each instance's mean is uniform between arrival_quanta and this"
-    )
-
-    harvest_w: float = Field(1.0, ge=0, description="mean harvested power (Poisson quanta of 0.1 W x slot)")
-    harvest_max_w: float = Field(2.0, gt=0, description="harvest that counts as much: scale of observation and charge")
-    solar_place: tuple[float, float] | None = Field(None, description="latitude and longitude: clear-sky harvest")
-    solar_day: date = Field(date(2026, 6, 21), description="day of the clear sky (UTC)")
-    panel_m2: float = Field(0.01, gt=0, description="area of a user's solar panel")
-    panel_efficiency: float = Field(0.2, gt=0, le=1, description="share of the sunshine that becomes electricity")
-    battery_j: float = Field(0.0, ge=0, description="battery that keeps unused green energy; 0: none")
-
-    carbon_g_per_kwh: float = Field(700.0, gt=0, description="the grid's carbon intensity")
-    carbon_by_hour: tuple[float, ...] | None = Field(None, description="24 intensities instead, from midnight UTC")
-    country: str | None = Field(None, description="ISO code: codecarbon's intensity of that country instead")
-
-    charge: Literal["normalised", "literal", "ancestor"] = Field("normalised", description="what a slot costs")
-    buffer_weight: float = Field(1 / 3, ge=0, description="w1")
-    carbon_weight: float = Field(1 / 3, gt=0, description="w2")
-    loss_weight: float = Field(1 / 3, ge=0, description="w3, of lost bits and wasted energy")
-    overflow_unit: float = Field(0.1, gt=0, description="quanta that, when lost, cost w3 (normalised charge)")
-    settle: float = Field(1.0, ge=0, description="price of bits left at the end, see above (normalised charge)")
-    power_weight: float = Field(0.5, gt=0, le=1, description="w of the ancestor's charge 10 w P + (1 - w) B/kbit")
-    sinr_target: float = Field(10.0, gt=0, description="SINR that an observation counts as 1")
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
-        # A slot carries a few "bits", energies are joules: the scale on which the paper's figures are possible.
-        "paper-normalised": {"slot_s": 1.0, "bandwidth_hz": 1.0, "cycles_per_bit": 5e8, "buffer_bits": 100.0},
-        "ancestor": {
-            "users": 3,
-            "antennas": 4,
-            "horizon": 200,
-            "distance_m": 100.0,
-            "speed_m_per_s": 0.0,
-            "arrival_quanta": (1.0, 2.0, 3.0),
-            "buffer_bits": None,
-            "start_bits": 49e3,
-            "harvest_w": 0.0,
-            "charge": "ancestor",
-        },
-        # Riyadh at the summer solstice; a slot falls into any minute of the day.
-        "solar": {"solar_place": (24.7, 46.7)},
-    }
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.detector == "zero-forcing" and self.users > self.antennas:
-            raise ValueError(
-                f"users = {self.users} above antennas = {self.antennas}: zero forcing needs an antenna for each user; "
-                "allowed: fewer users, more antennas, or detector = mmse or mrc"
-            )
-        for name, allowed in (("distance_m", 0.0), ("arrival_quanta", -1e-300)):
-            values = getattr(self, name)
-            if isinstance(values, tuple) and len(values) != self.users:
-                raise ValueError(f"{name} has {len(values)} entries; allowed: one for all, or {self.users}, one a user")
-            if values is not None and not np.all(np.asarray(values) > allowed):
-                raise ValueError(f"{name} = {values}; allowed: positive numbers")
-        if self.buffer_bits is not None and self.start_bits > self.buffer_bits:
-            raise ValueError(f"start_bits = {self.start_bits:g}; allowed: at most buffer_bits = {self.buffer_bits:g}")
-        if self.nearest_m >= self.cell_m:
-            raise ValueError(f"nearest_m = {self.nearest_m:g}; allowed: less than cell_m = {self.cell_m:g}")
-        if self.carbon_by_hour is not None and (len(self.carbon_by_hour) != 24 or min(self.carbon_by_hour) <= 0):
-            raise ValueError("carbon_by_hour does not hold 24 positive intensities, one for each hour")
-        if self.carbon_by_hour is not None and self.country is not None:
-            raise ValueError("carbon_by_hour and country both set the grid's carbon; give one of them")
-        if self.arrival_quanta_to is not None and isinstance(self.arrival_quanta, tuple):
-            raise ValueError("arrival_quanta_to needs one arrival_quanta for all users")
-        return self
 
 
 class CarbonMimo(BacklogProblem[CarbonMimoScenario]):

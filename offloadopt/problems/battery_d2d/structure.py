@@ -11,7 +11,7 @@ from offloadopt.physics.fifo import PIECES, WAIT, Jobs, serve
 from offloadopt.structures.task_queues import Foresight, Prospects
 
 if TYPE_CHECKING:
-    from offloadopt.problems.battery_d2d import BatteryD2D
+    from offloadopt.problems.battery_d2d.problem import BatteryD2D
 
 
 def prospects(problem: BatteryD2D, observation: Observation) -> Prospects:

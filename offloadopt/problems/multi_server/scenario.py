@@ -1,0 +1,95 @@
+"""Scenario of `multi_server`: parameters with units and sources, and presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from offloadopt.core import (
+    Scenario,
+)
+from offloadopt.traces import locations as places
+
+
+class MultiServerScenario(Scenario):
+    """Parameters of the model, with the paper's values; see the module's table for the ones it does not state.
+
+    ``load`` sets ``cpu_server_hz`` to ``load * users / servers`` GHz, so that sizes stay comparable.
+    """
+
+    users: int = Field(30, ge=1, description="devices, one task each")
+    servers: int = Field(2, ge=1, description="edge servers")
+    area_m: float = Field(50.0, gt=0, description="side of the square in which all stand")
+    layout_seed: int | None = Field(1, ge=0, description="seed of the positions; none draws a layout per instance")
+    users_file: Path | None = Field(None, description="CSV with latitude, longitude: users are drawn from it")
+    sites_file: Path | None = Field(None, description="CSV with latitude, longitude: servers are drawn from it")
+
+    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth of each link")
+    noise_w_per_hz: float = Field(1e-13, gt=0, description="noise density")
+    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m")
+    path_loss_exponent: float = Field(2.0, ge=0, description="exponent of distance")
+    power_max_w: float = Field(1.5, gt=0, description="largest transmit power")
+
+    cpu_local_hz: float = Field(1e9, gt=0, description="a device's CPU")
+    cpu_server_hz: float = Field(2e9, gt=0, description="a server's CPU, shared by its tasks")
+    load: float | None = Field(None, gt=0, description="if given, cpu_server_hz = load * users / servers GHz")
+    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a device's CPU, W s^v")
+    cpu_exponent: float = Field(3.0, ge=1, description="v of the device's power kappa f^v")
+
+    task_bits: float = Field(8e5, gt=0, description="mean data of a task, bit")
+    task_cycles: float = Field(1e9, gt=0, description="mean CPU cycles of a task")
+    task_spread: float = Field(0.0, ge=0, lt=1, description="bits and cycles are uniform in (1 -+ spread) x mean")
+
+    time_weight: float = Field(0.5, gt=0, description="cost of a second")
+    energy_weight: float = Field(0.5, ge=0, description="cost of a joule")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "heterogeneous": {"task_spread": 0.5, "load": 1.0},
+        # Urban micro cells without line of sight at 2 GHz (3GPP TR 36.814: 22.7 + 36.7 log10 d + 26 log10 f_GHz dB),
+        # thermal noise, 23 dBm: at hundreds of metres the paper's constants would leave no link at all.
+        "melbourne": {
+            "users": 100,
+            "servers": 10,
+            "task_spread": 0.5,
+            "load": 1.0,
+            "reference_gain_db": -30.5,
+            "path_loss_exponent": 3.67,
+            "noise_w_per_hz": 3.98e-21,
+            "power_max_w": 0.2,
+        },
+    }
+
+    preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"melbourne": ("users_file", "sites_file")}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _server_cpu_from_load(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("load") is None:
+            return values
+        defaults = {name: cls.model_fields[name].default for name in ("users", "servers")}
+        try:
+            given = {name: float(values.get(name, default)) for name, default in defaults.items()}
+            implied = float(values["load"]) * given["users"] / given["servers"] * 1e9
+        except (TypeError, ValueError, ZeroDivisionError):
+            return values  # the fields' own checks name the fault
+        if not 0 < implied < np.inf:
+            return values
+        if "cpu_server_hz" in values and values["cpu_server_hz"] != implied:
+            raise ValueError("load and cpu_server_hz both set the servers' CPU; give one of them")
+        return {**values, "cpu_server_hz": implied}
+
+    @model_validator(mode="after")
+    def _load_is_what_was_set(self) -> Self:
+        if self.load is not None:
+            self.model_fields_set.discard("cpu_server_hz")  # so that `replace(users=...)` follows the load
+        return self
+
+    @model_validator(mode="after")
+    def _files_come_in_pairs(self) -> Self:
+        places.require_both(self.users_file, self.sites_file)
+        return self
