@@ -26,11 +26,11 @@ threshold-search = toy_plugin:ThresholdSearch
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The plugin of `toy.py`, installed as pip would install it: a module and its metadata on the path."""
+    """The plugin of `toys/plugin.py`, installed as pip would install it: a module and its metadata on the path."""
     site = tmp_path / "site"
     metadata = site / "toy_plugin-1.0.dist-info"
     metadata.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("toy.py"), site / "toy_plugin.py")
+    shutil.copy(Path(__file__).with_name("toys") / "plugin.py", site / "toy_plugin.py")
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-plugin\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(site)

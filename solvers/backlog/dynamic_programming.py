@@ -1,7 +1,7 @@
 """The best that a lone agent can do without knowing the future: dynamic programming on a grid.
 
 The agent knows its buffer, its link and its green energy, and the law of what is to come (`BacklogLaw`). Backward
-induction over the horizon gives the expected cost of every state on a grid (`offloadopt.solvers.backlog.backward_induction`); it is
+induction over the horizon gives the expected cost of every state on a grid (`backward_induction`); it is
 the very cost that ``evaluate`` charges, the settlement at the end included. In a roll-out the agent looks one step
 ahead from the state as it is, not as the grid has it.
 

@@ -12,7 +12,7 @@ From left to right each stretch's level is found by bisection: too low a level f
 empties it first, and at the right one both happen at once. The first of the two touches ends the stretch. This is the
 nested resource allocation of Vidal, Gribel, Jaillet: "Separable convex optimization with nested lower and upper
 constraints", INFORMS J. Optim. 2019, with bits that are lost only where the buffer is really full. That gate makes the
-problem nonconvex: the plan is optimal where no bit is lost, and `offloadopt.solvers.backlog.dual_bound` proves how good it
+problem nonconvex: the plan is optimal where no bit is lost, and `dual_bound` proves how good it
 is where bits must be.
 """
 

@@ -1,6 +1,6 @@
 """Lévy flight search over places of inference tasks, slot by slot with what batteries hold.
 
-The search is `offloadopt.solvers.assignment.levy.fly` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every assignment that it
+The search is `assignment.levy.fly` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every assignment that it
 looks at has its CPUs and bands shared optimally, and costs what the problem charges: tasks that then miss the time
 limit, or for which their user's battery does not suffice, fail. The gain that steadies an option in (25) is the whole
 band's rate.

@@ -1,7 +1,7 @@
 """CPUs and bands shared optimally among given tasks, and what tasks ask for at prices: the kernels of `twin-exact`.
 
 A server's tasks share its CPU and its band. Given who they are this is convex; priced, it falls apart into tasks
-(`offloadopt.physics.edge_inference.best_shares`), so that two prices settle it: where no time limit binds, each resource by
+(`edge_inference.best_shares`), so that two prices settle it: where no time limit binds, each resource by
 itself; else the price of the band is settled anew for every price of CPU. A user's own CPU has one price. Whatever
 prices are found, the least costs at them less the prices are a lower bound.
 """

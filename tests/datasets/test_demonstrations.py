@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +35,8 @@ from offloadopt.core import (
 )
 from offloadopt.datasets.demonstrations import Manifest, collect, observations_along, read
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists, Unsupported
+
+from toys import slow_expert
 
 PROBLEM = offloadopt.problem("multi_server", "heterogeneous", users=4)
 EXPERT = offloadopt.solver("random")
@@ -431,21 +431,11 @@ def test_a_set_of_another_problem_or_scenario_is_refused_with_both_values(tmp_pa
 
 # ------------------------------------------------------------------------------------------------------ interruption
 
-SCRIPT = Path(__file__).with_name("slow_expert.py")
+SCRIPT = Path(slow_expert.__file__)
 
 
 @pytest.fixture(scope="module")
-def slow_expert() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("slow_expert", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(slow_expert: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Demonstrations:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Demonstrations:
     folder = tmp_path_factory.mktemp("uninterrupted")
     slow_expert.run(folder)
     return read(folder)
@@ -493,7 +483,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
-    slow_expert: ModuleType, uninterrupted: Demonstrations, tmp_path: Path, workers: int
+    uninterrupted: Demonstrations, tmp_path: Path, workers: int
 ) -> None:
     folder = tmp_path / "set"
     status, _ = stop_in_the_middle(folder, workers, signal.SIGKILL)
@@ -511,7 +501,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
 
 
 def test_ctrl_c_ends_all_workers_quietly_and_keeps_what_is_finished(
-    slow_expert: ModuleType, uninterrupted: Demonstrations, tmp_path: Path
+    uninterrupted: Demonstrations, tmp_path: Path
 ) -> None:
     folder = tmp_path / "set"
     assert stop_in_the_middle(folder, 2, signal.SIGINT) == (130, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -21,19 +20,16 @@ from offloadopt.reproduce.artefact import distinct_units
 from offloadopt.reproduce.claims import Interval
 from offloadopt.reproduce.runner import reproduce
 
-SOURCE = Path(__file__).with_name("slow_paper.py")
+from toys import slow_paper
+
+SOURCE = Path(slow_paper.__file__)
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The module `slow_paper`, with a log of what was done."""
-    spec = importlib.util.spec_from_file_location("slow_paper", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setenv(module.LOG, str(tmp_path / "log"))
-    return module
+    monkeypatch.setenv(slow_paper.LOG, str(tmp_path / "log"))
+    return slow_paper
 
 
 def done(tmp_path: Path) -> list[str]:

@@ -65,7 +65,7 @@ def paper(size: str = "quick", **settings: Any) -> Paper:
 if __name__ == "__main__":
     os.environ[PAUSE] = sys.argv[2]
     # Workers must be able to import `measure`, so it may not be found in __main__.
-    sys.path.insert(0, str(Path(__file__).parent))
-    import slow_paper
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from toys import slow_paper
 
     reproduce(slow_paper.paper(), [], sys.argv[1], workers=2)

@@ -234,7 +234,7 @@ def test_a_user_sends_no_more_requests_than_it_has_places(tmp_path: Path) -> Non
 
 
 def test_the_real_trace_makes_instances() -> None:
-    path = Path(__file__).parents[3] / "shared" / "data" / "azure-llm-inference-code-2023.csv"
+    path = Path(__file__).parents[4] / "shared" / "data" / "azure-llm-inference-code-2023.csv"
     if not path.is_file():
         pytest.skip("the trace is not here")
     problem = make(preset="llm-trace", requests_file=path, users=3, servers=2, horizon=3)

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import Field
 
 from offloadopt import registry
 from offloadopt.core import (
-    ArrayField,
-    Batch,
     Budget,
     Decisions,
     Demonstrations,
-    FloatArray,
-    Instances,
     Learner,
-    Observation,
-    Outcome,
     Problem,
-    Scenario,
     Solutions,
-    State,
 )
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
@@ -34,8 +24,9 @@ from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.ppo.ppo import Ppo
-from offloadopt.structures.agents import AgentProblem
 from offloadopt.testing import check_learner
+
+from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
 
 SMALL: dict[str, Any] = {"hidden": (16,), "environments": 16, "epochs": 2, "minibatch": 64, "imitation_steps": 20}
 """Settings for trainings that need not learn."""
@@ -58,12 +49,6 @@ def train(problem: Problem[Any], steps: int, seed: int = 0, **settings: Any) -> 
     return Ppo(**settings).fit(problem, budget=Budget(steps=steps), seed=seed)
 
 
-def cost(policy: AgentPolicy, problem: Problem[Any]) -> float:
-    """Mean cost of an agent in a slot."""
-    objective = policy.run(problem, problem.sample(200, seed=99)).objective.mean()
-    return float(objective / problem.agents / problem.horizon)
-
-
 def arrays(policy: AgentPolicy) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
 
@@ -75,87 +60,7 @@ def demonstrate(problem: Any, count: int) -> Demonstrations:
     return Demonstrations(instances, observations_along(problem, instances, decisions), solutions)
 
 
-class GuessScenario(Scenario):
-    agents: int = Field(3, ge=1)
-    slots: int = Field(4, ge=1)
-    delay: int = Field(0, ge=0, description="slots after which a decision must fit what was seen")
-    unit: float = Field(1.0, gt=0, description="of costs")
-
-
-class Guess(AgentProblem[GuessScenario]):
-    """Level (from 2 to 6) and two modes (of 1 to 3) must fit a clue; costs are squared errors and wrong modes.
-
-    A clue ``c`` in [-1, 1] asks for level ``4 + c`` and, by its sign, for modes (3, 2) or (1, 2).
-    """
-
-    name = "guess"
-    scenario_type = GuessScenario
-    views: ClassVar[Mapping[str, tuple[str, ...]]] = {"clue": ("clue",), "blind": ("noise",)}
-
-    @property
-    def horizon(self) -> int:
-        return self.scenario.slots
-
-    @property
-    def agents(self) -> int:
-        return self.scenario.agents
-
-    @property
-    def nature(self) -> Mapping[str, ArrayField]:
-        return {"clue": ArrayField((self.agents,), low=-1.0, high=1.0), "noise": ArrayField((self.agents,))}
-
-    @property
-    def observation_fields(self) -> Mapping[str, ArrayField]:
-        return self.nature
-
-    @property
-    def decision_fields(self) -> Mapping[str, ArrayField]:
-        return {
-            "level": ArrayField((self.agents,), low=2.0, high=6.0),
-            "modes": ArrayField((self.agents, 2), low=1, high=3, integer=True),
-        }
-
-    def sample(self, count: int, seed: int) -> Instances:
-        clue, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-        slots = (self.horizon,) if self.horizon > 1 else ()
-        shape = (count, *slots, self.agents)
-        return Instances({"clue": clue.uniform(-1, 1, shape), "noise": noise.uniform(-1, 1, shape)})
-
-    def reset(self, instances: Instances) -> State:
-        return State(0, Batch({"none": np.zeros(instances.count)}))
-
-    def observe(self, instances: Instances, state: State) -> Observation:
-        return Observation({name: self._at(instances[name], state.slot) for name in ("clue", "noise")})
-
-    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        past = state.slot - self.scenario.delay
-        clue = self._at(instances["clue"], max(past, 0))
-        modes = np.stack([np.where(clue > 0, 3, 1), np.full(clue.shape, 2)], axis=-1)
-        cost = (decision["level"] - 4.0 - clue) ** 2 + (decision["modes"] != modes).sum(axis=-1)
-        cost = self.scenario.unit * cost * (past >= 0)
-        return State(state.slot + 1, state.values), Outcome(cost.sum(axis=-1), cost)
-
-    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
-        return dict(observation)
-
-    def best(self, instances: Instances) -> Decisions:
-        """What the clues ask for, without delay."""
-        clue = instances["clue"]
-        modes = np.stack([np.where(clue > 0, 3, 1), np.full(clue.shape, 2)], axis=-1)
-        return Decisions({"level": 4.0 + clue, "modes": modes})
-
-    def _at(self, values: np.ndarray[Any, Any], slot: int) -> np.ndarray[Any, Any]:
-        return values[:, slot] if self.horizon > 1 else values
-
-
-def guess(**values: Any) -> Guess:
-    return Guess(GuessScenario(**values))
-
-
 # --------------------------------------------------------------------------------------------------- what is learned
-
-MUST_GUESS = 0.05
-"""Cost of an agent and slot that counts as solved: 0 is possible, the best constant costs 0.33 + 0.5."""
 
 
 @pytest.mark.parametrize(
@@ -196,22 +101,6 @@ def test_errors_go_back_through_pieces_of_episodes() -> None:
     problem = guess(slots=8, delay=1, agents=2)
     settings = {**QUICK, "environments": 64, "recurrent": True, "chunk": 2, "critic": "central"}
     assert cost(train(problem, 60_000, **settings), problem) < 0.1
-
-
-class OddGuess(Guess):
-    """Mode 2 is forbidden to the first entry, mode 1 to the second when the clue is positive."""
-
-    def allowed(self, observation: Observation) -> Mapping[str, np.ndarray[Any, Any]]:
-        options = np.ones((len(observation["clue"]), self.agents, 2, 3), dtype=np.bool_)
-        options[:, :, 0, 1] = False
-        options[:, :, 1, 0] = observation["clue"] <= 0
-        return {"modes": options}
-
-    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        clue, modes = self._at(instances["clue"], state.slot), decision["modes"]
-        assert not (modes[..., 0] == 2).any()
-        assert not ((modes[..., 1] == 1) & (clue > 0)).any()
-        return super().step(instances, state, decision)
 
 
 @pytest.mark.parametrize("settings", [{}, {"recurrent": True, "chunk": 4}], ids=str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +26,8 @@ from offloadopt.learners.maddpg.critic import JointCritic
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.testing import check_learner
 
+from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
 
-def _toys() -> Any:
-    """The toy problems of PPO's tests."""
-    spec = importlib.util.spec_from_file_location("toys_of_ppo", Path(__file__).with_name("test_ppo.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOYS = _toys()
 SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""
 QUICK: dict[str, Any] = {
@@ -374,25 +363,23 @@ def test_targets_follow_by_the_share_tau(aiming: Any) -> None:
     ids=str,
 )
 def test_it_finds_numbers_and_choices_that_fit_a_clue(settings: dict[str, Any]) -> None:
-    problem = TOYS.guess(slots=8)
-    assert TOYS.cost(train(problem, 40_000, **{**QUICK, **settings}), problem) < TOYS.MUST_GUESS
+    problem = guess(slots=8)
+    assert cost(train(problem, 40_000, **{**QUICK, **settings}), problem) < MUST_GUESS
 
 
 def test_it_learns_a_decision_without_a_future() -> None:
-    problem = TOYS.guess(slots=1)
-    assert TOYS.cost(train(problem, 40_000, **QUICK), problem) < TOYS.MUST_GUESS
+    problem = guess(slots=1)
+    assert cost(train(problem, 40_000, **QUICK), problem) < MUST_GUESS
 
 
 def test_it_learns_costs_of_any_magnitude_alike() -> None:
-    found = [
-        TOYS.cost(train(TOYS.guess(slots=8, unit=unit), 25_000, **QUICK), TOYS.guess(slots=8)) for unit in (1e-6, 1e6)
-    ]
-    assert max(found) < TOYS.MUST_GUESS
+    found = [cost(train(guess(slots=8, unit=unit), 25_000, **QUICK), guess(slots=8)) for unit in (1e-6, 1e6)]
+    assert max(found) < MUST_GUESS
 
 
 def test_what_is_not_allowed_is_never_tried() -> None:
-    problem = TOYS.OddGuess(TOYS.GuessScenario(slots=8))
-    assert TOYS.cost(train(problem, 40_000, **QUICK), problem) < 0.1
+    problem = OddGuess(GuessScenario(slots=8))
+    assert cost(train(problem, 40_000, **QUICK), problem) < 0.1
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -401,7 +388,7 @@ def test_what_is_not_allowed_is_never_tried() -> None:
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False, "update_every": 3}], ids=str)
 def test_it_conforms(settings: dict[str, Any], aiming: Any) -> None:
     learner = Maddpg(**SMALL, **settings)
-    check_learner(learner, TOYS.guess(), steps=1200)
+    check_learner(learner, guess(), steps=1200)
     check_learner(learner, aiming(horizon=1), steps=1200)
     check_learner(Maddpg(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=1200)
     check_learner(learner, mimo())
@@ -417,7 +404,7 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, shared: bool
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
-    problem, done = TOYS.OddGuess(TOYS.GuessScenario(slots=5)), 0
+    problem, done = OddGuess(GuessScenario(slots=5)), 0
     learner = Maddpg(**SMALL, shared=shared)  # a round has 13 episodes, 780 steps
 
     def killer(steps: int) -> None:
@@ -439,7 +426,7 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
-    one, same, other = (weights(train(TOYS.guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
+    one, same, other = (weights(train(guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
     assert one == same != other
 
 
@@ -480,6 +467,6 @@ def test_what_it_cannot_learn_is_refused() -> None:
     with pytest.raises(Unsupported, match="needs a AgentProblem"):
         Maddpg().fit(registry.problem("multi_server", users=3, servers=2))
     with pytest.raises(UnknownName, match="no view 'ful' of guess"):
-        Maddpg(view="ful").fit(TOYS.guess())
+        Maddpg(view="ful").fit(guess())
     with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 environments = 48"):
         Maddpg(buffer_size=47)

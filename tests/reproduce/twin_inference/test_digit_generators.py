@@ -29,7 +29,7 @@ from offloadopt.reproduce.twin_inference.digit_classifiers import (
 )
 from offloadopt.reproduce.twin_inference.digit_generators import DigitMaker, grid, train_digits
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.py"
 SMALL = AdversarySettings(width=8, latent=4, layers=1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 from pathlib import Path
 from typing import Any
@@ -30,18 +29,8 @@ from offloadopt.learners.vdn.vdn import Team, Vdn
 from offloadopt.structures.actions import DirectControls
 from offloadopt.testing import check_learner
 
+from toys.clues import Guess, GuessScenario, OddGuess, cost, guess
 
-def _toys() -> Any:
-    """The toy problems of PPO's tests."""
-    spec = importlib.util.spec_from_file_location("toys_of_ppo", Path(__file__).with_name("test_ppo.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOYS = _toys()
 BOTH = pytest.mark.parametrize("learner", [DdpgVdn, DqnVdn])
 SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""
@@ -369,32 +358,32 @@ def test_the_chance_of_exploring_falls_along_a_line(aiming: Any, spent: float, c
 @pytest.mark.parametrize(("unit", "shared"), [(1e-6, True), (1e6, False)])
 def test_it_finds_numbers_and_choices_that_fit_a_clue(learner: type[Vdn], unit: float, shared: bool) -> None:
     """At costs of any magnitude."""
-    policy = train(learner, TOYS.guess(slots=8, unit=unit), 25_000, shared=shared, **QUICK[learner])
-    assert TOYS.cost(policy, TOYS.guess(slots=8)) < SOLVED
+    policy = train(learner, guess(slots=8, unit=unit), 25_000, shared=shared, **QUICK[learner])
+    assert cost(policy, guess(slots=8)) < SOLVED
 
 
 def test_levels_come_close_to_the_best_on_levels() -> None:
     """Errors are spread evenly up to half a step, so a squared one is a twelfth of the squared step."""
-    problem = TOYS.guess(slots=8)
+    problem = guess(slots=8)
     for levels in (5, 9):
         best = (4.0 / (levels - 1)) ** 2 / 12
-        found = TOYS.cost(train(DqnVdn, problem, 25_000, **{**QUICK[DqnVdn], "levels": levels}), problem)
+        found = cost(train(DqnVdn, problem, 25_000, **{**QUICK[DqnVdn], "levels": levels}), problem)
         assert 0.95 * best < found < best + 0.02
 
 
 @BOTH
 def test_it_learns_a_decision_without_a_future(learner: type[Vdn]) -> None:
-    problem = TOYS.guess(slots=1)
-    assert TOYS.cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
+    problem = guess(slots=1)
+    assert cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
 
 
 @BOTH
 def test_what_is_not_allowed_is_never_tried(learner: type[Vdn]) -> None:
-    problem = TOYS.OddGuess(TOYS.GuessScenario(slots=8))
-    assert TOYS.cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
+    problem = OddGuess(GuessScenario(slots=8))
+    assert cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
 
 
-class Neighbours(TOYS.Guess):  # type: ignore[misc,name-defined]
+class Neighbours(Guess):
     """Every agent's guess is paid by the next one: whoever minds its own cost alone learns nothing."""
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
@@ -404,8 +393,8 @@ class Neighbours(TOYS.Guess):  # type: ignore[misc,name-defined]
 
 @BOTH
 def test_agents_mind_what_others_pay_for_them(learner: type[Vdn]) -> None:
-    problem = Neighbours(TOYS.GuessScenario(slots=8))
-    assert TOYS.cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
+    problem = Neighbours(GuessScenario(slots=8))
+    assert cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -415,7 +404,7 @@ def test_agents_mind_what_others_pay_for_them(learner: type[Vdn]) -> None:
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False, "update_every": 3}], ids=str)
 def test_it_conforms(learner: type[Vdn], settings: dict[str, Any], aiming: Any) -> None:
     small = learner(**SMALL, **settings)
-    check_learner(small, TOYS.guess(), steps=1200)
+    check_learner(small, guess(), steps=1200)
     check_learner(small, aiming(horizon=1), steps=1200)
     check_learner(learner(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=1200)
 
@@ -433,7 +422,7 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: type[Vdn], after: int, shared: bool
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
-    problem, done = TOYS.OddGuess(TOYS.GuessScenario(slots=5)), 0
+    problem, done = OddGuess(GuessScenario(slots=5)), 0
     small = learner(**SMALL, shared=shared)  # a round has 13 episodes, 780 steps
 
     def killer(steps: int) -> None:
@@ -456,7 +445,7 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
 
 @BOTH
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(learner: type[Vdn]) -> None:
-    one, same, other = (weights(train(learner, TOYS.guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
+    one, same, other = (weights(train(learner, guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
     assert one == same != other
 
 
@@ -509,11 +498,11 @@ def test_a_shared_network_serves_any_number_of_agents_and_separate_ones_only_the
 
 @pytest.mark.parametrize("lost", ["network.hidden.1.weight", "network.last.bias"])
 def test_a_policy_that_lacks_an_array_is_refused(tmp_path: Path, lost: str) -> None:
-    policy = train(DqnVdn, TOYS.guess(), 100, **SMALL)
+    policy = train(DqnVdn, guess(), 100, **SMALL)
     held = {name: value.numpy() for name, value in policy.actor.state_dict().items() if name != lost}
     policies.save(tmp_path, policy.origin, held)
     with pytest.raises(DamagedFile, match="are no policy of agents"):
-        load_policy(tmp_path, TOYS.guess())
+        load_policy(tmp_path, guess())
 
 
 @BOTH
@@ -521,7 +510,7 @@ def test_what_it_cannot_learn_is_refused(learner: type[Vdn]) -> None:
     with pytest.raises(Unsupported, match="needs a AgentProblem"):
         learner().fit(registry.problem("multi_server", users=3, servers=2))
     with pytest.raises(UnknownName, match="no view 'ful' of guess"):
-        learner(view="ful").fit(TOYS.guess())
+        learner(view="ful").fit(guess())
     with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 environments = 48"):
         learner(buffer_size=47)
     with pytest.raises(InvalidInput, match="levels"):

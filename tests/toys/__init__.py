@@ -1,0 +1,1 @@
+"""Small problems, solvers and learners that tests share."""
