@@ -100,7 +100,7 @@ class AgentImitation(Learner):
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
             generator = seeded_generator(seed)
-            copies = 1 if self.shared else problem.agents
+            copies = 1 if self.shared else problem.num_agents
             sizes = (interface.features, *self.hidden, interface.heads.outputs)
             actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
             actor.initialise(generator)

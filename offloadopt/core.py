@@ -54,7 +54,7 @@ __all__ = [
     "State",
     "Status",
     "relative_gap",
-    "roll_out",
+    "rollout",
 ]
 
 Progress = Callable[[int], None]
@@ -95,7 +95,7 @@ class Outcome:
         Relative violation of each constraint, 0 where it holds.
     metrics : mapping of str to array [count]
         Named by what and unit, for example ``energy_j``.
-    settlement : array [count, agents], optional
+    terminal_cost : array [count, agents], optional
         The part of ``agent_cost`` that settles what the end of the horizon leaves behind. Who learns leaves it out
         (`running_cost`): an episode that was cut off goes on in the value that is bootstrapped there.
     """
@@ -104,12 +104,12 @@ class Outcome:
     agent_cost: FloatArray
     violations: Mapping[str, FloatArray] = field(default_factory=dict)
     metrics: Mapping[str, FloatArray] = field(default_factory=dict)
-    settlement: FloatArray | None = None
+    terminal_cost: FloatArray | None = None
 
     @property
     def running_cost(self) -> FloatArray:
-        """[count, agents] each agent's own cost without the settlement."""
-        return self.agent_cost if self.settlement is None else self.agent_cost - self.settlement
+        """[count, agents] each agent's own cost without the terminal_cost."""
+        return self.agent_cost if self.terminal_cost is None else self.agent_cost - self.terminal_cost
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
@@ -153,12 +153,12 @@ class Problem(ABC, Generic[ScenarioT]):
 
     @property
     @abstractmethod
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Number of entries of ``Outcome.agent_cost``."""
 
     @property
     @abstractmethod
-    def nature(self) -> Mapping[str, ArrayField]:
+    def instance_fields(self) -> Mapping[str, ArrayField]:
         """The arrays of an instance."""
 
     @property
@@ -199,7 +199,7 @@ class Problem(ABC, Generic[ScenarioT]):
 
     def check_instances(self, arrays: Mapping[str, ArrayLike]) -> Instances:
         """Instances from a user's own arrays, refused with one line unless they fit the scenario."""
-        return Instances(self._checked("instance", arrays, self.nature))
+        return Instances(self._checked("instance", arrays, self.instance_fields))
 
     def check_decisions(self, arrays: Mapping[str, ArrayLike], count: int) -> Decisions:
         """Decisions with the right names, shapes and finite entries for ``count`` instances."""
@@ -359,7 +359,7 @@ class Solutions:
 # --------------------------------------------------------------------------------------------------------- methods
 
 
-def roll_out(problem: Problem[Any], instances: Instances, decide: Callable[[Observation], Decisions]) -> Decisions:
+def rollout(problem: Problem[Any], instances: Instances, decide: Callable[[Observation], Decisions]) -> Decisions:
     """The decisions of whoever decides slot by slot from what may be observed."""
     state, taken = problem.reset(instances), []
     for slot in range(problem.horizon):
@@ -446,7 +446,7 @@ class Policy(Method):
             decision, memory = self.act(observation, memory)
             return decision
 
-        decisions = roll_out(problem, instances, decide)
+        decisions = rollout(problem, instances, decide)
         seconds = (time.perf_counter() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import Decisions, Instances, Observation, Problem, Progress, Solutions, Solver, roll_out
+from offloadopt.core import Decisions, Instances, Observation, Problem, Progress, Solutions, Solver, rollout
 from offloadopt.structures.assignment import SlotwiseProblem
 
 BLOCK_NUMBERS = 2**22
@@ -40,7 +40,7 @@ class Rule(Solver):
 
     def block_size(self, problem: Problem[Any]) -> int:
         """Number of instances whose working arrays are held at the same time."""
-        fields = problem.nature.values()
+        fields = problem.instance_fields.values()
         numbers = sum(math.prod(spec.shape) * (problem.horizon if spec.per_slot else 1) for spec in fields)
         return max(1, BLOCK_NUMBERS // max(numbers, 1))
 
@@ -55,7 +55,7 @@ class Rule(Solver):
         for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
             block, rng = instances.take(slice(start, start + size)), np.random.default_rng(stream)
             begin = time.perf_counter()
-            decisions = roll_out(problem, block, partial(self.decide, problem, rng=rng))
+            decisions = rollout(problem, block, partial(self.decide, problem, rng=rng))
             seconds = (time.perf_counter() - begin) / max(block.count, 1)
             solutions.append(Solutions.scored(problem, block, decisions, seconds=seconds))
             if progress is not None and block.count > 0:

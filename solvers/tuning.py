@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, roll_out
+from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, rollout
 from offloadopt.structures.agents import AgentProblem
 
 SLOTS = 8_000
@@ -16,7 +16,7 @@ SLOTS = 8_000
 
 def tuning_sample(problem: AgentProblem[Any], seed: int) -> Instances:
     """Instances to tune on; nobody's own should have this seed."""
-    return problem.sample(max(4, SLOTS // (problem.horizon * problem.agents)), seed)
+    return problem.sample(max(4, SLOTS // (problem.horizon * problem.num_agents)), seed)
 
 
 def for_each(instances: Instances, values: FloatArray) -> tuple[FloatArray, Instances]:
@@ -45,7 +45,7 @@ def tuned(
 
     def best_of(values: FloatArray) -> int:
         each, many = for_each(instances, values)
-        decisions = roll_out(problem, many, lambda seen: decide(seen, each))
+        decisions = rollout(problem, many, lambda seen: decide(seen, each))
         return int(problem.evaluate(many, decisions).cost.reshape(len(values), -1).mean(axis=1).argmin())
 
     best = best_of(coarse)

@@ -58,7 +58,7 @@ def test_solvers_and_learners_are_made_with_their_options() -> None:
 def test_an_installed_plugin_is_found_by_its_entry_points(toy: ModuleType) -> None:
     assert registry.names("problems")["queues"] == "toy_plugin:Queues"
     assert registry.get("problems", "queues") is toy.Queues
-    assert isinstance(registry.solver("foresight"), toy.Foresight)
+    assert isinstance(registry.solver("foresight"), toy.HindsightData)
     assert isinstance(registry.learner("threshold-search"), toy.ThresholdSearch)
     assert list(registry.names("problems"))[: len(registry.BUILT_IN["problems"])] == list(registry.BUILT_IN["problems"])
 
@@ -82,7 +82,7 @@ def test_packages_are_scanned_once_and_not_at_all_for_built_in_names(
         registry.get("solvers", "exact")
     assert scanned == []
     for _ in range(3):
-        assert registry.get("solvers", "foresight") is toy.Foresight
+        assert registry.get("solvers", "foresight") is toy.HindsightData
     assert scanned == ["offloadopt.solvers"]
 
 
@@ -100,4 +100,4 @@ def test_a_plugin_that_cannot_be_loaded_is_named_and_the_others_work(toy: Module
     with pytest.raises(OffloadError, match=r"solver 'missing' \(toy_plugin:NoSuchClass\) cannot be loaded") as caught:
         registry.get("solvers", "missing")
     assert "\n" not in str(caught.value)
-    assert registry.get("solvers", "foresight") is toy.Foresight
+    assert registry.get("solvers", "foresight") is toy.HindsightData

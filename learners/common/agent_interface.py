@@ -19,7 +19,7 @@ NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Seen:
+class AgentObservation:
     """What may be seen before a slot is decided.
 
     Attributes
@@ -60,7 +60,7 @@ class AgentInterface:
         self.problem = problem
         self.view = next(iter(problem.views)) if view is None else view
         self.controls = problem.controls_named(controls)
-        self.heads = Heads(self.controls.fields, problem.agents, together)
+        self.heads = Heads(self.controls.fields, problem.num_agents, together)
         self._named = view, controls, together
 
     @staticmethod
@@ -99,11 +99,11 @@ class AgentInterface:
         """Numbers that a centre sees."""
         return int(self.problem.whole_view(self.problem.empty_observation(), self.view).shape[-1])
 
-    def see(self, observation: Observation, *, centre: bool = False) -> Seen:
+    def see(self, observation: Observation, *, centre: bool = False) -> AgentObservation:
         """What the agents see, and if there is a centre, what it sees; numbers in single precision."""
         view = self.problem.view(observation, self.view)
         whole = self.problem.whole_view(observation, self.view) if centre else None
-        return Seen(
+        return AgentObservation(
             view=_tensor(view),
             allowed=self.heads.allowed(self.controls.allowed(observation)),
             whole=None if whole is None else _tensor(whole),

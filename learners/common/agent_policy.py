@@ -122,10 +122,10 @@ class AgentPolicy(Policy):
         except (KeyError, IndexError, TypeError, RuntimeError):
             raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are no policy of agents") from None
         seen, decided = interface.features, interface.heads.outputs
-        if (sizes[0], sizes[-1]) != (seen, decided) or made_for not in (1, problem.agents):
+        if (sizes[0], sizes[-1]) != (seen, decided) or made_for not in (1, problem.num_agents):
             agents = "any number of" if made_for == 1 else made_for
             raise InvalidInput(
                 f"{folder} holds a policy for {agents} agents with {sizes[0]} features and {sizes[-1]} outputs; "
-                f"this {problem.name} has {problem.agents} agents with {seen} and {decided}"
+                f"this {problem.name} has {problem.num_agents} agents with {seen} and {decided}"
             )
         return cls(interface, actor, origin)

@@ -2,7 +2,7 @@
 
 1. Episodes side by side are decided at first by chance, then by every agent from its own view, with exploration; what
    all saw, did and were paid enters a joint replay;
-2. after every slot of all environments a batch of it is learned from, by whoever learns (`Students`);
+2. after every slot of all environments a batch of it is learned from, by whoever learns (`TrainableAgents`);
 3. execution does not explore, and nothing passes between agents.
 
 The horizon only cuts episodes off, so what follows always counts, but for a problem with one slot, where nothing
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from offloadopt.core import Budget, Demonstrations, Observation, Outcome, Problem, Progress, Record
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.rewards import agent_reward
-from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.distributions import restrict
@@ -46,7 +46,7 @@ from offloadopt.learners.common.torch_utils import (
     seeded_generator,
 )
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
+from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.structures.agents import AgentProblem
 
 ROUND_SLOTS = 64
@@ -98,7 +98,7 @@ class JointLearner(Federable):
         AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
 
     @abstractmethod
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> Students:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> TrainableAgents:
         """Agents that have learned nothing yet."""
 
     def pay(self, outcome: Outcome) -> NDArray[Any]:
@@ -143,7 +143,7 @@ class JointLearner(Federable):
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
         course = Course(begin, self.default_steps, budget, progress, record, store)
         with one_thread():
-            students = self.students(cast(AgentProblem[Any], problem), seeded_generator(seed))
+            students = self.make_agents(cast(AgentProblem[Any], problem), seeded_generator(seed))
             replay = JointReplay(self.buffer_size // self.environments)
             episodes = Episodes(students.interface.problem, self.environments, seed)
             slot = number = 0
@@ -174,7 +174,7 @@ class JointLearner(Federable):
         self,
         course: Course,
         episodes: Episodes,
-        students: Students,
+        students: TrainableAgents,
         replay: JointReplay,
         learning: bool,
         chance: tuple[torch.Generator, np.random.Generator],
@@ -182,7 +182,7 @@ class JointLearner(Federable):
         """Some episodes of all environments, or what the budget leaves of them; returns the slots done."""
         generator, rng = chance
         interface, horizon = students.interface, episodes.problem.horizon
-        moments: list[Seen] = []
+        moments: list[AgentObservation] = []
         rewards: list[NDArray[Any]] = []
         measured: dict[str, Tensor] = {}
         for _ in range(math.ceil(ROUND_SLOTS / horizon)):
@@ -213,7 +213,7 @@ class JointLearner(Federable):
         return len(moments)
 
 
-class Students(ABC):
+class TrainableAgents(ABC):
     """Every agent's networks and those that follow them.
 
     Parameters
@@ -236,10 +236,10 @@ class Students(ABC):
     def __init__(self, settings: JointLearner, interface: AgentInterface) -> None:
         self.interface = interface
         self.relaxed = Relaxed(interface.controls.fields)
-        self.copies = 1 if settings.shared else interface.problem.agents
+        self.copies = 1 if settings.shared else interface.problem.num_agents
         self.learned: dict[str, CopywiseClippedAdam] = {}
         self.targets: dict[str, nn.Module] = {}
-        self.exchange = None if settings.federation is None else Exchange(settings.federation)
+        self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
         self._tau, self._final_rate, self._longest = settings.tau, settings.final_rate, settings.max_gradient_norm
 
@@ -249,7 +249,7 @@ class Students(ABC):
         self.targets[kind] = target
 
     @abstractmethod
-    def explore(self, seen: Seen, spent: float, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """Rows ``[count, agents, size]`` of who explores, when a share of the budget is spent."""
 
     @abstractmethod
@@ -257,27 +257,27 @@ class Students(ABC):
         """A step of all that learns, and what was measured in it."""
 
     @abstractmethod
-    def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
+    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
 
     @abstractmethod
     def decider(self) -> Actor:
         """What decides without exploring."""
 
-    def see(self, observation: Observation) -> Seen:
+    def see(self, observation: Observation) -> AgentObservation:
         """What agents see, and whoever teaches them."""
         return self.interface.see(observation)
 
     @torch.no_grad()
-    def guess(self, seen: Seen, generator: torch.Generator) -> Tensor:
+    def guess(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """Rows ``[count, agents, size]`` by chance alone."""
         indifferent = torch.zeros(*seen.view.shape[:-1], self.relaxed.size)
         return self.relaxed.guess(restrict(indifferent, seen.allowed), generator)
 
-    def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
+    def imagine(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
         """Before a slot of an episode is decided; here nothing."""
 
-    def tell(self, seen: Seen, rows: Tensor | None) -> None:  # noqa: B027
+    def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:  # noqa: B027
         """Count what agents tell each other of a slot, or of what they see after the last one; here it is not."""
 
     @property
@@ -291,7 +291,7 @@ class Students(ABC):
         Parameters
         ----------
         worth : Tensor [agents]
-            What agents think that they earn, as `Exchange` takes it.
+            What agents think that they earn, as `WeightExchange` takes it.
         """
         for kind, target in self.targets.items():
             follow(target, self.learned[kind].networks, self._tau)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.core import FloatArray
-from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_interface import AgentObservation
 
 SEEN = ("view", "allowed", "whole")
 
@@ -23,7 +23,7 @@ class Experience:
 
     Attributes
     ----------
-    seen, following : Seen
+    seen, following : AgentObservation
         Before and after a slot. What follows an episode's last slot is what was seen when it was cut off.
     action : Tensor [rows, agents, size]
         Rows of `Relaxed`.
@@ -34,10 +34,10 @@ class Experience:
         What agents are taken to do next; none: whoever learns has to say.
     """
 
-    seen: Seen
+    seen: AgentObservation
     action: Tensor
     reward: Tensor
-    following: Seen
+    following: AgentObservation
     others: Experience | None = None
     next_action: Tensor | None = None
 
@@ -69,21 +69,21 @@ def split(batch: Experience, parts: int) -> list[Experience]:
     return [Experience(*column) for column in columns]
 
 
-def _split(seen: Seen, parts: int) -> list[Seen]:
+def _split(seen: AgentObservation, parts: int) -> list[AgentObservation]:
     columns = {name: getattr(seen, name) for name in SEEN}
     pieces = {name: values.chunk(parts) for name, values in columns.items() if values is not None}
-    return [Seen(**{name: piece[number] for name, piece in pieces.items()}) for number in range(parts)]
+    return [AgentObservation(**{name: piece[number] for name, piece in pieces.items()}) for number in range(parts)]
 
 
-def _rows(seen: Seen, rows: int) -> Seen:
+def _rows(seen: AgentObservation, rows: int) -> AgentObservation:
     columns = {name: getattr(seen, name) for name in SEEN}
-    return Seen(**{name: values[:rows] for name, values in columns.items() if values is not None})
+    return AgentObservation(**{name: values[:rows] for name, values in columns.items() if values is not None})
 
 
-def side_by_side(moments: Sequence[Seen]) -> Seen:
+def side_by_side(moments: Sequence[AgentObservation]) -> AgentObservation:
     """The rows of several moments, one after the other."""
     columns = {name: [getattr(moment, name) for moment in moments] for name in SEEN}
-    return Seen(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
+    return AgentObservation(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
 
 
 class JointReplay:
@@ -107,7 +107,7 @@ class JointReplay:
         """Moments that are held."""
         return min(self.appended, self.room)
 
-    def append(self, seen: Seen, action: Tensor | None = None, reward: NDArray[Any] | None = None) -> None:
+    def append(self, seen: AgentObservation, action: Tensor | None = None, reward: NDArray[Any] | None = None) -> None:
         """Hold a moment ``[environments, ...]``: with what was done, or without after an episode's last slot."""
         now = self.appended % self.room
         self._complete[now] = False
@@ -148,8 +148,8 @@ class JointReplay:
                 self._held[name] = np.zeros((self.room, *values.shape[1:]), values.dtype)
                 self._held[name][: self.count] = values
 
-    def _seen(self, moment: NDArray[Any], environment: NDArray[Any]) -> Seen:
-        return Seen(**{name: self._take(name, moment, environment) for name in SEEN if name in self._held})
+    def _seen(self, moment: NDArray[Any], environment: NDArray[Any]) -> AgentObservation:
+        return AgentObservation(**{name: self._take(name, moment, environment) for name in SEEN if name in self._held})
 
     def _take(self, name: str, moment: NDArray[Any], environment: NDArray[Any]) -> Tensor:
         return torch.from_numpy(self._held[name][moment, environment])
@@ -159,7 +159,7 @@ PARTS = ("view", "action", "reward", "following")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class TransitionBatch:
     """Transitions, with views as agents saw them and rewards as they were paid.
 
     Attributes
@@ -205,10 +205,10 @@ class Transitions:
             self._held[part][rows] = values
         self.appended += len(view)
 
-    def draw(self, size: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, size: int, rng: np.random.Generator) -> TransitionBatch:
         """``size`` rows, drawn uniformly with replacement."""
         rows = rng.integers(self.count, size=size)
-        return Drawn(*(torch.from_numpy(self._held[part][rows]) for part in PARTS))
+        return TransitionBatch(*(torch.from_numpy(self._held[part][rows]) for part in PARTS))
 
     def views(self) -> FloatArray:
         """[count, agents, features] all views held."""

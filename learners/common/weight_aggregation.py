@@ -82,7 +82,7 @@ class Pair:
     tau: float = 0.0
 
 
-class Exchange:
+class WeightExchange:
     """The exchanges of one training.
 
     Attributes

@@ -67,7 +67,7 @@ from offloadopt.envs.episodes import Episodes
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.replay import Drawn, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, Transitions
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, below, loss_of, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
@@ -205,7 +205,7 @@ class DdpgDiscrete(Learner):
         with one_thread():
             centre = Centre(self, problem, seeded_generator(seed))
             own, common, numbers = len(problem.user_factors), len(problem.common_factors), len(problem.choices)
-            transitions = Transitions(self.buffer_size, problem.agents, own + common, numbers)
+            transitions = Transitions(self.buffer_size, problem.num_agents, own + common, numbers)
             episodes = Episodes(problem, self.environments, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
@@ -245,7 +245,7 @@ class DdpgDiscrete(Learner):
         episodes.begin()
         while not episodes.ended:
             states.append(state_of(problem, episodes.observation, self.normalise))
-            shares = centre.grid.snap(rng.random((episodes.count, problem.agents, len(problem.choices))))
+            shares = centre.grid.snap(rng.random((episodes.count, problem.num_agents, len(problem.choices))))
             episodes.step(problem.decode(shares))
         return np.concatenate(states)
 
@@ -268,7 +268,7 @@ class DdpgDiscrete(Learner):
             if course.spent >= 1.0:
                 break
             if slot < self.warm_up and not centre.imitated:
-                shares = centre.grid.snap(rng.random((len(seen), problem.agents, len(problem.choices))))
+                shares = centre.grid.snap(rng.random((len(seen), problem.num_agents, len(problem.choices))))
             else:
                 shares = centre.explore(seen, slot, rng)
             outcomes.append(episodes.step(problem.decode(shares)))
@@ -323,7 +323,7 @@ class Centre:
         paid = rewards.sum(axis=-1) if self._whole else rewards
         self._center, self._factor = float(paid.mean()), 1.0 / max(float(paid.std()), 1e-9)
 
-    def paid(self, batch: Drawn) -> Tensor:
+    def paid(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents or 1] rewards on the scale that is learned in: of each agent, or their sum."""
         reward = batch.reward.sum(dim=-1, keepdim=True) if self._whole else batch.reward
         return (reward - self._center) * self._factor
@@ -336,7 +336,7 @@ class Centre:
             signal = self.actor(state_tensor(state))
         return self.grid.snap(self.head.explore(signal, sigma, rng))
 
-    def target(self, batch: Drawn) -> Tensor:
+    def target(self, batch: TransitionBatch) -> Tensor:
         """What the critic should say, ``r + gamma Q'(s', mu'(s'))`` of equation (21)."""
         if self._gamma == 0.0:
             return self.paid(batch)
@@ -346,7 +346,7 @@ class Centre:
             following = self.networks["target_critic"](batch.following, self.head.see(shares))[..., 0]
         return self.paid(batch) + self._gamma * following
 
-    def learn(self, batch: Drawn, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
+    def learn(self, batch: TransitionBatch, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
         """A step of the critic and one of the actor when a share of the budget is spent, and what was measured."""
         worth = self.critic(batch.view, self.head.see(batch.action))[..., 0]
         error = worth - self.target(batch)

@@ -91,7 +91,7 @@ def actor_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Central
     own, common, outputs = len(problem.user_factors), len(problem.common_factors), head_of(problem, settings).outputs
     if settings["networks"] == "shared":
         return Shared(own + common, 0, (), settings["hidden"], outputs)
-    return Joint(problem.agents, own, common, 0, settings["hidden"], outputs)
+    return Joint(problem.num_agents, own, common, 0, settings["hidden"], outputs)
 
 
 def critic_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> CentralNetwork:
@@ -99,7 +99,7 @@ def critic_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Centra
     own, common, head = len(problem.user_factors), len(problem.common_factors), head_of(problem, settings)
     if isinstance(head, Options):
         return Shared(own + common, head.seen, head.seen_choices, settings["hidden"], 1)
-    return Joint(problem.agents, own, common, head.seen, settings["hidden"], 0)
+    return Joint(problem.num_agents, own, common, head.seen, settings["hidden"], 0)
 
 
 def state_of(problem: JointProblem[Any], observation: Observation, normalise: bool) -> FloatArray:

@@ -38,17 +38,17 @@ from offloadopt.core import (
 )
 from offloadopt.envs.episodes import Episodes
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.replay import Drawn, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, Transitions
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, below, episode_means, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
+from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
 
 
-class Students(ABC):
+class IndependentAgents(ABC):
     """The agents of one training: what they do, and how they learn from transitions.
 
     Attributes
@@ -81,7 +81,7 @@ class Students(ABC):
         spread = own.std(dim=0, correction=0).float()
         self.reward_factor = 1.0 / torch.where(spread > 0.0, spread, torch.ones_like(spread))
 
-    def paid(self, batch: Drawn) -> Tensor:
+    def paid(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] the batch's rewards on the scale that the agents learn in.
 
         A constant taken off every reward changes no preference, since what follows always counts.
@@ -101,7 +101,7 @@ class Students(ABC):
         """What actions stand for."""
 
     @abstractmethod
-    def learn(self, batch: Drawn, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """One gradient step when a share of the budget is spent, and what was measured in it."""
 
     @abstractmethod
@@ -160,7 +160,7 @@ class OffPolicy(Federable):
         return self.steps
 
     @abstractmethod
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> Students:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> IndependentAgents:
         """Agents that have learned nothing yet."""
 
     def fit(
@@ -200,11 +200,11 @@ class OffPolicy(Federable):
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
         course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
         with one_thread():
-            students = self.students(problem, seeded_generator(seed))
-            exchange = None if self.federation is None else Exchange(self.federation)
+            students = self.make_agents(problem, seeded_generator(seed))
+            exchange = None if self.federation is None else WeightExchange(self.federation)
             view = view_name(problem, self.view)
             features = problem.view_size(view)
-            transitions = Transitions(self.buffer_size, problem.agents, features, students.numbers)
+            transitions = Transitions(self.buffer_size, problem.num_agents, features, students.numbers)
             episodes = Episodes(problem, self.environments, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
@@ -235,8 +235,8 @@ class OffPolicy(Federable):
         view: str,
         course: Course,
         episodes: Episodes,
-        students: Students,
-        exchange: Exchange | None,
+        students: IndependentAgents,
+        exchange: WeightExchange | None,
         transitions: Transitions,
         slot: int,
         rng: np.random.Generator,
@@ -265,12 +265,12 @@ class OffPolicy(Federable):
                 if exchange is not None:
                     worth = batch.reward.mean(dim=0)
                     exchange.after_update(course.spent, students.pairs, worth, torch.ones_like(worth))
-            decided = min(len(seen) * problem.agents, course.steps - course.step)
+            decided = min(len(seen) * problem.num_agents, course.steps - course.step)
             told = {} if exchange is None else exchange.measured
             course.advance(decided, partial(episode_means, outcomes, measured, told) if episodes.ended else None)
         return slot
 
-    def _standardise(self, students: Students, transitions: Transitions) -> None:
+    def _standardise(self, students: IndependentAgents, transitions: Transitions) -> None:
         if self.standardise:
             students.standardise_views(transitions.views())
         if self.reward_scale is None:

@@ -33,12 +33,12 @@ from torch import Tensor
 from offloadopt.core import Decisions, FloatArray, Problem
 from offloadopt.errors import Unsupported
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.replay import Drawn
+from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, below, loss_of
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import Shares
-from offloadopt.learners.independent.base import OffPolicy, Students
+from offloadopt.learners.independent.base import IndependentAgents, OffPolicy
 from offloadopt.learners.independent.networks import AgentNetworks, follow
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
@@ -90,16 +90,16 @@ class Ddpg(OffPolicy):
             if field.integer:
                 raise Unsupported(f"learner {self.name!r} decides continuous numbers; {name!r} is a whole number")
 
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Actors and critics with fresh weights."""
         return ActorsAndCritics(self, problem, generator)
 
 
-class ActorsAndCritics(Students):
+class ActorsAndCritics(IndependentAgents):
     """Every agent's actor, critic and their targets."""
 
     def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
-        super().__init__(1 if settings.shared else problem.agents)
+        super().__init__(1 if settings.shared else problem.num_agents)
         self.settings = settings
         self._shares = Shares(problem)
         self.numbers = self._shares.size
@@ -128,7 +128,7 @@ class ActorsAndCritics(Students):
         self._critics = AdamOptimizer(
             self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate
         )
-        start = torch.randn((settings.environments, problem.agents, self.numbers), generator=generator)
+        start = torch.randn((settings.environments, problem.num_agents, self.numbers), generator=generator)
         self._steps = 0
         # The noise goes on over all episodes; it starts as it is spread in the long run.
         self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.noise_return)
@@ -149,14 +149,14 @@ class ActorsAndCritics(Students):
         """Shares of the way between the limits."""
         return self._shares.decisions(actions)
 
-    def target(self, batch: Drawn) -> Tensor:
+    def target(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] what the critics should say: ``r + gamma Q'(s', mu'(s'))``."""
         with torch.no_grad():
             shares = torch.sigmoid(self.networks["target_actor"](batch.following))
             following = self.networks["target_critic"](batch.following, shares)[..., 0]
         return self.paid(batch) + self._gamma * following
 
-    def learn(self, batch: Drawn, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """A step of the critics, one of the actors, and their targets behind them."""
         critic = self.networks["critic"].train()
         self.networks["actor"].train()
@@ -172,7 +172,7 @@ class ActorsAndCritics(Students):
             follow(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 
-    def _improve(self, batch: Drawn, spent: float) -> None:
+    def _improve(self, batch: TransitionBatch, spent: float) -> None:
         """A step of the actors along the critics' slope at what they would do."""
         signal = self.networks["actor"](batch.view)
         shares = torch.sigmoid(signal).detach().requires_grad_()

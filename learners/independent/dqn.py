@@ -22,12 +22,12 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.replay import Drawn
+from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, below, loss_of
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import Shares
-from offloadopt.learners.independent.base import OffPolicy, Students
+from offloadopt.learners.independent.base import IndependentAgents, OffPolicy
 from offloadopt.learners.independent.networks import AgentNetworks, follow
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
@@ -64,20 +64,20 @@ class Dqn(OffPolicy):
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
 
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> Choosers:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> QNetworks:
         """Networks with fresh weights."""
-        return Choosers(self, problem, generator)
+        return QNetworks(self, problem, generator)
 
 
-class Choosers(Students):
+class QNetworks(IndependentAgents):
     """Every agent's network and its target."""
 
     numbers = 1  # the entry's place in the menu
 
     def __init__(self, settings: Dqn, problem: AgentProblem[Any], generator: torch.Generator) -> None:
-        super().__init__(1 if settings.shared else problem.agents)
+        super().__init__(1 if settings.shared else problem.num_agents)
         self.settings = settings
-        self.agents = problem.agents
+        self.num_agents = problem.num_agents
         self._shares = Shares(problem)
         self.menu = self._shares.menu(settings.levels)
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
@@ -94,7 +94,7 @@ class Choosers(Students):
 
     def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Any entry."""
-        return rng.integers(len(self.menu), size=(count, self.agents, 1))
+        return rng.integers(len(self.menu), size=(count, self.num_agents, 1))
 
     def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
         """The best entry, or with the slot's probability any one."""
@@ -102,20 +102,20 @@ class Choosers(Students):
         with torch.no_grad():
             best = self.networks["worth"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
         epsilon = max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
-        by_chance = rng.random((len(view), self.agents, 1)) < epsilon
+        by_chance = rng.random((len(view), self.num_agents, 1)) < epsilon
         return np.where(by_chance, self.guess(len(view), rng), best.numpy())
 
     def decisions(self, actions: NDArray[Any]) -> Decisions:
         """What the entries stand for."""
         return self._shares.decisions(self.menu[actions[..., 0]])
 
-    def target(self, batch: Drawn) -> Tensor:
+    def target(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] what the networks should say: ``r + gamma max_a Q'(s', a)``."""
         with torch.no_grad():
             following = self.networks["target"](batch.following).amax(dim=-1)
         return self.paid(batch) + self._gamma * following
 
-    def learn(self, batch: Drawn, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """A step of the networks, and their targets behind them."""
         worth = self.networks["worth"](batch.view).gather(-1, batch.action.long())[..., 0]
         error = worth - self.target(batch)

@@ -85,10 +85,10 @@ class DeterministicPolicy(Policy):
         outputs = networks.biases[-1].shape[1]
         features = problem.view_size(view_name(problem, origin.settings.get("view")))
         wanted = size if menu is None else len(menu)
-        if copies not in (1, problem.agents) or inputs != features or outputs != wanted:
+        if copies not in (1, problem.num_agents) or inputs != features or outputs != wanted:
             raise InvalidInput(
                 f"{folder} holds networks of {copies} agents with {inputs} features and {outputs} outputs; "
-                f"this {problem.name} has {problem.agents}, {features} and {wanted}"
+                f"this {problem.name} has {problem.num_agents}, {features} and {wanted}"
             )
         return cls(problem, networks, menu, origin)
 

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.networks import Network, by_agent, by_copy
 from offloadopt.learners.common.normalization import Standard, scale_of
 
@@ -55,12 +55,12 @@ class JointCritic(nn.Module):
         """Draw weights; at first everything is worth the mean."""
         self.network.initialise(0.0, generator)
 
-    def forward(self, seen: Seen, own: Tensor, joint: Tensor) -> Tensor:
+    def forward(self, seen: AgentObservation, own: Tensor, joint: Tensor) -> Tensor:
         """Values in deviations ``[rows, agents]``.
 
         Parameters
         ----------
-        seen : Seen
+        seen : AgentObservation
             With a whole.
         own, joint : Tensors [rows, agents, entries]
             What each agent does, and what the others do beside it: agent i's own row of ``joint`` does not count for

@@ -36,11 +36,11 @@ from torch import Tensor
 
 from offloadopt.core import Observation, Outcome
 from offloadopt.envs.rewards import agent_reward, team_reward
-from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.common.gumbel_softmax import Relaxed
-from offloadopt.learners.common.off_policy import JointLearner, Students
+from offloadopt.learners.common.off_policy import JointLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import Arrays
 from offloadopt.learners.maddpg.critic import JointCritic
@@ -60,7 +60,7 @@ class Maddpg(JointLearner):
     random_share: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
 
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Actors and critics with fresh weights."""
         return ActorsAndCritics(self, AgentInterface(problem, self.view, self.controls), generator)
 
@@ -69,7 +69,7 @@ class Maddpg(JointLearner):
         return team_reward(outcome) if self.reward == "team" else agent_reward(outcome)
 
 
-class ActorsAndCritics(Students):
+class ActorsAndCritics(TrainableAgents):
     """Every agent's actor and critic and the networks that follow them.
 
     Attributes
@@ -88,7 +88,7 @@ class ActorsAndCritics(Students):
         sizes = (interface.features, *settings.hidden, interface.heads.outputs)
         self.actor = Actor(self.copies, sizes, settings.activation, False, settings.standardise)
         sees = interface.features, self.whole_features, self.relaxed.size
-        self.critic = JointCritic(interface.problem.agents, self.copies, sees, *shape, settings.standardise)
+        self.critic = JointCritic(interface.problem.num_agents, self.copies, sees, *shape, settings.standardise)
         self.actor.initialise(generator)
         self.critic.initialise(generator)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
@@ -104,22 +104,22 @@ class ActorsAndCritics(Students):
         """The actors."""
         return self.actor
 
-    def see(self, observation: Observation) -> Seen:
+    def see(self, observation: Observation) -> AgentObservation:
         """What agents and critics see."""
         return self.interface.see(observation, centre=True)
 
-    def wholes(self, seen: Seen) -> Tensor:
+    def wholes(self, seen: AgentObservation) -> Tensor:
         """What critics see of everybody ``[count, features]``."""
         return cast(Tensor, seen.whole)
 
-    def tell(self, seen: Seen, rows: Tensor | None) -> None:
+    def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:
         """Count the bytes of experience that every agent tells all others: a view, an action, a reward."""
         size = self.interface.view_bytes
         if rows is not None:
             size += self.interface.deed_bytes + NUMBER_BYTES
         size *= seen.view.shape[:2].numel()
         self.sent += size
-        self.delivered += size * (self.interface.problem.agents - 1)
+        self.delivered += size * (self.interface.problem.num_agents - 1)
 
     @property
     def told(self) -> dict[str, float]:
@@ -127,14 +127,14 @@ class ActorsAndCritics(Students):
         return {"bytes/sent": float(self.sent), "bytes/delivered": float(self.delivered), **super().told}
 
     @torch.no_grad()
-    def explore(self, seen: Seen, spent: float, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the actors do with noise, and now and then anything."""
         rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
         anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.random_share
         return torch.where(anything, self.guess(seen, generator), rows)
 
     @torch.no_grad()
-    def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
+    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
         view = torch.stack([seen.view for seen in moments])
         if self.actor.standard is not None:
@@ -154,7 +154,7 @@ class ActorsAndCritics(Students):
         return paid + self.gamma * self.target_critic(batch.following, own, others)
 
     @torch.no_grad()
-    def follow_up(self, actor: Actor, following: Seen, generator: torch.Generator) -> Tensor:
+    def follow_up(self, actor: Actor, following: AgentObservation, generator: torch.Generator) -> Tensor:
         """What following actors do next."""
         return self.relaxed.straight_through(outputs(actor, following), self.settings.temperature, generator)
 
@@ -187,7 +187,7 @@ class ActorsAndCritics(Students):
         self.sent, self.delivered = arrays["told"].tolist()
 
 
-def outputs(actor: Actor, seen: Seen) -> Tensor:
+def outputs(actor: Actor, seen: AgentObservation) -> Tensor:
     """What actors answer ``[count, agents, outputs]``, without what cannot be chosen."""
     answers, _ = actor(seen.view[None])
     return restrict(answers[0], seen.allowed)
@@ -195,7 +195,7 @@ def outputs(actor: Actor, seen: Seen) -> Tensor:
 
 def climb(
     actor: Actor,
-    seen: Seen,
+    seen: AgentObservation,
     relaxed: Relaxed,
     worth: Callable[[Tensor], Tensor],
     temperature: float,

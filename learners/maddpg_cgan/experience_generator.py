@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
 from offloadopt.learners.common.gumbel_softmax import Relaxed
 from offloadopt.learners.common.normalization import Standard
 from offloadopt.learners.common.replay import Experience
@@ -69,16 +69,16 @@ class ExperienceTwins:
         masked: bool,
         generator: torch.Generator,
     ) -> None:
-        self.agents, self._relaxed = interface.problem.agents, relaxed
+        self.num_agents, self._relaxed = interface.problem.num_agents, relaxed
         view, action, allowed = interface.features, relaxed.size, interface.heads.outputs if masked else 0
         self._sizes = [view, action, 1, view, allowed]
         self._own = view + action
         self._features = sum(self._sizes)
-        self.scale = Standard(self.agents * self._features)
-        shape = (self.agents, self._features)
+        self.scale = Standard(self.num_agents * self._features)
+        shape = (self.num_agents, self._features)
         self._range = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
         condition = self._own + action + 2
-        self.players = Adversaries(settings, self.agents, (self._features,), condition, generator)
+        self.players = Adversaries(settings, self.num_agents, (self._features,), condition, generator)
         self.known = copy.deepcopy(self.players.averaged)
 
     @property
@@ -124,21 +124,23 @@ class ExperienceTwins:
             Whether the digest is known.
         """
         known = announced[:, None, None].float()
-        digest = torch.cat([self._digest(action) * known, known], dim=-1).expand(-1, self.agents, -1)
+        digest = torch.cat([self._digest(action) * known, known], dim=-1).expand(-1, self.num_agents, -1)
         own = action.new_zeros(*action.shape[:2], self._own)
         condition = torch.cat([_mark(own, 0.0), digest], dim=-1)
         view, row, reward, following, allowed = self._sample(condition, generator, self.known)
         row = self._whole(row)
-        return Experience(Seen(view), row, reward[..., 0], Seen(following, _options(allowed)))
+        return Experience(AgentObservation(view), row, reward[..., 0], AgentObservation(following, _options(allowed)))
 
-    def foresee(self, seen: Seen, action: Tensor, generator: torch.Generator) -> tuple[Tensor, Seen]:
+    def foresee(
+        self, seen: AgentObservation, action: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, AgentObservation]:
         """Rewards ``[rows, agents]`` and what is seen next where agents do ``action`` at ``seen``."""
         blank = torch.zeros(*action.shape[:2], self._features)
         blank[..., : self._own] = torch.cat([seen.view, action], dim=-1)
         own = self._scaled(blank)[..., : self._own]
         condition = torch.cat([_mark(own, 1.0), _mark(torch.zeros_like(action), 0.0)], dim=-1)
         _, _, reward, following, allowed = self._sample(condition, generator, self.players.averaged)
-        return reward[..., 0], Seen(following, _options(allowed))
+        return reward[..., 0], AgentObservation(following, _options(allowed))
 
     def _sample(self, condition: Tensor, generator: torch.Generator, networks: StyleGenerator) -> list[Tensor]:
         made = self.players.sample(condition.transpose(0, 1), generator, networks).transpose(0, 1)
@@ -164,7 +166,7 @@ class ExperienceTwins:
         """Means and deviations ``[agents, features]``."""
         scale = self.scale
         deviation = (scale.squares / scale.count.clamp(min=1.0)).sqrt()
-        shape = (self.agents, self._features)
+        shape = (self.num_agents, self._features)
         return scale.mean.float().view(shape), deviation.float().view(shape)
 
     def _digest(self, action: Tensor) -> Tensor:

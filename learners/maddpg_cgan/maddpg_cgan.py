@@ -48,7 +48,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from offloadopt.core import Observation
-from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
 from offloadopt.learners.common.replay import Experience, JointReplay, first, joined, side_by_side, split
 from offloadopt.learners.common.torch_utils import Arrays, below
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
@@ -83,12 +83,12 @@ class MaddpgCgan(Maddpg):
             raise ValueError("reward = 'team'; allowed where agents do not tell each other what they are paid: agent")
         return self
 
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> TwinStudents:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> CganAgents:
         """Agents that have learned nothing yet, and their twins."""
-        return TwinStudents(self, AgentInterface(problem, self.view, self.controls), generator)
+        return CganAgents(self, AgentInterface(problem, self.view, self.controls), generator)
 
 
-class TwinStudents(ActorsAndCritics):
+class CganAgents(ActorsAndCritics):
     """Agents who do not know what others experience, and everybody's twins."""
 
     settings: MaddpgCgan
@@ -98,7 +98,7 @@ class TwinStudents(ActorsAndCritics):
         masked = interface.see(interface.problem.empty_observation()).allowed is not None
         self.twins = ExperienceTwins(settings.twin, interface, self.relaxed, masked, generator)
         self._rule = Enrichment(settings.ahead, settings.behind, settings.greedy, settings.greedy_fall)
-        self._lately: deque[Seen] = deque(maxlen=settings.behind + 1)
+        self._lately: deque[AgentObservation] = deque(maxlen=settings.behind + 1)
         self._imagined = JointReplay(2 * settings.imagined_size)  # what follows each is held beside it
         self._known_actor = copy.deepcopy(self.target_actor)
         self._steps = self._slots = 0
@@ -111,18 +111,18 @@ class TwinStudents(ActorsAndCritics):
     @property
     def whole_features(self) -> int:
         """Numbers in all agents' views, and in what is announced."""
-        return self.interface.problem.agents * self.interface.features + self.relaxed.size
+        return self.interface.problem.num_agents * self.interface.features + self.relaxed.size
 
-    def see(self, observation: Observation) -> Seen:
+    def see(self, observation: Observation) -> AgentObservation:
         """What agents see; nobody sees everything."""
         return self.interface.see(observation)
 
-    def wholes(self, seen: Seen) -> Tensor:
+    def wholes(self, seen: AgentObservation) -> Tensor:
         """All agents' views in a row, and nothing for what is announced: it is of order one anyway."""
         views = seen.view.flatten(-2)
         return torch.cat([views, views.new_zeros(*views.shape[:-1], self.relaxed.size)], dim=-1)
 
-    def tell(self, seen: Seen, rows: Tensor | None) -> None:
+    def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:
         """Count the bytes of actions that agents report to the platform, and of their mean that it announces."""
         if rows is None:
             return
@@ -131,7 +131,7 @@ class TwinStudents(ActorsAndCritics):
         self.sent += reported + announced
         self.delivered += reported + announced * agents
 
-    def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
+    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """As `ActorsAndCritics`, and make twins and actors known."""
         super().watch(moments, reward, learning)
         if self.ready:
@@ -141,13 +141,13 @@ class TwinStudents(ActorsAndCritics):
         """Make twins and actors known as they are, and count their bytes."""
         self.twins.publish()
         self._known_actor.load_state_dict(self.target_actor.state_dict())
-        agents = self.interface.problem.agents
+        agents = self.interface.problem.num_agents
         actor = sum(weight[0].nbytes for weight in self._known_actor.network.parameters())
         size = agents * (self.twins.bytes + actor)
         self.sent += size
         self.delivered += size * (agents - 1)
 
-    def imagine(self, seen: Seen, slot: int, spent: float, generator: torch.Generator) -> None:
+    def imagine(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:
         """Now and then lead the twins on from the latest slots, and remember what of it is chosen."""
         if slot == 0:
             self._lately.clear()
@@ -234,7 +234,7 @@ class TwinStudents(ActorsAndCritics):
         self._steps, self._slots = arrays["lived"].tolist()
 
 
-def _among(own: Seen, others: Seen, asked: Tensor) -> Seen:
+def _among(own: AgentObservation, others: AgentObservation, asked: Tensor) -> AgentObservation:
     """Everybody's own view, and with it as ``whole [rows, agents, features]`` the others' and what these asked for."""
     agents = own.view.shape[1]
     self_seen = torch.eye(agents, dtype=torch.bool)[..., None]

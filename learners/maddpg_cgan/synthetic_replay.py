@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.replay import Experience
 
 
@@ -80,9 +80,9 @@ def _pick(candidates: Sequence[Experience], which: Tensor) -> Experience:
         index = which[None].reshape(1, *which.shape, *(1,) * (stacked.ndim - 3)).expand(1, *stacked.shape[1:])
         return stacked.gather(0, index)[0]
 
-    def seen(moments: list[Seen]) -> Seen:
+    def seen(moments: list[AgentObservation]) -> AgentObservation:
         allowed = [moment.allowed for moment in moments if moment.allowed is not None]
-        return Seen(pick([moment.view for moment in moments]), pick(allowed) if allowed else None)
+        return AgentObservation(pick([moment.view for moment in moments]), pick(allowed) if allowed else None)
 
     return Experience(
         seen([c.seen for c in candidates]),

@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from offloadopt.core import Budget, Demonstrations, Problem, Progress, Record
 from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import Expert, imitate
@@ -50,14 +50,14 @@ from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.common.weight_aggregation import Exchange, Federable, Pair
+from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
 from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)
-class Lessons:
+class RolloutBatch:
     """A roll-out as it is learned from: tensors ``[slots, rows, ...]``, most of them ``[slots, rows, agents, ...]``.
 
     Rows are episodes, or pieces of them, or if agents do not remember, slots of episodes in any order
@@ -74,20 +74,20 @@ class Lessons:
     actor_memory: Tensor | None = None
     critic_memory: Tensor | None = None
 
-    def shuffled(self, parts: int, generator: torch.Generator) -> Iterator[Lessons]:
+    def shuffled(self, parts: int, generator: torch.Generator) -> Iterator[RolloutBatch]:
         """All rows in random order, in parts."""
         order = torch.randperm(self.view.shape[1], generator=generator).tensor_split(parts)
         return (self._each(lambda values, rows=rows: values[:, rows]) for rows in order)  # type: ignore[misc]
 
-    def without_order(self) -> Lessons:
+    def without_order(self) -> RolloutBatch:
         """Every slot is a row of its own."""
         return self._each(lambda values: values.flatten(0, 1)[None])
 
-    def in_pieces(self, slots: int) -> Lessons:
+    def in_pieces(self, slots: int) -> RolloutBatch:
         """Pieces of so many slots are rows of their own."""
         return self._each(lambda values: values.unflatten(0, (-1, slots)).transpose(0, 1).flatten(1, 2))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Lessons:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> RolloutBatch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
 
@@ -111,7 +111,7 @@ class ActorCritic(nn.Module):
 
     @torch.no_grad()
     def explore(
-        self, seen: Seen, memory: Tensor | None, heads: Heads, generator: torch.Generator
+        self, seen: AgentObservation, memory: Tensor | None, heads: Heads, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Random actions, their logarithmic probabilities, the next memory."""
         outputs, memory = self.actor(seen.view[None], memory)
@@ -119,11 +119,11 @@ class ActorCritic(nn.Module):
         actions = heads.sample(outputs, self.spread, generator)
         return actions, heads.log_probability(outputs, self.spread, actions), memory
 
-    def critic_sees(self, seen: Rollout | Lessons) -> Tensor:
+    def critic_sees(self, seen: Rollout | RolloutBatch) -> Tensor:
         """The whole, or what each agent sees by itself."""
         return seen.view if seen.whole is None else seen.whole
 
-    def watch(self, lessons: Lessons) -> None:
+    def watch(self, lessons: RolloutBatch) -> None:
         """Let what standardises views follow them."""
         if self.actor.standard is not None:
             self.actor.standard.watch(lessons.view)
@@ -252,7 +252,7 @@ class Ppo(Federable):
         with one_thread():
             networks = self._networks(interface, seeded_generator(seed))
             training = ClippedAdam(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
-            exchange = None if self.federation is None else Exchange(self.federation)
+            exchange = None if self.federation is None else WeightExchange(self.federation)
 
             def everything() -> Arrays:
                 return training.arrays() if exchange is None else {**training.arrays(), **exchange.arrays()}
@@ -282,7 +282,7 @@ class Ppo(Federable):
         return AgentPolicy(interface, networks.actor, origin)
 
     def _networks(self, interface: AgentInterface, generator: torch.Generator) -> ActorCritic:
-        agents, features, heads = interface.problem.agents, interface.features, interface.heads
+        agents, features, heads = interface.problem.num_agents, interface.features, interface.heads
         copies, central = 1 if self.shared else agents, self.critic == "central"
         sizes = (features, *self.hidden, heads.outputs)
         actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
@@ -304,7 +304,7 @@ class Ppo(Federable):
         self,
         interface: AgentInterface,
         training: ClippedAdam,
-        exchange: Exchange | None,
+        exchange: WeightExchange | None,
         course: Course,
         everything: Callable[[], Arrays],
         seed: int,
@@ -312,7 +312,7 @@ class Ppo(Federable):
         """Roll out and improve until the budget is spent, and keep everything now and then."""
         networks, problem, heads = training.networks, interface.problem, interface.heads
         slots = min(self.slots or problem.horizon, problem.horizon)
-        side_by_side = min(self.environments, math.ceil(course.steps / (slots * problem.agents)))
+        side_by_side = min(self.environments, math.ceil(course.steps / (slots * problem.num_agents)))
         pay = team_reward if self.reward == "team" else agent_reward
         collector = Collector(interface, side_by_side, pay, centre=self.critic == "central")
         while course.spent < 1.0:
@@ -340,7 +340,7 @@ class Ppo(Federable):
                 course.keep(everything)
 
     @torch.no_grad()
-    def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[Lessons, Tensor]:
+    def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
         """Advantages and returns by the critic as it is, whose scale then follows; and what it explains of them."""
         slots = len(rollout.reward)
         # Of memories there is one for each piece, and one after the last.
@@ -354,7 +354,7 @@ class Ppo(Federable):
         networks.critic.follow(returns)
         # Agents with networks of their own may have costs of their own.
         deviation, mean = torch.std_mean(advantage, dim=(0, 1, 2) if self.shared else (0, 1), keepdim=True)
-        lessons = Lessons(
+        lessons = RolloutBatch(
             view=rollout.view[:-1],
             allowed=rollout.allowed,
             whole=None if rollout.whole is None else rollout.whole[:-1],
@@ -370,7 +370,7 @@ class Ppo(Federable):
         return replace(pieces, actor_memory=actor_memory, critic_memory=critic_memory), explained
 
     def _improve(
-        self, training: ClippedAdam, heads: Heads, lessons: Lessons, spent: float, generator: torch.Generator
+        self, training: ClippedAdam, heads: Heads, lessons: RolloutBatch, spent: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The epochs over a roll-out; returns the last minibatch's divergence and share of clipped ratios."""
         networks = training.networks

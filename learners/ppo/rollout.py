@@ -12,9 +12,9 @@ from torch import Tensor
 
 from offloadopt.core import Outcome
 from offloadopt.envs import Episodes
-from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 
-Act = Callable[[Seen, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
+Act = Callable[[AgentObservation, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
 """Actions and their logarithmic probabilities, ``[count, agents, ...]``, for what is seen and a memory; next memory."""
 
 

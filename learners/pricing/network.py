@@ -36,7 +36,7 @@ SMALLEST = 1e-9
 
 
 @dataclass(frozen=True)
-class Market:
+class NormalisedAssignment:
     """A batch of `PricedAssignment` without units: loads relative to their mean, prices to a common price.
 
     The common price is the root price at which one server with all the capacity would serve just those tasks that gain
@@ -144,7 +144,7 @@ class PriceNetwork(nn.Module):
 
     def __init__(self, width: int, rounds: int) -> None:
         super().__init__()
-        self.rounds = nn.ModuleList(Round(width) for _ in range(rounds))
+        self.rounds = nn.ModuleList(MessagePassingLayer(width) for _ in range(rounds))
         self.double()
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -156,11 +156,11 @@ class PriceNetwork(nn.Module):
                         limit = layer.in_features**-0.5
                         parameter.uniform_(-limit, limit, generator=generator)
 
-    def forward(self, market: Market) -> Tensor:
+    def forward(self, market: NormalisedAssignment) -> Tensor:
         """Root prices ``[count, servers]`` relative to the common price."""
         return self.path(market)[-1]
 
-    def path(self, market: Market) -> list[Tensor]:
+    def path(self, market: NormalisedAssignment) -> list[Tensor]:
         """The prices that the rounds begin with, and those after each."""
         prices = [torch.full_like(market.capacity, START)]
         for correct in self.rounds:
@@ -179,7 +179,7 @@ class PriceNetwork(nn.Module):
             raise DamagedFile(f"arrays {', '.join(sorted(arrays))} are no network of this width and rounds") from None
 
 
-class Round(nn.Module):
+class MessagePassingLayer(nn.Module):
     """One correction of all prices."""
 
     def __init__(self, width: int) -> None:
@@ -189,7 +189,7 @@ class Round(nn.Module):
         self.hidden = nn.Linear(2 * width + 3, 2 * width)
         self.read = nn.Linear(2 * width, 2)
 
-    def forward(self, market: Market, v: Tensor) -> Tensor:
+    def forward(self, market: NormalisedAssignment, v: Tensor) -> Tensor:
         """New root prices ``[count, servers]``."""
         rise, load = market.answers(v)
         implied = load / market.capacity
@@ -198,7 +198,7 @@ class Round(nn.Module):
         step = torch.linalg.solve(market.curvature(v, width), load - market.capacity * v)
         return (v + 2.0 * torch.sigmoid(follow) * step).clamp_min(0.0)
 
-    def _pool(self, market: Market, v: Tensor, implied: Tensor, rise: Tensor) -> Tensor:
+    def _pool(self, market: NormalisedAssignment, v: Tensor, implied: Tensor, rise: Tensor) -> Tensor:
         """What each server knows, ``[count, servers, features]``: all tasks' answers, and those to all servers."""
         own = torch.stack([torch.log(v + FLOOR), torch.log(market.capacity)], dim=-1)
         by_rise, by_load = self.task.weight.unbind(dim=1)

@@ -24,7 +24,7 @@ from offloadopt.core import (
 from offloadopt.errors import DamagedFile, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.learners.pricing.network import Market, PriceNetwork
+from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
 from offloadopt.solvers.assignment.local_search import SETTLED, assignment_cost, server_loads
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
@@ -60,7 +60,7 @@ class PricePolicy(Policy):
         v, chunk = np.empty((costs.count, servers)), max(1, CELLS // (tasks * servers))
         with one_thread(), torch.inference_mode():
             for begin in range(0, costs.count, chunk):
-                market = Market.of(costs.take(slice(begin, begin + chunk)))
+                market = NormalisedAssignment.of(costs.take(slice(begin, begin + chunk)))
                 path = torch.stack(self.network.path(market), dim=1).numpy() * market.common_price[:, None, None]
                 for row, prices in enumerate(path, start=begin):
                     v[row] = _most_proving(*_instance(costs, row), np.ascontiguousarray(prices))

@@ -32,7 +32,7 @@ from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.pricing.network import Market, PriceNetwork
+from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
@@ -151,7 +151,7 @@ class Prices(Learner):
         share = tasks / all_tasks * all_servers / servers
         factor = self.load_factor ** rng.uniform(-1.0, 1.0, size=(count, 1))
         capacity = costs.capacity[row, server] * (share * factor)
-        market = Market.of(PricedAssignment(cost, costs.load[row, task], capacity))
+        market = NormalisedAssignment.of(PricedAssignment(cost, costs.load[row, task], capacity))
         return Lesson(market, _best_prices(market))
 
     def _loss(self, network: PriceNetwork, lesson: Lesson, spent: float) -> Tensor:
@@ -164,7 +164,7 @@ class Prices(Learner):
 class Lesson:
     """Instances of one size with the root prices ``[count, servers]`` that maximise their bounds."""
 
-    market: Market
+    market: NormalisedAssignment
     v: Tensor
 
     def price_error(self, v: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class _Given:
         return dict(self.observations)
 
 
-def _best_prices(market: Market) -> Tensor:
+def _best_prices(market: NormalisedAssignment) -> Tensor:
     cost = np.concatenate([market.local.numpy()[:, None], market.link.numpy()], axis=1).transpose(0, 2, 1)
     load, tasks = market.load.numpy(), market.load.shape[1]
     capacity = market.capacity.numpy() * tasks

@@ -23,7 +23,7 @@ from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.sb3.exported_actor import Layer
 
 if TYPE_CHECKING:
-    from offloadopt.learners.sb3.vec_env import Together
+    from offloadopt.learners.sb3.vec_env import BatchVecEnv
 
 
 class Library(Learner):
@@ -91,7 +91,7 @@ class Library(Learner):
         seed: int,
         progress: Progress | None = None,
         record: Record | None = None,
-    ) -> tuple[Any, Together]:
+    ) -> tuple[Any, BatchVecEnv]:
         """The library's model when the budget is spent, and what it was trained in."""
         require_library()
         from stable_baselines3.common.logger import Logger
@@ -118,7 +118,7 @@ class Library(Learner):
         return model, environment
 
     @abstractmethod
-    def environment(self, problem: Problem[Any]) -> Together:
+    def environment(self, problem: Problem[Any]) -> BatchVecEnv:
         """Many instances of the problem as the library wants them."""
 
     @abstractmethod

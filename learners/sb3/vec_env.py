@@ -15,7 +15,7 @@ from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.learners.sb3.per_agent import Rows
 
 
-class Together(VecEnv):
+class BatchVecEnv(VecEnv):
     """Environments that are one batch.
 
     Attributes
@@ -56,7 +56,7 @@ class Together(VecEnv):
         return [{"terminal_observation": seen, "TimeLimit.truncated": cut_off} for seen in last]
 
 
-class BatchedEnvironment(Together):
+class BatchedEnvironment(BatchVecEnv):
     """A `ProblemVectorEnv` in the library's own interface, which restarts episodes in the same step too."""
 
     def __init__(self, environment: ProblemVectorEnv) -> None:
@@ -78,7 +78,7 @@ class BatchedEnvironment(Together):
         return observation, reward.astype(np.float32), terminated | truncated, infos
 
 
-class AgentsEnvironment(Together):
+class AgentsEnvironment(BatchVecEnv):
     """Every agent of every episode as an environment of its own, agent by agent, paid minus its own cost.
 
     Parameters
@@ -93,10 +93,10 @@ class AgentsEnvironment(Together):
 
     def __init__(self, problem: Problem[Any], rows: Rows, count: int) -> None:
         self.rows = rows
-        self._agents = problem.agents
+        self._agents = problem.num_agents
         self._episodes = Episodes(problem, count, 0)
         seen = spaces.Box(-np.inf, np.inf, (rows.features,), np.float32)
-        super().__init__(count * problem.agents, seen, spaces.Discrete(len(rows.menu)))
+        super().__init__(count * problem.num_agents, seen, spaces.Discrete(len(rows.menu)))
 
     def reset(self) -> Any:
         """First observations ``[count x agents, features]``; one seed given by `seed` serves the whole batch."""

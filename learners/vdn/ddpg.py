@@ -15,12 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.maddpg import climb, outputs
-from offloadopt.learners.vdn.utility import Worth
-from offloadopt.learners.vdn.vdn import Team, Vdn
+from offloadopt.learners.vdn.utility import UtilityNetwork
+from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -36,12 +36,12 @@ class DdpgVdn(Vdn):
     random_share: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
 
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorTeam:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DdpgVdnAgents:
         """Actors and critics with fresh weights."""
-        return ActorTeam(self, AgentInterface(problem, self.view, self.controls), generator)
+        return DdpgVdnAgents(self, AgentInterface(problem, self.view, self.controls), generator)
 
 
-class ActorTeam(Team):
+class DdpgVdnAgents(VdnAgents):
     """Every agent's actor and its term of the critic.
 
     Attributes
@@ -59,17 +59,17 @@ class ActorTeam(Team):
         self.teach("actor", self.actor, settings.actor_rate, self.target_actor)
 
     @torch.no_grad()
-    def explore(self, seen: Seen, spent: float, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the actors do with noise, and now and then anything."""
         rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
         anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.random_share
         return torch.where(anything, self.guess(seen, generator), rows)
 
-    def following(self, seen: Seen, generator: torch.Generator) -> Tensor:
+    def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """What the following actors do."""
         return self.relaxed.straight_through(outputs(self.target_actor, seen), self.settings.temperature, generator)
 
-    def terms(self, worth: Worth, seen: Seen, rows: Tensor) -> Tensor:
+    def terms(self, worth: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
         """[rows, agents] of views and actions."""
         return worth(seen.view, rows)[..., 0]
 

@@ -22,12 +22,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import restrict
 from offloadopt.learners.vdn.quantised_controls import LevelInterface, LevelPolicy
-from offloadopt.learners.vdn.utility import Worth
-from offloadopt.learners.vdn.vdn import Team, Vdn
+from offloadopt.learners.vdn.utility import UtilityNetwork
+from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -41,13 +41,13 @@ class DqnVdn(Vdn):
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
     epsilon_share: float = Field(0.5, gt=0, le=1, description="of the budget, in which this falls to it from 1")
 
-    def students(self, problem: AgentProblem[Any], generator: torch.Generator) -> BranchTeam:
+    def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DqnVdnAgents:
         """Networks with fresh weights."""
         interface = LevelInterface(problem, self.view, self.controls, self.levels)
-        return BranchTeam(self, interface, generator)
+        return DqnVdnAgents(self, interface, generator)
 
 
-class BranchTeam(Team):
+class DqnVdnAgents(VdnAgents):
     """Every agent's network, which answers with ``V_i``, then all ``A_ib``."""
 
     def __init__(self, settings: DqnVdn, interface: LevelInterface, generator: torch.Generator) -> None:
@@ -55,18 +55,18 @@ class BranchTeam(Team):
         self.settings = settings
 
     @torch.no_grad()
-    def explore(self, seen: Seen, spent: float, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the agents like best, or by chance anything."""
         s = self.settings
         epsilon = 1.0 - (1.0 - s.epsilon_end) * min(spent / s.epsilon_share, 1.0)
         anything = torch.rand(*seen.view.shape[:-1], 1, generator=generator) < epsilon
         return torch.where(anything, self.guess(seen, generator), self._best(seen))
 
-    def following(self, seen: Seen, generator: torch.Generator) -> Tensor:
+    def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """What those who learn like best."""
         return self._best(seen)
 
-    def terms(self, worth: Worth, seen: Seen, rows: Tensor) -> Tensor:
+    def terms(self, worth: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
         """[rows, agents] sums over branches."""
         answers = worth(seen.view)
         return answers[..., 0] + (rows * answers[..., 1:]).sum(dim=-1)
@@ -82,5 +82,5 @@ class BranchTeam(Team):
         actor.load_state_dict(held)
         return actor
 
-    def _best(self, seen: Seen) -> Tensor:
+    def _best(self, seen: AgentObservation) -> Tensor:
         return self.relaxed.hard(restrict(self.worth(seen.view)[..., 1:], seen.allowed))

@@ -62,7 +62,7 @@ class LevelInterface(AgentInterface):
     def __init__(self, problem: AgentProblem[Any], view: str | None, controls: str | None, levels: int) -> None:
         super().__init__(problem, view, controls)
         self.controls = LevelControls(self.controls, levels)
-        self.heads = Heads(self.controls.fields, problem.agents)
+        self.heads = Heads(self.controls.fields, problem.num_agents)
         self._settings = view, controls, levels
 
     def to(self, problem: AgentProblem[Any]) -> LevelInterface:

@@ -11,7 +11,7 @@ from offloadopt.learners.common.networks import Network, by_agent, by_copy
 from offloadopt.learners.common.normalization import Standard, scale_of
 
 
-class Worth(nn.Module):
+class UtilityNetwork(nn.Module):
     """What views, and what may be joined to them, are worth to the team: agents' terms of ``Q_tot``.
 
     Terms add up to deviations from the mean of all that the team was paid so far. When this changes, the last layer is
@@ -58,14 +58,14 @@ class Worth(nn.Module):
         return by_agent(answers, agents)[0]
 
     @torch.no_grad()
-    def pay(self, reward: Tensor, gamma: float, target: Worth | None) -> None:
+    def pay(self, reward: Tensor, gamma: float, target: UtilityNetwork | None) -> None:
         """Let the scale follow rewards ``[..., agents]``.
 
         Parameters
         ----------
         gamma : float
             Discount, by which the mean of rewards is that of values divided by ``1 - gamma``.
-        target : Worth, optional
+        target : UtilityNetwork, optional
             Keeps its values as this one does. Without it none does: before anything was learned.
         """
         center, deviation = self.scale()

@@ -31,11 +31,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
-from offloadopt.learners.common.off_policy import JointLearner, Students
+from offloadopt.learners.common.off_policy import JointLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.vdn.utility import Worth
+from offloadopt.learners.vdn.utility import UtilityNetwork
 
 
 class Vdn(JointLearner):
@@ -44,7 +44,7 @@ class Vdn(JointLearner):
     rate: float = Field(1e-3, gt=0, description="Adam's step size for values")
 
 
-class Team(Students):
+class VdnAgents(TrainableAgents):
     """Agents whose values are taught by one error.
 
     Parameters
@@ -52,13 +52,13 @@ class Team(Students):
     settings : Vdn
     interface : AgentInterface
     joined, outputs : int
-        Of `Worth`.
+        Of `UtilityNetwork`.
     generator : torch.Generator
         Of the initial weights.
 
     Attributes
     ----------
-    worth, target_worth : Worth
+    worth, target_worth : UtilityNetwork
         The agents' values, and those that follow them.
     """
 
@@ -67,25 +67,25 @@ class Team(Students):
     ) -> None:
         super().__init__(settings, interface)
         shape = settings.hidden, settings.activation, settings.standardise
-        self.worth = Worth(self.copies, interface.features, joined, outputs, *shape)
+        self.worth = UtilityNetwork(self.copies, interface.features, joined, outputs, *shape)
         self.worth.initialise(generator)
         self.target_worth = copy.deepcopy(self.worth)
         self.teach("worth", self.worth, settings.rate, self.target_worth)
 
     @abstractmethod
-    def following(self, seen: Seen, generator: torch.Generator) -> Tensor:
+    def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """Rows of what the team would do next, for its value to be learned from."""
 
     @abstractmethod
-    def terms(self, worth: Worth, seen: Seen, rows: Tensor) -> Tensor:
+    def terms(self, worth: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
         """[rows, agents] the agents' terms of ``Q_tot``."""
 
     @torch.no_grad()
-    def watch(self, moments: Sequence[Seen], reward: Tensor, learning: bool) -> None:
+    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
         views = torch.stack([seen.view for seen in moments])
         for learned in self.learned.values():
-            standard = cast(Actor | Worth, learned.networks).standard
+            standard = cast(Actor | UtilityNetwork, learned.networks).standard
             if standard is not None:
                 standard.watch(views)
         self.worth.pay(reward, self.gamma, self.target_worth if learning else None)

@@ -41,7 +41,7 @@ class AgentsView:
     def __init__(self, problem: Problem[Any], name: str | None = None, *, continuous: bool = False) -> None:
         self.problem = agents_of(problem)
         self.name = next(iter(self.problem.views)) if name is None else name
-        seen = self.problem.agents * self.problem.view_size(self.name)
+        seen = self.problem.num_agents * self.problem.view_size(self.name)
         self._entries = Entries(self.problem)
         for array, spec in self._entries.fields.items():
             if not np.isfinite([spec.low, spec.high]).all():
@@ -49,10 +49,10 @@ class AgentsView:
                 raise Unsupported(f"{array} of {problem.name!r} takes {limits}; this view needs decisions with limits")
         self._low, self._high = self._entries.limits
         self.observation_space = spaces.Box(-np.inf, np.inf, (seen,), np.float32)
-        decided = (self.problem.agents * self._entries.width,)
+        decided = (self.problem.num_agents * self._entries.width,)
         if self._entries.integer == {True} and not continuous:
             options = (self._high - self._low).astype(np.int64) + 1
-            self.action_space = spaces.MultiDiscrete(np.tile(options, self.problem.agents))
+            self.action_space = spaces.MultiDiscrete(np.tile(options, self.problem.num_agents))
             self._action = ArrayField(decided, low=0, integer=True)
         else:
             self.action_space = spaces.Box(-1.0, 1.0, decided, np.float32)
@@ -76,7 +76,7 @@ class AgentsView:
         """The decisions of actions ``[count, agents x entries]``, agent by agent."""
         flat = self._action.check("action", action, 1)
         check_count(len(flat), observation.count)
-        given = flat.reshape(len(flat), self.problem.agents, -1)
+        given = flat.reshape(len(flat), self.problem.num_agents, -1)
         if isinstance(self.action_space, spaces.MultiDiscrete):
             values = self._low + given
         else:

@@ -15,7 +15,7 @@ from offloadopt.envs.entries import Entries, agents_of
 from offloadopt.envs.episodes import Episodes
 from offloadopt.errors import InvalidInput, UnknownName, nearest
 
-Told = tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
+StepResult = tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
 """By agent: observation, reward, whether terminated, whether truncated, what else is known."""
 
 
@@ -45,7 +45,7 @@ class ProblemParallelEnv(ParallelEnv[str, Any, Any]):
         self.view = next(iter(self.problem.views)) if view is None else view
         self.metadata = {"name": problem.name, "render_modes": []}
         self.render_mode = None
-        self.possible_agents = [f"agent_{number}" for number in range(problem.agents)]
+        self.possible_agents = [f"agent_{number}" for number in range(problem.num_agents)]
         self.agents: list[str] = []
         self._entries = Entries(self.problem)
         seen = (self.problem.view_size(self.view),)
@@ -75,7 +75,7 @@ class ProblemParallelEnv(ParallelEnv[str, Any, Any]):
         self.agents = list(self.possible_agents)
         return self._observations(), {agent: {} for agent in self.agents}
 
-    def step(self, actions: Mapping[str, Any]) -> Told:
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
         """Decide one slot for all agents at once."""
         self._episodes.running()
         outcome = self._episodes.step(self._decide(actions))

@@ -16,7 +16,7 @@ Reward = Callable[[Outcome], FloatArray]
 
 def negative_cost(outcome: Outcome) -> FloatArray:
     """``-cost`` without what settles the end of a horizon: learners bootstrap there."""
-    return -outcome.cost if outcome.settlement is None else outcome.settlement.sum(axis=-1) - outcome.cost
+    return -outcome.cost if outcome.terminal_cost is None else outcome.terminal_cost.sum(axis=-1) - outcome.cost
 
 
 def reciprocal_cost(outcome: Outcome) -> FloatArray:

@@ -59,23 +59,23 @@ class Backlog:
 
 
 @dataclass(frozen=True)
-class Quanta:
+class DiscreteDistribution:
     """A random amount in whole quanta, drawn afresh in every slot.
 
     Attributes
     ----------
     unit : float
         Size of a quantum.
-    chances : tuple of float
+    probabilities : tuple of float
         Probability of 0, 1, 2, ... quanta; they add up to 1.
     """
 
     unit: float
-    chances: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class BacklogLaw:
+class BacklogMDP:
     """What a lone agent can know of its future: the law that draws the numbers of a `Backlog`.
 
     Costs are the backlog's. The link is an array of antennas under Rayleigh fading: each antenna's amplitude is complex
@@ -90,7 +90,7 @@ class BacklogLaw:
         Mean gain of one antenna in 1/W.
     correlation : float
         Of an antenna's amplitude from slot to slot.
-    arrivals, green : Quanta
+    arrivals, green : DiscreteDistribution
         In bits and in J.
     grid_price, waste_price : float
         Cost of a joule.
@@ -105,8 +105,8 @@ class BacklogLaw:
     antennas: int
     gain_per_w: float
     correlation: float
-    arrivals: Quanta
-    green: Quanta
+    arrivals: DiscreteDistribution
+    green: DiscreteDistribution
     grid_price: float
     waste_price: float
     capacity_bits: float
@@ -156,7 +156,7 @@ class BacklogProblem(AgentProblem[ScenarioT]):
     @cached_property
     def controls(self) -> Mapping[str, Controls]:
         """The decision itself, or energy and how it is shared."""
-        energy = EnergyControls(self.agents, self.device, self.service, self.serve, self.powers)
+        energy = EnergyControls(self.num_agents, self.device, self.service, self.serve, self.powers)
         return {**super().controls, "energy": energy}
 
     @abstractmethod
@@ -169,7 +169,7 @@ class BacklogProblem(AgentProblem[ScenarioT]):
             Where one agent's power changes what another can do.
         """
 
-    def law(self) -> BacklogLaw:
+    def mdp(self) -> BacklogMDP:
         """The law of a lone agent's future.
 
         Raises

@@ -18,20 +18,20 @@ from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)
-class InferencePrices:
-    """What a slot's cost is made of: ``second T + joule E`` of tasks that meet the limit, ``failure`` of the others.
+class CostWeights:
+    """Weights of a slot's cost: ``per_second T + per_joule E`` for a task within the limits, ``failure`` for others.
 
     Attributes
     ----------
-    second, joule, failure : float
+    per_second, per_joule, failure : float
     limit_s : float
         C6.
     drains : bool
         Whether a server's energy drains the user's battery, too.
     """
 
-    second: float
-    joule: float
+    per_second: float
+    per_joule: float
     failure: float
     limit_s: float
     drains: bool
@@ -99,7 +99,7 @@ class InferenceProblem(AgentProblem[ScenarioT]):
 
     @property
     @abstractmethod
-    def prices(self) -> InferencePrices:
+    def prices(self) -> CostWeights:
         """What a second, a joule and a failure cost."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)
-class Prospects:
+class ExpectedCosts:
     """What each option of a slot's tasks is expected to come to, as far as the agent's own row tells.
 
     Expected over what the agent cannot see: fading, and disconnections to come. It supposes that nobody else sends
@@ -42,7 +42,7 @@ class Prospects:
 
 
 @dataclass(frozen=True)
-class Foresight:
+class HindsightData:
     """All tasks of whole instances, with what becomes of them wherever they are sent.
 
     A task that is sent takes ``send_s`` at ``link_w``, from the battery of its agent, and from the device's battery if
@@ -101,7 +101,7 @@ class Foresight:
     drop_cost: float
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Number of agents, each with a device."""
         return int(self.arrives.shape[2])
 
@@ -133,7 +133,7 @@ class QueueProblem(AgentProblem[ScenarioT]):
         """Speeds to choose from, the fastest first."""
 
     @abstractmethod
-    def prospects(self, observation: Observation) -> Prospects:
+    def expected_costs(self, observation: Observation) -> ExpectedCosts:
         """What each option is expected to come to."""
 
     @abstractmethod
@@ -149,5 +149,5 @@ class QueueProblem(AgentProblem[ScenarioT]):
         """The targets that devices ``[count, ..., agents]`` are to their agents."""
 
     @abstractmethod
-    def foresight(self, instances: Instances) -> Foresight:
+    def hindsight_data(self, instances: Instances) -> HindsightData:
         """The whole horizon, for who knows the future."""

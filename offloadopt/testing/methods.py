@@ -65,7 +65,7 @@ def check_solver(solver: Solver, problem: Problem[Any], seed: int = 0) -> None:
 
     again = solver.run(problem, instances, seed=seed)
     must_repeat(solutions, again, "run with the same seed")
-    required = [name for name, spec in problem.nature.items() if not spec.optional]
+    required = [name for name, spec in problem.instance_fields.items() if not spec.optional]
     alone = Instances({name: instances[name][:1] for name in required})
     _check_solutions(problem, alone, solver.run(problem, alone, seed=seed))
     nothing = instances.take(slice(0))
@@ -188,8 +188,8 @@ class _Foreign(Problem[Scenario]):
 
     name = "foreign"
     scenario_type = Scenario
-    agents = 1
-    nature = decision_fields = observation_fields = {"number": ArrayField(())}  # noqa: RUF012
+    num_agents = 1
+    instance_fields = decision_fields = observation_fields = {"number": ArrayField(())}  # noqa: RUF012
 
     def sample(self, count: int, seed: int) -> Instances:
         return Instances({"number": np.random.default_rng(seed).random(count)})

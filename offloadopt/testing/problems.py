@@ -29,7 +29,7 @@ def check_problem(problem: Problem[Any], seed: int = 0) -> None:
     decisions = _random_decisions(problem, COUNT, seed)
     _check_roll_out(problem, instances, decisions)
     _check_rows(problem, instances, decisions)
-    _check_refusals("instances", problem.check_instances, instances, problem.nature)
+    _check_refusals("instances", problem.check_instances, instances, problem.instance_fields)
     check_decisions = partial(problem.check_decisions, count=COUNT)
     _check_refusals("decisions", check_decisions, decisions, problem.decision_fields)
     if isinstance(problem, AssignmentProblem):
@@ -46,11 +46,11 @@ def _check_scenario(problem: Problem[Any]) -> None:
 
 def _check_sampling(problem: Problem[Any], seed: int) -> None:
     instances, longer = problem.sample(COUNT, seed), problem.sample(COUNT + 3, seed)
-    check_fields("sample", instances, problem.nature, COUNT, problem.horizon)
+    check_fields("sample", instances, problem.instance_fields, COUNT, problem.horizon)
     must(bytes_of(problem.sample(COUNT, seed)) == bytes_of(instances), "sample gives other bytes for the same seed")
     must(bytes_of(longer.take(slice(COUNT))) == bytes_of(instances), "a longer sample does not extend a shorter one")
     must(bytes_of(problem.sample(COUNT, seed + 1)) != bytes_of(instances), "sample ignores its seed")
-    check_fields("sample of no instances", problem.sample(0, seed), problem.nature, 0, problem.horizon)
+    check_fields("sample of no instances", problem.sample(0, seed), problem.instance_fields, 0, problem.horizon)
 
 
 def _check_roll_out(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:
@@ -75,7 +75,7 @@ def _check_roll_out(problem: Problem[Any], instances: Instances, decisions: Deci
         state = following
     total = problem.evaluate(instances, decisions)
     for name, array in named(total).items():
-        wanted = (COUNT, problem.agents) if name == "agent_cost" else (COUNT,)
+        wanted = (COUNT, problem.num_agents) if name == "agent_cost" else (COUNT,)
         must(array.shape == wanted, f"{name} has shape {list(array.shape)}; allowed: {list(wanted)}")
         must(not np.isnan(array).any(), f"{name} holds NaN for a decision that lies in decision_space")
     must(all((worst >= 0).all() for worst in total.violations.values()), "a violation is negative")

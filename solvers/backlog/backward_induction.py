@@ -27,7 +27,7 @@ from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.device import Service
-from offloadopt.structures.backlog import BacklogLaw, Quanta
+from offloadopt.structures.backlog import BacklogMDP, DiscreteDistribution
 
 TAIL = 1e-5
 """Probability beyond either end of the gain's grid."""
@@ -90,12 +90,12 @@ class Plan:
 
 
 @lru_cache(maxsize=16)
-def solve(law: BacklogLaw, resolution: Resolution) -> Plan:
+def solve(law: BacklogMDP, resolution: Resolution) -> Plan:
     """Backward induction over the horizon; the same law and resolution are solved once."""
     buffer = buffer_nodes(law, resolution)
     share, weights, at_start = gain_chain(law, resolution.gain_points)
     gain = share * law.gain_per_w
-    chances = np.asarray(law.green.chances)
+    chances = np.asarray(law.green.probabilities)
     green = amounts(law.green)
 
     service = law.service(*np.broadcast_arrays(gain[:, None], green))
@@ -116,13 +116,13 @@ def solve(law: BacklogLaw, resolution: Resolution) -> Plan:
     return Plan(buffer, gain, after, at_start @ value)
 
 
-def buffer_nodes(law: BacklogLaw, resolution: Resolution) -> FloatArray:
+def buffer_nodes(law: BacklogMDP, resolution: Resolution) -> FloatArray:
     """[buffers] bits from 0 to the capacity; their spacing grows linearly."""
     end = law.capacity_bits if np.isfinite(law.capacity_bits) else resolution.unlimited_quanta * law.arrivals.unit
     return np.asarray(end * np.linspace(0.0, 1.0, resolution.buffer_points) ** 2)
 
 
-def gain_chain(law: BacklogLaw, points: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def gain_chain(law: BacklogMDP, points: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The link's gain as a Markov chain.
 
     Returns
@@ -167,9 +167,9 @@ def hat_weights(nodes: FloatArray, scale: float, freedom: int, noncentrality: Fl
     return np.diff(np.maximum.accumulate(slopes, axis=1), prepend=0.0, append=1.0)
 
 
-def amounts(quanta: Quanta) -> FloatArray:
+def amounts(quanta: DiscreteDistribution) -> FloatArray:
     """The amounts whose chances a law states."""
-    return np.asarray(quanta.unit * np.arange(len(quanta.chances)))
+    return np.asarray(quanta.unit * np.arange(len(quanta.probabilities)))
 
 
 def between(nodes: FloatArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -194,9 +194,9 @@ def outcomes(service: Service, effort: FloatArray) -> tuple[FloatArray, FloatArr
     return service.bits(local_w, offload_w), service.energy_cost(energy_j + idle_j)
 
 
-def _arrivals(law: BacklogLaw, buffer: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _arrivals(law: BacklogMDP, buffer: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What arrivals do to bits left: weights ``[left, next buffer]``, cost ``[left]``, cost in the last slot."""
-    chances = np.asarray(law.arrivals.chances)
+    chances = np.asarray(law.arrivals.probabilities)
     waiting = buffer[:, None] + amounts(law.arrivals)
     kept = np.minimum(waiting, law.capacity_bits)
     charge = (law.holding_price * kept + law.overflow_price * (waiting - kept)) @ chances

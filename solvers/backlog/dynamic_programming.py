@@ -1,8 +1,8 @@
 """The best that a lone agent can do without knowing the future: dynamic programming on a grid.
 
-The agent knows its buffer, its link and its green energy, and the law of what is to come (`BacklogLaw`). Backward
+The agent knows its buffer, its link and its green energy, and the law of what is to come (`BacklogMDP`). Backward
 induction over the horizon gives the expected cost of every state on a grid (`backward_induction`); it is
-the very cost that ``evaluate`` charges, the settlement at the end included. In a roll-out the agent looks one step
+the very cost that ``evaluate`` charges, the terminal_cost at the end included. In a roll-out the agent looks one step
 ahead from the state as it is, not as the grid has it.
 
 The expected cost is an optimum over all causal policies, up to the grid; it bounds no single instance, so nothing is
@@ -48,7 +48,7 @@ from offloadopt.core import (
     Progress,
     Solutions,
     Solver,
-    roll_out,
+    rollout,
 )
 from offloadopt.physics.device import Service
 from offloadopt.solvers.backlog import backward_induction as backlog_grid
@@ -72,13 +72,13 @@ class DynamicProgramming(Solver):
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without buffers, and those whose future follows no law that a lone agent knows."""
         super().require(problem)
-        cast(BacklogProblem[Any], problem).law()
+        cast(BacklogProblem[Any], problem).mdp()
 
     def plan(self, problem: BacklogProblem[Any]) -> Plan:
         """The expected cost of every state, found once for a law and a resolution."""
         self.require(problem)
         resolution = Resolution(self.buffer_points, self.gain_points, self.actions, self.unlimited_quanta)
-        return backlog_grid.solve(problem.law(), resolution)
+        return backlog_grid.solve(problem.mdp(), resolution)
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
@@ -92,7 +92,7 @@ class DynamicProgramming(Solver):
         def decide(observation: Observation) -> Decisions:
             return self._decide(problem, observation, plan, next(slots))
 
-        decisions = roll_out(problem, instances, decide)
+        decisions = rollout(problem, instances, decide)
         seconds = (time.perf_counter() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)

@@ -32,7 +32,7 @@ from offloadopt.core import (
     Progress,
     Scenario,
     Solutions,
-    roll_out,
+    rollout,
 )
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.tuning import for_each, tuned, tuning_sample
@@ -121,7 +121,7 @@ def trade_off(
         buffer_bits += problem.buffer_bits(observation).reshape(len(values), -1).mean(axis=1) / problem.horizon
         return problem.serve(*powers)
 
-    roll_out(problem, many, decide)
+    rollout(problem, many, decide)
     return energy_cost, buffer_bits
 
 

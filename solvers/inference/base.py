@@ -1,4 +1,4 @@
-"""One slot of inference at the edge as rules without foresight see it, and plans that batteries can pay for.
+"""One slot of inference at the edge as rules without hindsight_data see it, and plans that batteries can pay for.
 
 An observation tells the slot's tasks and what batteries hold. A plan gives each task an option (-1 fails, 0 own CPU,
 j server j) and shares. What it drains falls as joules become dearer: the least price at which it fits is searched for
@@ -21,7 +21,7 @@ from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference.local_search import improve, search
 from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, slot_of
-from offloadopt.structures.inference import InferencePrices, InferenceProblem
+from offloadopt.structures.inference import CostWeights, InferenceProblem
 
 DEARER = 4.0
 """Factor by which a joule's price rises until the plan fits."""
@@ -70,7 +70,7 @@ def task_row(tasks: InferenceTasks, row: int) -> InferenceTasks:
 
 def decided(problem: InferenceProblem[Any], plans: list[tuple[Slot, IntArray, FloatArray]]) -> Decisions:
     """One slot's decisions of plans, one for each instance; who fails asks for nothing."""
-    shape = (len(plans), 1, problem.agents, problem.places)
+    shape = (len(plans), 1, problem.num_agents, problem.places)
     server, shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
     for row, (slot, option, share) in enumerate(plans):
         server[row, 0, slot.user, slot.place] = np.maximum(option, 0)
@@ -137,9 +137,9 @@ def true_cost(option: Any, first: Any, local: Any, away: Any, second: float, lim
     return total
 
 
-def joules_of(tasks: InferenceTasks, prices: InferencePrices) -> Slot:
+def joules_of(tasks: InferenceTasks, prices: CostWeights) -> Slot:
     """The slot's rows with what batteries are drained of, in joules, as energies."""
-    return slot_of(tasks, replace(prices, joule=0.0), np.ones(len(tasks.present)), 0.0)
+    return slot_of(tasks, replace(prices, per_joule=0.0), np.ones(len(tasks.present)), 0.0)
 
 
 def by_user(slot: Slot, values: FloatArray) -> FloatArray:
@@ -191,7 +191,7 @@ def charged(
 
 def within(
     tasks: InferenceTasks,
-    prices: InferencePrices,
+    prices: CostWeights,
     price: FloatArray,
     held_j: FloatArray,
     plan: Plan,
@@ -205,7 +205,7 @@ def within(
     """
     joules, asked = joules_of(tasks, prices), slot_of(tasks, prices, price, 0.0)
     rows = (asked.first, asked.local, asked.away, joules.local, joules.away, asked.second, asked.failure)
-    start = BASE * (prices.joule if prices.joule > 0 else prices.second)
+    start = BASE * (prices.per_joule if prices.per_joule > 0 else prices.per_second)
     best = np.inf, asked, np.full(asked.tasks, -1, dtype=np.int64), np.zeros((asked.tasks, 2))
     met: dict[bytes, IntArray] = {}
 

@@ -33,7 +33,7 @@ from offloadopt.solvers.inference.base import (
     true_cost,
 )
 from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
-from offloadopt.structures.inference import InferencePrices
+from offloadopt.structures.inference import CostWeights
 
 PRICINGS, PLANS = 30, 8
 """Rounds of prices, and of plans, at most."""
@@ -124,12 +124,12 @@ class Horizon:
     ----------
     tasks : list of InferenceTasks
         Slot by slot.
-    prices : InferencePrices
+    prices : CostWeights
     held_j : array [users]
         What batteries hold at first.
     """
 
-    def __init__(self, tasks: list[InferenceTasks], prices: InferencePrices, held_j: FloatArray) -> None:
+    def __init__(self, tasks: list[InferenceTasks], prices: CostWeights, held_j: FloatArray) -> None:
         self.tasks, self.prices, self.held_j = tasks, prices, held_j
         nothing = np.zeros(len(held_j))
         self.plain = [slot_of(slot, prices, nothing, 0.0) for slot in tasks]

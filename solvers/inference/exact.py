@@ -86,7 +86,7 @@ class TwinExact(Solver):
         inference = cast(InferenceProblem[Any], problem)
         known = inference.twin(instances) if self.twin else instances
         count = instances.count
-        shape = (count, problem.horizon, problem.agents, inference.places)
+        shape = (count, problem.horizon, problem.num_agents, inference.places)
         server, shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
         bound, seconds = np.full(count, -np.inf), np.empty(count)
         for row in range(count):
@@ -109,10 +109,13 @@ class TwinExact(Solver):
         deadline = np.inf if self.time_limit_s is None else begin + self.time_limit_s
         work, held_j = problem.work(instance), problem.start_j(instance)[0]
         horizon = Horizon([_at(work, t) for t in range(problem.horizon)], problem.prices, held_j)
-        nothing = np.zeros((problem.horizon, problem.agents, problem.places))
+        nothing = np.zeros((problem.horizon, problem.num_agents, problem.places))
         best = np.inf, nothing.astype(np.int64), np.stack([nothing, nothing])
         node = Node(
-            horizon.free, np.zeros((2, problem.agents)), [np.full(slot.tasks, -1) for slot in horizon.plain], -np.inf
+            horizon.free,
+            np.zeros((2, problem.num_agents)),
+            [np.full(slot.tasks, -1) for slot in horizon.plain],
+            -np.inf,
         )
         for pricing in range(self.price_rounds):
             starts, proved = self._prove_all(problem, horizon, node, deadline)

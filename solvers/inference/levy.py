@@ -29,7 +29,7 @@ from offloadopt.solvers.inference.base import (
     task_row,
 )
 from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
-from offloadopt.structures.inference import InferencePrices, InferenceProblem
+from offloadopt.structures.inference import CostWeights, InferenceProblem
 
 
 class InferenceLevy(Rule):
@@ -52,7 +52,7 @@ class InferenceLevy(Rule):
     def decide(self, problem: InferenceProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """Search from scratch."""
         tasks, held_j = problem.seen(observation)
-        count, places = len(held_j), problem.agents * problem.places
+        count, places = len(held_j), problem.num_agents * problem.places
         costs = PlaceCosts([task_row(tasks, row) for row in range(count)], problem.prices, held_j)
         quality = _quality(tasks).reshape(count, places, problem.servers + 1)
         population = rng.spawn(1)[0].integers(0, quality.shape[-1], size=(count, self.population, places))
@@ -80,7 +80,7 @@ class PlaceCosts:
     Tasks count in the order of users and places, also where a place holds none.
     """
 
-    def __init__(self, tasks: list[InferenceTasks], prices: InferencePrices, held_j: FloatArray) -> None:
+    def __init__(self, tasks: list[InferenceTasks], prices: CostWeights, held_j: FloatArray) -> None:
         self.slots = [slot_of(row, prices, np.zeros(len(row.present)), 0.0) for row in tasks]
         self.joules = [joules_of(row, prices) for row in tasks]
         self.there = [np.flatnonzero(row.present) for row in tasks]

@@ -89,7 +89,7 @@ def _plan(
 
 
 def _sample(problem: InferenceProblem[Any]) -> Instances:
-    return problem.sample(max(4, TUNING_SLOTS // (problem.horizon * problem.agents)), TUNING_SEED)
+    return problem.sample(max(4, TUNING_SLOTS // (problem.horizon * problem.num_agents)), TUNING_SEED)
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +103,7 @@ def _most_j(kind: type[InferenceProblem[Any]], scenario: Scenario) -> float:
 def _tuned_v(kind: type[InferenceProblem[Any]], scenario: Scenario) -> float:
     problem = kind(scenario)
     prices = problem.prices
-    natural = _most_j(kind, scenario) / (prices.joule if prices.joule > 0 else prices.second)
+    natural = _most_j(kind, scenario) / (prices.per_joule if prices.per_joule > 0 else prices.per_second)
 
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         tasks, held_j = problem.seen(observation)

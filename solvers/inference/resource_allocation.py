@@ -16,7 +16,7 @@ from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks, best_band, best_cpu, best_shares, send_factor
-from offloadopt.structures.inference import InferencePrices
+from offloadopt.structures.inference import CostWeights
 
 SETTLED = 1e-12
 """Relative part of a resource that may stay unused, or be asked for too much."""
@@ -66,7 +66,7 @@ class Slot:
 
 def slot_of(
     tasks: InferenceTasks,
-    prices: InferencePrices,
+    prices: CostWeights,
     drain_price: FloatArray,
     looseness: float,
     failure_price: FloatArray | None = None,
@@ -76,8 +76,8 @@ def slot_of(
     The time limit is relaxed by the relative ``looseness``. Failures can be dearer by ``failure_price [users]``.
     """
     user, place = np.nonzero(tasks.present)
-    own = prices.joule + drain_price[user]
-    server = prices.joule + (drain_price[user] if prices.drains else np.zeros(len(user)))
+    own = prices.per_joule + drain_price[user]
+    server = prices.per_joule + (drain_price[user] if prices.drains else np.zeros(len(user)))
     nothing = np.zeros(len(user))
     local = np.stack([tasks.local_s[user, place], own * tasks.local_j[user, place], nothing, nothing, nothing], axis=-1)
     sent = np.broadcast_to((own * tasks.power_w[user])[:, None], (len(user), tasks.snr.shape[-1]))
@@ -94,7 +94,9 @@ def slot_of(
     first = np.searchsorted(user, np.arange(len(tasks.present) + 1))
     limit_s = prices.limit_s * (1.0 + looseness)
     failing = np.full(len(user), prices.failure) if failure_price is None else prices.failure + failure_price[user]
-    return Slot(user, place, first, local, np.ascontiguousarray(away), prices.second, limit_s, prices.failure, failing)
+    return Slot(
+        user, place, first, local, np.ascontiguousarray(away), prices.per_second, limit_s, prices.failure, failing
+    )
 
 
 @njit(cache=True)

@@ -27,7 +27,7 @@ class DeadlineGreedy(Rule):
 
     def decide(self, problem: QueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """The cheapest target and mode."""
-        cost = problem.prospects(observation).cost
+        cost = problem.expected_costs(observation).cost
         return problem.choose(*cheapest(np.where(self.among(problem), cost, np.inf)))
 
     def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
@@ -44,7 +44,7 @@ class AllEdge(DeadlineGreedy):
 
     def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
         """The last targets."""
-        edge = np.arange(problem.devices) >= problem.agents
+        edge = np.arange(problem.devices) >= problem.num_agents
         return edge[:, None] & _only(problem, self.mode)
 
 
@@ -55,7 +55,7 @@ class AllMobile(AllEdge):
 
     def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
         """The first targets."""
-        mobile = np.arange(problem.devices) < problem.agents
+        mobile = np.arange(problem.devices) < problem.num_agents
         return mobile[:, None] & _only(problem, self.mode)
 
 

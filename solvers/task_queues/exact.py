@@ -18,7 +18,7 @@ from pydantic import Field
 
 from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.task_queues.milp_model import Choice, QueueModel
-from offloadopt.solvers.task_queues.task_options import Fate, tasks_of
+from offloadopt.solvers.task_queues.task_options import SendOutcome, tasks_of
 from offloadopt.structures.task_queues import QueueProblem
 
 TIGHT, USUAL = 1e-9, 1e-6
@@ -54,7 +54,7 @@ class QueueMilp(Solver):
             windows.append(window)
             if progress is not None:
                 progress(1)
-        shape = (0, problem.horizon, problem.agents)
+        shape = (0, problem.horizon, problem.num_agents)
         empty = np.zeros(shape, dtype=np.int64)
         return Solutions.scored(
             problem,
@@ -82,8 +82,8 @@ class _Window:
         self.begin = perf_counter()
         self.deadline = self.begin + (np.inf if time_limit_s is None else time_limit_s)
         self.problem, self.instances, self.relative_gap = problem, instances, relative_gap
-        self.view = problem.foresight(instances)
-        shape = (1, problem.horizon, problem.agents)
+        self.view = problem.hindsight_data(instances)
+        shape = (1, problem.horizon, problem.num_agents)
         self.target = np.zeros(shape, dtype=np.int64)
         self.mode = np.full(shape, problem.modes - 1)
         self.cost = float(self._costs(self.target, self.mode)[0].sum())
@@ -191,7 +191,7 @@ class _Window:
         nearby = [choices]
         for n, task in enumerate(model.tasks):
             for way, mode in np.ndindex(len(task.ways), self.problem.modes):
-                if mode == 0 or task.ways[way].fate is Fate.DONE:
+                if mode == 0 or task.ways[way].fate is SendOutcome.DONE:
                     nearby.append([*choices[:n], Choice(way, mode), *choices[n + 1 :]])
         target, mode_of = self._decisions(model, nearby)
         costs = self._costs(target, mode_of)
@@ -215,8 +215,11 @@ class _Window:
         return model.insist(choices, costs)
 
     def _decisions(self, model: QueueModel, several: list[list[Choice]]) -> tuple[IntArray, IntArray]:
-        shape = (len(several), self.problem.horizon, self.problem.agents)
-        device, mode = np.broadcast_to(np.arange(self.problem.agents), shape).copy(), np.zeros(shape, dtype=np.int64)
+        shape = (len(several), self.problem.horizon, self.problem.num_agents)
+        device, mode = (
+            np.broadcast_to(np.arange(self.problem.num_agents), shape).copy(),
+            np.zeros(shape, dtype=np.int64),
+        )
         for row, choices in enumerate(several):
             for task, choice in zip(model.tasks, choices, strict=True):
                 device[row, task.slot, task.agent] = task.ways[choice.way].device

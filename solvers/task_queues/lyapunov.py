@@ -76,7 +76,7 @@ def tuned_v(problem: Problem[Any]) -> float:
 
 def _decision(problem: QueueProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
     """The slot's decisions for one ``v``, or one for each instance ``[count, 1, 1, 1]``."""
-    seen = problem.prospects(observation)
+    seen = problem.expected_costs(observation)
     queue = seen.used_share[..., None]
     return problem.choose(*cheapest(seen.cost + (queue[:, :, :1] * seen.own_j + queue * seen.target_j) / v))
 
@@ -85,7 +85,7 @@ def _decision(problem: QueueProblem[Any], observation: Observation, v: FloatArra
 def _tuned_v(kind: type[QueueProblem[Any]], scenario: Scenario) -> float:
     problem = kind(scenario)
     instances = tuning_sample(problem, TUNING_SEED)
-    first = problem.prospects(problem.observe(instances, problem.reset(instances)))
+    first = problem.expected_costs(problem.observe(instances, problem.reset(instances)))
     at_home = first.target_j[:, :, 0].sum() / first.cost[:, :, 0].sum()
     coarse = COARSE * (at_home if at_home > 0 else 1.0)
 

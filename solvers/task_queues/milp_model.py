@@ -22,7 +22,7 @@ import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.solvers.task_queues.task_options import (
-    Fate,
+    SendOutcome,
     Task,
     Way,
     ageing_cost,
@@ -31,7 +31,7 @@ from offloadopt.solvers.task_queues.task_options import (
     horizon_use,
     wear,
 )
-from offloadopt.structures.task_queues import Foresight
+from offloadopt.structures.task_queues import HindsightData
 
 EASE = 1e-7
 """Seconds and joules by which what an event must reach is eased, so that rounding cannot exclude a decision."""
@@ -89,14 +89,14 @@ class QueueModel:
 
     Parameters
     ----------
-    view : Foresight
+    view : HindsightData
     row : int
         The instance.
     tasks : list of Task
         Its tasks, in the order (slot, agent).
     """
 
-    def __init__(self, view: Foresight, row: int, tasks: list[Task]) -> None:
+    def __init__(self, view: HindsightData, row: int, tasks: list[Task]) -> None:
         self.view, self.tasks, self.columns = view, tasks, Columns()
         self.known: set[tuple[tuple[int, ...], tuple[tuple[int, float], ...]]] = set()
         self.start_j = view.start_j[row]
@@ -134,7 +134,7 @@ class QueueModel:
         """1 where task n is done by the device."""
         return [(column, 1.0) for column in self.mode[n].get(device, [])]
 
-    def ways(self, n: int, *fates: Fate, device: int | None = None) -> Iterator[tuple[int, Way]]:
+    def ways(self, n: int, *fates: SendOutcome, device: int | None = None) -> Iterator[tuple[int, Way]]:
         """Columns of the ways with these fates, to one device or to all."""
         for column, way in zip(self.way[n], self.tasks[n].ways, strict=True):
             if way.fate in fates and (device is None or way.device == device):
@@ -143,13 +143,13 @@ class QueueModel:
     def _choices(self, n: int, task: Task) -> None:
         self.columns.row([(column, 1.0) for column in self.way[n]], 1.0, 1.0)
         for device in task.spans:
-            ways = [(column, -1.0) for column, _ in self.ways(n, Fate.DONE, device=device)]
+            ways = [(column, -1.0) for column, _ in self.ways(n, SendOutcome.DONE, device=device)]
             self.columns.row([*self.done(n, device), *ways], 0.0, 0.0)
 
     def _execution(self, n: int, task: Task) -> None:
         add, view = self.columns, self.view
         start, end = self.start[n], self.end[n]
-        arrival = [(column, way.send_s) for column, way in self.ways(n, Fate.DONE)]
+        arrival = [(column, way.send_s) for column, way in self.ways(n, SendOutcome.DONE)]
         add.row([(start, 1.0), *times(arrival, -1.0)], task.begin_s)
         lasts: Terms = []
         lost: Terms = []  # seconds of slower modes that hurry takes away
@@ -159,7 +159,7 @@ class QueueModel:
         for device, span in task.spans.items():
             speed, power = view.speed_hz[device], view.power_w[device]
             full_j = float(power[0] / speed[0])
-            needs = [(column, way.send_j) for column, way in self.ways(n, Fate.DONE, device=device)]
+            needs = [(column, way.send_j) for column, way in self.ways(n, SendOutcome.DONE, device=device)]
             for mode, y in enumerate(self.mode[n][device]):
                 seconds = task.mode_s(view, device, mode)
                 lasts.append((y, seconds))
@@ -218,7 +218,7 @@ class QueueModel:
                 ways = [
                     (column, way.senders)
                     for n in now
-                    for column, way in self.ways(n, *Fate, device=device)
+                    for column, way in self.ways(n, *SendOutcome, device=device)
                     if way.senders > 0
                 ]
                 most = max((senders for _, senders in ways), default=0)
@@ -239,8 +239,8 @@ class QueueModel:
             return self.done(first, device), self.done(second, device), True
         together = [
             (one, another)
-            for one in self.ways(first, Fate.DONE, device=device)
-            for another in self.ways(second, Fate.DONE, device=device)
+            for one in self.ways(first, SendOutcome.DONE, device=device)
+            for another in self.ways(second, SendOutcome.DONE, device=device)
             if one[1].senders == another[1].senders or device in (a.agent, b.agent)
         ]
         ahead = [(one, another) for one, another in together if (one[1].send_s, a.agent) < (another[1].send_s, b.agent)]
@@ -271,8 +271,8 @@ class QueueModel:
         spent: Terms = []
         for n, task in enumerate(tasks):
             if task.agent == device:
-                spent += [(column, way.send_j) for column, way in self.ways(n, Fate.DONE, Fate.LOST)]
-                for column, way in list(self.ways(n, Fate.CUT)):
+                spent += [(column, way.send_j) for column, way in self.ways(n, SendOutcome.DONE, SendOutcome.LOST)]
+                for column, way in list(self.ways(n, SendOutcome.CUT)):
                     given = add.add(0.0, way.send_j)
                     add.row([(given, 1.0), (column, -way.send_j)], high=0.0)
                     self.needs[n][device] = [*self.needs[n][device], (given, 1.0)]
@@ -288,12 +288,16 @@ class QueueModel:
         for n, task in enumerate(tasks):
             ended = [(self.empties[n][device], task.slot)] if device in task.spans else []
             if task.agent == device:
-                ended += [(column, task.slot - 1) for column, _ in self.ways(n, Fate.CUT)]
+                ended += [(column, task.slot - 1) for column, _ in self.ways(n, SendOutcome.CUT)]
             for column, slot in ended:
                 add.row([*spent, (column, -start_j)], -EASE)
                 for later, other in enumerate(tasks):
                     if other.agent == device and other.slot > slot and later != n:
-                        sent = [(way, 1.0) for way, kind in self.ways(later, Fate.DONE, Fate.LOST) if kind.sends]
+                        sent = [
+                            (way, 1.0)
+                            for way, kind in self.ways(later, SendOutcome.DONE, SendOutcome.LOST)
+                            if kind.sends
+                        ]
                         add.row([*sent, (column, 1.0)], high=1.0)
                     follows = (
                         other.slot > slot if column not in self.empties[n].values() else self._after(n, later, device)
@@ -358,7 +362,7 @@ class QueueModel:
             if self.before(other, n, device) is not None:
                 used += self.needs[other][device]
             if earlier.agent == device:
-                used += [(column, way.send_j) for column, way in self.ways(other, Fate.DONE, Fate.LOST)]
+                used += [(column, way.send_j) for column, way in self.ways(other, SendOutcome.DONE, SendOutcome.LOST)]
             most_used += float(self.use[other, device])
         return used, most_used
 
@@ -385,9 +389,9 @@ class QueueModel:
         view, price = self.view, task.joule_price
         terms: Terms = [(self.fails[n], view.failure_cost), (self.worn[n], 1.0)]
         for column, way in zip(self.way[n], task.ways, strict=True):
-            cost = view.failure_cost + (0.0 if way.fate is Fate.CUT else view.drop_cost)
-            sent_j = way.send_j if way.fate in (Fate.DONE, Fate.LOST) else 0.0
-            cost = (0.0 if way.fate is Fate.DONE else cost) + price * sent_j
+            cost = view.failure_cost + (0.0 if way.fate is SendOutcome.CUT else view.drop_cost)
+            sent_j = way.send_j if way.fate in (SendOutcome.DONE, SendOutcome.LOST) else 0.0
+            cost = (0.0 if way.fate is SendOutcome.DONE else cost) + price * sent_j
             if sent_j > 0:
                 cost += self._sending_wear(task, way)
             terms.append((column, cost))
@@ -411,7 +415,7 @@ class QueueModel:
         for n, task in enumerate(self.tasks):
             way = int(np.argmax(values[self.way[n]]))
             modes = self.mode[n].get(task.ways[way].device, [])
-            done = task.ways[way].fate is Fate.DONE
+            done = task.ways[way].fate is SendOutcome.DONE
             found.append(Choice(way, int(np.argmax(values[modes])) if done else 0))
         return found
 
@@ -442,13 +446,14 @@ class QueueModel:
         cut = cut_senders(self.view, self.start_j, self.tasks, [(choice.way, choice.mode) for choice in choices])
         for task, choice, ends in zip(self.tasks, choices, cut, strict=True):
             way = task.ways[choice.way]
-            if not way.sends or ends == (way.fate is Fate.CUT):
+            if not way.sends or ends == (way.fate is SendOutcome.CUT):
                 real.append(choice)
                 continue
             other = [
                 number
                 for number, option in enumerate(task.ways)
-                if (option.device, option.senders) == (way.device, way.senders) and (option.fate is Fate.CUT) == ends
+                if (option.device, option.senders) == (way.device, way.senders)
+                and (option.fate is SendOutcome.CUT) == ends
             ]
             real.append(Choice(other[0], choice.mode))
         return real
@@ -456,7 +461,7 @@ class QueueModel:
     def _differences(self, n: int, choices: list[Choice]) -> tuple[Terms, int]:
         """Counts what differs in all that touches the batteries of task n until its slot, as terms and a number."""
         task, way = self.tasks[n], self.tasks[n].ways[choices[n].way]
-        touched = {task.agent} | ({way.device} if way.fate is Fate.DONE else set())
+        touched = {task.agent} | ({way.device} if way.fate is SendOutcome.DONE else set())
         terms, number = Terms(), 0
         for k, other in enumerate(self.tasks):
             if other.slot > task.slot:
@@ -465,7 +470,7 @@ class QueueModel:
             if k == n or self._touches(other, chosen, touched):
                 terms.append((self.way[k][choices[k].way], -1.0))
                 number += 1
-                if chosen.fate is Fate.DONE and (k == n or chosen.device in touched):
+                if chosen.fate is SendOutcome.DONE and (k == n or chosen.device in touched):
                     terms.append((self.mode[k][chosen.device][choices[k].mode], -1.0))
                     number += 1
             else:
@@ -488,13 +493,13 @@ class QueueModel:
             ]
             terms += [(column, -1.0) for column, _ in same]
             number += 1
-            if any(fate is Fate.DONE for _, fate in same):
+            if any(fate is SendOutcome.DONE for _, fate in same):
                 terms.append((self.mode[n][chosen.device][choice.mode], -1.0))
-                terms += [(column, -1.0) for column, fate in same if fate is Fate.CUT]
+                terms += [(column, -1.0) for column, fate in same if fate is SendOutcome.CUT]
                 number += 1
         return terms, number
 
     @staticmethod
     def _touches(task: Task, way: Way, devices: set[int]) -> bool:
         """Whether a way takes energy from one of the batteries, or a place in its queue."""
-        return (way.fate is Fate.DONE and way.device in devices) or (way.sends and task.agent in devices)
+        return (way.fate is SendOutcome.DONE and way.device in devices) or (way.sends and task.agent in devices)

@@ -13,10 +13,10 @@ import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.physics.dvfs import hurry
-from offloadopt.structures.task_queues import Foresight
+from offloadopt.structures.task_queues import HindsightData
 
 
-class Fate(Enum):
+class SendOutcome(Enum):
     """How a way ends."""
 
     DONE = "it reaches a queue"
@@ -31,7 +31,7 @@ class Way:
 
     device: int
     senders: int
-    fate: Fate
+    fate: SendOutcome
     send_s: float = 0.0
     send_j: float = 0.0
 
@@ -65,22 +65,22 @@ class Task:
     ways: tuple[Way, ...]
     spans: dict[int, Span]
 
-    def mode_s(self, view: Foresight, device: int, mode: int) -> float:
+    def mode_s(self, view: HindsightData, device: int, mode: int) -> float:
         """Seconds in a mode without any hurry."""
         return float(self.cycles / view.speed_hz[device, mode])
 
-    def seconds(self, view: Foresight, device: int, mode: int, start_s: float) -> tuple[float, float]:
+    def seconds(self, view: HindsightData, device: int, mode: int, start_s: float) -> tuple[float, float]:
         """Seconds in the chosen and in the fastest mode, by start."""
         speed = view.speed_hz[device]
         chosen_s, full_s = hurry(self.cycles, speed[mode], speed[0], self.deadline_s - start_s)
         return float(chosen_s), float(full_s)
 
-    def energy_j(self, view: Foresight, device: int, mode: int, start_s: float) -> float:
+    def energy_j(self, view: HindsightData, device: int, mode: int, start_s: float) -> float:
         """Of the execution."""
         chosen_s, full_s = self.seconds(view, device, mode, start_s)
         return float(chosen_s * view.power_w[device, mode] + full_s * view.power_w[device, 0])
 
-    def most_j(self, view: Foresight, device: int) -> float:
+    def most_j(self, view: HindsightData, device: int) -> float:
         """The most that the device can spend on the task."""
         span = self.spans[device]
         modes = range(view.speed_hz.shape[1])
@@ -90,7 +90,7 @@ class Task:
         return execution + span.most_receive_j
 
 
-def tasks_of(view: Foresight, row: int) -> list[Task]:
+def tasks_of(view: HindsightData, row: int) -> list[Task]:
     """The tasks of one instance in the order (slot, agent), with their ways and bounds."""
     tasks = []
     for slot, agent in np.argwhere(view.arrives[row]):
@@ -108,36 +108,36 @@ def tasks_of(view: Foresight, row: int) -> list[Task]:
             )
         )
     tasks = _bounded(view, tasks)
-    empties = [horizon_use(view, tasks, device).sum() > view.start_j[row, device] for device in range(view.agents)]
+    empties = [horizon_use(view, tasks, device).sum() > view.start_j[row, device] for device in range(view.num_agents)]
     return [_with_cuts(task) if empties[task.agent] else task for task in tasks]
 
 
 def _with_cuts(task: Task) -> Task:
     """A sender whose battery can end has a second way to send anything."""
-    cut = tuple(replace(way, fate=Fate.CUT) for way in task.ways if way.sends)
+    cut = tuple(replace(way, fate=SendOutcome.CUT) for way in task.ways if way.sends)
     return replace(task, ways=task.ways + cut)
 
 
-def _ways(view: Foresight, row: int, slot: int, agent: int) -> tuple[Way, ...]:
-    ways, linked = [Way(agent, 0, Fate.DONE)], view.linked[row, slot]
+def _ways(view: HindsightData, row: int, slot: int, agent: int) -> tuple[Way, ...]:
+    ways, linked = [Way(agent, 0, SendOutcome.DONE)], view.linked[row, slot]
     others = np.flatnonzero(~linked[agent])
     others = others[others != agent]
     if len(others):
-        ways.append(Way(int(others[0]), 0, Fate.UNSENT))
+        ways.append(Way(int(others[0]), 0, SendOutcome.UNSENT))
     for device in np.flatnonzero(linked[agent]):
         rivals = int(np.sum(linked[:, device] & view.arrives[row, slot]))
         for senders in range(1, rivals + 1):
             seconds = float(view.send_s[row, slot, agent, device, senders - 1])
             if not np.isfinite(seconds):
-                ways.append(Way(int(device), senders, Fate.UNSENT))
+                ways.append(Way(int(device), senders, SendOutcome.UNSENT))
                 continue
             arrives = bool(view.received[row, slot, agent, device, senders - 1])
-            fate = Fate.DONE if arrives else Fate.LOST
+            fate = SendOutcome.DONE if arrives else SendOutcome.LOST
             ways.append(Way(int(device), senders, fate, seconds, seconds * float(view.link_w[device])))
     return tuple(ways)
 
 
-def _bounded(view: Foresight, tasks: list[Task]) -> list[Task]:
+def _bounded(view: HindsightData, tasks: list[Task]) -> list[Task]:
     """Tasks with spans: a queue is free at the latest when everything that might stand in it took its longest."""
     slowest = view.speed_hz.shape[1] - 1
     free_s = np.zeros(len(view.speed_hz))
@@ -145,7 +145,7 @@ def _bounded(view: Foresight, tasks: list[Task]) -> list[Task]:
         now = [task for task in tasks if task.slot == slot]
         for device in range(len(free_s)):
             done = {
-                number: [way for way in task.ways if way.device == device and way.fate is Fate.DONE]
+                number: [way for way in task.ways if way.device == device and way.fate is SendOutcome.DONE]
                 for number, task in enumerate(now)
             }
             here = {number: ways for number, ways in done.items() if ways}
@@ -171,7 +171,7 @@ def _bounded(view: Foresight, tasks: list[Task]) -> list[Task]:
     return tasks
 
 
-def wear(view: Foresight, start_share: float, receive_j: tuple[float, float], execute_j: float) -> float:
+def wear(view: HindsightData, start_share: float, receive_j: tuple[float, float], execute_j: float) -> float:
     """A lower bound of what a task's use of a battery costs in ageing, by the least and the most of its reception.
 
     Equations (12) to (15) with deviation 0 and the level in the middle of the execution, where it is lowest in the
@@ -181,19 +181,19 @@ def wear(view: Foresight, start_share: float, receive_j: tuple[float, float], ex
     return ageing_cost(view, receive_j[0] + execute_j, level)
 
 
-def grows_concavely(view: Foresight, most_j: float) -> bool:
+def grows_concavely(view: HindsightData, most_j: float) -> bool:
     """Whether `wear` grows with the energy of the execution, ever more slowly, as long as the task uses no more."""
     return 2.0 * view.ageing.level * most_j < view.capacity_j
 
 
-def ageing_cost(view: Foresight, used_j: float, level: float) -> float:
+def ageing_cost(view: HindsightData, used_j: float, level: float) -> float:
     """Cost of a use at one level of charge."""
     battery = view.ageing
     stress = np.exp(-1.0 / battery.deviation) * np.exp(4.0 * battery.level * (level - 0.5))
     return float(view.ageing_price * battery.per_cycle * used_j / (2.0 * view.capacity_j) * stress)
 
 
-def horizon_use(view: Foresight, tasks: list[Task], device: int) -> FloatArray:
+def horizon_use(view: HindsightData, tasks: list[Task], device: int) -> FloatArray:
     """[tasks] the most that each task can take from a device's battery."""
     return np.array(
         [
@@ -204,7 +204,9 @@ def horizon_use(view: Foresight, tasks: list[Task], device: int) -> FloatArray:
     )
 
 
-def cut_senders(view: Foresight, start_j: FloatArray, tasks: list[Task], chosen: list[tuple[int, int]]) -> list[bool]:
+def cut_senders(
+    view: HindsightData, start_j: FloatArray, tasks: list[Task], chosen: list[tuple[int, int]]
+) -> list[bool]:
     """Which of the tasks are cut off by their sender's battery, given each one's way and mode."""
     held, free, cut = np.array(start_j), np.zeros(view.devices), [False] * len(tasks)
     for slot in sorted({task.slot for task in tasks}):
@@ -233,6 +235,6 @@ def cut_senders(view: Foresight, start_j: FloatArray, tasks: list[Task], chosen:
 def _reaches(task: Task, way: Way) -> bool:
     """Whether a task that is not cut off reaches its queue."""
     return any(
-        option.fate is Fate.DONE and (option.device, option.senders) == (way.device, way.senders)
+        option.fate is SendOutcome.DONE and (option.device, option.senders) == (way.device, way.senders)
         for option in task.ways
     )

@@ -75,7 +75,7 @@ def test_list_shows_plugins_and_survives_a_broken_one(run: Run, toy: ModuleType)
     ran = run("list", "--json")
     assert "queues" in [entry["name"] for entry in ran.json["problems"]]
     solvers = {entry["name"]: entry for entry in ran.json["solvers"]}
-    assert solvers["foresight"]["summary"] == toy.Foresight.__doc__.partition("\n")[0]
+    assert solvers["foresight"]["summary"] == toy.HindsightData.__doc__.partition("\n")[0]
     assert "missing" not in solvers
     assert "solver 'missing'" in ran.err
 

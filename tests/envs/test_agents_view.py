@@ -107,11 +107,11 @@ def test_it_sees_the_agents_views_side_by_side(problem: Any, name: str) -> None:
 
 
 def running_cost(problem: Any, instances: Any, taken: list[Decisions]) -> np.ndarray:
-    """[count] what the slots cost without the settlement, which makes up the rest of the evaluation's cost."""
+    """[count] what the slots cost without the terminal_cost, which makes up the rest of the evaluation's cost."""
     state, total, settled = problem.reset(instances), 0.0, 0.0
     for decision in taken:
         state, outcome = problem.step(instances, state, decision)
-        total, settled = total + outcome.running_cost.sum(axis=-1), settled + outcome.settlement.sum(axis=-1)
+        total, settled = total + outcome.running_cost.sum(axis=-1), settled + outcome.terminal_cost.sum(axis=-1)
     np.testing.assert_allclose(total + settled, problem.evaluate(instances, Decisions.over_slots(taken)).cost)
     assert (settled > 0).any()
     return total

@@ -158,8 +158,8 @@ def test_agents_are_paid_what_the_evaluation_charges_them(problem: Any) -> None:
     for decision in taken:
         state, last = problem.step(instances, state, decision)
     # What the end leaves behind is settled in the evaluation alone: a learner goes on from there.
-    assert last.settlement is not None
-    np.testing.assert_allclose(earned, last.settlement[0] - outcome.agent_cost[0], rtol=1e-12)
+    assert last.terminal_cost is not None
+    np.testing.assert_allclose(earned, last.terminal_cost[0] - outcome.agent_cost[0], rtol=1e-12)
     assert ends == [({False}, {False})] * 5 + [({False}, {True})]
 
 
@@ -182,8 +182,8 @@ def test_garbage_in_the_others_rows_leaves_what_an_agent_sees(problem: Any) -> N
     observation = problem.observe(instances, problem.reset(instances))
     for view in problem.views:
         seen = problem.view(observation, view)
-        assert seen.shape == (20, problem.agents, problem.view_size(view))
-        for agent in range(problem.agents):
+        assert seen.shape == (20, problem.num_agents, problem.view_size(view))
+        for agent in range(problem.num_agents):
             garbage = {name: np.exp(rng.normal(0, 9, array.shape)) for name, array in observation.items()}
             for name, array in observation.items():
                 garbage[name][:, agent] = array[:, agent]

@@ -42,24 +42,24 @@ class Aiming(AgentProblem[AimingScenario]):
         return self.scenario.horizon
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         return self.scenario.agents
 
     @property
-    def nature(self) -> Mapping[str, ArrayField]:
-        return {"x": ArrayField((self.agents,), 0.0, 1.0)}
+    def instance_fields(self) -> Mapping[str, ArrayField]:
+        return {"x": ArrayField((self.num_agents,), 0.0, 1.0)}
 
     @property
     def decision_fields(self) -> Mapping[str, ArrayField]:
-        return {"aim": ArrayField((self.agents, 2), -1.0, 3.0, integer=self.scenario.integer)}
+        return {"aim": ArrayField((self.num_agents, 2), -1.0, 3.0, integer=self.scenario.integer)}
 
     @property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        return self.nature
+        return self.instance_fields
 
     def sample(self, count: int, seed: int) -> Instances:
         slots = (self.horizon,) if self.horizon > 1 else ()
-        return Instances({"x": np.random.default_rng(seed).random((count, *slots, self.agents))})
+        return Instances({"x": np.random.default_rng(seed).random((count, *slots, self.num_agents))})
 
     def _now(self, instances: Instances, state: State) -> FloatArray:
         return instances["x"] if self.horizon == 1 else instances["x"][:, state.slot]
@@ -72,7 +72,7 @@ class Aiming(AgentProblem[AimingScenario]):
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
         x = self._now(instances, state)
-        goal = np.where(np.arange(self.agents) % 2 == 0, 2 * x, 2 - 2 * x)
+        goal = np.where(np.arange(self.num_agents) % 2 == 0, 2 * x, 2 - 2 * x)
         cost = (decision["aim"][..., 0] - goal) ** 2 + (decision["aim"][..., 1] - 1.5) ** 2
         return State(state.slot + 1, state.values), Outcome(cost.sum(axis=-1), cost)
 

@@ -49,28 +49,28 @@ class Guess(AgentProblem[GuessScenario]):
         return self.scenario.slots
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         return self.scenario.agents
 
     @property
-    def nature(self) -> Mapping[str, ArrayField]:
-        return {"clue": ArrayField((self.agents,), low=-1.0, high=1.0), "noise": ArrayField((self.agents,))}
+    def instance_fields(self) -> Mapping[str, ArrayField]:
+        return {"clue": ArrayField((self.num_agents,), low=-1.0, high=1.0), "noise": ArrayField((self.num_agents,))}
 
     @property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        return self.nature
+        return self.instance_fields
 
     @property
     def decision_fields(self) -> Mapping[str, ArrayField]:
         return {
-            "level": ArrayField((self.agents,), low=2.0, high=6.0),
-            "modes": ArrayField((self.agents, 2), low=1, high=3, integer=True),
+            "level": ArrayField((self.num_agents,), low=2.0, high=6.0),
+            "modes": ArrayField((self.num_agents, 2), low=1, high=3, integer=True),
         }
 
     def sample(self, count: int, seed: int) -> Instances:
         clue, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         slots = (self.horizon,) if self.horizon > 1 else ()
-        shape = (count, *slots, self.agents)
+        shape = (count, *slots, self.num_agents)
         return Instances({"clue": clue.uniform(-1, 1, shape), "noise": noise.uniform(-1, 1, shape)})
 
     def reset(self, instances: Instances) -> State:
@@ -108,7 +108,7 @@ class OddGuess(Guess):
     """Mode 2 is forbidden to the first entry, mode 1 to the second when the clue is positive."""
 
     def allowed(self, observation: Observation) -> Mapping[str, np.ndarray[Any, Any]]:
-        options = np.ones((len(observation["clue"]), self.agents, 2, 3), dtype=np.bool_)
+        options = np.ones((len(observation["clue"]), self.num_agents, 2, 3), dtype=np.bool_)
         options[:, :, 0, 1] = False
         options[:, :, 1, 0] = observation["clue"] <= 0
         return {"modes": options}
@@ -123,4 +123,4 @@ class OddGuess(Guess):
 def cost(policy: Policy, problem: Problem[Any]) -> float:
     """Mean cost of an agent in a slot."""
     objective = policy.run(problem, problem.sample(200, seed=99)).objective.mean()
-    return float(objective / problem.agents / problem.horizon)
+    return float(objective / problem.num_agents / problem.horizon)

@@ -55,12 +55,12 @@ class Queues(Problem[QueueScenario]):
         return self.scenario.slots
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         return self.scenario.queues
 
     @property
-    def nature(self) -> Mapping[str, ArrayField]:
-        shape = (self.agents,)
+    def instance_fields(self) -> Mapping[str, ArrayField]:
+        shape = (self.num_agents,)
         return {
             "initial": ArrayField(shape, low=0.0, per_slot=False),
             "rate": ArrayField(shape, low=0.0),
@@ -69,19 +69,19 @@ class Queues(Problem[QueueScenario]):
 
     @property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        shape = (self.agents,)
+        shape = (self.num_agents,)
         return {"waiting": ArrayField(shape, low=0.0), "rate": ArrayField(shape, low=0.0)}
 
     @property
     def decision_fields(self) -> Mapping[str, ArrayField]:
-        return {"send": ArrayField((self.agents,), low=0, high=1, integer=True)}
+        return {"send": ArrayField((self.num_agents,), low=0, high=1, integer=True)}
 
     def sample(self, count: int, seed: int) -> Instances:
         initial, rate, arrival = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
-        per_slot = (count, self.horizon, self.agents)
+        per_slot = (count, self.horizon, self.num_agents)
         return Instances(
             {
-                "initial": initial.uniform(0, 4, size=(count, self.agents)),
+                "initial": initial.uniform(0, 4, size=(count, self.num_agents)),
                 "rate": rate.uniform(0, 3, size=per_slot),
                 "arrival": arrival.uniform(0, 2, size=per_slot),
             }
@@ -102,7 +102,7 @@ class Queues(Problem[QueueScenario]):
         return State(state.slot + 1, Batch({"waiting": waiting})), outcome
 
 
-class Foresight(Solver):
+class HindsightData(Solver):
     """The best plan of each queue when all of nature is known: its cost is a bound for every policy."""
 
     name = "foresight"
@@ -116,7 +116,7 @@ class Foresight(Solver):
         plans = np.array(list(itertools.product((0, 1), repeat=problem.horizon)))
         costs = []  # one row per plan, the same for all queues, which do not touch each other
         for plan in plans:
-            send = np.broadcast_to(plan[:, None], (problem.horizon, problem.agents))
+            send = np.broadcast_to(plan[:, None], (problem.horizon, problem.num_agents))
             decisions = Decisions({"send": np.broadcast_to(send, (instances.count, *send.shape))})
             costs.append(problem.evaluate(instances, decisions).agent_cost)
         best = np.argmin(costs, axis=0)

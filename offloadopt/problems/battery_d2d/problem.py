@@ -78,7 +78,7 @@ from offloadopt.physics.ofdma import Band
 from offloadopt.problems.battery_d2d import structure as battery_outlook
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
 from offloadopt.structures.actions import Allowed
-from offloadopt.structures.task_queues import Foresight, Prospects, QueueProblem
+from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, QueueProblem
 
 KINDS = 3
 """Real-time, interactive, and tasks that can wait."""
@@ -150,7 +150,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         return self.scenario.horizon
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Every mobile device bears the cost of its own tasks."""
         return self.scenario.users
 
@@ -170,9 +170,9 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         return max(self.scenario.deadline_max_s)
 
     @cached_property
-    def nature(self) -> Mapping[str, ArrayField]:
+    def instance_fields(self) -> Mapping[str, ArrayField]:
         """Places, batteries, tasks, connections and the draws of fading."""
-        s, each = self.scenario, (self.agents,)
+        s, each = self.scenario, (self.num_agents,)
         return {
             "position_m": ArrayField((s.users, 2), low=0.0, high=s.room_m, unit="m", per_slot=False),
             "start_j": ArrayField((self.devices,), low=0.0, high=s.battery_j, unit="J", per_slot=False),
@@ -189,14 +189,14 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
     def decision_fields(self) -> Mapping[str, ArrayField]:
         """Who does the task, and how fast."""
         return {
-            "target": ArrayField((self.agents,), low=0, high=self.devices - 1, integer=True),
-            "mode": ArrayField((self.agents,), low=0, high=self.modes - 1, integer=True),
+            "target": ArrayField((self.num_agents,), low=0, high=self.devices - 1, integer=True),
+            "mode": ArrayField((self.num_agents,), low=0, high=self.modes - 1, integer=True),
         }
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
         """What a mobile device may know: its task, and of every target what it tells; 0 where there is no task."""
-        s, each, targets = self.scenario, (self.agents,), (self.agents, self.devices)
+        s, each, targets = self.scenario, (self.num_agents,), (self.num_agents, self.devices)
         return {
             "arrives": ArrayField(each, low=0, high=1, integer=True),
             "bits": ArrayField(each, low=0.0, unit="bit"),
@@ -336,7 +336,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
         """Plan the slot's tasks: what becomes of each of them, however late, is settled now."""
         s, slot, values = self.scenario, state.slot, state.values
-        now = Batch({name: instances[name][:, slot] for name, spec in self.nature.items() if spec.per_slot})
+        now = Batch({name: instances[name][:, slot] for name, spec in self.instance_fields.items() if spec.per_slot})
         begin_s, tasks, mode = slot * s.slot_s, now["arrives"] == 1, decision["mode"]
         sent = self._send(now, values, decision["target"])
         here = tasks & (decision["target"] == 0)
@@ -469,20 +469,20 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
     def within_reach(self, observation: Observation) -> NDArray[np.bool_]:
         """[count, users, devices] whether a target is close enough."""
         within = observation["distance_m"] <= self.scenario.d2d_m
-        within[..., self.agents :] = True
+        within[..., self.num_agents :] = True
         return within
 
     def choose(self, target: IntArray, mode: IntArray) -> Decisions:
         """The decisions for targets and modes ``[count, ..., users]``."""
         return Decisions({"target": target, "mode": mode})
 
-    def prospects(self, observation: Observation) -> Prospects:
+    def expected_costs(self, observation: Observation) -> ExpectedCosts:
         """What each target and mode is expected to cost (see `battery_outlook`)."""
-        return battery_outlook.prospects(self, observation)
+        return battery_outlook.expected_costs(self, observation)
 
-    def foresight(self, instances: Instances) -> Foresight:
+    def hindsight_data(self, instances: Instances) -> HindsightData:
         """All tasks, and what nature does to them on each way (see `battery_outlook`)."""
-        return battery_outlook.foresight(self, instances)
+        return battery_outlook.hindsight_data(self, instances)
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
         """Numbers ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of their largest values."""
@@ -509,7 +509,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
         for feature in self.view_features(name):
             values = features[feature]
             if feature in TOLD_BY_DEVICES:
-                values = np.concatenate([values[..., 0], values[:, 0, self.agents :]], axis=-1)
+                values = np.concatenate([values[..., 0], values[:, 0, self.num_agents :]], axis=-1)
             parts.append(values.reshape(len(values), -1))
         return np.concatenate(parts, axis=-1)
 

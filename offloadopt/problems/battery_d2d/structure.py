@@ -8,13 +8,13 @@ import numpy as np
 
 from offloadopt.core import FloatArray, Instances, Observation
 from offloadopt.physics.fifo import PIECES, WAIT, Jobs, serve
-from offloadopt.structures.task_queues import Foresight, Prospects
+from offloadopt.structures.task_queues import ExpectedCosts, HindsightData
 
 if TYPE_CHECKING:
     from offloadopt.problems.battery_d2d.problem import BatteryD2D
 
 
-def prospects(problem: BatteryD2D, observation: Observation) -> Prospects:
+def expected_costs(problem: BatteryD2D, observation: Observation) -> ExpectedCosts:
     """What each target and mode is expected to cost a lone sender who knows how often devices disconnect.
 
     Who is disconnected sees nothing of its own battery, and supposes that it is full.
@@ -67,7 +67,7 @@ def prospects(problem: BatteryD2D, observation: Observation) -> Prospects:
     lost = (1.0 - received) * (s.failure_weight + s.drop_weight * ~cut)
     sent = joule_price[..., 0] * own_j + s.ageing_weight * sending
     cost = received[..., None] * spent + (lost + sent)[..., None]
-    return Prospects(
+    return ExpectedCosts(
         cost=np.where(within[..., None], cost, np.inf),
         own_j=np.broadcast_to(own_j[..., None], shape),
         target_j=received[..., None] * target_j,
@@ -75,7 +75,7 @@ def prospects(problem: BatteryD2D, observation: Observation) -> Prospects:
     )
 
 
-def foresight(problem: BatteryD2D, instances: Instances) -> Foresight:
+def hindsight_data(problem: BatteryD2D, instances: Instances) -> HindsightData:
     """All tasks, and what nature does to them on each way; devices by their numbers."""
     s, order = problem.scenario, np.argsort(problem.targets(instances)[0], axis=-1)
     distance = np.take_along_axis(problem.targets(instances)[1], order, axis=-1)[:, None]
@@ -91,7 +91,7 @@ def foresight(problem: BatteryD2D, instances: Instances) -> Foresight:
     next_down = problem.next_down(instances)
     down = np.minimum(next_down[:, :, : s.users, None], next_down[:, :, None])
     begin_s = np.arange(s.horizon, dtype=np.float64) * s.slot_s
-    return Foresight(
+    return HindsightData(
         arrives=instances["arrives"] == 1,
         begin_s=begin_s,
         deadline_s=begin_s[:, None] + instances["deadline_s"],

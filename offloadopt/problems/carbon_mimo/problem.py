@@ -53,7 +53,7 @@ from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo, mobility
 from offloadopt.physics.device import Device, Service
 from offloadopt.problems.carbon_mimo.scenario import CarbonMimoScenario
-from offloadopt.structures.backlog import Backlog, BacklogLaw, BacklogProblem, Quanta
+from offloadopt.structures.backlog import Backlog, BacklogMDP, BacklogProblem, DiscreteDistribution
 from offloadopt.traces import energy as supply
 
 JOULE_PER_KWH = 3.6e6
@@ -86,12 +86,12 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return self.scenario.horizon
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Every user bears its own cost."""
         return self.scenario.users
 
     @cached_property
-    def nature(self) -> Mapping[str, ArrayField]:
+    def instance_fields(self) -> Mapping[str, ArrayField]:
         """Channels, arrivals, harvested energy, the grid's carbon."""
         s = self.scenario
         error = {"channel_error": ArrayField((s.users, s.antennas, 2))} if s.csi_error > 0 else {}
@@ -125,7 +125,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             "gain_before_per_w": "1/W",
             "sinr_before": "1",
         }
-        return {name: ArrayField((self.agents,), low=0.0, unit=unit) for name, unit in units.items()}
+        return {name: ArrayField((self.num_agents,), low=0.0, unit=unit) for name, unit in units.items()}
 
     @cached_property
     def device(self) -> Device:
@@ -266,7 +266,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         """Buffers as they start; what the detector makes of the whole horizon's channels, in one batch."""
         known = self._estimate(instances)
         power = np.sum(np.abs(known) ** 2, axis=-1) / self.scenario.noise_w
-        none = np.zeros((instances.count, self.agents))
+        none = np.zeros((instances.count, self.num_agents))
         values = {"buffer_bits": instances["start_bits"], "battery_j": none, "sinr_before": none}
         return State(0, Batch({**values, "gain_per_w": self._gain(known), "channel_power_per_w": power}))
 
@@ -310,8 +310,8 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
         cost = self.holding_price * buffer + self.grid_price(carbon) * grid + self.waste_price * wasted  # (26)
         cost += self.overflow_price * lost
-        settlement = self.final_price * buffer if slot + 1 == s.horizon else np.zeros_like(buffer)
-        cost += settlement
+        terminal_cost = self.final_price * buffer if slot + 1 == s.horizon else np.zeros_like(buffer)
+        cost += terminal_cost
         metrics = {
             "arrived_bits": instances["arrival_bits"][:, slot],
             "served_bits": served,
@@ -324,7 +324,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         }
         following = {**values, "buffer_bits": buffer, "battery_j": battery, "sinr_before": sinr}
         summed = {name: np.sum(amount, axis=-1) for name, amount in metrics.items()}
-        return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed, settlement)
+        return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed, terminal_cost)
 
     def _estimate(self, instances: Instances) -> mimo.Channel:
         """The channels ``[count, horizon, users, antennas]`` as the receiver knows them."""
@@ -421,7 +421,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             waste_price=self.waste_price,
         )
 
-    def law(self) -> BacklogLaw:
+    def mdp(self) -> BacklogMDP:
         """Poisson arrivals and harvest, an array of Rayleigh links at a known distance."""
         s = self.scenario
         for name, allowed in (
@@ -442,14 +442,14 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         distance = np.asarray(s.distance_m, dtype=np.float64).reshape(1)
         gain = channel.path_gain(distance, s.reference_gain_db, s.path_loss_exponent) / s.noise_w
         (arrivals,) = np.asarray(s.arrival_quanta, dtype=np.float64).reshape(1)
-        return BacklogLaw(
+        return BacklogMDP(
             horizon=s.horizon,
             device=self.device,
             antennas=s.antennas,
             gain_per_w=float(gain[0]),
             correlation=s.correlation,
-            arrivals=Quanta(self.quantum_bits, _poisson(float(arrivals))),
-            green=Quanta(QUANTUM_J_PER_W * s.slot_s, _poisson(s.harvest_w / QUANTUM_J_PER_W)),
+            arrivals=DiscreteDistribution(self.quantum_bits, _poisson(float(arrivals))),
+            green=DiscreteDistribution(QUANTUM_J_PER_W * s.slot_s, _poisson(s.harvest_w / QUANTUM_J_PER_W)),
             grid_price=float(self.grid_price(self._carbon(np.zeros(1)))[0]),
             waste_price=self.waste_price,
             capacity_bits=self.capacity_bits,

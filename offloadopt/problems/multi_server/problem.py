@@ -76,12 +76,12 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         return self.scenario.servers
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Every user bears its own time and energy."""
         return self.scenario.users
 
     @cached_property
-    def nature(self) -> Mapping[str, ArrayField]:
+    def instance_fields(self) -> Mapping[str, ArrayField]:
         """Gains, tasks and distances."""
         users, servers = self.scenario.users, self.scenario.servers
         positive = float(np.finfo(float).tiny)
@@ -95,7 +95,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     @property
     def observation_fields(self) -> Mapping[str, ArrayField]:
         """Gains and tasks are known when the decision is made; distances matter only through the gains."""
-        return {name: spec for name, spec in self.nature.items() if not spec.optional}
+        return {name: spec for name, spec in self.instance_fields.items() if not spec.optional}
 
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:

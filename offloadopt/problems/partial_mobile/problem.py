@@ -96,7 +96,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return PartialMobile(self.scenario.replace(horizon=1))
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Every user bears its own time and energy."""
         return self.scenario.users
 
@@ -116,7 +116,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return len(self.sites_m)
 
     @cached_property
-    def nature(self) -> Mapping[str, ArrayField]:
+    def instance_fields(self) -> Mapping[str, ArrayField]:
         """Paths and tasks."""
         users, positive = self.scenario.users, float(np.finfo(float).tiny)
         return {
@@ -128,7 +128,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
     def observation_fields(self) -> Mapping[str, ArrayField]:
         """Places, tasks, and what the servers had to do in the last slot (Algorithm 1's state)."""
         workload = ArrayField((self.sites,), low=0.0, unit="Hz")
-        return {**self.nature, "workload_hz": workload}
+        return {**self.instance_fields, "workload_hz": workload}
 
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:
@@ -304,7 +304,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     def costs(self, observation: Observation | Instances) -> SharedCosts:
         """Evaluated assignment by assignment: shares of the band and of the CPU tie a server's users together."""
-        return SharedCosts(self, Observation({name: observation[name] for name in self.nature}))
+        return SharedCosts(self, Observation({name: observation[name] for name in self.instance_fields}))
 
     def server_view(self, observation: Observation | Instances) -> FloatArray:
         """A way to offload is seen by its links' SNR in dB and the tasks' sizes relative to the largest."""

@@ -72,7 +72,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.problems.twin_inference.scenario import MEDMNIST, TwinInferenceScenario
 from offloadopt.structures.actions import Allowed
-from offloadopt.structures.inference import InferencePrices, InferenceProblem
+from offloadopt.structures.inference import CostWeights, InferenceProblem
 from offloadopt.traces import requests as arrivals
 from offloadopt.traces.requests import Requests
 
@@ -116,7 +116,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         return TwinInference(self.scenario.replace(horizon=1))
 
     @property
-    def agents(self) -> int:
+    def num_agents(self) -> int:
         """Every user bears the cost of its tasks."""
         return self.scenario.users
 
@@ -131,7 +131,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         return self.scenario.servers
 
     @cached_property
-    def nature(self) -> Mapping[str, ArrayField]:
+    def instance_fields(self) -> Mapping[str, ArrayField]:
         """Tasks, links and resources, and what the twin knows of them."""
         s, tiny = self.scenario, float(np.finfo(float).tiny)
         tasks, links = (s.users, self.places), (s.users, s.servers)
@@ -159,7 +159,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:
         """Where, and on which shares."""
-        tasks = (self.agents, self.places)
+        tasks = (self.num_agents, self.places)
         return {
             "server": ArrayField(tasks, low=0, high=self.servers, integer=True),
             "cpu_share": ArrayField(tasks, low=0.0, high=1.0),
@@ -169,7 +169,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
         """Equation (10), and each user's links; 0 in places without a task."""
-        tasks, links, own = (self.agents, self.places), (self.agents, self.servers), (self.agents,)
+        tasks, links, own = (self.num_agents, self.places), (self.num_agents, self.servers), (self.num_agents,)
         return {
             "present": ArrayField(tasks, low=0, high=1, integer=True),
             "bits": ArrayField(tasks, low=0.0, unit="bit"),
@@ -185,14 +185,14 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         }
 
     @cached_property
-    def prices(self) -> InferencePrices:
+    def prices(self) -> CostWeights:
         """Equation (8), normalised by an average task alone on an average user's CPU."""
         s = self.scenario
         hz = float(np.mean(s.user_hz))
         second_s, joule_j = self.mean_cycles / hz, s.kappa_user * hz**2 * self.mean_cycles
-        return InferencePrices(
-            second=s.time_weight / second_s,
-            joule=s.energy_weight / joule_j,
+        return CostWeights(
+            per_second=s.time_weight / second_s,
+            per_joule=s.energy_weight / joule_j,
             failure=s.failure_cost,
             limit_s=s.limit_s,
             drains=s.server_drains,
@@ -262,7 +262,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     def _slots(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         """Without the slot axis where there is one slot."""
-        return values[:, 0] if self.horizon == 1 and self.nature[name].per_slot else values
+        return values[:, 0] if self.horizon == 1 and self.instance_fields[name].per_slot else values
 
     def _layouts(self, layouts: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Table 1: what differs between users and servers, and stays."""
@@ -341,14 +341,14 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         """The slot's tasks and links, what is left in the batteries, and the layout."""
         now, count = self._now(instances, state.slot), instances.count
         there = now["present"] == 1
-        links = (count, self.agents, self.servers)
+        links = (count, self.num_agents, self.servers)
         return Observation(
             {
                 "present": now["present"],
                 "bits": np.where(there, now["bits"], 0.0),
                 "cycles": np.where(there, now["cycles"], 0.0),
                 "battery_j": state.values["battery_j"],
-                "slots_left": np.full((count, self.agents), self.horizon - state.slot, dtype=np.int64),
+                "slots_left": np.full((count, self.num_agents), self.horizon - state.slot, dtype=np.int64),
                 "user_hz": now["user_hz"],
                 "power_w": now["power_w"],
                 "server_hz": np.broadcast_to(now["server_hz"][:, None], links),
@@ -363,13 +363,16 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         if self.horizon == 1:
             return instances
         return Instances(
-            {name: values[:, slot] if self.nature[name].per_slot else values for name, values in instances.items()}
+            {
+                name: values[:, slot] if self.instance_fields[name].per_slot else values
+                for name, values in instances.items()
+            }
         )
 
     def work(self, instances: Instances) -> InferenceTasks:
         """All tasks, arrays that lead with ``[count, horizon]``."""
         slotted = {
-            name: values[:, None] if self.horizon == 1 or not self.nature[name].per_slot else values
+            name: values[:, None] if self.horizon == 1 or not self.instance_fields[name].per_slot else values
             for name, values in instances.items()
         }
         return self._work(slotted)
@@ -430,7 +433,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
         failed = there & ~begun
         spent_s, spent_j = np.where(begun, time_s, 0.0), np.where(begun, energy_j, 0.0)
-        cost = prices.second * spent_s + prices.joule * spent_j + prices.failure * failed  # (8)
+        cost = prices.per_second * spent_s + prices.per_joule * spent_j + prices.failure * failed  # (8)
         metrics = {
             "tasks": there,
             "offloaded": begun & (server > 0),

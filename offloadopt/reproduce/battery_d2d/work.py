@@ -136,13 +136,13 @@ def course(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> list[Jso
     already: there the slots of an episode are averaged. A centre's step is a slot of all agents.
     """
     if not learner.endswith("-sb3"):
-        slots = problem.horizon * problem.agents
+        slots = problem.horizon * problem.num_agents
         return [
             {"step": point["step"], "cost": point["cost"] if "cost" in point else -slots * point["reward"]}
             for point in curve
             if "cost" in point or "reward" in point
         ]
-    decisions = 1 if learner == "dqn-sb3" else problem.agents
+    decisions = 1 if learner == "dqn-sb3" else problem.num_agents
     ends = range(problem.horizon, len(curve) + 1, problem.horizon)
     return [
         {

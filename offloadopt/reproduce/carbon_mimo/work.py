@@ -45,7 +45,7 @@ def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], coun
         solutions = registry.solver(chosen["name"], **chosen["options"]).run(problem, instances, seed=seed)
         found[label] = averages(problem, instances, solutions)
         if chosen["name"] == HINDSIGHT:
-            share = problem.horizon * problem.agents
+            share = problem.horizon * problem.num_agents
             found[BOUND] = {"cost": float(solutions.bound.mean()) / share}
     return found
 
@@ -54,7 +54,7 @@ def averages(problem: CarbonMimo, instances: Instances, solutions: Solutions) ->
     """Means over instances, slots and users; carbon per bit served and per joule used, shares of what there was."""
     outcome = problem.evaluate(instances, solutions.decisions)
     total: dict[str, FloatArray] = dict(outcome.metrics)
-    share = problem.horizon * problem.agents
+    share = problem.horizon * problem.num_agents
     harvested = float(instances["harvest_j"].sum())
 
     def ratio(part: str, whole: float) -> float:
@@ -66,7 +66,7 @@ def averages(problem: CarbonMimo, instances: Instances, solutions: Solutions) ->
         "carbon_g_per_j": ratio("carbon_g", float(total["energy_j"].sum())),
         "overflow": ratio("overflow_bits", float(total["arrived_bits"].sum())),
         "wasted": ratio("wasted_j", harvested),
-        "buffer_quanta": float(total["buffer_bits"].mean()) / problem.agents / problem.quantum_bits,
+        "buffer_quanta": float(total["buffer_bits"].mean()) / problem.num_agents / problem.quantum_bits,
         "power_w": float(total["energy_j"].mean()) / share / problem.scenario.slot_s,
         "served": ratio("served_bits", float(total["arrived_bits"].sum() + instances["start_bits"].sum())),
     }

@@ -23,7 +23,7 @@ class EdgeOnly(Rule):
         """All servers' CPU divided by the users, and no more than one server has."""
         most = problem.scenario.cpu_server_hz
         server = problem.nearest(observation) - problem.sites
-        fair = min(most, most * problem.sites / problem.agents)
+        fair = min(most, most * problem.sites / problem.num_agents)
         return Decisions({"server": server, "ratio": np.ones(server.shape), "cpu_hz": np.full(server.shape, fair)})
 
 
@@ -37,7 +37,7 @@ class RandomRequests(Rule):
 
     def decide(self, problem: PartialMobile, observation: Observation, rng: np.random.Generator) -> Decisions:
         """Uniform on the paper's grid."""
-        shape = (observation.count, problem.agents)
+        shape = (observation.count, problem.num_agents)
         # A stream for each slot's array, so that more instances extend fewer.
         to_ratio, to_cpu, to_server = rng.spawn(3)
         ratio, cpu = (stream.integers(self.levels, size=shape) / (self.levels - 1) for stream in (to_ratio, to_cpu))

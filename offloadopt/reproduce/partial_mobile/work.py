@@ -41,7 +41,7 @@ def averages(problem: PartialMobile, instances: Instances, solutions: Solutions)
     ``bound`` is the proved lower bound of the cost where there is one.
     """
     outcome = problem.evaluate(instances, solutions.decisions)
-    share = problem.horizon * problem.agents
+    share = problem.horizon * problem.num_agents
     found = {name: float(values.mean()) for name, values in outcome.metrics.items()}
     found["cost"] = float(outcome.cost.mean()) / share
     bound = float(solutions.bound.mean()) / share
@@ -98,7 +98,7 @@ def fit_kappa(
                 {**scenario, "kappa_server": 10.0**exponent, "time_weight": row["weight"], "horizon": 1}
             )
             found = apply_solver(problem, solver, slots, seed)
-            scale = PAPER_SLOTS * PAPER_USERS / problem.agents
+            scale = PAPER_SLOTS * PAPER_USERS / problem.num_agents
             rows.append(
                 {
                     "weight": row["weight"],
@@ -184,8 +184,8 @@ def train(
 def gain_of(problem: PartialMobile, numbers: Mapping[str, float]) -> float | None:
     """Utility less penalties of a user and slot, of what a learner records: an episode's cost, or a slot's reward."""
     if "cost" in numbers:
-        return 1.0 - float(numbers["cost"]) / (problem.horizon * problem.agents)
-    return 1.0 + float(numbers["reward"]) / problem.agents if "reward" in numbers else None
+        return 1.0 - float(numbers["cost"]) / (problem.horizon * problem.num_agents)
+    return 1.0 + float(numbers["reward"]) / problem.num_agents if "reward" in numbers else None
 
 
 def course(measured: Sequence[tuple[int, float]], episode: int) -> Json:

@@ -19,10 +19,10 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.networks import Network
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.weight_aggregation import (
-    Exchange,
     Federation,
     Pair,
     Rule,
+    WeightExchange,
     aggregate_weights,
     share_weights,
 )
@@ -128,7 +128,7 @@ class TestSharing:
     def test_bytes_are_those_of_the_weights(self) -> None:
         size = sum(parameter.numel() * 4 for parameter in networks(3, 0).parameters())
         for rule, deliveries in (("average", 1), ("personalised", 1), ("literal", 2)):
-            exchange = Exchange(Federation(rule=rule, every=4))  # type: ignore[arg-type]
+            exchange = WeightExchange(Federation(rule=rule, every=4))  # type: ignore[arg-type]
             for _ in range(9):
                 exchange.after_update(0.5, [Pair(networks(3, 0), networks(3, 1), 0.1)], torch.ones(3), torch.ones(3))
             assert (exchange.sent, exchange.delivered) == (2 * size, 2 * size * deliveries)
@@ -137,7 +137,9 @@ class TestSharing:
         for spent, moves in ((0.0, True), (1.0, False)):
             online = networks(3, 5)
             before = [parameter.detach().clone() for parameter in online.parameters()]
-            Exchange(Federation(every=1)).after_update(spent, [Pair(online)], torch.tensor([1.0, 2, 3]), torch.ones(3))
+            WeightExchange(Federation(every=1)).after_update(
+                spent, [Pair(online)], torch.tensor([1.0, 2, 3]), torch.ones(3)
+            )
             moved = any(not torch.equal(a, b) for a, b in zip(before, online.parameters(), strict=True))
             assert moved == moves
 

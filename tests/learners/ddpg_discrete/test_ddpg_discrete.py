@@ -14,7 +14,7 @@ from offloadopt.core import Budget, Decisions, Demonstrations
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.replay import Drawn, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, Transitions
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER, Centre, DdpgDiscrete
@@ -346,7 +346,7 @@ def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> Non
     rng = np.random.default_rng(0)
     view, following = (torch.from_numpy(rng.random((7, 3, 8))).float() for _ in range(2))
     action, reward = torch.from_numpy(rng.random((7, 3, 3))).float(), torch.from_numpy(rng.random((7, 3))).float()
-    target = centre.target(Drawn(view, action, reward, following)).numpy()
+    target = centre.target(TransitionBatch(view, action, reward, following)).numpy()
     with torch.no_grad():
         shares = centre.head.shares(centre.networks["target_actor"](following))
         seen = centre.head.see(torch.from_numpy(centre.grid.snap(shares)).float())

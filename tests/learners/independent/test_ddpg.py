@@ -13,7 +13,7 @@ from offloadopt import registry
 from offloadopt.core import Budget
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.replay import Drawn, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, Transitions
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.independent.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, along, ornstein_uhlenbeck
@@ -177,7 +177,7 @@ def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon:
         rng.random((7, 2)),
         rng.random((7, 2, 1)),
     )
-    batch = Drawn(*(torch.from_numpy(part).float() for part in (view, action, reward, following)))
+    batch = TransitionBatch(*(torch.from_numpy(part).float() for part in (view, action, reward, following)))
     target = students.target(batch).numpy()
     for agent, (center, factor) in enumerate(((2.0, 0.5), (4.0, 0.25))):
         expected = (reward[:, agent] - center) * factor
@@ -199,7 +199,7 @@ def test_a_step_of_the_actors_leaves_the_critics_as_the_critics_step_left_them(a
         students = ActorsAndCritics(settings, aiming(), seeded_generator(0))
         view = torch.rand((9, 2, 1), generator=seeded_generator(1))
         action = torch.rand((9, 2, 2), generator=seeded_generator(2))
-        students.learn(Drawn(view, action, view[..., 0], view), 0.0)
+        students.learn(TransitionBatch(view, action, view[..., 0], view), 0.0)
         after.append(students.networks["critic"].arrays())
     for name, array in after[0].items():
         np.testing.assert_array_equal(array, after[1][name])

@@ -12,9 +12,9 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget
 from offloadopt.errors import Unsupported
-from offloadopt.learners.common.replay import Drawn
+from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.independent.dqn import ANCESTOR, Choosers, Dqn
+from offloadopt.learners.independent.dqn import ANCESTOR, Dqn, QNetworks
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 64}
@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "ba
 
 def test_the_ancestor_chooses_among_25_pairs_of_powers() -> None:
     problem = registry.problem("carbon_mimo", "ancestor")
-    students = Choosers(Dqn(**ANCESTOR), problem, seeded_generator(0))
+    students = QNetworks(Dqn(**ANCESTOR), problem, seeded_generator(0))
     entries = np.tile(np.arange(25)[:, None, None], (1, 3, 1))
     decided = students.decisions(entries)
     pairs = np.stack([decided["local_w"][:, 1], decided["offload_w"][:, 1]], axis=-1)
@@ -31,14 +31,14 @@ def test_the_ancestor_chooses_among_25_pairs_of_powers() -> None:
 
 def test_whole_numbers_are_all_on_the_menu(aiming: Any) -> None:
     problem = aiming(integer=True)
-    students = Choosers(Dqn(), problem, seeded_generator(0))
+    students = QNetworks(Dqn(), problem, seeded_generator(0))
     aim = students.decisions(np.arange(25)[:, None, None].repeat(2, axis=1))["aim"]
     assert aim.dtype == np.int64
     assert sorted(map(tuple, aim[:, 0])) == sorted(itertools.product([-1, 0, 1, 2, 3], repeat=2))
 
 
 def test_the_target_is_the_reward_and_the_best_that_follows(aiming: Any) -> None:
-    students = Choosers(Dqn(**SMALL, gamma=0.9, levels=3), aiming(), seeded_generator(0))
+    students = QNetworks(Dqn(**SMALL, gamma=0.9, levels=3), aiming(), seeded_generator(0))
     for parameter in students.networks["target"].parameters():
         parameter.data.normal_(generator=seeded_generator(3))
     view = torch.rand((6, 2, 1), generator=seeded_generator(1))
@@ -46,13 +46,13 @@ def test_the_target_is_the_reward_and_the_best_that_follows(aiming: Any) -> None
     with torch.no_grad():
         worth = students.networks["target"](view).numpy()
     expected = [[float(reward[r, a]) + 0.9 * max(worth[r, a].tolist()) for a in range(2)] for r in range(6)]
-    batch = Drawn(view, torch.zeros((6, 2, 1)), reward, view)
+    batch = TransitionBatch(view, torch.zeros((6, 2, 1)), reward, view)
     np.testing.assert_allclose(students.target(batch).numpy(), expected, rtol=1e-5)
 
 
 def test_exploration_decays_slot_by_slot_to_its_end(aiming: Any) -> None:
     settings = Dqn(environments=2000, warm_up=10, epsilon_decay=0.9, epsilon_end=0.2, levels=5)
-    students = Choosers(settings, aiming(), seeded_generator(0))
+    students = QNetworks(settings, aiming(), seeded_generator(0))
     view = np.full((2000, 2, 1), 0.5)
     best = students.networks["worth"](torch.from_numpy(view).float()).argmax(dim=-1).numpy()
     for slot, epsilon in ((10, 1.0), (15, 0.9**5), (100, 0.2)):

@@ -14,7 +14,7 @@ from offloadopt import registry
 from offloadopt.core import ArrayField, Budget, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_interface import AgentInterface, Seen
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.distributions import Heads, restrict
 from offloadopt.learners.common.gumbel_softmax import Relaxed
@@ -79,11 +79,11 @@ def students_of(problem: Any, seed: int = 0, **settings: Any) -> ActorsAndCritic
 
 def experience(students: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Experience:
     rng = seeded_generator(seed)
-    agents, interface = students.interface.problem.agents, students.interface
+    agents, interface = students.interface.problem.num_agents, students.interface
 
-    def seen() -> Seen:
+    def seen() -> AgentObservation:
         view = torch.randn((rows, agents, interface.features), generator=rng)
-        return Seen(view, None, torch.randn((rows, interface.whole_features), generator=rng))
+        return AgentObservation(view, None, torch.randn((rows, interface.whole_features), generator=rng))
 
     now = seen()
     return Experience(now, students.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
@@ -166,9 +166,13 @@ def test_gradients_through_choices_are_those_of_the_relaxed_value(temperature: f
 # -------------------------------------------------------------------------------------------------------------- replay
 
 
-def moment(number: float, environments: int = 2) -> tuple[Seen, Tensor, np.ndarray[Any, Any]]:
+def moment(number: float, environments: int = 2) -> tuple[AgentObservation, Tensor, np.ndarray[Any, Any]]:
     values = torch.arange(environments) + 10.0 * number
-    return Seen(values.view(-1, 1, 1), None, values.view(-1, 1)), values.view(-1, 1, 1), values.view(-1, 1).numpy()
+    return (
+        AgentObservation(values.view(-1, 1, 1), None, values.view(-1, 1)),
+        values.view(-1, 1, 1),
+        values.view(-1, 1).numpy(),
+    )
 
 
 def filled(room: int, moments: int, horizon: int) -> JointReplay:

@@ -16,11 +16,11 @@ from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import off_policy as joint_learner
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.maddpg_cgan.maddpg_cgan import MaddpgCgan, TwinStudents
+from offloadopt.learners.maddpg_cgan.maddpg_cgan import CganAgents, MaddpgCgan
 from offloadopt.learners.maddpg_cgan.synthetic_replay import Enrichment, choose
 from offloadopt.testing import check_learner
 
@@ -45,11 +45,11 @@ def inference(**changes: Any) -> Problem[Any]:
     return registry.problem("twin_inference", **{"horizon": 5, "users": 3, "servers": 2, **changes})
 
 
-def students_of(problem: Any, **settings: Any) -> TwinStudents:
-    return MaddpgCgan(**{**SMALL, **settings}).students(problem, seeded_generator(0))
+def students_of(problem: Any, **settings: Any) -> CganAgents:
+    return MaddpgCgan(**{**SMALL, **settings}).make_agents(problem, seeded_generator(0))
 
 
-def experience(problem: Any, students: TwinStudents, rows: int, seed: int = 1) -> Experience:
+def experience(problem: Any, students: CganAgents, rows: int, seed: int = 1) -> Experience:
     """What agents that decide by chance live through in the first slot and see in the second."""
     instances = problem.sample(rows, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -156,7 +156,7 @@ class TestForecasts:
     @staticmethod
     def prediction(made: int, lead: int, environments: int = 400) -> Experience:
         values = torch.full((environments, 2), 100.0 * made + lead)
-        seen = Seen(values[..., None])
+        seen = AgentObservation(values[..., None])
         return Experience(seen, values[..., None], values, seen)
 
     def chosen(self, rule: Enrichment, slots: int, worth: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:

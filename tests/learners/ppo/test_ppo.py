@@ -148,7 +148,7 @@ def test_on_queues_it_beats_every_constant_power_in_seconds() -> None:
     policy = train(problem, 150_000, environments=25, minibatch=500, view="full", hidden=(32,))
 
     def constant(local_w: float, offload_w: float) -> float:
-        shape = (200, problem.horizon, problem.agents)
+        shape = (200, problem.horizon, problem.num_agents)
         powers = {"local_w": np.full(shape, local_w), "offload_w": np.full(shape, offload_w)}
         return float(problem.evaluate(instances, Decisions(powers)).cost.mean())
 

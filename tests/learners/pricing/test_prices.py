@@ -19,7 +19,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.saved_policy import Origin, load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.pricing.network import REACH, Market, PriceNetwork
+from offloadopt.learners.pricing.network import REACH, NormalisedAssignment, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy, assign, assign_all
 from offloadopt.learners.pricing.prices import Prices
 from offloadopt.structures.assignment import PricedAssignment
@@ -74,7 +74,7 @@ def untrained(seed: int) -> PriceNetwork:
 
 def predict(network: PriceNetwork, costs: PricedAssignment) -> FloatArray:
     """Root prices in the instances' own units."""
-    market = Market.of(costs)
+    market = NormalisedAssignment.of(costs)
     with torch.inference_mode():
         return np.asarray(network(market).numpy() * market.common_price[:, None])
 
@@ -89,7 +89,7 @@ def test_the_common_price_clears_one_server_with_all_the_capacity() -> None:
         load=np.array([[1.0, 1.0, 2.0]]),
         capacity=np.array([[0.25, 0.75]]),
     )
-    market = Market.of(costs)
+    market = NormalisedAssignment.of(costs)
     assert market.common_price == pytest.approx([2.0])
     # Money is counted in 2 (price) x 4/3 (mean load), capacity per task in mean loads by the price.
     np.testing.assert_allclose(market.local[0], np.array([10.0, 6.0, 4.0]) / (8 / 3))
@@ -98,7 +98,7 @@ def test_the_common_price_clears_one_server_with_all_the_capacity() -> None:
 
 def test_the_bound_of_a_market_is_the_dual_function_in_its_units() -> None:
     costs = draw(4, 12, 3)
-    market = Market.of(costs)
+    market = NormalisedAssignment.of(costs)
     v = np.random.default_rng(1).uniform(0, 2, (4, 3))
     own = v * market.common_price[:, None]
     options = costs.option_cost.copy()
@@ -111,7 +111,7 @@ def test_the_bound_of_a_market_is_the_dual_function_in_its_units() -> None:
 
 def test_tasks_answer_with_their_cheapest_option_and_the_price_at_which_they_would_leave_it() -> None:
     costs = draw(3, 10, 3)
-    market = Market.of(costs)
+    market = NormalisedAssignment.of(costs)
     v = torch.from_numpy(np.random.default_rng(2).uniform(0, 2, (3, 3)))
     rise, load = market.answers(v)
 
@@ -136,13 +136,13 @@ def test_tasks_answer_with_their_cheapest_option_and_the_price_at_which_they_wou
 
 def test_servers_that_tie_share_a_task() -> None:
     cost = np.array([[[2.0, 1.0, 1.0, 3.0]]])
-    market = Market.of(PricedAssignment(cost, np.ones((1, 1)), np.ones((1, 3))))
+    market = NormalisedAssignment.of(PricedAssignment(cost, np.ones((1, 1)), np.ones((1, 3))))
     _, load = market.answers(torch.zeros(1, 3, dtype=torch.float64))
     np.testing.assert_allclose(load, [[0.5, 0.5, 0.0]])
 
 
 def test_the_curvature_is_half_the_negative_hessian_of_the_smoothed_bound() -> None:
-    market, width = Market.of(draw(1, 9, 3)), torch.tensor([0.4], dtype=torch.float64)
+    market, width = NormalisedAssignment.of(draw(1, 9, 3)), torch.tensor([0.4], dtype=torch.float64)
 
     def smoothed(v: torch.Tensor) -> torch.Tensor:
         priced = torch.cat([market.local[:, None], market.link + 2 * market.load[:, None] * v[None, :, None]], dim=1)
@@ -296,7 +296,7 @@ def test_where_a_round_goes_astray_the_prices_that_prove_most_stand() -> None:
     )
     problem = make(10, 4)
     policy = PricePolicy(problem, untrained(0), 8, Origin.of(Prices(), problem))
-    market, proved = Market.of(wild), assign_all(wild, policy.root_prices(wild), 0)[1]
+    market, proved = NormalisedAssignment.of(wild), assign_all(wild, policy.root_prices(wild), 0)[1]
     with torch.inference_mode():
         path = [v.numpy() * market.common_price[:, None] for v in policy.network.path(market)]
     bounds = np.stack([assign_all(wild, v, 0)[1] for v in path])

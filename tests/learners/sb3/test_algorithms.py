@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from offloadopt import registry
-from offloadopt.core import ArrayField, Budget, Decisions, Problem, roll_out
+from offloadopt.core import ArrayField, Budget, Decisions, Problem, rollout
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv, ScoreView
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
@@ -105,7 +105,7 @@ def test_the_exported_actor_gives_the_librarys_powers(
             {"local_w": 1.0 + action[:, 0::2].astype(float), "offload_w": 1.0 + action[:, 1::2].astype(float)}
         )
 
-    expected = roll_out(agents, instances, theirs)
+    expected = rollout(agents, instances, theirs)
     taken = actor.run(agents, instances).decisions
     assert agents.check_decisions(taken, 100).count == 100
     for name, array in taken.items():
@@ -128,7 +128,7 @@ def test_the_exported_actor_takes_the_librarys_options(learner: Baseline, device
         chosen, _ = model.predict(view.observe(observation), deterministic=True)
         return Decisions({"target": chosen[:, 0::2], "mode": chosen[:, 1::2]})
 
-    expected = roll_out(devices, instances, theirs)
+    expected = rollout(devices, instances, theirs)
     taken = actor.run(devices, instances).decisions
     for name, array in taken.items():
         assert array.dtype == np.int64

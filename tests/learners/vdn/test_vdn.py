@@ -15,17 +15,17 @@ from offloadopt.core import ArrayField, Budget, Decisions, Instances, Observatio
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_interface import Seen
+from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.networks import Network
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.vdn.ddpg import ActorTeam, DdpgVdn
-from offloadopt.learners.vdn.dqn import BranchTeam, DqnVdn
+from offloadopt.learners.vdn.ddpg import DdpgVdn, DdpgVdnAgents
+from offloadopt.learners.vdn.dqn import DqnVdn, DqnVdnAgents
 from offloadopt.learners.vdn.quantised_controls import LevelControls, LevelInterface
-from offloadopt.learners.vdn.utility import Worth
-from offloadopt.learners.vdn.vdn import Team, Vdn
+from offloadopt.learners.vdn.utility import UtilityNetwork
+from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.actions import DirectControls
 from offloadopt.testing import check_learner
 
@@ -70,7 +70,7 @@ def weights(policy: AgentPolicy) -> dict[str, bytes]:
 
 def team_of(learner: type[Vdn], problem: Any, **settings: Any) -> Any:
     """Agents whose networks all answer something, by copies and roles."""
-    team = learner(**{**SMALL, **settings}).students(problem, seeded_generator(0))
+    team = learner(**{**SMALL, **settings}).make_agents(problem, seeded_generator(0))
     nets = [learned.networks for learned in team.learned.values()] + list(team.targets.values())
     for number, networks in enumerate(nets):
         for parameter in networks.parameters():
@@ -78,17 +78,17 @@ def team_of(learner: type[Vdn], problem: Any, **settings: Any) -> Any:
     return team
 
 
-def experience(team: Team, rows: int = 7, seed: int = 0, masked: bool = False) -> Experience:
+def experience(team: VdnAgents, rows: int = 7, seed: int = 0, masked: bool = False) -> Experience:
     rng = seeded_generator(seed)
-    agents, interface = team.interface.problem.agents, team.interface
+    agents, interface = team.interface.problem.num_agents, team.interface
 
-    def seen() -> Seen:
+    def seen() -> AgentObservation:
         view = torch.randn((rows, agents, interface.features), generator=rng)
         if not masked:
-            return Seen(view)
+            return AgentObservation(view)
         allowed = torch.rand((rows, agents, 10), generator=rng) < 0.7
         allowed[..., [0, 5]] = True  # of two branches with 5 options each, one of which is always there
-        return Seen(view, allowed)
+        return AgentObservation(view, allowed)
 
     now = seen()
     return Experience(now, team.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
@@ -112,7 +112,7 @@ def test_an_agents_term_depends_on_its_own_view_and_action_alone(aiming: Any, le
     team = team_of(learner, aiming(agents=3), shared=shared)
     batch = experience(team)
     view, rows = (values.clone().requires_grad_() for values in (batch.seen.view, batch.action))
-    terms = team.terms(team.worth, Seen(view), rows)
+    terms = team.terms(team.worth, AgentObservation(view), rows)
     for agent in range(3):
         for slope in torch.autograd.grad(terms[:, agent].sum(), (view, rows), retain_graph=True):
             others = [other for other in range(3) if other != agent]
@@ -133,7 +133,7 @@ PAID = torch.tensor([[1.0, 10.0], [3.0, 30.0], [8.0, -4.0]])
 def test_the_target_of_ddpg_is_the_teams_reward_and_the_sum_of_what_follows(
     aiming: Any, horizon: int, shared: bool
 ) -> None:
-    team: ActorTeam = team_of(DdpgVdn, aiming(horizon=horizon), gamma=0.9, shared=shared, standardise=False)
+    team: DdpgVdnAgents = team_of(DdpgVdn, aiming(horizon=horizon), gamma=0.9, shared=shared, standardise=False)
     team.worth.pay(PAID, 0.9, None)
     batch = experience(team)
     expected = in_deviations(batch, PAID)
@@ -151,7 +151,7 @@ def test_the_target_of_ddpg_is_the_teams_reward_and_the_sum_of_what_follows(
 def test_the_target_of_dqn_is_what_the_targets_say_of_what_the_networks_like_best(
     aiming: Any, masked: bool, shared: bool
 ) -> None:
-    team: BranchTeam = team_of(DqnVdn, aiming(), gamma=0.9, shared=shared, standardise=False)
+    team: DqnVdnAgents = team_of(DqnVdn, aiming(), gamma=0.9, shared=shared, standardise=False)
     team.worth.pay(PAID, 0.9, None)
     batch = experience(team, rows=60, masked=masked)
     expected = in_deviations(batch, PAID)
@@ -174,7 +174,7 @@ def test_the_target_of_dqn_is_what_the_targets_say_of_what_the_networks_like_bes
 
 def test_what_branches_like_best_is_together_the_best_that_is_allowed(aiming: Any) -> None:
     """Against all 25 combinations of two branches."""
-    team: BranchTeam = team_of(DqnVdn, aiming())
+    team: DqnVdnAgents = team_of(DqnVdn, aiming())
     seen = experience(team, rows=40, masked=True).seen
     assert seen.allowed is not None
     found = team.terms(team.worth, seen, team.following(seen, seeded_generator(0)))
@@ -241,7 +241,7 @@ def test_a_new_scale_of_rewards_changes_no_value(aiming: Any, learner: type[Vdn]
     team, gamma = team_of(learner, aiming(), shared=shared), 0.9
     batch = experience(team)
 
-    def total(networks: Worth) -> torch.Tensor:
+    def total(networks: UtilityNetwork) -> torch.Tensor:
         center, deviation = team.worth.scale()
         terms = team.terms(networks, batch.seen, batch.action)
         found: torch.Tensor = terms.sum(dim=1) * deviation + center / (1 - gamma)
@@ -281,7 +281,7 @@ def test_targets_follow_by_the_share_tau_and_see_on_the_same_scale(aiming: Any, 
 
 
 def test_actors_step_up_their_own_terms_and_leave_these_as_they_are(aiming: Any) -> None:
-    team: ActorTeam = team_of(DdpgVdn, aiming(), shared=False, actor_rate=1e-3, output_weight=0.0)
+    team: DdpgVdnAgents = team_of(DdpgVdn, aiming(), shared=False, actor_rate=1e-3, output_weight=0.0)
     batch, held = experience(team, rows=50), [parameter.clone() for parameter in team.worth.parameters()]
 
     def worth() -> torch.Tensor:
@@ -473,9 +473,9 @@ def test_seconds_end_training(aiming: Any, learner: type[Vdn]) -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False}], ids=str)
 def test_the_policy_does_what_its_network_likes_best(aiming: Any, settings: dict[str, Any]) -> None:
-    team: BranchTeam = team_of(DqnVdn, aiming(), **settings)
+    team: DqnVdnAgents = team_of(DqnVdn, aiming(), **settings)
     views = experience(team, rows=30).seen.view
-    team.watch([Seen(views + 2.0)], torch.randn((1, 30, 2), generator=seeded_generator(1)), True)
+    team.watch([AgentObservation(views + 2.0)], torch.randn((1, 30, 2), generator=seeded_generator(1)), True)
     outputs = team.decider()(views[None])[0][0]
     torch.testing.assert_close(outputs, team.worth(views)[..., 1:])
 

@@ -28,12 +28,12 @@ def make(preset: str = "paper", **changes: Any) -> BatteryD2D:
 
 
 def random_decisions(problem: BatteryD2D, count: int, seed: int = 0) -> Decisions:
-    rng, shape = np.random.default_rng(seed), (count, problem.horizon, problem.agents)
+    rng, shape = np.random.default_rng(seed), (count, problem.horizon, problem.num_agents)
     return Decisions({"target": rng.integers(0, problem.devices, shape), "mode": rng.integers(0, problem.modes, shape)})
 
 
 def everywhere(problem: BatteryD2D, count: int, target: int, mode: int = 0) -> Decisions:
-    shape = (count, problem.horizon, problem.agents)
+    shape = (count, problem.horizon, problem.num_agents)
     return Decisions({"target": np.full(shape, target), "mode": np.full(shape, mode)})
 
 
@@ -77,7 +77,7 @@ class Device:
 
 
 @dataclass
-class Fate:
+class SendOutcome:
     """What becomes of a task."""
 
     dropped: bool = False
@@ -89,7 +89,7 @@ class Fate:
     queued: list[Stretch] = field(default_factory=list)
 
 
-def execute(device: Device, fate: Fate, now: float, cycles: float, mode: int, deadline: float) -> float:
+def execute(device: Device, fate: SendOutcome, now: float, cycles: float, mode: int, deadline: float) -> float:
     """From event to event: the deadline, the last cycle, the end of the battery. Returns when it was over."""
     while cycles > 0:
         hurried = now >= deadline or mode == 0
@@ -121,8 +121,8 @@ def damage(scenario: BatteryD2DScenario, stretches: list[Stretch]) -> float:
 
 
 def order_of_targets(problem: BatteryD2D, position: np.ndarray, user: int) -> list[int]:
-    others = sorted((math.dist(position[user], position[o]), o) for o in range(problem.agents) if o != user)
-    return [user, *(other for _, other in others), *range(problem.agents, problem.devices)]
+    others = sorted((math.dist(position[user], position[o]), o) for o in range(problem.num_agents) if o != user)
+    return [user, *(other for _, other in others), *range(problem.num_agents, problem.devices)]
 
 
 def simulate(problem: BatteryD2D, instances: Instances, decisions: Decisions, row: int) -> tuple[Any, ...]:
@@ -151,7 +151,7 @@ def simulate(problem: BatteryD2D, instances: Instances, decisions: Decisions, ro
         now = slot * s.slot_s
         up = nature["connected"][slot]
         tasks = [u for u in range(s.users) if nature["arrives"][slot, u]]
-        place, fates = {}, {u: Fate() for u in tasks}
+        place, fates = {}, {u: SendOutcome() for u in tasks}
         for u in tasks:
             order = order_of_targets(problem, nature["position_m"], u)
             place[u] = order[int(decisions["target"][row, slot, u])]
@@ -418,13 +418,13 @@ def test_an_observation_tells_of_targets_what_their_devices_are() -> None:
         state = states[slot]
         seen = problem.observe(instances, state)
         allowed = problem.allowed(seen)["target"]
-        for row, user in itertools.product(range(8), range(problem.agents)):
+        for row, user in itertools.product(range(8), range(problem.num_agents)):
             position = instances["position_m"][row]
             arrives = instances["arrives"][row, slot, user]
             for name in ("bits", "cycles", "deadline_s", "kind"):
                 assert seen[name][row, user] == (instances[name][row, slot, user] if arrives else 0)
             for target, device in enumerate(order_of_targets(problem, position, user)):
-                edge = device >= problem.agents
+                edge = device >= problem.num_agents
                 distance = math.dist(position[user], (30.0, 30.0) if edge else position[device])
                 up = bool(instances["connected"][row, slot, device])
                 assert seen["distance_m"][row, user, target] == pytest.approx(distance)
@@ -448,7 +448,7 @@ def test_features_are_shares_of_order_one_with_one_row_an_agent() -> None:
         for view in problem.views.values():
             for name in view:
                 values = features[name]
-                assert values.shape[:2] == (20, problem.agents)
+                assert values.shape[:2] == (20, problem.num_agents)
                 assert values.dtype == np.float64
                 assert values.min() >= 0
                 assert values.max() <= 4
@@ -467,7 +467,7 @@ def test_a_centre_sees_once_what_all_agents_see() -> None:
     instances, decisions = problem.sample(6, 3), random_decisions(problem, 6)
     state = played(problem, instances, decisions)[0][4]
     observation = problem.observe(instances, state)
-    users, devices = problem.agents, problem.devices
+    users, devices = problem.num_agents, problem.devices
     for view, width in (("paper", 36), ("full", 56)):
         rows, whole = problem.view(observation, view), problem.whole_view(observation, view)
         assert rows.shape == (6, users, width)
@@ -485,7 +485,7 @@ def test_a_target_that_is_not_allowed_is_a_dropped_task_and_costs_no_energy() ->
     problem = make(horizon=2, d2d_m=20.0, task_chance=1.0, disconnect_chance=0.0)
     instances = problem.sample(50, 0)
     state = problem.reset(instances)
-    for target in range(1, problem.agents):
+    for target in range(1, problem.num_agents):
         decision = everywhere(problem, 50, target).at_slot(0)
         far = ~problem.allowed(problem.observe(instances, state))["target"][:, :, target]
         _, outcome = problem.step(instances, state, decision)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import offloadopt
-from offloadopt.core import Decisions, Instances, Observation, roll_out
+from offloadopt.core import Decisions, Instances, Observation, rollout
 from offloadopt.errors import InvalidInput, OffloadError, Unsupported
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
 from offloadopt.traces import energy as supply
@@ -267,7 +267,7 @@ def test_users_leave_each_other_alone_only_under_zero_forcing_with_perfect_knowl
 
 
 def per_slot(problem: CarbonMimo, cost: np.ndarray) -> float:
-    return float(cost.mean() / (problem.horizon * problem.agents))
+    return float(cost.mean() / (problem.horizon * problem.num_agents))
 
 
 def preset(name: str, **changes: Any) -> CarbonMimo:
@@ -282,8 +282,8 @@ def cost_of_giving_up(problem: CarbonMimo, instances: Instances) -> float:
     def green_alone(seen: Observation) -> Decisions:
         return problem.serve(*problem.service(seen).best(np.zeros_like(problem.buffer_bits(seen))))
 
-    idle = np.zeros((instances.count, problem.horizon, problem.agents))
-    ways = problem.serve(idle, idle), roll_out(problem, instances, green_alone)
+    idle = np.zeros((instances.count, problem.horizon, problem.num_agents))
+    ways = problem.serve(idle, idle), rollout(problem, instances, green_alone)
     return min(per_slot(problem, problem.evaluate(instances, way).cost) for way in ways)
 
 
@@ -306,7 +306,7 @@ def test_a_lost_bit_costs_more_than_serving_it(name: str) -> None:
 def test_no_constant_power_comes_near_the_best_known_rule(name: str) -> None:
     problem = preset(name)
     instances = problem.sample(10, seed=9)
-    ones = np.ones((10, problem.horizon, problem.agents))
+    ones = np.ones((10, problem.horizon, problem.num_agents))
     pairs = list(itertools.product(np.linspace(0.0, 2.0, 6), repeat=2))
     costs = [problem.evaluate(instances, problem.serve(a * ones, b * ones)).cost.mean() for a, b in pairs]
     rule = offloadopt.solver("lyapunov").run(problem, instances).objective.mean()

@@ -11,7 +11,7 @@ import pytest
 
 import offloadopt
 from offloadopt import solver
-from offloadopt.core import Decisions, Instances, Observation, roll_out
+from offloadopt.core import Decisions, Instances, Observation, rollout
 from offloadopt.errors import InvalidInput, OffloadError
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.testing import check_problem
@@ -142,7 +142,7 @@ def test_the_last_slots_requests_are_observed_and_change_no_cost() -> None:
         seen.append(observation)
         return Decisions({"server": np.array([[1, 1, 2, 0]]), "ratio": np.ones((1, 4)), "cpu_hz": np.full((1, 4), 8e9)})
 
-    taken = roll_out(problem, instances, greedy)
+    taken = rollout(problem, instances, greedy)
     np.testing.assert_array_equal(seen[0]["workload_hz"], [[0.0] * 5])
     np.testing.assert_array_equal(seen[1]["workload_hz"], [[16e9, 8e9, 0.0, 0.0, 0.0]])
     single = problem.one_slot

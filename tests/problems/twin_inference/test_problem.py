@@ -37,7 +37,7 @@ def make(**changes: Any) -> TwinInference:
 def random_decisions(problem: TwinInference, count: int, seed: int, scale: float) -> Decisions:
     """Anything: shares that add up to more than 1, and zeros."""
     rng = np.random.default_rng(seed)
-    shape = (count, problem.horizon, problem.agents, problem.places)
+    shape = (count, problem.horizon, problem.num_agents, problem.places)
     shares = [np.clip(rng.uniform(-0.05, scale, shape), 0.0, 1.0) for _ in range(2)]
     return problem.share(rng.integers(0, problem.servers + 1, shape), *shares)
 
@@ -296,8 +296,8 @@ def test_no_constant_policy_comes_near_the_optimum() -> None:
     problem = make(horizon=1, battery_j=1e6)
     instances = problem.sample(4, seed=1)
     best = solver("twin-exact").run(problem, instances).objective.mean()
-    shape = (4, problem.agents, problem.places)
-    user, place = np.indices((problem.agents, problem.places))
+    shape = (4, problem.num_agents, problem.places)
+    user, place = np.indices((problem.num_agents, problem.places))
     constants = {
         "local": np.zeros(shape[1:], dtype=np.int64),
         "in turn": (user * problem.places + place) % problem.servers + 1,

@@ -178,7 +178,7 @@ def test_hat_weights_are_those_of_simulated_fading() -> None:
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.95, 0.999])
 def test_the_gains_chain_has_the_moments_of_fading(correlation: float) -> None:
-    law = lone(correlation=correlation).law()
+    law = lone(correlation=correlation).mdp()
     share, weights, at_start = gain_chain(law, 33)
     kept, fresh, n = correlation**2, 1.0 - correlation**2, law.antennas
     mean = kept * share + fresh * n
@@ -191,10 +191,12 @@ def test_the_gains_chain_has_the_moments_of_fading(correlation: float) -> None:
 
 
 def test_the_law_states_the_chances_of_poisson_numbers() -> None:
-    law = lone(harvest_w=0.0).law()
-    assert law.green.chances == (1.0,)
-    np.testing.assert_allclose(law.arrivals.chances, poisson.pmf(np.arange(len(law.arrivals.chances)), 3.0), atol=1e-12)
-    assert sum(lone(arrival_quanta=2000.0).law().arrivals.chances) == pytest.approx(1.0, abs=1e-12)
+    law = lone(harvest_w=0.0).mdp()
+    assert law.green.probabilities == (1.0,)
+    np.testing.assert_allclose(
+        law.arrivals.probabilities, poisson.pmf(np.arange(len(law.arrivals.probabilities)), 3.0), atol=1e-12
+    )
+    assert sum(lone(arrival_quanta=2000.0).mdp().arrivals.probabilities) == pytest.approx(1.0, abs=1e-12)
 
 
 # -------------------------------------------------------------------------------------------------------- the solver
@@ -213,7 +215,7 @@ def test_a_plan_is_made_once_for_a_law() -> None:
 
 def test_an_unlimited_buffer_goes_on_beyond_the_grid() -> None:
     problem = lone("ancestor", distance_m=100.0, start_bits=4e4)
-    short, long = (solve(problem.law(), Resolution(193, 9, 33, end)) for end in (30.0, 120.0))
+    short, long = (solve(problem.mdp(), Resolution(193, 9, 33, end)) for end in (30.0, 120.0))
     bits = np.array([1e3, 1e4, 3.5e4])
     np.testing.assert_allclose(short.expected_cost(bits), long.expected_cost(bits), rtol=0.01)
     instances = problem.sample(200, seed=2)

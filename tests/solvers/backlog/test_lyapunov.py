@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import offloadopt
-from offloadopt.core import FloatArray, Observation, Solutions, roll_out
+from offloadopt.core import FloatArray, Observation, Solutions, rollout
 from offloadopt.problems.carbon_mimo import CarbonMimo
 from offloadopt.solvers.backlog.lyapunov import Lyapunov, trade_off, tuned_v
 from offloadopt.testing import check_solver
@@ -26,7 +26,7 @@ def small(**changes: Any) -> CarbonMimo:
 
 def mean_cost(problem: CarbonMimo, solutions: Solutions) -> float:
     """Of an agent in a slot."""
-    return float(solutions.objective.mean() / (problem.horizon * problem.agents))
+    return float(solutions.objective.mean() / (problem.horizon * problem.num_agents))
 
 
 def busy(problem: CarbonMimo, count: int = 40) -> Observation:
@@ -140,7 +140,7 @@ def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
             buffer = problem.buffer_bits(seen)
             return problem.serve(*problem.service(seen).best(buffer / v, buffer))
 
-        return float(problem.evaluate(instances, roll_out(problem, instances, decide)).cost.mean())
+        return float(problem.evaluate(instances, rollout(problem, instances, decide)).cost.mean())
 
     priced = Lyapunov().run(problem, instances).objective.mean()
     assert priced < 0.9 * min(careless(v) for v in np.geomspace(3e7, 1e9, 4))

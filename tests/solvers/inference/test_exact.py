@@ -32,7 +32,7 @@ def make(**changes: Any) -> TwinInference:
 def first_slot(problem: TwinInference, instances: Instances, row: int, drain_price: float = 0.0) -> Slot:
     work = problem.work(instances)
     tasks = InferenceTasks(**{f.name: getattr(work, f.name)[row, 0] for f in fields(work)})
-    return slot_of(tasks, problem.prices, np.full(problem.agents, drain_price), 0.0)
+    return slot_of(tasks, problem.prices, np.full(problem.num_agents, drain_price), 0.0)
 
 
 def shares_of(slot: Slot, option: Any) -> FloatArray:
@@ -42,7 +42,7 @@ def shares_of(slot: Slot, option: Any) -> FloatArray:
 
 def paid(problem: TwinInference, instances: Instances, slots: list[Slot], options: list[Any]) -> FloatArray:
     """What the problem charges for options, shared optimally."""
-    shape = (instances.count, 1, problem.agents, problem.places)
+    shape = (instances.count, 1, problem.num_agents, problem.places)
     server, shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
     for row, (slot, option) in enumerate(zip(slots, options, strict=True)):
         server[row, 0, slot.user, slot.place] = np.maximum(option, 0)

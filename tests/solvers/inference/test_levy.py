@@ -28,7 +28,7 @@ def place_costs(problem: TwinInference, instances: Instances) -> PlaceCosts:
 
 
 def all_at_home(problem: TwinInference, instances: Instances) -> Any:
-    nobody = np.zeros((instances.count, 1, problem.agents * problem.places), dtype=np.int64)
+    nobody = np.zeros((instances.count, 1, problem.num_agents * problem.places), dtype=np.int64)
     return place_costs(problem, instances).cost(nobody)[:, 0]
 
 

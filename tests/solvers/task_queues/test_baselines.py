@@ -29,7 +29,7 @@ def midway(problem: BatteryD2D, instances: Instances, slots: int) -> State:
     """The state after some slots of anything."""
     rng, state = np.random.default_rng(0), problem.reset(instances)
     for _ in range(slots):
-        shape = (instances.count, problem.agents)
+        shape = (instances.count, problem.num_agents)
         target, mode = rng.integers(0, problem.devices, shape), rng.integers(0, problem.modes, shape)
         state, _ = problem.step(instances, state, Decisions({"target": target, "mode": mode}))
     return state
@@ -53,7 +53,7 @@ def test_prospects_are_the_mean_of_what_a_lone_task_costs(changes: dict[str, Any
     instances = problem.check_instances({**instances, "connected": np.ones_like(instances["connected"])})
     state = midway(problem, instances, slot)
     observation = problem.observe(instances, state)
-    prospects, s = problem.prospects(observation), problem.scenario
+    expected_costs, s = problem.expected_costs(observation), problem.scenario
     for agent, target, mode in itertools.product(range(3), range(5), range(problem.modes)):
         decision = Decisions({"target": np.full((8, 3), target), "mode": np.full((8, 3), mode)})
         outcomes = [
@@ -70,18 +70,18 @@ def test_prospects_are_the_mean_of_what_a_lone_task_costs(changes: dict[str, Any
         later = np.maximum(np.ceil(delay / s.slot_s) - 1, 0)
         lost = (1 - (1 - chance_down) ** (2 * later)) * (outcomes[0].metrics["failures"] == 0) * (target > 0)
         cost = success * (outcomes[0].cost + s.failure_weight * lost) + (1 - success) * outcomes[1].cost
-        found = prospects.cost[:, agent, target, mode]
+        found = expected_costs.cost[:, agent, target, mode]
         reach = (target == 0) | (target >= 3) | (distance <= s.d2d_m)
         assert np.isinf(found[~reach]).all()
         np.testing.assert_allclose(found[has_task & reach], cost[has_task & reach], rtol=1e-9)
         used = success * outcomes[0].metrics["energy_j"] + (1 - success) * outcomes[1].metrics["energy_j"]
-        drawn = (prospects.own_j + prospects.target_j)[:, agent, target, mode]
+        drawn = (expected_costs.own_j + expected_costs.target_j)[:, agent, target, mode]
         np.testing.assert_allclose(drawn[has_task & reach], used[has_task & reach], rtol=1e-9)
 
 
 def option_costs(name: str, problem: BatteryD2D, observation: Observation, row: int, agent: int) -> dict[Any, float]:
     """What a rule thinks of each option of one task."""
-    seen, found = problem.prospects(observation), {}
+    seen, found = problem.expected_costs(observation), {}
     for target, mode in itertools.product(range(problem.devices), range(problem.modes)):
         cost = seen.cost[row, agent, target, mode]
         if name == "energy-queue":
@@ -89,8 +89,8 @@ def option_costs(name: str, problem: BatteryD2D, observation: Observation, row: 
             joules = own * seen.own_j[row, agent, target, mode] + other * seen.target_j[row, agent, target, mode]
             cost += joules / tuned_v(problem)
         wanted = {
-            "all-edge": target >= problem.agents,
-            "all-mobile": target < problem.agents,
+            "all-edge": target >= problem.num_agents,
+            "all-mobile": target < problem.num_agents,
             "fixed-frequency": mode == 0,
         }.get(name, True)
         if wanted and np.isfinite(cost):
@@ -138,7 +138,7 @@ def test_a_stated_mode_is_kept() -> None:
     for rule, edge in ((AllEdge(mode=2), True), (AllMobile(mode=2), False)):
         decisions = rule.run(problem, instances).decisions
         assert (decisions["mode"] == 2).all()
-        assert ((decisions["target"] >= problem.agents) == edge).all()
+        assert ((decisions["target"] >= problem.num_agents) == edge).all()
     slowest = AllEdge(mode=99).run(problem, instances).decisions
     assert (slowest["mode"] == problem.modes - 1).all()
 

@@ -13,7 +13,7 @@ from offloadopt.core import Decisions, Instances, Status
 from offloadopt.problems.battery_d2d import BatteryD2D
 from offloadopt.solvers.task_queues.exact import QueueMilp
 from offloadopt.solvers.task_queues.milp_model import QueueModel
-from offloadopt.solvers.task_queues.task_options import Fate, tasks_of
+from offloadopt.solvers.task_queues.task_options import SendOutcome, tasks_of
 from offloadopt.testing import check_solver
 
 FEW_MODES = {
@@ -50,7 +50,7 @@ def all_costs(problem: BatteryD2D, instance: Instances) -> np.ndarray:
     places = np.argwhere(instance["arrives"][0])
     options = list(itertools.product(range(problem.devices), range(problem.modes)))
     every = np.array(list(itertools.product(options, repeat=len(places))), dtype=np.int64)
-    shape = (len(every), problem.horizon, problem.agents)
+    shape = (len(every), problem.horizon, problem.num_agents)
     target, mode = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     for number, (slot, agent) in enumerate(places):
         target[:, slot, agent], mode[:, slot, agent] = every[:, number].T
@@ -83,7 +83,7 @@ def test_the_first_model_is_a_lower_bound_of_every_decision(case: str, monkeypat
     """Before anything was cut off, and without an incumbent that would hide what is wrong."""
     problem = make(**CASES[case])
     instances = problem.sample(4, seed=5)
-    view = problem.foresight(instances)
+    view = problem.hindsight_data(instances)
     for row in range(4):
         tasks = tasks_of(view, row)
         if not tasks:
@@ -116,12 +116,14 @@ def _least_of(model: QueueModel) -> float:
 
 def test_what_batteries_allow_is_told_apart() -> None:
     problem = make(**EMPTY)
-    tasks = tasks_of(problem.foresight(problem.sample(1, 11)), 0)
+    tasks = tasks_of(problem.hindsight_data(problem.sample(1, 11)), 0)
     fates = {way.fate for task in tasks for way in task.ways}
-    assert Fate.CUT in fates
+    assert SendOutcome.CUT in fates
     rich = make()
     assert all(
-        way.fate is not Fate.CUT for task in tasks_of(rich.foresight(rich.sample(1, 11)), 0) for way in task.ways
+        way.fate is not SendOutcome.CUT
+        for task in tasks_of(rich.hindsight_data(rich.sample(1, 11)), 0)
+        for way in task.ways
     )
 
 
