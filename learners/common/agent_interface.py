@@ -109,9 +109,9 @@ class AgentInterface:
             whole=None if whole is None else _tensor(whole),
         )
 
-    def decide(self, observation: Observation, actions: Tensor) -> Decisions:
+    def decode(self, observation: Observation, actions: Tensor) -> Decisions:
         """One slot's decisions from the heads' actions ``[count, agents, actions]``."""
-        return self.controls.decide(observation, self.heads.read(actions))
+        return self.controls.decode(observation, self.heads.read(actions))
 
 
 def _tensor(numbers: np.ndarray[Any, Any]) -> Tensor:

@@ -93,7 +93,7 @@ class AgentPolicy(Policy):
             seen = self.interface.see(observation)
             outputs, memory = self.actor(seen.view[None], memory)
             actions = self.interface.heads.mode(restrict(outputs[0], seen.allowed))
-            return self.interface.decide(observation, actions), memory
+            return self.interface.decode(observation, actions), memory
 
     def save(self, folder: Path) -> None:
         """Write the actor as safetensors + JSON."""

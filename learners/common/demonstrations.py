@@ -58,7 +58,7 @@ class Expert:
             }
         )
         seen = interface.see(observation)
-        values = interface.controls.express(observation, decided)
+        values = interface.controls.encode(observation, decided)
 
         def over_slots(rows: Tensor) -> Tensor:
             return rows.unflatten(0, (count, horizon)).transpose(0, 1).contiguous()

@@ -76,7 +76,7 @@ class Head(ABC):
     def distance(self, outputs: Tensor, decided: Tensor) -> Tensor:
         """How far ``[...]`` the mode is from demonstrated decisions ``[..., actions]``."""
 
-    def decide(self, actions: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def decode(self, actions: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The fields' arrays ``[count, *shape]`` for actions ``[count, agents, actions]``."""
         split = np.split(self.read(actions), np.cumsum(self.entries)[:-1], axis=-1)
         return {
@@ -267,7 +267,7 @@ class Heads:
         split = actions.split(self._sizes("actions"), dim=-1)
         arrays: dict[str, NDArray[Any]] = {}
         for head, part in zip(self._heads, split, strict=True):
-            arrays |= head.decide(part.numpy())
+            arrays |= head.decode(part.numpy())
         return arrays
 
     def allowed(self, options: Mapping[str, NDArray[np.bool_]]) -> Tensor | None:

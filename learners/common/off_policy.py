@@ -195,7 +195,7 @@ class JointLearner(Federable):
                 if learning:
                     students.imagine(seen, slot, spent, generator)
                 rows = students.explore(seen, spent, generator) if learning else students.guess(seen, generator)
-                decisions = interface.decide(episodes.observation, students.relaxed.actions(rows))
+                decisions = interface.decode(episodes.observation, students.relaxed.actions(rows))
                 outcomes.append(episodes.step(decisions))
                 moments.append(seen)
                 rewards.append(self.pay(outcomes[-1]))

@@ -93,7 +93,7 @@ class Collector:
         taken, likely, paid = [], [], []
         for _ in range(slots):
             actions, log_probability, self._memory = act(seen[-1], self._memory)
-            outcome = episodes.step(self._interface.decide(episodes.observation, actions))
+            outcome = episodes.step(self._interface.decode(episodes.observation, actions))
             seen.append(self._interface.see(episodes.observation, centre=self._centre))
             taken.append(actions)
             likely.append(log_probability)

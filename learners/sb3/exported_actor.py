@@ -77,7 +77,7 @@ class Actor(Policy):
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
         """What the actions stand for."""
-        return self.view.decide(observation, self.actions(observation)), memory
+        return self.view.decode(observation, self.actions(observation)), memory
 
     def save(self, folder: Path) -> None:
         """Write the network and the view's statistics as safetensors + JSON."""

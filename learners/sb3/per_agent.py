@@ -43,7 +43,7 @@ class Rows(Protocol):
     def see(self, observation: Observation) -> Singles:
         """[count, agents, features] what each agent sees."""
 
-    def decide(self, entries: IntArray) -> Decisions:
+    def decode(self, entries: IntArray) -> Decisions:
         """The decisions of entries ``[count, agents]``."""
 
 
@@ -70,7 +70,7 @@ class ViewRows:
         """The problem's view."""
         return self.problem.view(observation, self._view).astype(np.float32)
 
-    def decide(self, entries: IntArray) -> Decisions:
+    def decode(self, entries: IntArray) -> Decisions:
         """Shares of the decisions' limits."""
         return self._shares.decisions(self.menu[entries])
 
@@ -101,7 +101,7 @@ class StateRows:
         shared = np.broadcast_to(common, (*own.shape[:2], common.shape[-1]))
         return np.concatenate([own, shared], axis=-1).astype(np.float32)
 
-    def decide(self, entries: IntArray) -> Decisions:
+    def decode(self, entries: IntArray) -> Decisions:
         """What the problem reads in the coordinates."""
         return self.problem.decode(self.menu[entries])
 
@@ -143,7 +143,7 @@ class MenuPolicy(Policy):
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
         """What the entries stand for."""
-        return self.rows.decide(self.entries(observation)), memory
+        return self.rows.decode(self.entries(observation)), memory
 
     def save(self, folder: Path) -> None:
         """Write the network and the menu as safetensors + JSON."""

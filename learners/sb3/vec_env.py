@@ -109,7 +109,7 @@ class AgentsEnvironment(BatchVecEnv):
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
         episodes = self._episodes
-        outcome = episodes.step(self.rows.decide(self._actions.reshape(-1, self._agents)))
+        outcome = episodes.step(self.rows.decode(self._actions.reshape(-1, self._agents)))
         self.slot_reward = float(-outcome.running_cost.sum(axis=-1).mean())
         ended, infos = episodes.ended, self._infos(self._seen() if episodes.ended else None, episodes.truncated)
         if ended:

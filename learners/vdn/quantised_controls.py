@@ -33,18 +33,18 @@ class LevelControls(Controls):
         chosen = {name: ArrayField(field.shape, 0, self._last, integer=True) for name, field in self._numbers.items()}
         self.fields = {**controls.fields, **chosen}
 
-    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+    def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """What the levels stand for."""
         shares = {name: values[name] / self._last for name in self._numbers}
         # The outer levels are the limits themselves, without rounding.
         numbers = {
             name: field.low * (1.0 - shares[name]) + field.high * shares[name] for name, field in self._numbers.items()
         }
-        return self._controls.decide(observation, {**values, **numbers})
+        return self._controls.decode(observation, {**values, **numbers})
 
-    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+    def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """The nearest levels."""
-        values = self._controls.express(observation, decisions)
+        values = self._controls.encode(observation, decisions)
         numbers = {
             name: np.rint((values[name] - field.low) / (field.high - field.low) * self._last).astype(np.int64)
             for name, field in self._numbers.items()

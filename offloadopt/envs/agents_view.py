@@ -72,7 +72,7 @@ class AgentsView:
         seen = self.problem.view(observation, self.name)
         return seen.reshape(observation.count, -1).astype(np.float32)
 
-    def decide(self, observation: Observation, action: Any) -> Decisions:
+    def decode(self, observation: Observation, action: Any) -> Decisions:
         """The decisions of actions ``[count, agents x entries]``, agent by agent."""
         flat = self._action.check("action", action, 1)
         check_count(len(flat), observation.count)

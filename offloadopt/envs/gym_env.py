@@ -53,7 +53,7 @@ class ProblemEnv(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Decide one slot."""
         alone = each(lambda values: np.asarray(values)[None], action)
-        outcome = self._episodes.step(self.view.decide(self._episodes.observation, alone))
+        outcome = self._episodes.step(self.view.decode(self._episodes.observation, alone))
         info = {
             "cost": float(outcome.cost[0]),
             "violations": {name: float(values[0]) for name, values in outcome.violations.items()},

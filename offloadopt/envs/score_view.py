@@ -71,7 +71,7 @@ class ScoreView:
         standard = (self.problem.server_view(observation) - self.center) / self.scale
         return standard.clip(-VIEW_LIMIT, VIEW_LIMIT).reshape(observation.count, -1).astype(np.float32)
 
-    def decide(self, observation: Observation, action: Any) -> Decisions:
+    def decode(self, observation: Observation, action: Any) -> Decisions:
         """The vote's assignment with its optimal continuous decisions, for scores ``[count, servers, tasks]``."""
         score = self._score.check("score", action, 1)
         check_count(len(score), observation.count)

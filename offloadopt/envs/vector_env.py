@@ -69,7 +69,7 @@ class ProblemVectorEnv(VectorEnv[Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, FloatArray, Flags, Flags, dict[str, Any]]:
         """Decide one slot of every episode."""
         episodes = self._episodes
-        outcome = episodes.step(self.view.decide(episodes.observation, actions))
+        outcome = episodes.step(self.view.decode(episodes.observation, actions))
         terminated = np.full(self.num_envs, episodes.terminated)
         truncated = np.full(self.num_envs, episodes.truncated)
         info = _known(outcome)

@@ -25,7 +25,7 @@ class View(Protocol):
     def observe(self, observation: Observation) -> Any:
         """What the agents see: new arrays ``[count, ...]`` (or a mapping of such) of the observation space."""
 
-    def decide(self, observation: Observation, action: Any) -> Decisions:
+    def decode(self, observation: Observation, action: Any) -> Decisions:
         """The decisions that actions ``[count, ...]`` stand for; actions outside their space are refused."""
 
 
@@ -61,7 +61,7 @@ class FieldView:
         spaces_of = self.observation_space.spaces
         return {name: observation[name].astype(space.dtype) for name, space in spaces_of.items()}
 
-    def decide(self, observation: Observation, action: Any) -> Decisions:
+    def decode(self, observation: Observation, action: Any) -> Decisions:
         """The action's arrays, checked by name, shape and limits."""
         if not isinstance(action, Mapping):
             raise InvalidInput(f"action is a {type(action).__name__}; allowed: a dict of {', '.join(self._fields)}")

@@ -28,11 +28,11 @@ class Controls(ABC):
     fields: Mapping[str, ArrayField]
 
     @abstractmethod
-    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+    def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """One slot's decisions from values ``[count, agents, ...]``; agent i's row follows from its own rows."""
 
     @abstractmethod
-    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+    def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """Values that lead to decisions."""
 
     @abstractmethod
@@ -54,11 +54,11 @@ class DirectControls(Controls):
         self.fields = fields
         self._allowed = allowed
 
-    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+    def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """The values."""
         return Decisions(values)
 
-    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+    def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """The decisions."""
         return dict(decisions)
 
@@ -107,7 +107,7 @@ class EnergyControls(Controls):
         self._serve = serve
         self._powers = powers
 
-    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+    def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """The two powers; what exceeds one's limit goes to the other."""
         device, balance = self._device, values["balance"]
         green_w, full_w = self._green_w(observation), self._full_w
@@ -118,7 +118,7 @@ class EnergyControls(Controls):
         offload_w = np.minimum(power - local_w, device.offload_max_w)
         return self._serve(power - offload_w, offload_w)
 
-    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+    def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """The middle of the range where power is green power; without any power an even share."""
         local_w, offload_w = self._powers(decisions)
         green_w, full_w = self._green_w(observation), self._full_w

@@ -58,7 +58,7 @@ class PriorityControls(Controls):
         self.fields = {"server": server, "cpu_priority": priority, "bandwidth_priority": priority}
         self._problem = problem
 
-    def decide(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+    def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """Shares that grow with the root of the task's size."""
         most_cpu, most_band = self._most(observation)
         return Decisions(
@@ -69,7 +69,7 @@ class PriorityControls(Controls):
             }
         )
 
-    def express(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+    def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """Priorities that lead to shares, or the highest where none does; 0 where there is no task."""
         priorities = {}
         for kind, most in zip(("cpu", "bandwidth"), self._most(observation), strict=True):

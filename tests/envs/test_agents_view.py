@@ -37,7 +37,7 @@ def test_actions_are_shares_of_the_limits_agent_by_agent(problem: Any) -> None:
     view = AgentsView(problem)
     observation = problem.observe(problem.sample(2, 0), problem.reset(problem.sample(2, 0)))
     action = np.float32([[-1, -1, 1, 1, 0, 0.5], [-0.5, 0.5, 0.5, -0.5, 1, -1]])
-    decided = view.decide(observation, action)
+    decided = view.decode(observation, action)
     np.testing.assert_allclose(decided["local_w"], [[0, 2, 1], [0.5, 1.5, 2]], rtol=1e-15)
     np.testing.assert_allclose(decided["offload_w"], [[0, 0.3, 0.225], [0.225, 0.075, 0]], rtol=1e-15)
     assert decided["offload_w"][0, 1] == 0.3
@@ -47,7 +47,7 @@ def test_every_action_is_a_decision_within_the_limits(problem: Any) -> None:
     view, instances = AgentsView(problem), problem.sample(500, 0)
     edges = np.nextafter(np.float32([-1, -1, 0, 1, 1]), np.float32([0, -1, 1, 0, 1]))
     action = np.random.default_rng(0).choice(edges, size=(500, 6))
-    decided = view.decide(problem.observe(instances, problem.reset(instances)), action)
+    decided = view.decode(problem.observe(instances, problem.reset(instances)), action)
     for name, spec in problem.decision_fields.items():
         spec.check(name, decided[name], 1)
 
@@ -55,7 +55,7 @@ def test_every_action_is_a_decision_within_the_limits(problem: Any) -> None:
 def test_whole_numbers_are_chosen_agent_by_agent(devices: Any) -> None:
     view = AgentsView(devices)
     assert view.action_space == spaces.MultiDiscrete([4, 6, 4, 6, 4, 6])
-    decided = view.decide(observed(devices, 2), np.array([[0, 1, 2, 3, 3, 5], [3, 0, 1, 4, 0, 2]]))
+    decided = view.decode(observed(devices, 2), np.array([[0, 1, 2, 3, 3, 5], [3, 0, 1, 4, 0, 2]]))
     assert decided["target"].tolist() == [[0, 2, 3], [3, 1, 0]]
     assert decided["mode"].tolist() == [[1, 3, 5], [0, 4, 2]]
 
@@ -63,13 +63,13 @@ def test_whole_numbers_are_chosen_agent_by_agent(devices: Any) -> None:
 def test_choices_are_counted_from_the_lowest_whole_number(devices: Any) -> None:
     fields = {"number": ArrayField((3,), low=-2, high=1, integer=True)}
     view = AgentsView(type("Shifted", (type(devices),), {"decision_fields": fields})(devices.scenario))
-    assert view.decide(observed(devices, 1), np.array([[0, 3, 1]]))["number"].tolist() == [[-2, 1, -1]]
+    assert view.decode(observed(devices, 1), np.array([[0, 3, 1]]))["number"].tolist() == [[-2, 1, -1]]
 
 
 def test_where_actions_must_be_numbers_whole_numbers_are_the_nearest(devices: Any) -> None:
     view = AgentsView(devices, continuous=True)
     assert view.action_space == spaces.Box(-1.0, 1.0, (6,), np.float32)
-    decided = view.decide(observed(devices, 1), np.array([[-1.0, 1.0, 0.4, -0.65, 1.0, -0.5]]))
+    decided = view.decode(observed(devices, 1), np.array([[-1.0, 1.0, 0.4, -0.65, 1.0, -0.5]]))
     assert decided["target"].tolist() == [[0, 2, 3]]  # shares 0, 0.7 and 1 of 3
     assert decided["mode"].tolist() == [[5, 1, 1]]  # shares 1, 0.175 and 0.25 of 5
     assert {array.dtype for array in decided.values()} == {np.dtype(np.int64)}
@@ -79,7 +79,7 @@ def test_numbers_beside_whole_numbers_keep_the_box(devices: Any) -> None:
     fields = {"target": devices.decision_fields["target"], "power_w": ArrayField((3,), low=0.0, high=2.0)}
     view = AgentsView(type("Mixed", (type(devices),), {"decision_fields": fields})(devices.scenario))
     assert isinstance(view.action_space, spaces.Box)
-    decided = view.decide(observed(devices, 1), np.array([[-1.0, -1.0, 0.0, 0.5, 1.0, 0.4]]))
+    decided = view.decode(observed(devices, 1), np.array([[-1.0, -1.0, 0.0, 0.5, 1.0, 0.4]]))
     assert decided["target"].tolist() == [[0, 2, 3]]
     np.testing.assert_allclose(decided["power_w"], [[0.0, 1.5, 1.4]])
 
@@ -88,7 +88,7 @@ def test_numbers_beside_whole_numbers_keep_the_box(devices: Any) -> None:
 def test_every_action_of_whole_numbers_is_a_decision_within_the_limits(devices: Any, continuous: bool) -> None:
     view = AgentsView(devices, continuous=continuous)
     view.action_space.seed(0)
-    decided = view.decide(observed(devices, 400), np.stack([view.action_space.sample() for _ in range(400)]))
+    decided = view.decode(observed(devices, 400), np.stack([view.action_space.sample() for _ in range(400)]))
     for name, spec in devices.decision_fields.items():
         assert (spec.check(name, decided[name], 1) == decided[name]).all()
         assert set(decided[name].ravel()) == set(range(int(spec.high) + 1))
@@ -127,7 +127,7 @@ def test_the_batch_is_paid_what_the_evaluation_charges(problem: Any) -> None:
         taken, instances = [], next(nature)
         for slot in range(6):
             action = environment.action_space.sample()
-            taken.append(AgentsView(problem).decide(problem.observe(instances, problem.reset(instances)), action))
+            taken.append(AgentsView(problem).decode(problem.observe(instances, problem.reset(instances)), action))
             observation, reward, terminated, truncated, info = environment.step(action)
             assert observation in environment.observation_space
             assert reward.shape == (7,)
@@ -192,7 +192,7 @@ def test_wrong_actions_are_refused(problem: Any, action: Any, message: str) -> N
 )
 def test_wrong_choices_are_refused(devices: Any, action: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        AgentsView(devices).decide(observed(devices, 2), action)
+        AgentsView(devices).decode(observed(devices, 2), action)
 
 
 def test_decisions_without_limits_are_refused(devices: Any) -> None:

@@ -42,7 +42,7 @@ def test_every_action_is_a_feasible_decision_that_costs_what_its_assignment_cost
 ) -> None:
     instances = problem.sample(200, 1)
     score = np.random.default_rng(1).uniform(-1, 1, size=(200, 3, 6))
-    outcome = problem.evaluate(instances, view.decide(instances, score))
+    outcome = problem.evaluate(instances, view.decode(instances, score))
     assert outcome.feasible.all()
     np.testing.assert_allclose(outcome.cost, problem.costs(instances).cost(vote(score)), rtol=1e-9)
 
@@ -54,7 +54,7 @@ def test_a_link_that_is_not_there_is_never_chosen(problem: Any, view: ScoreView)
     gain[0, 1, 2] = 0.0
     score = np.full((1, 3, 6), 0.5)
     score[0, 2] = 1.0
-    decided = view.decide(Instances({**instances, "gain": gain}), score)
+    decided = view.decode(Instances({**instances, "gain": gain}), score)
     assert decided["server"][0].tolist() == [0, 1, 3, 3, 3, 3]
     assert (view.observe(Instances({**instances, "gain": gain})) >= -VIEW_LIMIT).all()
 
@@ -95,4 +95,4 @@ def test_the_statistics_are_the_same_every_time(problem: Any, view: ScoreView) -
 )
 def test_wrong_scores_are_refused(problem: Any, view: ScoreView, score: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        view.decide(problem.sample(2, 0), score)
+        view.decode(problem.sample(2, 0), score)

@@ -29,7 +29,7 @@ def decided(balance: Any, share: Any = 0.5) -> tuple[np.ndarray[Any, Any], np.nd
         "balance": np.broadcast_to(balance, (COUNT, AGENTS)),
         "local_share": np.broadcast_to(share, (COUNT, AGENTS)),
     }
-    decisions = problem().controls["energy"].decide(observation(), values)
+    decisions = problem().controls["energy"].decode(observation(), values)
     return decisions["local_w"], decisions["offload_w"]
 
 
@@ -60,7 +60,7 @@ def test_powers_are_expressed_and_found_again() -> None:
     local_w[:100] = seen["green_j"][:100] / 1e-3 * 0.3  # on the kink
     offload_w[:100] = seen["green_j"][:100] / 1e-3 * 0.7
     local_w[100:120] = offload_w[100:120] = 0.0
-    found = controls.decide(seen, controls.express(seen, Decisions({"local_w": local_w, "offload_w": offload_w})))
+    found = controls.decode(seen, controls.encode(seen, Decisions({"local_w": local_w, "offload_w": offload_w})))
     np.testing.assert_allclose(found["local_w"], local_w, atol=1e-9)
     np.testing.assert_allclose(found["offload_w"], offload_w, atol=1e-9)
 
@@ -85,7 +85,7 @@ class TestPriorities:
         controls = problem.controls_named("priority")
         size = observation["present"].shape
         half = {"server": np.ones(size, dtype=np.int64), "cpu_priority": np.full(size, 0.3)}
-        decided = controls.decide(observation, {**half, "bandwidth_priority": np.full(size, 0.1)})
+        decided = controls.decode(observation, {**half, "bandwidth_priority": np.full(size, 0.1)})
         for share, priority, amount, mean in (
             ("cpu_share", 0.3, "cycles", problem.mean_cycles),
             ("bandwidth_share", 0.1, "bits", problem.mean_bits),
@@ -103,7 +103,7 @@ class TestPriorities:
             "cpu_priority": rng.uniform(0.0, 0.2, size),
             "bandwidth_priority": rng.uniform(0.0, 0.2, size),
         }
-        found = controls.express(observation, controls.decide(observation, values))
+        found = controls.encode(observation, controls.decode(observation, values))
         there = observation["present"] == 1
         for name, wanted in values.items():
             np.testing.assert_allclose(found[name][there], wanted[there], rtol=1e-9)
@@ -122,6 +122,6 @@ class TestPriorities:
         root = np.sqrt(observation["cycles"])
         best = computing_s(root / root.sum(axis=(1, 2), keepdims=True))
         priorities = {"cpu_priority": np.full(size, 0.25), "bandwidth_priority": np.full(size, 0.25)}
-        shared = controls.decide(observation, {"server": server, **priorities})["cpu_share"]
+        shared = controls.decode(observation, {"server": server, **priorities})["cpu_share"]
         assert np.mean(computing_s(shared) / best) < 1.05
         assert np.mean(computing_s(np.ones(size)) / best) > 1.1

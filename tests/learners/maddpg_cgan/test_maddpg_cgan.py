@@ -56,7 +56,7 @@ def experience(problem: Any, students: CganAgents, rows: int, seed: int = 1) -> 
     state = problem.reset(instances)
     seen = students.see(problem.observe(instances, state))
     action = students.guess(seen, generator)
-    decisions = students.interface.decide(problem.observe(instances, state), students.relaxed.actions(action))
+    decisions = students.interface.decode(problem.observe(instances, state), students.relaxed.actions(action))
     state, outcome = problem.step(instances, state, decisions)
     following = students.see(problem.observe(instances, state))
     return Experience(seen, action, torch.from_numpy(-outcome.agent_cost).float(), following)

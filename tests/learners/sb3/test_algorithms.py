@@ -78,7 +78,7 @@ def test_the_exported_actor_gives_the_librarys_actions(
     ours = actor.actions(small.observe(instances, small.reset(instances)))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
     away_from_ties = np.abs(theirs[:, 0] - theirs[:, 1]) > 1e-3
-    decided = view.decide(instances, theirs)["server"]
+    decided = view.decode(instances, theirs)["server"]
     taken = actor.run(small, instances).decisions["server"]
     clear = away_from_ties & (np.abs(theirs).min(axis=1) > 1e-3)
     assert clear.mean() > 0.3

@@ -54,14 +54,14 @@ def weights(policy: MenuPolicy) -> bytes:
 def test_an_entry_is_a_combination_of_an_agents_options(devices: Any) -> None:
     rows = rows_of(devices, levels=5)
     assert len(rows.menu) == 24
-    decided = rows.decide(np.array([[0, 7, 23], [6, 5, 18]]))
+    decided = rows.decode(np.array([[0, 7, 23], [6, 5, 18]]))
     assert decided["target"].tolist() == [[0, 1, 3], [1, 0, 3]]
     assert decided["mode"].tolist() == [[0, 1, 5], [0, 5, 0]]
 
 
 def test_numbers_are_decided_by_levels(aiming: Any) -> None:
     rows = rows_of(aiming(), levels=3)
-    decided = rows.decide(np.array([[0, 5], [7, 8]]))
+    decided = rows.decode(np.array([[0, 5], [7, 8]]))
     assert decided["aim"].tolist() == [[[-1, -1], [1, 3]], [[3, 1], [3, 3]]]
 
 
@@ -92,7 +92,7 @@ def test_a_user_of_a_centre_decides_on_the_grid_of_its_coordinates(moving: Any) 
     rows = rows_of(moving, levels=3)
     assert len(rows.menu) == 3 * 3 * 5
     entries = np.array([[0, 44, 3 * 5 + 5 + 2]])
-    decided = rows.decide(entries)
+    decided = rows.decode(entries)
     capacity = moving.scenario.cpu_server_hz
     assert decided["server"].tolist() == [[0, 5, 3]]
     np.testing.assert_allclose(decided["ratio"], [[0, 1, 0.5]])
@@ -117,7 +117,7 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
             known = rows.see(problem.observe(instances, state))
             np.testing.assert_array_equal(seen, known.reshape(12, -1))
             entries = rng.integers(len(rows.menu), size=12)
-            state, outcome = problem.step(instances, state, rows.decide(entries.reshape(4, 3)))
+            state, outcome = problem.step(instances, state, rows.decode(entries.reshape(4, 3)))
             seen, paid, done, infos = batch.step(entries)
             np.testing.assert_allclose(paid, -outcome.agent_cost.ravel(), rtol=1e-6)
             assert batch.slot_reward == pytest.approx(-outcome.cost.mean())

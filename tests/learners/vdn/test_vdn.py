@@ -317,13 +317,13 @@ def test_numbers_stand_on_even_levels_and_choices_stay() -> None:
     mode = np.array([[[1, 2], [3, 1], [2, 2]]])
     level, share = np.array([[0, 3, 4]]), np.array([[[0, 4], [1, 2], [3, 3]]])
     nothing = Observation({"none": np.zeros((1, 3))})
-    found = controls.decide(nothing, {"mode": mode, "level": level, "share": share})
+    found = controls.decode(nothing, {"mode": mode, "level": level, "share": share})
     assert found["mode"].tolist() == mode.tolist()
     assert found["level"].tolist() == [[2.0, 5.0, 6.0]]
     np.testing.assert_allclose(found["share"], [[[0.1, 0.7], [0.25, 0.4], [0.55, 0.55]]], rtol=1e-12)
     assert (found["share"].min(), found["share"].max()) == (0.1, 0.7)
     near = Decisions({"mode": mode, "level": found["level"] - 0.4, "share": np.minimum(found["share"] + 0.07, 0.7)})
-    back = controls.express(nothing, near)
+    back = controls.encode(nothing, near)
     assert back["level"].tolist() == [[0, 3, 4]]
     assert back["share"].tolist() == [[[0, 4], [1, 2], [3, 3]]]
 
@@ -333,9 +333,9 @@ def test_levels_stand_before_other_controls() -> None:
     problem: Any = mimo()
     interface = LevelInterface(problem, None, "energy", 3)
     observation = problem.observe(problem.sample(5, 0), problem.reset(problem.sample(5, 0)))
-    middle = interface.decide(observation, torch.ones((5, 2, 2)))
+    middle = interface.decode(observation, torch.ones((5, 2, 2)))
     own = problem.controls["energy"]
-    expected = own.decide(observation, {"balance": np.zeros((5, 2)), "local_share": np.full((5, 2), 0.5)})
+    expected = own.decode(observation, {"balance": np.zeros((5, 2)), "local_share": np.full((5, 2), 0.5)})
     for name, values in expected.items():
         np.testing.assert_allclose(middle[name], values)
     assert interface.to(mimo(users=4)).heads.outputs == interface.heads.outputs == 6  # type: ignore[arg-type]
