@@ -95,8 +95,8 @@ class Queue(Problem[QueueScenario]):
     name = "queue"
     scenario_type = QueueScenario
     horizon = 3
-    agents = 1
-    nature: ClassVar[Any] = {"arrivals": ArrayField((), low=0)}
+    num_agents = 1
+    instance_fields: ClassVar[Any] = {"arrivals": ArrayField((), low=0)}
     decision_fields: ClassVar[Any] = {"served": ArrayField((), low=0)}
     observation_fields: ClassVar[Any] = {"backlog": ArrayField(())}
 

@@ -26,10 +26,10 @@ class Choices(AgentProblem[Scenario]):
 
     name = "choices"
     scenario_type = Scenario
-    agents = 3
+    num_agents = 3
     horizon = 2
     views: ClassVar = {"own": ("number",)}
-    nature = observation_fields = {"number": ArrayField((3,))}  # noqa: RUF012
+    instance_fields = observation_fields = {"number": ArrayField((3,))}  # noqa: RUF012
 
     def __init__(self, **fields: ArrayField) -> None:
         super().__init__(Scenario())

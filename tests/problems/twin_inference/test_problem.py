@@ -165,7 +165,7 @@ def test_a_battery_serves_a_users_tasks_in_order_and_is_carried_over() -> None:
 def test_a_task_in_time_costs_less_than_a_failure() -> None:
     problem = make(horizon=1, battery_j=1e6)
     p, work = problem.prices, problem.work(problem.sample(500, seed=0))
-    assert p.second * p.limit_s + p.joule * work.local_j.max() < p.failure
+    assert p.per_second * p.limit_s + p.per_joule * work.local_j.max() < p.failure
 
 
 # ------------------------------------------------------------------------------------------------------------- nature
