@@ -11,7 +11,7 @@ from offloadopt import registry
 from offloadopt.problems.battery_d2d import BatteryD2DScenario
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Result, Unit
-from offloadopt.reproduce.battery_d2d import work
+from offloadopt.reproduce.battery_d2d import measurements
 from offloadopt.reproduce.training import Json
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -56,7 +56,7 @@ STYLES = {
     OED: plots.Style(OED, plots.VERMILION, ":", ">"),
     RANDOM: plots.Style(RANDOM, plots.GREY, "-.", "x"),
     OPTIMUM: plots.Style(OPTIMUM, plots.BLACK, "-", "s"),
-    work.BOUND: plots.Style(work.BOUND, plots.BLACK, ":", "|"),
+    measurements.BOUND: plots.Style(measurements.BOUND, plots.BLACK, ":", "|"),
 }
 
 
@@ -204,7 +204,7 @@ class Setting:
             **{name: test[name] for name in ("scenario", "count", "seed", "most_tasks")},
             "solvers": {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()},
         }
-        return Unit(work.apply_solvers, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
 
     def learner(self, name: str, scenario: Json, **settings: Any) -> Json:
         """A learner with all its settings, so that a changed default is another piece of work.
@@ -240,7 +240,7 @@ class Setting:
             "seed": replicate,
             "tests": list(tests),
         }
-        return Unit(work.train, parameters, {REPLICATE: replicate, "method": method, **labels})
+        return Unit(measurements.train, parameters, {REPLICATE: replicate, "method": method, **labels})
 
     def learned(self, replicate: int, preset: str) -> list[Unit]:
         """The trainings of each learner, tested at the points that they are for."""
@@ -285,12 +285,12 @@ class Setting:
             "seed": replicate,
             "test": self.test(replicate, scenario, window=window),
         }
-        return Unit(work.teach, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.teach, parameters, {REPLICATE: replicate, **labels})
 
 
 def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[Json, str, Json]]:
     """Scenario, method and numbers of everything that a unit of rules or a training tested."""
-    if unit.function is work.train:
+    if unit.function is measurements.train:
         for test in unit.parameters["tests"]:
             yield test["scenario"], unit.labels["method"], result["tests"][test["name"]]
         return

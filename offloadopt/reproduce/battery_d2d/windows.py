@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
-from offloadopt.reproduce.battery_d2d import bars, work
+from offloadopt.reproduce.battery_d2d import bars, measurements
 from offloadopt.reproduce.battery_d2d.setting import (
     GREEDY,
     OPTIMUM,
@@ -64,14 +64,14 @@ class HindsightTable(Artefact):
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
         """With the share by which each cost lies above the mean bound of its replicate."""
         frame = super().frame(results)
-        bounds = frame[frame["method"] == work.BOUND].set_index(REPLICATE)["cost"]
+        bounds = frame[frame["method"] == measurements.BOUND].set_index(REPLICATE)["cost"]
         bound = bounds.reindex(frame[REPLICATE]).to_numpy()
         return frame.assign(gap=(frame["cost"] - bound) / bound)
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Gaps, one below the other."""
         summary = summarised(frame, self.keys).sort_values("gap")
-        rows = bars.rows_of(summary, [method for method in summary["method"] if method != work.BOUND])
+        rows = bars.rows_of(summary, [method for method in summary["method"] if method != measurements.BOUND])
         figure, (ax,) = plots.panels(1)
         bars.lengths(ax, rows, "gap", 100.0, [STYLES[method].color for method, _ in rows])
         bars.name(ax, rows)
@@ -140,7 +140,7 @@ class ImitationTable(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each expert, each of its pupils, and rMAPPO alone."""
-        if unit.function is work.teach:
+        if unit.function is measurements.teach:
             for when, numbers in result.items():
                 yield {"at": unit.labels["at"], "method": pupil(unit.labels["expert"], when), **numbers}
             return

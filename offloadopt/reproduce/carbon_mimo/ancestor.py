@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
-from offloadopt.reproduce.carbon_mimo import work
+from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.carbon_mimo.setting import GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV, RULES, Setting
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import summarised, values
@@ -81,7 +81,7 @@ class AncestorFigure(Artefact):
                         "count": count,
                         "seed": self.setting.test_seed(replicate),
                     }
-                    found.append(Unit(work.apply_solvers, parameters, labels))
+                    found.append(Unit(measurements.apply_solvers, parameters, labels))
                     for method, steps in sizes.ancestor_steps.items():
                         learner = self.setting.learner(method.lower(), view="ancestor")
                         test = self.setting.test(replicate, scenario, "test", count)
@@ -93,7 +93,7 @@ class AncestorFigure(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Reward, power and buffer."""
-        tested = {unit.labels["method"]: result["tests"]["test"]} if unit.function is work.train else result
+        tested = {unit.labels["method"]: result["tests"]["test"]} if unit.function is measurements.train else result
         for method, numbers in tested.items():
             yield {
                 "weight": unit.labels["weight"],
@@ -188,7 +188,7 @@ class TradeOffFigure(Artefact):
         scenario = self.setting.scenario(buffer_bits=None, horizon=1000, charge="normalised", harvest_w=0.0)
         return [
             Unit(
-                work.apply_solvers,
+                measurements.apply_solvers,
                 {
                     "scenario": scenario,
                     "solvers": {LYAPUNOV: {"name": "lyapunov", "options": {"v": v}}},

@@ -9,7 +9,7 @@ import numpy as np
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
-from offloadopt.reproduce.carbon_mimo import work
+from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.carbon_mimo.setting import (
     CADDTO,
     DDPG,
@@ -205,7 +205,7 @@ class ExpertTable(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each expert, pupil, and the bound."""
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             yield {"method": unit.labels["method"], **result["tests"]["test"]}
             return
         for method, numbers in result.items():
@@ -215,8 +215,8 @@ class ExpertTable(Artefact):
         """Costs, one below the other."""
         summary = summarised(frame, self.keys)
         looks = [
-            (work.BOUND, plots.Style("", plots.BLACK, marker="|")),
-            (work.HINDSIGHT, plots.Style("", plots.BLACK, marker="s")),
+            (measurements.BOUND, plots.Style("", plots.BLACK, marker="|")),
+            (measurements.HINDSIGHT, plots.Style("", plots.BLACK, marker="s")),
             ("imitates hindsight", plots.Style("", plots.SKY, marker="s")),
             ("imitates hindsight, two powers", plots.Style("", plots.BLUE, marker="o")),
             (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
@@ -261,7 +261,7 @@ class OneUserTable(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method."""
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             yield {"method": unit.labels["method"], **result["tests"]["test"]}
             return
         for method, numbers in result.items():
@@ -271,7 +271,7 @@ class OneUserTable(Artefact):
         """Costs, one below the other."""
         summary = summarised(frame, self.keys)
         looks = [
-            (work.BOUND, plots.Style("", plots.BLACK, marker="|")),
+            (measurements.BOUND, plots.Style("", plots.BLACK, marker="|")),
             (self.optimum, plots.Style("", plots.VERMILION, marker="s")),
             (PPO, plots.Style("", plots.SKY, marker="P")),
             (ENERGY, plots.Style("", plots.SKY, marker="s")),

@@ -10,7 +10,7 @@ import numpy as np
 from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
-from offloadopt.reproduce.carbon_mimo import work
+from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.carbon_mimo.setting import (
     CADDTO,
     DDPG,
@@ -61,7 +61,7 @@ class LoadFigure(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method and load."""
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             for load, numbers in result["tests"].items():
                 yield {"load": float(load), "method": unit.labels["method"], **numbers}
             return
@@ -71,7 +71,7 @@ class LoadFigure(Artefact):
     def frame(self, results: dict[str, Result]) -> pd.DataFrame:  # type: ignore[override]
         """With each method's distance to the mean hindsight bound of its replicate and load."""
         frame = super().frame(results)
-        bounds = frame[frame["method"] == work.BOUND].set_index(["load", REPLICATE])["cost"]
+        bounds = frame[frame["method"] == measurements.BOUND].set_index(["load", REPLICATE])["cost"]
         bound = bounds.reindex(frame.set_index(["load", REPLICATE]).index).to_numpy()
         return frame.assign(gap=(frame["cost"] - bound) / np.abs(bound))
 
@@ -82,11 +82,13 @@ class LoadFigure(Artefact):
         for ax, (number, scale, label) in zip(axes, self.panels, strict=True):
             for method, style in STYLES.items():
                 chosen = summary[summary["method"] == method]
-                if chosen[number].notna().any() and not (number == "gap" and method in (work.BOUND, work.HINDSIGHT)):
+                if chosen[number].notna().any() and not (
+                    number == "gap" and method in (measurements.BOUND, measurements.HINDSIGHT)
+                ):
                     plots.series(ax, chosen, "load", number, style, scale)
             plots.fit_to_means(ax)
             if number in ("cost", "gap"):
-                means = summary[~summary["method"].isin([work.BOUND, work.HINDSIGHT])][number]
+                means = summary[~summary["method"].isin([measurements.BOUND, measurements.HINDSIGHT])][number]
                 ax.set_ylim(scale * max(means.min(), 1e-6) / 2, scale * means.max() * 2)
                 plots.logarithmic(ax, "y")
             ax.set_xticks(self.setting.sizes.loads)
@@ -194,7 +196,7 @@ class OverflowFigure(LoadFigure):
         """Near zero under extreme load, and what that load allows at all."""
         load = max(self.setting.sizes.loads)
         found = Interval.of(self.values(frame, "overflow", CADDTO, load))
-        least = Interval.of(self.values(frame, "overflow", work.HINDSIGHT, load))
+        least = Interval.of(self.values(frame, "overflow", measurements.HINDSIGHT, load))
         return [
             Claim(
                 "CADDTO-PPO keeps near-zero packet overflow under extreme load",

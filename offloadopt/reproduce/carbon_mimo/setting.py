@@ -10,7 +10,7 @@ from offloadopt import registry
 from offloadopt.problems.carbon_mimo import CarbonMimoScenario
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Unit
-from offloadopt.reproduce.carbon_mimo import work
+from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.training import Json
 
 CADDTO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "DDPG", "SB3 PPO", "SB3 DDPG"
@@ -37,7 +37,7 @@ RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     GREEDY_OFFLOAD: ("greedy-offload", {}),
     FULL_POWER: ("full-power", {}),
 }
-PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {work.HINDSIGHT: (work.HINDSIGHT, {})}
+PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {measurements.HINDSIGHT: (measurements.HINDSIGHT, {})}
 """The reference that knows all of nature."""
 STYLES = {
     CADDTO: plots.Style(CADDTO, plots.BLUE, "-", "o"),
@@ -51,8 +51,8 @@ STYLES = {
     GREEDY_LOCAL: plots.Style(GREEDY_LOCAL, plots.VERMILION, "-.", "v"),
     GREEDY_OFFLOAD: plots.Style(GREEDY_OFFLOAD, plots.PURPLE, "-.", "<"),
     FULL_POWER: plots.Style(FULL_POWER, plots.GREY, "-.", "x"),
-    work.HINDSIGHT: plots.Style("hindsight's decisions", plots.BLACK, ":"),
-    work.BOUND: plots.Style(work.BOUND, plots.BLACK, "--"),
+    measurements.HINDSIGHT: plots.Style("hindsight's decisions", plots.BLACK, ":"),
+    measurements.BOUND: plots.Style(measurements.BOUND, plots.BLACK, "--"),
 }
 
 
@@ -149,7 +149,7 @@ class Setting:
         solvers = {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()}
         test = self.test(replicate, scenario, "")
         parameters = {"scenario": scenario, "solvers": solvers, "count": test["count"], "seed": test["seed"]}
-        return Unit(work.apply_solvers, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
 
     def learner(self, name: str, **settings: Any) -> Json:
         """A learner with all its settings, so that a changed default is another piece of work."""
@@ -177,7 +177,7 @@ class Setting:
             "tests": list(tests),
             "users": list(users),
         }
-        return Unit(work.train, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.train, parameters, {REPLICATE: replicate, **labels})
 
     def learned(self, replicate: int) -> list[Unit]:
         """The trainings of each learner, tested at the loads that they are for."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.setting import Setting
 from offloadopt.reproduce.summary import summarised, values
 
@@ -47,7 +47,7 @@ class AccuracyTable(Artefact):
         sizes = self.setting.sizes
         return [
             Unit(
-                work.imitate,
+                measurements.imitate,
                 {
                     "scenario": self.setting.scenario(replicate),
                     "learner": self.setting.learner("imitation", **({} if loss == WITH else {"l2": 0.0})),

@@ -9,7 +9,7 @@ from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, ascending
-from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.setting import AS_TRAINED, DIRS, Setting
 from offloadopt.reproduce.summary import summarised, values
 
@@ -67,7 +67,7 @@ class LearnersTable(Artefact):
                 "seed": replicate,
                 "tests": setting.tests(replicate, scenario),
             }
-            found += [Unit(work.race, race, {REPLICATE: replicate}), setting.rules(replicate, scenario)]
+            found += [Unit(measurements.race, race, {REPLICATE: replicate}), setting.rules(replicate, scenario)]
         return found
 
     def _samples(self) -> int:
@@ -77,11 +77,11 @@ class LearnersTable(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each training; the optimum and the rules are not trained."""
-        if unit.function is work.apply_rules:
+        if unit.function is measurements.apply_rules:
             for method, numbers in result.items():
                 yield {"budget": NONE, "method": method, **numbers}
             return
-        alone = unit.function is work.train
+        alone = unit.function is measurements.train
         trained = {unit.labels["method"]: result} if alone else result
         for method, found in trained.items():
             yield {
@@ -112,8 +112,8 @@ class LearnersTable(Artefact):
                 look: dict[str, Any] = {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "color": plots.VERMILION}
                 ax.plot(told, list(marked), label="as published", **look)
             if number == "reward":
-                for method, color, line in ((work.OPTIMUM, plots.BLACK, "--"), ("local", plots.GREY, "-.")):
-                    text = "certified optimum" if method == work.OPTIMUM else "Local"
+                for method, color, line in ((measurements.OPTIMUM, plots.BLACK, "--"), ("local", plots.GREY, "-.")):
+                    text = "certified optimum" if method == measurements.OPTIMUM else "Local"
                     mean = values(frame, number, budget=NONE, method=method).mean()
                     ax.axvline(mean, color=color, ls=line, lw=1.4, label=text)
             else:
@@ -129,7 +129,7 @@ class LearnersTable(Artefact):
         by_reward, by_training = (ACTOR_CRITIC, DDPG, DIRS), (DIRS, ACTOR_CRITIC, DDPG)
         by_inference = (DIRS, DDPG, ACTOR_CRITIC)
         reward = Interval.of(self._values(frame, SAMPLES, DIRS, "reward"))
-        optimum = Interval.of(values(frame, "reward", budget=NONE, method=work.OPTIMUM))
+        optimum = Interval.of(values(frame, "reward", budget=NONE, method=measurements.OPTIMUM))
         told = PUBLISHED["reward"][0]
         return [
             self._order(frame, SAMPLES, "reward", "average reward", by_reward),

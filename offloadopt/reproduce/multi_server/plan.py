@@ -11,7 +11,7 @@ from offloadopt import files
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
-from offloadopt.reproduce.multi_server.beyond import AnytimeFigure, GeneralisationFigure, HardServersFigure
+from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, GeneralisationFigure, HardServersFigure
 from offloadopt.reproduce.multi_server.learners import LearnersTable
 from offloadopt.reproduce.multi_server.search import SearchFigure
 from offloadopt.reproduce.multi_server.setting import Setting, Sizes

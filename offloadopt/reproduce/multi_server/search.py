@@ -9,7 +9,7 @@ from offloadopt import registry
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
-from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.setting import Setting
 from offloadopt.reproduce.summary import summarised, values
 
@@ -31,7 +31,7 @@ SEARCHES = ("levy", "levy-classic")
 STYLES = {
     "levy-classic": plots.Style("classic Lévy", plots.ORANGE, "-."),
     "levy": plots.Style("proposed Lévy", plots.BLUE),
-    work.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
 }
 
 
@@ -50,7 +50,7 @@ class SearchFigure(Artefact):
         options = {"beta": BETA, "generations": sizes.generations}
         return [
             Unit(
-                work.search,
+                measurements.search,
                 {
                     "scenario": self.setting.scenario(replicate, preset, **changes),
                     "solvers": {name: registry.solver(name, **options).model_dump(mode="json") for name in SEARCHES},
@@ -65,7 +65,7 @@ class SearchFigure(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method and generation; the optimum is the same in all."""
-        scenario, optimum = unit.labels["scenario"], result[work.OPTIMUM]
+        scenario, optimum = unit.labels["scenario"], result[measurements.OPTIMUM]
         for method in SEARCHES:
             for generation, fitness in enumerate(result[method]):
                 yield {
@@ -78,7 +78,7 @@ class SearchFigure(Artefact):
         for generation in (0, len(result["levy"]) - 1):
             yield {
                 "scenario": scenario,
-                "method": work.OPTIMUM,
+                "method": measurements.OPTIMUM,
                 "generation": generation,
                 "fitness": optimum,
                 "gap_of_means": 0.0,

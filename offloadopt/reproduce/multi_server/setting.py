@@ -10,8 +10,8 @@ from typing import Any
 from offloadopt import registry
 from offloadopt.problems.multi_server import MultiServerScenario
 from offloadopt.reproduce.artefact import REPLICATE, Unit
-from offloadopt.reproduce.multi_server import work
-from offloadopt.reproduce.multi_server.work import Json
+from offloadopt.reproduce.multi_server import measurements
+from offloadopt.reproduce.multi_server.measurements import Json
 
 RULES = ("greedy", "random", "local")
 SHIFTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
@@ -119,7 +119,7 @@ class Setting:
             "count": self.sizes.test_instances,
             "seed": self.test_seed(replicate),
         }
-        return Unit(work.apply_rules, parameters, {REPLICATE: replicate})
+        return Unit(measurements.apply_rules, parameters, {REPLICATE: replicate})
 
     def tests(self, replicate: int, scenario: Json) -> list[Json]:
         """Held-out instances of a policy's own scenario, and of shifted ones."""
@@ -154,7 +154,7 @@ class Setting:
             "seed": replicate,
             "tests": self.tests(replicate, scenario),
         }
-        return Unit(work.train, parameters, {REPLICATE: replicate})
+        return Unit(measurements.train, parameters, {REPLICATE: replicate})
 
     def learned(self, method: str, replicate: int, scenario: Json, share: float = 1.0) -> Unit:
         """A training of one of `LEARNED`, or of the given share of its steps."""

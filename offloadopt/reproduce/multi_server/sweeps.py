@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.setting import AS_TRAINED, DIRS, RULES, Setting
 from offloadopt.reproduce.summary import summarised, values
 
@@ -22,7 +22,7 @@ STYLES = {
     "random": plots.Style("Random", plots.GREEN, "-.", "v"),
     "greedy": plots.Style("Greedy", plots.ORANGE, "-.", "^"),
     DIRS: plots.Style("DIRS", plots.BLUE, "-", "o"),
-    work.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
 }
 METRICS = {"time_s": ("time", "s"), "energy_j": ("energy", "J")}
 
@@ -51,7 +51,7 @@ class Sweep(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method."""
-        found = {DIRS: result["tests"][AS_TRAINED]} if unit.function is work.train else result
+        found = {DIRS: result["tests"][AS_TRAINED]} if unit.function is measurements.train else result
         for method, numbers in found.items():
             yield {self.field: unit.labels[self.field], "method": method, **numbers}
 
@@ -67,12 +67,12 @@ class Sweep(Artefact):
         )
         for ax, (number, scale, label) in zip(axes, shown, strict=True):
             for method, style in STYLES.items():
-                if number == "gap" and method == work.OPTIMUM:
+                if number == "gap" and method == measurements.OPTIMUM:
                     continue
                 plots.series(ax, summary[summary["method"] == method], self.field, number, style, scale)
             plots.fit_to_means(ax)
             if number == "gap":
-                means = summary[summary["method"] != work.OPTIMUM]["gap"]
+                means = summary[summary["method"] != measurements.OPTIMUM]["gap"]
                 ax.set_ylim(100 * means.min() / 2, 100 * means.max() * 2)
                 plots.logarithmic(ax, "y")
             ax.set_xticks(self.points)
@@ -95,7 +95,7 @@ class Sweep(Artefact):
             verdicts += [difference.below(0.0) for difference in differences.values()]
             point = max(differences, key=lambda at: differences[at].mean)
             most = differences[point].text(sign="+")
-            best = self._values(frame, metric, work.OPTIMUM, point) - self._values(frame, metric, rule, point)
+            best = self._values(frame, metric, measurements.OPTIMUM, point) - self._values(frame, metric, rule, point)
             own = f"{Interval.of(best).mean:+.3g} for the optimum"
             worst.append(f"DIRS - {rule.title()} at most {most} {unit} ({point} {self.field}; {own})")
         return Claim(

@@ -11,7 +11,7 @@ from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
-from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.setting import AS_TRAINED, Setting
 from offloadopt.reproduce.summary import summarised, values
 
@@ -29,7 +29,7 @@ STYLES = {
     DIRS: plots.Style("DIRS", plots.BLUE),
     WITHOUT_LEVY: plots.Style(WITHOUT_LEVY, plots.ORANGE, ":"),
     WITHOUT_IMITATION: plots.Style(WITHOUT_IMITATION, plots.GREEN, "-"),
-    work.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
     "local": plots.Style("Local", plots.GREY, "-."),
 }
 WINDOW = 200
@@ -66,7 +66,7 @@ class Curves(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each recorded training in the slots; rules are constant, so the first and the last will do."""
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             settings = unit.parameters["learner"]["settings"]
             before = settings["pretraining"] if settings["imitation"] else 0
             for point in result["curve"]:
@@ -176,7 +176,7 @@ class TimeEnergyFigure(Curves):
     name = "fig-6"
     numbers = ("time_s", "energy_j")
     variants = (DIRS, WITHOUT_IMITATION)
-    rules = (work.OPTIMUM, "local")
+    rules = (measurements.OPTIMUM, "local")
     published: ClassVar[Mapping[str, tuple[str, int]]] = {"time_s": ("time", 900), "energy_j": ("energy", 1100)}
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
@@ -245,12 +245,12 @@ class AblationFigure(Curves):
     name = "fig-8"
     numbers = ("reward",)
     variants = (DIRS, WITHOUT_LEVY, WITHOUT_IMITATION)
-    rules = (work.OPTIMUM, "local")
+    rules = (measurements.OPTIMUM, "local")
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Also the finished policies' rewards and gaps on held-out instances, in the row of their last step."""
         rows = [dict(row) for row in super().rows(unit, result)]
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             tested = result["tests"][AS_TRAINED]
             rows[-1] |= {"tested_reward": tested["reward"], "tested_gap": tested["gap"]}
         yield from rows
@@ -260,7 +260,7 @@ class AblationFigure(Curves):
         figure, axes = plots.panels(3)
         for ax in axes[:2]:
             self.draw_number(ax, frame, "reward", "mean reward, 1 / cost")
-        ends = [values(frame, "reward", method=method, step=0).mean() for method in ("local", work.OPTIMUM)]
+        ends = [values(frame, "reward", method=method, step=0).mean() for method in ("local", measurements.OPTIMUM)]
         axes[1].set_ylim(ends[0] - 0.1 * (ends[1] - ends[0]), ends[1] + 0.1 * (ends[1] - ends[0]))
         axes[1].set_title("the same, from Local to the optimum", fontsize=10.5, loc="left")
         tested = frame.dropna(subset=["tested_gap"])
@@ -294,7 +294,8 @@ class AblationFigure(Curves):
     def _imitation(self, frame: pd.DataFrame) -> Claim:
         smooth = self.smooth(frame[frame["method"].isin(self.variants)], "reward")
         halfway = 0.5 * (
-            values(frame, "reward", method=work.OPTIMUM, step=0) + values(frame, "reward", method="local", step=0)
+            values(frame, "reward", method=measurements.OPTIMUM, step=0)
+            + values(frame, "reward", method="local", step=0)
         )
         arrived = {
             name: _arrival(smooth[smooth["method"] == name], "reward", halfway) for name in (DIRS, WITHOUT_IMITATION)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
-from offloadopt.reproduce.partial_mobile import work
+from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.partial_mobile.setting import EXACT, STYLES, Chosen, Setting, in_order
 from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, WEIGHTS, published, said
 from offloadopt.reproduce.summary import summarised, values
@@ -45,7 +45,7 @@ class KappaTable(Artefact):
         ]
         return [
             Unit(
-                work.fit_kappa,
+                measurements.fit_kappa,
                 {
                     "scenario": self.setting.scenario(),
                     "solver": {"name": name, "options": dict(options)},

@@ -10,7 +10,7 @@ from offloadopt import registry
 from offloadopt.problems.partial_mobile import PartialMobileScenario
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Unit
-from offloadopt.reproduce.partial_mobile import work
+from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.training import Json
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -179,7 +179,7 @@ class Setting:
             "count": episodes or self.sizes.episodes,
             "seed": self.test_seed(replicate),
         }
-        return Unit(work.apply_solvers, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
 
     def learner(self, method: str, settings: Mapping[str, Any] | None = None) -> Json:
         """A learner with all its settings, so that a changed default is another piece of work."""
@@ -232,12 +232,12 @@ class Setting:
             "count": episodes or self.sizes.episodes,
             "test_seed": self.test_seed(replicate),
         }
-        return Unit(work.train, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.train, parameters, {REPLICATE: replicate, **labels})
 
 
 def rows_by_method(unit: Unit, result: Mapping[str, Any]) -> list[tuple[str, Json]]:
     """Method and numbers of everything that a unit tested."""
-    if unit.function is work.train:
+    if unit.function is measurements.train:
         return [(unit.labels["method"], result["test"])]
     return list(result.items())
 

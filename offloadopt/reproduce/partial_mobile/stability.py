@@ -13,7 +13,7 @@ import numpy as np
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
-from offloadopt.reproduce.partial_mobile import work
+from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.partial_mobile.setting import (
     DISCRETE,
     EXACT,
@@ -67,7 +67,7 @@ class StabilityFigure(Artefact):
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """The curve; the last point has the test and the last episodes' standard deviation as well."""
         ((method, test),) = rows_by_method(unit, result)
-        if unit.function is not work.train:
+        if unit.function is not measurements.train:
             yield {"method": method, "step": 0.0, "gain": 1.0 - test["cost"], **at_end(test, 0.0)}
             return
         # Where nothing was recorded on the way, the end alone is known.
@@ -125,7 +125,7 @@ class StabilityFigure(Artefact):
                 "abstract",
                 "good stability (no numbers)",
                 f"standard deviation {over_seeds:.2g} over seeds, {episodes.text()} over the last "
-                f"episodes (at most {work.LAST_EPISODES}, each the mean of those side by side); mean utility "
+                f"episodes (at most {measurements.LAST_EPISODES}, each the mean of those side by side); mean utility "
                 f"{Interval.of(ours).text()}, the optimum's {Interval.of(best).text()}",
                 bool(over_seeds < STEADY and episodes.mean < STEADY) if len(ours) > 1 else None,
                 f"both standard deviations are below {STEADY:g} of utility",

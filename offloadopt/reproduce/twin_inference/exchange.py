@@ -17,7 +17,7 @@ from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.training import Json
-from offloadopt.reproduce.twin_inference import curves, work
+from offloadopt.reproduce.twin_inference import curves, measurements
 from offloadopt.reproduce.twin_inference.setting import (
     CGAN,
     GREEDY,
@@ -89,7 +89,7 @@ class ExchangeTable(Artefact):
             row: Json = {"run": run, "users": users, "method": method}
             if run == COUNTED:
                 yield row | told_per_slot(result["curve"], users)
-            elif unit.function is work.train:
+            elif unit.function is measurements.train:
                 yield row | {"cost": numbers["cost"], **settled_at(result["curve"])}
             elif method == GREEDY:
                 yield row | {"cost": numbers["cost"]}

@@ -13,7 +13,7 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised
-from offloadopt.reproduce.twin_inference import work
+from offloadopt.reproduce.twin_inference import measurements
 from offloadopt.reproduce.twin_inference.setting import Setting
 from offloadopt.reproduce.twin_inference.sweeps import told_by_bands
 
@@ -61,7 +61,7 @@ class TwinFigure(Artefact):
         }
         return [
             Unit(
-                work.imperfect_twin,
+                measurements.imperfect_twin,
                 {**parameters, "seed": self.setting.test(replicate)["seed"]},
                 {REPLICATE: replicate},
             )

@@ -11,7 +11,7 @@ from offloadopt.problems.twin_inference import TwinInferenceScenario
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Result, Unit
 from offloadopt.reproduce.training import Json
-from offloadopt.reproduce.twin_inference import work
+from offloadopt.reproduce.twin_inference import measurements
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 """By what they are called: registered names and options."""
@@ -50,7 +50,7 @@ STYLES = {
     TURN: plots.Style(TURN, plots.GREY, "-.", "x"),
     GREEDY: plots.Style(GREEDY, plots.VERMILION, "-.", "v"),
     OPTIMUM: plots.Style(OPTIMUM, plots.BLACK, "-", "*"),
-    work.BOUND: plots.Style(work.BOUND, plots.BLACK, ":", "|"),
+    measurements.BOUND: plots.Style(measurements.BOUND, plots.BLACK, ":", "|"),
     CENTRALISED: plots.Style(CENTRALISED, plots.BLACK, "--", "s"),
     FEDAVG: plots.Style(FEDAVG, plots.SKY, "-", "D"),
     PERSONALISED: plots.Style(PERSONALISED, plots.BLUE, "-", "o"),
@@ -171,7 +171,7 @@ class Setting:
             "solvers": {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()},
             **self.test(replicate),
         }
-        return Unit(work.apply_solvers, parameters, {REPLICATE: replicate})
+        return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate})
 
     def rules(self, replicate: int, point: Point) -> list[Unit]:
         """The rules, and the optimum."""
@@ -200,7 +200,7 @@ class Setting:
             "test": self.test(replicate),
             **parameters,
         }
-        return Unit(work.train, parameters, {REPLICATE: replicate, "method": method})
+        return Unit(measurements.train, parameters, {REPLICATE: replicate, "method": method})
 
     def trained(self, replicate: int, point: Point, methods: Iterable[str] = tuple(LEARNERS)) -> list[Unit]:
         """Trainings of learners for a point."""
@@ -240,7 +240,7 @@ class Setting:
                 "seed": self.expert_seed(replicate),
             },
         }
-        return [Unit(work.train, parameters, {REPLICATE: replicate, "method": PUPIL})]
+        return [Unit(measurements.train, parameters, {REPLICATE: replicate, "method": PUPIL})]
 
 
 def point_of(scenario: Mapping[str, Any]) -> Point:
@@ -250,7 +250,7 @@ def point_of(scenario: Mapping[str, Any]) -> Point:
 
 def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[str, Json]]:
     """Method and numbers of everything that a unit of rules or a training tested."""
-    if unit.function is work.train:
+    if unit.function is measurements.train:
         yield unit.labels["method"], result["test"]
         return
     yield from result.items()

@@ -18,7 +18,7 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import summarised, values
-from offloadopt.reproduce.twin_inference import work
+from offloadopt.reproduce.twin_inference import measurements
 from offloadopt.reproduce.twin_inference.setting import (
     CGAN,
     GREEDY,
@@ -87,7 +87,7 @@ class SweepFigure(Artefact):
         """With the share by which each cost lies above the mean bound of its point and replicate."""
         frame = super().frame(results)
         keys = [self.axis, REPLICATE]
-        bounds = frame[frame["method"] == work.BOUND].set_index(keys)["cost"]
+        bounds = frame[frame["method"] == measurements.BOUND].set_index(keys)["cost"]
         bound = bounds.reindex(frame.set_index(keys).index).to_numpy()
         return frame.assign(gap=(frame["cost"] - bound) / bound)
 
@@ -110,7 +110,7 @@ class SweepFigure(Artefact):
         """The trends, who is best and who worst, and the headline."""
         found = []
         for number in (DELAY, ENERGY):
-            methods = [method for method in in_order(frame["method"]) if method != work.BOUND]
+            methods = [method for method in in_order(frame["method"]) if method != measurements.BOUND]
             if CGAN in methods:
                 found.append(self._trend(frame, number, [CGAN], CGAN))
             found.append(self._trend(frame, number, methods, "every method"))

@@ -17,7 +17,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
 from offloadopt.reproduce import paper, training
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, distinct_units
-from offloadopt.reproduce.battery_d2d import plan, work
+from offloadopt.reproduce.battery_d2d import measurements, plan
 from offloadopt.reproduce.battery_d2d.frequency import DVFS, FIXED, FrequencyFigure
 from offloadopt.reproduce.battery_d2d.setting import (
     GREEDY,
@@ -121,7 +121,7 @@ def test_the_figures_have_the_same_cost_where_they_cross(made: tuple[Path, list[
 
 def test_no_method_is_below_the_bound_and_the_optimum_meets_it(made: tuple[Path, list[Claim]]) -> None:
     frame = pd.read_csv(made[0] / "hindsight-replicates.csv")
-    assert {RMAPPO, OPTIMUM, work.BOUND, *RULES} == set(frame["method"])
+    assert {RMAPPO, OPTIMUM, measurements.BOUND, *RULES} == set(frame["method"])
     assert (frame["gap"] >= -1e-9).all()
     assert (frame[frame["method"] == OPTIMUM]["proved"] == 1.0).all()
     assert frame[frame["method"] == OPTIMUM]["gap"].max() <= 1e-4 + 1e-9
@@ -133,7 +133,7 @@ def test_imitation_stands_beside_its_experts(made: tuple[Path, list[Claim]]) -> 
     for at, experts in ((WINDOWS, (GREEDY, OPTIMUM)), (EPISODES, (GREEDY, QUEUE))):
         methods = set(frame[frame["at"] == at]["method"])
         pupils = {text.format(expert) for expert in experts for text in ("imitates {}", "rMAPPO after {}")}
-        assert methods - {work.BOUND} == {RMAPPO, *experts, *pupils}
+        assert methods - {measurements.BOUND} == {RMAPPO, *experts, *pupils}
 
 
 def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
@@ -148,7 +148,7 @@ def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[
 def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
     bare = tiny(steps={})
     assert [found.name for found in bare.artefacts] == [name for name in NAMES if name not in ("training", "imitation")]
-    assert {unit.function for unit in distinct_units(bare.artefacts).values()} == {work.apply_solvers}
+    assert {unit.function for unit in distinct_units(bare.artefacts).values()} == {measurements.apply_solvers}
 
 
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,9 +197,9 @@ def test_no_capacity_is_so_small_that_failing_on_purpose_pays(size: str) -> None
 def test_a_policy_is_tested_and_taught_on_instances_that_it_was_not_trained_on() -> None:
     units = distinct_units(tiny().artefacts).values()
     for unit in units:
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             assert unit.parameters["seed"] not in {test["seed"] for test in unit.parameters["tests"]}
-        if unit.function is work.teach:
+        if unit.function is measurements.teach:
             seeds = (unit.parameters[name]["seed"] for name in ("demonstrations", "test"))
             assert len({unit.parameters["seed"], *seeds}) == 3
 
@@ -209,14 +209,14 @@ def test_a_policy_is_tested_and_taught_on_instances_that_it_was_not_trained_on()
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
     scenario = SETTING.scenario("paper", disconnect_chance=0.0, task_chance=1.0)
-    found = work.apply_solvers(scenario, {"all": {"name": "all-edge", "options": {"mode": 0}}}, 4, 7)["all"]
+    found = measurements.apply_solvers(scenario, {"all": {"name": "all-edge", "options": {"mode": 0}}}, 4, 7)["all"]
     problem = BatteryD2D(BatteryD2DScenario(**scenario))
     instances = problem.sample(4, 7)
     # The only edge device is the last of three targets.
     outcome = problem.evaluate(instances, problem.choose(np.full((4, 6, 2), 2), np.zeros((4, 6, 2), dtype=np.int64)))
     total = {name: values.sum() for name, values in outcome.metrics.items()}
     assert found["cost"] == pytest.approx(outcome.cost.mean())
-    assert sum(found[name] for name in work.TERMS) == pytest.approx(found["cost"])
+    assert sum(found[name] for name in measurements.TERMS) == pytest.approx(found["cost"])
     assert found["failed"] == pytest.approx(total["failures"] / (4 * 6 * 2))
     assert found["delay_2_s"] == pytest.approx(total["delay_2_s"] / total["finished_2"])
     assert found["finished_j"] == pytest.approx(total["energy_j"] / (48 - total["failures"]))
@@ -227,14 +227,14 @@ def test_averages_are_the_problems_own_on_the_same_instances() -> None:
 
 def test_what_has_no_denominator_is_left_out() -> None:
     scenario = SETTING.scenario("paper", task_chance=0.0)
-    found = work.apply_solvers(scenario, {"all": {"name": "all-edge", "options": {}}}, 2, 7)["all"]
+    found = measurements.apply_solvers(scenario, {"all": {"name": "all-edge", "options": {}}}, 2, 7)["all"]
     assert found["cost"] == 0.0
     assert {"failed", "delay_1_s", "finished_j", "life_years", "worn_years"}.isdisjoint(found)
 
 
 def test_windows_are_the_first_that_have_few_enough_tasks() -> None:
     problem = BatteryD2D(BatteryD2DScenario(**SETTING.scenario("paper")))
-    windows = work.draw(problem, 5, 3, most_tasks=4)
+    windows = measurements.draw(problem, 5, 3, most_tasks=4)
     tasks = windows["arrives"].sum(axis=(1, 2))
     assert windows.count == 5
     assert (tasks <= 4).all()
@@ -242,18 +242,22 @@ def test_windows_are_the_first_that_have_few_enough_tasks() -> None:
     first = np.flatnonzero(many["arrives"].sum(axis=(1, 2)) <= 4)[:5]
     np.testing.assert_array_equal(windows["cycles"], many["cycles"][first])
     with pytest.raises(InvalidInput, match="most_tasks = -1"):
-        work.draw(problem, 1, 3, most_tasks=-1)
+        measurements.draw(problem, 1, 3, most_tasks=-1)
 
 
 def test_a_course_counts_decisions_of_agents_and_costs_of_the_fleet() -> None:
     problem = BatteryD2D(BatteryD2DScenario(**SETTING.scenario("paper")))
     step = {"step": 10, "reward": -2.0}
-    assert work.course(problem, "ppo", [step, {"step": 20, "imitation_error": 1.0}]) == [{"step": 10, "cost": 24.0}]
-    assert work.course(problem, "maddpg", [{"step": 10, "cost": 5.0, "tasks": 3.0}]) == [{"step": 10, "cost": 5.0}]
+    assert measurements.course(problem, "ppo", [step, {"step": 20, "imitation_error": 1.0}]) == [
+        {"step": 10, "cost": 24.0}
+    ]
+    assert measurements.course(problem, "maddpg", [{"step": 10, "cost": 5.0, "tasks": 3.0}]) == [
+        {"step": 10, "cost": 5.0}
+    ]
     # Slots of two episodes of six, and what is left of a third.
     slots = [{"step": 4 * number, "reward": -float(number % 6 == 0) * number} for number in range(1, 15)]
-    assert work.course(problem, "ppo-sb3", slots) == [{"step": 48, "cost": 6.0}, {"step": 96, "cost": 12.0}]
-    assert work.course(problem, "dqn-sb3", slots) == [{"step": 24, "cost": 6.0}, {"step": 48, "cost": 12.0}]
+    assert measurements.course(problem, "ppo-sb3", slots) == [{"step": 48, "cost": 6.0}, {"step": 96, "cost": 12.0}]
+    assert measurements.course(problem, "dqn-sb3", slots) == [{"step": 24, "cost": 6.0}, {"step": 48, "cost": 12.0}]
 
 
 def test_demonstrations_may_be_made_before_or_by_the_training() -> None:

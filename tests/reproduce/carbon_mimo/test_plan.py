@@ -16,7 +16,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
 from offloadopt.reproduce import paper, training
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, distinct_units
-from offloadopt.reproduce.carbon_mimo import ancestor, plan, work
+from offloadopt.reproduce.carbon_mimo import ancestor, measurements, plan
 from offloadopt.reproduce.carbon_mimo.setting import (
     CADDTO,
     DDPG,
@@ -80,9 +80,9 @@ def test_every_artefact_has_its_tables_and_its_picture(made: tuple[Path, list[Cl
 def test_no_method_is_below_the_hindsight_bound(made: tuple[Path, list[Claim]]) -> None:
     folder, _ = made
     frame = pd.read_csv(folder / "cost-replicates.csv")
-    assert {CADDTO, DDPG, LYAPUNOV, work.HINDSIGHT, work.BOUND} <= set(frame["method"])
+    assert {CADDTO, DDPG, LYAPUNOV, measurements.HINDSIGHT, measurements.BOUND} <= set(frame["method"])
     assert (frame["gap"] >= -1e-9).all()
-    assert (frame[frame["method"] == work.BOUND]["gap"] == 0).all()
+    assert (frame[frame["method"] == measurements.BOUND]["gap"] == 0).all()
 
 
 def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
@@ -111,7 +111,7 @@ def test_real_places_are_refused() -> None:
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
     scenario = SETTING.scenario(arrival_quanta=6.0)
-    found = work.apply_solvers(scenario, {"all": {"name": "full-power", "options": {}}}, 4, 7)["all"]
+    found = measurements.apply_solvers(scenario, {"all": {"name": "full-power", "options": {}}}, 4, 7)["all"]
     problem = CarbonMimo(CarbonMimoScenario(**scenario))
     instances = problem.sample(4, 7)
     powers = np.full((4, 10, 2), 2.0)
@@ -176,12 +176,12 @@ def loads(of: Callable[[str, float, int], float]) -> list[dict[str, Any]]:
         {REPLICATE: replicate, "load": float(load), "method": method, **dict.fromkeys(numbers, value)}
         for replicate in range(1, 6)
         for load in range(1, 11)
-        for method in (CADDTO, DDPG, LYAPUNOV, GREEDY_LOCAL, GREEDY_OFFLOAD, work.HINDSIGHT)
+        for method in (CADDTO, DDPG, LYAPUNOV, GREEDY_LOCAL, GREEDY_OFFLOAD, measurements.HINDSIGHT)
         for value in [of(method, load, replicate)]
     ]
 
 
-BASE = {CADDTO: 0.002, work.HINDSIGHT: 0.001}
+BASE = {CADDTO: 0.002, measurements.HINDSIGHT: 0.001}
 
 
 def test_claims_over_the_loads_hold_as_published_and_fail_otherwise() -> None:

@@ -19,7 +19,7 @@ from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, distinct_units
 from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.multi_server import plan, work
+from offloadopt.reproduce.multi_server import measurements, plan
 from offloadopt.reproduce.multi_server.setting import Setting, Sizes
 from offloadopt.reproduce.runner import read_result, reproduce
 
@@ -77,7 +77,7 @@ def test_no_method_beats_the_certified_optimum(made: tuple[Path, list[Claim]]) -
     for name in ("fig-9", "fig-10", "table-3", "hard-servers"):
         frame = pd.read_csv(folder / f"{name}-replicates.csv")
         assert (frame["gap"] >= 0).all()
-        optimum = frame[frame["method"] == work.OPTIMUM]
+        optimum = frame[frame["method"] == measurements.OPTIMUM]
         assert (optimum["gap"] <= 1e-6).all()
         assert (frame["method"].value_counts().loc[["local", "greedy", "random"]] > 0).all()
         keys = [REPLICATE, "scenario"] if name == "hard-servers" else [REPLICATE]
@@ -117,13 +117,13 @@ def test_trainings_that_several_figures_show_are_done_once() -> None:
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
     scenario = SETTING.scenario(1)
-    found = work.apply_rules(scenario, ["greedy", "local"], 20, 7)
+    found = measurements.apply_rules(scenario, ["greedy", "local"], 20, 7)
     problem = MultiServer(MultiServerScenario(**scenario))
     instances = problem.sample(20, 7)
     best = registry.solver("exhaustive").run(problem, instances)
     greedy = registry.solver("greedy").run(problem, instances, seed=7)
     outcome = problem.evaluate(instances, greedy.decisions)
-    assert found[work.OPTIMUM]["cost"] == pytest.approx(best.objective.mean())
+    assert found[measurements.OPTIMUM]["cost"] == pytest.approx(best.objective.mean())
     assert found["greedy"]["time_s"] == pytest.approx(outcome.metrics["time_s"].mean())
     assert found["greedy"]["gap"] == pytest.approx(relative_gap(greedy.objective, best.objective).mean(), abs=1e-6)
     # Equal tasks of one second and one joule, computed locally.
@@ -136,7 +136,7 @@ def test_the_watched_fitness_is_that_of_the_best_solution_so_far() -> None:
     problem = MultiServer(MultiServerScenario(**scenario))
     instances = problem.sample(6, 3)
     options: dict[str, Any] = {"generations": 12, "population": 3}
-    found = work.search(scenario, {name: options for name in ("levy", "levy-classic")}, 6, 3)
+    found = measurements.search(scenario, {name: options for name in ("levy", "levy-classic")}, 6, 3)
     for name in ("levy", "levy-classic"):
         solved = registry.solver(name, **options).run(problem, instances, seed=3)
         assert found[name][-1] == pytest.approx(solved.objective.mean())
@@ -148,17 +148,19 @@ def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
     unit = SETTING.learned("imitation", 1, SETTING.scenario(1))
     parameters = unit.parameters
     assert parameters["demonstrations"]["seed"] not in {test["seed"] for test in parameters["tests"]}
-    result = work.train(**parameters)
+    result = measurements.train(**parameters)
     assert result["spent"]["samples"] == TINY.imitation_demonstrations
     assert set(result["tests"]) == {test["name"] for test in parameters["tests"]}
-    tested = work.apply_rules(parameters["scenario"], ["local"], TINY.test_instances, parameters["tests"][0]["seed"])
-    assert result["tests"]["as trained"]["cost"] >= tested[work.OPTIMUM]["cost"] * (1 - 1e-9)
+    tested = measurements.apply_rules(
+        parameters["scenario"], ["local"], TINY.test_instances, parameters["tests"][0]["seed"]
+    )
+    assert result["tests"]["as trained"]["cost"] >= tested[measurements.OPTIMUM]["cost"] * (1 - 1e-9)
 
 
 def test_demonstrations_made_beforehand_are_taken_off_the_seconds() -> None:
     unit = SETTING.training(1, SETTING.scenario(1), SETTING.learner("imitation"), demonstrations=16, seconds=0.3)
     steps = registry.learner("imitation").default_steps
-    assert work.train(**unit.parameters)["curve"][-1]["step"] < steps
+    assert measurements.train(**unit.parameters)["curve"][-1]["step"] < steps
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_samples_are_demonstrations_and_slots_but_no_rehearsals(
     learner: tuple[str, dict[str, Any]], training: dict[str, int], expected: int
 ) -> None:
     name, settings = learner
-    assert work.samples(registry.learner(name, **settings), training) == expected
+    assert measurements.samples(registry.learner(name, **settings), training) == expected
 
 
 # ------------------------------------------------------------------------------------------------------------ claims
@@ -224,14 +226,14 @@ def points(field: str, at: Sequence[int], of: Callable[[str, int, int], float]) 
         {REPLICATE: replicate, field: point, "method": method, **dict.fromkeys(("time_s", "energy_j", "cost"), value)}
         for replicate in (1, 2, 3)
         for point in at
-        for method in ("dirs", "greedy", "random", "local", work.OPTIMUM)
+        for method in ("dirs", "greedy", "random", "local", measurements.OPTIMUM)
         for value in [of(method, point, replicate)]
     ]
 
 
 def test_figure_9_needs_dirs_below_every_rule_at_every_point() -> None:
     at = full("fig-9").points  # type: ignore[attr-defined]
-    base = {"dirs": 0.8, "greedy": 0.9, "random": 0.95, "local": 1.0, work.OPTIMUM: 0.7}
+    base = {"dirs": 0.8, "greedy": 0.9, "random": 0.95, "local": 1.0, measurements.OPTIMUM: 0.7}
     better = points("users", at, lambda method, n, r: n * base[method] + 0.01 * r)
     assert set(judged(full("fig-9"), better).values()) == {True}
     once_worse = points(
@@ -262,7 +264,7 @@ def learners(of: Callable[[str, str], tuple[float, float, float]], spread: float
                 numbers = {"train_cpu_s": train_s, "decision_s": decision_s, "reward": reward}
                 swing = {name: value * (1 + shift * len(method)) for name, value in numbers.items()}
                 rows.append({REPLICATE: replicate, "budget": budget, "method": method, **swing})
-        rows.append({REPLICATE: replicate, "budget": "none", "method": work.OPTIMUM, "reward": 0.0353})
+        rows.append({REPLICATE: replicate, "budget": "none", "method": measurements.OPTIMUM, "reward": 0.0353})
     return rows
 
 
@@ -339,7 +341,7 @@ def ablation(slow: float, gain: float, spread: float) -> list[dict[str, Any]]:
             luck = spread * (replicate - 2) * len(method)
             tested = 0.034 + gain * (method != "without Lévy search") + luck
             rows[-1] |= {"tested_reward": tested, "tested_gap": 0.01}
-        for method, reward in ((work.OPTIMUM, 0.0351), ("local", 0.0333)):
+        for method, reward in ((measurements.OPTIMUM, 0.0351), ("local", 0.0333)):
             rows += [{REPLICATE: replicate, "method": method, "step": step, "reward": reward} for step in (0, 3000)]
     return rows
 

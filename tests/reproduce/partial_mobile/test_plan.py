@@ -19,7 +19,7 @@ from offloadopt.problems.partial_mobile import PartialMobile, PartialMobileScena
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, distinct_units
 from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.partial_mobile import plan, table, work
+from offloadopt.reproduce.partial_mobile import measurements, plan, table
 from offloadopt.reproduce.partial_mobile.kappa import FIT, KappaTable
 from offloadopt.reproduce.partial_mobile.setting import (
     DISCRETE,
@@ -125,14 +125,14 @@ def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[
 def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
     artefacts = {artefact.name: artefact for artefact in tiny(steps={}).artefacts}
     assert list(artefacts) == ["table-3", "kappa", "users", "grid"]
-    assert work.train not in {unit.function for unit in distinct_units(artefacts.values()).values()}
+    assert measurements.train not in {unit.function for unit in distinct_units(artefacts.values()).values()}
 
 
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "names", lambda group: {"actor-critic": "somewhere"})
     learners = {DISCRETE: 120, SB3_A2C: 400}
     (stability,) = (artefact for artefact in tiny(steps=learners).artefacts if artefact.name == "stability")
-    trained = {unit.labels["method"] for unit in stability.units if unit.function is work.train}
+    trained = {unit.labels["method"] for unit in stability.units if unit.function is measurements.train}
     assert trained == {SB3_A2C}
 
 
@@ -161,7 +161,7 @@ def mobile(**changes: Any) -> PartialMobile:
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
     chosen = {"edge": {"name": "edge-only", "options": {}}}
-    found = work.apply_solvers(SETTING.scenario(users=7), chosen, 5, 11)["edge"]
+    found = measurements.apply_solvers(SETTING.scenario(users=7), chosen, 5, 11)["edge"]
     problem = mobile(users=7)
     instances = problem.sample(5, 11)
     distance = np.linalg.norm(instances["position_m"][..., None, :] - problem.sites_m, axis=-1)
@@ -179,7 +179,7 @@ def test_averages_are_the_problems_own_on_the_same_instances() -> None:
 
 
 def test_random_requests_lie_on_the_papers_grid_and_extend_with_more_instances() -> None:
-    problem, solver = mobile(), work.make_solver("random-requests", {})
+    problem, solver = mobile(), measurements.make_solver("random-requests", {})
     instances = problem.sample(50, 1)
     decisions = solver.run(problem, instances, seed=3).decisions
     assert set(np.unique(decisions["ratio"])) == set(np.unique(decisions["cpu_hz"] / 10e9)) == set(np.arange(5) / 4)
@@ -205,7 +205,7 @@ def test_the_fit_finds_the_coefficient_that_made_the_table() -> None:
                 "energy_j": scale * float(metrics["energy_j"].mean()),
             }
         )
-    found = work.fit_kappa(scenario, exact, rows, 3, 5, [-29.0, -28.0, -27.0, -26.0], 12)
+    found = measurements.fit_kappa(scenario, exact, rows, 3, 5, [-29.0, -28.0, -27.0, -26.0], 12)
     assert np.log10(found["fit"]["kappa"]) == pytest.approx(-27.4, abs=0.01)
     assert found["fit"]["residual"] < 0.01 < min(point["residual"] for point in found["tried"][:4])
 
@@ -213,36 +213,36 @@ def test_the_fit_finds_the_coefficient_that_made_the_table() -> None:
 def test_the_residual_is_the_root_mean_square_of_relative_errors() -> None:
     ours = [{"time_s": 110.0, "energy_j": 50.0}, {"time_s": 200.0, "energy_j": 60.0}]
     theirs = [{"time_s": 100.0, "energy_j": 50.0}, {"time_s": 250.0, "energy_j": 60.0}]
-    assert work.residual(ours, theirs) == pytest.approx(np.sqrt((0.1**2 + 0.2**2) / 4))
+    assert measurements.residual(ours, theirs) == pytest.approx(np.sqrt((0.1**2 + 0.2**2) / 4))
 
 
 def test_golden_section_tries_each_point_once_and_closes_in() -> None:
     tried: list[float] = []
 
-    def at(x: float) -> work.Json:
+    def at(x: float) -> measurements.Json:
         tried.append(x)
         return {"x": x, "residual": (x - 0.3) ** 2}
 
-    points = work.golden_section(at, -1.0, 1.0, 15)
+    points = measurements.golden_section(at, -1.0, 1.0, 15)
     assert len(tried) == len(points) == 16
     assert min(points, key=lambda point: float(point["residual"]))["x"] == pytest.approx(0.3, abs=2e-3)
 
 
 def test_a_course_has_means_of_equal_stretches_and_the_spread_of_its_last_episodes() -> None:
     measured = [(step, float(step > 4000) * (-1.0) ** (step // 10)) for step in range(5, 8001, 5)]
-    found = work.course(measured, 10)
+    found = measurements.course(measured, 10)
     assert [point["step"] for point in found["curve"]] == [200.0 * number for number in range(1, 41)]
     assert [point["gain"] for point in found["curve"]][:20] == [0.0] * 20
     # Within (10k, 10k + 10] lie 10k + 5 and 10k + 10, which have opposite signs.
     assert found["spread"] == 0.0
-    assert work.course(measured, 5)["spread"] == pytest.approx(1.0)
+    assert measurements.course(measured, 5)["spread"] == pytest.approx(1.0)
 
 
 def test_a_gain_is_read_from_an_episodes_cost_or_a_slots_reward() -> None:
     problem = mobile()
-    assert work.gain_of(problem, {"cost": 6.0, "value": 3.0}) == pytest.approx(1 - 6 / 12)
-    assert work.gain_of(problem, {"reward": -0.75}) == pytest.approx(0.75)
-    assert work.gain_of(problem, {"loss/critic": 1.0}) is None
+    assert measurements.gain_of(problem, {"cost": 6.0, "value": 3.0}) == pytest.approx(1 - 6 / 12)
+    assert measurements.gain_of(problem, {"reward": -0.75}) == pytest.approx(0.75)
+    assert measurements.gain_of(problem, {"loss/critic": 1.0}) is None
 
 
 def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:

@@ -20,7 +20,7 @@ from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, distinct_units
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.runner import WORK, reproduce
-from offloadopt.reproduce.twin_inference import curves, plan, samples, work
+from offloadopt.reproduce.twin_inference import curves, measurements, plan, samples
 from offloadopt.reproduce.twin_inference.digits import MNIST, PUBLISHED, DataSetsTable, DigitsFigure
 from offloadopt.reproduce.twin_inference.exchange import COUNTED, TRAINED, ExchangeTable
 from offloadopt.reproduce.twin_inference.federation import HELD_OUT, LEARNING, FederationFigure
@@ -116,7 +116,7 @@ def test_all_artefacts_are_there_with_the_digits() -> None:
 
 
 def test_every_method_stands_at_every_point(made: tuple[Path, list[Claim]]) -> None:
-    methods = {*LEARNERS, *RULES, PUPIL, OPTIMUM, work.BOUND}
+    methods = {*LEARNERS, *RULES, PUPIL, OPTIMUM, measurements.BOUND}
     for name, places in (("users", (2, 3)), ("servers", (1, 2))):
         summary = pd.read_csv(made[0] / f"{name}.csv")
         found = {place: set(rows["method"]) for place, rows in summary.groupby(name)}
@@ -162,7 +162,7 @@ def test_what_maddpg_tells_is_every_experience_of_every_user_to_all_others(made:
     frame = pd.read_csv(made[0] / "exchange.csv")
     frame = frame[(frame["run"] == COUNTED) & (frame["method"] == MADDPG)]
     for users, row in frame.set_index("users").iterrows():
-        problem = work.make_problem(SETTING.at(Point(int(users), 2)))
+        problem = measurements.make_problem(SETTING.at(Point(int(users), 2)))
         observation = problem.observe(problem.sample(1, 0), problem.reset(problem.sample(1, 0)))
         numbers = sum(problem.features(observation)[name][0, 0].size for name in problem.views["full"])
         # What is seen, also after the last slot; a server and two priorities for each place; and what is earned.
@@ -224,7 +224,7 @@ def test_without_learners_rules_the_optimum_and_twins_are_left() -> None:
     names = [found.name for found in bare.artefacts if found.name not in PICTURES]
     assert names == ["users", "servers", "imperfect-twin"]
     units = distinct_units(artefact(bare, name) for name in names).values()
-    assert {unit.function for unit in units} == {work.apply_solvers, work.imperfect_twin}
+    assert {unit.function for unit in units} == {measurements.apply_solvers, measurements.imperfect_twin}
 
 
 def test_data_that_are_not_installed_are_left_out_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_real_places_are_refused() -> None:
 
 def test_policies_are_trained_taught_and_tested_on_different_instances() -> None:
     for unit in distinct_units([UsersFigure(SETTING), FederationFigure(SETTING)]).values():
-        if unit.function is work.train:
+        if unit.function is measurements.train:
             seeds = [unit.parameters["seed"], unit.parameters["test"]["seed"]]
             seeds += [unit.parameters[name]["seed"] for name in ("demonstrations",) if name in unit.parameters]
             assert len(set(seeds)) == len(seeds)
@@ -275,8 +275,8 @@ def test_federations_differ_in_the_rule_alone() -> None:
 
 def test_averages_are_the_problems_own_and_failed_tasks_save_no_energy() -> None:
     scenario = SETTING.scenario(users=3, servers=1, limit_s=0.3)
-    found = work.apply_solvers(scenario, {"one": {"name": "own-cpu", "options": {}}}, 3, 7)["one"]
-    problem = work.make_problem(scenario)
+    found = measurements.apply_solvers(scenario, {"one": {"name": "own-cpu", "options": {}}}, 3, 7)["one"]
+    problem = measurements.make_problem(scenario)
     instances = problem.sample(3, 7)
     solutions = registry.solver("own-cpu").run(problem, instances, seed=7)
     metrics = {name: values.sum() for name, values in problem.evaluate(instances, solutions.decisions).metrics.items()}
@@ -290,7 +290,7 @@ def test_averages_are_the_problems_own_and_failed_tasks_save_no_energy() -> None
 
 def test_what_has_no_denominator_is_left_out() -> None:
     scenario = SETTING.scenario(users=2, servers=1, limit_s=1e-9)
-    found = work.apply_solvers(scenario, {"one": {"name": "own-cpu", "options": {}}}, 2, 7)["one"]
+    found = measurements.apply_solvers(scenario, {"one": {"name": "own-cpu", "options": {}}}, 2, 7)["one"]
     assert found["failed"] == 1.0
     assert ENERGY not in found
 
@@ -298,7 +298,7 @@ def test_what_has_no_denominator_is_left_out() -> None:
 def test_a_course_adds_up_what_passes_and_leaves_out_what_was_not_learned() -> None:
     told = {"cost": 5.0, "bytes/sent": 3.0, "bytes/delivered": 6.0}
     weights = {"bytes/weights_sent": 10.0, "bytes/weights_delivered": 20.0}
-    found = work.course(
+    found = measurements.course(
         [
             {"step": 1, "imitation_error": 1.0},
             {"step": 2, **told},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.multi_server import work
+from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.setting import (
     AS_TRAINED,
     DIRS,
@@ -41,7 +41,7 @@ LEAST_GAP = 1e-5
 GAP_LABEL = "mean gap to the optimum, % (0.001: or less)"
 
 
-class Beyond(Artefact):
+class Extension(Artefact):
     """Artefacts without a claim of the paper."""
 
     def __init__(self, setting: Setting) -> None:
@@ -52,7 +52,7 @@ class Beyond(Artefact):
         return []
 
 
-class AnytimeFigure(Beyond):
+class AnytimeFigure(Extension):
     """Gap of policies that were trained from scratch with budgets of different lengths.
 
     Each point is a training of its own, as learning rates follow the budget; time includes making demonstrations.
@@ -96,12 +96,12 @@ class AnytimeFigure(Beyond):
         return figure
 
 
-class Scenarios(Beyond):
+class ScenarioGaps(Extension):
     """Gaps of rules and learners in several scenarios, each with trainings of its own."""
 
     keys = ("scenario", "method")
 
-    def scenarios(self, replicate: int) -> Mapping[str, work.Json]:
+    def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
         """By name."""
         raise NotImplementedError
 
@@ -120,7 +120,7 @@ class Scenarios(Beyond):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method."""
-        found = {unit.labels["method"]: result["tests"][AS_TRAINED]} if unit.function is work.train else result
+        found = {unit.labels["method"]: result["tests"][AS_TRAINED]} if unit.function is measurements.train else result
         for method, numbers in found.items():
             yield {"scenario": unit.labels["scenario"], "method": method, **numbers}
 
@@ -142,12 +142,12 @@ class Scenarios(Beyond):
         plots.finish(ax, GAP_LABEL, "")
 
 
-class HardServersFigure(Scenarios):
+class HardServersFigure(ScenarioGaps):
     """Faster servers, with which more tasks are offloaded and decisions are harder."""
 
     name = "hard-servers"
 
-    def scenarios(self, replicate: int) -> Mapping[str, work.Json]:
+    def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
         """The paper's scenario with each speed."""
         return {
             f"{speed / 1e9:g} GHz": self.setting.scenario(replicate, cpu_server_hz=speed)
@@ -161,7 +161,7 @@ class HardServersFigure(Scenarios):
         names = [f"{speed / 1e9:g} GHz" for speed in self.setting.sizes.server_hz]
         self.draw_gaps(axes[0], summary, names, list(STYLES))
         optimum = plots.Style("certified optimum", plots.BLACK, "--")
-        for method, style in {**STYLES, work.OPTIMUM: optimum}.items():
+        for method, style in {**STYLES, measurements.OPTIMUM: optimum}.items():
             chosen = summary[summary["method"] == method].set_index("scenario").loc[names]
             chosen = chosen.reset_index().assign(speed=[speed / 1e9 for speed in self.setting.sizes.server_hz])
             plots.series(axes[1], chosen, "speed", "cost", style)
@@ -173,12 +173,12 @@ class HardServersFigure(Scenarios):
         return figure
 
 
-class GeneralisationFigure(Scenarios):
+class GeneralisationFigure(ScenarioGaps):
     """Other presets, and channel statistics that the policies were not trained on."""
 
     name = "generalisation"
 
-    def scenarios(self, replicate: int) -> Mapping[str, work.Json]:
+    def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
         """The presets; real places only where their files are named."""
         setting = self.setting
         found = {"paper": setting.scenario(replicate), "heterogeneous": setting.scenario(replicate, "heterogeneous")}
@@ -190,7 +190,7 @@ class GeneralisationFigure(Scenarios):
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Also a row for each shift of the paper's channel statistics."""
         yield from super().rows(unit, result)
-        if unit.function is work.train and unit.labels["scenario"] == "paper":
+        if unit.function is measurements.train and unit.labels["scenario"] == "paper":
             for shift in SHIFTS:
                 yield {"scenario": shift, "method": unit.labels["method"], **result["tests"][shift]}
 
