@@ -23,7 +23,7 @@ BASELINES = ("levy", "greedy", "random", "local")
 def main(results: Path) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # in a log, too, each line stands before its progress
     problem = offloadopt.problem("multi_server", preset="paper")
-    exact = offloadopt.solver("exact")
+    exact = offloadopt.solver("exact", problem)
 
     print(f"1. Solve {HELD_OUT} held-out instances to proven optimality")
     held_out = problem.sample(HELD_OUT, seed=1)
@@ -58,7 +58,7 @@ def main(results: Path) -> None:
     print(f"   {results / 'policy'} in {time.perf_counter() - begin:.1f} s")
 
     print("4. Compare everything on the held-out instances")
-    methods = {"exact": exact, "imitation": policy, **{name: offloadopt.solver(name) for name in BASELINES}}
+    methods = {"exact": exact, "imitation": policy, **{name: offloadopt.solver(name, problem) for name in BASELINES}}
     with progress("comparing", HELD_OUT * len(methods)) as advance:
         report = compare(problem, methods, held_out, seed=1, progress=advance)
     report.save(results / "report")

@@ -79,7 +79,7 @@ def main() -> None:
     )
     instances = problem.sample(count=1, seed=0)
     with progress("solving", 1) as advance:
-        solutions = offloadopt.solver("exact", relative_gap=given.relative_gap).run(
+        solutions = offloadopt.solver("exact", problem, relative_gap=given.relative_gap).run(
             problem, instances, progress=advance
         )
     print_solutions(problem, instances, solutions, seed=0)

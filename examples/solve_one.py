@@ -6,7 +6,7 @@ import offloadopt
 
 problem = offloadopt.problem("multi_server", preset="heterogeneous")
 instances = problem.sample(count=1, seed=0)
-solutions = offloadopt.solver("exact").run(problem, instances)
+solutions = offloadopt.solver("exact", problem).run(problem, instances)
 
 print(f"{solutions.status_names[0]}: cost {solutions.objective[0]:.6f}", end=", ")
 print(f"no decision costs less than {solutions.bound[0]:.6f} (gap {solutions.gap[0]:.1e})")

@@ -1,9 +1,11 @@
 """Names for problems, solvers, learners and mathematical models, looked up lazily.
 
-Adding one is one line here, or an entry point of the same group in anybody's package::
+A name means the same on every problem. Under one name the registry holds one implementation for each structure
+(`offloadopt.structures`); the first whose ``serves`` fits the problem is used. Adding one is one line here, or an entry
+point of the same group in anybody's package, which may also bear a name that exists::
 
     [project.entry-points."offloadopt.solvers"]
-    mine = "my_package.my_module:MySolver"
+    exact = "my_package.my_module:MyExact"
 """
 
 from __future__ import annotations
@@ -16,117 +18,225 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from offloadopt.core import Learner, Problem, Solver
-from offloadopt.errors import OffloadError, UnknownName, nearest
+from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported, nearest
 
-BUILT_IN: Mapping[str, Mapping[str, str]] = {
+_SOLVERS = "offloadopt.solvers"
+_LEARNERS = "offloadopt.learners"
+
+BUILT_IN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "problems": {
-        "multi_server": "offloadopt.problems.multi_server.problem:MultiServer",
-        "carbon_mimo": "offloadopt.problems.carbon_mimo.problem:CarbonMimo",
-        "partial_mobile": "offloadopt.problems.partial_mobile.problem:PartialMobile",
-        "battery_d2d": "offloadopt.problems.battery_d2d.problem:BatteryD2D",
-        "twin_inference": "offloadopt.problems.twin_inference.problem:TwinInference",
+        "multi_server": ("offloadopt.problems.multi_server.problem:MultiServer",),
+        "carbon_mimo": ("offloadopt.problems.carbon_mimo.problem:CarbonMimo",),
+        "partial_mobile": ("offloadopt.problems.partial_mobile.problem:PartialMobile",),
+        "battery_d2d": ("offloadopt.problems.battery_d2d.problem:BatteryD2D",),
+        "twin_inference": ("offloadopt.problems.twin_inference.problem:TwinInference",),
     },
     "solvers": {
-        "exact": "offloadopt.solvers.assignment.exact:Exact",
-        "exact-sharing": "offloadopt.solvers.shared_servers.exact:SharingExact",
-        "grid-milp": "offloadopt.solvers.shared_servers.grid_milp:GridMilp",
-        "expert": "offloadopt.solvers.assignment.expert:Expert",
-        "exhaustive": "offloadopt.solvers.assignment.exhaustive:Exhaustive",
-        "milp": "offloadopt.solvers.models.solver:Milp",
-        "minlp": "offloadopt.solvers.models.solver:Minlp",
-        "levy": "offloadopt.solvers.assignment.levy:Levy",
-        "levy-classic": "offloadopt.solvers.assignment.levy:LevyClassic",
-        "move-and-swap": "offloadopt.solvers.assignment.local_search:MoveAndSwap",
-        "greedy": "offloadopt.solvers.assignment.baselines:Greedy",
-        "random": "offloadopt.solvers.random:Random",
-        "local": "offloadopt.solvers.assignment.baselines:Local",
-        "dynamic-programming": "offloadopt.solvers.backlog.dynamic_programming:DynamicProgramming",
-        "hindsight": "offloadopt.solvers.backlog.exact:Hindsight",
-        "lyapunov": "offloadopt.solvers.backlog.lyapunov:Lyapunov",
-        "greedy-local": "offloadopt.solvers.backlog.baselines:GreedyLocal",
-        "greedy-offload": "offloadopt.solvers.backlog.baselines:GreedyOffload",
-        "full-power": "offloadopt.solvers.backlog.baselines:FullPower",
-        "all-edge": "offloadopt.solvers.task_queues.baselines:AllEdge",
-        "all-mobile": "offloadopt.solvers.task_queues.baselines:AllMobile",
-        "fixed-frequency": "offloadopt.solvers.task_queues.baselines:FixedFrequency",
-        "deadline-greedy": "offloadopt.solvers.task_queues.baselines:DeadlineGreedy",
-        "energy-queue": "offloadopt.solvers.task_queues.lyapunov:EnergyQueue",
-        "queue-milp": "offloadopt.solvers.task_queues.exact:QueueMilp",
-        "twin-exact": "offloadopt.solvers.inference.exact:TwinExact",
-        "levy-inference": "offloadopt.solvers.inference.levy:InferenceLevy",
-        "energy-deficit": "offloadopt.solvers.inference.lyapunov:EnergyDeficit",
-        "selfish": "offloadopt.solvers.inference.baselines:Selfish",
-        "own-cpu": "offloadopt.solvers.inference.baselines:OwnCpu",
-        "in-turn": "offloadopt.solvers.inference.baselines:InTurn",
+        # Roles: the same meaning on every problem.
+        "exact": (
+            f"{_SOLVERS}.assignment.exact:Exact",
+            f"{_SOLVERS}.shared_servers.exact:SharedServersExact",
+            f"{_SOLVERS}.backlog.exact:BacklogExact",
+            f"{_SOLVERS}.task_queues.exact:TaskQueuesExact",
+            f"{_SOLVERS}.inference.exact:InferenceExact",
+        ),
+        "milp": (f"{_SOLVERS}.models.solver:Milp",),
+        "minlp": (f"{_SOLVERS}.models.solver:Minlp",),
+        "exhaustive": (f"{_SOLVERS}.assignment.exhaustive:Exhaustive",),
+        "expert": (f"{_SOLVERS}.assignment.expert:Expert",),
+        "lyapunov": (
+            f"{_SOLVERS}.backlog.lyapunov:BacklogLyapunov",
+            f"{_SOLVERS}.task_queues.lyapunov:TaskQueuesLyapunov",
+            f"{_SOLVERS}.inference.lyapunov:InferenceLyapunov",
+        ),
+        "levy": (f"{_SOLVERS}.assignment.levy:Levy", f"{_SOLVERS}.inference.levy:InferenceLevy"),
+        "local-search": (f"{_SOLVERS}.assignment.local_search:LocalSearch",),
+        "greedy": (
+            f"{_SOLVERS}.assignment.baselines:Greedy",
+            f"{_SOLVERS}.task_queues.baselines:TaskQueuesGreedy",
+            f"{_SOLVERS}.inference.baselines:InferenceGreedy",
+        ),
+        "local": (f"{_SOLVERS}.assignment.baselines:Local", f"{_SOLVERS}.inference.baselines:InferenceLocal"),
+        "random": (f"{_SOLVERS}.random:Random",),
+        # Names of one paper or one structure.
+        "levy-classic": (f"{_SOLVERS}.assignment.levy:LevyClassic",),
+        "grid-milp": (f"{_SOLVERS}.shared_servers.grid_milp:GridMilp",),
+        "dynamic-programming": (f"{_SOLVERS}.backlog.dynamic_programming:DynamicProgramming",),
+        "greedy-local": (f"{_SOLVERS}.backlog.baselines:GreedyLocal",),
+        "greedy-offload": (f"{_SOLVERS}.backlog.baselines:GreedyOffload",),
+        "full-power": (f"{_SOLVERS}.backlog.baselines:FullPower",),
+        "all-edge": (f"{_SOLVERS}.task_queues.baselines:AllEdge",),
+        "all-mobile": (f"{_SOLVERS}.task_queues.baselines:AllMobile",),
+        "fixed-frequency": (f"{_SOLVERS}.task_queues.baselines:FixedFrequency",),
+        "round-robin": (f"{_SOLVERS}.inference.baselines:RoundRobin",),
     },
     "learners": {
-        "imitation": "offloadopt.learners.dirs.imitation:Imitation",
-        "imitation-agents": "offloadopt.learners.behaviour_cloning:AgentImitation",
-        "prices": "offloadopt.learners.pricing.prices:Prices",
-        "actor-critic": "offloadopt.learners.sb3.algorithms:A2C",
-        "ddpg-sb3": "offloadopt.learners.sb3.algorithms:DDPG",
-        "ppo-sb3": "offloadopt.learners.sb3.algorithms:PPO",
-        "dqn-sb3": "offloadopt.learners.sb3.dqn:DQN",
-        "dirs": "offloadopt.learners.dirs.dirs:Dirs",
-        "ppo": "offloadopt.learners.ppo.ppo:Ppo",
-        "caddto-ppo": "offloadopt.learners.ppo.caddto:CaddtoPpo",
-        "rmappo": "offloadopt.learners.ppo.rmappo:Rmappo",
-        "ddpg": "offloadopt.learners.independent.ddpg:Ddpg",
-        "dqn": "offloadopt.learners.independent.dqn:Dqn",
-        "maddpg": "offloadopt.learners.maddpg.maddpg:Maddpg",
-        "maddpg-cgan": "offloadopt.learners.maddpg_cgan.maddpg_cgan:MaddpgCgan",
-        "federated": "offloadopt.learners.federated:Federated",
-        "ddpg-discrete": "offloadopt.learners.ddpg_discrete.ddpg_discrete:DdpgDiscrete",
-        "ddpg-vdn": "offloadopt.learners.vdn.ddpg:DdpgVdn",
-        "dqn-vdn": "offloadopt.learners.vdn.dqn:DqnVdn",
+        "imitation": (f"{_LEARNERS}.dirs.imitation:Imitation",),
+        "imitation-agents": (f"{_LEARNERS}.behaviour_cloning:AgentImitation",),
+        "prices": (f"{_LEARNERS}.pricing.prices:Prices",),
+        "a2c-sb3": (f"{_LEARNERS}.sb3.algorithms:A2C",),
+        "ddpg-sb3": (f"{_LEARNERS}.sb3.algorithms:DDPG",),
+        "ppo-sb3": (f"{_LEARNERS}.sb3.algorithms:PPO",),
+        "dqn-sb3": (f"{_LEARNERS}.sb3.dqn:DQN",),
+        "dirs": (f"{_LEARNERS}.dirs.dirs:Dirs",),
+        "ppo": (f"{_LEARNERS}.ppo.ppo:Ppo",),
+        "caddto-ppo": (f"{_LEARNERS}.ppo.caddto:CaddtoPpo",),
+        "rmappo": (f"{_LEARNERS}.ppo.rmappo:Rmappo",),
+        "ddpg": (f"{_LEARNERS}.independent.ddpg:Ddpg",),
+        "dqn": (f"{_LEARNERS}.independent.dqn:Dqn",),
+        "maddpg": (f"{_LEARNERS}.maddpg.maddpg:Maddpg",),
+        "maddpg-cgan": (f"{_LEARNERS}.maddpg_cgan.maddpg_cgan:MaddpgCgan",),
+        "federated": (f"{_LEARNERS}.federated:Federated",),
+        "ddpg-discrete": (f"{_LEARNERS}.ddpg_discrete.ddpg_discrete:DdpgDiscrete",),
+        "ddpg-vdn": (f"{_LEARNERS}.vdn.ddpg:DdpgVdn",),
+        "dqn-vdn": (f"{_LEARNERS}.vdn.dqn:DqnVdn",),
     },
     # Pyomo builders, by the name of the problem they model (see solvers/models/).
     "models": {
-        "multi_server": "offloadopt.solvers.models.multi_server:MultiServerModel",
+        "multi_server": (f"{_SOLVERS}.models.multi_server:MultiServerModel",),
     },
 }
 
 
-def names(group: str) -> dict[str, str]:
-    """All names of ``group`` with where they are found; the built-in ones first, plugins after them."""
-    return {**BUILT_IN[group], **_plugins(group, tuple(sys.path))}
+def names(group: str) -> dict[str, tuple[str, ...]]:
+    """All names of ``group`` with where their implementations are found.
 
+    Parameters
+    ----------
+    group : {"problems", "solvers", "learners", "models"}
 
-@cache
-def _plugins(group: str, path: tuple[str, ...]) -> Mapping[str, str]:
-    """What packages on ``path`` add to ``group``: reading all their metadata takes too long to do it at every look."""
-    found: dict[str, str] = {}
-    for point in entry_points(group=f"offloadopt.{group}"):
-        if point.name not in BUILT_IN[group]:
-            found.setdefault(point.name, point.value)
+    Returns
+    -------
+    dict of str to tuple of str
+        ``"module:Class"`` of each implementation. Built-in names come first and plugins' names after them; under one
+        name, too, built-in implementations come before plugins'.
+    """
+    found = dict(BUILT_IN[group])
+    for name, places in _plugins(group, tuple(sys.path)).items():
+        found[name] = (*found.get(name, ()), *places)
     return found
 
 
+@cache
+def _plugins(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """What packages on ``path`` add to ``group``: reading all their metadata takes too long to do it at every look."""
+    found: dict[str, tuple[str, ...]] = {}
+    for point in entry_points(group=f"offloadopt.{group}"):
+        found[point.name] = (*found.get(point.name, ()), point.value)
+    return found
+
+
+def implementations(group: str, name: str) -> tuple[Any, ...]:
+    """Load the classes registered under ``name``, in the order in which they are tried.
+
+    Raises
+    ------
+    UnknownName
+        With the nearest known name.
+    OffloadError
+        If a class cannot be loaded, for example because a plugin's package is missing.
+    """
+    known = names(group)
+    if name not in known:
+        raise UnknownName(f"no {group.removesuffix('s')} {name!r}; {nearest(name, known)}")
+    return tuple(_load(group, name, place) for place in known[name])
+
+
 def get(group: str, name: str) -> Any:
-    """The class registered under ``name``; an unknown name is refused with the nearest known one."""
+    """Load the class registered under ``name``; of several implementations the first."""
     known = BUILT_IN[group] if name in BUILT_IN[group] else names(group)
     if name not in known:
         raise UnknownName(f"no {group.removesuffix('s')} {name!r}; {nearest(name, known)}")
-    module, _, attribute = known[name].partition(":")
+    return _load(group, name, known[name][0])
+
+
+def _load(group: str, name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise OffloadError(f"{group.removesuffix('s')} {name!r} ({known[name]}) cannot be loaded: {error}") from error
+        raise OffloadError(f"{group.removesuffix('s')} {name!r} ({place}) cannot be loaded: {error}") from error
+
+
+def serving(group: str, name: str, problem: Problem[Any]) -> Any:
+    """Choose the implementation of ``name`` for the structure of ``problem``.
+
+    Parameters
+    ----------
+    group : {"solvers", "learners"}
+    name : str
+    problem : Problem
+
+    Returns
+    -------
+    type
+        The first implementation whose ``serves`` is a structure of the problem. Its ``require`` may still refuse the
+        problem's scenario.
+
+    Raises
+    ------
+    Unsupported
+        If no implementation serves the problem.
+    """
+    kinds = implementations(group, name)
+    for kind in kinds:
+        if isinstance(problem, kind.serves):
+            return kind
+    needs = " or ".join(kind.serves.__name__ for kind in kinds)
+    raise Unsupported(
+        f"{group.removesuffix('s')} {name!r} does not serve problem {problem.name!r}; it needs a {needs} "
+        "(`offloadopt list` tells what serves what)"
+    )
 
 
 def problem(name: str, preset: str = "paper", **changes: Any) -> Problem[Any]:
-    """A problem by name, with a preset's scenario and some fields changed."""
+    """Make a problem by name, with a preset's scenario and some fields changed."""
     kind: type[Problem[Any]] = get("problems", name)
     return kind(kind.scenario_type.preset(preset, **changes))
 
 
-def solver(name: str, **options: Any) -> Solver:
-    """A solver by name with its options."""
-    made: Solver = get("solvers", name)(**options)
+def solver(name: str, problem: Problem[Any] | None = None, **options: Any) -> Solver:
+    """Make a solver by name.
+
+    Parameters
+    ----------
+    name : str
+        A name of the group ``solvers``; `names` and ``offloadopt list`` tell them.
+    problem : Problem, optional
+        Chooses among the implementations of the name. May be left out where there is but one.
+    options
+        Fields of the solver.
+
+    Raises
+    ------
+    InvalidInput
+        If the name has several implementations and no problem is given, or an option is wrong.
+    Unsupported
+        If no implementation serves the problem.
+    """
+    if problem is None:
+        kinds = implementations("solvers", name)
+        if len(kinds) > 1:
+            raise InvalidInput(
+                f"solver {name!r} has {len(kinds)} implementations; give the problem: solver({name!r}, problem)"
+            )
+        made: Solver = kinds[0](**options)
+        return made
+    made = serving("solvers", name, problem)(**options)
+    made.require(problem)
     return made
 
 
-def learner(name: str, **options: Any) -> Learner:
-    """A learner by name with its hyper-parameters."""
-    made: Learner = get("learners", name)(**options)
+def learner(name: str, problem: Problem[Any] | None = None, **options: Any) -> Learner:
+    """Make a learner by name, as `solver` makes a solver."""
+    if problem is None:
+        kinds = implementations("learners", name)
+        if len(kinds) > 1:
+            raise InvalidInput(
+                f"learner {name!r} has {len(kinds)} implementations; give the problem: learner({name!r}, problem)"
+            )
+        made: Learner = kinds[0](**options)
+        return made
+    made = serving("learners", name, problem)(**options)
+    made.require(problem)
     return made

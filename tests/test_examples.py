@@ -24,7 +24,7 @@ def run(example: str, *arguments: str | Path, folder: Path) -> str:
 def test_solve_one_tells_a_proved_optimum_and_where_each_task_goes(tmp_path: Path) -> None:
     out = run("solve_one.py", folder=tmp_path)
     problem = offloadopt.problem("multi_server", "heterogeneous")
-    solutions = offloadopt.solver("exact").run(problem, problem.sample(1, seed=0))
+    solutions = offloadopt.solver("exact", problem).run(problem, problem.sample(1, seed=0))
     assert f"OPTIMAL: cost {solutions.objective[0]:.6f}" in out
     places = [line.split(":")[1].split() for line in out.splitlines()[1:]]
     assert len(places) == 3
@@ -38,7 +38,7 @@ def test_melbourne_proves_who_is_served_by_which_real_site(real_places: tuple[Pa
     assert bound <= cost <= bound * (1 + 1e-5)
     # read off a table of six digits
     problem = offloadopt.problem("multi_server", "melbourne", users_file=users, sites_file=sites)
-    best = offloadopt.solver("exact", relative_gap=1e-6).run(problem, problem.sample(1, seed=0))
+    best = offloadopt.solver("exact", problem, relative_gap=1e-6).run(problem, problem.sample(1, seed=0))
     assert cost == pytest.approx(best.objective[0], rel=1e-5)
     assert (tmp_path / "results" / "melbourne.png").read_bytes().startswith(b"\x89PNG")
 

@@ -9,7 +9,7 @@ import pytest
 
 from offloadopt import registry
 from offloadopt.core import Learner, Problem, Solver
-from offloadopt.errors import InvalidInput, OffloadError, UnknownName
+from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer
 
 KINDS = {"problems": Problem, "solvers": Solver, "learners": Learner}
@@ -17,9 +17,9 @@ KINDS = {"problems": Problem, "solvers": Solver, "learners": Learner}
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in KINDS for name in registry.BUILT_IN[group]])
 def test_every_built_in_name_is_its_class_own_name(group: str, name: str) -> None:
-    kind = registry.get(group, name)
-    assert issubclass(kind, KINDS[group])
-    assert kind.name == name
+    for kind in registry.implementations(group, name):
+        assert issubclass(kind, KINDS[group])
+        assert kind.name == name
 
 
 def test_every_model_is_named_after_its_problem() -> None:
@@ -50,13 +50,13 @@ def test_a_problem_is_made_from_preset_and_changes() -> None:
 
 
 def test_solvers_and_learners_are_made_with_their_options() -> None:
-    assert registry.solver("local", relative_gap=0.5).relative_gap == 0.5
+    assert registry.solver("random", relative_gap=0.5).relative_gap == 0.5
     with pytest.raises(InvalidInput, match="unknown field 'relative_gab'"):
-        registry.solver("local", relative_gab=0.5)
+        registry.solver("random", relative_gab=0.5)
 
 
 def test_an_installed_plugin_is_found_by_its_entry_points(toy: ModuleType) -> None:
-    assert registry.names("problems")["queues"] == "toy_plugin:Queues"
+    assert registry.names("problems")["queues"] == ("toy_plugin:Queues",)
     assert registry.get("problems", "queues") is toy.Queues
     assert isinstance(registry.solver("foresight"), toy.HindsightData)
     assert isinstance(registry.learner("threshold-search"), toy.ThresholdSearch)
@@ -69,7 +69,22 @@ def test_without_the_plugin_its_names_are_unknown() -> None:
 
 
 def test_a_plugin_does_not_replace_what_is_built_in(toy: ModuleType) -> None:
-    assert registry.names("solvers")["exact"] == registry.BUILT_IN["solvers"]["exact"]
+    places = registry.names("solvers")["exact"]
+    assert places == (*registry.BUILT_IN["solvers"]["exact"], "toy_plugin:HindsightData")
+    assert not isinstance(registry.solver("exact", registry.problem("multi_server")), toy.HindsightData)
+
+
+def test_a_plugin_adds_its_implementation_to_a_name_that_exists(toy: ModuleType) -> None:
+    assert isinstance(registry.solver("exact", registry.problem("queues")), toy.HindsightData)
+
+
+def test_each_problem_gets_its_own_exact_solver() -> None:
+    chosen = [type(registry.solver("exact", registry.problem(name))) for name in registry.BUILT_IN["problems"]]
+    assert len(set(chosen)) == len(chosen) == 5
+    with pytest.raises(InvalidInput, match=r"solver 'exact' has 5 implementations; give the problem"):
+        registry.solver("exact")
+    with pytest.raises(Unsupported, match="'levy' does not serve problem 'carbon_mimo'"):
+        registry.solver("levy", registry.problem("carbon_mimo"))
 
 
 def test_packages_are_scanned_once_and_not_at_all_for_built_in_names(
@@ -93,7 +108,7 @@ def test_a_package_put_on_the_path_later_is_found(tmp_path: Path, monkeypatch: p
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[offloadopt.solvers]\nlatecomer = late:Latecomer\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert registry.names("solvers") == {**before, "latecomer": "late:Latecomer"}
+    assert registry.names("solvers") == {**before, "latecomer": ("late:Latecomer",)}
 
 
 def test_a_plugin_that_cannot_be_loaded_is_named_and_the_others_work(toy: ModuleType) -> None:

@@ -33,7 +33,7 @@ tested apart. Either remedy alone left seed 1 at 0.65 (trying) and 0.69 (standar
 
 What is reached with 10 users, utility on 50 held-out episodes; the optimum has 0.792, and the grid costs 2.7 % of it:
 
-- **with demonstrations**: 30 episodes of `exact-sharing` and ``imitation_steps=1000`` alone: 0.770 with each of five
+- **with demonstrations**: 30 episodes of `exact` and ``imitation_steps=1000`` alone: 0.770 with each of five
   seeds, 2.8 % below the optimum, in 6 to 9 s of CPU; after 40,000 more slots with ``patience=1000`` 0.769 to 0.770;
 - **without**: not dependable. Trainings stay with an overloaded server, whose penalty is due in full until all but a
   few have left, for long, and some to the end. Of five seeds with 200,000 slots, features standardised by the slots of
@@ -44,7 +44,7 @@ What is reached with 10 users, utility on 50 held-out episodes; the optimum has 
 
 `PAPER` stood at 0.243 after 17,000 of its 40,000 slots.
 
-Demonstrations, of `exact-sharing` for example, are imitated first: squared distances of quantities, cross-entropy of
+Demonstrations, of `exact` for example, are imitated first: squared distances of quantities, cross-entropy of
 servers. The paper has none.
 """
 

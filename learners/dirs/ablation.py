@@ -79,7 +79,7 @@ def causes(
     progress : callable, optional
         Called with the gradient steps done since the last call.
     """
-    bound = registry.solver("exact").run(problem, held_out).bound
+    bound = registry.solver("exact", problem).run(problem, held_out).bound
     observation = _observe(problem, held_out)
     labelled: dict[str, Examples] = {}
     gaps = {}
@@ -98,7 +98,7 @@ def causes(
 def _demonstrate(problem: AssignmentProblem[Any], expert: str, count: int, seed: int) -> Examples:
     """The same states for every expert; a smaller number of them begins a larger one."""
     instances = problem.sample(count, seed)
-    solutions = registry.solver(expert).run(problem, instances, seed=seed)
+    solutions = registry.solver(expert, problem).run(problem, instances, seed=seed)
     return Examples.of(problem, Demonstrations(instances, _observe(problem, instances), solutions))
 
 

@@ -130,7 +130,7 @@ class Dirs(Learner):
         if problem.horizon > 1:
             raise Unsupported(f"learner {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
         if self.refinement == "exact":
-            registry.solver("exact").require(problem)
+            registry.solver("exact", problem)
 
     def fit(
         self,
@@ -235,7 +235,7 @@ class Dirs(Learner):
             size = BLOCK if seconds is None else _block_size(start, spent, ends - spent)
             # No instance alone may take more than all that is left.
             limit = None if seconds is None else ends - spent
-            expert = registry.solver("expert", method=self.expert, time_limit_s=limit)
+            expert = registry.solver("expert", problem, method=self.expert, time_limit_s=limit)
             nature, search = _branch(seed, DEMONSTRATIONS, start).spawn(2)
             instances = problem.sample(min(size, count - start), _number(nature))
             solutions = expert.run(problem, instances, seed=_number(search))
@@ -309,10 +309,10 @@ class Dirs(Learner):
         """The action to be learned: Algorithm 4, or what the ablations put in its place."""
         if self.refinement == "levy":
             options = {name: getattr(self, name) for name in ("beta", "generations", "population")}
-            search = cast(LevySearch, registry.solver("levy", **options))
+            search = cast(LevySearch, registry.solver("levy", problem, **options))
             return search.refine(problem, observation, assignment, rng)
         if self.refinement == "exact":
-            return problem.assignment(registry.solver("exact").run(problem, instances).decisions)
+            return problem.assignment(registry.solver("exact", problem).run(problem, instances).decisions)
         return assignment
 
     def _train(

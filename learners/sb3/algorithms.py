@@ -117,7 +117,7 @@ class Baseline(Library):
 class A2C(Baseline):
     """Advantage actor-critic: the "Actor-Critic" of DIRS's paper."""
 
-    name = "actor-critic"
+    name = "a2c-sb3"
     policy_type = ModeActor
 
     environments: int = Field(64, ge=1, description="instances decided at once")

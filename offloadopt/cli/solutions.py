@@ -73,7 +73,7 @@ def _print_spread(problem: AssignmentProblem[Any], instances: Instances, solutio
     best = float(solutions.objective.mean())
     rows = [("this solution", f"{best:.6g}", "")]
     for name in NAIVE:
-        naive = registry.solver(name).run(problem, instances, seed=seed).objective.mean()
+        naive = registry.solver(name, problem).run(problem, instances, seed=seed).objective.mean()
         rows.append((name, _number(naive), f"{naive / best - 1:+.2%}" if np.isfinite(naive) else "infeasible"))
     print_table(["rule", "mean cost", "against this solution"], rows)
 

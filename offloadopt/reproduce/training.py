@@ -76,7 +76,7 @@ def demonstrations_of(
     problem: Problem[Any], instances: Instances, solver: str, options: Mapping[str, Any], seed: int
 ) -> Demonstrations:
     """An expert's solutions of given instances."""
-    solutions = registry.solver(solver, **options).run(problem, instances, seed=seed)
+    solutions = registry.solver(solver, problem, **options).run(problem, instances, seed=seed)
     return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
 
 

@@ -49,7 +49,7 @@ class Expert(Solver):
         """The solver for the problem's size, or the one asked for."""
         limits: dict[str, Any] = {"relative_gap": self.relative_gap, "time_limit_s": self.time_limit_s}
         if self.method != AUTO:
-            return registry.solver(self.method, **limits)
+            return registry.solver(self.method, problem, **limits)
         if (problem.servers + 1) ** problem.tasks <= self.small:
             return Exhaustive(**limits)
         if isinstance(problem, PricedAssignmentProblem) and problem.tasks * problem.servers <= self.medium:
@@ -65,7 +65,7 @@ class Expert(Solver):
         found = solver.run(problem, instances, seed=seed, progress=progress)
         if solver.proves or not isinstance(problem, PricedAssignmentProblem):
             return found
-        prover = registry.solver("exact", relative_gap=self.bound_gap, time_limit_s=self.time_limit_s)
+        prover = Exact(relative_gap=self.bound_gap, time_limit_s=self.time_limit_s)
         return Solutions.scored(
             problem,
             instances,

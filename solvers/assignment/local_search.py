@@ -159,13 +159,13 @@ def perturb_and_improve(
     return best
 
 
-class MoveAndSwap(AssignmentSolver):
+class LocalSearch(AssignmentSolver):
     """The better of two local optima of `exchange.improve`, from all-local and from each task's cheapest idle server.
 
     Deterministic, and without a proof. Time grows with the square of the number of tasks, for swaps and chains.
     """
 
-    name = "move-and-swap"
+    name = "local-search"
     serves = PricedAssignmentProblem
 
     def assign(

@@ -27,10 +27,10 @@ from offloadopt.solvers.backlog.taut_string import string_plan
 from offloadopt.structures.backlog import BacklogProblem
 
 
-class Hindsight(Solver):
+class BacklogExact(Solver):
     """The whole horizon's powers at once, with a proved bound."""
 
-    name = "hindsight"
+    name = "exact"
     serves = BacklogProblem
     proves = True
 

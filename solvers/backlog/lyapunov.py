@@ -46,7 +46,7 @@ FINE_STEPS = 9
 """Second round: so many values between the neighbours of the first round's best."""
 
 
-class Lyapunov(Rule):
+class BacklogLyapunov(Rule):
     """Drift-plus-penalty: serves a bit when its backlog is worth the energy, green energy first."""
 
     name = "lyapunov"
@@ -107,7 +107,7 @@ def trade_off(
     buffer_bits : array [values]
         Bits that wait when a slot is decided.
     """
-    Lyapunov().require(problem)
+    BacklogLyapunov().require(problem)
     values = np.atleast_1d(np.asarray(v, dtype=np.float64))
     energy_cost, buffer_bits = np.zeros(len(values)), np.zeros(len(values))
     each, many = for_each(instances, values)

@@ -21,10 +21,10 @@ from offloadopt.solvers.inference.resource_allocation import Slot, allocate, loc
 from offloadopt.structures.inference import InferenceProblem
 
 
-class Selfish(InferenceRule):
+class InferenceGreedy(InferenceRule):
     """Every user takes what is best for itself alone; what all ask for together is cut pro rata."""
 
-    name = "selfish"
+    name = "greedy"
 
     def plan(
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
@@ -33,10 +33,10 @@ class Selfish(InferenceRule):
         return _plans(problem, tasks, held_j, _each_alone)
 
 
-class OwnCpu(InferenceRule):
+class InferenceLocal(InferenceRule):
     """Every task on its user's own CPU, as many as these can do in time."""
 
-    name = "own-cpu"
+    name = "local"
 
     def plan(
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
@@ -45,10 +45,10 @@ class OwnCpu(InferenceRule):
         return _plans(problem, tasks, held_j, _each_at_home)
 
 
-class InTurn(InferenceRule):
+class RoundRobin(InferenceRule):
     """Tasks dealt out to the servers in turn, which share CPU and band optimally among them."""
 
-    name = "in-turn"
+    name = "round-robin"
 
     def plan(
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray

@@ -63,10 +63,10 @@ class Node:
     bound: float
 
 
-class TwinExact(Solver):
+class InferenceExact(Solver):
     """Proved optimum of every slot, and prices of batteries over the horizon."""
 
-    name = "twin-exact"
+    name = "exact"
     serves = InferenceProblem
     proves = True
 

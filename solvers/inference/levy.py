@@ -35,7 +35,7 @@ from offloadopt.structures.inference import CostWeights, InferenceProblem
 class InferenceLevy(Rule):
     """The best of some Lévy flights, the first of which starts with every task at home, the others at random."""
 
-    name = "levy-inference"
+    name = "levy"
     serves = InferenceProblem
 
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent: 1.1 searches globally, 1.5 locally")

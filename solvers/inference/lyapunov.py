@@ -43,10 +43,10 @@ FINE_STEPS = 5
 """Second round: so many values between the neighbours of the first round's best."""
 
 
-class EnergyDeficit(InferenceRule):
+class InferenceLyapunov(InferenceRule):
     """The slot's least cost, where joules from a battery cost the more the more it lacks."""
 
-    name = "energy-deficit"
+    name = "lyapunov"
 
     v: float | None = Field(
         default=None, gt=0, description="J^2 per unit of cost: a joule costs what its battery lacks over v; none: tuned"

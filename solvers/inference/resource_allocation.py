@@ -1,4 +1,4 @@
-"""CPUs and bands shared optimally among given tasks, and what tasks ask for at prices: the kernels of `twin-exact`.
+"""CPUs and bands shared optimally among given tasks, and what tasks ask for at prices: the kernels of `exact`.
 
 A server's tasks share its CPU and its band. Given who they are this is convex; priced, it falls apart into tasks
 (`edge_inference.best_shares`), so that two prices settle it: where no time limit binds, each resource by

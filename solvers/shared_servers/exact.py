@@ -25,10 +25,10 @@ EXACT = 1e-11
 """Smallest relative gap that is aimed at: less than the rounding of a sum cannot be proved."""
 
 
-class SharingExact(Solver):
+class SharedServersExact(Solver):
     """Proved optimum of every slot by local search, pay and prices, fixing and a small MILP."""
 
-    name = "exact-sharing"
+    name = "exact"
     serves = SharedServersProblem
     proves = True
 

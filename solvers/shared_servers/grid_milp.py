@@ -13,7 +13,7 @@ from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.models.solver import engine_named
-from offloadopt.solvers.shared_servers.exact import SharingExact
+from offloadopt.solvers.shared_servers.exact import SharedServersExact
 
 
 class GridMilp(Solver):
@@ -42,7 +42,7 @@ class GridMilp(Solver):
         """Build and solve one model per slot; the time limit is per slot."""
         self.require(problem)
         mobile = cast(PartialMobile, problem)
-        solve, reference = engine_named(self.pyomo_solver), SharingExact(relative_gap=1e-6)
+        solve, reference = engine_named(self.pyomo_solver), SharedServersExact(relative_gap=1e-6)
         if problem.horizon > 1:
             return solve_slots(self, mobile, instances, seed, progress)
         count, users = instances.count, mobile.tasks

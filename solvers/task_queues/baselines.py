@@ -19,10 +19,10 @@ from offloadopt.solvers.base import Rule
 from offloadopt.structures.task_queues import QueueProblem
 
 
-class DeadlineGreedy(Rule):
+class TaskQueuesGreedy(Rule):
     """The least expected cost given queue, deadline, battery, chance of success and of staying connected."""
 
-    name = "deadline-greedy"
+    name = "greedy"
     serves = QueueProblem
 
     def decide(self, problem: QueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
@@ -35,7 +35,7 @@ class DeadlineGreedy(Rule):
         return np.ones((problem.devices, problem.modes), dtype=np.bool_)
 
 
-class AllEdge(DeadlineGreedy):
+class AllEdge(TaskQueuesGreedy):
     """Everything to the devices that have no tasks of their own."""
 
     name = "all-edge"
@@ -59,7 +59,7 @@ class AllMobile(AllEdge):
         return mobile[:, None] & _only(problem, self.mode)
 
 
-class FixedFrequency(DeadlineGreedy):
+class FixedFrequency(TaskQueuesGreedy):
     """The cheapest target where everybody always computes in the fastest mode."""
 
     name = "fixed-frequency"

@@ -30,10 +30,10 @@ SWEEPS = 20
 """Rounds of the local search that gives HiGHS something to beat."""
 
 
-class QueueMilp(Solver):
+class TaskQueuesExact(Solver):
     """The cheapest decisions of a whole window, with a proved bound."""
 
-    name = "queue-milp"
+    name = "exact"
     serves = QueueProblem
     proves = True
 

@@ -39,10 +39,10 @@ FINE_STEPS = 7
 """Second round: so many values between the neighbours of the first round's best."""
 
 
-class EnergyQueue(Rule):
+class TaskQueuesLyapunov(Rule):
     """The least expected cost, where joules from a battery cost the more the more of it has been used."""
 
-    name = "energy-queue"
+    name = "lyapunov"
     serves = QueueProblem
 
     v: float | None = Field(

@@ -49,7 +49,7 @@ def solve(method: str, problem: Any, instance: Instances, limit: float) -> tuple
     if method == "cvxpy-SCIP":
         return solve_by_cvxpy(problem, instance, limit)
     name = {"exact": "exact", "SCIP": "minlp", "HiGHS": "milp"}[method]
-    solutions = offloadopt.solver(name, relative_gap=GAP, time_limit_s=limit).run(problem, instance)
+    solutions = offloadopt.solver(name, problem, relative_gap=GAP, time_limit_s=limit).run(problem, instance)
     seconds = solutions.details.get("solver_seconds", solutions.seconds)
     return float(seconds[0]), solutions.status[0] == Status.OPTIMAL, float(solutions.objective[0])
 

@@ -28,7 +28,7 @@ def test_one_instance(benchmark: Any, preset: str, users: int, servers: int, sol
     solutions = benchmark.pedantic(made.run, (problem, instances), rounds=3, iterations=1)
     assert (solutions.status == Status.OPTIMAL).all()
     if solver in GENERAL:
-        exact = offloadopt.solver("exact", relative_gap=1e-6).run(problem, instances)
+        exact = offloadopt.solver("exact", problem, relative_gap=1e-6).run(problem, instances)
         np.testing.assert_allclose(solutions.objective, exact.objective, rtol=3e-6)
 
 
@@ -39,7 +39,7 @@ def test_one_instance(benchmark: Any, preset: str, users: int, servers: int, sol
 def test_exact_alone(benchmark: Any, preset: str, users: int, servers: int, count: int) -> None:
     problem = offloadopt.problem("multi_server", preset, users=users, servers=servers)
     instances = problem.sample(count, seed=1)
-    exact = offloadopt.solver("exact")
+    exact = offloadopt.solver("exact", problem)
     exact.run(problem, instances.take(slice(0, 1)))
     benchmark.group = "exact alone"
     solutions = benchmark.pedantic(exact.run, (problem, instances), rounds=1, iterations=1)
@@ -55,8 +55,8 @@ def test_time_grows_linearly_with_instances(benchmark: Any, what: str, count: in
     if what == "levy":
         count //= 20
     instances = problem.sample(count, seed=0)
-    decisions = offloadopt.solver("local").run(problem, instances).decisions
-    levy = offloadopt.solver("levy", generations=100)
+    decisions = offloadopt.solver("local", problem).run(problem, instances).decisions
+    levy = offloadopt.solver("levy", problem, generations=100)
     calls = {
         "sample": lambda: problem.sample(count, seed=0),
         "evaluate": lambda: problem.evaluate(instances, decisions),

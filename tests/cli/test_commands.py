@@ -135,7 +135,7 @@ def test_solve_takes_the_user_s_own_instances(run: Run, tmp_path: Path, suffix: 
     instances = problem.sample(3, seed=7)
     files.save_batch(instances, tmp_path / f"mine{suffix}")
     arguments = ("solve", *SMALL, "--solver", "exhaustive", "--input", tmp_path / f"mine{suffix}", "--json")
-    expected = offloadopt.solver("exhaustive").run(problem, instances).objective
+    expected = offloadopt.solver("exhaustive", problem).run(problem, instances).objective
     assert [result["objective"] for result in run(*arguments).json["results"]] == expected.tolist()
     assert [result["objective"] for result in run(*arguments, "--count", "2").json["results"]] == expected[:2].tolist()
     assert_one_line(run(*arguments, "--count", "4"), 2, "--count 4", "at most 3")
@@ -156,8 +156,8 @@ def test_people_see_the_shares_and_what_naive_rules_cost(run: Run) -> None:
     ran = run("solve", *SMALL, "--solver", "exhaustive", "--count", "4", "--preset", "heterogeneous")
     problem = offloadopt.problem("multi_server", "heterogeneous", users=5)
     instances = problem.sample(4, seed=0)
-    best = offloadopt.solver("exhaustive").run(problem, instances)
-    local = offloadopt.solver("local").run(problem, instances).objective.mean()
+    best = offloadopt.solver("exhaustive", problem).run(problem, instances)
+    local = offloadopt.solver("local", problem).run(problem, instances).objective.mean()
     assert f"local {np.mean(best.decisions['server'] == 0):.1%}" in ran.out
     assert f"server 2 {np.mean(best.decisions['server'] == 2):.1%}" in ran.out
     assert re.search(rf"local +{local:.6g} +\{local / best.objective.mean() - 1:+.2%}", ran.out)
@@ -170,7 +170,7 @@ def test_people_see_what_more_capacity_is_worth(run: Run) -> None:
 
     def mean_cost(server_hz: float) -> float:
         problem = offloadopt.problem("multi_server", "heterogeneous", load=None, cpu_server_hz=server_hz)
-        cost = offloadopt.solver("exact").run(problem, problem.sample(20, seed=0)).objective
+        cost = offloadopt.solver("exact", problem).run(problem, problem.sample(20, seed=0)).objective
         return float(cost.mean())
 
     assert priced == pytest.approx(mean_cost(15e9) - mean_cost(15.15e9), rel=0.05)
@@ -379,8 +379,8 @@ def test_from_demonstrations_to_a_report(run: Run, experts: Path, tmp_path: Path
 
     problem = offloadopt.problem("multi_server", users=5)
     instances = problem.sample(10, seed=3)
-    best = offloadopt.solver("exhaustive").run(problem, instances).objective
-    local = offloadopt.solver("local").run(problem, instances).objective
+    best = offloadopt.solver("exhaustive", problem).run(problem, instances).objective
+    local = offloadopt.solver("local", problem).run(problem, instances).objective
     assert found["methods"][0]["mean_cost"] == pytest.approx(best.mean(), rel=1e-12)
     assert found["methods"][2]["gap_mean"] == pytest.approx(np.mean((local - best) / best), rel=1e-6)
     assert "my policy" in (report / "report.html").read_text(encoding="utf-8")

@@ -35,6 +35,7 @@ from offloadopt.core import (
 )
 from offloadopt.datasets.demonstrations import Manifest, collect, observations_along, read
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists, Unsupported
+from offloadopt.solvers.assignment.baselines import Local
 
 from toys import slow_expert
 
@@ -290,7 +291,7 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     ("changes", "difference"),
     [
         ({"problem": offloadopt.problem("multi_server", "heterogeneous", users=5)}, "scenario.users = 4, not 5"),
-        ({"solver": offloadopt.solver("local")}, "solver = 'random', not 'local'"),
+        ({"solver": Local()}, "solver = 'random', not 'local'"),
         ({"solver": offloadopt.solver("random", relative_gap=0.5)}, "random.relative_gap = 0.0, not 0.5"),
         ({"seed": 4}, "seed = 3, not 4"),
         ({"shard_size": 4}, "shard_size = 3, not 4"),

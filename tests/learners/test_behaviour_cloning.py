@@ -20,7 +20,7 @@ PROBLEM = registry.problem("carbon_mimo", horizon=20, users=2, antennas=4)
 
 def shown(count: int) -> Demonstrations:
     instances = PROBLEM.sample(count, seed=5)
-    solutions = registry.solver("lyapunov").run(PROBLEM, instances)
+    solutions = registry.solver("lyapunov", PROBLEM).run(PROBLEM, instances)
     return Demonstrations(instances, observations_along(PROBLEM, instances, solutions.decisions), solutions)
 
 
@@ -32,8 +32,8 @@ def test_pupils_in_energy_controls_cost_what_the_rule_costs() -> None:
     demonstrations = shown(100)
     policy = AgentImitation(view="full", controls="energy", steps=600).fit(PROBLEM, demonstrations=demonstrations)
     instances = PROBLEM.sample(100, seed=6)
-    rule = registry.solver("lyapunov").run(PROBLEM, instances).objective.mean()
-    random = registry.solver("random").run(PROBLEM, instances).objective.mean()
+    rule = registry.solver("lyapunov", PROBLEM).run(PROBLEM, instances).objective.mean()
+    random = registry.solver("random", PROBLEM).run(PROBLEM, instances).objective.mean()
     pupil = policy.run(PROBLEM, instances).objective.mean()
     assert random > 2 * rule
     assert pupil < 1.05 * rule

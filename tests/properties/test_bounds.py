@@ -15,10 +15,14 @@ from offloadopt.core import Instances, Solutions, Status
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 
 ROUNDING = 1e-9
-SERVING = [
-    name for name in registry.BUILT_IN["solvers"] if issubclass(MultiServer, registry.get("solvers", name).serves)
-]
-PROVING = [name for name in SERVING if registry.get("solvers", name).proves]
+KINDS = {
+    name: kind
+    for name in registry.BUILT_IN["solvers"]
+    for kind in registry.implementations("solvers", name)
+    if issubclass(MultiServer, kind.serves)
+}
+SERVING = list(KINDS)
+PROVING = [name for name, kind in KINDS.items() if kind.proves]
 # These prove every small case; the models stop at their solvers' own tolerances.
 COMPLETE = {"exact", "exhaustive"}
 # Cases for each solver: those that build a mathematical model take a tenth of a second or more.

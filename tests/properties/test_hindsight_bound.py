@@ -12,7 +12,7 @@ from offloadopt import registry
 from offloadopt.core import Instances
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
 from offloadopt.solvers.backlog.dual_bound import price_bound
-from offloadopt.solvers.backlog.exact import Hindsight
+from offloadopt.solvers.backlog.exact import BacklogExact
 
 ROUNDING = 1e-9
 FEW: Any = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -50,15 +50,15 @@ def costs_of_others(problem: CarbonMimo, instances: Instances) -> list[np.ndarra
     rng, shape = np.random.default_rng(0), service.gain_per_w.shape
     shares = [np.zeros(shape), np.ones(shape), *rng.random((6, *shape)), *(rng.random((6, *shape)) ** 6)]
     powers = [(2.0 * share, 2.0 * other) for share, other in zip(shares, shares[::-1], strict=True)]
-    rules = [registry.solver(name) for name in ("greedy-local", "greedy-offload", "full-power")]
-    rules.append(registry.solver("lyapunov", v=1e9))
+    rules = [registry.solver(name, problem) for name in ("greedy-local", "greedy-offload", "full-power")]
+    rules.append(registry.solver("lyapunov", problem, v=1e9))
     return [problem.evaluate(instances, problem.serve(*pair)).cost for pair in powers] + [
         rule.run(problem, instances).objective for rule in rules
     ]
 
 
 def must_be_best(problem: CarbonMimo, instances: Instances) -> None:
-    found = Hindsight().run(problem, instances)
+    found = BacklogExact().run(problem, instances)
     assert np.isfinite(found.bound).all()
     lossless = problem.evaluate(instances, found.decisions).metrics["overflow_bits"] == 0
     proved = lossless & (problem.scenario.battery_j == 0)
@@ -87,7 +87,7 @@ def test_any_prices_give_a_bound(case: tuple[CarbonMimo, Instances], seed: int, 
     edge = backlog.service.effort_for_energy(backlog.service.green_j)
     prices = scale * np.random.default_rng(seed).normal(size=edge.shape)
     bound = price_bound(backlog, prices, edge).sum(axis=1)
-    assert (bound <= Hindsight().run(problem, instances).objective * (1 + ROUNDING) + 1e-12).all()
+    assert (bound <= BacklogExact().run(problem, instances).objective * (1 + ROUNDING) + 1e-12).all()
     for cost in costs_of_others(problem, instances):
         assert (bound <= cost + ROUNDING * np.abs(cost)).all()
 

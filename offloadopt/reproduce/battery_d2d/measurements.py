@@ -92,7 +92,7 @@ def apply_solvers(
     instances = draw(problem, count, seed, most_tasks)
     found: Json = {}
     for label, chosen in solvers.items():
-        solutions = registry.solver(chosen["name"], **chosen["options"]).run(problem, instances, seed=seed)
+        solutions = registry.solver(chosen["name"], problem, **chosen["options"]).run(problem, instances, seed=seed)
         found[label] = averages(problem, instances, solutions)
         if np.isfinite(solutions.bound).all():
             found[label]["proved"] = float(np.mean(solutions.status == Status.OPTIMAL))

@@ -20,7 +20,7 @@ Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 RMAPPO, MADDPG, PPO = "rMAPPO", "MADDPG", "PPO, full view"
 SB3_PPO, SB3_DDPG, SB3_DQN = "SB3 PPO", "SB3 DDPG", "SB3 DQN"
 OED, OMD, RANDOM = "all edge (OED)", "all mobile (OMD)", "random"
-GREEDY, QUEUE, OPTIMUM = "deadline-greedy", "energy queues", "hindsight optimum"
+GREEDY, QUEUE, OPTIMUM = "greedy", "energy queues", "hindsight optimum"
 LEARNERS: Chosen = {
     RMAPPO: ("rmappo", {}),
     MADDPG: ("maddpg", {}),
@@ -35,8 +35,8 @@ RULES: Chosen = {
     OED: ("all-edge", {}),
     OMD: ("all-mobile", {}),
     RANDOM: ("random", {}),
-    GREEDY: ("deadline-greedy", {}),
-    QUEUE: ("energy-queue", {}),
+    GREEDY: ("greedy", {}),
+    QUEUE: ("lyapunov", {}),
 }
 """OED and OMD choose the device among theirs, and the mode, by least expected cost; the last two choose among all."""
 PAPERS = (MADDPG, SB3_PPO, SB3_DDPG, SB3_DQN, OED, OMD, RANDOM)

@@ -32,7 +32,7 @@ WINDOWS, EPISODES = "windows", "episodes"
 
 def optimum(setting: Setting, **options: float) -> Chosen:
     """The fleet's optimum, searched for at most so long."""
-    return {OPTIMUM: ("queue-milp", {"time_limit_s": setting.sizes.window_seconds, **options})}
+    return {OPTIMUM: ("exact", {"time_limit_s": setting.sizes.window_seconds, **options})}
 
 
 class HindsightTable(Artefact):

@@ -160,15 +160,15 @@ class InferenceTable(Artefact):
 
 
 class ExpertTable(Artefact):
-    """Policies that imitate two experts: hindsight, which knows the future, and Lyapunov, which does not.
+    """Policies that imitate two experts: hindsight, which knows the future, and BacklogLyapunov, which does not.
 
     Labels of hindsight depend on what no online policy can know; how much that costs is the distance between the expert
-    and its pupil, beside the same distance under Lyapunov.
+    and its pupil, beside the same distance under BacklogLyapunov.
     """
 
     name = "experts"
     keys = ("method",)
-    experts = ("hindsight", "lyapunov")
+    experts = ("exact", "lyapunov")
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting

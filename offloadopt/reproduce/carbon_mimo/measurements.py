@@ -20,7 +20,7 @@ from offloadopt.reproduce.training import Json
 
 BOUND = "hindsight bound"
 """What the proved lower bound is called in every table: all of nature known beforehand."""
-HINDSIGHT = "hindsight"
+HINDSIGHT = "exact"
 TIMED = 200
 """Single decisions that are timed."""
 
@@ -42,7 +42,7 @@ def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], coun
     instances = problem.sample(count, seed)
     found: Json = {}
     for label, chosen in solvers.items():
-        solutions = registry.solver(chosen["name"], **chosen["options"]).run(problem, instances, seed=seed)
+        solutions = registry.solver(chosen["name"], problem, **chosen["options"]).run(problem, instances, seed=seed)
         found[label] = averages(problem, instances, solutions)
         if chosen["name"] == HINDSIGHT:
             share = problem.horizon * problem.num_agents

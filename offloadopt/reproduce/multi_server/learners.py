@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLES, SECONDS, NONE = "equal samples", "equal seconds", "none"
-ACTOR_CRITIC, DDPG = "actor-critic", "ddpg-sb3"
+ACTOR_CRITIC, DDPG = "a2c-sb3", "ddpg-sb3"
 LEARNERS: Mapping[str, tuple[str, plots.Style]] = {
     DIRS: ("DIRS", plots.Style("DIRS", plots.BLUE, "", "o")),
     ACTOR_CRITIC: ("Actor-Critic", plots.Style("Actor-Critic", plots.VERMILION, "", "s")),

@@ -48,10 +48,10 @@ def apply_rules(scenario: Mapping[str, Any], solvers: Sequence[str], count: int,
     """What the certified optimum and some solvers cost on average."""
     problem = MultiServer(MultiServerScenario(**scenario))
     instances = problem.sample(count, seed)
-    optimum = registry.solver("exact").run(problem, instances)
+    optimum = registry.solver("exact", problem).run(problem, instances)
     found = {OPTIMUM: averages(problem, instances, optimum, optimum)}
     for name in solvers:
-        solutions = registry.solver(name).run(problem, instances, seed=seed)
+        solutions = registry.solver(name, problem).run(problem, instances, seed=seed)
         found[name] = averages(problem, instances, solutions, optimum)
     return found
 
@@ -156,7 +156,7 @@ def samples(learner: Learner, training: Mapping[str, Any]) -> int:
 def demonstrate(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
     """An expert's solutions in memory."""
     instances = problem.sample(count, seed)
-    solutions = registry.solver(solver).run(problem, instances, seed=seed)
+    solutions = registry.solver(solver, problem).run(problem, instances, seed=seed)
     return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
 
 
@@ -165,7 +165,7 @@ def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
     problem = MultiServer(MultiServerScenario(**test["scenario"]))
     instances = problem.sample(test["count"], test["seed"])
     solutions = policy.run(problem, instances, seed=test["seed"])
-    return averages(problem, instances, solutions, registry.solver("exact").run(problem, instances))
+    return averages(problem, instances, solutions, registry.solver("exact", problem).run(problem, instances))
 
 
 def decision_seconds(problem: MultiServer, policy: Method, count: int, seed: int) -> float:
@@ -253,9 +253,13 @@ def search(scenario: Mapping[str, Any], solvers: Mapping[str, Mapping[str, Any]]
     """Mean fitness of searches by generation, begun from the same random numbers, and the certified optimum."""
     values = MultiServerScenario(**scenario)
     instances = MultiServer(values).sample(count, seed)
-    found: Json = {OPTIMUM: float(registry.solver("exact").run(MultiServer(values), instances).objective.mean())}
+    found: Json = {
+        OPTIMUM: float(
+            registry.solver("exact", MultiServer(values)).run(MultiServer(values), instances).objective.mean()
+        )
+    }
     for name, settings in solvers.items():
         problem = WatchedMultiServer(values)
-        registry.solver(name, **settings).run(problem, instances, seed=seed)
+        registry.solver(name, problem, **settings).run(problem, instances, seed=seed)
         found[name] = problem.fitness().tolist()
     return found

@@ -48,12 +48,13 @@ class SearchFigure(Artefact):
         """One for each scenario and replicate."""
         sizes = self.setting.sizes
         options = {"beta": BETA, "generations": sizes.generations}
+        searches = {name: registry.get("solvers", name)(**options) for name in SEARCHES}
         return [
             Unit(
                 measurements.search,
                 {
                     "scenario": self.setting.scenario(replicate, preset, **changes),
-                    "solvers": {name: registry.solver(name, **options).model_dump(mode="json") for name in SEARCHES},
+                    "solvers": {name: search.model_dump(mode="json") for name, search in searches.items()},
                     "count": sizes.search_instances,
                     "seed": self.setting.test_seed(replicate),
                 },

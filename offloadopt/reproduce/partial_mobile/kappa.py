@@ -38,7 +38,7 @@ class KappaTable(Artefact):
     def plan(self) -> Sequence[Unit]:
         """A search for the optimum, one for the optimum on the grid."""
         sizes = self.setting.sizes
-        solvers: Chosen = {EXACT: ("exact-sharing", {"relative_gap": 1e-4}), **self.setting.grid()}
+        solvers: Chosen = {EXACT: ("exact", {"relative_gap": 1e-4}), **self.setting.grid()}
         table = [
             {"weight": weight, **{name: PUBLISHED[name][WEIGHTS.index(weight)] for name in ("time_s", "energy_j")}}
             for weight in sizes.kappa_weights

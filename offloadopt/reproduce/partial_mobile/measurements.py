@@ -30,9 +30,9 @@ def make_problem(scenario: Mapping[str, Any]) -> PartialMobile:
     return PartialMobile(PartialMobileScenario(**scenario))
 
 
-def make_solver(name: str, options: Mapping[str, Any]) -> Solver:
+def make_solver(name: str, problem: PartialMobile, options: Mapping[str, Any]) -> Solver:
     """A solver by name, or one of this paper's rules."""
-    return RULES[name](**options) if name in RULES else registry.solver(name, **options)
+    return RULES[name](**options) if name in RULES else registry.solver(name, problem, **options)
 
 
 def averages(problem: PartialMobile, instances: Instances, solutions: Solutions) -> Json:
@@ -60,7 +60,7 @@ def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], coun
 def apply_solver(problem: PartialMobile, solver: Mapping[str, Any], count: int, seed: int) -> Json:
     """What one solver achieves on average."""
     instances = problem.sample(count, seed)
-    return averages(problem, instances, make_solver(**solver).run(problem, instances, seed=seed))
+    return averages(problem, instances, make_solver(problem=problem, **solver).run(problem, instances, seed=seed))
 
 
 # ------------------------------------------------------------------------------------------------------ calibration

@@ -34,7 +34,7 @@ LEARNERS: Chosen = {
     TAUGHT: ("ddpg-discrete", {"imitation_steps": 1000, "patience": 1000}),
     SB3_DQN: ("dqn-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
-    SB3_A2C: ("actor-critic", {}),
+    SB3_A2C: ("a2c-sb3", {}),
 }
 """The taught one first imitates the optimum, which the paper's does not. Of Stable-Baselines3,
 DQN chooses on the paper's grid for each user; DDPG and the actor-critic choose servers by scores, and leave ratio and
@@ -167,7 +167,7 @@ class Setting:
 
     def optimum(self, replicate: int, scenario: Json, **labels: Any) -> Unit:
         """The exact optimum in held-out episodes."""
-        return self.solvers(replicate, scenario, {EXACT: ("exact-sharing", {})}, **labels)
+        return self.solvers(replicate, scenario, {EXACT: ("exact", {})}, **labels)
 
     def solvers(
         self, replicate: int, scenario: Json, chosen: Chosen, *, episodes: int | None = None, **labels: Any
@@ -205,7 +205,7 @@ class Setting:
 
     def _demonstrations(self, replicate: int) -> Json:
         return {
-            "solver": "exact-sharing",
+            "solver": "exact",
             "options": {"relative_gap": 1e-3},
             "count": self.sizes.demonstrations,
             "seed": 1_000_000 + replicate,

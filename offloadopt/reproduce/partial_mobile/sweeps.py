@@ -46,7 +46,7 @@ class UsersFigure(Artefact):
     def plan(self) -> Sequence[Unit]:
         """The rules with the optimum, and every training, at each number."""
         sizes, found = self.setting.sizes, []
-        rules = {EXACT: ("exact-sharing", {"relative_gap": sizes.user_gap, "time_limit_s": 10.0}), **RULES}
+        rules = {EXACT: ("exact", {"relative_gap": sizes.user_gap, "time_limit_s": 10.0}), **RULES}
         for replicate in self.setting.replicates:
             for users in sizes.users:
                 scenario = self.setting.scenario(users=users, horizon=sizes.user_slots)

@@ -56,7 +56,7 @@ def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], coun
     tasks = float(instances["present"].sum())
     found: Json = {}
     for label, chosen in solvers.items():
-        solutions = registry.solver(chosen["name"], **chosen["options"]).run(problem, instances, seed=seed)
+        solutions = registry.solver(chosen["name"], problem, **chosen["options"]).run(problem, instances, seed=seed)
         found[label] = averages(problem, instances, solutions)
         if np.isfinite(solutions.bound).all():
             found[label]["proved"] = float(np.mean(solutions.status == Status.OPTIMAL))
@@ -146,8 +146,8 @@ def imperfect_twin(
     exact = {**scenario, **dict.fromkeys(every, 0.0)}
     problem = make_problem(exact)
     instances = problem.sample(count, seed)
-    optimum = registry.solver("twin-exact", **options).run(problem, instances, seed=seed)
-    planner = registry.solver("twin-exact", **options, twin=True)
+    optimum = registry.solver("exact", problem, **options).run(problem, instances, seed=seed)
+    planner = registry.solver("exact", **options, twin=True)
     rows = []
     for kind, names in kinds.items():
         for deviation in deviations:

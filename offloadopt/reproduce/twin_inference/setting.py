@@ -27,7 +27,7 @@ MADDPG-CGAN shares their weights besides, as published.
 """
 LEARNERS: Mapping[str, str] = {CGAN: "maddpg-cgan", MADDPG: "maddpg", DDPG: "ddpg-vdn", DQN: "dqn-vdn"}
 """DQN and DDPG are value-decomposed, as the paper has them."""
-RULES: Chosen = {GREEDY: ("selfish", {}), TURN: ("in-turn", {}), DEFICIT: ("energy-deficit", {})}
+RULES: Chosen = {GREEDY: ("greedy", {}), TURN: ("round-robin", {}), DEFICIT: ("lyapunov", {})}
 """Greedy is the paper's: everybody decides for itself alone. The last is a centre's that does not know the future."""
 FEDERATED: Mapping[str, str] = {
     CENTRALISED: "centralised",
@@ -175,7 +175,7 @@ class Setting:
 
     def rules(self, replicate: int, point: Point) -> list[Unit]:
         """The rules, and the optimum."""
-        optimum: Chosen = {OPTIMUM: ("twin-exact", self.sizes.optimum)}
+        optimum: Chosen = {OPTIMUM: ("exact", self.sizes.optimum)}
         return [self.solvers(replicate, point, RULES), self.solvers(replicate, point, optimum)]
 
     def learner(self, method: str, **changes: Any) -> Json:
@@ -234,7 +234,7 @@ class Setting:
             "seed": replicate,
             "test": self.test(replicate),
             "demonstrations": {
-                "solver": "twin-exact",
+                "solver": "exact",
                 "options": dict(sizes.expert),
                 "count": sizes.demonstrations,
                 "seed": self.expert_seed(replicate),

@@ -44,7 +44,7 @@ def problem() -> Problem[Any]:
 @pytest.fixture(scope="module")
 def experts(problem: Problem[Any]) -> Demonstrations:
     instances = problem.sample(40, 0)
-    solutions = registry.solver("exact").run(problem, instances)
+    solutions = registry.solver("exact", problem).run(problem, instances)
     return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
 
 

@@ -28,7 +28,7 @@ def problem() -> Problem[Any]:
 @pytest.fixture(scope="module")
 def policy(problem: Problem[Any]) -> EnsemblePolicy:
     instances = problem.sample(32, 0)
-    solutions = registry.solver("exact").run(problem, instances)
+    solutions = registry.solver("exact", problem).run(problem, instances)
     experts = Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
     learner = registry.learner("imitation", hidden=(7, 4))
     return learner.fit(problem, demonstrations=experts, budget=Budget(steps=30))

@@ -54,9 +54,9 @@ def weights(policy: CentralPolicy) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in policy.actor.arrays().items()}
 
 
-def expert(problem: Any, count: int, solver: str = "exact-sharing") -> Demonstrations:
+def expert(problem: Any, count: int, solver: str = "exact") -> Demonstrations:
     instances = problem.sample(count, seed=7)
-    solutions = registry.solver(solver).run(problem, instances)
+    solutions = registry.solver(solver, problem).run(problem, instances)
     return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
 
 
@@ -127,7 +127,7 @@ def test_coordinates_are_ratio_cpu_and_server() -> None:
 def test_encoded_decisions_are_decoded_to_what_costs_the_same() -> None:
     problem = mobile()
     instances = problem.sample(5, 1)
-    solutions = registry.solver("exact-sharing").run(problem, instances)
+    solutions = registry.solver("exact", problem).run(problem, instances)
     coordinates = problem.encode(solutions.decisions)
     local = solutions.decisions["server"] == 0
     assert (np.isnan(coordinates[..., 2]) == local).all()
@@ -402,7 +402,7 @@ def test_training_finds_a_better_policy_than_it_began_with(networks: Any) -> Non
         learner.fit(problem, budget=Budget(steps=steps), seed=1).run(problem, instances).objective.mean()
         for steps in (16, 16 * 700)
     )
-    optimum = registry.solver("exact-sharing").run(problem, instances).objective.mean()
+    optimum = registry.solver("exact", problem).run(problem, instances).objective.mean()
     assert after - optimum < 0.5 * (before - optimum)
 
 
@@ -413,7 +413,7 @@ def test_imitation_reproduces_an_expert_that_can_be_reproduced() -> None:
     learner = DdpgDiscrete(encoding="none", imitation_steps=1200, imitation_rate=5e-3, hidden=(48, 48))
     instances = problem.sample(300, 5)
     found = learner.fit(problem, demonstrations=shown, budget=Budget(steps=1)).run(problem, instances)
-    wanted = registry.solver("greedy").run(problem, instances)
+    wanted = registry.solver("greedy", problem).run(problem, instances)
     assert np.mean(found.decisions["server"] == wanted.decisions["server"]) > 0.85
     assert np.abs(found.decisions["ratio"] - wanted.decisions["ratio"]).mean() < 0.05
 

@@ -27,7 +27,7 @@ def test_the_variant_as_trained_is_plain_imitation(problem: Any) -> None:
     more = replace(SMALL, demonstrations=400)
     gaps = causes(problem, held_out, variants={"some": SMALL, "more": more}, seed=2)
 
-    exact = registry.solver("exact")
+    exact = registry.solver("exact", problem)
     instances = problem.sample(300, 2)
     solutions = exact.run(problem, instances)
     experts = Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)

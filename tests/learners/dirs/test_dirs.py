@@ -49,7 +49,7 @@ def problem() -> Any:
 @pytest.fixture(scope="module")
 def experts(problem: Problem[Any]) -> Demonstrations:
     instances = problem.sample(64, 0)
-    solutions = registry.solver("exact").run(problem, instances)
+    solutions = registry.solver("exact", problem).run(problem, instances)
     return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
 
 
@@ -302,7 +302,7 @@ def labels_learned(problem: Any, monkeypatch: pytest.MonkeyPatch, **options: Any
         refined = refine(self, at, instances, observation, voted, rng)
         costs = at.costs(instances)
         found.append((float(costs.cost(voted)[0]), float(costs.cost(refined)[0])))
-        best.append(registry.solver("exact").run(at, instances).objective[0])
+        best.append(registry.solver("exact", at).run(at, instances).objective[0])
         return refined
 
     best: list[float] = []
@@ -355,7 +355,7 @@ def test_without_imitation_nothing_is_demonstrated(problem: Any, experts: Demons
 def test_each_stage_alone_learns_to_beat_local_computing() -> None:
     problem: Any = registry.problem("multi_server", users=8, servers=2)
     held_out = problem.sample(300, 3)
-    optimum = registry.solver("exact").run(problem, held_out).objective.mean()
+    optimum = registry.solver("exact", problem).run(problem, held_out).objective.mean()
     local = problem.costs(held_out).cost(np.zeros((300, 8), dtype=np.int64)).mean()
     options = {"hidden": (80, 60), "batch_size": 128, "generations": 20, "population": 4}
     for stage in (
@@ -371,8 +371,8 @@ def test_the_experts_certified_gap_stands_in_the_policy(problem: Any, tmp_path: 
     policy = fit(problem, expert="greedy", demonstrations=16)
     nature = np.random.SeedSequence(0, spawn_key=(dirs.DEMONSTRATIONS, 0)).spawn(2)[0]
     instances = problem.sample(16, int(nature.generate_state(1, np.uint64)[0]))
-    cost = registry.solver("greedy").run(problem, instances).objective
-    gap = cost / registry.solver("exact").run(problem, instances).objective - 1.0
+    cost = registry.solver("greedy", problem).run(problem, instances).objective
+    gap = cost / registry.solver("exact", problem).run(problem, instances).objective - 1.0
     policy.save(tmp_path)
     training = load_policy(tmp_path, problem).origin.training  # type: ignore[attr-defined]
     assert training["expert_gap_mean"] == pytest.approx(gap.mean(), abs=1e-3)
@@ -383,7 +383,7 @@ def test_the_experts_certified_gap_stands_in_the_policy(problem: Any, tmp_path: 
 
 
 def test_uncertified_demonstrations_have_no_gap(problem: Any, experts: Demonstrations) -> None:
-    greedy = registry.solver("greedy").run(problem, experts.instances)
+    greedy = registry.solver("greedy", problem).run(problem, experts.instances)
     given = Demonstrations(experts.instances, experts.observations, greedy)
     training = Dirs(**SMALL).fit(problem, demonstrations=given).origin.training
     assert (training["expert_gap_mean"], training["expert_gap_worst"]) == (None, None)

@@ -21,7 +21,7 @@ from offloadopt.learners.dirs.imitation import minibatches
 def demonstrate(problem: Problem[Any], count: int, seed: int = 0) -> Demonstrations:
     """Proved optima."""
     instances = problem.sample(count, seed)
-    solutions = registry.solver("exact").run(problem, instances)
+    solutions = registry.solver("exact", problem).run(problem, instances)
     return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
 
 
@@ -48,7 +48,7 @@ def test_a_trained_policy_is_far_better_than_local_and_nearest_on_instances_it_n
     problem = registry.problem("multi_server", users=10, servers=2)
     policy = fit(problem, demonstrate(problem, 1024, seed=1), steps=600)
     held_out = problem.sample(300, seed=2)
-    optimum = registry.solver("exact").run(problem, held_out).bound
+    optimum = registry.solver("exact", problem).run(problem, held_out).bound
     excess = policy.run(problem, held_out).objective.mean() - optimum.mean()
     for assignment in (np.zeros((300, 10), dtype=np.int64), problem.nearest(held_out)):
         naive = problem.evaluate(held_out, problem.allocate(held_out, assignment)).cost.mean() - optimum.mean()

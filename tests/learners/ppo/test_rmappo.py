@@ -13,7 +13,7 @@ def test_it_learns_where_batteries_and_queues_matter() -> None:
     policy = learner.fit(problem, budget=Budget(steps=30_000), seed=0)
     instances = problem.sample(200, seed=1)
     learned = policy.run(problem, instances).objective.mean()
-    assert learned < 0.7 * registry.solver("random").run(problem, instances).objective.mean()
+    assert learned < 0.7 * registry.solver("random", problem).run(problem, instances).objective.mean()
 
 
 def test_fixed_frequency_leaves_no_mode_to_choose() -> None:

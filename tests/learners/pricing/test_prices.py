@@ -274,7 +274,7 @@ def test_its_own_gap_is_never_smaller_than_the_true_one(policy: PricePolicy, use
     problem = make(users, servers, layout_seed=None)
     instances = problem.sample(50, seed=1)
     found = elsewhere(policy, problem).run(problem, instances)
-    optimum = registry.solver("exhaustive").run(problem, instances).objective
+    optimum = registry.solver("exhaustive", problem).run(problem, instances).objective
     assert (found.bound <= optimum * (1 + 1e-12)).all()
     assert (found.objective >= optimum * (1 - 1e-12)).all()
     assert (found.gap >= (found.objective - optimum) / optimum - 1e-12).all()
@@ -318,8 +318,8 @@ def test_an_exact_solver_can_begin_with_its_prices(policy: PricePolicy) -> None:
     problem = make(60, 4)
     instances = problem.sample(3, seed=5)
     prices = elsewhere(policy, problem).run(problem, instances).details["prices"]
-    cold = registry.solver("exact").run(problem, instances)
-    warm = registry.solver("exact", initial_prices=prices).run(problem, instances)
+    cold = registry.solver("exact", problem).run(problem, instances)
+    warm = registry.solver("exact", problem, initial_prices=prices).run(problem, instances)
     np.testing.assert_allclose(warm.objective, cold.objective, rtol=2e-6)
     np.testing.assert_allclose(prices, cold.details["prices"], rtol=0.3)
 
@@ -395,7 +395,7 @@ def test_demonstrations_give_instances_and_nothing_else() -> None:
     problem = make(12, 2)
     instances = problem.sample(10, seed=9)
     observations = problem.observe(instances, problem.reset(instances))
-    experts = [registry.solver(name).run(problem, instances) for name in ("exact", "local")]
+    experts = [registry.solver(name, problem).run(problem, instances) for name in ("exact", "local")]
     learned = [
         train(problem, 10, demonstrations=Demonstrations(instances, observations, expert)).network.arrays()
         for expert in experts
@@ -411,7 +411,7 @@ def test_demonstrations_give_instances_and_nothing_else() -> None:
 def test_demonstrations_that_do_not_fit_are_refused() -> None:
     problem, other = make(12, 2), make(11, 2)
     instances = other.sample(4, seed=0)
-    solutions = registry.solver("local").run(other, instances)
+    solutions = registry.solver("local", other).run(other, instances)
     foreign = Demonstrations(instances, other.observe(instances, other.reset(instances)), solutions)
     with pytest.raises(InvalidInput, match=r"gain has shape \[4, 11, 2\]"):
         train(problem, 1, demonstrations=foreign)

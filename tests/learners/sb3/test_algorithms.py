@@ -226,10 +226,10 @@ def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeyp
 @both
 def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, small: Any, library: Any) -> None:
     held_out = small.sample(300, 9)
-    optimum = registry.solver("exact").run(small, held_out).bound.mean()
+    optimum = registry.solver("exact", small).run(small, held_out).bound.mean()
     before, after = (
         learner.fit(small, budget=Budget(steps=steps), seed=0).run(small, held_out).objective.mean() - optimum
-        for steps in (1, 12_000 if learner.name == "actor-critic" else 4_000)
+        for steps in (1, 12_000 if learner.name == "a2c-sb3" else 4_000)
     )
     assert after < 0.7 * before
 
@@ -249,8 +249,8 @@ def test_training_finds_good_options_among_whole_numbers(learner: Baseline, aimi
     """By hand: chance costs 4.58 a slot, the best options cost 0.33."""
     problem = aiming(agents=1, integer=True)
     instances = problem.sample(300, 9)
-    by_chance = registry.solver("random").run(problem, instances).objective.mean() / 5
-    steps = {"actor-critic": 40_000, "ppo-sb3": 10_000, "ddpg-sb3": 6_000}[learner.name]
+    by_chance = registry.solver("random", problem).run(problem, instances).objective.mean() / 5
+    steps = {"a2c-sb3": 40_000, "ppo-sb3": 10_000, "ddpg-sb3": 6_000}[learner.name]
     policy = learner.replace(discount=0.0).fit(problem, budget=Budget(steps=steps), seed=0)
     learned = policy.run(problem, instances).objective.mean() / 5
     assert by_chance == pytest.approx(4.58, rel=0.05)

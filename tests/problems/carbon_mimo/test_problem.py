@@ -293,7 +293,7 @@ def test_a_lost_bit_costs_more_than_serving_it(name: str) -> None:
     problem = preset(name, arrival_quanta=10.0)
     assert problem.scenario.charge == "normalised"
     instances = problem.sample(20, seed=8)
-    full = offloadopt.solver("full-power").run(problem, instances)
+    full = offloadopt.solver("full-power", problem).run(problem, instances)
     assert per_slot(problem, full.objective) < 0.7 * cost_of_giving_up(problem, instances)
 
     natural = preset(name, arrival_quanta=10.0, overflow_unit=100.0)
@@ -309,7 +309,7 @@ def test_no_constant_power_comes_near_the_best_known_rule(name: str) -> None:
     ones = np.ones((10, problem.horizon, problem.num_agents))
     pairs = list(itertools.product(np.linspace(0.0, 2.0, 6), repeat=2))
     costs = [problem.evaluate(instances, problem.serve(a * ones, b * ones)).cost.mean() for a, b in pairs]
-    rule = offloadopt.solver("lyapunov").run(problem, instances).objective.mean()
+    rule = offloadopt.solver("lyapunov", problem).run(problem, instances).objective.mean()
     assert min(costs) > 1.05 * rule
 
 

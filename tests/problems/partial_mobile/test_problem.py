@@ -188,7 +188,7 @@ def test_melbournes_users_walk_among_its_own_sites(real_places: tuple[Path, Path
     instances = problem.sample(4, seed=7)
     assert np.linalg.norm(np.diff(instances["position_m"], axis=1), axis=-1).max() <= 1.5
     check_problem(problem)
-    solved = solver("exact-sharing").run(problem, instances)
+    solved = solver("exact", problem).run(problem, instances)
     assert (solved.gap <= 1e-6).all()
     assert (solved.objective < 0.9 * 8 * 6).all()
 
@@ -265,7 +265,7 @@ def test_an_allocation_beats_every_other_cpu_with_its_balanced_ratio() -> None:
 def test_no_decision_that_was_drawn_beats_the_proved_optimum() -> None:
     problem = make(users=3, horizon=1, time_weight=0.9)
     instance = problem.sample(1, seed=10)
-    bound = solver("exact-sharing").run(problem, instance).bound[0]
+    bound = solver("exact", problem).run(problem, instance).bound[0]
     many = instance.take(np.zeros(50_000, int))
     assert problem.evaluate(many, random_decisions(problem, 50_000, seed=11, most_hz=1e10)).cost.min() >= bound
 
@@ -302,14 +302,14 @@ def test_no_constant_policy_comes_within_five_percent_where_there_is_something_t
 ) -> None:
     problem = make(users=users, horizon=1, time_weight=time_weight)
     instances = problem.sample(3 if users == 40 else 40, seed=12)
-    best = solver("exact-sharing", relative_gap=1e-3).run(problem, instances).objective.mean()
+    best = solver("exact", problem, relative_gap=1e-3).run(problem, instances).objective.mean()
     assert min(constant_policies(problem, instances).values()) > 1.05 * best
 
 
 def test_few_users_who_weigh_energy_do_well_at_the_nearest_server_if_the_cpu_is_shared_well() -> None:
     problem = make(users=10, horizon=1, time_weight=0.5)
     instances = problem.sample(12, seed=13)
-    best = solver("exact-sharing").run(problem, instances).objective.mean()
+    best = solver("exact", problem).run(problem, instances).objective.mean()
     found = constant_policies(problem, instances)
     assert found.pop("nearest, everything") < 1.02 * best
     assert found.pop("in turn") < 1.1 * best

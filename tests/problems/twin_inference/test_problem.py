@@ -295,7 +295,7 @@ def test_a_scenario_that_does_not_fit_is_refused(changes: dict[str, Any], messag
 def test_no_constant_policy_comes_near_the_optimum() -> None:
     problem = make(horizon=1, battery_j=1e6)
     instances = problem.sample(4, seed=1)
-    best = solver("twin-exact").run(problem, instances).objective.mean()
+    best = solver("exact", problem).run(problem, instances).objective.mean()
     shape = (4, problem.num_agents, problem.places)
     user, place = np.indices((problem.num_agents, problem.places))
     constants = {
@@ -313,7 +313,7 @@ def test_no_constant_policy_comes_near_the_optimum() -> None:
 def test_literally_all_tasks_stay_at_home() -> None:
     problem = make(preset="paper-literal", users=4, servers=2, horizon=1, battery_j=1e6)
     instances = problem.sample(4, seed=1)
-    solved = solver("twin-exact").run(problem, instances)
+    solved = solver("exact", problem).run(problem, instances)
     assert (problem.evaluate(instances, solved.decisions).metrics["offloaded"] == 0).all()
 
 

@@ -262,7 +262,7 @@ def test_a_course_counts_decisions_of_agents_and_costs_of_the_fleet() -> None:
 
 def test_demonstrations_may_be_made_before_or_by_the_training() -> None:
     problem = BatteryD2D(BatteryD2DScenario(**SETTING.scenario("paper")))
-    recipe = {"solver": "deadline-greedy", "options": {}, "count": 2, "seed": 5}
+    recipe = {"solver": "greedy", "options": {}, "count": 2, "seed": 5}
     learner = SETTING.learner("imitation-agents", SETTING.scenario("paper"), hidden=(4,))
     instances = problem.sample(3, 8)
     costs = [

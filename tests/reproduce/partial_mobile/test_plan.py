@@ -129,7 +129,7 @@ def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
 
 
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "names", lambda group: {"actor-critic": "somewhere"})
+    monkeypatch.setattr(registry, "names", lambda group: {"a2c-sb3": "somewhere"})
     learners = {DISCRETE: 120, SB3_A2C: 400}
     (stability,) = (artefact for artefact in tiny(steps=learners).artefacts if artefact.name == "stability")
     trained = {unit.labels["method"] for unit in stability.units if unit.function is measurements.train}
@@ -179,7 +179,8 @@ def test_averages_are_the_problems_own_on_the_same_instances() -> None:
 
 
 def test_random_requests_lie_on_the_papers_grid_and_extend_with_more_instances() -> None:
-    problem, solver = mobile(), measurements.make_solver("random-requests", {})
+    problem = mobile()
+    solver = measurements.make_solver("random-requests", problem, {})
     instances = problem.sample(50, 1)
     decisions = solver.run(problem, instances, seed=3).decisions
     assert set(np.unique(decisions["ratio"])) == set(np.unique(decisions["cpu_hz"] / 10e9)) == set(np.arange(5) / 4)
@@ -189,13 +190,13 @@ def test_random_requests_lie_on_the_papers_grid_and_extend_with_more_instances()
 
 
 def test_the_fit_finds_the_coefficient_that_made_the_table() -> None:
-    scenario, exact = SETTING.scenario(), {"name": "exact-sharing", "options": {}}
+    scenario, exact = SETTING.scenario(), {"name": "exact", "options": {}}
     rows = []
     for weight in (0.2, 0.8):
         problem = mobile(kappa_server=10**-27.4, time_weight=weight, horizon=1)
         instances = problem.sample(3, 5)
         metrics = problem.evaluate(
-            instances, registry.solver("exact-sharing").run(problem, instances).decisions
+            instances, registry.solver("exact", problem).run(problem, instances).decisions
         ).metrics
         scale = 400 / 3
         rows.append(

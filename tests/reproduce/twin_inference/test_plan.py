@@ -275,10 +275,10 @@ def test_federations_differ_in_the_rule_alone() -> None:
 
 def test_averages_are_the_problems_own_and_failed_tasks_save_no_energy() -> None:
     scenario = SETTING.scenario(users=3, servers=1, limit_s=0.3)
-    found = measurements.apply_solvers(scenario, {"one": {"name": "own-cpu", "options": {}}}, 3, 7)["one"]
+    found = measurements.apply_solvers(scenario, {"one": {"name": "local", "options": {}}}, 3, 7)["one"]
     problem = measurements.make_problem(scenario)
     instances = problem.sample(3, 7)
-    solutions = registry.solver("own-cpu").run(problem, instances, seed=7)
+    solutions = registry.solver("local", problem).run(problem, instances, seed=7)
     metrics = {name: values.sum() for name, values in problem.evaluate(instances, solutions.decisions).metrics.items()}
     assert 0 < metrics["failures"] < metrics["tasks"] == instances["present"].sum()
     assert found["cost"] == pytest.approx(solutions.objective.mean())
@@ -290,7 +290,7 @@ def test_averages_are_the_problems_own_and_failed_tasks_save_no_energy() -> None
 
 def test_what_has_no_denominator_is_left_out() -> None:
     scenario = SETTING.scenario(users=2, servers=1, limit_s=1e-9)
-    found = measurements.apply_solvers(scenario, {"one": {"name": "own-cpu", "options": {}}}, 2, 7)["one"]
+    found = measurements.apply_solvers(scenario, {"one": {"name": "local", "options": {}}}, 2, 7)["one"]
     assert found["failed"] == 1.0
     assert ENERGY not in found
 

@@ -13,7 +13,7 @@ from offloadopt.solvers.assignment import base as assignment_module
 from offloadopt.solvers.assignment.baselines import Greedy, Local, admit
 from offloadopt.solvers.random import Random
 
-ALL = ("exhaustive", "levy", "levy-classic", "move-and-swap", "greedy", "random", "local")
+ALL = ("exhaustive", "levy", "levy-classic", "local-search", "greedy", "random", "local")
 
 
 def small(users: int = 4, servers: int = 2, **changes: object) -> MultiServer:
@@ -99,7 +99,7 @@ def test_links_without_gain_are_never_used(name: str) -> None:
     gain[10:, 0] = 5e-324  # there, but every bit takes for ever
     instances = problem.check_instances({**arrays, "gain": gain})
 
-    solutions = registry.solver(name).run(problem, instances, seed=7)
+    solutions = registry.solver(name, problem).run(problem, instances, seed=7)
 
     server = solutions.decisions["server"]
     assert (server[:, 0] == 0).all()
@@ -121,11 +121,11 @@ def test_no_method_costs_less_than_the_proved_optimum(
 ) -> None:
     problem = small(users, servers, load=load, task_spread=spread, layout_seed=seed)
     instances = problem.sample(3, seed)
-    optimum = registry.solver("exhaustive").run(problem, instances)
+    optimum = registry.solver("exhaustive", problem).run(problem, instances)
     assert set(optimum.status_names) == {"OPTIMAL"}
     for name in ALL:
         options = {"generations": 30} if name.startswith("levy") else {}
-        solutions = registry.solver(name, **options).run(problem, instances, seed=seed)
+        solutions = registry.solver(name, problem, **options).run(problem, instances, seed=seed)
         assert (solutions.objective >= optimum.bound).all(), name
         assert np.isfinite(solutions.objective).all(), name
 
@@ -133,7 +133,7 @@ def test_no_method_costs_less_than_the_proved_optimum(
 @pytest.mark.parametrize("name", ALL)
 def test_no_instances_are_no_solutions(name: str) -> None:
     problem = small()
-    solutions = registry.solver(name).run(problem, problem.sample(3, 0).take(slice(0, 0)))
+    solutions = registry.solver(name, problem).run(problem, problem.sample(3, 0).take(slice(0, 0)))
     assert solutions.objective.shape == (0,)
 
 

@@ -96,7 +96,7 @@ def test_equals_scip_on_thirty_users() -> None:
     problem = offloadopt.problem("multi_server", "heterogeneous")
     instances = problem.sample(2, seed=11)
     exact = Exact().run(problem, instances)
-    scip = offloadopt.solver("minlp", relative_gap=1e-6).run(problem, instances)
+    scip = offloadopt.solver("minlp", problem, relative_gap=1e-6).run(problem, instances)
     np.testing.assert_allclose(exact.objective, scip.objective, rtol=2e-6)
     assert (exact.bound <= scip.objective * (1 + 1e-12)).all()
     assert (scip.bound <= exact.objective * (1 + 1e-12)).all()

@@ -47,8 +47,8 @@ def test_limits_and_the_override_are_settings() -> None:
 def test_an_expert_that_proves_nothing_is_measured_against_a_certified_bound() -> None:
     problem = problem_of(12)
     instances = problem.sample(20, 0)
-    optimum = registry.solver("exact").run(problem, instances).objective
-    alone = registry.solver("greedy").run(problem, instances)
+    optimum = registry.solver("exact", problem).run(problem, instances).objective
+    alone = registry.solver("greedy", problem).run(problem, instances)
     found = Expert(method="greedy", bound_gap=0.0).run(problem, instances)
     np.testing.assert_array_equal(found.decisions["server"], alone.decisions["server"])
     assert (alone.bound == -np.inf).all()

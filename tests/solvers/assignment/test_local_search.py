@@ -14,7 +14,7 @@ import offloadopt
 def test_no_single_move_and_no_swap_improves(preset: str) -> None:
     problem = offloadopt.problem("multi_server", preset, users=8, servers=3)
     instances = problem.sample(5, seed=2)
-    solutions = offloadopt.solver("move-and-swap").run(problem, instances)
+    solutions = offloadopt.solver("local-search", problem).run(problem, instances)
     found = problem.assignment(solutions.decisions)
     costs = problem.costs(instances)
     for i, k in itertools.product(range(8), range(4)):
@@ -30,9 +30,9 @@ def test_no_single_move_and_no_swap_improves(preset: str) -> None:
 def test_is_between_optimum_and_all_local() -> None:
     problem = offloadopt.problem("multi_server", "heterogeneous", users=7, servers=2)
     instances = problem.sample(30, seed=0)
-    best = offloadopt.solver("exhaustive").run(problem, instances)
-    found = offloadopt.solver("move-and-swap").run(problem, instances)
-    local = offloadopt.solver("local").run(problem, instances)
+    best = offloadopt.solver("exhaustive", problem).run(problem, instances)
+    found = offloadopt.solver("local-search", problem).run(problem, instances)
+    local = offloadopt.solver("local", problem).run(problem, instances)
     assert (found.objective >= best.bound).all()
     assert (found.objective <= local.objective).all()
     assert np.mean(found.objective / best.objective) < 1.01
@@ -41,7 +41,7 @@ def test_is_between_optimum_and_all_local() -> None:
 def test_is_deterministic_and_needs_no_seed() -> None:
     problem = offloadopt.problem("multi_server", "heterogeneous", users=20)
     instances = problem.sample(4, seed=0)
-    first, other = (offloadopt.solver("move-and-swap").run(problem, instances, seed=seed) for seed in (0, 9))
+    first, other = (offloadopt.solver("local-search", problem).run(problem, instances, seed=seed) for seed in (0, 9))
     np.testing.assert_array_equal(first.decisions["server"], other.decisions["server"])
 
 
@@ -50,6 +50,6 @@ def test_links_without_gain_are_never_used() -> None:
     drawn = problem.sample(4, seed=3)
     gain = np.where(drawn["gain"] > np.median(drawn["gain"]), drawn["gain"], 0.0)
     instances = problem.check_instances({**drawn, "gain": gain})
-    server = offloadopt.solver("move-and-swap").run(problem, instances).decisions["server"]
+    server = offloadopt.solver("local-search", problem).run(problem, instances).decisions["server"]
     used = np.take_along_axis(gain, np.maximum(server - 1, 0)[..., None], axis=-1)[..., 0]
     assert (used[server > 0] > 0).all()

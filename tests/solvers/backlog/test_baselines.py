@@ -45,7 +45,7 @@ def greedy(name: str, kbits: float, gain: float) -> tuple[float, float]:
 def test_the_greedy_rules_are_the_ancestor_s(name: str) -> None:
     problem = small(arrival_quanta=6.0)
     instances = problem.sample(20, seed=2)
-    decisions = offloadopt.solver(name).run(problem, instances).decisions
+    decisions = offloadopt.solver(name, problem).run(problem, instances).decisions
     state = problem.reset(instances)
     for slot in range(problem.horizon):
         seen = problem.observe(instances, state)
@@ -60,7 +60,7 @@ def test_the_greedy_rules_are_the_ancestor_s(name: str) -> None:
 def test_greedy_rules_clear_what_the_limits_allow_and_not_more(name: str) -> None:
     problem = small(arrival_quanta=2.0, distance_m=20.0)
     instances = problem.sample(50, seed=3)
-    decisions = offloadopt.solver(name).run(problem, instances).decisions
+    decisions = offloadopt.solver(name, problem).run(problem, instances).decisions
     outcome = problem.evaluate(instances, decisions)
     # So near that every buffer is cleared at once: what waits has just arrived.
     np.testing.assert_allclose(outcome.metrics["buffer_bits"], outcome.metrics["arrived_bits"] / 8, rtol=1e-9)
@@ -72,13 +72,13 @@ def test_a_missing_link_stays_silent(name: str) -> None:
     problem = small(start_bits=9e4)
     arrays = dict(problem.sample(5, seed=4))
     instances = problem.check_instances({**arrays, "channel": np.zeros_like(arrays["channel"])})
-    decisions = offloadopt.solver(name).run(problem, instances).decisions
+    decisions = offloadopt.solver(name, problem).run(problem, instances).decisions
     assert (decisions["offload_w"] == 0).all()
     assert (decisions["local_w"] == 2).all()
 
 
 def test_full_power_is_at_both_limits() -> None:
-    decisions = offloadopt.solver("full-power").run(small(local_max_w=1.5), small().sample(3, 0)).decisions
+    decisions = offloadopt.solver("full-power", small()).run(small(local_max_w=1.5), small().sample(3, 0)).decisions
     assert (decisions["local_w"] == 1.5).all()
     assert (decisions["offload_w"] == 2.0).all()
 
@@ -134,4 +134,4 @@ def test_rules_for_buffers_refuse_other_problems() -> None:
     other = offloadopt.problem("multi_server", users=3)
     for name in (*GREEDY, "full-power", "lyapunov"):
         with pytest.raises(Unsupported, match=f"'{name}' does not serve problem 'multi_server'; it needs a Backlog"):
-            offloadopt.solver(name).run(other, other.sample(1, 0))
+            offloadopt.solver(name, other).run(other, other.sample(1, 0))

@@ -140,7 +140,7 @@ def test_no_other_causal_rule_costs_less_in_the_mean() -> None:
     instances = problem.sample(400, seed=5)
     ours = COARSE.run(problem, instances).objective
     others = {
-        name: registry.solver(name).run(problem, instances).objective
+        name: registry.solver(name, problem).run(problem, instances).objective
         for name in ("full-power", "lyapunov", "greedy-local", "greedy-offload")
         if name in registry.BUILT_IN["solvers"]
     }
@@ -155,7 +155,7 @@ def test_no_other_causal_rule_costs_less_in_the_mean() -> None:
 def test_knowing_the_future_costs_less() -> None:
     problem = lone(horizon=8)
     instances = problem.sample(24, seed=5)
-    bound = registry.solver("hindsight").run(problem, instances).bound
+    bound = registry.solver("exact", problem).run(problem, instances).bound
     assert (bound <= COARSE.run(problem, instances).objective + 1e-9).all()
 
 

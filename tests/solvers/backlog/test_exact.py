@@ -12,7 +12,7 @@ from offloadopt import registry
 from offloadopt.core import Decisions, Instances, Problem, Status
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.backlog.convex_program import BatteryProgramme
-from offloadopt.solvers.backlog.exact import Hindsight
+from offloadopt.solvers.backlog.exact import BacklogExact
 from offloadopt.structures.backlog import Backlog
 from offloadopt.testing import check_solver
 
@@ -92,7 +92,7 @@ def best_on_a_grid(problem: Problem[Any], instances: Instances, points: int = 9,
 def test_users_solved_apart_cost_what_one_programme_over_all_of_them_does(preset: str, changes: dict[str, Any]) -> None:
     problem = carbon(preset, **changes)
     instances = problem.sample(2, seed=4)
-    solutions = Hindsight().run(problem, instances)
+    solutions = BacklogExact().run(problem, instances)
     assert solutions.status.tolist() == [Status.OPTIMAL] * 2
     assert (problem.evaluate(instances, solutions.decisions).metrics["overflow_bits"] == 0).all()
     together = [joint_optimum(problem.backlog(instances), row) for row in range(2)]
@@ -113,7 +113,7 @@ def test_users_solved_apart_cost_what_one_programme_over_all_of_them_does(preset
 def test_no_powers_on_a_grid_cost_less(changes: dict[str, Any]) -> None:
     problem = carbon(users=1, horizon=2, **{"start_bits": 1e4, **changes})
     instances = problem.sample(3, seed=2)
-    solutions = Hindsight().run(problem, instances)
+    solutions = BacklogExact().run(problem, instances)
     for row in range(3):
         on_grid = best_on_a_grid(problem, instances.take([row]))
         assert solutions.objective[row] <= on_grid + 1e-9
@@ -142,7 +142,7 @@ def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming_and_the
 ) -> None:
     problem = carbon(users=1, horizon=40, buffer_bits=5e4, distance_m=80.0, **changes)
     instances = problem.sample(1, seed=3)
-    solutions = Hindsight().run(problem, instances)
+    solutions = BacklogExact().run(problem, instances)
     assert problem.evaluate(instances, solutions.decisions).metrics["overflow_bits"][0] > 0
     best = optimum_by_dynamic_programming(problem.backlog(instances))
     assert solutions.objective[0] == pytest.approx(best, rel=2e-3)
@@ -165,14 +165,14 @@ def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming_and_the
 def test_users_that_touch_each_other_are_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
     problem = carbon(**changes)
     with pytest.raises(Unsupported, match=reason):
-        Hindsight().run(problem, problem.sample(1, seed=0))
+        BacklogExact().run(problem, problem.sample(1, seed=0))
 
 
 def test_nothing_to_serve_costs_nothing() -> None:
     problem = carbon()
     instances = problem.sample(2, seed=0)
     nothing = Instances({**instances, "arrival_bits": np.zeros_like(instances["arrival_bits"])})
-    solutions = Hindsight().run(problem, nothing)
+    solutions = BacklogExact().run(problem, nothing)
     np.testing.assert_allclose(solutions.objective, 0.0, atol=1e-12)
     np.testing.assert_allclose(solutions.bound, 0.0, atol=1e-8)
 
@@ -182,7 +182,7 @@ def test_without_a_link_all_is_computed_locally() -> None:
     instances = problem.sample(2, seed=0)
     for strength in (0.0, 1e-15):
         deaf = Instances({**instances, "channel": strength * instances["channel"]})
-        solutions = Hindsight().run(problem, deaf)
+        solutions = BacklogExact().run(problem, deaf)
         assert (solutions.decisions["offload_w"] == 0).all()
         assert solutions.status.tolist() == [Status.OPTIMAL] * 2
         assert (problem.evaluate(deaf, solutions.decisions).metrics["served_bits"] > 0).all()
@@ -192,7 +192,7 @@ def test_equal_slots_are_served_equally_while_waiting_is_free() -> None:
     problem = carbon(users=1, harvest_w=0.0, buffer_weight=0.0, start_bits=9e4, speed_m_per_s=0.0, correlation=1.0)
     instances = problem.sample(2, seed=0)
     full = Instances({**instances, "start_bits": np.full((2, 1), 9e4)})
-    powers = Hindsight().run(problem, full).decisions
+    powers = BacklogExact().run(problem, full).decisions
     for name in ("local_w", "offload_w"):
         np.testing.assert_allclose(powers[name], powers[name][:, :1] * np.ones((1, 10, 1)), rtol=1e-9)
     assert (powers["local_w"] > 0).all()
@@ -200,7 +200,7 @@ def test_equal_slots_are_served_equally_while_waiting_is_free() -> None:
 
 def test_the_papers_own_scale_changes_no_cost() -> None:
     physical, normalised = (carbon(name, speed_m_per_s=0.0) for name in ("paper", "paper-normalised"))
-    costs = [Hindsight().run(problem, problem.sample(3, seed=1)) for problem in (physical, normalised)]
+    costs = [BacklogExact().run(problem, problem.sample(3, seed=1)) for problem in (physical, normalised)]
     np.testing.assert_allclose(costs[0].objective, costs[1].objective, rtol=1e-9)
     np.testing.assert_allclose(costs[0].bound, costs[1].bound, rtol=1e-7)
 
@@ -211,19 +211,19 @@ def test_the_papers_own_scale_changes_no_cost() -> None:
 def test_a_battery_is_used_and_its_programme_is_proved_right() -> None:
     problem = carbon(battery_j=5e-3, harvest_w=0.5, arrival_quanta=4.0)
     instances = problem.sample(2, seed=0)
-    solutions = Hindsight().run(problem, instances)
+    solutions = BacklogExact().run(problem, instances)
     assert solutions.status.tolist() == [Status.OPTIMAL] * 2
     assert (solutions.gap < 1e-6).all()
-    without = Hindsight().run(carbon(harvest_w=0.5, arrival_quanta=4.0), instances)
+    without = BacklogExact().run(carbon(harvest_w=0.5, arrival_quanta=4.0), instances)
     assert (solutions.objective < 0.99 * without.bound).all()
 
 
 def test_a_programme_that_fails_leaves_a_decision_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = carbon(battery_j=5e-3, harvest_w=0.5, arrival_quanta=4.0)
     instances = problem.sample(2, seed=0)
-    solved = Hindsight().run(problem, instances)
+    solved = BacklogExact().run(problem, instances)
     monkeypatch.setattr(BatteryProgramme, "solve", lambda *_: None)
-    failed = Hindsight().run(problem, instances)
+    failed = BacklogExact().run(problem, instances)
     assert failed.status.tolist() == [Status.BOUNDED] * 2
     assert (failed.bound <= solved.objective).all()
     assert (failed.objective >= solved.bound).all()
@@ -235,13 +235,13 @@ def test_a_programme_that_fails_leaves_a_decision_and_a_bound(monkeypatch: pytes
 
 @pytest.mark.parametrize(("preset", "changes"), [("paper", {}), ("ancestor", {}), ("paper", {"battery_j": 2e-3})])
 def test_it_conforms(preset: str, changes: dict[str, Any]) -> None:
-    check_solver(Hindsight(), carbon(preset, **{"arrival_quanta": 3.0, **changes}), seed=1)
+    check_solver(BacklogExact(), carbon(preset, **{"arrival_quanta": 3.0, **changes}), seed=1)
 
 
 def test_the_time_limit_leaves_idle_buffers_and_a_valid_bound() -> None:
     problem = carbon()
     instances = problem.sample(3, seed=0)
-    best, cut = Hindsight().run(problem, instances), Hindsight(time_limit_s=1e-9).run(problem, instances)
+    best, cut = BacklogExact().run(problem, instances), BacklogExact(time_limit_s=1e-9).run(problem, instances)
     assert cut.status.tolist() == [Status.BOUNDED] * 3
     assert (cut.bound <= best.objective).all()
     assert (cut.objective > best.objective).all()
@@ -250,6 +250,6 @@ def test_the_time_limit_leaves_idle_buffers_and_a_valid_bound() -> None:
 def test_an_instance_is_solved_as_if_it_were_alone() -> None:
     problem = carbon(arrival_quanta=5.0)
     instances = problem.sample(3, seed=0)
-    together, alone = Hindsight().run(problem, instances), Hindsight().run(problem, instances.take([1]))
+    together, alone = BacklogExact().run(problem, instances), BacklogExact().run(problem, instances.take([1]))
     assert together.objective[1] == pytest.approx(alone.objective[0], rel=1e-12)
     assert together.bound[1] == pytest.approx(alone.bound[0], rel=1e-12)

@@ -11,7 +11,7 @@ import pytest
 import offloadopt
 from offloadopt.core import FloatArray, Observation, Solutions, rollout
 from offloadopt.problems.carbon_mimo import CarbonMimo
-from offloadopt.solvers.backlog.lyapunov import Lyapunov, trade_off, tuned_v
+from offloadopt.solvers.backlog.lyapunov import BacklogLyapunov, trade_off, tuned_v
 from offloadopt.testing import check_solver
 
 V = 2e8
@@ -40,7 +40,7 @@ def test_the_blind_rule_is_the_closed_form() -> None:
     """Mao et al. at price 1: ``p = B W / (V ln 2) - 1/g`` and ``f = sqrt(B / (3 V kappa L))``, cut at the limits."""
     problem, v = small(), 1e10
     seen = busy(problem)
-    decision = Lyapunov(v=v, carbon_aware=False).decide(problem, seen, np.random.default_rng(0))
+    decision = BacklogLyapunov(v=v, carbon_aware=False).decide(problem, seen, np.random.default_rng(0))
     compared = 0
     for row, user in np.ndindex(*seen["buffer_bits"].shape):
         buffer, gain = seen["buffer_bits"][row, user], seen["gain_per_w"][row, user]
@@ -76,7 +76,7 @@ def test_no_powers_have_less_drift_plus_penalty(battery_j: float) -> None:
     if battery_j > 0:  # as if a part of the battery were charged
         seen["green_j"] = seen["green_j"] + battery_j * np.random.default_rng(0).random(seen["green_j"].shape)
     service, buffer = problem.service(Observation(seen)), seen["buffer_bits"]
-    decision = Lyapunov(v=V).decide(problem, Observation(seen), np.random.default_rng(0))
+    decision = BacklogLyapunov(v=V).decide(problem, Observation(seen), np.random.default_rng(0))
 
     def drift_plus_penalty(local_w: FloatArray, offload_w: FloatArray) -> FloatArray:
         bits = 2e6 * np.cbrt(local_w / 1e-27) / 1e12 + 1e3 * np.log2(1 + service.gain_per_w * offload_w)
@@ -96,13 +96,15 @@ def test_no_powers_have_less_drift_plus_penalty(battery_j: float) -> None:
 def test_the_tuned_v_costs_least_on_instances_that_it_has_not_seen() -> None:
     problem = offloadopt.problem("carbon_mimo", users=2, antennas=6, horizon=30)
     instances = problem.sample(60, seed=3)
-    solutions = Lyapunov().run(problem, instances)
+    solutions = BacklogLyapunov().run(problem, instances)
     (v,) = np.unique(solutions.details["v"])
     assert v == tuned_v(problem) == tuned_v(type(problem)(problem.scenario))
-    again = Lyapunov(v=v).run(problem, instances)
+    again = BacklogLyapunov(v=v).run(problem, instances)
     assert again.decisions["local_w"].tobytes() == solutions.decisions["local_w"].tobytes()
 
-    others = [Lyapunov(v=v * factor).run(problem, instances).objective.mean() for factor in (0.05, 0.5, 2.0, 20.0)]
+    others = [
+        BacklogLyapunov(v=v * factor).run(problem, instances).objective.mean() for factor in (0.05, 0.5, 2.0, 20.0)
+    ]
     assert solutions.objective.mean() < 1.01 * min(others)
     # The cost is flat about its least; far away on either side it is not.
     assert solutions.objective.mean() < min(others[0], others[-1])
@@ -111,11 +113,11 @@ def test_the_tuned_v_costs_least_on_instances_that_it_has_not_seen() -> None:
 def test_the_tuned_rule_beats_the_blind_one_and_the_rules_of_thumb() -> None:
     problem = offloadopt.problem("carbon_mimo", horizon=40)
     instances = problem.sample(40, seed=4)
-    rule = mean_cost(problem, Lyapunov().run(problem, instances))
-    blind = mean_cost(problem, Lyapunov(carbon_aware=False).run(problem, instances))
+    rule = mean_cost(problem, BacklogLyapunov().run(problem, instances))
+    blind = mean_cost(problem, BacklogLyapunov(carbon_aware=False).run(problem, instances))
     assert rule < 0.5 * blind
     for name in ("greedy-local", "greedy-offload", "full-power", "random"):
-        assert rule < 0.5 * mean_cost(problem, offloadopt.solver(name).run(problem, instances)), name
+        assert rule < 0.5 * mean_cost(problem, offloadopt.solver(name, problem).run(problem, instances)), name
 
 
 def test_green_and_blind_are_one_where_there_is_no_green_energy_and_one_price() -> None:
@@ -123,8 +125,8 @@ def test_green_and_blind_are_one_where_there_is_no_green_energy_and_one_price() 
     problem = small(harvest_w=0.0)
     instances = problem.sample(10, seed=5)
     price = float(problem.grid_price(np.asarray(700.0)))
-    aware = Lyapunov(v=V).run(problem, instances).decisions
-    blind = Lyapunov(v=V * price, carbon_aware=False).run(problem, instances).decisions
+    aware = BacklogLyapunov(v=V).run(problem, instances).decisions
+    blind = BacklogLyapunov(v=V * price, carbon_aware=False).run(problem, instances).decisions
     for name in aware:
         np.testing.assert_allclose(aware[name], blind[name], rtol=1e-9, atol=1e-15)
 
@@ -142,7 +144,7 @@ def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
 
         return float(problem.evaluate(instances, rollout(problem, instances, decide)).cost.mean())
 
-    priced = Lyapunov().run(problem, instances).objective.mean()
+    priced = BacklogLyapunov().run(problem, instances).objective.mean()
     assert priced < 0.9 * min(careless(v) for v in np.geomspace(3e7, 1e9, 4))
 
 
@@ -163,7 +165,7 @@ def test_the_trade_off_is_that_of_single_runs() -> None:
     instances = problem.sample(5, seed=8)
     energy_cost, buffer_bits = trade_off(problem, instances, [V, 10 * V])
     for place, v in enumerate((V, 10 * V)):
-        decisions = Lyapunov(v=v).run(problem, instances).decisions
+        decisions = BacklogLyapunov(v=v).run(problem, instances).decisions
         state, cost, waiting = problem.reset(instances), 0.0, 0.0
         for slot in range(6):
             seen, decision = problem.observe(instances, state), decisions.at_slot(slot)
@@ -180,4 +182,4 @@ def test_the_trade_off_is_that_of_single_runs() -> None:
     "changes", [{"battery_j": 1e-3}, {"detector": "mmse", "users": 5}, {"csi_error": 0.1}], ids=lambda c: next(iter(c))
 )
 def test_the_rule_conforms_where_agents_touch_each_other_or_have_batteries(changes: dict[str, Any]) -> None:
-    check_solver(Lyapunov(v=V), small(**changes))
+    check_solver(BacklogLyapunov(v=V), small(**changes))

@@ -1,4 +1,4 @@
-"""`selfish`, `own-cpu`, `in-turn`: against every decision on a grid, the proved optimum, and enumeration."""
+"""`greedy`, `local`, `round-robin`: against every decision on a grid, the proved optimum, and enumeration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from offloadopt.core import Decisions, Instances
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.testing import check_solver
 
-NAMES = ("selfish", "own-cpu", "in-turn", "energy-deficit", "levy-inference")
+NAMES = ("greedy", "local", "round-robin", "lyapunov", "levy")
 
 
 def make(**changes: Any) -> TwinInference:
@@ -39,7 +39,7 @@ def least_on_a_grid(problem: TwinInference, instances: Instances, points: int) -
 def test_a_user_that_is_alone_finds_no_better_choice_on_a_grid(battery_j: float, dearer: float) -> None:
     problem = make(users=1, servers=1, tasks_max=2, tasks_min=2, horizon=1, battery_j=battery_j, start_share=1.0)
     instances = problem.sample(4, seed=3)
-    selfish = solver("selfish").run(problem, instances)
+    selfish = solver("greedy", problem).run(problem, instances)
     for row in range(4):
         grid = least_on_a_grid(problem, instances.take([row]), 12)
         # A price of joules cannot reach all decisions within a battery, only those on the lower hull.
@@ -51,7 +51,7 @@ def test_scarce_batteries_bind_on_the_grid_above() -> None:
     problem = make(users=1, servers=1, tasks_max=2, tasks_min=2, horizon=1, battery_j=1e6, start_share=1.0)
     instances = problem.sample(4, seed=3)
     held = Instances({**instances, "start_j": np.full((4, 1), 0.1)})
-    free, scarce = (solver("selfish").run(problem, these).objective for these in (instances, held))
+    free, scarce = (solver("greedy", problem).run(problem, these).objective for these in (instances, held))
     assert (scarce > 1.05 * free).sum() >= 3
 
 
@@ -59,7 +59,10 @@ def test_a_user_that_is_alone_decides_as_proved_and_users_together_do_not() -> N
     for users in (1, 5):
         problem = make(users=users, servers=3, horizon=1, battery_j=1e6)
         instances = problem.sample(6, seed=8)
-        best, selfish = solver("twin-exact").run(problem, instances), solver("selfish").run(problem, instances)
+        best, selfish = (
+            solver("exact", problem).run(problem, instances),
+            solver("greedy", problem).run(problem, instances),
+        )
         if users == 1:
             np.testing.assert_allclose(selfish.objective, best.objective, rtol=2e-6)
         else:
@@ -72,7 +75,7 @@ def test_what_others_have_changes_nothing_for_a_user() -> None:
     mixed = {name: np.array(values) for name, values in instances.items()}
     for name in ("present", "bits", "cycles", "gain", "start_j"):
         mixed[name][:, 1:] = others[name][:, 1:]
-    first, second = (solver("selfish").run(problem, these).decisions for these in (instances, Instances(mixed)))
+    first, second = (solver("greedy", problem).run(problem, these).decisions for these in (instances, Instances(mixed)))
     for name in first:
         np.testing.assert_array_equal(first[name][:, 0], second[name][:, 0])
     assert (first["server"][:, 1:] != second["server"][:, 1:]).any()
@@ -81,7 +84,7 @@ def test_what_others_have_changes_nothing_for_a_user() -> None:
 def test_own_cpus_do_the_best_set_of_tasks_that_they_can() -> None:
     problem = make(users=1, servers=2, horizon=1, battery_j=1e6, limit_s=0.5, tasks_min=2, tasks_max=2)
     instances = problem.sample(6, seed=4)
-    home = solver("own-cpu").run(problem, instances)
+    home = solver("local", problem).run(problem, instances)
     assert (home.decisions["server"] == 0).all()
     failures = problem.evaluate(instances, home.decisions).metrics["failures"]
     assert failures.max() >= 1  # something is left out
@@ -98,7 +101,7 @@ def test_own_cpus_do_the_best_set_of_tasks_that_they_can() -> None:
 def test_tasks_in_turn_go_to_the_servers_one_after_the_other_with_the_best_shares() -> None:
     problem = make(users=3, servers=2, horizon=1, battery_j=1e6)
     instances = problem.sample(3, seed=4)
-    dealt = solver("in-turn").run(problem, instances)
+    dealt = solver("round-robin", problem).run(problem, instances)
     for row in range(3):
         there = instances["present"][row] == 1
         np.testing.assert_array_equal(dealt.decisions["server"][row][there], np.arange(there.sum()) % 2 + 1)
@@ -116,20 +119,20 @@ def test_tasks_in_turn_go_to_the_servers_one_after_the_other_with_the_best_share
 def test_with_empty_batteries_everything_fails_and_without_tasks_nothing_costs(name: str) -> None:
     problem = make(users=2, servers=2, horizon=2, tasks_min=0)
     instances = problem.sample(2, seed=1)
-    options = {"v": 1.0} if name == "energy-deficit" else {}
+    options = {"v": 1.0} if name == "lyapunov" else {}
     empty = Instances({**instances, "start_j": np.zeros((2, 2))})
     tasks = instances["present"].sum(axis=(1, 2, 3))
     np.testing.assert_allclose(
-        solver(name, **options).run(problem, empty).objective, tasks * problem.scenario.failure_cost
+        solver(name, problem, **options).run(problem, empty).objective, tasks * problem.scenario.failure_cost
     )
     nothing = Instances({**instances, "present": np.zeros_like(instances["present"])})
-    np.testing.assert_array_equal(solver(name, **options).run(problem, nothing).objective, 0.0)
+    np.testing.assert_array_equal(solver(name, problem, **options).run(problem, nothing).objective, 0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("changes", [{"horizon": 1}, {"horizon": 3, "battery_j": 1.0}, {"tasks_min": 0, "users": 1}])
 def test_they_conform(name: str, changes: dict[str, Any]) -> None:
-    options: dict[str, Any] = {"v": 1.0} if name == "energy-deficit" else {}
-    if name == "levy-inference":
+    options: dict[str, Any] = {"v": 1.0} if name == "lyapunov" else {}
+    if name == "levy":
         options = {"generations": 20}
     check_solver(solver(name, **options), make(**{"users": 2, "servers": 2, "horizon": 2, **changes}))

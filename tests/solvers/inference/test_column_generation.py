@@ -14,7 +14,7 @@ from offloadopt import solver
 from offloadopt.core import FloatArray, Instances
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.column_generation import Horizon, Limits
-from offloadopt.solvers.inference.exact import Node, _at
+from offloadopt.solvers.inference.exact import InferenceExact, Node, _at
 
 
 def make(**changes: Any) -> TwinInference:
@@ -65,7 +65,7 @@ def by_cvxpy(horizon: Horizon, options: tuple[int, ...], held_j: FloatArray) -> 
 def test_no_choice_of_places_over_the_slots_beats_the_plan_by_much_and_none_the_bound() -> None:
     problem = make(users=1, servers=1, tasks_max=1, horizon=3, battery_j=0.3, start_share=0.2)
     instances = problem.sample(4, seed=2)
-    proved = solver("twin-exact").run(problem, instances)
+    proved = solver("exact", problem).run(problem, instances)
     binds = 0
     for row in range(4):
         horizon, held_j = horizon_of(problem, instances, row), instances["start_j"][row]
@@ -101,7 +101,7 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
 def test_mixtures_cost_no_more_than_plans_and_no_less_than_what_is_proved() -> None:
     problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
     instances = problem.sample(3, seed=5)
-    undivided = solver("twin-exact", branchings=0).run(problem, instances)
+    undivided = solver("exact", problem, branchings=0).run(problem, instances)
     for row in range(3):
         horizon = horizon_of(problem, instances, row)
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
@@ -116,8 +116,8 @@ def test_mixtures_cost_no_more_than_plans_and_no_less_than_what_is_proved() -> N
 def test_halving_what_fails_raises_bounds_and_betters_plans() -> None:
     problem = make(users=3, servers=3, horizon=4, battery_j=1.0)
     instances = problem.sample(20, seed=1).take([11])
-    undivided = solver("twin-exact", branchings=0).run(problem, instances)
-    divided = solver("twin-exact", branchings=8).run(problem, instances)
+    undivided = solver("exact", problem, branchings=0).run(problem, instances)
+    divided = solver("exact", problem, branchings=8).run(problem, instances)
     assert (undivided.gap > 0.05).all()
     assert (divided.gap < 0.005).all()
     assert (divided.bound > undivided.bound).all()
@@ -127,7 +127,7 @@ def test_halving_what_fails_raises_bounds_and_betters_plans() -> None:
 
 def test_the_best_plan_at_prices_is_worth_the_bound_of_the_part_that_it_is_in_and_no_other_plan_less() -> None:
     problem = make(users=2, servers=2, horizon=2, battery_j=0.5)
-    horizon, exact = horizon_of(problem, problem.sample(1, seed=3), 0), solver("twin-exact")
+    horizon, exact = horizon_of(problem, problem.sample(1, seed=3), 0), InferenceExact()
     rng, failed = np.random.default_rng(0), set[float]()
     work = [slot.tasks for slot in horizon.plain]
 

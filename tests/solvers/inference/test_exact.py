@@ -1,4 +1,4 @@
-"""`twin-exact`: shares against cvxpy, places against enumeration, bounds against decisions, twin and batteries."""
+"""`exact`: shares against cvxpy, places against enumeration, bounds against decisions, twin and batteries."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.dual_bound import bound_at
+from offloadopt.solvers.inference.exact import InferenceExact
 from offloadopt.solvers.inference.local_search import search
 from offloadopt.solvers.inference.resource_allocation import Slot, allocate, local_costs, settle_server, slot_of
 from offloadopt.solvers.inference.set_partitioning import AT_ONCE, Enumeration
@@ -135,7 +136,7 @@ def test_no_choice_of_places_beats_what_is_proved(changes: dict[str, Any]) -> No
     for users, servers, most in ((2, 2, 2), (1, 1, 4), (3, 1, 2)):
         problem = make(users=users, servers=servers, tasks_max=most, horizon=1, battery_j=1e6, **changes)
         instances = problem.sample(3, seed=users)
-        proved = solver("twin-exact", relative_gap=1e-9).run(problem, instances)
+        proved = solver("exact", problem, relative_gap=1e-9).run(problem, instances)
         assert (proved.status == Status.OPTIMAL).all()
         for row in range(3):
             assert proved.objective[row] == pytest.approx(least_of_all(problem, instances, row), rel=3e-9)
@@ -144,7 +145,7 @@ def test_no_choice_of_places_beats_what_is_proved(changes: dict[str, Any]) -> No
 def test_larger_slots_are_proved_and_no_decision_costs_less_than_the_bound() -> None:
     problem = make(users=6, servers=3, horizon=1, battery_j=1e6)
     instances = problem.sample(3, seed=5)
-    proved = solver("twin-exact").run(problem, instances)
+    proved = solver("exact", problem).run(problem, instances)
     assert (proved.gap <= 1e-6).all()
     rng = np.random.default_rng(0)
     for _ in range(300):
@@ -160,7 +161,7 @@ def test_larger_slots_are_proved_and_no_decision_costs_less_than_the_bound() -> 
 def test_any_prices_give_a_bound() -> None:
     problem = make(users=3, servers=2, tasks_max=2, horizon=1, battery_j=1e6)
     instances = problem.sample(2, seed=1)
-    best = solver("twin-exact").run(problem, instances).objective
+    best = solver("exact", problem).run(problem, instances).objective
     rng = np.random.default_rng(0)
     for row in range(2):
         slot = first_slot(problem, instances, row)
@@ -173,7 +174,7 @@ def test_tasks_that_are_alike_are_solved() -> None:
     problem = make(users=4, servers=2, tasks_min=3, tasks_max=3, task_mix=("PathMNIST",), images_min=2, images_max=2,
                    user_hz=(1.5e9, 1.5e9), server_hz=(7e9, 7e9), bandwidth_hz=(15e4, 15e4), power_w=(1.5, 1.5),
                    gain=(1e-11, 1e-11), horizon=1, battery_j=1e6)  # fmt: skip
-    proved = solver("twin-exact").run(problem, problem.sample(1, seed=0))
+    proved = solver("exact", problem).run(problem, problem.sample(1, seed=0))
     assert proved.gap[0] <= 1e-6
 
 
@@ -182,15 +183,15 @@ def test_tasks_that_are_alike_are_solved() -> None:
 
 def test_full_batteries_make_the_horizon_a_sum_of_proved_slots() -> None:
     problem = make(users=3, servers=2, horizon=3, battery_j=1e6)
-    proved = solver("twin-exact").run(problem, problem.sample(2, seed=2))
+    proved = solver("exact", problem).run(problem, problem.sample(2, seed=2))
     assert (proved.status == Status.OPTIMAL).all()
 
 
 def test_scarce_batteries_are_priced_and_what_is_priced_costs_no_more_than_what_is_not() -> None:
     problem = make(users=3, servers=2, horizon=4, battery_j=1.0)
     instances = problem.sample(3, seed=2)
-    careless = solver("twin-exact", price_rounds=1, branchings=0).run(problem, instances)
-    priced = solver("twin-exact", price_rounds=8, branchings=4).run(problem, instances)
+    careless = solver("exact", problem, price_rounds=1, branchings=0).run(problem, instances)
+    priced = solver("exact", problem, price_rounds=8, branchings=4).run(problem, instances)
     assert (problem.evaluate(instances, careless.decisions).metrics["failures"] > 0).all()
     assert (priced.objective <= careless.objective).all()
     assert (priced.bound >= careless.bound).all()
@@ -202,7 +203,7 @@ def test_an_empty_battery_does_what_it_can() -> None:
     problem = make(users=2, servers=1, horizon=1, battery_j=1.0)
     instances = problem.sample(2, seed=1)
     empty = Instances({**instances, "start_j": np.zeros((2, 2))})
-    solved = solver("twin-exact").run(problem, empty)
+    solved = solver("exact", problem).run(problem, empty)
     outcome = problem.evaluate(empty, solved.decisions)
     np.testing.assert_array_equal(outcome.metrics["failures"], outcome.metrics["tasks"])
     assert (solved.bound <= solved.objective).all()
@@ -214,8 +215,8 @@ def test_a_plan_for_an_exact_twin_is_the_optimum_and_errors_cost_more_the_larger
     for size in (0.0, 0.1, 0.4):
         problem = make(users=4, servers=3, horizon=1, battery_j=1e6, **dict.fromkeys(none, size))
         instances = problem.sample(12, seed=4)
-        best = solver("twin-exact").run(problem, instances)
-        twin = solver("twin-exact", twin=True).run(problem, instances)
+        best = solver("exact", problem).run(problem, instances)
+        twin = solver("exact", problem, twin=True).run(problem, instances)
         assert (twin.status == Status.FEASIBLE).all()
         assert (twin.objective >= best.bound).all()
         means.append(float(np.mean(twin.objective / best.objective)))
@@ -230,31 +231,31 @@ def test_a_plan_for_an_exact_twin_is_the_optimum_and_errors_cost_more_the_larger
 
 @pytest.mark.parametrize("changes", [{"horizon": 1}, {"horizon": 2, "battery_j": 1.0}, {"tasks_min": 0, "users": 1}])
 def test_it_conforms(changes: dict[str, Any]) -> None:
-    check_solver(solver("twin-exact"), make(**{"users": 2, "servers": 2, "horizon": 2, **changes}))
-    check_solver(solver("twin-exact", twin=True), make(**{"users": 2, "servers": 2, "horizon": 2, **changes}))
+    check_solver(InferenceExact(), make(**{"users": 2, "servers": 2, "horizon": 2, **changes}))
+    check_solver(InferenceExact(twin=True), make(**{"users": 2, "servers": 2, "horizon": 2, **changes}))
 
 
 def test_a_slot_without_tasks_costs_nothing() -> None:
     problem = make(users=2, servers=2, horizon=1, tasks_min=0)
     instances = problem.sample(1, seed=0)
     nothing = Instances({**instances, "present": np.zeros((1, 2, 4))})
-    solved = solver("twin-exact").run(problem, nothing)
+    solved = solver("exact", problem).run(problem, nothing)
     assert solved.objective[0] == 0.0
     assert solved.status[0] == Status.OPTIMAL
 
 
 def test_a_time_limit_returns_a_decision_and_a_bound() -> None:
     problem = make(horizon=1)
-    solved = solver("twin-exact", time_limit_s=1e-9).run(problem, problem.sample(1, seed=0))
+    solved = solver("exact", problem, time_limit_s=1e-9).run(problem, problem.sample(1, seed=0))
     assert np.isfinite(solved.objective[0])
     assert solved.bound[0] <= solved.objective[0]
 
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(Unsupported, match="InferenceProblem"):
-        solver("twin-exact").run(offloadopt.problem("multi_server"), offloadopt.problem("multi_server").sample(1, 0))
+        InferenceExact().run(offloadopt.problem("multi_server"), offloadopt.problem("multi_server").sample(1, 0))
     with pytest.raises(InvalidInput, match="price_rounds"):
-        solver("twin-exact", price_rounds=0)
+        InferenceExact(price_rounds=0)
 
 
 def test_a_slot_with_too_many_sets_to_enumerate_in_time_still_has_a_bound() -> None:
@@ -266,8 +267,8 @@ def test_a_slot_with_too_many_sets_to_enumerate_in_time_still_has_a_bound() -> N
     full = Enumeration(slot, own, usual, np.inf).below(pay, unlimited, slack)
     assert full is not None
     assert Enumeration(slot, own, usual, -np.inf).below(pay, unlimited, slack) is None
-    late, bound = solver("twin-exact").prove(slot, None, -np.inf)  # type: ignore[attr-defined]
-    _, proved = solver("twin-exact").prove(slot, None, np.inf)  # type: ignore[attr-defined]
+    late, bound = InferenceExact().prove(slot, None, -np.inf)  # type: ignore[attr-defined]
+    _, proved = InferenceExact().prove(slot, None, np.inf)  # type: ignore[attr-defined]
     assert -np.inf < bound < proved
     assert len(late) == slot.tasks
 
@@ -329,6 +330,6 @@ def test_slots_of_another_failure_cost_are_other_slots() -> None:
     problem = make(users=2, servers=1, horizon=1, battery_j=1e6)
     slot = first_slot(problem, problem.sample(1, seed=0), 0)
     cheap = replace(slot, failing=np.full(slot.tasks, 1e-3))
-    option, bound = solver("twin-exact").prove(cheap, None, np.inf)  # type: ignore[attr-defined]
+    option, bound = InferenceExact().prove(cheap, None, np.inf)  # type: ignore[attr-defined]
     assert (option == -1).all()
     assert bound == pytest.approx(1e-3 * slot.tasks, rel=1e-6)

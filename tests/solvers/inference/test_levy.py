@@ -1,4 +1,4 @@
-"""`levy-inference`: costs against the problem's, results against the proved optimum and the start."""
+"""`levy`: costs against the problem's, results against the proved optimum and the start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offloadopt import solver
 from offloadopt.core import Instances
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.base import decided, task_row
-from offloadopt.solvers.inference.levy import PlaceCosts
+from offloadopt.solvers.inference.levy import InferenceLevy, PlaceCosts
 
 
 def make(**changes: Any) -> TwinInference:
@@ -50,10 +50,10 @@ def test_places_cost_what_the_problem_charges(changes: dict[str, Any]) -> None:
 def test_it_costs_no_less_than_the_bound_and_no_more_than_all_at_home() -> None:
     problem = make(users=5, servers=3, horizon=1)
     instances = problem.sample(6, seed=5)
-    proved = solver("twin-exact").run(problem, instances)
+    proved = solver("exact", problem).run(problem, instances)
     previous = all_at_home(problem, instances)
     for generations in (1, 30, 300):
-        found = solver("levy-inference", generations=generations).run(problem, instances).objective
+        found = solver("levy", problem, generations=generations).run(problem, instances).objective
         assert (found >= proved.bound * (1 - 1e-9)).all()
         assert (found <= all_at_home(problem, instances) * (1 + 1e-9)).all()
         assert found.mean() < previous.mean()
@@ -66,14 +66,14 @@ def test_enough_rounds_find_the_best_of_all_places() -> None:
     instances = problem.sample(6, seed=3)
     every = np.array(list(itertools.product(range(3), repeat=4)))
     least = place_costs(problem, instances).cost(np.repeat(every[None], 6, axis=0)).min(axis=1)
-    found = solver("levy-inference", generations=400).run(problem, instances).objective
+    found = solver("levy", problem, generations=400).run(problem, instances).objective
     np.testing.assert_allclose(found, least, rtol=1e-9)
 
 
 def test_more_instances_extend_fewer_and_another_seed_draws_others() -> None:
     problem = make(users=3, servers=2, horizon=2)
     instances = problem.sample(4, seed=3)
-    search = solver("levy-inference", generations=5)
+    search = InferenceLevy(generations=5)
     four, two = search.run(problem, instances, seed=7), search.run(problem, instances.take([0, 1]), seed=7)
     np.testing.assert_array_equal(four.decisions["server"][:2], two.decisions["server"])
     assert (search.run(problem, instances, seed=8).decisions["server"] != four.decisions["server"]).any()

@@ -1,4 +1,4 @@
-"""`energy-deficit`: the slots' local optimum with full batteries, cheaper than unpriced joules with scarce ones."""
+"""`lyapunov`: the slots' local optimum with full batteries, cheaper than unpriced joules with scarce ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.local_search import search
-from offloadopt.solvers.inference.lyapunov import tuned_v
+from offloadopt.solvers.inference.lyapunov import InferenceLyapunov, tuned_v
 from offloadopt.solvers.inference.resource_allocation import local_costs, slot_of
 
 
@@ -28,7 +28,7 @@ def make(**changes: Any) -> TwinInference:
 def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
     problem = make(users=4, servers=3, horizon=3, battery_j=1e6)
     instances = problem.sample(3, seed=2)
-    found = solver("energy-deficit", v=1e15).run(problem, instances)
+    found = solver("lyapunov", problem, v=1e15).run(problem, instances)
     work = problem.work(instances)
     for row in range(3):
         total = 0.0
@@ -39,7 +39,7 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
             own = local_costs(slot.first, slot.local, slot.second, slot.limit_s, 16)
             total += search(slot, own, np.arange(slot.tasks) % 3 + 1, np.inf)[1]
         assert found.objective[row] == pytest.approx(total, rel=1e-9)
-    proved = solver("twin-exact").run(problem, instances)
+    proved = solver("exact", problem).run(problem, instances)
     assert (found.objective >= proved.bound).all()
     assert found.objective.mean() <= 1.02 * proved.objective.mean()
 
@@ -47,7 +47,7 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
 def test_scarce_batteries_are_spared_and_that_pays() -> None:
     problem = make(users=3, servers=2, horizon=6, battery_j=2.0, start_share=0.6)
     instances = problem.sample(12, seed=5)
-    careless, spared = (solver("energy-deficit", v=v).run(problem, instances) for v in (1e9, None))
+    careless, spared = (solver("lyapunov", problem, v=v).run(problem, instances) for v in (1e9, None))
     fails = [problem.evaluate(instances, these.decisions).metrics["failures"].mean() for these in (careless, spared)]
     assert fails[0] > fails[1]
     assert spared.objective.mean() < 0.98 * careless.objective.mean()
@@ -60,7 +60,7 @@ def test_it_does_not_know_the_future() -> None:
     later = {name: np.array(values) for name, values in instances.items()}
     for name in ("present", "bits", "cycles", "gain"):
         later[name][:, 2:] = others[name][:, 2:]
-    rule = solver("energy-deficit", v=2.0)
+    rule = InferenceLyapunov(v=2.0)
     first, second = (rule.run(problem, these).decisions["server"] for these in (instances, Instances(later)))
     np.testing.assert_array_equal(first[:, :2], second[:, :2])
     assert (first[:, 2:] != second[:, 2:]).any()
@@ -69,12 +69,12 @@ def test_it_does_not_know_the_future() -> None:
 def test_joules_without_a_price_can_still_be_scarce() -> None:
     problem = make(users=1, servers=1, horizon=3, battery_j=0.4, energy_weight=0.0)
     instances = problem.sample(3, seed=1)
-    found = solver("energy-deficit").run(problem, instances)
+    found = solver("lyapunov", problem).run(problem, instances)
     drained = problem.evaluate(instances, found.decisions).metrics["drained_j"]
     assert (drained <= instances["start_j"].sum(axis=1) * (1 + 1e-9)).all()
-    assert (found.objective < solver("own-cpu").run(problem, instances).objective).all()
+    assert (found.objective < solver("local", problem).run(problem, instances).objective).all()
 
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InvalidInput, match="v = 0"):
-        solver("energy-deficit", v=0)
+        InferenceLyapunov(v=0)

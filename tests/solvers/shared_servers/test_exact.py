@@ -1,4 +1,4 @@
-"""`exact-sharing` against enumeration, `grid-milp` against enumeration on its grid."""
+"""`exact` against enumeration, `grid-milp` against enumeration on its grid."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.problems.partial_mobile.scenario import QUINCUNX_M, PartialMobileScenario
 from offloadopt.solvers.shared_servers.core_milp import close_gap, mode_charges
 from offloadopt.solvers.shared_servers.dual_bound import Bound, Slot, bound_at, climb, possible
+from offloadopt.solvers.shared_servers.exact import SharedServersExact
 from offloadopt.solvers.shared_servers.local_search import search
 
 GAP = 1e-9
@@ -27,8 +28,8 @@ def one_slot(users: int, servers: int, **changes: Any) -> PartialMobile:
 
 def agrees(problem: PartialMobile, instances: Instances) -> None:
     """Proved within GAP, and the cost of the best of all assignments."""
-    proved = solver("exact-sharing", relative_gap=GAP).run(problem, instances)
-    best = solver("exhaustive").run(problem, instances)
+    proved = solver("exact", problem, relative_gap=GAP).run(problem, instances)
+    best = solver("exhaustive", problem).run(problem, instances)
     np.testing.assert_allclose(proved.objective, best.objective, rtol=2 * GAP)
     assert (proved.bound <= best.objective * (1 + 1e-13)).all()
     assert (proved.gap <= 1.1 * GAP).all()
@@ -68,10 +69,10 @@ def test_users_without_any_link_stay_local_and_the_others_are_solved() -> None:
     position[0, [0, 2]] = 1e95
     gone = Instances({**instances, "position_m": position})
     agrees(problem, gone)
-    decided = solver("exact-sharing").run(problem, gone).decisions["server"][0]
+    decided = solver("exact", problem).run(problem, gone).decisions["server"][0]
     np.testing.assert_array_equal(decided > 0, [False, True, False, True])
     nobody = Instances({**instances, "position_m": np.full((1, 4, 2), 1e95)})
-    assert solver("exact-sharing").run(problem, nobody).objective[0] == 4.0
+    assert solver("exact", problem).run(problem, nobody).objective[0] == 4.0
 
 
 def test_users_on_top_of_a_server_are_solved() -> None:
@@ -149,7 +150,7 @@ def test_the_milp_alone_closes_the_gap_from_a_bad_incumbent_and_a_loose_bound(ti
 def test_no_method_costs_less_than_the_bound(time_weight: float) -> None:
     problem = one_slot(10, 5, time_weight=time_weight)
     instances = problem.sample(3, seed=5)
-    proved = solver("exact-sharing").run(problem, instances)
+    proved = solver("exact", problem).run(problem, instances)
     assert (proved.gap <= 1e-6).all()
     costs = problem.costs(Observation(instances))
     rng = np.random.default_rng(6)
@@ -158,13 +159,13 @@ def test_no_method_costs_less_than_the_bound(time_weight: float) -> None:
     tried = np.where(change, rng.integers(0, 11, near.shape), near)
     assert (costs.cost(tried).min(axis=1) >= proved.bound).all()
     for name in ("greedy", "random", "local"):
-        assert (solver(name).run(problem, instances).objective >= proved.bound).all()
+        assert (solver(name, problem).run(problem, instances).objective >= proved.bound).all()
 
 
 def test_forty_users_are_certified() -> None:
     for time_weight in (0.1, 0.9):
         problem = one_slot(40, 5, time_weight=time_weight)
-        solved = solver("exact-sharing", relative_gap=1e-3).run(problem, problem.sample(1, seed=7))
+        solved = solver("exact", problem, relative_gap=1e-3).run(problem, problem.sample(1, seed=7))
         assert solved.gap[0] <= 1e-3
 
 
@@ -172,8 +173,8 @@ def test_renamed_users_get_each_others_decisions() -> None:
     problem = one_slot(8, 4, time_weight=0.9)
     instances = problem.sample(2, seed=8)
     order = np.random.default_rng(9).permutation(8)
-    straight = solver("exact-sharing", relative_gap=1e-9).run(problem, instances)
-    renamed = solver("exact-sharing", relative_gap=1e-9).run(
+    straight = solver("exact", problem, relative_gap=1e-9).run(problem, instances)
+    renamed = solver("exact", problem, relative_gap=1e-9).run(
         problem, Instances({name: array[:, order] for name, array in instances.items()})
     )
     np.testing.assert_allclose(renamed.objective, straight.objective, rtol=1e-8)
@@ -183,11 +184,11 @@ def test_renamed_users_get_each_others_decisions() -> None:
 def test_an_episode_costs_what_its_slots_cost() -> None:
     problem = PartialMobile(PartialMobileScenario(users=4, horizon=3))
     instances = problem.sample(2, seed=10)
-    whole = solver("exact-sharing").run(problem, instances)
+    whole = solver("exact", problem).run(problem, instances)
     assert whole.decisions["server"].shape == (2, 3, 4)
     parts = np.zeros(2)
     for slot in range(3):
-        single = solver("exact-sharing").run(problem.one_slot, instances.at_slot(slot))
+        single = solver("exact", problem.one_slot).run(problem.one_slot, instances.at_slot(slot))
         parts += single.objective
         np.testing.assert_array_equal(single.decisions["server"], whole.decisions["server"][:, slot])
     np.testing.assert_allclose(whole.objective, parts, rtol=1e-13)
@@ -197,8 +198,8 @@ def test_an_episode_costs_what_its_slots_cost() -> None:
 def test_a_time_limit_returns_an_incumbent_with_a_valid_bound() -> None:
     problem = one_slot(6, 2, time_weight=0.9, cpu_server_hz=2e9)
     instances = problem.sample(2, seed=11)
-    hurried = solver("exact-sharing", time_limit_s=1e-6).run(problem, instances)
-    best = solver("exhaustive").run(problem, instances)
+    hurried = solver("exact", problem, time_limit_s=1e-6).run(problem, instances)
+    best = solver("exhaustive", problem).run(problem, instances)
     assert (hurried.bound <= best.objective).all()
     assert (best.objective <= hurried.objective * (1 + 1e-12)).all()
     assert np.isfinite(hurried.bound).all()
@@ -225,7 +226,7 @@ def test_the_search_ends_where_neither_a_move_nor_a_swap_pays() -> None:
 
 def test_other_problems_are_refused() -> None:
     with pytest.raises(Unsupported, match="SharedServersProblem"):
-        solver("exact-sharing").require(MultiServer(MultiServerScenario(users=2, servers=2)))
+        SharedServersExact().require(MultiServer(MultiServerScenario(users=2, servers=2)))
     with pytest.raises(Unsupported, match="PartialMobile"):
         solver("grid-milp").require(MultiServer(MultiServerScenario(users=2, servers=2)))
 
@@ -259,7 +260,7 @@ def test_the_grid_milp_finds_the_best_of_all_decisions_on_the_grid(
 ) -> None:
     problem = one_slot(users, servers, time_weight=time_weight)
     instance = problem.sample(1, seed=13)
-    solved = solver("grid-milp", levels=levels).run(problem, instance)
+    solved = solver("grid-milp", problem, levels=levels).run(problem, instance)
     calm, least = best_on_grid(problem, instance, levels)
     assert least * (1 - 1e-12) <= solved.objective[0] <= calm * (1 + 1e-6)
     assert solved.details["grid_bound"][0] <= least * (1 + 1e-12)
@@ -272,21 +273,21 @@ def test_the_grid_milp_finds_the_best_of_all_decisions_on_the_grid(
 def test_a_server_is_overloaded_where_that_pays() -> None:
     problem = one_slot(5, 1, time_weight=0.1)
     instance = problem.sample(1, seed=13)
-    solved = solver("grid-milp", levels=3).run(problem, instance)
+    solved = solver("grid-milp", problem, levels=3).run(problem, instance)
     calm, least = best_on_grid(problem, instance, levels=3)
     assert problem.evaluate(instance, solved.decisions).metrics["overload"][0] == 1
     assert solved.objective[0] == pytest.approx(least, rel=1e-6)
     assert solved.objective[0] < 0.9 * calm
-    continuous = solver("exact-sharing").run(problem, instance).bound[0]
+    continuous = solver("exact", problem).run(problem, instance).bound[0]
     assert solved.details["grid_bound"][0] == pytest.approx(1.0 + continuous, rel=1e-6)
 
 
 def test_the_grid_costs_no_less_than_the_continuum_and_less_when_refined() -> None:
     problem = one_slot(4, 2, time_weight=0.9)
     instances = problem.sample(2, seed=14)
-    continuous = solver("exact-sharing").run(problem, instances)
-    coarse = solver("grid-milp", levels=5).run(problem, instances)
-    fine = solver("grid-milp", levels=17).run(problem, instances)
+    continuous = solver("exact", problem).run(problem, instances)
+    coarse = solver("grid-milp", problem, levels=5).run(problem, instances)
+    fine = solver("grid-milp", problem, levels=17).run(problem, instances)
     assert (continuous.bound <= fine.objective).all()
     assert (fine.objective < coarse.objective).all()
     assert (coarse.details["grid_bound"] > continuous.objective).all()
@@ -298,7 +299,7 @@ def test_decisions_lie_on_the_grid_and_a_high_penalty_lets_nobody_overload() -> 
     )
     problem = PartialMobile(scenario)
     instances = problem.sample(1, seed=15)
-    solved = solver("grid-milp").run(problem, instances)
+    solved = solver("grid-milp", problem).run(problem, instances)
     levels = solved.decisions["cpu_hz"] / 2.5e9
     np.testing.assert_array_equal(levels, np.rint(levels))
     np.testing.assert_array_equal(solved.decisions["ratio"] * 4, np.rint(solved.decisions["ratio"] * 4))

@@ -13,10 +13,10 @@ from offloadopt.core import Decisions, Instances, Observation, State
 from offloadopt.errors import Unsupported
 from offloadopt.problems.battery_d2d import BatteryD2D
 from offloadopt.solvers.task_queues.baselines import AllEdge, AllMobile, cheapest
-from offloadopt.solvers.task_queues.lyapunov import EnergyQueue, tuned_v
+from offloadopt.solvers.task_queues.lyapunov import TaskQueuesLyapunov, tuned_v
 from offloadopt.testing import check_solver
 
-RULES = ("all-edge", "all-mobile", "fixed-frequency", "deadline-greedy", "energy-queue")
+RULES = ("all-edge", "all-mobile", "fixed-frequency", "greedy", "lyapunov")
 
 
 def make(**changes: Any) -> BatteryD2D:
@@ -84,7 +84,7 @@ def option_costs(name: str, problem: BatteryD2D, observation: Observation, row: 
     seen, found = problem.expected_costs(observation), {}
     for target, mode in itertools.product(range(problem.devices), range(problem.modes)):
         cost = seen.cost[row, agent, target, mode]
-        if name == "energy-queue":
+        if name == "lyapunov":
             own, other = seen.used_share[row, agent, 0], seen.used_share[row, agent, target]
             joules = own * seen.own_j[row, agent, target, mode] + other * seen.target_j[row, agent, target, mode]
             cost += joules / tuned_v(problem)
@@ -102,7 +102,7 @@ def option_costs(name: str, problem: BatteryD2D, observation: Observation, row: 
 def test_a_rule_takes_its_cheapest_option_and_respects_masks(name: str) -> None:
     problem = make()
     instances = problem.sample(6, 4)
-    decisions, state = offloadopt.solver(name).run(problem, instances).decisions, problem.reset(instances)
+    decisions, state = offloadopt.solver(name, problem).run(problem, instances).decisions, problem.reset(instances)
     for slot in range(problem.horizon):
         observation = problem.observe(instances, state)
         allowed = problem.allowed(observation)["target"]
@@ -117,7 +117,7 @@ def test_a_rule_takes_its_cheapest_option_and_respects_masks(name: str) -> None:
 def test_random_draws_evenly_among_what_is_allowed() -> None:
     problem = make(users=5, servers=1, room_m=50.0, task_chance=1.0)
     instances = problem.sample(2_000, 0)
-    drawn = offloadopt.solver("random").run(problem, instances, seed=1).decisions["target"]
+    drawn = offloadopt.solver("random", problem).run(problem, instances, seed=1).decisions["target"]
     allowed = problem.allowed(problem.observe(instances, problem.reset(instances)))["target"]
     assert np.take_along_axis(allowed, drawn.swapaxes(1, 2), axis=-1).all()
     for option in range(problem.devices):
@@ -146,12 +146,12 @@ def test_a_stated_mode_is_kept() -> None:
 def test_where_energy_is_short_its_price_pays() -> None:
     problem = make(horizon=40, battery_j=200.0)
     instances = problem.sample(30, 0)
-    solutions = EnergyQueue().run(problem, instances)
-    greedy = offloadopt.solver("deadline-greedy").run(problem, instances)
+    solutions = TaskQueuesLyapunov().run(problem, instances)
+    greedy = offloadopt.solver("greedy", problem).run(problem, instances)
     assert solutions.objective.mean() < 0.8 * greedy.objective.mean()
     assert (solutions.details["v"] == tuned_v(problem)).all()
     # Without a price of energy the two are the same.
-    free = EnergyQueue(v=1e12).run(problem, instances)
+    free = TaskQueuesLyapunov(v=1e12).run(problem, instances)
     np.testing.assert_allclose(free.objective, greedy.objective, rtol=1e-6)
 
 
@@ -164,4 +164,4 @@ def test_rules_conform(name: str) -> None:
 def test_other_problems_are_refused() -> None:
     other = offloadopt.problem("carbon_mimo", horizon=2)
     with pytest.raises(Unsupported, match="it needs a QueueProblem"):
-        offloadopt.solver("energy-queue").run(other, other.sample(1, 0))
+        offloadopt.solver("lyapunov", other).run(other, other.sample(1, 0))

@@ -11,7 +11,7 @@ import pytest
 import offloadopt
 from offloadopt.core import Decisions, Instances, Status
 from offloadopt.problems.battery_d2d import BatteryD2D
-from offloadopt.solvers.task_queues.exact import QueueMilp
+from offloadopt.solvers.task_queues.exact import TaskQueuesExact
 from offloadopt.solvers.task_queues.milp_model import QueueModel
 from offloadopt.solvers.task_queues.task_options import SendOutcome, tasks_of
 from offloadopt.testing import check_solver
@@ -62,7 +62,7 @@ def all_costs(problem: BatteryD2D, instance: Instances) -> np.ndarray:
 def test_it_is_the_cheapest_of_all_decisions(case: str) -> None:
     problem = make(**CASES[case])
     instances = problem.sample(3, seed=11)
-    solutions = QueueMilp(relative_gap=1e-6).run(problem, instances)
+    solutions = TaskQueuesExact(relative_gap=1e-6).run(problem, instances)
     least = np.array([all_costs(problem, instances.take([row])).min() for row in range(3)])
     np.testing.assert_allclose(solutions.objective, least, rtol=1e-9)
     assert (solutions.bound <= least * (1 + 1e-9)).all()
@@ -72,7 +72,7 @@ def test_it_is_the_cheapest_of_all_decisions(case: str) -> None:
 def test_where_senders_batteries_end_the_bound_holds() -> None:
     problem = make(**EMPTY)
     instances = problem.sample(3, seed=11)
-    solutions = QueueMilp(time_limit_s=2.0).run(problem, instances)
+    solutions = TaskQueuesExact(time_limit_s=2.0).run(problem, instances)
     least = np.array([all_costs(problem, instances.take([row])).min() for row in range(3)])
     assert (solutions.bound <= least * (1 + 1e-9)).all()
     assert (solutions.objective >= least * (1 - 1e-9)).all()
@@ -129,11 +129,11 @@ def test_what_batteries_allow_is_told_apart() -> None:
 
 def test_a_time_limit_leaves_a_bound() -> None:
     problem = offloadopt.problem("battery_d2d", users=4, horizon=6)
-    solutions = QueueMilp(time_limit_s=0.2).run(problem, problem.sample(1, 0))
+    solutions = TaskQueuesExact(time_limit_s=0.2).run(problem, problem.sample(1, 0))
     assert 0.0 <= solutions.bound[0] <= solutions.objective[0]
     assert Status(int(solutions.status[0])) in (Status.BOUNDED, Status.OPTIMAL)
 
 
 def test_it_conforms() -> None:
-    check_solver(QueueMilp(), make())
-    check_solver(QueueMilp(), make(dvfs=False))
+    check_solver(TaskQueuesExact(), make())
+    check_solver(TaskQueuesExact(), make(dvfs=False))
