@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation
+from offloadopt.clock import clock
 from offloadopt.errors import BrokenProof, InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.settings import Scenario, Settings
 
@@ -275,7 +276,7 @@ class Solutions:
         Proved lower bound of every feasible decision's cost, ``-inf`` where there is none.
     status : array [count] of Status
     seconds : array [count]
-        Wall time spent on each instance.
+        Wall time spent on each instance, without the compilation of kernels (`offloadopt.clock`).
     details : mapping of str to array [count, ...]
         What else the method can tell, for example ``prices`` of the servers' CPU.
     """
@@ -400,7 +401,9 @@ class Solver(Settings, Method):
     relative_gap: float = Field(
         default=0.0, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
-    time_limit_s: float | None = Field(default=None, gt=0, description="wall-clock limit for each instance")
+    time_limit_s: float | None = Field(
+        default=None, gt=0, description="wall-clock limit for each instance, compilation not counted"
+    )
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse a problem that lacks the structure this solver needs."""
@@ -436,9 +439,7 @@ class Policy(Method):
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
         """Roll the policy out over the horizon and score its decisions."""
-        import time
-
-        begin = time.perf_counter()
+        begin = clock()
         memory = self.start(instances.count, seed)
 
         def decide(observation: Observation) -> Decisions:
@@ -447,7 +448,7 @@ class Policy(Method):
             return decision
 
         decisions = rollout(problem, instances, decide)
-        seconds = (time.perf_counter() - begin) / max(instances.count, 1)
+        seconds = (clock() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)
         return Solutions.scored(problem, instances, decisions, seconds=seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from abc import abstractmethod
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offloadopt.clock import clock
 from offloadopt.core import Decisions, Instances, Observation, Problem, Progress, Solutions, Solver, rollout
 from offloadopt.structures.assignment import SlotwiseProblem
 
@@ -54,9 +54,9 @@ class Rule(Solver):
         solutions = []
         for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
             block, rng = instances.take(slice(start, start + size)), np.random.default_rng(stream)
-            begin = time.perf_counter()
+            begin = clock()
             decisions = rollout(problem, block, partial(self.decide, problem, rng=rng))
-            seconds = (time.perf_counter() - begin) / max(block.count, 1)
+            seconds = (clock() - begin) / max(block.count, 1)
             solutions.append(Solutions.scored(problem, block, decisions, seconds=seconds))
             if progress is not None and block.count > 0:
                 progress(block.count)

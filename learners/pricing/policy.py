@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from numba import njit
 
+from offloadopt.clock import clock
 from offloadopt.core import (
     Decisions,
     FloatArray,
@@ -76,12 +76,12 @@ class PricePolicy(Policy):
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
         """Decide as `act` does, with the bound; ``details["prices"]`` are those that prove it, per unit of capacity."""
-        begin = time.perf_counter()
+        begin = clock()
         costs = self.problem.costs(instances)
         v = self.root_prices(costs)
         assignment, bound = assign_all(costs, v, self.sweeps)
         decisions = self.problem.allocate(instances, assignment)
-        seconds = (time.perf_counter() - begin) / max(instances.count, 1)
+        seconds = (clock() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)
         return Solutions.scored(problem, instances, decisions, seconds=seconds, bound=bound, details={"prices": v**2})

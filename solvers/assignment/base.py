@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from typing import Any, cast
 
 import numpy as np
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.base import solve_slots
@@ -34,8 +34,8 @@ class AssignmentSolver(Solver):
         return max(1, 2**20 // (problem.tasks * (problem.servers + 1)))
 
     def deadline(self, count: int) -> float:
-        """The ``time.perf_counter`` at which the time of ``count`` instances that start now is over."""
-        return np.inf if self.time_limit_s is None else time.perf_counter() + count * self.time_limit_s
+        """The `offloadopt.clock.clock` reading at which the time of ``count`` instances that start now is over."""
+        return np.inf if self.time_limit_s is None else clock() + count * self.time_limit_s
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without assignments, and slots that depend on each other."""
@@ -59,10 +59,10 @@ class AssignmentSolver(Solver):
         solutions = []
         for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
             block = instances.take(slice(start, start + size))
-            begin = time.perf_counter()
+            begin = clock()
             assignment, bound = self.assign(problem, block, np.random.default_rng(stream))
             decisions = problem.allocate(block, assignment)
-            seconds = (time.perf_counter() - begin) / block.count
+            seconds = (clock() - begin) / block.count
             solutions.append(
                 Solutions.scored(problem, block, decisions, seconds=seconds, bound=bound, asked_gap=self.relative_gap)
             )

@@ -12,10 +12,10 @@ be closed, so that HiGHS's tolerances are relative to the gap, not to the cost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.assignment.dual_bound import price_bound, reduced_cost
 from offloadopt.solvers.assignment.local_search import assignment_cost, server_loads
@@ -53,7 +53,7 @@ def close_gap(
     allowance: float,
     deadline: float,
 ) -> CoreResult:
-    """Improve ``assignment`` or prove it best to within ``allowance``, until ``deadline`` (`time.perf_counter`).
+    """Improve ``assignment`` or prove it best to within ``allowance``, until ``deadline`` (`offloadopt.clock.clock`).
 
     ``alike [tasks]`` numbers groups of tasks that are the same (`groups_of_tasks`): they are counted, not told apart.
     Less than ``2 SAFETY TIGHT`` of the gap to be closed cannot be proved.
@@ -119,7 +119,7 @@ def close_gap(
     while True:
         for name in ("mip", "primal", "dual"):
             highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
-        left_s = deadline - perf_counter()
+        left_s = deadline - clock()
         if left_s <= 0:
             break
         if np.isfinite(left_s):

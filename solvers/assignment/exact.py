@@ -9,12 +9,12 @@ interchangeable tasks are counted. A limit returns the incumbent with the bound 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, field_validator
 
+from offloadopt.clock import clock
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
@@ -71,11 +71,11 @@ class Exact(Solver):
         assignment = np.zeros(costs.load.shape, dtype=np.int64)
         bound, seconds, prices = np.empty(count), np.empty(count), np.empty((count, servers))
         for row in range(count):
-            begin = perf_counter()
+            begin = clock()
             instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
             proof = self.prove(*instance, start=None if starts is None else starts[row], seed=seed)
             assignment[row], bound[row], prices[row] = proof.assignment, proof.bound, proof.v**2
-            seconds[row] = perf_counter() - begin
+            seconds[row] = clock() - begin
             if progress is not None:
                 progress(1)
         decisions = problem.allocate(instances, assignment)  # type: ignore[attr-defined]
@@ -119,7 +119,7 @@ class Exact(Solver):
     def _prove_by_prices(
         self, cost: FloatArray, load: FloatArray, capacity: FloatArray, start: FloatArray | None, seed: int
     ) -> Proof:
-        deadline = np.inf if self.time_limit_s is None else perf_counter() + self.time_limit_s
+        deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
         # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
         money, size = float(cost.min(axis=1).mean()), float(capacity.mean())
         scaled = cost / money, load / np.sqrt(money * size), capacity / size
@@ -150,7 +150,7 @@ class Exact(Solver):
         candidates = np.sort(np.argsort(margin, kind="stable")[:CHAIN_TASKS])
         improve(cost, load, capacity, nothing, assignment, candidates, True)
         upper = assignment_cost(cost, load, capacity, nothing, assignment)
-        if upper - bound <= self._allowance(upper) or perf_counter() > deadline:
+        if upper - bound <= self._allowance(upper) or clock() > deadline:
             return assignment, bound, v[group]
         assignment, proved, v = self._search(cost, load, capacity, start, assignment, seed, deadline)
         return assignment, max(bound, proved), v

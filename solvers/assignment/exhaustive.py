@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 
+from offloadopt.clock import clock
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Observation, Problem
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment.base import AssignmentSolver
@@ -57,7 +57,7 @@ class Exhaustive(AssignmentSolver):
             where = np.where(cheapest < lowest, seen + best, where)
             lowest = np.minimum(lowest, cheapest)
             seen += cost.shape[-1]
-            if time.perf_counter() > deadline:
+            if clock() > deadline:
                 break
         # The true cost and the computed one each differ from the smallest by less than rounding allows.
         bound = lowest - 0.5 * ROUNDING * np.abs(lowest) if seen == options**tasks else None

@@ -17,7 +17,6 @@ the comparisons in (25) to (27) go, the weight (26), and the population; this is
 from __future__ import annotations
 
 import math
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_dead_links
 from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem
@@ -90,14 +90,14 @@ def fly(
     beta, generations, threshold, local_quality
         As in `Levy`.
     deadline : float
-        The ``time.perf_counter`` at which to stop.
+        The `offloadopt.clock.clock` reading at which to stop.
     """
     count, members, tasks = population.shape
     stability = quality.copy()
     stability[..., 0] = local_quality
     cost = cost_of(population)
     for generation in range(generations):
-        if time.perf_counter() > deadline:
+        if clock() > deadline:
             break
         weight = 1.0 - generation / generations  # (26)
         # A fresh stream for each array: an instance's draws do not depend on how many others there are.
@@ -222,7 +222,7 @@ class LevyClassic(LevySearch):
         cost = costs.cost(population)
         deadline = self.deadline(count)
         for _ in range(self.generations):
-            if time.perf_counter() > deadline:
+            if clock() > deadline:
                 break
             (normal,) = rng.spawn(1)
             u, v = np.moveaxis(normal.standard_normal((count, 2, members, tasks)), 1, 0)

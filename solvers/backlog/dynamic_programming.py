@@ -33,12 +33,12 @@ are hardly better on a finer one.
 
 from __future__ import annotations
 
-import time
 from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import (
     Decisions,
     FloatArray,
@@ -85,7 +85,7 @@ class DynamicProgramming(Solver):
     ) -> Solutions:
         """Roll the policy out and score it. The time of a plan that is not yet known counts."""
         problem = cast(BacklogProblem[Any], problem)
-        begin = time.perf_counter()
+        begin = clock()
         plan = self.plan(problem)
         slots = iter(range(problem.horizon))
 
@@ -93,7 +93,7 @@ class DynamicProgramming(Solver):
             return self._decide(problem, observation, plan, next(slots))
 
         decisions = rollout(problem, instances, decide)
-        seconds = (time.perf_counter() - begin) / max(instances.count, 1)
+        seconds = (clock() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)
         first = problem.observe(instances, problem.reset(instances))

@@ -12,7 +12,6 @@ Serves buffers that do not touch each other (`BacklogProblem`), one at a time:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -20,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.backlog.convex_program import BatteryProgramme
 from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
@@ -83,7 +83,7 @@ class _Batch:
     """The buffers of one call, and the time that they take."""
 
     def __init__(self, problem: BacklogProblem[Any], instances: Instances, time_limit_s: float | None) -> None:
-        self.begin = time.perf_counter()
+        self.begin = clock()
         self.problem, self.instances = problem, instances
         self.limit_s = np.inf if time_limit_s is None else time_limit_s
         self.backlog = problem.backlog(instances)
@@ -94,19 +94,19 @@ class _Batch:
 
     def all_seconds(self) -> FloatArray:
         """[count] each instance's own time and its share of what all were done in."""
-        shared = time.perf_counter() - self.begin - float(self.seconds.sum())
+        shared = clock() - self.begin - float(self.seconds.sum())
         return np.asarray(self.seconds + max(shared, 0.0) / max(self.instances.count, 1))
 
     def buffers(self, progress: Progress | None = None) -> Iterator[tuple[int, int, float]]:
         """Row, agent and the seconds left, of every buffer for which there are any; the time is kept."""
         count, _, agents = self.shape
         for row in range(count):
-            begin = time.perf_counter()
+            begin = clock()
             for agent in range(agents):
-                left_s = self.limit_s - self.seconds[row] - (time.perf_counter() - begin)
+                left_s = self.limit_s - self.seconds[row] - (clock() - begin)
                 if left_s > 0:
                     yield row, agent, left_s
-            self.seconds[row] += time.perf_counter() - begin
+            self.seconds[row] += clock() - begin
             if progress is not None:
                 progress(1)
 

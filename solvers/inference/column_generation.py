@@ -16,11 +16,11 @@ one task elsewhere are further columns.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import (
@@ -195,7 +195,7 @@ class Horizon:
         value = self.take(options, best, limits)
         for _ in range(PRICINGS):
             mixture, dual, _ = self.mixture(self.columns, limits)
-            if mixture - value <= NEARLY * mixture or perf_counter() > deadline:
+            if mixture - value <= NEARLY * mixture or clock() > deadline:
                 break
             price = 0.5 * (best + dual)
             options = self.searched(price, options, limits)
@@ -218,7 +218,7 @@ class Horizon:
             self.take(options, price, limits)
             for t, column in enumerate(chosen):
                 self.columns[t] += [self.column(t, near, price) for near in self._near(t, column.option, price, limits)]
-            if perf_counter() > deadline or self.best[0] >= before * (1.0 - CLOSE):
+            if clock() > deadline or self.best[0] >= before * (1.0 - CLOSE):
                 break
         return self.best
 

@@ -16,12 +16,12 @@ and proved likewise, and the one with the least bound is divided next. A gap can
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import (
     FEASIBILITY_TOLERANCE,
     FloatArray,
@@ -90,9 +90,9 @@ class InferenceExact(Solver):
         server, shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
         bound, seconds = np.full(count, -np.inf), np.empty(count)
         for row in range(count):
-            begin = perf_counter()
+            begin = clock()
             server[row], shares[:, row], proved = self._plan(inference, known.take([row]), begin)
-            seconds[row] = perf_counter() - begin
+            seconds[row] = clock() - begin
             if not self.twin:
                 bound[row] = proved
             if progress is not None:
@@ -122,7 +122,7 @@ class InferenceExact(Solver):
             best = _cheaper(problem, instance, best, self._careless(horizon, node.price, starts))
             rise, node = proved - node.bound, replace(node, options=starts, bound=max(node.bound, proved))
             closed = best[0] - node.bound <= self._allowance(best[0])
-            if closed or pricing + 1 == self.price_rounds or perf_counter() > deadline:
+            if closed or pricing + 1 == self.price_rounds or clock() > deadline:
                 break
             if pricing == 0:
                 price, _ = horizon.find_prices(starts, node.price, node.limits, deadline)
@@ -146,7 +146,7 @@ class InferenceExact(Solver):
         for _ in range(self.branchings):
             waiting.sort(key=lambda node: node.bound)
             lowest = min(settled, waiting[0].bound if waiting else np.inf)
-            if not waiting or best[0] - lowest <= self._allowance(best[0]) or perf_counter() > deadline:
+            if not waiting or best[0] - lowest <= self._allowance(best[0]) or clock() > deadline:
                 break
             node = waiting.pop(0)
             branches = horizon.branches(node.limits)
@@ -172,7 +172,7 @@ class InferenceExact(Solver):
         most_j = horizon.held_j * (1.0 + FEASIBILITY_TOLERANCE * problem.horizon * problem.places)
         options, proved = [], -float(node.price[0] @ most_j) - node.limits.worth(node.price[1])
         for t, start in enumerate(node.options):
-            now = perf_counter()
+            now = clock()
             found, low = self.prove(
                 horizon.slot(t, node.price, node.limits, LOOSE), start, now + (deadline - now) / (len(node.options) - t)
             )
@@ -211,14 +211,14 @@ class InferenceExact(Solver):
         relaxed = relax(slot, own, prices, upper, self._allowance(upper), deadline)
         option, upper = _better(slot, own, option, upper, relaxed.options, deadline)
         bound = relaxed.bound.value
-        if upper - bound > self._allowance(upper) and perf_counter() < deadline:
+        if upper - bound > self._allowance(upper) and clock() < deadline:
             every = Enumeration(slot, own, relaxed.bound, deadline)
             relative = max(self.relative_gap, EXACT)
             pays = raise_pay(every, relaxed.pay, option, upper, relative, deadline)
             if pays is None:
                 return option, min(bound, upper)
             option, upper, bound = pays.option, pays.upper, max(bound, pays.bound)
-            if upper - bound > self._allowance(upper) and perf_counter() < deadline:
+            if upper - bound > self._allowance(upper) and clock() < deadline:
                 room = upper - pays.bound
                 left = every.below(pays.pay, np.full(slot.servers, np.inf), room)
                 if left is not None:

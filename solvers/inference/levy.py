@@ -9,13 +9,13 @@ band's rate.
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
 from numba import njit
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.assignment.levy import fly
@@ -68,7 +68,7 @@ class InferenceLevy(Rule):
             generations=self.generations,
             threshold=self.threshold,
             local_quality=self.local_quality,
-            deadline=time.perf_counter() + limit_s,
+            deadline=clock() + limit_s,
         )
         best = population[np.arange(count), np.argmin(cost, axis=-1)]
         return decided(problem, [costs.plan(row, best[row]) for row in range(count)])

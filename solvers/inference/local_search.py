@@ -5,12 +5,12 @@ Options: -1 fails, 0 is the own CPU, j is server j.
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.inference.resource_allocation import Slot, settle_server
 
@@ -143,7 +143,7 @@ def search(slot: Slot, own: FloatArray, start: IntArray, deadline: float) -> tup
     option = start.copy()
     arguments = (slot.user, slot.first, own, slot.away, slot.second, slot.limit_s, slot.failing)
     for swaps in (False, True):
-        if slot.tasks and perf_counter() < deadline:
+        if slot.tasks and clock() < deadline:
             improve(option, *arguments, swaps)
     costs, prices = np.empty(slot.servers), np.zeros((slot.servers, 2))
     cost = float(total_cost(option, *arguments, costs, prices))

@@ -12,12 +12,12 @@ the end the tasks' own duals say what it is worth to have each task done.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.inference.dual_bound import Bound, bound_at
 from offloadopt.solvers.inference.resource_allocation import Slot, settle_server
@@ -144,7 +144,7 @@ def relax(slot: Slot, own: FloatArray, start: FloatArray, upper: float, enough: 
         programme.highs.run()
         found = programme.highs.getSolution()
         solution = np.asarray(found.col_value)
-        if len(solution) != programme.columns or perf_counter() > deadline:
+        if len(solution) != programme.columns or clock() > deadline:
             break
         pay = np.minimum(np.asarray(found.row_dual)[: slot.tasks], slot.failing)
         prices, served = settle(slot, programme.parts(solution), prices)

@@ -13,13 +13,13 @@ is better than the incumbent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import best_shares
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
@@ -148,7 +148,7 @@ class Enumeration:
     usual : Bound
         Good prices and the tasks' costs there, by which sets are tried and cut off.
     deadline : float
-        On the clock of `time.perf_counter`; what is not enumerated by then is not at all.
+        On the clock of `offloadopt.clock.clock`; what is not enumerated by then is not at all.
     """
 
     def __init__(self, slot: Slot, own: FloatArray, usual: Bound, deadline: float) -> None:
@@ -204,7 +204,7 @@ class Enumeration:
         rows, least, so_far = np.ascontiguousarray(slot.away[order, k]), 0.0, np.zeros(4, np.int64)
         following, chosen = np.zeros(len(order) + 1, np.int64), np.zeros(len(order) + 1, np.int64)
         while so_far[0] >= 0:
-            if so_far[3] >= MOST_NODES or perf_counter() > self.deadline:
+            if so_far[3] >= MOST_NODES or clock() > self.deadline:
                 return -1, least, order
             least = _sets_of(
                 rows, pay[order], self._prices[k], AROUND, slot.second, slot.limit_s, slot.failing[order], room, slack,
@@ -288,7 +288,7 @@ def raise_pay(
     reach = max(upper - bound, LEAST_UNIT * upper)
     for _ in range(ROUNDS):
         allowance = relative_gap * upper
-        if upper - bound <= allowance or perf_counter() > deadline:
+        if upper - bound <= allowance or clock() > deadline:
             break
         highs, owners = _model(slot, sets, sets.cost, np.minimum(best + reach, slot.failing), best - reach)
         highs.run()
@@ -361,7 +361,7 @@ def close_gap(
         highs.setOptionValue(name, value)
     tolerance = TIGHT
     while True:
-        left_s = deadline - perf_counter()
+        left_s = deadline - clock()
         if left_s <= 0:
             return option, bound
         for name in ("mip", "primal", "dual"):

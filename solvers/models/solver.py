@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt import registry
+from offloadopt.clock import clock
 from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
@@ -112,10 +112,10 @@ class _ModelSolver(Solver):
         decisions, bound = [], np.full(instances.count, -np.inf)
         seconds, solver_seconds = np.zeros(instances.count), np.zeros(instances.count)
         for row in range(instances.count):
-            begin = time.perf_counter()
+            begin = clock()
             decided, bound[row], solver_seconds[row] = self._search(problem, instances.take([row]), build)
             decisions.append(decided)
-            seconds[row] = time.perf_counter() - begin
+            seconds[row] = clock() - begin
             if progress is not None:
                 progress(1)
         return Solutions.scored(
@@ -130,11 +130,11 @@ class _ModelSolver(Solver):
 
     def _search(self, problem: Problem[Any], instance: Instances, build: Builder) -> tuple[Decisions, float, float]:
         """The best decision found for one instance, its bound and the solver's seconds."""
-        deadline = np.inf if self.time_limit_s is None else time.perf_counter() + self.time_limit_s
+        deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
         model, solve = build(problem, instance, linear=self.linear), engine_named(self.pyomo_solver)
         best = model.first()
         cost, bound, seconds = problem.evaluate(instance, best).cost[0], -np.inf, 0.0
-        while (left := deadline - time.perf_counter()) > 0:
+        while (left := deadline - clock()) > 0:
             model.start(best)
             # Half of the gap is left for the margin of the bound.
             answer = solve(model.pyomo, self.relative_gap / 2, None if np.isinf(left) else left)
@@ -300,12 +300,12 @@ class _Highs:
     def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> Answer:
         from pyomo.common.timing import HierarchicalTimer
 
-        timer, begin = HierarchicalTimer(), time.perf_counter()
+        timer, begin = HierarchicalTimer(), clock()
         self._solver.config.mip_gap = relative_gap
         # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by a
         # rounding error more than its tolerance (ERGO-Code/HiGHS issue 2782). It passes with another tolerance.
         for tolerance in (TIGHT, 10 * TIGHT, 100 * TIGHT, USUAL):
-            spent = time.perf_counter() - begin
+            spent = clock() - begin
             self._solver.config.time_limit = None if time_limit_s is None else max(time_limit_s - spent, 0.0)
             self._solver.highs_options = {
                 "threads": 1,
@@ -345,7 +345,7 @@ class _Modern:
         self._name, self._solver = name, SolverFactory(name)
 
     def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> Answer:
-        begin = time.perf_counter()
+        begin = clock()
         with _one_clear_line(self._name):
             results = self._solver.solve(
                 model,
@@ -356,7 +356,7 @@ class _Modern:
                 time_limit=time_limit_s,
                 solver_options=self.options,
             )
-        seconds = time.perf_counter() - begin
+        seconds = clock() - begin
         if results.termination_condition.name == "interrupted":
             raise KeyboardInterrupt
         found = results.incumbent_objective is not None
@@ -397,10 +397,10 @@ class _Classic:
 
     def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> Answer:
         limit = {} if time_limit_s is None else {"timelimit": time_limit_s}
-        begin = time.perf_counter()
+        begin = clock()
         with _one_clear_line(self._name):
             results = self._solver.solve(model, load_solutions=False, **limit)
-        seconds = time.perf_counter() - begin
+        seconds = clock() - begin
         found = len(results.solution) > 0
         if found:
             model.solutions.load_from(results)

@@ -11,12 +11,12 @@ from the bound, in units of the gap, so that HiGHS's tolerances are relative to 
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import Splitting, settle
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
@@ -145,7 +145,7 @@ def close_gap(
     proved, best, tolerance = bound.value, assignment, TIGHT
     rows.hand_over(highs)
     for _ in range(ROUNDS):
-        left_s = deadline - perf_counter()
+        left_s = deadline - clock()
         if left_s <= 0:
             break
         for name in ("mip", "primal", "dual"):

@@ -14,13 +14,13 @@ prices: its term is concave in the price, with the CPU asked for beyond the serv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import cheaper_mode
 
@@ -273,12 +273,12 @@ def climb(slot: Slot, start: Bound, upper: float, enough: float, deadline: float
     level = np.full(shape[:2], LEVELS + 1, dtype=np.int64)
     tables = (level, np.empty((*shape, count)), np.empty((*shape, count)), np.zeros(shape, np.bool_))
     pay, served = start.pay.copy(), np.empty(count)
-    if perf_counter() >= deadline:
+    if clock() >= deadline:
         return start
     value = _evaluate(slot.tasks, pay, prices, bt, most, *tables, served)
     ascent = (pay, pay.copy(), np.zeros(count), served, np.array([value, value, 1.0, 0.0]))
     over, steps = False, 0
-    while not over and steps < MOST_STEPS and perf_counter() < deadline:
+    while not over and steps < MOST_STEPS and clock() < deadline:
         over = bool(_climb(slot.tasks, prices, bt, most, upper, enough, BLOCK, tables, ascent))
         steps += BLOCK
     return max(start, bound_at(slot, ascent[1], start.price), key=lambda bound: bound.value)

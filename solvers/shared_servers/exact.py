@@ -8,12 +8,12 @@ incumbent with the bound proved so far.
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.shared_servers.core_milp import close_gap, mode_charges
@@ -46,9 +46,9 @@ class SharedServersExact(Solver):
         assignment = np.zeros((count, shared.tasks), dtype=np.int64)
         bound, seconds = np.empty(count), np.empty(count)
         for row in range(count):
-            begin = perf_counter()
+            begin = clock()
             assignment[row], bound[row] = self.prove(shared, instances.take([row]), begin)
-            seconds[row] = perf_counter() - begin
+            seconds[row] = clock() - begin
             if progress is not None:
                 progress(1)
         decisions = shared.allocate(instances, assignment)
@@ -73,7 +73,7 @@ class SharedServersExact(Solver):
             if cost < upper:
                 best, upper = found, cost
         proved = bound.value
-        if upper - bound.value > self._allowance(upper) and perf_counter() < deadline:
+        if upper - bound.value > self._allowance(upper) and clock() < deadline:
             charged = mode_charges(modes, bound.price)
             upper = float(costs.cost(best[None])[0])
             best, upper, proved = close_gap(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.solvers.base import solve_slots
@@ -53,12 +53,12 @@ class GridMilp(Solver):
         )
         bound, seconds = np.full(count, -np.inf), np.zeros(count)
         for row in range(count):
-            begin = time.perf_counter()
+            begin = clock()
             instance, found = instances.take([row]), None
             overloaded = mobile.scenario.overload_penalty + reference.prove(mobile, instance, begin)[1]
             for crowds in (False, True):
                 model = GridModel(mobile, instance, levels=self.levels, crowds=crowds)
-                spent = time.perf_counter() - begin
+                spent = clock() - begin
                 left_s = None if self.time_limit_s is None else max(0.01, self.time_limit_s - spent)
                 # Half of the gap is the bound's margin.
                 answer = solve(model.pyomo, self.relative_gap / 2, left_s)
@@ -70,7 +70,7 @@ class GridMilp(Solver):
                     break
             if found is not None:
                 server[row], ratio[row], cpu_hz[row] = found["server"][0], found["ratio"][0], found["cpu_hz"][0]
-            seconds[row] = time.perf_counter() - begin
+            seconds[row] = clock() - begin
             if progress is not None:
                 progress(1)
         decisions = Decisions({"server": server, "ratio": ratio, "cpu_hz": cpu_hz})

@@ -6,12 +6,12 @@ it, where a task may change its mode; the better of both is a cost that can be h
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, settle
 from offloadopt.solvers.shared_servers.dual_bound import Slot
@@ -189,7 +189,7 @@ def search(slot: Slot, start: IntArray, deadline: float) -> tuple[IntArray, floa
     server[~linked] = -1
     for swaps in (False, True):
         first, quiet = 0, 0
-        while quiet < len(server) and perf_counter() < deadline:
+        while quiet < len(server) and clock() < deadline:
             quiet = improve(server, slot.tasks, bt, most, swaps, first, quiet)
             first += TURNS
     cost, whole, saving = account(server, slot.tasks, bt, most)

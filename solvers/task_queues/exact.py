@@ -10,12 +10,12 @@ limit ends longer ones with the bound that stands. The optimum is that of all ag
 from __future__ import annotations
 
 from collections import Counter
-from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.task_queues.milp_model import Choice, QueueModel
 from offloadopt.solvers.task_queues.task_options import SendOutcome, tasks_of
@@ -79,7 +79,7 @@ class _Window:
     def __init__(
         self, problem: QueueProblem[Any], instances: Instances, relative_gap: float, time_limit_s: float | None
     ) -> None:
-        self.begin = perf_counter()
+        self.begin = clock()
         self.deadline = self.begin + (np.inf if time_limit_s is None else time_limit_s)
         self.problem, self.instances, self.relative_gap = problem, instances, relative_gap
         self.view = problem.hindsight_data(instances)
@@ -97,7 +97,7 @@ class _Window:
         tasks = tasks_of(self.view, 0)
         if tasks:
             self._prove(QueueModel(self.view, 0, tasks))
-        self.seconds = perf_counter() - self.begin
+        self.seconds = clock() - self.begin
 
     def _costs(self, target: IntArray, mode: IntArray) -> FloatArray:
         """[rows, horizon, agents] what the tasks cost, for several decisions ``[rows, horizon, agents]``."""
@@ -116,7 +116,7 @@ class _Window:
         for _ in range(SWEEPS):
             before = self.cost
             for slot, agent in np.argwhere(self.view.arrives[0]):
-                if perf_counter() > self.deadline:
+                if clock() > self.deadline:
                     return
                 target, mode = (np.repeat(values, options, axis=0) for values in (self.target, self.mode))
                 target[:, slot, agent], mode[:, slot, agent] = option // self.problem.modes, option % self.problem.modes
@@ -150,7 +150,7 @@ class _Window:
         whole = np.array(columns.whole, dtype=np.int32)
         highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
         tolerance = TIGHT
-        while self.rounds < ROUNDS and perf_counter() < self.deadline:
+        while self.rounds < ROUNDS and clock() < self.deadline:
             _hand_over(highs, model)
             for name in ("mip", "primal", "dual"):
                 highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
@@ -158,7 +158,7 @@ class _Window:
             allowance = self.relative_gap * self.cost
             highs.setOptionValue("objective_bound", self.cost + margin)
             highs.setOptionValue("mip_abs_gap", 0.25 * allowance)
-            left_s = self.deadline - perf_counter()
+            left_s = self.deadline - clock()
             if np.isfinite(left_s):
                 highs.setOptionValue("time_limit", highs.getRunTime() + max(left_s, 0.1))
             highs.run()

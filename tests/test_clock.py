@@ -1,0 +1,80 @@
+"""The clock of run times and limits leaves compilation out, in one process and where a solver starts with no cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numba
+import pytest
+
+from offloadopt import clock as clock_module
+from offloadopt.clock import clock
+
+
+def test_it_stands_still_while_a_kernel_compiles_that_calls_another() -> None:
+    @numba.njit
+    def inner(x: float) -> float:
+        return x + 1.0
+
+    @numba.njit
+    def outer(x: float) -> float:
+        return 2.0 * inner(x)
+
+    clock()
+    begin, wall = clock(), time.perf_counter()
+    assert outer(1.0) == 4.0
+    spent, wall = clock() - begin, time.perf_counter() - wall
+    assert 0.0 < spent < 0.2 * wall
+
+
+def test_it_runs_as_the_wall_clock_where_nothing_compiles() -> None:
+    begin, wall = clock(), time.perf_counter()
+    time.sleep(0.05)
+    assert clock() - begin == pytest.approx(time.perf_counter() - wall, abs=0.01)
+
+
+def test_an_end_without_a_beginning_does_not_disturb_it() -> None:
+    from numba.core import event
+
+    clock()
+    event.end_event("numba:compiler_lock")
+    begin = clock()
+    with event.trigger_event("numba:compiler_lock"):
+        held = clock()
+        time.sleep(0.02)
+        assert clock() == held
+    assert begin <= held <= clock() < begin + 0.02
+
+
+def test_it_imports_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "_compile_time", None)
+    monkeypatch.delitem(sys.modules, "numba")
+    assert clock() == pytest.approx(time.perf_counter(), abs=0.1)
+    assert "numba" not in sys.modules
+
+
+FIRST_RUN = """
+import json, time
+import offloadopt
+
+problem = offloadopt.problem("multi_server", "heterogeneous", users=8, servers=2)
+instances = problem.sample(2, seed=0)
+solver = offloadopt.solver("move-and-swap", time_limit_s=10)
+begin = time.perf_counter()
+solutions = solver.run(problem, instances)
+print(json.dumps([solutions.seconds.tolist(), time.perf_counter() - begin]))
+"""
+
+
+@pytest.mark.slow
+def test_without_a_cache_the_first_instance_is_not_charged_for_compilation(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", FIRST_RUN], capture_output=True, text=True, check=True, env=environment)
+    seconds, wall = json.loads(ran.stdout)
+    assert any(tmp_path.rglob("*.nbc"))  # it was compiled
+    assert seconds[0] < 0.1 * wall
