@@ -42,7 +42,7 @@ class AgentImitation(Learner):
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
     standardise: bool = Field(True, description="views by their mean and deviation")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    minibatch: int = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
+    minibatch_size: int = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
     steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
 
     @property
@@ -125,7 +125,7 @@ class AgentImitation(Learner):
         """Descend until the budget is spent."""
         examples = expert if self.recurrent else expert.without_order()
         slots, count, members, _ = examples.view.shape
-        batches = minibatches(count, -(-self.minibatch // (slots * members)), generator)
+        batches = minibatches(count, -(-self.minibatch_size // (slots * members)), generator)
         for _ in range(course.step):  # those of steps that are done already are passed over
             next(batches)
         while course.spent < 1.0:

@@ -99,7 +99,7 @@ def imitate(
     expert: Expert,
     *,
     steps: int,
-    minibatch: int,
+    minibatch_size: int,
     learning_rate: float,
     course: Course,
     generator: torch.Generator,
@@ -110,7 +110,7 @@ def imitate(
     ----------
     steps : int
         Gradient steps of Adam; fewer if the budget's seconds end before.
-    minibatch : int
+    minibatch_size : int
         Agent-steps in a gradient step, at least.
     course : Course
         Tells when time is over.
@@ -124,7 +124,7 @@ def imitate(
         actor.standard.watch(expert.view)
     examples = expert if actor.network.recurrent is not None else expert.without_order()
     slots, count, agents, _ = examples.view.shape
-    size = min(count, -(-minibatch // (slots * agents)))
+    size = min(count, -(-minibatch_size // (slots * agents)))
     optimizer = torch.optim.Adam(actor.parameters(), lr=learning_rate, fused=True)
     error = torch.zeros(())
     for _ in range(steps):

@@ -66,7 +66,7 @@ class JointLearner(Federable):
     standardise: bool = Field(True, description="views by their running mean and deviation")
 
     steps: int = Field(1_000_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
-    environments: int = Field(16, ge=1, description="episodes that are decided side by side")
+    num_envs: int = Field(16, ge=1, description="episodes that are decided side by side")
     warm_up: int = Field(200, ge=1, description="slots of all environments decided by chance, rounded up to a round")
     update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
     buffer_size: int = Field(
@@ -82,9 +82,9 @@ class JointLearner(Federable):
 
     @model_validator(mode="after")
     def _moments_fit(self) -> Self:
-        least = 3 * self.environments
+        least = 3 * self.num_envs
         if self.buffer_size < least:
-            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least 3 environments = {least}")
+            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least 3 num_envs = {least}")
         return self
 
     @property
@@ -144,8 +144,8 @@ class JointLearner(Federable):
         course = Course(begin, self.default_steps, budget, progress, record, store)
         with one_thread():
             students = self.make_agents(cast(AgentProblem[Any], problem), seeded_generator(seed))
-            replay = JointReplay(self.buffer_size // self.environments)
-            episodes = Episodes(students.interface.problem, self.environments, seed)
+            replay = JointReplay(self.buffer_size // self.num_envs)
+            episodes = Episodes(students.interface.problem, self.num_envs, seed)
             slot = number = 0
             if store is not None and (state := store.read()):
                 slot, number = state["done"].tolist()

@@ -42,11 +42,11 @@ def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
 
 
-def loss_of(error: Tensor, huber: float | None) -> Tensor:
-    """[agents] mean of half the squared errors ``[rows, agents]``, beyond ``huber`` of lines as steep as there."""
-    if huber is None:
+def loss_of(error: Tensor, huber_delta: float | None) -> Tensor:
+    """[agents] mean of half the squared errors ``[rows, agents]``, linear beyond ``huber_delta``."""
+    if huber_delta is None:
         return 0.5 * error.square().mean(dim=0)
-    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber).mean(dim=0)
+    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber_delta).mean(dim=0)
 
 
 def episode_means(

@@ -34,12 +34,12 @@ tested apart. Either remedy alone left seed 1 at 0.65 (trying) and 0.69 (standar
 What is reached with 10 users, utility on 50 held-out episodes; the optimum has 0.792, and the grid costs 2.7 % of it:
 
 - **with demonstrations**: 30 episodes of `exact` and ``imitation_steps=1000`` alone: 0.770 with each of five
-  seeds, 2.8 % below the optimum, in 6 to 9 s of CPU; after 40,000 more slots with ``patience=1000`` 0.769 to 0.770;
+  seeds, 2.8 % below the optimum, in 6 to 9 s of CPU; after 40,000 more slots with ``actor_delay=1000`` 0.769 to 0.770;
 - **without**: not dependable. Trainings stay with an overloaded server, whose penalty is due in full until all but a
   few have left, for long, and some to the end. Of five seeds with 200,000 slots, features standardised by the slots of
   chance instead of an episode of its own, all came to 0.767 to 0.770, one of them with a server overloaded in every
   slot. As it stands, 100,000 slots left one of two seeds on one server (0.682) and the other overloading one (0.764);
-  ``patience=1000`` one of five (0.682; the others 0.764). The first of the two, with 200,000 slots, overloads one
+  ``actor_delay=1000`` one of five (0.682; the others 0.764). The first of the two, with 200,000 slots, overloads one
   server in every slot at 0.761.
 
 `PAPER` stood at 0.243 after 17,000 of its 40,000 slots.
@@ -83,18 +83,18 @@ PAPER: Mapping[str, Any] = {
     "replay": "paper",
     "networks": "joint",
     "hidden": (400, 300, 10),
-    "environments": 1,
+    "num_envs": 1,
     "warm_up": 0,
     "buffer_size": 10_000,
     "batch_size": 64,
     "reward_scale": 1.0,
-    "huber": None,
+    "huber_delta": None,
     "actor_rate": 1e-3,
     "critic_rate": 2e-3,
     "final_rate": 1.0,
     "gamma": 0.001,
     "tau": 0.01,
-    "patience": 0,
+    "actor_delay": 0,
     "inverting": False,
     "noise": 0.01,
     "noise_least": 0.01,
@@ -128,7 +128,7 @@ class DdpgDiscrete(Learner):
         "shared", description="one actor and critic of all numbers, the paper's, or such that agents share"
     )
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
-    environments: int = Field(16, ge=1, description="episodes that are decided side by side")
+    num_envs: int = Field(16, ge=1, description="episodes that are decided side by side")
     warm_up: int = Field(60, ge=0, description="slots of all environments decided by chance, before any gradient step")
     buffer_size: int = Field(100_000, ge=1, description="slots of an environment that are remembered")
     batch_size: int = Field(64, ge=1, description="of those in a gradient step")
@@ -139,13 +139,13 @@ class DdpgDiscrete(Learner):
     reward_scale: float | None = Field(
         None, gt=0, description="factor of the reward, which is minus the cost; none: standardised"
     )
-    huber: float | None = Field(
+    huber_delta: float | None = Field(
         1.0, gt=0, description="error from which the critic's loss grows no faster than linearly; none: squared"
     )
     actor_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
     critic_rate: float = Field(2e-3, gt=0, description="Adam's step size for the critic")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
-    patience: int = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
+    actor_delay: int = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
     inverting: bool = Field(True, description="whether the actor comes back from 0 and 1, see `ddpg.along`")
     noise: float = Field(0.4, ge=0, description="standard deviation of the noise on coordinates, at first")
     noise_decay: float = Field(0.9995, gt=0, le=1, description="its factor from slot to slot")
@@ -156,8 +156,8 @@ class DdpgDiscrete(Learner):
 
     @model_validator(mode="after")
     def _a_slot_fits(self) -> DdpgDiscrete:
-        if self.buffer_size < self.environments:
-            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least environments = {self.environments}")
+        if self.buffer_size < self.num_envs:
+            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least num_envs = {self.num_envs}")
         return self
 
     @property
@@ -206,7 +206,7 @@ class DdpgDiscrete(Learner):
             centre = Centre(self, problem, seeded_generator(seed))
             own, common, numbers = len(problem.user_factors), len(problem.common_factors), len(problem.choices)
             transitions = Transitions(self.buffer_size, problem.num_agents, own + common, numbers)
-            episodes = Episodes(problem, self.environments, seed)
+            episodes = Episodes(problem, self.num_envs, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
             if state:
@@ -350,9 +350,9 @@ class Centre:
         """A step of the critic and one of the actor when a share of the budget is spent, and what was measured."""
         worth = self.critic(batch.view, self.head.see(batch.action))[..., 0]
         error = worth - self.target(batch)
-        self._critics.descend(loss_of(error, self.settings.huber).mean(), spent)
+        self._critics.descend(loss_of(error, self.settings.huber_delta).mean(), spent)
         self.learning += 1
-        if self.learning > self.settings.patience:
+        if self.learning > self.settings.actor_delay:
             signal = self.actor(batch.view)
             rise = self.head.climb(signal, self.critic, batch.view, self.settings.inverting, rng)
             self._actors.descend(-rise.mean(), spent)

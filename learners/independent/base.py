@@ -132,7 +132,7 @@ class OffPolicy(Federable):
     view: str | None = Field(None, description="what an agent sees, by its name in the problem; none: the first")
     shared: bool = Field(False, description="one network for all agents instead of one for each")
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
-    environments: int = Field(16, ge=1, description="episodes that are decided side by side")
+    num_envs: int = Field(16, ge=1, description="episodes that are decided side by side")
     update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
     warm_up: int = Field(400, ge=1, description="slots of all environments decided by chance, before any gradient step")
     buffer_size: int = Field(250_000, ge=1, description="latest slots of an environment that are remembered")
@@ -143,15 +143,15 @@ class OffPolicy(Federable):
     reward_scale: float | None = Field(
         None, gt=0, description="factor of the reward, which is minus an agent's cost; none: standardised"
     )
-    huber: float | None = Field(
+    huber_delta: float | None = Field(
         1.0, gt=0, description="error from which a critic's loss grows no faster than linearly; none: squared"
     )
     steps: int = Field(1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
 
     @model_validator(mode="after")
     def _a_slot_fits(self) -> Self:
-        if self.buffer_size < self.environments:
-            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least environments = {self.environments}")
+        if self.buffer_size < self.num_envs:
+            raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least num_envs = {self.num_envs}")
         return self
 
     @property
@@ -205,7 +205,7 @@ class OffPolicy(Federable):
             view = view_name(problem, self.view)
             features = problem.view_size(view)
             transitions = Transitions(self.buffer_size, problem.num_agents, features, students.numbers)
-            episodes = Episodes(problem, self.environments, seed)
+            episodes = Episodes(problem, self.num_envs, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
             if state:

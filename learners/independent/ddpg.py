@@ -49,7 +49,7 @@ ANCESTOR: Mapping[str, Any] = {
     "batch_norm": True,
     "standardise": False,
     "reward_scale": 1.0,
-    "environments": 1,
+    "num_envs": 1,
     "warm_up": 64,
     "batch_size": 64,
     "buffer_size": 250_000,
@@ -58,12 +58,12 @@ ANCESTOR: Mapping[str, Any] = {
     "critic_rate": 1e-3,
     "final_rate": 1.0,
     "tau": 1e-3,
-    "huber": None,
-    "patience": 0,
+    "huber_delta": None,
+    "actor_delay": 0,
     "inverting": False,
     "noise": 0.12,
-    "noise_return": 0.15,
-    "noise_slot": 0.01,
+    "ou_theta": 0.15,
+    "ou_dt": 0.01,
 }
 """``Ddpg(**ANCESTOR)``: the ancestor's settings. It trains for 2,000 episodes of 200 slots, an update in each."""
 
@@ -77,11 +77,11 @@ class Ddpg(OffPolicy):
     actor_rate: float = Field(3e-4, gt=0, description="Adam's step size for actors")
     critic_rate: float = Field(1e-3, gt=0, description="Adam's step size for critics")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
-    patience: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
+    actor_delay: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
     inverting: bool = Field(True, description="whether actors come back from a decision's limits, see `along`")
     noise: float = Field(0.12, ge=0, description="sigma of the noise, in halves of a decision's range")
-    noise_return: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
-    noise_slot: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
+    ou_theta: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
+    ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without agents, and decisions that are whole numbers or have no limits."""
@@ -128,10 +128,10 @@ class ActorsAndCritics(IndependentAgents):
         self._critics = AdamOptimizer(
             self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate
         )
-        start = torch.randn((settings.environments, problem.num_agents, self.numbers), generator=generator)
+        start = torch.randn((settings.num_envs, problem.num_agents, self.numbers), generator=generator)
         self._steps = 0
         # The noise goes on over all episodes; it starts as it is spread in the long run.
-        self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.noise_return)
+        self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.ou_theta)
 
     def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Uniform shares."""
@@ -140,7 +140,7 @@ class ActorsAndCritics(IndependentAgents):
     def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
         """The actors' shares, disturbed."""
         s = self.settings
-        self._noise = ornstein_uhlenbeck(self._noise, s.noise, s.noise_return, s.noise_slot, rng)
+        self._noise = ornstein_uhlenbeck(self._noise, s.noise, s.ou_theta, s.ou_dt, rng)
         with torch.no_grad():
             shares = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
         return np.clip(shares + 0.5 * self._noise, 0.0, 1.0)
@@ -162,10 +162,10 @@ class ActorsAndCritics(IndependentAgents):
         self.networks["actor"].train()
         worth = critic(batch.view, batch.action)[..., 0]
         error = worth - self.target(batch)
-        self._critics.descend(loss_of(error, self.settings.huber), spent)
+        self._critics.descend(loss_of(error, self.settings.huber_delta), spent)
 
         self._steps += 1
-        if self._steps > self.settings.patience:
+        if self._steps > self.settings.actor_delay:
             self._improve(batch, spent)
         for kind in ("actor", "critic"):
             self.networks[kind].eval()

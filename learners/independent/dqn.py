@@ -37,13 +37,13 @@ ANCESTOR: Mapping[str, Any] = {
     "hidden": (400, 300),
     "standardise": False,
     "reward_scale": 1.0,
-    "environments": 1,
+    "num_envs": 1,
     "warm_up": 5000,
     "batch_size": 64,
     "buffer_size": 250_000,
     "gamma": 0.99,
     "levels": 5,
-    "huber": None,
+    "huber_delta": None,
     "rate": 1e-3,
     "final_rate": 1.0,
     "tau": 1e-3,
@@ -119,7 +119,7 @@ class QNetworks(IndependentAgents):
         """A step of the networks, and their targets behind them."""
         worth = self.networks["worth"](batch.view).gather(-1, batch.action.long())[..., 0]
         error = worth - self.target(batch)
-        self._learner.descend(loss_of(error, self.settings.huber), spent)
+        self._learner.descend(loss_of(error, self.settings.huber_delta), spent)
         follow(self.networks["target"], self.networks["worth"], self.settings.tau)
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 

@@ -19,7 +19,7 @@ decisions by chance also after the warm-up, and large outputs that cost (``outpu
 What was found, one training each. On ``battery_d2d`` from view ``full``, mean cost of 128 held-out draws: 470 after
 680,000 steps (78 s of CPU), 558 with another seed after 560,000 (73 s); everything at home in the slowest mode is 823.
 On ``carbon_mimo`` (view ``full``, ``controls = "energy"``) it came to 12.8 in 37 s of CPU with ``gamma = 0.99``,
-``noise = 0.1`` and ``random_share = 0.02``; `ppo` to 9.2 in 34 s.
+``noise = 0.1`` and ``epsilon = 0.02``; `ppo` to 9.2 in 34 s.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Maddpg(JointLearner):
     critic_rate: float = Field(3e-3, gt=0, description="Adam's step size for critics")
     temperature: float = Field(1.0, gt=0, description="of the softmax through which choices pass gradients")
     noise: float = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
-    random_share: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
+    epsilon: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
@@ -130,7 +130,7 @@ class ActorsAndCritics(TrainableAgents):
     def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the actors do with noise, and now and then anything."""
         rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
-        anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.random_share
+        anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.epsilon
         return torch.where(anything, self.guess(seen, generator), rows)
 
     @torch.no_grad()

@@ -37,9 +37,9 @@ class CaddtoPpo(Ppo):
     steps: int = Field(
         3_000_000, ge=1, description="agent-steps, unless a budget says otherwise (the paper: 6,500,000)"
     )
-    environments: int = Field(4, ge=1, description="episodes side by side")
+    num_envs: int = Field(4, ge=1, description="episodes side by side")
     epochs: int = Field(10, ge=1, description="passes over a roll-out")
-    minibatch: int = Field(128, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
+    minibatch_size: int = Field(128, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(3e-4, ge=0, description="and at the end")
     entropy_weight: float = Field(0.01, ge=0, description="of the policy's entropy")

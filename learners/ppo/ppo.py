@@ -15,12 +15,12 @@ Rewards are not scaled: advantages are standardised, and the critic's scale foll
 settles the end of a horizon is no reward: there the critic's value says what is left behind.
 
 What was found on ``carbon_mimo`` (500 held-out instances, mean cost over that of a tuned `lyapunov` rule, which knows
-the channel): two powers set from view ``full`` stop at 1.07 (4 seeds, 5 M agent-steps, ``decay = 0.6``) and as
+the channel): two powers set from view ``full`` stop at 1.07 (4 seeds, 5 M agent-steps, ``gae_lambda = 0.6``) and as
 `caddto-ppo` from view ``paper`` at 1.12 to 1.24 (5 seeds): the best power is the green power nearly always, and a
 percent of error in the sum costs three. With ``controls = "energy"`` they come to 0.996 and, from view ``paper``, to
 1.016 (5 seeds each). With one user at 60 m the dynamic programme's cost is reached within 0.3 % after 1.5 M agent-
-steps, from either view. Powers explored independently of each other need twice as many steps. A small ``decay`` helps
-where views tell all; a critic that cannot see what matters must not be trusted early.
+steps, from either view. Powers explored independently of each other need twice as many steps. A small ``gae_lambda``
+helps where views tell all; a critic that cannot see what matters must not be trusted early.
 """
 
 from __future__ import annotations
@@ -131,10 +131,10 @@ class ActorCritic(nn.Module):
             self.critic.standard.watch(self.critic_sees(lessons))
 
 
-def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
     """``min(r A, clip(r, 1 - eps, 1 + eps) A)``, equation (7) of Schulman et al. 2017."""
     ratio = log_ratio.exp()
-    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+    return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip_range, 1.0 + clip_range) * advantage)
 
 
 class Ppo(Federable):
@@ -165,27 +165,29 @@ class Ppo(Federable):
     standardise: bool = Field(True, description="views by their running mean and deviation")
 
     steps: int = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
-    environments: int = Field(128, ge=1, description="episodes side by side")
-    slots: int | None = Field(None, ge=1, description="of a roll-out; none: whole episodes")
+    num_envs: int = Field(128, ge=1, description="episodes side by side")
+    rollout_length: int | None = Field(None, ge=1, description="slots of a roll-out; none: whole episodes")
     epochs: int = Field(4, ge=1, description="passes over a roll-out")
-    minibatch: int = Field(4096, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
+    minibatch_size: int = Field(4096, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
-    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views tell all")
-    clip: float = Field(0.2, gt=0, description="largest change of a probability that pays, relative")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views tell all")
+    clip_range: float = Field(0.2, gt=0, description="largest change of a probability that pays, relative")
     entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
     value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
     max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients are shortened to this")
-    first_deviation: float = Field(0.5, gt=0, description="of explored numbers before they are squashed, at the start")
+    initial_std: float = Field(0.5, gt=0, description="of explored numbers before they are squashed, at the start")
     explore_together: bool = Field(True, description="numbers may be explored in dependence on each other")
     imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
     imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size in imitation")
 
     @model_validator(mode="after")
     def _remembers_whole_episodes(self) -> Self:
-        if self.recurrent and self.slots is not None:
-            raise ValueError(f"slots = {self.slots}; allowed for recurrent agents: none, whole episodes")
+        if self.recurrent and self.rollout_length is not None:
+            raise ValueError(
+                f"rollout_length = {self.rollout_length}; allowed for recurrent agents: none, whole episodes"
+            )
         if self.chunk is not None and not self.recurrent:
             raise ValueError(f"chunk = {self.chunk}; allowed for agents that do not remember: none")
         return self
@@ -267,7 +269,7 @@ class Ppo(Federable):
                     interface.heads,
                     expert,
                     steps=self.imitation_steps,
-                    minibatch=self.minibatch,
+                    minibatch_size=self.minibatch_size,
                     learning_rate=self.imitation_rate,
                     course=course,
                     generator=seeded_generator(seed),
@@ -298,7 +300,7 @@ class Ppo(Federable):
         )
         actor.initialise(generator)
         critic.initialise(generator)
-        return ActorCritic(actor, critic, heads.first_spread(self.first_deviation).repeat(copies, 1))
+        return ActorCritic(actor, critic, heads.first_spread(self.initial_std).repeat(copies, 1))
 
     def _train(
         self,
@@ -311,8 +313,8 @@ class Ppo(Federable):
     ) -> None:
         """Roll out and improve until the budget is spent, and keep everything now and then."""
         networks, problem, heads = training.networks, interface.problem, interface.heads
-        slots = min(self.slots or problem.horizon, problem.horizon)
-        side_by_side = min(self.environments, math.ceil(course.steps / (slots * problem.num_agents)))
+        slots = min(self.rollout_length or problem.horizon, problem.horizon)
+        side_by_side = min(self.num_envs, math.ceil(course.steps / (slots * problem.num_agents)))
         pay = team_reward if self.reward == "team" else agent_reward
         collector = Collector(interface, side_by_side, pay, centre=self.critic == "central")
         while course.spent < 1.0:
@@ -348,7 +350,7 @@ class Ppo(Federable):
         value, critic_memory = _in_pieces(networks.critic.values, networks.critic_sees(rollout), length)
         if rollout.terminated:
             value[-1] = 0.0
-        advantage = advantages(rollout.reward, value, self.gamma, self.decay)
+        advantage = advantages(rollout.reward, value, self.gamma, self.gae_lambda)
         returns = advantage + value[:-1]
         explained = 1.0 - advantage.var() / returns.var()
         networks.critic.follow(returns)
@@ -374,7 +376,7 @@ class Ppo(Federable):
     ) -> tuple[Tensor, Tensor]:
         """The epochs over a roll-out; returns the last minibatch's divergence and share of clipped ratios."""
         networks = training.networks
-        parts = max(1, round(lessons.advantage.numel() / self.minibatch))
+        parts = max(1, round(lessons.advantage.numel() / self.minibatch_size))
         for _ in range(self.epochs):
             for part in lessons.shuffled(parts, generator):
                 outputs = restrict(networks.actor(part.view, part.actor_memory)[0], part.allowed)
@@ -382,14 +384,14 @@ class Ppo(Federable):
                 log_probability = heads.log_probability(outputs, networks.spread, part.actions)
                 log_ratio = log_probability - part.log_probability
                 loss = self.value_weight * (value - part.returns).square()
-                loss = loss - clipped_gain(log_ratio, part.advantage, self.clip)
+                loss = loss - clipped_gain(log_ratio, part.advantage, self.clip_range)
                 if self.entropy_weight > 0:
                     loss = loss - self.entropy_weight * heads.entropy(outputs, networks.spread, generator)
                 # A shared network averages over agents; networks of their own each have a loss of their own.
                 training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
         networks.watch(lessons)
         log_ratio = log_ratio.detach()
-        return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip).float().mean()
+        return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip_range).float().mean()
 
 
 def _in_pieces(

@@ -33,6 +33,6 @@ class Rmappo(Ppo):
         description="slots through which recurrent agents' errors go back, a divisor of longer horizons; none: all",
     )
     steps: int = Field(4_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
-    environments: int = Field(32, ge=1, description="episodes side by side")
+    num_envs: int = Field(32, ge=1, description="episodes side by side")
     learning_rate: float = Field(5e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
     entropy_weight: float = Field(0.01, ge=0, description="of the policy's entropy")

@@ -117,7 +117,7 @@ def _stack(moments: list[Tensor | None]) -> Tensor | None:
     return torch.stack(there) if there else None
 
 
-def advantages(reward: Tensor, value: Tensor, discount: float, decay: float) -> Tensor:
+def advantages(reward: Tensor, value: Tensor, discount: float, gae_lambda: float) -> Tensor:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, equation (16)).
 
     ``delta_t = r_t + gamma V_(t+1) - V_t`` and ``A_t = delta_t + gamma lambda A_(t+1)``.
@@ -127,13 +127,13 @@ def advantages(reward: Tensor, value: Tensor, discount: float, decay: float) -> 
     reward : Tensor [slots, ...]
     value : Tensor [slots + 1, ...]
         The last one is the value of what comes after: 0 where nothing does.
-    discount, decay : float
+    discount, gae_lambda : float
         gamma and lambda.
     """
     surprise = reward + discount * value[1:] - value[:-1]
     found = torch.empty_like(surprise)
     following = torch.zeros_like(surprise[0])
     for slot in reversed(range(len(surprise))):
-        following = surprise[slot] + discount * decay * following
+        following = surprise[slot] + discount * gae_lambda * following
         found[slot] = following
     return found

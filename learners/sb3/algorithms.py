@@ -102,7 +102,7 @@ class Baseline(Library):
         from offloadopt.learners.sb3.vec_env import BatchedEnvironment
 
         view = control_view(problem, self.view, continuous=self.policy_type.continuous)
-        return BatchedEnvironment(ProblemVectorEnv(problem, self.environments, reward=self.reward, view=view))
+        return BatchedEnvironment(ProblemVectorEnv(problem, self.num_envs, reward=self.reward, view=view))
 
     def policy(self, problem: Problem[Any], environment: BatchedEnvironment, model: Any, origin: Origin) -> Actor:
         """The actor and the view that it was trained with."""
@@ -120,7 +120,7 @@ class A2C(Baseline):
     name = "a2c-sb3"
     policy_type = ModeActor
 
-    environments: int = Field(64, ge=1, description="instances decided at once")
+    num_envs: int = Field(64, ge=1, description="instances decided at once")
     learning_rate: float = Field(3e-3, gt=0, description="RMSprop's step size (the library's default is 7e-4)")
     normalize_advantage: bool = Field(True, description="whether advantages are standardised (by default they are not)")
     steps: int = Field(102_400, ge=1, description="slots decided in training, unless a budget says otherwise")
@@ -150,9 +150,9 @@ class PPO(Baseline):
     name = "ppo-sb3"
     policy_type = ModeActor
 
-    environments: int = Field(64, ge=1, description="episodes decided at once")
-    rollout: int = Field(32, ge=1, description="slots of each between two updates (2,048 of one by default)")
-    batch: int = Field(256, ge=2, description="slots in a gradient step (64 by default)")
+    num_envs: int = Field(64, ge=1, description="episodes decided at once")
+    rollout_length: int = Field(32, ge=1, description="slots of each between two updates (2,048 of one by default)")
+    minibatch_size: int = Field(256, ge=2, description="slots in a gradient step (64 by default)")
     epochs: int = Field(10, ge=1, description="times that an update goes through its slots")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 3e-4)")
     steps: int = Field(204_800, ge=1, description="slots decided in training, unless a budget says otherwise")
@@ -166,8 +166,8 @@ class PPO(Baseline):
             environment,
             learning_rate=self.learning_rate,
             gamma=self.discount,
-            n_steps=self.rollout,
-            batch_size=self.batch,
+            n_steps=self.rollout_length,
+            batch_size=self.minibatch_size,
             n_epochs=self.epochs,
             seed=seed,
             device="cpu",
@@ -187,7 +187,7 @@ class DDPG(Baseline):
     name = "ddpg-sb3"
     policy_type = DeterministicActor
 
-    environments: int = Field(16, ge=1, description="instances decided at once")
+    num_envs: int = Field(16, ge=1, description="instances decided at once")
     gradient_steps: int = Field(1, ge=1, description="gradient steps after each slot of all of them")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size (the library's default is 1e-3)")
     noise: float = Field(0.5, ge=0, description="standard deviation of the noise on actions (by default there is none)")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Library(Learner):
     """A training by the library, whose network is then taken out of it."""
 
-    environments: int
+    num_envs: int
     learning_rate: float
     steps: int
     discount: float = Field(0.99, ge=0, le=1, description="gamma; without effect in a one-shot problem")

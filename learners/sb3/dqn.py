@@ -41,9 +41,9 @@ class DQN(Library):
 
     view: str | None = Field(None, description="what an agent sees, by default the problem's first view")
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
-    environments: int = Field(16, ge=1, description="episodes decided at once, each with all its agents")
+    num_envs: int = Field(16, ge=1, description="episodes decided at once, each with all its agents")
     gradient_steps: int = Field(1, ge=1, description="gradient steps after each slot of all of them")
-    batch: int = Field(128, ge=1, description="decisions in a gradient step (32 by default)")
+    batch_size: int = Field(128, ge=1, description="decisions in a gradient step (32 by default)")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 1e-4)")
     tau: float = Field(
         0.02, gt=0, le=1, description="share of the way that the target follows in a slot (1 by default)"
@@ -66,7 +66,7 @@ class DQN(Library):
         """Each agent of each episode."""
         from offloadopt.learners.sb3.vec_env import AgentsEnvironment
 
-        return AgentsEnvironment(problem, rows_of(problem, self.levels, self.view), self.environments)
+        return AgentsEnvironment(problem, rows_of(problem, self.levels, self.view), self.num_envs)
 
     def model(self, environment: Any, seed: int) -> Any:
         """DQN with a network of 64-64 whose target follows slot by slot."""
@@ -77,7 +77,7 @@ class DQN(Library):
             environment,
             learning_rate=self.learning_rate,
             gamma=self.discount,
-            batch_size=self.batch,
+            batch_size=self.batch_size,
             train_freq=1,
             gradient_steps=self.gradient_steps,
             tau=self.tau,

@@ -33,7 +33,7 @@ class DdpgVdn(Vdn):
     actor_rate: float = Field(1e-3, gt=0, description="and for actors, which falls alike")
     temperature: float = Field(1.0, gt=0, description="of the softmax through which choices pass gradients")
     noise: float = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
-    random_share: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
+    epsilon: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DdpgVdnAgents:
@@ -62,7 +62,7 @@ class DdpgVdnAgents(VdnAgents):
     def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the actors do with noise, and now and then anything."""
         rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
-        anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.random_share
+        anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.epsilon
         return torch.where(anything, self.guess(seen, generator), rows)
 
     def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:

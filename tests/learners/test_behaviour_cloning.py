@@ -47,7 +47,7 @@ def test_without_demonstrations_it_refuses() -> None:
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_a_continued_training_ends_as_one_that_never_stopped(recurrent: bool, tmp_path: Path) -> None:
     demonstrations = shown(6)
-    learner = AgentImitation(hidden=(8,), minibatch=20, recurrent=recurrent)
+    learner = AgentImitation(hidden=(8,), minibatch_size=20, recurrent=recurrent)
     whole = learner.fit(PROBLEM, demonstrations=demonstrations, budget=Budget(steps=40), seed=3)
 
     def stop(done: int) -> None:

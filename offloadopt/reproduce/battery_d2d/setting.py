@@ -219,7 +219,7 @@ class Setting:
     def settings(self, method: str, window: bool = False) -> dict[str, Any]:
         """Of a learner; in windows as many decisions as in episodes are learned from at once."""
         changes = {**LEARNERS[method][1], **self.sizes.changes.get(method, {})}
-        return {**changes, "environments": self.sizes.window_environments} if window else changes
+        return {**changes, "num_envs": self.sizes.window_environments} if window else changes
 
     def training(
         self,

@@ -21,7 +21,7 @@ LYAPUNOV, BLIND, GREEDY_LOCAL, GREEDY_OFFLOAD, FULL_POWER = (
 LEARNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     CADDTO: ("caddto-ppo", {}),
     ENERGY: ("ppo", {"view": "paper", "controls": "energy"}),
-    PPO: ("ppo", {"view": "full", "controls": "energy", "decay": 0.6}),
+    PPO: ("ppo", {"view": "full", "controls": "energy", "gae_lambda": 0.6}),
     DDPG: ("ddpg", {"view": "paper"}),
     SB3_PPO: ("ppo-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),

@@ -177,7 +177,7 @@ def train(
     return {
         "spent": trained.spent,
         "test": test,
-        **course(measured, problem.horizon * int(learner["settings"]["environments"])),
+        **course(measured, problem.horizon * int(learner["settings"]["num_envs"])),
     }
 
 

@@ -28,7 +28,7 @@ from offloadopt.reproduce.partial_mobile.sweeps import GridFigure, UsersFigure
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS, WeightTable
 
 PAPERS_OWN, BLIND, FREE = "to the letter of the paper", "without normalisation", "without encoding"
-SHORT: Mapping[str, Any] = {"patience": 200, "warm_up": 100}
+SHORT: Mapping[str, Any] = {"actor_delay": 200, "warm_up": 100}
 """For trainings of 2,500 gradient steps."""
 
 FULL = Sizes(

@@ -31,7 +31,7 @@ RULES: Chosen = {
 """In the first three, servers share their CPU optimally among whoever comes, so that they are never overloaded."""
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
-    TAUGHT: ("ddpg-discrete", {"imitation_steps": 1000, "patience": 1000}),
+    TAUGHT: ("ddpg-discrete", {"imitation_steps": 1000, "actor_delay": 1000}),
     SB3_DQN: ("dqn-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_A2C: ("a2c-sb3", {}),

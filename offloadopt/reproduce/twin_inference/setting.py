@@ -188,7 +188,7 @@ class Setting:
     def steps(self, learner: Json, point: Point, slots: int) -> int:
         """The budget of so many slots of all environments."""
         settings = learner["settings"].get("options", learner["settings"])
-        return slots * int(settings["environments"]) * point.users
+        return slots * int(settings["num_envs"]) * point.users
 
     def training(self, replicate: int, point: Point, method: str, learner: Json, slots: int, **parameters: Any) -> Unit:
         """One learner's training with its curve and its test."""

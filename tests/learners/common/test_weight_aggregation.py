@@ -28,13 +28,13 @@ from offloadopt.learners.common.weight_aggregation import (
 )
 from offloadopt.learners.federated import Federated
 
-SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
+SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""
 SMALL_OF: dict[str, dict[str, Any]] = {
     "maddpg": SMALL,
     "ddpg": {**SMALL, "buffer_size": 2000},
     "dqn": {**SMALL, "buffer_size": 2000, "levels": 3},
-    "ppo": {"hidden": (8,), "environments": 4, "minibatch": 64, "epochs": 1},
+    "ppo": {"hidden": (8,), "num_envs": 4, "minibatch_size": 64, "epochs": 1},
 }
 STEPS = 1600
 

@@ -33,11 +33,11 @@ from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
     "hidden": (8, 6),
-    "environments": 4,
+    "num_envs": 4,
     "warm_up": 3,
     "batch_size": 16,
     "buffer_size": 64,
-    "patience": 2,
+    "actor_delay": 2,
     "imitation_steps": 5,
 }
 
@@ -341,7 +341,7 @@ def test_a_joint_network_is_a_perceptron_of_all_numbers() -> None:
 def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> None:
     """The joint critic tells the sum of what agents are paid, the shared one each agent's own pay."""
     problem = mobile()
-    settings = DdpgDiscrete(**{**SMALL, "gamma": 0.9, "networks": networks, "reward_scale": 0.5, "huber": None})
+    settings = DdpgDiscrete(**{**SMALL, "gamma": 0.9, "networks": networks, "reward_scale": 0.5, "huber_delta": None})
     centre = Centre(settings, problem, seeded_generator(0))
     rng = np.random.default_rng(0)
     view, following = (torch.from_numpy(rng.random((7, 3, 8))).float() for _ in range(2))
@@ -373,7 +373,7 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
 
     monkeypatch.setattr(Transitions, "append", watched_append)
     monkeypatch.setattr(Centre, "learn", watched_learn)
-    settings = DdpgDiscrete(**{**SMALL, "environments": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
+    settings = DdpgDiscrete(**{**SMALL, "num_envs": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
     settings.fit(mobile(), budget=Budget(steps=32))
     kinds = [kind for kind, _ in told]
     assert (kinds.count("append"), kinds.count("learn")) == (appended, learned)
@@ -395,7 +395,7 @@ def test_noise_falls_to_its_least_value() -> None:
 @pytest.mark.parametrize("networks", ["joint", "shared"])
 def test_training_finds_a_better_policy_than_it_began_with(networks: Any) -> None:
     problem = mobile(users=2, horizon=5)
-    options = {"networks": networks, "hidden": (32, 32), "warm_up": 60, "patience": 200, "actor_rate": 2e-3}
+    options = {"networks": networks, "hidden": (32, 32), "warm_up": 60, "actor_delay": 200, "actor_rate": 2e-3}
     learner = DdpgDiscrete(**options, critic_rate=3e-3, noise_decay=0.998)
     instances = problem.sample(40, 5)
     before, after = (

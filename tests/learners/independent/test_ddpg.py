@@ -22,11 +22,11 @@ from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
     "hidden": (8, 6),
-    "environments": 4,
+    "num_envs": 4,
     "warm_up": 10,
     "batch_size": 16,
     "buffer_size": 64,
-    "patience": 5,
+    "actor_delay": 5,
 }
 
 
@@ -195,7 +195,7 @@ def test_a_step_of_the_actors_leaves_the_critics_as_the_critics_step_left_them(a
     """Only the critics' own loss moves them: the same with actors that stand still."""
     after = []
     for rate in (1e-3, 1e-30):
-        settings = Ddpg(**{**SMALL, "patience": 0, "actor_rate": rate})
+        settings = Ddpg(**{**SMALL, "actor_delay": 0, "actor_rate": rate})
         students = ActorsAndCritics(settings, aiming(), seeded_generator(0))
         view = torch.rand((9, 2, 1), generator=seeded_generator(1))
         action = torch.rand((9, 2, 2), generator=seeded_generator(2))
@@ -232,7 +232,7 @@ def test_the_noise_has_the_spread_and_memory_of_its_process() -> None:
 
 
 def test_exploration_starts_spread_as_in_the_long_run(aiming: Any) -> None:
-    students = ActorsAndCritics(Ddpg(environments=3000, noise_slot=0.01), aiming(), seeded_generator(0))
+    students = ActorsAndCritics(Ddpg(num_envs=3000, ou_dt=0.01), aiming(), seeded_generator(0))
     assert students.arrays()["noise"].std() == pytest.approx(0.12 / np.sqrt(0.3), rel=0.02)
 
 
@@ -243,7 +243,7 @@ def test_exploration_starts_spread_as_in_the_long_run(aiming: Any) -> None:
 def test_the_best_decision_is_learned(aiming: Any, shared: bool) -> None:
     """Agents of odd number aim elsewhere than those of even number: one network for both cannot know who it is."""
     problem = aiming(agents=2)
-    options = {"warm_up": 100, "patience": 400, "gamma": 0.0}
+    options = {"warm_up": 100, "actor_delay": 400, "gamma": 0.0}
     learner = Ddpg(**options, shared=shared, actor_rate=3e-3, critic_rate=5e-3)
     policy = learner.fit(problem, budget=Budget(steps=32 * 1300), seed=1)
     instances = problem.sample(100, 5)
@@ -280,7 +280,7 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
     aiming: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, after: int
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
-    options = {field: value for field, value in SMALL.items() if name == "ddpg" or field != "patience"}
+    options = {field: value for field, value in SMALL.items() if name == "ddpg" or field != "actor_delay"}
     learner, done = registry.learner(name, **options), 0
 
     def killer(steps: int) -> None:
@@ -322,5 +322,5 @@ def test_what_it_cannot_learn_is_refused(aiming: Any) -> None:
         Ddpg().fit(aiming(integer=True))
     with pytest.raises(UnknownName, match="no view 'onw' of aiming"):
         Ddpg(view="onw").fit(aiming())
-    with pytest.raises(InvalidInput, match="buffer_size = 8; allowed: at least environments = 16"):
+    with pytest.raises(InvalidInput, match="buffer_size = 8; allowed: at least num_envs = 16"):
         Ddpg(buffer_size=8)

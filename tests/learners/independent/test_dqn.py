@@ -17,7 +17,7 @@ from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.independent.dqn import ANCESTOR, Dqn, QNetworks
 from offloadopt.testing import check_learner
 
-SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 64}
+SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 64}
 
 
 def test_the_ancestor_chooses_among_25_pairs_of_powers() -> None:
@@ -51,7 +51,7 @@ def test_the_target_is_the_reward_and_the_best_that_follows(aiming: Any) -> None
 
 
 def test_exploration_decays_slot_by_slot_to_its_end(aiming: Any) -> None:
-    settings = Dqn(environments=2000, warm_up=10, epsilon_decay=0.9, epsilon_end=0.2, levels=5)
+    settings = Dqn(num_envs=2000, warm_up=10, epsilon_decay=0.9, epsilon_end=0.2, levels=5)
     students = QNetworks(settings, aiming(), seeded_generator(0))
     view = np.full((2000, 2, 1), 0.5)
     best = students.networks["worth"](torch.from_numpy(view).float()).argmax(dim=-1).numpy()

@@ -28,7 +28,7 @@ from offloadopt.testing import check_learner
 
 from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
 
-SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
+SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""
 QUICK: dict[str, Any] = {
     "hidden": (32,),
@@ -166,8 +166,8 @@ def test_gradients_through_choices_are_those_of_the_relaxed_value(temperature: f
 # -------------------------------------------------------------------------------------------------------------- replay
 
 
-def moment(number: float, environments: int = 2) -> tuple[AgentObservation, Tensor, np.ndarray[Any, Any]]:
-    values = torch.arange(environments) + 10.0 * number
+def moment(number: float, num_envs: int = 2) -> tuple[AgentObservation, Tensor, np.ndarray[Any, Any]]:
+    values = torch.arange(num_envs) + 10.0 * number
     return (
         AgentObservation(values.view(-1, 1, 1), None, values.view(-1, 1)),
         values.view(-1, 1, 1),
@@ -472,5 +472,5 @@ def test_what_it_cannot_learn_is_refused() -> None:
         Maddpg().fit(registry.problem("multi_server", users=3, servers=2))
     with pytest.raises(UnknownName, match="no view 'ful' of guess"):
         Maddpg(view="ful").fit(guess())
-    with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 environments = 48"):
+    with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 num_envs = 48"):
         Maddpg(buffer_size=47)

@@ -26,7 +26,7 @@ from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
     "hidden": (8, 6),
-    "environments": 4,
+    "num_envs": 4,
     "warm_up": 10,
     "batch_size": 16,
     "buffer_size": 400,
@@ -154,8 +154,8 @@ class TestForecasts:
     rule = Enrichment(ahead=3, behind=2, greedy=0.0, fall=0.9)
 
     @staticmethod
-    def prediction(made: int, lead: int, environments: int = 400) -> Experience:
-        values = torch.full((environments, 2), 100.0 * made + lead)
+    def prediction(made: int, lead: int, num_envs: int = 400) -> Experience:
+        values = torch.full((num_envs, 2), 100.0 * made + lead)
         seen = AgentObservation(values[..., None])
         return Experience(seen, values[..., None], values, seen)
 

@@ -28,15 +28,15 @@ from offloadopt.testing import check_learner
 
 from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
 
-SMALL: dict[str, Any] = {"hidden": (16,), "environments": 16, "epochs": 2, "minibatch": 64, "imitation_steps": 20}
+SMALL: dict[str, Any] = {"hidden": (16,), "num_envs": 16, "epochs": 2, "minibatch_size": 64, "imitation_steps": 20}
 """Settings for trainings that need not learn."""
 QUICK: dict[str, Any] = {
     "hidden": (32,),
-    "environments": 32,
-    "minibatch": 384,
+    "num_envs": 32,
+    "minibatch_size": 384,
     "learning_rate": 1e-2,
     "gamma": 0.5,
-    "decay": 0.95,
+    "gae_lambda": 0.95,
 }
 """Settings that learn the toy problem in seconds."""
 
@@ -71,7 +71,7 @@ def demonstrate(problem: Any, count: int) -> Demonstrations:
         {"shared": False},
         {"critic": "central", "reward": "team", "gamma": 0.0},
         {"standardise": False, "activation": "tanh", "entropy_weight": 0.003},
-        {"slots": 3},
+        {"rollout_length": 3},
     ],
     ids=str,
 )
@@ -87,19 +87,19 @@ def test_it_learns_costs_of_any_magnitude_alike() -> None:
 
 def test_it_learns_a_decision_without_a_future() -> None:
     problem = guess(slots=1)
-    assert cost(train(problem, 25_000, **{**QUICK, "environments": 256}), problem) < MUST_GUESS
+    assert cost(train(problem, 25_000, **{**QUICK, "num_envs": 256}), problem) < MUST_GUESS
 
 
 def test_agents_that_remember_answer_to_what_they_saw_before() -> None:
     problem = guess(slots=4, delay=1, agents=2)
-    settings = {**QUICK, "environments": 64}
+    settings = {**QUICK, "num_envs": 64}
     assert cost(train(problem, 15_000, **settings), problem) > 0.4
     assert cost(train(problem, 30_000, **settings, recurrent=True), problem) < 0.05
 
 
 def test_errors_go_back_through_pieces_of_episodes() -> None:
     problem = guess(slots=8, delay=1, agents=2)
-    settings = {**QUICK, "environments": 64, "recurrent": True, "chunk": 2, "critic": "central"}
+    settings = {**QUICK, "num_envs": 64, "recurrent": True, "chunk": 2, "critic": "central"}
     assert cost(train(problem, 60_000, **settings), problem) < 0.1
 
 
@@ -133,7 +133,7 @@ def test_a_policy_keeps_its_controls(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_imitation_reproduces_an_expert(recurrent: bool) -> None:
     problem = guess()
-    imitating = {"hidden": (32, 32), "minibatch": 768, "imitation_steps": 400, "imitation_rate": 1e-2}
+    imitating = {"hidden": (32, 32), "minibatch_size": 768, "imitation_steps": 400, "imitation_rate": 1e-2}
     learner = Ppo(**{**SMALL, **imitating}, recurrent=recurrent, learning_rate=1e-9)  # which unlearns nothing
     policy = learner.fit(problem, demonstrations=demonstrate(problem, 256), budget=Budget(steps=1), seed=0)
     instances = problem.sample(100, seed=6)
@@ -145,7 +145,7 @@ def test_imitation_reproduces_an_expert(recurrent: bool) -> None:
 def test_on_queues_it_beats_every_constant_power_in_seconds() -> None:
     problem = registry.problem("carbon_mimo", horizon=20)
     instances = problem.sample(200, seed=1)
-    policy = train(problem, 150_000, environments=25, minibatch=500, view="full", hidden=(32,))
+    policy = train(problem, 150_000, num_envs=25, minibatch_size=500, view="full", hidden=(32,))
 
     def constant(local_w: float, offload_w: float) -> float:
         shape = (200, problem.horizon, problem.num_agents)
@@ -187,7 +187,7 @@ def test_a_policy_for_other_features_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_papers_policy_takes_68_kilobytes() -> None:
-    policy = registry.learner("caddto-ppo", epochs=1, environments=1).fit(mimo(), budget=Budget(steps=1))
+    policy = registry.learner("caddto-ppo", epochs=1, num_envs=1).fit(mimo(), budget=Budget(steps=1))
     assert (policy.parameters, policy.bytes) == (17_282, 69_128)
 
 
@@ -196,7 +196,7 @@ def test_the_papers_policy_takes_68_kilobytes() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"recurrent": True}, {"shared": False, "critic": "central", "standardise": False, "slots": 3}],
+    [{}, {"recurrent": True}, {"shared": False, "critic": "central", "standardise": False, "rollout_length": 3}],
     ids=str,
 )
 def test_it_conforms(settings: dict[str, Any]) -> None:
@@ -222,13 +222,13 @@ def interrupt(learner: Learner, problem: Problem[Any], after: int, **options: An
         learner.fit(problem, progress=progress, **options)
 
 
-@pytest.mark.parametrize("settings", [{}, {"recurrent": True}, {"slots": 3}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"recurrent": True}, {"rollout_length": 3}], ids=str)
 def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
     problem = guess(slots=5)
-    learner = Ppo(**{**SMALL, "environments": 4}, **settings)
+    learner = Ppo(**{**SMALL, "num_envs": 4}, **settings)
     options: dict[str, Any] = {"budget": Budget(steps=600), "seed": 3, "demonstrations": demonstrate(problem, 8)}
     straight = learner.fit(problem, **options)
     for after in (150, 400):
@@ -244,7 +244,7 @@ def test_another_seed_gives_another_policy() -> None:
 def test_progress_counts_agent_steps_in_whole_rollouts() -> None:
     told: list[int] = []
     curve: list[tuple[int, set[str]]] = []
-    Ppo(**{**SMALL, "environments": 2}).fit(
+    Ppo(**{**SMALL, "num_envs": 2}).fit(
         guess(), budget=Budget(steps=50), progress=told.append, record=lambda step, m: curve.append((step, set(m)))
     )
     assert told == [24, 24, 24]  # 2 environments x 4 slots x 3 agents
@@ -253,7 +253,7 @@ def test_progress_counts_agent_steps_in_whole_rollouts() -> None:
 
 def test_seconds_end_training() -> None:
     told: list[int] = []
-    Ppo(**{**SMALL, "environments": 2}).fit(guess(), budget=Budget(seconds=1e-9), progress=told.append)
+    Ppo(**{**SMALL, "num_envs": 2}).fit(guess(), budget=Budget(seconds=1e-9), progress=told.append)
     assert sum(told) == 0
 
 
@@ -263,8 +263,8 @@ def test_problems_without_agents_are_refused() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="slots = 3; allowed for recurrent agents: none"):
-        Ppo(recurrent=True, slots=3)
+    with pytest.raises(InvalidInput, match="rollout_length = 3; allowed for recurrent agents: none"):
+        Ppo(recurrent=True, rollout_length=3)
     with pytest.raises(InvalidInput, match="no view 'ful' of guess"):
         Ppo(view="ful").fit(guess())
 

@@ -23,8 +23,8 @@ from offloadopt.learners.sb3.exported_actor import Actor
 
 LEARNERS = [
     A2C(),
-    DDPG(learning_starts=64, environments=32),
-    PPO(environments=16, rollout=20, batch=64, learning_rate=1e-3),
+    DDPG(learning_starts=64, num_envs=32),
+    PPO(num_envs=16, rollout_length=20, minibatch_size=64, learning_rate=1e-3),
 ]
 """With so few random steps, and so short roll-outs, that a short training trains."""
 both = pytest.mark.parametrize("learner", LEARNERS[:2], ids=lambda learner: learner.name)
@@ -419,11 +419,11 @@ def test_arrays_that_are_no_network_are_refused(small: Any, tmp_path: Path, chan
 @pytest.mark.parametrize(
     ("learner", "field", "value"),
     [
-        (A2C, "environments", 0),
+        (A2C, "num_envs", 0),
         (A2C, "learning_rate", 0.0),
         (DDPG, "noise", -1.0),
         (DDPG, "reward", "cost"),
-        (PPO, "batch", 1),
+        (PPO, "minibatch_size", 1),
         (PPO, "discount", 1.1),
     ],
 )

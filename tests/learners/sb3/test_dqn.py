@@ -18,7 +18,7 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3.dqn import DQN
 from offloadopt.learners.sb3.per_agent import MenuPolicy, rows_of
 
-QUICK = DQN(environments=8, learning_starts=64)
+QUICK = DQN(num_envs=8, learning_starts=64)
 """With so few random decisions that a short training trains."""
 
 

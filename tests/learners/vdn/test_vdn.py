@@ -32,7 +32,7 @@ from offloadopt.testing import check_learner
 from toys.clues import Guess, GuessScenario, OddGuess, cost, guess
 
 BOTH = pytest.mark.parametrize("learner", [DdpgVdn, DqnVdn])
-SMALL: dict[str, Any] = {"hidden": (8, 6), "environments": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
+SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""
 QUICK: dict[type[Vdn], dict[str, Any]] = {
     DdpgVdn: {
@@ -511,7 +511,7 @@ def test_what_it_cannot_learn_is_refused(learner: type[Vdn]) -> None:
         learner().fit(registry.problem("multi_server", users=3, servers=2))
     with pytest.raises(UnknownName, match="no view 'ful' of guess"):
         learner(view="ful").fit(guess())
-    with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 environments = 48"):
+    with pytest.raises(InvalidInput, match="buffer_size = 47; allowed: at least 3 num_envs = 48"):
         learner(buffer_size=47)
     with pytest.raises(InvalidInput, match="levels"):
         DqnVdn(levels=1)

@@ -59,7 +59,7 @@ TINY = Sizes(
     window_demonstrations=3,
     optimum_demonstrations=2,
     imitation_steps=2,
-    changes={RMAPPO: {"hidden": (8,), "environments": 2}, MADDPG: {"hidden": (8,), "environments": 2}},
+    changes={RMAPPO: {"hidden": (8,), "num_envs": 2}, MADDPG: {"hidden": (8,), "num_envs": 2}},
 )
 BASE = {"users": 2, "servers": 1, "horizon": 6}
 SETTING = Setting(TINY, BASE)

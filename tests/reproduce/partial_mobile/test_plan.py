@@ -41,7 +41,7 @@ from offloadopt.reproduce.partial_mobile.sweeps import GridFigure, UsersFigure
 from offloadopt.reproduce.partial_mobile.table import PUBLISHED, WEIGHTS, WeightTable
 from offloadopt.reproduce.runner import reproduce
 
-SMALL: dict[str, Any] = {"hidden": (8,), "environments": 10, "warm_up": 4, "patience": 1, "batch_size": 8}
+SMALL: dict[str, Any] = {"hidden": (8,), "num_envs": 10, "warm_up": 4, "actor_delay": 1, "batch_size": 8}
 TINY = Sizes(
     replicates=2,
     weights=(0.3, 0.7),

@@ -46,7 +46,7 @@ from offloadopt.reproduce.twin_inference.setting import (
 )
 from offloadopt.reproduce.twin_inference.sweeps import DELAY, ENERGY, ServersFigure, SweepFigure, UsersFigure
 
-SMALL = {"hidden": (8,), "environments": 2, "batch_size": 8, "warm_up": 1}
+SMALL = {"hidden": (8,), "num_envs": 2, "batch_size": 8, "warm_up": 1}
 TINY = Sizes(
     replicates=2,
     common=(2, 2),
