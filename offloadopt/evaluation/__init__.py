@@ -1,4 +1,4 @@
-"""The one harness: every method decides the same instances and is measured against the same proof."""
+"""Comparison of methods on the same instances, with gaps to a proved reference: `compare` and its `Report`."""
 
 from offloadopt.evaluation.comparison import compare
 from offloadopt.evaluation.report import Report

@@ -1,4 +1,4 @@
-"""Every method decides the same instances; the problem alone says what the decisions cost."""
+"""Comparison of methods: all decide the same instances, and the problem computes the cost of each decision."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def compare(
     Parameters
     ----------
     methods : mapping of str to Method
-        By the name that stands in the report.
+        By the name to show in the report.
     reference : str, optional
-        The method whose bounds the gaps are measured from. Without it, the best bound that any method proves for an
-        instance; a valid bound is valid whoever proves it.
+        The method whose bounds the gaps are measured from. Without it, the largest bound that any method proves for an
+        instance.
     paired_with : str, optional
         The method that the others' wins and losses are counted against. Without it, the first that proves no bound, or
         the first of all.
@@ -45,7 +45,7 @@ def compare(
         How many instances, at most, each method also decides one at a time.
     single_budget_s : float
         Wall-clock budget per method for deciding alone. For a method too slow to decide two instances within it, the
-        batch's times stand in: at seconds per instance, sharing a call no longer matters.
+        times of the batch are used: at seconds per instance, the overhead of a call no longer matters.
     bootstrap : int
         Resamples of each interval.
     progress : callable, optional
@@ -53,8 +53,9 @@ def compare(
 
     Notes
     -----
-    Times are the methods' own `Solutions.seconds`: deciding, without the scoring that all share. Before anything is
-    timed each method decides one instance, so that nobody pays for loading libraries.
+    Times are the methods' own `Solutions.seconds`: deciding, without scoring. With a horizon they are the time of a
+    whole episode. Before anything is timed each method decides one instance, so that no time includes loading
+    libraries.
 
     Raises
     ------
@@ -62,12 +63,12 @@ def compare(
         If a method's bound lies above a cost that some method reaches.
     """
     _check(problem, methods, instances)
-    for what, name in (("reference", reference), ("paired_with", paired_with)):
+    for argument, name in (("reference", reference), ("paired_with", paired_with)):
         if name is not None and name not in methods:
-            raise UnknownName(f"{what} = {name!r} is not compared; {nearest(name, methods)}")
-    for what, number in (("seed", seed), ("single_decisions", single_decisions), ("bootstrap", bootstrap)):
+            raise UnknownName(f"{argument} = {name!r} is not compared; {nearest(name, methods)}")
+    for argument, number in (("seed", seed), ("single_decisions", single_decisions), ("bootstrap", bootstrap)):
         if number < 0:
-            raise InvalidInput(f"{what} = {number}; allowed: 0 or more")
+            raise InvalidInput(f"{argument} = {number}; allowed: 0 or more")
 
     runs = []
     for name, method in methods.items():
@@ -100,23 +101,24 @@ def compare(
         paired_with=paired_with,
         seed=seed,
         bootstrap=bootstrap,
+        horizon=problem.horizon,
     )
 
 
 def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Instances) -> None:
-    """Refuse what cannot be compared before hours are spent on the rest."""
+    """Refuse methods and instances that cannot be compared, before any method runs."""
     if not methods:
         raise InvalidInput("methods is empty; allowed: one method or more")
     if instances.count == 0:
         raise InvalidInput("instances is empty; allowed: one instance or more")
-    seen: set[str] = set()
+    names: set[str] = set()
     for name, method in methods.items():
-        shown = name.strip()
-        if not shown or shown in seen:
+        stripped = name.strip()
+        if not stripped or stripped in names:
             raise InvalidInput(
-                f"method name {name!r} is {'a second one' if shown else 'blank'}; allowed: distinct names"
+                f"method name {name!r} is {'a second one' if stripped else 'blank'}; allowed: distinct names"
             )
-        seen.add(shown)
+        names.add(stripped)
         if isinstance(method, Solver):
             method.require(problem)
 
@@ -124,7 +126,7 @@ def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Inst
 def _decide(
     problem: Problem[Any], method: Method, instances: Instances, seed: int, progress: Progress | None
 ) -> Solutions:
-    """All instances in one call; the progress of a method that reports none is made up at its end."""
+    """Decide all instances in one call; report at the end whatever progress the method did not report itself."""
     reported = 0
 
     def count(done: int) -> None:
@@ -142,12 +144,12 @@ def _decide(
 
 
 def _decide_alone(
-    problem: Problem[Any], method: Method, instances: Instances, seed: int, most: int, budget_s: float
+    problem: Problem[Any], method: Method, instances: Instances, seed: int, limit: int, budget_s: float
 ) -> list[float]:
-    """Seconds of the first instances' decisions, made one at a time until the budget is spent."""
+    """Measure the seconds of deciding the first instances one at a time, until the budget is spent."""
     times: list[float] = []
     begin = time.perf_counter()
-    for row in range(min(most, instances.count)):
+    for row in range(min(limit, instances.count)):
         if times and time.perf_counter() - begin > budget_s:
             break
         times.append(float(method.run(problem, instances.take([row]), seed=seed).seconds[0]))

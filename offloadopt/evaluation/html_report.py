@@ -1,24 +1,22 @@
-"""The comparison as one HTML page that opens from disk: tables, pictures, and what they mean. Nothing is loaded."""
+"""The comparison as one HTML page: tables, figures and explanations. The page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from offloadopt import __version__
-from offloadopt.evaluation import captions as words
 from offloadopt.evaluation import plots
-from offloadopt.evaluation.formatting import interval, number, percent, share
+from offloadopt.evaluation.formatting import MISSING, interval, number, percent, share
 from offloadopt.evaluation.statistics import Statistics
-
-if TYPE_CHECKING:
-    from offloadopt.evaluation.report import Report
 
 _THEMED = {
     plots.INK: "var(--ink)",
@@ -29,24 +27,82 @@ _THEMED = {
     plots.ACCENT: "var(--accent)",
     plots.DOT: "var(--dot)",
 }
+"""The page's variable for each colour of the figures."""
 
 
-def render(report: Report) -> str:
-    """The whole page; every text that comes from the user is escaped."""
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page.
+
+    Attributes
+    ----------
+    svg : str
+    name : str
+        Prefix of all ids in the figure, which must differ between figures.
+    label : str
+        Description for screen readers.
+    caption : str
+    """
+
+    svg: str
+    name: str
+    label: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Contents of the page, as plain text and numbers: `render` escapes every text.
+
+    Attributes
+    ----------
+    title, lead : str
+    facts, terms : sequence of (str, str)
+        What identifies the comparison; definitions.
+    statistics : sequence of Statistics
+        One per method.
+    reference_kind : str
+        What the gaps are measured from.
+    paired_with : str or None
+        The method that wins and losses are counted against.
+    time_heading, results_note : str
+    gap_figure, time_figure : Figure
+    scenario : sequence of (name, value, meaning)
+    settings : mapping of str to mapping
+        Each method's settings.
+    """
+
+    title: str
+    lead: str
+    facts: Sequence[tuple[str, str]]
+    terms: Sequence[tuple[str, str]]
+    statistics: Sequence[Statistics]
+    reference_kind: str
+    paired_with: str | None
+    time_heading: str
+    results_note: str
+    gap_figure: Figure
+    time_figure: Figure
+    scenario: Sequence[tuple[str, Any, str]]
+    settings: Mapping[str, Mapping[str, Any]]
+
+
+def render(page: Page) -> str:
+    """Write the page as HTML; every text is escaped."""
     template = Template(resources.files("offloadopt.evaluation").joinpath("template.html").read_text("utf-8"))
     return template.substitute(
-        title=escape(f"Comparison on {report.problem}"),
-        lead=escape(words.lead(report)),
-        facts=_pairs(words.facts(report), wrap=True),
-        results=_results(report),
-        results_note=escape(words.results_note(report)),
-        gap_picture=_picture(report, plots.gap_distribution, "Distribution of gaps, one row per method"),
-        gap_caption=escape(words.gap_caption(report)),
-        time_picture=_picture(report, plots.gap_against_time, "Mean gap against decision time, one point per method"),
-        time_caption=escape(words.TIME_CAPTION),
-        terms=_pairs(words.terms(report)),
-        scenario=_scenario(report),
-        settings=_settings(report),
+        title=escape(page.title),
+        lead=escape(page.lead),
+        facts="".join(f"<div>{item}</div>" for item in _definitions(page.facts)),
+        results=_results(page),
+        results_note=escape(page.results_note),
+        gap_figure=_inline(page.gap_figure),
+        gap_caption=escape(page.gap_figure.caption),
+        time_figure=_inline(page.time_figure),
+        time_caption=escape(page.time_figure.caption),
+        terms="".join(_definitions(page.terms)),
+        scenario=_scenario(page.scenario),
+        settings=_settings(page.settings),
         versions=escape(
             f"offloadopt {__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
             f"{platform.system()} {platform.machine()}. Decision times hold for the machine they were taken on."
@@ -57,26 +113,28 @@ def render(report: Report) -> str:
 # ---------------------------------------------------------------------------------------------------------- tables
 
 
-def _results(report: Report) -> str:
+def _results(page: Page) -> str:
     groups = [
         ("", 1),
         ("", 1),
-        (f"Gap to the {report.reference.kind}, %", 5),
+        (f"Gap to the {page.reference_kind}, %", 5),
         ("Own proof, %", 1),
         ("Share of instances", 2),
-        ("Decision time, ms", 3),
+        (page.time_heading, 3),
     ]
-    heads = ["Method", "Mean cost", "mean", "95 % interval", "median", "worst", "of means", "mean gap"]
-    heads += ["optimal", "feasible", "alone, median", "alone, p99", "batched"]
-    paired = report.paired_with is not None
+    headings = ["Method", "Mean cost", "mean", "95 % interval", "median", "worst", "of means", "mean gap"]
+    headings += ["optimal", "feasible", "alone, median", "alone, p99", "batched"]
+    paired = page.paired_with is not None
     if paired:
-        groups.append((f"Against {report.paired_with}", 1))
-        heads.append("won / tied / lost")
+        groups.append((f"Against {page.paired_with}", 1))
+        headings.append("won / tied / lost")
     top = "".join(
         f'<th colspan="{span}">{f"<span>{escape(text)}</span>" if text else ""}</th>' for text, span in groups
     )
-    sub = "".join(f'<th><button data-column="{place}">{escape(text)}</button></th>' for place, text in enumerate(heads))
-    body = "".join(f"<tr>{_result_cells(row, paired)}</tr>" for row in report.statistics)
+    sub = "".join(
+        f'<th><button data-column="{column}">{escape(text)}</button></th>' for column, text in enumerate(headings)
+    )
+    body = "".join(f"<tr>{_result_cells(row, paired)}</tr>" for row in page.statistics)
     return f'<thead><tr class="groups">{top}</tr><tr>{sub}</tr></thead><tbody>{body}</tbody>'
 
 
@@ -96,30 +154,28 @@ def _result_cells(row: Statistics, paired: bool) -> str:
         (number(row.batched_ms), row.batched_ms),
     ]
     if paired:
-        record = "–" if row.wins is None else f"{row.wins} / {row.ties} / {row.losses}"
+        record = MISSING if row.wins is None else f"{row.wins} / {row.ties} / {row.losses}"
         cells.append((record, row.wins))
     numbers = "".join(f'<td data-value="{"" if value is None else repr(value)}">{text}</td>' for text, value in cells)
     return f'<td class="name">{escape(row.name)}</td>{numbers}'
 
 
-def _scenario(report: Report) -> str:
+def _scenario(fields: Iterable[tuple[str, Any, str]]) -> str:
     rows = "".join(
-        f"<tr><td><code>{escape(name)}</code></td><td>{_value(value)}</td>"
-        f'<td class="words">{escape(report.scenario_notes.get(name, ""))}</td></tr>'
-        for name, value in report.scenario.items()
-        if value is not None
+        f'<tr><td><code>{escape(name)}</code></td><td>{_value(value)}</td><td class="text">{escape(meaning)}</td></tr>'
+        for name, value, meaning in fields
     )
-    return f'<thead><tr><th>Field</th><th>Value</th><th class="words">Meaning</th></tr></thead><tbody>{rows}</tbody>'
+    return f'<thead><tr><th>Field</th><th>Value</th><th class="text">Meaning</th></tr></thead><tbody>{rows}</tbody>'
 
 
-def _settings(report: Report) -> str:
+def _settings(settings: Mapping[str, Mapping[str, Any]]) -> str:
     rows = "".join(
-        f'<tr><td class="name">{escape(run.name)}</td><td class="words">'
-        + ", ".join(f"<code>{escape(name)} = {_value(value)}</code>" for name, value in run.settings.items())
+        f'<tr><td class="name">{escape(method)}</td><td class="text">'
+        + ", ".join(f"<code>{escape(name)} = {_value(value)}</code>" for name, value in values.items())
         + "</td></tr>"
-        for run in report.methods
+        for method, values in settings.items()
     )
-    return f'<thead><tr><th>Method</th><th class="words">Settings</th></tr></thead><tbody>{rows}</tbody>'
+    return f'<thead><tr><th>Method</th><th class="text">Settings</th></tr></thead><tbody>{rows}</tbody>'
 
 
 def _value(value: Any) -> str:
@@ -128,24 +184,21 @@ def _value(value: Any) -> str:
     return escape("none" if value is None else str(value))
 
 
-def _pairs(pairs: list[tuple[str, str]], wrap: bool = False) -> str:
-    items = (f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in pairs)
-    return "".join(f"<div>{item}</div>" if wrap else item for item in items)
+def _definitions(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
+    return (f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in pairs)
 
 
-# -------------------------------------------------------------------------------------------------------- pictures
+# --------------------------------------------------------------------------------------------------------- figures
 
 
-def _picture(report: Report, picture: plots.Picture, label: str) -> str:
-    """An inline drawing in the page's colours and letters, with ids of its own and no address in it."""
-    drawing = plots.svg(report, picture)
-    drawing = drawing[drawing.index("<svg") :]
+def _inline(figure: Figure) -> str:
+    """Adapt an SVG to the page: its colours and font, ids of its own, and no address in it."""
+    drawing = figure.svg[figure.svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     head, body = drawing.split(">", 1)
     head = re.sub(r' (?:xmlns(?::xlink)?|width|height|version)="[^"]*"', "", head)
-    prefix = picture.__name__
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{figure.name}-", body)
     body = re.sub(r"""(font: [^;"]*?)'[^;"]*""", r"\1var(--font)", body)
     for colour, variable in _THEMED.items():
         body = body.replace(colour, variable)
-    return f'{head} role="img" aria-label="{escape(label)}">{body}'
+    return f'{head} role="img" aria-label="{escape(figure.label)}">{body}'

@@ -1,48 +1,72 @@
-"""Pictures of a comparison. Position carries every meaning, colour none, so all eyes and printers read them alike."""
+"""Figures of a comparison: the distribution of gaps, and mean gap against decision time.
+
+Meaning is carried by position alone, never by colour, so that the figures work in print and for colour-blind readers.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.evaluation.formatting import share
-from offloadopt.evaluation.reference import SAME_COST
+from offloadopt.evaluation.reference import SAME_COST, Reference
+from offloadopt.evaluation.statistics import Statistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from offloadopt.evaluation.report import Report
-    from offloadopt.evaluation.statistics import Statistics
 
 INK, MUTED, GRID, ZONE, BAR = "#1c2733", "#66727f", "#dde2e7", "#eff2f5", "#b9c2cb"
 """Colours of text, secondary text, grid lines, the zone of equal costs and quartile bars."""
 ACCENT, DOT = "#0b5fa5", "#86a9c9"
 """Colours of means and of single instances."""
 DOTS = 200
-"""Most dots per method; above that each dot is a quantile."""
+"""Maximum number of dots per method; with more instances each dot is a quantile."""
 SHORTEST_MS = 1e-6
-"""Times that a method reports as zero stand here on a logarithmic axis."""
-Picture = Callable[["Report", "Axes | None"], "Axes"]
+"""Position on the logarithmic axis of times that a method reports as zero."""
+TIME_ROWS = 8
+"""Height of the figure of gap against time, in rows of the other figure."""
+Draw = Callable[["Axes"], "Axes"]
+"""Draws a figure on the axes that it is given."""
 
 
-# ------------------------------------------------------------------------------------------------- the two pictures
+# -------------------------------------------------------------------------------------------------- the two figures
 
 
-def gap_distribution(report: Report, ax: Axes | None = None) -> Axes:
-    """One row per method, best mean on top: a dot per instance, below them quartiles, median and mean with interval."""
-    ax = _axes(ax, rows=len(report.methods))
-    rows = sorted(report.statistics, key=lambda row: np.inf if row.gap_mean is None else row.gap_mean)
+def gap_distribution(
+    statistics: Sequence[Statistics],
+    gaps_by_method: Mapping[str, FloatArray],
+    reference: Reference,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one row per method, smallest mean gap on top.
+
+    A dot per instance; below the dots the quartiles, the median and the mean with its interval.
+
+    Parameters
+    ----------
+    statistics : sequence of Statistics
+        One per method.
+    gaps_by_method : mapping of str to array [count]
+        Relative gaps, NaN where an instance has none.
+    reference : Reference
+        What the gaps are measured from.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure unless given.
+    """
+    ax = _axes(ax, rows=len(statistics))
+    rows = sorted(statistics, key=lambda row: np.inf if row.gap_mean is None else row.gap_mean)
     means = np.array([np.nan if row.gap_mean is None else row.gap_mean for row in rows])
-    everything = np.concatenate([means, *report.gaps.values()])
-    floor, end, middle = _zone(everything, portion=0.12)
+    everything = np.concatenate([means, *gaps_by_method.values()])
+    floor, end, middle = _equal_zone(everything, portion=0.12)
     ax.axvspan(end, floor, color=ZONE, lw=0, zorder=0)
     for place, row in enumerate(rows):
-        gaps = report.gaps[row.name]
+        gaps = gaps_by_method[row.name]
         equal = share(float(np.mean(gaps <= SAME_COST)))
         ax.text(middle, place, equal, ha="center", va="center", color=INK, fontsize=9)
         gaps = gaps[np.isfinite(gaps)]
@@ -54,19 +78,35 @@ def gap_distribution(report: Report, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(rows) - 0.45, -0.55)
     ax.set_yticks(range(len(rows)), [_short(row.name) for row in rows], parse_math=False)
     _percent_axis(ax.xaxis, floor)
-    ax.set_xlabel(f"gap to the {report.reference.kind}, %", color=INK)
-    ax.text(middle, -0.62, _zone_word(report), ha="center", va="bottom", color=MUTED, fontsize=9)
-    _quiet(ax, grid="x")
+    ax.set_xlabel(f"gap to the {reference.kind}, %", color=INK)
+    ax.text(middle, -0.62, _zone_label(reference), ha="center", va="bottom", color=MUTED, fontsize=9)
+    _plain_axes(ax, grid="x")
     ax.tick_params(axis="y", labelsize=10)
     return ax
 
 
-def gap_against_time(report: Report, ax: Axes | None = None) -> Axes:
-    """Mean gap with interval against the time of a decision made alone (filled) and in a batch (hollow)."""
-    ax = _axes(ax, rows=8)
-    rows = [row for row in report.statistics if row.gap_mean is not None]
+def gap_against_time(
+    statistics: Sequence[Statistics], reference: Reference, *, horizon: int = 1, ax: Axes | None = None
+) -> Axes:
+    """Draw each method's mean gap with its interval against its decision time.
+
+    Filled marks: one instance per call. Hollow marks: all instances in one call, time per instance.
+
+    Parameters
+    ----------
+    statistics : sequence of Statistics
+        One per method.
+    reference : Reference
+        What the gaps are measured from.
+    horizon : int
+        Slots of an episode: with more than one, the time is that of a whole episode.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure unless given.
+    """
+    ax = _axes(ax, rows=TIME_ROWS)
+    rows = [row for row in statistics if row.gap_mean is not None]
     ends = np.array([gap for row in rows for gap in (row.gap_low, row.gap_mean, row.gap_high) if gap is not None])
-    floor, end, middle = _zone(ends, portion=0.1)
+    floor, end, middle = _equal_zone(ends, portion=0.1)
     ax.axhspan(end, floor, color=ZONE, lw=0, zorder=0)
     names: list[tuple[float, float, str]] = []
     marks: list[tuple[float, float, float, float]] = []
@@ -91,44 +131,46 @@ def gap_against_time(report: Report, ax: Axes | None = None) -> Axes:
     ax.set_ylim(end, _top(ends, floor))
     _percent_axis(ax.yaxis, floor)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    ax.set_xlabel("time of a decision, ms", color=INK)
-    ax.set_ylabel(f"mean gap to the {report.reference.kind}, %", color=INK)
+    ax.set_xlabel("time of a decision, ms" if horizon == 1 else "time to decide a whole episode, ms", color=INK)
+    ax.set_ylabel(f"mean gap to the {reference.kind}, %", color=INK)
     left = ax.get_yaxis_transform()
-    ax.text(-0.01, middle, _zone_word(report), transform=left, ha="right", va="center", fontsize=9, color=INK)
-    _quiet(ax, grid="both")
-    _explain_marks(ax)
-    _name_points(ax, names, marks)
+    ax.text(-0.01, middle, _zone_label(reference), transform=left, ha="right", va="center", fontsize=9, color=INK)
+    _plain_axes(ax, grid="both")
+    _legend_of_marks(ax)
+    _label_points(ax, names, marks)
     return ax
 
 
 # ------------------------------------------------------------------------------------------------------ as files
 
 
-def png(report: Report, picture: Picture) -> bytes:
-    """A picture as a PNG file."""
-    figure = _figure(report, picture)
+def png(draw: Draw, rows: int) -> bytes:
+    """Return a figure as a PNG file, ``rows`` methods high."""
+    figure = _figure(draw, rows)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=160, facecolor="white")
     return data.getvalue()
 
 
-def svg(report: Report, picture: Picture) -> str:
-    """A picture as SVG text without a background; its letters stay letters."""
+def svg(draw: Draw, rows: int, salt: str) -> str:
+    """Return a figure as SVG text without background, ``rows`` methods high; text stays text, not outlines.
+
+    Equal ``salt`` gives equal ids within the SVG, so that the same figure gives the same bytes.
+    """
     import matplotlib
 
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": picture.__name__}):
-        figure = _figure(report, picture)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure = _figure(draw, rows)
         data = io.StringIO()
         figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
     return data.getvalue()
 
 
-def _figure(report: Report, picture: Picture) -> Figure:
+def _figure(draw: Draw, rows: int) -> Figure:
     from matplotlib.figure import Figure
 
-    rows = len(report.methods) if picture is gap_distribution else 8
     figure = Figure(figsize=(7.6, _height(rows)), layout="constrained")
-    picture(report, figure.add_subplot())
+    draw(figure.add_subplot())
     return figure
 
 
@@ -147,10 +189,10 @@ def _height(rows: int) -> float:
     return 1.1 + 0.46 * max(rows, 2)
 
 
-def _zone(gaps: FloatArray, portion: float) -> tuple[float, float, float]:
-    """Begin, end and middle of the zone that stands for gaps too small for a logarithmic axis.
+def _equal_zone(gaps: FloatArray, portion: float) -> tuple[float, float, float]:
+    """Compute begin, end and middle of the shaded zone for gaps of 0, which a logarithmic axis cannot show.
 
-    It begins at the decade below the smallest gap above `SAME_COST` and takes about ``portion`` of the axis.
+    The zone begins at the decade below the smallest gap above `SAME_COST` and takes about ``portion`` of the axis.
     """
     above = gaps[np.isfinite(gaps) & (gaps > SAME_COST)]
     floor = float(10.0 ** (np.ceil(np.log10(above.min())) - 1.0)) if len(above) else 1e-4
@@ -159,12 +201,12 @@ def _zone(gaps: FloatArray, portion: float) -> tuple[float, float, float]:
 
 
 def _top(gaps: FloatArray, floor: float) -> float:
-    """Where the logarithmic axis of gaps ends: a little above the largest, and a decade long at least."""
+    """Compute the upper limit of the logarithmic axis of gaps: above the largest gap, at least one decade long."""
     return 1.5 * max(float(np.max(gaps, initial=0.0, where=np.isfinite(gaps))), 10 * floor)
 
 
 def _draw_summary(ax: Axes, place: float, gaps: FloatArray, row: Statistics, floor: float) -> None:
-    """Middle half as a bar, median as a tick, mean as a diamond on its interval; none where they fall into the zone."""
+    """Draw the quartiles as a bar, the median as a tick, the mean as a diamond on its interval, unless in the zone."""
     if len(gaps):
         low, middle, high = np.quantile(gaps, [0.25, 0.5, 0.75])
         if high > floor:
@@ -179,12 +221,12 @@ def _draw_summary(ax: Axes, place: float, gaps: FloatArray, row: Statistics, flo
 
 
 def _thinned(gaps: FloatArray) -> FloatArray:
-    """At most `DOTS` values with the same distribution."""
+    """Reduce to at most `DOTS` values with the same distribution: quantiles."""
     return gaps if len(gaps) <= DOTS else np.quantile(gaps, (np.arange(DOTS) + 0.5) / DOTS).astype(np.float64)
 
 
 def _spread(dots: int) -> FloatArray:
-    """Even vertical scatter within +-0.25 (golden-ratio sequence), so that equal gaps stay visible side by side."""
+    """Compute even vertical offsets within +-0.25 (golden-ratio sequence), so that equal gaps stay visible."""
     return np.asarray(0.5 * (np.arange(dots) * 0.6180339887 % 1.0) - 0.25, dtype=np.float64)
 
 
@@ -192,12 +234,12 @@ def _short(name: str) -> str:
     return name if len(name) <= 26 else f"{name[:25]}…"
 
 
-def _zone_word(report: Report) -> str:
-    return "optimal" if report.reference.proved else "best found"
+def _zone_label(reference: Reference) -> str:
+    return "optimal" if reference.proved else "best found"
 
 
 def _percent_axis(axis: Any, floor: float) -> None:
-    """Decades in %, none within the zone of equal costs."""
+    """Label decades in %, none within the zone of equal costs."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(numticks=12))
@@ -205,7 +247,7 @@ def _percent_axis(axis: Any, floor: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _quiet(ax: Axes, grid: str) -> None:
+def _plain_axes(ax: Axes, grid: str) -> None:
     ax.minorticks_off()
     ax.set_axisbelow(True)
     ax.grid(axis=grid, color=GRID, lw=0.8)  # type: ignore[arg-type]
@@ -215,7 +257,7 @@ def _quiet(ax: Axes, grid: str) -> None:
     ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=0)
 
 
-def _explain_marks(ax: Axes) -> None:
+def _legend_of_marks(ax: Axes) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -235,7 +277,7 @@ def _explain_marks(ax: Axes) -> None:
     )
 
 
-def _name_points(
+def _label_points(
     ax: Axes, names: list[tuple[float, float, str]], marks: list[tuple[float, float, float, float]]
 ) -> None:
     """Write each name beside its point ``(x, y)``, at the first place that covers no mark ``(x, x, y, y)`` or name."""
@@ -245,9 +287,9 @@ def _name_points(
     figure = ax.get_figure(root=True)
     if figure is None:
         return
-    figure.draw_without_rendering()  # settles where a point is in pixels
+    figure.draw_without_rendering()  # fixes the positions in pixels
     corners = [ax.transData.transform([(left, low), (right, high)]) for left, right, low, high in marks]
-    taken = [Bbox([first - 4, last + 4]) for first, last in corners]
+    occupied = [Bbox([first - 4, last + 4]) for first, last in corners]
     beside = [
         (9, 0, "left", "center"),
         (-9, 0, "right", "center"),
@@ -271,8 +313,8 @@ def _name_points(
             label.set(position=(right, up), ha=horizontal, va=vertical)
             label.get_window_extent()  # moves the label; its own extent would include the line
             box = Text.get_window_extent(label)
-            if not any(box.overlaps(other) for other in taken):
+            if not any(box.overlaps(other) for other in occupied):
                 break
-        taken.append(box)
+        occupied.append(box)
         if label.arrow_patch is not None:
             label.arrow_patch.set_visible(right == 26)  # a name right beside its point needs no line to it

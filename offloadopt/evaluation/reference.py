@@ -1,4 +1,4 @@
-"""What the gaps are measured against: the best lower bound that any method proved, and how tight it is."""
+"""Reference of the gaps: the best lower bound that any method proved, and how tight it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from offloadopt.core import FloatArray, relative_gap
 from offloadopt.errors import BrokenProof, InvalidInput
 
 SAME_COST = 1e-6
-"""Relative difference below which two costs count as equal (optimal, tied): as near as numerical solvers prove."""
+"""Relative difference below which two costs count as equal (optimal, tied): the precision of numerical solvers."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,13 @@ class Reference:
     slack: FloatArray
 
     @property
+    def count(self) -> int:
+        """Number of instances."""
+        return len(self.values)
+
+    @property
     def proved(self) -> bool:
-        """Whether the reference is a proof."""
+        """Whether the reference is a proved bound."""
         return bool(self.provers)
 
     @property
@@ -51,7 +56,7 @@ class Reference:
 
     @property
     def kind(self) -> str:
-        """What the reference is, claiming no more than is proved."""
+        """One of "certified optimum", "lower bound" (not tight) and "best found" (nothing is proved)."""
         if not self.proved:
             return "best found"
         slack = self.slack[self.measured]
@@ -59,7 +64,7 @@ class Reference:
 
     @property
     def label(self) -> str:
-        """The kind with what limits it: where it is missing, and how far the best decision lies above it."""
+        """The kind with its limits: on how many instances it exists, and how far the best decision lies above it."""
         if not self.proved:
             return f"{self.kind} (no proof)"
         measured, solvable = self.measured.sum(), (~self.infeasible).sum()
@@ -74,14 +79,14 @@ class Reference:
         return f"{self.kind}{share} (not tight: mean {slack.mean():.2g} %, worst {slack.max():.2g} %)"
 
     def gap(self, cost: FloatArray) -> FloatArray:
-        """[count] relative gap of costs to the reference; NaN where there is no feasible decision or no reference."""
+        """Compute the relative gap ``[count]`` of costs; NaN without a feasible decision or without a reference."""
         return gap_to(self.values, cost)
 
 
 def gap_to(values: FloatArray, cost: FloatArray) -> FloatArray:
-    """[count] relative gap of costs to reference values; NaN where it does not exist.
+    """Compute the relative gap ``[count]`` of costs to reference values; NaN where it does not exist.
 
-    To a reference of 0 only the reference itself has a gap; any other would be infinite.
+    To a reference of 0 only a cost of 0 has a gap; that of any other cost would be infinite.
     """
     with np.errstate(over="ignore"):
         gap = relative_gap(cost, values)
@@ -92,7 +97,7 @@ def gap_to(values: FloatArray, cost: FloatArray) -> FloatArray:
 def choose_reference(
     costs: Mapping[str, FloatArray], bounds: Mapping[str, FloatArray], named: str | None = None
 ) -> Reference:
-    """The largest bound over all methods, or one method's own bounds.
+    """Choose the reference: the largest bound over all methods, or one method's own bounds.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def choose_reference(
     Raises
     ------
     BrokenProof
-        If any method's bound lies above any method's cost: one of them is wrong, and every gap would be.
+        If any method's bound lies above any method's cost: then one of the two is wrong.
     InvalidInput
         If the named method proves no bound.
     """
@@ -125,8 +130,8 @@ def _refuse_broken(name: str, bound: FloatArray, costs: Mapping[str, FloatArray]
     if not broken.any():
         return
     row = int(np.flatnonzero(broken)[0])
-    finder = min(costs, key=lambda other: costs[other][row])
+    cheapest = min(costs, key=lambda other: costs[other][row])
     raise BrokenProof(
         f"instance {row}: {name!r} claims that no decision costs less than {bound[row]:.9g}, "
-        f"yet {finder!r} found one that costs {best_cost[row]:.9g}"
+        f"yet {cheapest!r} found one that costs {best_cost[row]:.9g}"
     )

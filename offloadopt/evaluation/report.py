@@ -1,21 +1,21 @@
-"""What a comparison found: numbers per instance, and the tables, pictures and files made from them."""
+"""Results of a comparison: numbers per instance, and the tables, figures and files made from them."""
 
 from __future__ import annotations
 
 import io
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offloadopt.core import FloatArray
-from offloadopt.evaluation import formatting as text
-from offloadopt.evaluation import html_report as page
-from offloadopt.evaluation import plots
+from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray
+from offloadopt.evaluation import captions, formatting, html_report, plots
 from offloadopt.evaluation.reference import SAME_COST, Reference
 from offloadopt.evaluation.statistics import LEVEL, Statistics, summarise
 from offloadopt.files import write_atomic
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodRun:
-    """What one method did.
+    """Costs, bounds and times of one method.
 
     Attributes
     ----------
+    name : str
     settings : mapping
         The method's fields, if it has any.
     cost : array [count]
@@ -42,7 +43,7 @@ class MethodRun:
     seconds_alone : array [timed]
         Times of decisions made one at a time.
     alone_from_batch : bool
-        Whether ``seconds_alone`` are ``seconds``, because the method is too slow to be asked again.
+        Whether ``seconds_alone`` are ``seconds``, because the method is too slow to be run again.
     """
 
     name: str
@@ -75,6 +76,8 @@ class Report:
         The method that wins and losses are counted against.
     seed, bootstrap : int
         Seed of methods and intervals; resamples of each interval.
+    horizon : int
+        Slots of an episode; 1 for one-shot problems.
     """
 
     problem: str
@@ -85,11 +88,12 @@ class Report:
     paired_with: str | None
     seed: int
     bootstrap: int
+    horizon: int = 1
 
     @property
     def count(self) -> int:
         """Number of instances."""
-        return len(self.reference.values)
+        return self.reference.count
 
     @cached_property
     def statistics(self) -> tuple[Statistics, ...]:
@@ -116,10 +120,31 @@ class Report:
         """By method, [count] relative gap to the reference; NaN where there is none."""
         return {run.name: self.reference.gap(run.cost) for run in self.methods}
 
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        names = ", ".join(run.name for run in self.methods)
+        return f"Report({self.problem}, methods: {names}, {self._instances}, reference: {self.reference.label})"
+
+    def _repr_html_(self) -> str:
+        """The summary as HTML, for notebooks."""
+        table = formatting.html_table(formatting.SUMMARY_COLUMNS, formatting.summary_cells(self.statistics))
+        notes = "<br>".join(map(escape, captions.summary_notes(self.reference, self.horizon)))
+        return f"<div><p>{escape(self._heading)}</p>{table}<p>{notes}</p></div>"
+
+    @property
+    def _instances(self) -> str:
+        return f"{self.count:,} instance{'' if self.count == 1 else 's'}"
+
+    @property
+    def _heading(self) -> str:
+        return f"{self.problem}: {self._instances}, reference: {self.reference.label}"
+
     # ------------------------------------------------------------------------------------------------------- tables
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only: a number that does not exist is ``None``, never NaN or infinite."""
+        """Return the results as plain values; a number that does not exist is ``None``, never NaN or infinite."""
         settings = {run.name: dict(run.settings) for run in self.methods}
         return {
             "problem": self.problem,
@@ -134,24 +159,27 @@ class Report:
             "interval_level": LEVEL,
             "bootstrap": self.bootstrap,
             "seed": self.seed,
+            "horizon": self.horizon,
+            "feasibility_tolerance": FEASIBILITY_TOLERANCE,
+            "reference_note": captions.reference_note(self.reference, self.horizon),
         }
 
     def to_json(self) -> str:
-        """`to_dict` as strict JSON."""
+        """Return `to_dict` as strict JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per method, indexed by its name."""
+        """Return a frame with one row of `Statistics` per method, indexed by its name."""
         import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.statistics]).set_index("name")
 
     def to_csv(self, path: str | Path) -> None:
-        """Write `to_frame`."""
+        """Write `to_frame` as CSV."""
         write_atomic(path, self.to_frame().to_csv().encode())
 
     def per_instance(self) -> pd.DataFrame:
-        """One row per method and instance: cost, gap, bound, the reference and the time in the batch."""
+        """Return a frame with one row per method and instance: cost, gap, bound, reference, time in the batch."""
         import pandas as pd
 
         parts = [
@@ -171,40 +199,72 @@ class Report:
         return pd.concat(parts, ignore_index=True)
 
     def summary(self) -> str:
-        """The comparison in a few lines of plain text."""
-        return text.table(self)
+        """Return the comparison as plain text: a row per method, then what reference, feasibility and times mean."""
+        table = formatting.text_table(formatting.SUMMARY_COLUMNS, formatting.summary_cells(self.statistics))
+        notes = [textwrap.fill(note, 110) for note in captions.summary_notes(self.reference, self.horizon)]
+        return "\n".join([self._heading, table, "", *notes])
 
-    # ----------------------------------------------------------------------------------------------------- pictures
+    # ------------------------------------------------------------------------------------------------------ figures
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each method's distribution of gaps."""
-        return plots.gap_distribution(self, ax)
+        return plots.gap_distribution(self.statistics, self.gaps, self.reference, ax=ax)
 
     def plot_gap_time(self, ax: Axes | None = None) -> Axes:
         """Draw each method's mean gap against its decision time."""
-        return plots.gap_against_time(self, ax)
+        return plots.gap_against_time(self.statistics, self.reference, horizon=self.horizon, ax=ax)
 
     # -------------------------------------------------------------------------------------------------------- files
 
     def to_html(self) -> str:
-        """One page with tables and pictures that needs nothing but itself."""
-        return page.render(self)
+        """Return a self-contained page with tables, figures and definitions."""
+        reference, horizon = self.reference, self.horizon
+        page = html_report.Page(
+            title=f"Comparison on {self.problem}",
+            lead=captions.lead(reference, horizon),
+            facts=captions.facts(self.problem, len(self.methods), reference, self.seed, horizon),
+            terms=captions.terms(reference, bootstrap=self.bootstrap, paired_with=self.paired_with, horizon=horizon),
+            statistics=self.statistics,
+            reference_kind=reference.kind,
+            paired_with=self.paired_with,
+            time_heading="Decision time, ms" if horizon == 1 else "Time of an episode, ms",
+            results_note=captions.results_note(self.statistics, reference),
+            gap_figure=html_report.Figure(
+                plots.svg(self.plot, len(self.methods), salt="gap_distribution"),
+                name="gap_distribution",
+                label="Distribution of gaps, one row per method",
+                caption=captions.gap_caption(reference),
+            ),
+            time_figure=html_report.Figure(
+                plots.svg(self.plot_gap_time, plots.TIME_ROWS, salt="gap_against_time"),
+                name="gap_against_time",
+                label="Mean gap against decision time, one point per method",
+                caption=captions.time_caption(horizon),
+            ),
+            scenario=[
+                (name, value, self.scenario_notes.get(name, ""))
+                for name, value in self.scenario.items()
+                if value is not None
+            ],
+            settings={run.name: run.settings for run in self.methods},
+        )
+        return html_report.render(page)
 
     def write_html(self, path: str | Path) -> None:
         """Write `to_html`."""
         write_atomic(path, self.to_html().encode())
 
     def save(self, folder: str | Path) -> None:
-        """Write the page, the tables, the numbers per instance and the pictures.
+        """Write the page, the tables, the numbers per instance and the figures.
 
         Files: ``report.html``, ``report.json``, ``report.csv``, ``per_instance.parquet``, ``gap.png`` and
-        ``gap_time.png``. All are made before the first is written, and each is written atomically.
+        ``gap_time.png``. All are computed before the first is written, and each is written atomically.
         """
         parquet = io.BytesIO()
         self.per_instance().to_parquet(parquet, index=False)
         contents = {
-            "gap.png": plots.png(self, plots.gap_distribution),
-            "gap_time.png": plots.png(self, plots.gap_against_time),
+            "gap.png": plots.png(self.plot, len(self.methods)),
+            "gap_time.png": plots.png(self.plot_gap_time, plots.TIME_ROWS),
             "per_instance.parquet": parquet.getvalue(),
             "report.csv": self.to_frame().to_csv().encode(),
             "report.json": self.to_json().encode(),

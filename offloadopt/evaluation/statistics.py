@@ -1,4 +1,4 @@
-"""From costs, gaps and times per instance to the numbers of a table."""
+"""Summary statistics of a method: means, gaps with confidence intervals, times, wins and losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = 1 << 20  # resampled values held in memory at a time
 
 @dataclass(frozen=True)
 class Statistics:
-    """One method's row. ``None`` stands for a number that does not exist, for example a gap without a reference.
+    """Statistics of one method. ``None`` stands for a number that does not exist, such as a gap without a reference.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Statistics:
     feasible_share : float
         Share of all instances decided feasibly.
     decision_ms_median, decision_ms_p99 : float
-        Time of a decision made alone, in ms.
+        Time to decide one instance alone, in ms: median and 99th percentile. With a horizon, of a whole episode.
     gap_of_means : float
         Gap of the mean cost to the mean reference, over the same instances as ``gap_mean``.
     gap_count : int
@@ -37,9 +37,9 @@ class Statistics:
     batched_ms : float
         Mean time per instance, in ms, when all are decided in one call.
     timed_alone : int
-        Decisions behind ``decision_ms_median`` and ``decision_ms_p99``.
+        Instances that ``decision_ms_median`` and ``decision_ms_p99`` are computed from.
     alone_from_batch : bool
-        Whether those are times from the batch, because the method is too slow to be asked again.
+        Whether those are times from the batch, because the method is too slow to be run again.
     own_gap_mean : float
         Mean relative gap to the bounds that the method itself proved, over the instances that have one.
     wins, ties, losses : int
@@ -82,18 +82,18 @@ def summarise(
     resamples: int,
     seed: int,
 ) -> Statistics:
-    """One method's statistics.
+    """Compute one method's statistics.
 
     Parameters
     ----------
     cost : array [count]
         ``inf`` where the decision is infeasible.
     bound : array [count]
-        What the method itself proved, ``-inf`` where it proved nothing.
+        Lower bounds that the method itself proved, ``-inf`` where it proved none.
     seconds : array [count]
         Time per instance in the batch.
     seconds_alone : array [timed]
-        Times of decisions made alone.
+        Times of instances decided alone.
     opponent : array [count], optional
         Costs of the method that this one is paired with.
     """
@@ -130,9 +130,9 @@ def summarise(
 
 
 def mean_interval(values: FloatArray, *, resamples: int, seed: int) -> tuple[float, float] | None:
-    """Percentile bootstrap interval of a mean (Efron & Tibshirani 1993, section 13.3).
+    """Compute the percentile bootstrap interval of a mean (Efron & Tibshirani 1993, section 13.3).
 
-    ``None`` for fewer than two values: one instance says nothing about others.
+    ``None`` for fewer than two values, which tell nothing about the spread.
     Equal seeds and lengths give equal resamples, so methods on the same instances share them.
     """
     count = len(values)
@@ -149,19 +149,19 @@ def mean_interval(values: FloatArray, *, resamples: int, seed: int) -> tuple[flo
 
 
 def gap_of_means(cost: FloatArray, reference: FloatArray) -> float | None:
-    """``(mean cost - mean reference) / |mean reference|``: what the gap is worth in total, not per instance."""
+    """Compute ``(mean cost - mean reference) / |mean reference|``: the gap of the total cost."""
     if not len(cost) or reference.mean() == 0.0:
         return None
     return _number((cost.mean() - reference.mean()) / abs(reference.mean()))
 
 
 def paired_counts(cost: FloatArray, opponent: FloatArray) -> tuple[int, int, int]:
-    """Wins, ties and losses on the same instances; two infeasible decisions tie."""
+    """Count wins, ties and losses on the same instances; two infeasible decisions tie."""
     margin = SAME_COST * np.where(np.isfinite(opponent), np.abs(opponent), 0.0)
     wins, losses = cost < opponent - margin, cost > opponent + margin
     return int(wins.sum()), int(len(cost) - wins.sum() - losses.sum()), int(losses.sum())
 
 
 def _number(value: np.floating) -> float | None:
-    """A finite float, or ``None``: NaN and infinity are not JSON."""
+    """Convert to a finite float, or ``None``: NaN and infinity are not JSON."""
     return float(value) if np.isfinite(value) else None

@@ -12,6 +12,9 @@ from offloadopt.evaluation.reference import choose_reference
 from offloadopt.evaluation.report import MethodRun, Report
 
 MakeReport = Callable[..., Report]
+INF = float("inf")
+NASTY = "<script>alert('x')</script> & $x^{2$"
+"""A name that a user could give: HTML, an entity and broken mathematics."""
 
 
 @pytest.fixture
@@ -23,6 +26,7 @@ def make_report() -> MakeReport:
         bounds: Mapping[str, Sequence[float]] | None = None,
         paired_with: str | None = None,
         scenario: Mapping[str, Any] | None = None,
+        horizon: int = 1,
     ) -> Report:
         def run(name: str) -> MethodRun:
             cost = np.array(costs[name], dtype=float)
@@ -32,6 +36,20 @@ def make_report() -> MakeReport:
         runs = tuple(map(run, costs))
         reference = choose_reference({run.name: run.cost for run in runs}, {run.name: run.bound for run in runs})
         notes = dict.fromkeys(scenario or {}, "what it is")
-        return Report("demo", scenario or {"users": 3}, notes, reference, runs, paired_with, seed=0, bootstrap=200)
+        fields = scenario or {"users": 3}
+        return Report("demo", fields, notes, reference, runs, paired_with, seed=0, bootstrap=200, horizon=horizon)
 
     return make
+
+
+@pytest.fixture
+def report(make_report: MakeReport) -> Report:
+    rng = np.random.default_rng(0)
+    best = 10 + rng.random(30)
+    costs = {"exact": best, NASTY: best * (1 + rng.exponential(0.1, 30)), "fails": np.where(best > 10.5, INF, 12.0)}
+    return make_report(costs, {"exact": best}, paired_with=NASTY, scenario={"note": NASTY, "bandwidth_hz": 1e6})
+
+
+@pytest.fixture
+def hopeless(make_report: MakeReport) -> Report:
+    return make_report({"never": [INF, INF]})
