@@ -19,7 +19,7 @@ from offloadopt.cli.terminal import progress
 from offloadopt.errors import OffloadError
 from offloadopt.learners.maddpg_cgan.gan import Loss
 from offloadopt.reproduce.twin_inference.digit_classifiers import JUDGE_STEPS, ROUNDS, Judge, load_digits
-from offloadopt.reproduce.twin_inference.digit_generators import STEPS, grid, train_digits
+from offloadopt.reproduce.twin_inference.digit_generators import STEPS, image_grid, train_digits
 
 
 def main() -> None:
@@ -34,13 +34,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/digits"), help="default %(default)s")
     given = parser.parse_args()
 
-    train, held = load_digits()
-    judge = Judge(train, held, steps=given.judge_steps)
-    print(f"The judge recognises {judge.accuracy:.4f} of {len(held.labels):,} real digits held out.")
-    makers, found = {}, {"judge": {"accuracy": judge.accuracy}}
+    train, held_out = load_digits()
+    judge = Judge(train, held_out, steps=given.judge_steps)
+    print(f"The judge recognises {judge.accuracy:.4f} of {len(held_out.labels):,} real digits held out.")
+    generators, found = {}, {"judge": {"accuracy": judge.accuracy}}
     for loss in given.loss:
         with progress(f"training {loss}", given.steps) as advance:
-            makers[loss] = train_digits(
+            generators[loss] = train_digits(
                 loss,
                 train,
                 steps=given.steps,
@@ -49,15 +49,15 @@ def main() -> None:
                 checkpoint=given.out / loss,
                 progress=advance,
             )
-        scores = judge.scores(makers[loss], rounds=given.rounds)
-        found[loss] = {"seed": given.seed, "steps": makers[loss].steps, **asdict(scores)}
+        scores = judge.scores(generators[loss], rounds=given.rounds)
+        found[loss] = {"seed": given.seed, "steps": generators[loss].steps, **asdict(scores)}
         print(
-            f"{loss:20} {makers[loss].steps:6,} steps: accuracy {scores.accuracy:.4f}, "
+            f"{loss:20} {generators[loss].steps:6,} steps: accuracy {scores.accuracy:.4f}, "
             f"diversity {scores.diversity:.3f}, nearer to the training than half of real digits {scores.copied:.3f}"
         )
     files.write_atomic(given.out / "scores.json", json.dumps(found, indent=1).encode() + b"\n")
     picture = given.out / "digits.png"
-    grid(makers, of_each_label=3 if len(makers) > 1 else 10).savefig(picture, dpi=150)
+    image_grid(generators, of_each_label=3 if len(generators) > 1 else 10).savefig(picture, dpi=150)
     print(f"What was written: {picture}")
 
 

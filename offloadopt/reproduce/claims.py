@@ -114,5 +114,5 @@ def ascending(names: Sequence[str], values: Sequence[ArrayLike]) -> tuple[Verdic
     """Whether each quantity's mean lies above that of the one before, by their paired differences over replicates."""
     steps = [Interval.of(np.subtract(after, before)) for before, after in itertools.pairwise(values)]
     pairs = zip(names[1:], names[:-1], steps, strict=True)
-    said = "; ".join(f"{after} - {before}: {step.text(sign='+')}" for after, before, step in pairs)
-    return all_hold(step.above(0.0) for step in steps), said
+    text = "; ".join(f"{after} - {before}: {step.text(sign='+')}" for after, before, step in pairs)
+    return all_hold(step.above(0.0) for step in steps), text

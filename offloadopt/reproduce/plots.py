@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offloadopt.evaluation import plots as house
+from offloadopt.evaluation import plots as report_plots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#7f8790",
 )  # fmt: skip
-INK, MUTED, GRID = house.INK, house.MUTED, house.GRID
+INK, MUTED, GRID = report_plots.INK, report_plots.MUTED, report_plots.GRID
 PANEL_WIDTH, PANEL_HEIGHT = 4.4, 3.5
 
 
@@ -62,6 +62,27 @@ def series(ax: Axes, summary: pd.DataFrame, x: str, y: str, style: Style, scale:
     ax.fill_between(place, low, high, color=style.color, alpha=0.16, lw=0)
 
 
+def hide_wide_bands(summary: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
+    """Collapse the bands of points with fewer than three replicates onto the mean.
+
+    Their Student's t intervals, which the tables keep, would cover the whole picture.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        As `summarised` gives it, with columns ``replicates``, and ``<number>_low`` and ``<number>_high``.
+    numbers : sequence of str
+        Columns whose bands are drawn.
+    """
+    few = summary["replicates"] < 3
+    ends = {
+        f"{number}_{end}": summary[f"{number}_{end}"].mask(few, summary[number])
+        for number in numbers
+        for end in ("low", "high")
+    }
+    return summary.assign(**ends)
+
+
 def dots(
     ax: Axes, rows: Sequence[tuple[str, Style]], summaries: Sequence[pd.Series], number: str, scale: float = 1.0
 ) -> None:
@@ -70,8 +91,8 @@ def dots(
         mean, low, high = (scale * float(summary[name]) for name in (number, f"{number}_low", f"{number}_high"))
         ax.plot([low, high], [place, place], color=style.color, lw=2, alpha=0.6, solid_capstyle="butt")
         ax.plot(mean, place, color=style.color, marker=style.marker or "o", ms=7, ls="")
-        said = f"{mean:#.3g}".rstrip(".")
-        ax.annotate(said, (mean, place), (0, 7), textcoords="offset points", ha="center", fontsize=8, color=INK)
+        text = f"{mean:#.3g}".rstrip(".")
+        ax.annotate(text, (mean, place), (0, 7), textcoords="offset points", ha="center", fontsize=8, color=INK)
     ax.set_yticks(range(len(rows)), [name for name, _ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.6)
 

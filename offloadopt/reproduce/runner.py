@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offloadopt import __version__, files
-from offloadopt import parallel as pool
+from offloadopt import parallel as parallel
 from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
@@ -20,7 +20,7 @@ from offloadopt.reproduce.summary import summarised
 RUN = "run.json"
 CLAIMS = "claims.json"
 WORK = "work"
-OURS = (CLAIMS, "*.csv", "*.png", RUN)
+OWN_FILES = (CLAIMS, "*.csv", "*.png", RUN)
 
 
 def reproduce(
@@ -61,7 +61,7 @@ def reproduce(
     OutputExists
         If the folder holds something else, or is being written.
     """
-    pool.check(workers, "loky")
+    parallel.check(workers, "loky")
     chosen = paper.choose(names)
     folder = files.make_folder(folder)
     with files.only_writer(folder):
@@ -78,7 +78,7 @@ def reproduce(
                 if written is not None:
                     written(artefact.name)
 
-        def keep(done: tuple[Unit, bytes]) -> None:
+        def store(done: tuple[Unit, bytes]) -> None:
             unit, data = done
             files.write_atomic(work / f"{unit.name}.json", data)
             results[unit.name] = json.loads(data)["result"]
@@ -92,13 +92,13 @@ def reproduce(
         missing = [unit for name, unit in units.items() if name not in results]
         if min(workers, len(missing)) == 1:
             for unit in missing:
-                keep(perform(unit))
+                store(run_unit(unit))
         elif missing:
-            pool.for_each(perform, missing, keep, workers=workers, backend="loky")
+            parallel.for_each(run_unit, missing, store, workers=workers, backend="loky")
         return _write_claims(paper, folder, work)
 
 
-def perform(unit: Unit) -> tuple[Unit, bytes]:
+def run_unit(unit: Unit) -> tuple[Unit, bytes]:
     """Do one unit; the bytes are what its file holds."""
     begin, begin_cpu = time.perf_counter(), time.process_time()
     result = unit.function(**unit.parameters)
@@ -161,7 +161,7 @@ def _empty(folder: Path, overwrite: bool) -> None:
     if work.is_dir() and (folder / RUN).exists():
         files.prepare_folder(work, overwrite=overwrite, ours=("*.json",))
         work.rmdir()
-    files.prepare_folder(folder, overwrite=overwrite, ours=OURS)
+    files.prepare_folder(folder, overwrite=overwrite, ours=OWN_FILES)
 
 
 def _read_run(path: Path) -> dict[str, Any]:

@@ -52,20 +52,22 @@ def train(
         The budget; none: the learner's own.
     seed : int
     """
-    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
     begin, begin_cpu = time.perf_counter(), time.process_time()
-    experts = demonstrate(problem, **demonstrations) if isinstance(demonstrations, Mapping) else demonstrations
+    experts = make_demonstrations(problem, **demonstrations) if isinstance(demonstrations, Mapping) else demonstrations
     curve: list[Json] = []
 
     def record(step: int, numbers: Mapping[str, float]) -> None:
         curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
 
-    policy: Method = pupil.fit(problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record)
+    policy: Method = algorithm.fit(
+        problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record
+    )
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
     return Training(policy, curve, spent)
 
 
-def demonstrate(
+def make_demonstrations(
     problem: Problem[Any], solver: str, options: Mapping[str, Any], count: int, seed: int
 ) -> Demonstrations:
     """An expert's solutions in memory, with what could be observed along its way."""

@@ -26,7 +26,7 @@ def rows_of(summary: pd.DataFrame, methods: Iterable[str]) -> list[tuple[str, pd
     return [(method, summary[summary["method"] == method].iloc[0]) for method in methods]
 
 
-def lengths(
+def draw_bars(
     ax: Axes,
     rows: Sequence[tuple[str, pd.Series]],
     number: str,
@@ -37,10 +37,10 @@ def lengths(
     for place, (_, row) in enumerate(rows):
         length = scale * row.get(number, float("nan"))
         ax.barh(place, length, 0.62, color=colors[place] if colors else plots.GREY)
-        _tell(ax, f"{length:.0f}" if length >= 100 else f"{length:#.3g}".rstrip("."), length, place)
+        _annotate(ax, f"{length:.0f}" if length >= 100 else f"{length:#.3g}".rstrip("."), length, place)
 
 
-def name(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool = True) -> None:
+def label_rows(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool = True) -> None:
     """The rows from the top; their names are for the first of several panels."""
     ax.set_yticks(range(len(rows)), [label for label, _ in rows] if first else [])
     ax.set_ylim(len(rows) - 0.5, -0.5)
@@ -49,7 +49,7 @@ def name(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool = True)
     ax.set_xlim(left=0.0)
 
 
-def draw(axes: Sequence[Axes], rows: Sequence[tuple[str, pd.Series]], title: str) -> None:
+def draw_terms(axes: Sequence[Axes], rows: Sequence[tuple[str, pd.Series]], title: str) -> None:
     """The cost's terms, the delays of each kind of task, and the energy of a finished one."""
     terms, delays, energy = axes
     for place, (_, row) in enumerate(rows):
@@ -57,17 +57,17 @@ def draw(axes: Sequence[Axes], rows: Sequence[tuple[str, pd.Series]], title: str
         for number, (label, color) in TERM_LOOKS.items():
             terms.barh(place, row[number], 0.62, left=begin, color=color, label=label)
             begin += row[number]
-        _tell(terms, f"{row['cost']:.0f}", begin, place)
+        _annotate(terms, f"{row['cost']:.0f}", begin, place)
         for kind, (label, marker, color) in zip(range(1, KINDS + 1), KIND_LOOKS, strict=True):
             seconds = row.get(f"delay_{kind}_s", float("nan"))  # nothing of this kind may have been finished
             delays.plot(seconds, place, marker=marker, ms=6, ls="", color=color, label=label)
-    lengths(energy, rows, "finished_j")
+    draw_bars(energy, rows, "finished_j")
     for ax in axes:
-        name(ax, rows, first=ax is terms)
+        label_rows(ax, rows, first=ax is terms)
     plots.finish(terms, "cost of an episode", "", title)
     plots.finish(delays, "delay of a finished task, s", "")
     plots.finish(energy, "energy of all tasks by finished ones, J", "")
 
 
-def _tell(ax: Axes, text: str, x: float, y: float) -> None:
+def _annotate(ax: Axes, text: str, x: float, y: float) -> None:
     ax.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8, color=plots.INK)

@@ -82,7 +82,7 @@ class FrequencyFigure(Artefact):
                 for frequency in (DVFS, FIXED)
                 for _, row in bars.rows_of(chosen[chosen["frequency"] == frequency], [method])
             ]
-            bars.draw(axes[3 * place : 3 * place + 3], rows, preset)
+            bars.draw_terms(axes[3 * place : 3 * place + 3], rows, preset)
         plots.legend(figure, axes, columns=7)
         return figure
 

@@ -10,7 +10,6 @@ import numpy as np
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.battery_d2d.setting import STYLES, Setting, in_order
-from offloadopt.reproduce.battery_d2d.sweeps import told_by_bands
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised
 
@@ -56,7 +55,7 @@ class TrainingFigure(Artefact):
         presets = [preset for preset in self.setting.sizes.presets if preset in set(frame["preset"])]
         figure, axes = plots.panels(len(presets))
         for ax, preset in zip(axes, presets, strict=True):
-            chosen = told_by_bands(summary[summary["preset"] == preset], "cost")
+            chosen = plots.hide_wide_bands(summary[summary["preset"] == preset], ["cost"])
             for method in in_order(chosen["method"]):
                 look = STYLES[method]
                 style = plots.Style(look.label, look.color, look.line)

@@ -123,12 +123,12 @@ def train(
     trained = training.train(problem, learner, None, steps, seed)
     return {
         "spent": trained.spent,
-        "curve": training.thinned(course(problem, learner["name"], trained.curve)),
+        "curve": training.thinned(learning_curve(problem, learner["name"], trained.curve)),
         "tests": {test["name"]: test_policy(trained.policy, test) for test in tests},
     }
 
 
-def course(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> list[Json]:
+def learning_curve(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> list[Json]:
     """The cost of an episode of the fleet by the number of decisions of agents, exploration included.
 
     Learners record an episode's cost, or the mean reward of an agent in the slots of whole episodes. Those of
@@ -160,10 +160,10 @@ def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
     return averages(problem, instances, policy.run(problem, instances, seed=test["seed"]))
 
 
-def teach(
+def train_on_demonstrations(
     scenario: Mapping[str, Any],
     demonstrations: Mapping[str, Any],
-    pupils: Mapping[str, Mapping[str, Any]],
+    learners: Mapping[str, Mapping[str, Any]],
     seed: int,
     test: Mapping[str, Any],
 ) -> Json:
@@ -173,7 +173,7 @@ def teach(
     ----------
     demonstrations : mapping
         ``solver``, ``options``, ``count``, ``seed``, ``most_tasks``.
-    pupils : mapping of mapping
+    learners : mapping of mapping
         ``learner`` and ``steps`` of each.
     test : mapping
         As for `test_policy`.
@@ -184,7 +184,7 @@ def teach(
         problem, instances, demonstrations["solver"], demonstrations["options"], demonstrations["seed"]
     )
     found = {}
-    for name, pupil in pupils.items():
-        trained = training.train(problem, pupil["learner"], experts, pupil["steps"], seed)
+    for name, chosen in learners.items():
+        trained = training.train(problem, chosen["learner"], experts, chosen["steps"], seed)
         found[name] = test_policy(trained.policy, test)
     return found

@@ -39,7 +39,7 @@ RULES: Chosen = {
     QUEUE: ("lyapunov", {}),
 }
 """OED and OMD choose the device among theirs, and the mode, by least expected cost; the last two choose among all."""
-PAPERS = (MADDPG, SB3_PPO, SB3_DDPG, SB3_DQN, OED, OMD, RANDOM)
+PAPER_METHODS = (MADDPG, SB3_PPO, SB3_DDPG, SB3_DQN, OED, OMD, RANDOM)
 """What the paper compares rMAPPO with."""
 CAPACITY_J, CHANCE = 500.0, 0.5
 """Where every setting stands unless its figure says otherwise: the scenario's own values."""
@@ -259,7 +259,7 @@ class Setting:
         """One training of each learner, at the common point."""
         return [unit for unit in self.learned(replicate, preset) if unit.labels["point"] == Point(preset).name]
 
-    def pupils(
+    def imitations(
         self, replicate: int, scenario: Json, chosen: Chosen, count: int, *, window: bool = False, **labels: Any
     ) -> Unit:
         """Agents that imitate an expert, and rMAPPO that begins with that; of the same form and with the same view."""
@@ -278,14 +278,14 @@ class Setting:
                 "seed": self.expert_seed(replicate),
                 "most_tasks": sizes.window_tasks if window else None,
             },
-            "pupils": {
+            "learners": {
                 "before": {"learner": before, "steps": sizes.imitation_steps},
                 "after": {"learner": after, "steps": sizes.window_steps if window else sizes.steps[RMAPPO]},
             },
             "seed": replicate,
             "test": self.test(replicate, scenario, window=window),
         }
-        return Unit(measurements.teach, parameters, {REPLICATE: replicate, **labels})
+        return Unit(measurements.train_on_demonstrations, parameters, {REPLICATE: replicate, **labels})
 
 
 def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[Json, str, Json]]:

@@ -18,7 +18,7 @@ from offloadopt.reproduce.battery_d2d.setting import (
     CAPACITY_J,
     CHANCE,
     MADDPG,
-    PAPERS,
+    PAPER_METHODS,
     RMAPPO,
     STYLES,
     Point,
@@ -45,9 +45,9 @@ class SweepFigure(Artefact):
     label: ClassVar[str]
     sign: ClassVar[float]
     """1 where the cost is said to rise along the axis, -1 where it is said to fall."""
-    said: ClassVar[str]
+    trend: ClassVar[str]
     """What the cost does along it, in the claim, and what a point of it is called."""
-    what: ClassVar[str]
+    point_name: ClassVar[str]
     logarithmic: ClassVar[bool] = False
 
     def __init__(self, setting: Setting) -> None:
@@ -92,7 +92,7 @@ class SweepFigure(Artefact):
             for panel in (("cost", 1.0, "cost of an episode"), ("failed", 100.0, "failed tasks, %"))
         ]
         for ax, (preset, number, scale, label) in zip(axes, panels, strict=True):
-            chosen = told_by_bands(summary[summary["preset"] == preset], number)
+            chosen = plots.hide_wide_bands(summary[summary["preset"] == preset], [number])
             for method in in_order(chosen["method"]):
                 plots.series(ax, chosen[chosen["method"] == method], self.axis, number, STYLES[method], scale)
             ticks = sorted(set(chosen[self.axis]))
@@ -118,62 +118,55 @@ class SweepFigure(Artefact):
             found.append(self._trend(chosen, preset, methods, "every method"))
             if RMAPPO in methods:
                 found.insert(-1, self._trend(chosen, preset, [RMAPPO], RMAPPO))
-                rivals = [rival for rival in PAPERS if rival in methods]
+                rivals = [rival for rival in PAPER_METHODS if rival in methods]
                 found.append(self._best(chosen, preset, rivals))
         return found
 
     def _at(self, frame: pd.DataFrame, method: str) -> list[float]:
         return sorted(set(frame[frame["method"] == method][self.axis]))
 
-    def _trend(self, frame: pd.DataFrame, preset: str, methods: Sequence[str], whose: str) -> Claim:
-        verdicts, told = [], []
+    def _trend(self, frame: pd.DataFrame, preset: str, methods: Sequence[str], subject: str) -> Claim:
+        verdicts, measured = [], []
         for method in methods:
             at = self._at(frame, method)
             costs = [values(frame, "cost", method=method, **{self.axis: place}) for place in at]
             steps = [Interval.of(self.sign * (b - a)) for a, b in itertools.pairwise(costs)]
             verdicts += [step.above(0.0) for step in steps]
-            told.append(f"{method} {', '.join(f'{cost.mean():.0f}' for cost in costs)}")
+            measured.append(f"{method} {', '.join(f'{cost.mean():.0f}' for cost in costs)}")
         places = ", ".join(f"{place:g}" for place in sorted(set(frame[self.axis])))
         return Claim(
-            f"Costs {self.said}: {whose} ({preset})",
+            f"Costs {self.trend}: {subject} ({preset})",
             f"{self.figure}, Section IV",
             "shrinking total costs (no numbers)",
-            f"at {places}{self.unit}: {'; '.join(told)}",
+            f"at {places}{self.unit}: {'; '.join(measured)}",
             all_hold(verdicts),
             f"the mean paired difference between neighbouring points is {'above' if self.sign > 0 else 'below'} 0 at "
             "every step; false if one is not",
         )
 
     def _best(self, frame: pd.DataFrame, preset: str, rivals: Sequence[str]) -> Claim:
-        verdicts, told = beaten(frame, self.axis, rivals)
+        verdicts, measured = cost_ratios(frame, self.axis, rivals)
         return Claim(
-            f"rMAPPO has the lowest cost of the paper's methods at every {self.what} ({preset})",
+            f"rMAPPO has the lowest cost of the paper's methods at every {self.point_name} ({preset})",
             f"{self.figure}, Section IV",
             "always possesses the best outcome (no numbers)",
-            told,
+            measured,
             all_hold(verdicts),
             "the mean ratio of rMAPPO's cost to each other method's is below 1 at every point; false if one is not",
         )
 
 
-def told_by_bands(summary: pd.DataFrame, number: str) -> pd.DataFrame:
-    """Without bands where there are but two replicates: their intervals, which tables have, would cover everything."""
-    few = summary["replicates"] < 3
-    ends = {f"{number}_{end}": summary[f"{number}_{end}"].mask(few, summary[number]) for end in ("low", "high")}
-    return summary.assign(**ends)
-
-
-def beaten(frame: pd.DataFrame, axis: str, rivals: Sequence[str]) -> tuple[list[bool | None], str]:
+def cost_ratios(frame: pd.DataFrame, axis: str, rivals: Sequence[str]) -> tuple[list[bool | None], str]:
     """Whether rMAPPO costs less than each rival at each point, by paired ratios; and the ratios in words."""
-    verdicts, told = [], []
+    verdicts, measured = [], []
     for rival in rivals:
         ratios = {}
         for place in sorted(set(frame[frame["method"] == rival][axis])):
             ours, theirs = (values(frame, "cost", method=method, **{axis: place}) for method in (RMAPPO, rival))
             ratios[place] = Interval.of(ours / theirs)
         verdicts += [ratio.below(1.0) for ratio in ratios.values()]
-        told.append(f"/ {rival}: " + ", ".join(f"{ratio.text()} at {place:g}" for place, ratio in ratios.items()))
-    return verdicts, f"{RMAPPO} {'; '.join(told)}"
+        measured.append(f"/ {rival}: " + ", ".join(f"{ratio.text()} at {place:g}" for place, ratio in ratios.items()))
+    return verdicts, f"{RMAPPO} {'; '.join(measured)}"
 
 
 class CapacityFigure(SweepFigure):
@@ -182,7 +175,7 @@ class CapacityFigure(SweepFigure):
     name = "capacity"
     keys = ("preset", "battery_j", "method")
     figure, axis, unit, label, sign = "Fig. 2", "battery_j", " J", "capacity of a battery, J", -1.0
-    said, what = "fall with every step of the batteries' capacity", "capacity"
+    trend, point_name = "fall with every step of the batteries' capacity", "capacity"
     logarithmic = True
 
     def points(self, preset: str) -> list[Point]:
@@ -200,7 +193,7 @@ class TasksFigure(SweepFigure):
     name = "tasks"
     keys = ("preset", "task_chance", "method")
     figure, axis, unit, label, sign = "Fig. 3", "task_chance", "", "chance of a task, of each device and slot", 1.0
-    said, what = "fall with every step to fewer tasks", "quantity of tasks"
+    trend, point_name = "fall with every step to fewer tasks", "quantity of tasks"
 
     def points(self, preset: str) -> list[Point]:
         """With the usual capacity."""
@@ -216,13 +209,13 @@ class TasksFigure(SweepFigure):
         for preset in self.setting.sizes.presets:
             chosen = frame[frame["preset"] == preset]
             if {RMAPPO, MADDPG} <= set(chosen["method"]):
-                verdicts, told = beaten(chosen, self.axis, [MADDPG])
+                verdicts, measured = cost_ratios(chosen, self.axis, [MADDPG])
                 found.append(
                     Claim(
                         f"rMAPPO outperforms MADDPG ({preset})",
                         "Fig. 3, Section IV",
                         "finally outperforms (no numbers)",
-                        told,
+                        measured,
                         all_hold(verdicts),
                         "the mean ratio of costs is below 1 at every quantity of tasks; false if one is not",
                     )

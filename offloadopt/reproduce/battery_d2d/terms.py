@@ -67,9 +67,9 @@ class TermsTable(Artefact):
             chosen = summary[summary["preset"] == preset]
             rows = bars.rows_of(chosen, in_order(chosen["method"]))
             *three, life = axes[4 * place : 4 * place + 4]
-            bars.draw(three, rows, preset)
-            bars.lengths(life, rows, "worn_years")
-            bars.name(life, rows, first=False)
+            bars.draw_terms(three, rows, preset)
+            bars.draw_bars(life, rows, "worn_years")
+            bars.label_rows(life, rows, first=False)
             plots.finish(life, "years until 20 % of the capacity are lost", "")
         plots.legend(figure, axes, columns=7)
         return figure
@@ -95,12 +95,12 @@ class TermsTable(Artefact):
     ) -> Claim:
         ours = values(frame, "cost", method=RMAPPO)
         ratios = {rival: Interval.of(ours / values(frame, "cost", method=rival)) for rival in rivals}
-        told = ", ".join(f"{ratio.text()} of {rival}'s" for rival, ratio in ratios.items())
+        measured = ", ".join(f"{ratio.text()} of {rival}'s" for rival, ratio in ratios.items())
         return Claim(
             f"{claim} (our own yardstick; {preset})",
             "not in the paper",
             "-",
-            f"rMAPPO's cost is {told}",
+            f"rMAPPO's cost is {measured}",
             all_hold(ratio.below(limit) for ratio in ratios.values()),
             f"the mean ratio of costs is below {limit:g} for each of them",
         )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WINDOWS, EPISODES = "windows", "episodes"
 
 
-def optimum(setting: Setting, **options: float) -> Chosen:
+def optimum_solver(setting: Setting, **options: float) -> Chosen:
     """The fleet's optimum, searched for at most so long."""
     return {OPTIMUM: ("exact", {"time_limit_s": setting.sizes.window_seconds, **options})}
 
@@ -51,7 +51,7 @@ class HindsightTable(Artefact):
         """The optimum, the rules, and rMAPPO trained there."""
         found, scenario = [], self.setting.window()
         for replicate in self.setting.replicates:
-            for chosen in (optimum(self.setting), RULES):
+            for chosen in (optimum_solver(self.setting), RULES):
                 found.append(self.setting.solvers(replicate, scenario, chosen, window=True))
             found += trained_in_windows(self.setting, replicate)
         return found
@@ -73,8 +73,8 @@ class HindsightTable(Artefact):
         summary = summarised(frame, self.keys).sort_values("gap")
         rows = bars.rows_of(summary, [method for method in summary["method"] if method != measurements.BOUND])
         figure, (ax,) = plots.panels(1)
-        bars.lengths(ax, rows, "gap", 100.0, [STYLES[method].color for method, _ in rows])
-        bars.name(ax, rows)
+        bars.draw_bars(ax, rows, "gap", 100.0, [STYLES[method].color for method, _ in rows])
+        bars.label_rows(ax, rows)
         plots.finish(ax, "cost above the hindsight bound, %", "")
         return figure
 
@@ -108,7 +108,10 @@ class ImitationTable(Artefact):
     def experts(self) -> Mapping[str, Mapping[str, Chosen]]:
         """Of windows and of episodes."""
         greedy, queue = {GREEDY: RULES[GREEDY]}, {QUEUE: RULES[QUEUE]}
-        return {WINDOWS: {GREEDY: greedy, OPTIMUM: optimum(self.setting)}, EPISODES: {GREEDY: greedy, QUEUE: queue}}
+        return {
+            WINDOWS: {GREEDY: greedy, OPTIMUM: optimum_solver(self.setting)},
+            EPISODES: {GREEDY: greedy, QUEUE: queue},
+        }
 
     def plan(self) -> Sequence[Unit]:
         """Pupils of each expert, the expert itself, and rMAPPO that had none."""
@@ -120,7 +123,7 @@ class ImitationTable(Artefact):
                 for expert, chosen in experts.items():
                     count = self._demonstrations(window, expert)
                     labels = {"at": at, "expert": expert}
-                    found.append(setting.pupils(replicate, scenario, chosen, count, window=window, **labels))
+                    found.append(setting.imitations(replicate, scenario, chosen, count, window=window, **labels))
                     found.append(setting.solvers(replicate, scenario, chosen, window=window, **labels))
             found += trained_in_windows(setting, replicate)
             shown = setting.shown(replicate, self.common.preset)
@@ -140,9 +143,9 @@ class ImitationTable(Artefact):
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each expert, each of its pupils, and rMAPPO alone."""
-        if unit.function is measurements.teach:
+        if unit.function is measurements.train_on_demonstrations:
             for when, numbers in result.items():
-                yield {"at": unit.labels["at"], "method": pupil(unit.labels["expert"], when), **numbers}
+                yield {"at": unit.labels["at"], "method": imitation_label(unit.labels["expert"], when), **numbers}
             return
         common = self.setting.at(self.common)
         for scenario, method, numbers in rows_by_method(unit, result):
@@ -157,10 +160,12 @@ class ImitationTable(Artefact):
             chosen = summary[summary["at"] == at]
             methods = {RMAPPO: plots.GREY}
             for expert, color in zip(experts, (plots.GREEN, plots.BLUE), strict=True):
-                methods |= dict.fromkeys((expert, pupil(expert, "before"), pupil(expert, "after")), color)
+                methods |= dict.fromkeys(
+                    (expert, imitation_label(expert, "before"), imitation_label(expert, "after")), color
+                )
             rows = bars.rows_of(chosen, [method for method in methods if method in set(chosen["method"])])
-            bars.lengths(ax, rows, "cost", colors=[methods[method] for method, _ in rows])
-            bars.name(ax, rows)
+            bars.draw_bars(ax, rows, "cost", colors=[methods[method] for method, _ in rows])
+            bars.label_rows(ax, rows)
             plots.finish(ax, "cost of a window" if at == WINDOWS else "cost of an episode", "", at)
         return figure
 
@@ -169,6 +174,6 @@ class ImitationTable(Artefact):
         return []
 
 
-def pupil(expert: str, when: str) -> str:
+def imitation_label(expert: str, when: str) -> str:
     """What imitation of an expert is called, before and after reinforcement learning."""
     return f"imitates {expert}" if when == "before" else f"{RMAPPO} after {expert}"

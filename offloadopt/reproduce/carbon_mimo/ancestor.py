@@ -133,26 +133,26 @@ class AncestorFigure(Artefact):
         return [rate for rate in self.setting.sizes.rates if rate <= most]
 
     def _matches(self, frame: pd.DataFrame, method: str, most: float) -> Claim:
-        verdicts, said, printed = [], [], []
+        verdicts, measured, published = [], [], []
         for weight in WEIGHTS:
             for rate in self._rates(most):
                 paper = PUBLISHED[method, weight][RATES.index(rate)]
                 mean = values(frame, "reward", method=method, weight=weight, rate=rate).mean()
                 verdicts.append(bool(abs(mean / paper - 1.0) < TOLERANCE))
-                said.append(f"{mean:.2f}")
-                printed.append(f"{paper:.2f}")
+                measured.append(f"{mean:.2f}")
+                published.append(f"{paper:.2f}")
         reach = "at every rate" if most == max(RATES) else f"up to rate {most:g}"
         return Claim(
             f"{method}'s reward is the published one {reach}",
             "Chen and Wang, test curve",
-            ", ".join(printed),
-            ", ".join(said),
+            ", ".join(published),
+            ", ".join(measured),
             all_hold(verdicts),
             f"every mean lies within {100 * TOLERANCE:g} % of the published value, w = 0.5 then 0.8",
         )
 
     def _order(self, frame: pd.DataFrame) -> Claim:
-        verdicts, said = [], []
+        verdicts, measured = [], []
         for weight in WEIGHTS:
             for rate in self._rates(max(RATES)):
                 found = {
@@ -163,12 +163,12 @@ class AncestorFigure(Artefact):
                     Interval.of(found[DDPG] - found[DQN]).above(0.0),
                     Interval.of(found[DQN] - found[GREEDY_LOCAL]).above(0.0),
                 ]
-                said.append("/".join(f"{found[method].mean():.2f}" for method in found))
+                measured.append("/".join(f"{found[method].mean():.2f}" for method in found))
         return Claim(
             "DDPG earns more than DQN, and DQN more than GD-Local, at every rate",
             "Chen and Wang, test curve",
             "DDPG > DQN > greedy up to rate 3 (DQN falls behind at 3.5 and 4)",
-            "DDPG/DQN/GD-Local: " + "; ".join(said),
+            "DDPG/DQN/GD-Local: " + "; ".join(measured),
             all_hold(verdicts),
             "the mean paired differences are above 0 at every rate, w = 0.5 then 0.8",
         )
@@ -230,7 +230,7 @@ class TradeOffFigure(Artefact):
             Interval.of(values(frame, "buffer_quanta", v=b) - values(frame, "buffer_quanta", v=a)).above(0.0)
             for a, b in pairs
         ]
-        said = "; ".join(
+        measured = "; ".join(
             f"V = {v:g}: {values(frame, 'power_w', v=v).mean():.3g} W, "
             f"{values(frame, 'buffer_quanta', v=v).mean():.3g} kbit"
             for v in ordered
@@ -240,7 +240,7 @@ class TradeOffFigure(Artefact):
                 "Lyapunov trades power for delay: power falls with V towards its least, the buffer grows with it",
                 "Mao et al. 2017, [O(1/V), O(V)]",
                 "no numbers",
-                said,
+                measured,
                 all_hold([*falls, *rises]),
                 "between neighbouring V the mean paired difference of power is below 0, of the buffer above 0",
             )

@@ -103,21 +103,21 @@ class LoadFigure(Artefact):
     def lowest(self, frame: pd.DataFrame, number: str, name: str, source: str, paper: str) -> Claim:
         """Whether CADDTO-PPO is below its rivals in one number, at every load."""
         loads = self.setting.sizes.loads
-        verdicts, said = [], []
+        verdicts, measured = [], []
         for rival in self.rivals:
             steps = {
                 load: Interval.of(self.values(frame, number, CADDTO, load) - self.values(frame, number, rival, load))
                 for load in loads
             }
             verdicts += [step.below(0.0) for step in steps.values()]
-            said.append(
+            measured.append(
                 f"{CADDTO} - {rival}: " + ", ".join(f"{steps[load].text(sign='+')} at {load:g}" for load in loads)
             )
         return Claim(
             f"CADDTO-PPO has the lowest {name} of CADDTO-PPO, DDPG and Lyapunov at every load",
             source,
             paper,
-            "; ".join(said),
+            "; ".join(measured),
             all_hold(verdicts),
             "the mean paired difference to each rival is below 0 at every load; false if one is not",
         )
@@ -143,7 +143,7 @@ class CostFigure(LoadFigure):
     def best_of_all(self, frame: pd.DataFrame, method: str, source: str, paper: str) -> Claim:
         """Whether a method costs less than all others, and no more than BacklogLyapunov."""
         loads = self.setting.sizes.loads
-        verdicts, said = [], []
+        verdicts, measured = [], []
         for rival in (DDPG, GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV):
             allowed = 1.0 + LEVEL if rival == LYAPUNOV else 1.0
             ratios = {
@@ -151,13 +151,13 @@ class CostFigure(LoadFigure):
                 for load in loads
             }
             verdicts += [ratio.below(allowed) for ratio in ratios.values()]
-            said.append(f"{method} / {rival}: " + ", ".join(f"{ratios[load].text()} at {load:g}" for load in loads))
+            measured.append(f"{method} / {rival}: " + ", ".join(f"{ratios[load].text()} at {load:g}" for load in loads))
         name = method if method == CADDTO else f"PPO ({method})"
         return Claim(
             f"{name} has a lower cost than DDPG and the greedy rules, and is at least level with Lyapunov",
             source,
             paper,
-            "; ".join(said),
+            "; ".join(measured),
             all_hold(verdicts),
             f"the mean ratio of costs is below 1 (BacklogLyapunov: below {1 + LEVEL:g}) at every load",
         )

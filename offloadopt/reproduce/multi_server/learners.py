@@ -60,14 +60,17 @@ class LearnersTable(Artefact):
             found += [
                 Unit(unit.function, unit.parameters, {**unit.labels, "method": name}) for name, unit in units.items()
             ]
-            race = {
+            train_for_equal_time = {
                 "scenario": scenario,
                 "leader": setting.published_dirs(),
                 "followers": baselines,
                 "seed": replicate,
                 "tests": setting.tests(replicate, scenario),
             }
-            found += [Unit(measurements.race, race, {REPLICATE: replicate}), setting.rules(replicate, scenario)]
+            found += [
+                Unit(measurements.train_for_equal_time, train_for_equal_time, {REPLICATE: replicate}),
+                setting.rules(replicate, scenario),
+            ]
         return found
 
     def _samples(self) -> int:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 OPTIMUM = "optimum"
 """What the certified optimum is called in every table."""
-DECIDED_ALONE = 100
+MAX_TIMED_DECISIONS = 100
 """Decisions, at most, that are timed one at a time."""
-WITHOUT_END = 10**9
+UNLIMITED_STEPS = 10**9
 """Steps that only a limit in seconds ends."""
 Json = dict[str, Any]
 
@@ -96,10 +96,10 @@ def train(
         Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
     """
     problem = MultiServer(MultiServerScenario(**scenario))
-    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
+    algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
     warm_up(learner["name"])
     begin, begin_cpu = time.perf_counter(), time.process_time()
-    experts = None if demonstrations is None else demonstrate(problem, **demonstrations)
+    experts = None if demonstrations is None else make_demonstrations(problem, **demonstrations)
     seconds = budget["seconds"]
     if seconds is not None:
         seconds = max(seconds - (time.perf_counter() - begin), 0.01 * seconds)
@@ -108,20 +108,20 @@ def train(
     def record(step: int, numbers: Mapping[str, float]) -> None:
         curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
 
-    policy = pupil.fit(
+    policy = algorithm.fit(
         problem, demonstrations=experts, budget=Budget(budget["steps"], seconds), seed=seed, record=record
     )
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
-    spent["samples"] = samples(pupil, policy.origin.training)  # type: ignore[attr-defined]
+    spent["samples"] = samples(algorithm, policy.origin.training)  # type: ignore[attr-defined]
     return {
         "spent": spent,
         "curve": curve,
         "tests": {test["name"]: test_policy(policy, test) for test in tests},
-        "decision_s": decision_seconds(problem, policy, min(tests[0]["count"], DECIDED_ALONE), tests[0]["seed"]),
+        "decision_s": decision_seconds(problem, policy, min(tests[0]["count"], MAX_TIMED_DECISIONS), tests[0]["seed"]),
     }
 
 
-def race(
+def train_for_equal_time(
     scenario: Mapping[str, Any],
     leader: Mapping[str, Any],
     followers: Mapping[str, Mapping[str, Any]],
@@ -130,7 +130,7 @@ def race(
 ) -> Json:
     """Train a learner, then others one after the other for as long as it took; by the learners' names, as `train`."""
     first = train(scenario, leader, None, {"steps": None, "seconds": None}, seed, tests)
-    limit = {"steps": WITHOUT_END, "seconds": first["spent"]["seconds"]}
+    limit = {"steps": UNLIMITED_STEPS, "seconds": first["spent"]["seconds"]}
     others = {name: train(scenario, learner, None, limit, seed, tests) for name, learner in followers.items()}
     return {leader["name"]: first, **others}
 
@@ -139,7 +139,7 @@ def race(
 def warm_up(learner: str) -> None:
     """Train a toy once in every process, so that no timed training pays for loading and compiling."""
     toy = MultiServer(MultiServerScenario(users=2, servers=1))
-    registry.learner(learner).fit(toy, demonstrations=demonstrate(toy, "exact", 4, 0), budget=Budget(steps=1))
+    registry.learner(learner).fit(toy, demonstrations=make_demonstrations(toy, "exact", 4, 0), budget=Budget(steps=1))
 
 
 def samples(learner: Learner, training: Mapping[str, Any]) -> int:
@@ -149,11 +149,11 @@ def samples(learner: Learner, training: Mapping[str, Any]) -> int:
         return int(demonstrated)
     if learner.name == "prices":
         return int(demonstrated or settings["instances"])
-    rehearsed = settings["pretraining"] if settings.get("imitation") else 0
-    return int(demonstrated + max(0, training["steps"] - rehearsed))
+    pretraining = settings["pretraining"] if settings.get("imitation") else 0
+    return int(demonstrated + max(0, training["steps"] - pretraining))
 
 
-def demonstrate(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
+def make_demonstrations(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
     """An expert's solutions in memory."""
     instances = problem.sample(count, seed)
     solutions = registry.solver(solver, problem).run(problem, instances, seed=seed)
@@ -185,10 +185,10 @@ def imitate(
 ) -> Json:
     """How often networks that imitate demonstrations agree with the expert, on these and on fresh instances."""
     problem = MultiServer(MultiServerScenario(**scenario))
-    seen = demonstrate(problem, **demonstrations)
-    fresh = demonstrate(problem, **{**demonstrations, **test})
-    pupil: Learner = registry.learner(learner["name"], **learner["settings"])
-    policy = pupil.fit(problem, demonstrations=seen, budget=Budget(steps), seed=seed)
+    seen = make_demonstrations(problem, **demonstrations)
+    fresh = make_demonstrations(problem, **{**demonstrations, **test})
+    algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
+    policy = algorithm.fit(problem, demonstrations=seen, budget=Budget(steps), seed=seed)
     found: Json = {}
     for name, experts in (("train", seen), ("test", fresh)):
         wanted = problem.assignment(experts.solutions.decisions)
@@ -214,7 +214,7 @@ def output_accuracy(policy: EnsemblePolicy, observation: Observation, assignment
 # ----------------------------------------------------------------------------------------------------------- search
 
 
-class Watched:
+class CostRecorder:
     """Assignment costs that remember the lowest cost of every population after each evaluation."""
 
     def __init__(self, costs: PricedAssignment) -> None:
@@ -229,16 +229,16 @@ class Watched:
         return cost
 
 
-class WatchedMultiServer(MultiServer):
+class RecordedMultiServer(MultiServer):
     """The problem, with a watch on what a search evaluates: one for each block of instances."""
 
     def __init__(self, scenario: MultiServerScenario) -> None:
         super().__init__(scenario)
-        self.blocks: list[Watched] = []
+        self.blocks: list[CostRecorder] = []
 
     def costs(self, observation: Observation | Instances) -> Any:
         """The watched costs of the next block."""
-        self.blocks.append(Watched(super().costs(observation)))
+        self.blocks.append(CostRecorder(super().costs(observation)))
         return self.blocks[-1]
 
     def fitness(self) -> FloatArray:
@@ -259,7 +259,7 @@ def search(scenario: Mapping[str, Any], solvers: Mapping[str, Mapping[str, Any]]
         )
     }
     for name, settings in solvers.items():
-        problem = WatchedMultiServer(values)
+        problem = RecordedMultiServer(values)
         registry.solver(name, problem, **settings).run(problem, instances, seed=seed)
         found[name] = problem.fitness().tolist()
     return found

@@ -104,7 +104,7 @@ class SearchFigure(Artefact):
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """The proposed search ends below the classic one, in the paper's scenario; the others are told, too."""
         last = self.setting.sizes.generations
-        differences, said = {}, []
+        differences, measured = {}, []
         for name in SCENARIOS:
             ends = {
                 method: values(frame, "fitness", scenario=name, method=method, generation=last) for method in SEARCHES
@@ -115,13 +115,13 @@ class SearchFigure(Artefact):
                 for method in SEARCHES
             ]
             proposed, classic = (f"{100 * gap:.2f} %" for gap in gaps)
-            said.append(f"{name}: {differences[name].text(sign='+')} (gaps {proposed}, classic {classic})")
+            measured.append(f"{name}: {differences[name].text(sign='+')} (gaps {proposed}, classic {classic})")
         return [
             Claim(
                 "The proposed Lévy search reaches a lower fitness than the classic one",
                 "Fig. 7",
                 "lower throughout (curve only)",
-                "; ".join(said),
+                "; ".join(measured),
                 differences[PAPER_SCENARIO].below(0.0),
                 f"the mean paired difference in the paper's scenario is below 0 after {last} generations",
             )

@@ -143,7 +143,7 @@ class UsersFigure(Sweep):
 
     def _widening(self, frame: pd.DataFrame) -> Claim:
         first, last = self.points[0], self.points[-1]
-        verdicts, said = [], []
+        verdicts, measured = [], []
         for rule in RULES:
             saved = [
                 self._values(frame, "cost", rule, point) - self._values(frame, "cost", DIRS, point)
@@ -151,7 +151,7 @@ class UsersFigure(Sweep):
             ]
             growth = Interval.of(saved[1] - saved[0])
             verdicts.append(growth.above(0.0))
-            said.append(
+            measured.append(
                 f"{rule.title()} - DIRS: {Interval.of(saved[0]).text()} with {first} users, "
                 f"{Interval.of(saved[1]).text()} with {last}"
             )
@@ -159,7 +159,7 @@ class UsersFigure(Sweep):
             "The advantage of DIRS over Greedy, Random and Local grows with the number of users",
             "Fig. 9",
             "largest where the number of users is large (curves only)",
-            "cost saved: " + "; ".join(said),
+            "cost saved: " + "; ".join(measured),
             all_hold(verdicts),
             f"for each rule the mean paired difference of the cost saved with {last} and with {first} users is above 0",
         )

@@ -126,8 +126,8 @@ class LossFigure(Curves):
         import pandas as pd
 
         figure, (ax,) = plots.panels(1)
-        rehearsed = self.setting.published_dirs()["settings"]["pretraining"]
-        phases = (frame[frame["step"] <= rehearsed], frame[frame["step"] > rehearsed])
+        pretraining = self.setting.published_dirs()["settings"]["pretraining"]
+        phases = (frame[frame["step"] <= pretraining], frame[frame["step"] > pretraining])
         by, smooth = ("agent", REPLICATE), LOSS_WINDOW // self.spacing(frame)
         parts = [summarised(plots.smoothed(phase, "loss_per_task", by, smooth), self.keys) for phase in phases]
         summary = pd.concat(parts, ignore_index=True)
@@ -135,8 +135,8 @@ class LossFigure(Curves):
         for (agent, chosen), (color, line) in zip(summary.groupby("agent"), colors, strict=False):
             plots.series(ax, chosen, "step", "loss_per_task", plots.Style(str(agent), color, line))
         plots.published(ax, x=self.settles_after, y=self.published)
-        ax.axvline(rehearsed, color=plots.MUTED, lw=1, label="end of pre-training")
-        ax.set_xlim(0, rehearsed + self.slots)
+        ax.axvline(pretraining, color=plots.MUTED, lw=1, label="end of pre-training")
+        ax.set_xlim(0, pretraining + self.slots)
         plots.fit_to_means(ax, 0.0)
         plots.finish(ax, "iteration, pre-training included", "loss for each task")
         plots.legend(figure, [ax])
@@ -147,22 +147,22 @@ class LossFigure(Curves):
         last = int(frame["step"].max())
         agents = sorted(frame["agent"].unique())
         verdicts: list[Verdict] = []
-        said = []
+        measured = []
         for agent in agents:
             chosen = frame[frame["agent"] == agent]
             ends = _means(chosen, "loss_per_task", 0.9 * last, last)
             then = _means(chosen, "loss_per_task", 250, 350)
             verdicts.append(Interval.of(ends).within(0.1, 0.3))
-            said.append(f"{agent}: {Interval.of(ends).text()} at the end")
+            measured.append(f"{agent}: {Interval.of(ends).text()} at the end")
             if len(then) == len(ends):
                 verdicts.append(Interval.of(then - ends).within(-0.05, 0.05))
-                said[-1] += f", {Interval.of(then).text()} around iteration 300"
+                measured[-1] += f", {Interval.of(then).text()} around iteration 300"
         return [
             Claim(
                 "The losses of both agents converge to 0.2 within about 300 iterations",
                 "Fig. 5",
                 "0.2 after about 300 iterations",
-                "; ".join(said) + " (per task; the sum over tasks in (15) is larger by their number)",
+                "; ".join(measured) + " (per task; the sum over tasks in (15) is larger by their number)",
                 all_hold(verdicts),
                 "for each agent the mean loss per task of the last tenth lies in 0.1 to 0.3, and that of iterations 250"
                 " to 350 within 0.05 of it",
@@ -203,7 +203,7 @@ class TimeEnergyFigure(Curves):
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """How far each falls, and when it has fallen."""
-        return [self._fall(frame, number, *told) for number, told in self.published.items()]
+        return [self._fall(frame, number, *published) for number, published in self.published.items()]
 
     def _fall(self, frame: pd.DataFrame, number: str, word: str, settles: int) -> Claim:
         found = {variant: self._fallen(frame, number, variant) for variant in self.variants}
@@ -211,7 +211,7 @@ class TimeEnergyFigure(Curves):
         holds = fall.above(0.0)
         if holds:
             holds = settled.within(0.67 * settles, 1.33 * settles) if self.slots > settles else None
-        said = [
+        measured = [
             f"{variant}: falls by {fall.text(form='.2f')} %"
             + (f", settled after {settled.text(form='.0f')}" if fall.above(0.0) and settled.replicates else "")
             for variant, (fall, settled) in found.items()
@@ -220,7 +220,7 @@ class TimeEnergyFigure(Curves):
             f"Mean {word} falls until about {settles} iterations and is then steady",
             "Fig. 6",
             f"falls until about {settles} iterations",
-            "; ".join(said) + f" (from the first {WINDOW // 2} iterations to the last tenth of {self.slots})",
+            "; ".join(measured) + f" (from the first {WINDOW // 2} iterations to the last tenth of {self.slots})",
             holds,
             f"false if it does not fall; else whether after {settles} iterations, give or take a third, the "
             f"{WINDOW}-iteration mean stays near its end, within {100 * SETTLED:g} % of the fall; open where its noise "
@@ -301,12 +301,12 @@ class AblationFigure(Curves):
             name: _arrival(smooth[smooth["method"] == name], "reward", halfway) for name in (DIRS, WITHOUT_IMITATION)
         }
         difference = Interval.of(arrived[DIRS] - arrived[WITHOUT_IMITATION])
-        said = ", ".join(f"{name}: {Interval.of(found).text(form='.0f')}" for name, found in arrived.items())
+        measured = ", ".join(f"{name}: {Interval.of(found).text(form='.0f')}" for name, found in arrived.items())
         return Claim(
             "With imitation DIRS converges faster than without",
             "Fig. 8",
             "faster (curves only)",
-            f"iterations until the mean reward is half-way from Local to the optimum: {said} "
+            f"iterations until the mean reward is half-way from Local to the optimum: {measured} "
             f"(of {self.slots}, where it never is)",
             difference.below(0.0),
             f"the {WINDOW}-iteration mean reward is half-way from Local's to the optimum's after fewer iterations "

@@ -14,7 +14,7 @@ from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.partial_mobile.setting import EXACT, STYLES, Chosen, Setting, in_order
-from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, WEIGHTS, published, said
+from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, WEIGHTS, at_weights, published
 from offloadopt.reproduce.summary import summarised, values
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class KappaTable(Artefact):
         return Claim(
             f"With a fitted energy coefficient of the server, Table 3 is that of the {method}",
             "Table 3; the coefficient is not in the text",
-            f"utility {said('{:.3f}', PUBLISHED['utility'], WEIGHTS)}",
-            f"residual {left.text(100)} % at {kappa.text()} W s^3; utility there {said('{:.3f}', utility, weights)}",
+            f"utility {at_weights('{:.3f}', PUBLISHED['utility'], WEIGHTS)}",
+            f"residual {left.text(100)} % at {kappa.text()} W s^3; "
+            f"utility there {at_weights('{:.3f}', utility, weights)}",
             left.below(MOST),
             "the root mean square of the relative errors of delay and energy over the weights, at the best "
             f"coefficient, is below {100 * MOST:g} %",

@@ -177,7 +177,7 @@ def train(
     return {
         "spent": trained.spent,
         "test": test,
-        **course(measured, problem.horizon * int(learner["settings"]["num_envs"])),
+        **summarise_curve(measured, problem.horizon * int(learner["settings"]["num_envs"])),
     }
 
 
@@ -188,7 +188,7 @@ def gain_of(problem: PartialMobile, numbers: Mapping[str, float]) -> float | Non
     return 1.0 + float(numbers["reward"]) / problem.num_agents if "reward" in numbers else None
 
 
-def course(measured: Sequence[tuple[int, float]], episode: int) -> Json:
+def summarise_curve(measured: Sequence[tuple[int, float]], episode: int) -> Json:
     """A training's curve in `POINTS` equal stretches, and how steady its last episodes are.
 
     Parameters
@@ -202,8 +202,8 @@ def course(measured: Sequence[tuple[int, float]], episode: int) -> Json:
         return {"curve": [], "spread": None}
     steps, gains = (np.array(column, dtype=np.float64) for column in zip(*measured, strict=True))
     last = float(steps[-1])
-    stretches = means_within(np.ceil(steps * POINTS / last), gains)
-    episodes = [gain for _, gain in means_within(np.ceil(steps / episode), gains)]
+    stretches = group_means(np.ceil(steps * POINTS / last), gains)
+    episodes = [gain for _, gain in group_means(np.ceil(steps / episode), gains)]
     kept = max(1, min(LAST_EPISODES, len(episodes) // 4))
     return {
         "curve": [{"step": number * last / POINTS, "gain": gain} for number, gain in stretches],
@@ -211,7 +211,7 @@ def course(measured: Sequence[tuple[int, float]], episode: int) -> Json:
     }
 
 
-def means_within(groups: FloatArray, numbers: FloatArray) -> list[tuple[float, float]]:
+def group_means(groups: FloatArray, numbers: FloatArray) -> list[tuple[float, float]]:
     """Each group in ascending order, with the mean of its numbers."""
     names, place = np.unique(groups, return_inverse=True)
     means = np.bincount(place, weights=numbers) / np.bincount(place)

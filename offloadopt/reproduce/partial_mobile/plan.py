@@ -14,10 +14,10 @@ from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.partial_mobile.kappa import KappaTable
 from offloadopt.reproduce.partial_mobile.setting import (
     DISCRETE,
+    PRETRAINED,
     SB3_A2C,
     SB3_DDPG,
     SB3_DQN,
-    TAUGHT,
     Setting,
     Sizes,
     Variant,
@@ -46,7 +46,7 @@ FULL = Sizes(
     kappa_slots=100,
     kappa_exponents=tuple(-29.0 + 0.25 * step for step in range(17)),
     kappa_refinements=10,
-    steps={DISCRETE: 480_000, TAUGHT: 40_000, SB3_DQN: 2_000_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
+    steps={DISCRETE: 480_000, PRETRAINED: 40_000, SB3_DQN: 2_000_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
     variants={
         PAPERS_OWN: Variant(PAPER, 40_000),
         BLIND: Variant({"normalise": False}, 480_000),
@@ -67,7 +67,7 @@ QUICK = replace(
     kappa_slots=8,
     kappa_exponents=tuple(-29.0 + 0.5 * step for step in range(9)),
     kappa_refinements=6,
-    steps={DISCRETE: 40_000, TAUGHT: 5_000, SB3_DQN: 400_000},
+    steps={DISCRETE: 40_000, PRETRAINED: 5_000, SB3_DQN: 400_000},
     changes=SHORT,
     variants={
         PAPERS_OWN: Variant({**PAPER, "buffer_size": 4000}, 8_000),

@@ -19,7 +19,7 @@ Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 EXACT, GRID, BOUND = "optimum", "optimum on the grid", "proved bound"
 GREEDY, RANDOM, LOCAL = "nearest server", "random server", "all local"
 EDGE_ONLY, RANDOM_REQUESTS = "edge only, even requests", "random requests"
-DISCRETE, TAUGHT = "discretised DDPG", "discretised DDPG, taught"
+DISCRETE, PRETRAINED = "discretised DDPG", "discretised DDPG, taught"
 SB3_DQN, SB3_DDPG, SB3_A2C = "SB3 DQN", "SB3 DDPG", "SB3 actor-critic"
 RULES: Chosen = {
     GREEDY: ("greedy", {}),
@@ -31,7 +31,7 @@ RULES: Chosen = {
 """In the first three, servers share their CPU optimally among whoever comes, so that they are never overloaded."""
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
-    TAUGHT: ("ddpg-discrete", {"imitation_steps": 1000, "actor_delay": 1000}),
+    PRETRAINED: ("ddpg-discrete", {"imitation_steps": 1000, "actor_delay": 1000}),
     SB3_DQN: ("dqn-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_A2C: ("a2c-sb3", {}),
@@ -45,7 +45,7 @@ STYLES = {
     EXACT: plots.Style(EXACT, plots.BLACK, "-"),
     GRID: plots.Style(f"{GRID} (K = {LEVELS})", plots.BLACK, "--", "s"),
     DISCRETE: plots.Style(DISCRETE, plots.BLUE, "-", "o"),
-    TAUGHT: plots.Style(TAUGHT, plots.VERMILION, "--", "D"),
+    PRETRAINED: plots.Style(PRETRAINED, plots.VERMILION, "--", "D"),
     SB3_DQN: plots.Style(SB3_DQN, plots.SKY, "-", "s"),
     SB3_DDPG: plots.Style(SB3_DDPG, plots.SKY, ":", "P"),
     SB3_A2C: plots.Style(SB3_A2C, plots.SKY, "--", "X"),
@@ -196,7 +196,7 @@ class Setting:
                 scenario,
                 self.learner(method),
                 steps,
-                demonstrations=self._demonstrations(replicate) if method == TAUGHT else None,
+                demonstrations=self._demonstrations(replicate) if method == PRETRAINED else None,
                 method=method,
                 **labels,
             )

@@ -18,8 +18,8 @@ from offloadopt.reproduce.partial_mobile.setting import (
     DISCRETE,
     EXACT,
     LEARNERS,
+    PRETRAINED,
     STYLES,
-    TAUGHT,
     Setting,
     rows_by_method,
 )
@@ -71,8 +71,8 @@ class StabilityFigure(Artefact):
             yield {"method": method, "step": 0.0, "gain": 1.0 - test["cost"], **at_end(test, 0.0)}
             return
         # Where nothing was recorded on the way, the end alone is known.
-        *course, last = result["curve"] or [{"step": float(unit.parameters["steps"]), "gain": None}]
-        for point in course:
+        *summarise_curve, last = result["curve"] or [{"step": float(unit.parameters["steps"]), "gain": None}]
+        for point in summarise_curve:
             yield {"method": method, **point}
         yield {"method": method, **last, **at_end(test, result["spread"])}
 
@@ -113,7 +113,7 @@ class StabilityFigure(Artefact):
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """Good stability, in which the paper may mean seeds or episodes; and our own yardstick, the optimum."""
-        near = [self._near(frame, method) for method in (DISCRETE, TAUGHT) if method in set(frame["method"])]
+        near = [self._near(frame, method) for method in (DISCRETE, PRETRAINED) if method in set(frame["method"])]
         if DISCRETE not in set(frame["method"]):
             return near
         over_seeds, _ = spread_of(frame, DISCRETE)

@@ -78,18 +78,18 @@ class UsersFigure(Artefact):
         """The paper's method overloads servers less often than rules that coordinate nothing."""
         if DISCRETE not in set(frame["method"]):
             return []
-        verdicts, told = [], []
+        verdicts, measured = [], []
         for rival in self.rivals:
             steps = {users: self._less(frame, rival, users) for users in self.setting.sizes.users}
             verdicts += [step.below(0.0) for step in steps.values()]
             numbers = ", ".join(f"{step.text(100, sign='+')} at {users}" for users, step in steps.items())
-            told.append(f"minus {rival}: {numbers}")
+            measured.append(f"minus {rival}: {numbers}")
         return [
             Claim(
                 f"The {DISCRETE} overloads servers less often than baselines, whatever the number of users",
                 "abstract",
                 "effectively reduces the overload probability (no numbers, baselines not named)",
-                f"percent of servers and slots, {'; '.join(told)}; 0 wherever a server shares its CPU optimally",
+                f"percent of servers and slots, {'; '.join(measured)}; 0 wherever a server shares its CPU optimally",
                 all_hold(verdicts),
                 f"the mean paired difference to {' and '.join(self.rivals)} is below 0 at every number of users; "
                 "false if one is not",
@@ -125,7 +125,7 @@ class GridFigure(Artefact):
                 for levels in self.setting.sizes.levels:
                     grid = self.setting.grid(levels)
                     found.append(
-                        self.setting.solvers(replicate, scenario, grid, weight=weight, decisions=named(levels))
+                        self.setting.solvers(replicate, scenario, grid, weight=weight, decisions=grid_label(levels))
                     )
         return found
 
@@ -147,7 +147,7 @@ class GridFigure(Artefact):
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
         looks = zip(self.setting.sizes.levels, LOOKS, strict=False)
-        styles = {named(levels): plots.Style(named(levels), *look) for levels, look in looks}
+        styles = {grid_label(levels): plots.Style(grid_label(levels), *look) for levels, look in looks}
         for decisions, style in styles.items():
             chosen = summary[summary["decisions"] == decisions]
             plots.series(axes[0], chosen, "weight", "excess", style, 100.0)
@@ -169,7 +169,9 @@ class GridFigure(Artefact):
         if LEVELS not in self.setting.sizes.levels:
             return []
         weights = sorted(set(frame["weight"]))
-        found = [Interval.of(values(frame, "excess", weight=weight, decisions=named(LEVELS))) for weight in weights]
+        found = [
+            Interval.of(values(frame, "excess", weight=weight, decisions=grid_label(LEVELS))) for weight in weights
+        ]
         numbers = ", ".join(
             f"{excess.text(100, sign='+')} at {weight:g}" for excess, weight in zip(found, weights, strict=True)
         )
@@ -185,6 +187,6 @@ class GridFigure(Artefact):
         ]
 
 
-def named(levels: int) -> str:
+def grid_label(levels: int) -> str:
     """What a grid is called."""
     return f"K = {levels}"

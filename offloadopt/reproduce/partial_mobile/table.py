@@ -21,10 +21,10 @@ from offloadopt.reproduce.partial_mobile.setting import (
     GREEDY,
     GRID,
     LOCAL,
+    PRETRAINED,
     RANDOM,
     RULES,
     STYLES,
-    TAUGHT,
     Setting,
     in_order,
     rows_by_method,
@@ -70,7 +70,7 @@ class WeightTable(Artefact):
 
     name = "table-3"
     keys = ("weight", "method")
-    judged = (EXACT, GRID, DISCRETE, TAUGHT)
+    judged = (EXACT, GRID, DISCRETE, PRETRAINED)
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -122,8 +122,8 @@ class WeightTable(Artefact):
         return Claim(
             f"The {name} {verb} with every step of the weight of time: {method}",
             "Table 3",
-            said(form, PUBLISHED[number], WEIGHTS),
-            said(form, [float(value.mean()) for value in found], weights),
+            at_weights(form, PUBLISHED[number], WEIGHTS),
+            at_weights(form, [float(value.mean()) for value in found], weights),
             all_hold(step.above(0.0) for step in steps),
             f"the mean paired difference between neighbouring weights is {'below' if sign < 0 else 'above'} 0 at every "
             "step; false if one is not",
@@ -145,7 +145,7 @@ class WeightTable(Artefact):
             "Table 3 (with what its text leaves open, the server's energy above all; nothing is tuned towards it)",
             "1 (ratio of ours to the published)",
             "; ".join(
-                f"{name} {said('{:.2f}', [ratio.mean for ratio in off[number]], weights)}"
+                f"{name} {at_weights('{:.2f}', [ratio.mean for ratio in off[number]], weights)}"
                 for number, name, *_ in TRENDS
             ),
             all_hold(ratio.within(1.0 - TOLERANCE, 1.0 + TOLERANCE) for ratios in off.values() for ratio in ratios),
@@ -153,7 +153,7 @@ class WeightTable(Artefact):
         )
 
 
-def said(form: str, numbers: Sequence[float], weights: Sequence[float]) -> str:
+def at_weights(form: str, numbers: Sequence[float], weights: Sequence[float]) -> str:
     """Numbers at weights, which are named unless they are all nine."""
     text = ", ".join(form.format(number) for number in np.asarray(numbers))
     return text if tuple(weights) == WEIGHTS else f"{text} at {', '.join(f'{weight:g}' for weight in weights)}"

@@ -26,7 +26,7 @@ def running_mean(values: ArrayLike) -> FloatArray:
     return np.asarray((total[end] - total[begin]) / (end - begin))
 
 
-def settled(steps: ArrayLike, values: ArrayLike) -> float:
+def settling_step(steps: ArrayLike, values: ArrayLike) -> float:
     """The step from which on the running mean stays within 5 % of its last value."""
     mean = running_mean(values)
     away = np.flatnonzero(np.abs(mean - mean[-1]) > CLOSE * abs(mean[-1]))

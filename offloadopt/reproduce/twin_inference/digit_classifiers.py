@@ -31,11 +31,11 @@ ROUNDS = 20
 JUDGE_STEPS = 1200
 OF_EACH_LABEL = 100
 """Digits of each label that are made in a round, as in the paper."""
-COMPARED = 1000
+COPY_CHECKS = 1000
 """Digits made that are looked for among those trained on."""
 BATCH = 64
 
-Maker = Callable[[Tensor, torch.Generator], Tensor]
+ImageSampler = Callable[[Tensor, torch.Generator], Tensor]
 """Digits ``[rows, 1, 28, 28]`` in [-1, 1] for labels ``[rows]``."""
 
 
@@ -69,13 +69,13 @@ def load_digits(seed: int = 0) -> tuple[Digits, Digits]:
     everything = Digits(images, torch.from_numpy(labels.astype(np.int64)))
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     train: list[Tensor] = []
-    held: list[Tensor] = []
+    held_out: list[Tensor] = []
     for label in range(LABELS):
         order = rng.permutation(np.flatnonzero(labels == label))
         cut = round(TRAIN_SHARE * len(order))
         train.append(torch.from_numpy(order[:cut]))
-        held.append(torch.from_numpy(order[cut:]))
-    return everything.rows(torch.cat(train)), everything.rows(torch.cat(held))
+        held_out.append(torch.from_numpy(order[cut:]))
+    return everything.rows(torch.cat(train)), everything.rows(torch.cat(held_out))
 
 
 def one_hot(labels: Tensor) -> Tensor:
@@ -118,12 +118,12 @@ class Classifier(nn.Module):
         return self.last(self.features(images))
 
     @torch.no_grad()
-    def recognised(self, digits: Digits) -> float:
+    def accuracy(self, digits: Digits) -> float:
         """Share of digits whose label is found."""
         return float((self(digits.images).argmax(dim=1) == digits.labels).float().mean())
 
 
-def moved(images: Tensor, generator: torch.Generator) -> Tensor:
+def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     """Images turned by up to 12 degrees, shifted by up to 2 pixels and scaled by up to a tenth."""
     drawn = 2.0 * torch.rand(4, len(images), generator=generator) - 1.0
     angle, scale = math.radians(12.0) * drawn[0], 1.0 + 0.1 * drawn[1]
@@ -139,7 +139,7 @@ def train_classifier(
     steps: int = JUDGE_STEPS,
     seed: int = 0,
     channels: int = 16,
-    move: bool = True,
+    augment: bool = True,
     progress: Progress | None = None,
 ) -> Classifier:
     """A classifier of digits like these.
@@ -151,7 +151,7 @@ def train_classifier(
     channels : int
         As of `Classifier`.
     move : bool
-        Whether it learns from digits that are `moved`.
+        Whether it learns from digits that are `augmented`.
     """
     with one_thread():
         generator = seeded_generator(seed)
@@ -161,7 +161,7 @@ def train_classifier(
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = 1e-3 * (1.0 + math.cos(math.pi * step / steps))
             rows = digits.rows(torch.randint(len(digits.labels), (BATCH,), generator=generator))
-            images = moved(rows.images, generator) if move else rows.images
+            images = augmented(rows.images, generator) if augment else rows.images
             optimizer.zero_grad()
             nn.functional.cross_entropy(classifier(images), rows.labels).backward()
             optimizer.step()
@@ -209,15 +209,17 @@ class Judge:
         Share of the digits held out that it recognises.
     """
 
-    def __init__(self, train: Digits, held: Digits, *, steps: int = JUDGE_STEPS, seed: int = 1) -> None:
+    def __init__(self, train: Digits, held_out: Digits, *, steps: int = JUDGE_STEPS, seed: int = 1) -> None:
         self.classifier = train_classifier(train, steps=steps, seed=seed)
-        self._train, self._held = train, held
+        self._train, self._held_out = train, held_out
         with one_thread():
-            self.accuracy = self.classifier.recognised(held)
-            self._typical = float(nearest(held.images, train.images).median())
+            self.accuracy = self.classifier.accuracy(held_out)
+            self._median_distance = float(nearest_distances(held_out.images, train.images).median())
 
     @torch.no_grad()
-    def scores(self, make: Maker, *, seed: int = 2, rounds: int = ROUNDS, of_each_label: int = OF_EACH_LABEL) -> Scores:
+    def scores(
+        self, make: ImageSampler, *, seed: int = 2, rounds: int = ROUNDS, of_each_label: int = OF_EACH_LABEL
+    ) -> Scores:
         """Have digits made and look at them."""
         for name, value, least in (("rounds", rounds, 1), ("of_each_label", of_each_label, 2)):
             if value < least:
@@ -231,8 +233,10 @@ class Judge:
                 images = make(labels, torch.Generator().manual_seed(int(stream[0])))
                 if number == 0:
                     diversity = self._diversity(Digits(images, labels))
-                    some = torch.arange(0, len(labels), max(1, len(labels) // COMPARED))
-                    copied = float((nearest(images[some], self._train.images) < self._typical).float().mean())
+                    some = torch.arange(0, len(labels), max(1, len(labels) // COPY_CHECKS))
+                    copied = float(
+                        (nearest_distances(images[some], self._train.images) < self._median_distance).float().mean()
+                    )
                 found = self.classifier(images).argmax(dim=1) == labels
                 right[number] = found.view(LABELS, of_each_label).float().mean(dim=1)
         return Scores(
@@ -249,12 +253,12 @@ class Judge:
         for label in range(LABELS):
             spread = [
                 nn.functional.pdist(self.classifier.features(part.images[part.labels == label])).mean()
-                for part in (made, self._held)
+                for part in (made, self._held_out)
             ]
             shares.append(float(spread[0] / spread[1]))
         return float(np.mean(shares))
 
 
-def nearest(images: Tensor, others: Tensor) -> Tensor:
+def nearest_distances(images: Tensor, others: Tensor) -> Tensor:
     """Distance ``[rows]`` of images to the nearest of others, in the plain metric of pixels."""
     return torch.cdist(images.flatten(1), others.flatten(1)).amin(dim=1)

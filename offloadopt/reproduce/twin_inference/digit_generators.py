@@ -60,7 +60,7 @@ DIGIT_SETTINGS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class DigitMaker:
+class DigitGenerator:
     """A trained generator of digits.
 
     Attributes
@@ -96,7 +96,7 @@ def train_digits(
     progress: Progress | None = None,
     record: Record | None = None,
     settings: AdversarySettings | None = None,
-) -> DigitMaker:
+) -> DigitGenerator:
     """Train a generator of digits.
 
     Parameters
@@ -131,42 +131,42 @@ def train_digits(
         adversaries = Adversaries(settings, 1, (1, SIDE, SIDE), LABELS, seeded_generator(seed))
         if store is not None and (state := store.read()):
             adversaries.restore(state)
-        unfit = _unfit(digits, seed) if loss == "conditional-wgan-gp" else None
+        consistency = _consistency(digits, seed) if loss == "conditional-wgan-gp" else None
         while course.spent < 1.0:
             # Every step has a stream of its own, so a training continues without any generator's state.
             stream = np.random.SeedSequence(seed, spawn_key=(course.step,)).generate_state(1, np.uint64)
-            chance = torch.Generator().manual_seed(int(stream[0]))
-            rows = digits.rows(torch.randint(len(digits.labels), (BATCH,), generator=chance))
-            found = adversaries.learn(rows.images[None], one_hot(rows.labels)[None], chance, unfit)
+            generator = torch.Generator().manual_seed(int(stream[0]))
+            rows = digits.rows(torch.randint(len(digits.labels), (BATCH,), generator=generator))
+            found = adversaries.learn(rows.images[None], one_hot(rows.labels)[None], generator, consistency)
             course.advance(1, partial(_measure, found))
             course.keep(adversaries.arrays)
         course.finish(adversaries.arrays)
-    return DigitMaker(loss, seed, course.step, time.process_time() - begin_cpu, adversaries)
+    return DigitGenerator(loss, seed, course.step, time.process_time() - begin_cpu, adversaries)
 
 
 def _measure(found: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def _unfit(digits: Digits, seed: int) -> Consistency:
+def _consistency(digits: Digits, seed: int) -> Consistency:
     """The consistency of (19): cross-entropy of a classifier that sees what was made."""
-    classifier = train_classifier(digits, steps=CLASSIFIER_STEPS, seed=seed, channels=8, move=False)
+    classifier = train_classifier(digits, steps=CLASSIFIER_STEPS, seed=seed, channels=8, augment=False)
 
-    def unfit(made: Tensor, condition: Tensor) -> Tensor:
+    def consistency(made: Tensor, condition: Tensor) -> Tensor:
         return nn.functional.cross_entropy(classifier(made[0]), condition[0].argmax(dim=1))[None]
 
-    return unfit
+    return consistency
 
 
-def grid(makers: Mapping[str, DigitMaker], *, of_each_label: int = 2, seed: int = 3) -> Figure:
+def image_grid(generators: Mapping[str, DigitGenerator], *, of_each_label: int = 2, seed: int = 3) -> Figure:
     """What some makers write: under the name of each, rows of the ten labels."""
     from matplotlib.figure import Figure
 
     labels = torch.arange(LABELS).repeat(of_each_label)
-    figure = Figure(figsize=(6.4, 0.62 * len(makers) * of_each_label + 0.3), layout="constrained")
-    axes = figure.subplots(len(makers), 1, squeeze=False)[:, 0]
-    for place, (name, maker) in zip(axes, makers.items(), strict=True):
-        images = maker(labels, seeded_generator(seed))[:, 0].view(of_each_label, LABELS, SIDE, SIDE)
+    figure = Figure(figsize=(6.4, 0.62 * len(generators) * of_each_label + 0.3), layout="constrained")
+    axes = figure.subplots(len(generators), 1, squeeze=False)[:, 0]
+    for place, (name, digit_generator) in zip(axes, generators.items(), strict=True):
+        images = digit_generator(labels, seeded_generator(seed))[:, 0].view(of_each_label, LABELS, SIDE, SIDE)
         sheet = images.permute(0, 2, 1, 3).flatten(2).flatten(0, 1).numpy()
         place.imshow(sheet, cmap="gray_r", vmin=-1.0, vmax=1.0)
         place.set(xticks=[], yticks=[])

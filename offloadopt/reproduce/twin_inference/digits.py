@@ -15,7 +15,6 @@ from offloadopt.reproduce.claims import Claim, Interval, all_hold, ascending
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.twin_inference import samples
 from offloadopt.reproduce.twin_inference.setting import Setting
-from offloadopt.reproduce.twin_inference.sweeps import told_by_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +28,14 @@ LOOKS = {
     "wgan-gp": plots.Style("wgan-gp", plots.SKY, "-", "D"),
     "conditional-wgan-gp": plots.Style("conditional-wgan-gp", plots.BLUE, "-", "o"),
 }
-GOOD, JUDGE_AT_LEAST = 0.95, 0.97
+MIN_ACCURACY = 0.95
+"""Accuracy above which generated digits count as recognised."""
 TOTAL = "the paper's 100 digits of each of 10 labels in 20 rounds are 20,000, not the 2,000 it prints"
 MNIST = "MNIST (5,000), 28 x 28"
 PICTURES = "pictures"
 
 
-def writing(setting: Setting, replicate: int, loss: str) -> Unit:
+def generation_unit(setting: Setting, replicate: int, loss: str) -> Unit:
     """A generator's training and its judgement."""
     sizes = setting.sizes
     parameters = {
@@ -45,7 +45,7 @@ def writing(setting: Setting, replicate: int, loss: str) -> Unit:
         "rounds": sizes.digit_rounds,
         "seed": replicate,
     }
-    return Unit(samples.write_digits, parameters, {REPLICATE: replicate, "loss": loss})
+    return Unit(samples.generate_digits, parameters, {REPLICATE: replicate, "loss": loss})
 
 
 class DigitsFigure(Artefact):
@@ -59,7 +59,11 @@ class DigitsFigure(Artefact):
 
     def plan(self) -> Sequence[Unit]:
         """Each loss."""
-        return [writing(self.setting, replicate, loss) for replicate in self.setting.replicates for loss in PUBLISHED]
+        return [
+            generation_unit(self.setting, replicate, loss)
+            for replicate in self.setting.replicates
+            for loss in PUBLISHED
+        ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """What the judge says."""
@@ -77,7 +81,7 @@ class DigitsFigure(Artefact):
         """Digits of each loss, and below how many are recognised and how diverse they are."""
         from matplotlib.figure import Figure
 
-        summary = told_by_bands(summarised(frame, self.keys), ["made", "diversity"])
+        summary = plots.hide_wide_bands(summarised(frame, self.keys), ["made", "diversity"])
         of_loss = {row["loss"]: row for _, row in summary.iterrows()}
         figure = Figure(figsize=(11.0, 5.4), layout="constrained")
         grid = figure.add_gridspec(len(PUBLISHED), 2, width_ratios=(1.25, 1.0))
@@ -98,7 +102,7 @@ class DigitsFigure(Artefact):
         """The order of the four, and whether digits are good at all."""
         order = sorted(PUBLISHED, key=PUBLISHED.__getitem__)
         found = {loss: values(frame, "made", loss=loss) for loss in PUBLISHED}
-        rising, said = ascending(order, [found[loss] for loss in order])
+        rising, differences = ascending(order, [found[loss] for loss in order])
         ours = Interval.of(found[samples.PAPER_LOSS])
         judge = Interval.of(frame["judge"].groupby(frame[REPLICATE]).mean())
         diverse = {loss: Interval.of(values(frame, "diversity", loss=loss)) for loss in PUBLISHED}
@@ -112,7 +116,7 @@ class DigitsFigure(Artefact):
                 "Digits of the four losses are recognised in the order wgan < wgan-gp < minimax < conditional wgan-gp",
                 "Section 6, Fig. 4",
                 f"{', '.join(f'{loss} {PUBLISHED[loss]:.3f}' for loss in order)}; {TOTAL}",
-                "; ".join(f"{loss} {Interval.of(found[loss]).text()}" for loss in order) + f" ({said})",
+                "; ".join(f"{loss} {Interval.of(found[loss]).text()}" for loss in order) + f" ({differences})",
                 rising,
                 "the mean difference between neighbours in this order is above 0 at every step; false if one is not",
             ),
@@ -121,8 +125,8 @@ class DigitsFigure(Artefact):
                 "Section 6, Fig. 4",
                 f"{PUBLISHED[samples.PAPER_LOSS]:.3f}",
                 f"{ours.text()}; the judge recognises {judge.text()} of real digits held out",
-                all_hold([ours.above(GOOD)]),
-                f"the mean accuracy is above {GOOD}",
+                all_hold([ours.above(MIN_ACCURACY)]),
+                f"the mean accuracy is above {MIN_ACCURACY}",
             ),
             Claim(
                 "Digits of the minimax loss are the least diverse",
@@ -149,7 +153,7 @@ class DataSetsTable(Artefact):
         found = []
         for replicate in self.setting.replicates:
             if self.digits:
-                found.append(writing(self.setting, replicate, samples.PAPER_LOSS))
+                found.append(generation_unit(self.setting, replicate, samples.PAPER_LOSS))
             for name in (samples.IMAGES, samples.VECTORS):
                 parameters = {"name": name, "steps": self.setting.sizes.sample_steps, "seed": replicate}
                 found.append(Unit(samples.make_samples, parameters, {REPLICATE: replicate}))
@@ -168,7 +172,7 @@ class DataSetsTable(Artefact):
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """The three measures."""
-        summary = told_by_bands(summarised(frame, self.keys), ["acc", "auc", "gen_acc"])
+        summary = plots.hide_wide_bands(summarised(frame, self.keys), ["acc", "auc", "gen_acc"])
         figure, axes = plots.panels(3)
         rows = [(name, plots.Style(name, plots.BLUE, "-", "o")) for name in summary["data_set"]]
         titles = (("acc", "ACC on real samples, %"), ("auc", "AUC on real samples, %"), ("gen_acc", "Gen ACC, %"))
@@ -182,18 +186,18 @@ class DataSetsTable(Artefact):
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """Generated samples are recognised nearly as often as real ones."""
         sets = list(dict.fromkeys(frame["data_set"]))
-        gaps, told = [], []
+        gaps, measured = [], []
         for name in sets:
             acc, auc, gen = (values(frame, number, data_set=name) for number in ("acc", "auc", "gen_acc"))
             gaps.append(Interval.of(gen - acc))
-            told.append(f"{name}: Gen ACC {gen.mean():.3f}, ACC {acc.mean():.3f}, AUC {auc.mean():.3f}")
+            measured.append(f"{name}: Gen ACC {gen.mean():.3f}, ACC {acc.mean():.3f}, AUC {auc.mean():.3f}")
         return [
             Claim(
                 "Samples of the conditional wgan-gp are recognised nearly as well as real ones",
                 "Table 2, section 6",
                 "Gen ACC is at most 0.122 below ACC (ChestMNIST), 0.023 in the median of 12 sets of MedMNIST, which "
                 "are not at hand",
-                "; ".join(told),
+                "; ".join(measured),
                 all_hold(gap.above(-0.122) for gap in gaps),
                 "Gen ACC less ACC is above -0.122 for each data set at hand; false if it is not for one",
             )

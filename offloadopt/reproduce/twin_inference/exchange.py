@@ -40,12 +40,12 @@ LINK_BPS = 10e6
 TRAINED, COUNTED = "trained", "counted"
 ROUND_SLOTS, ROUNDS = 64, 4
 """A learner's round is whole episodes of at least so many slots; rounds of a training in which bytes are counted."""
-QUICKLY: dict[str, Json] = {MADDPG: {"batch_size": 8, "warm_up": 1}}
-QUICKLY[CGAN] = {**QUICKLY[MADDPG], "head_start": 2, "imagined_share": 0.0}
+COUNTING_SETTINGS: dict[str, Json] = {MADDPG: {"batch_size": 8, "warm_up": 1}}
+COUNTING_SETTINGS[CGAN] = {**COUNTING_SETTINGS[MADDPG], "head_start": 2, "imagined_share": 0.0}
 """So that little is learned, and twins are made known from the second round on."""
 LINEAR_BELOW = 1.5
 """Exponent of growth that tells n from n^2."""
-EXPECTED = "5.31 ms/step with MADDPG, 2.59 ms/step with generators (links not stated)"
+PUBLISHED_SYNC = "5.31 ms/step with MADDPG, 2.59 ms/step with generators (links not stated)"
 
 
 class ExchangeTable(Artefact):
@@ -74,7 +74,7 @@ class ExchangeTable(Artefact):
         found = []
         for method in (MADDPG, CGAN):
             if method in setting.sizes.slots:
-                learner = setting.learner(method, **QUICKLY[method])
+                learner = setting.learner(method, **COUNTING_SETTINGS[method])
                 # The same for all replicates: what passes does not depend on chance.
                 unit = setting.training(1, point, method, learner, slots, test={**setting.test(1), "count": 1})
                 labels = {**unit.labels, REPLICATE: replicate, "run": COUNTED}
@@ -88,9 +88,9 @@ class ExchangeTable(Artefact):
         for method, numbers in rows_by_method(unit, result):
             row: Json = {"run": run, "users": users, "method": method}
             if run == COUNTED:
-                yield row | told_per_slot(result["curve"], users)
+                yield row | communication_per_slot(result["curve"], users)
             elif unit.function is measurements.train:
-                yield row | {"cost": numbers["cost"], **settled_at(result["curve"])}
+                yield row | {"cost": numbers["cost"], **settling_step_of(result["curve"])}
             elif method == GREEDY:
                 yield row | {"cost": numbers["cost"]}
 
@@ -142,7 +142,7 @@ class ExchangeTable(Artefact):
             Claim(
                 "Less time to synchronise with generated experience",
                 "Table 3, section 6",
-                EXPECTED,
+                PUBLISHED_SYNC,
                 f"{sync[0].mean():.3g} ms a slot at 10 Mbit/s and {common} users, MADDPG {sync[1].mean():.3g}: ratio "
                 f"{less.mean:.3g}",
                 less.below(1.0),
@@ -191,19 +191,19 @@ class ExchangeTable(Artefact):
         ]
 
 
-def told_per_slot(curve: Sequence[Json], users: int) -> Json:
+def communication_per_slot(curve: Sequence[Json], users: int) -> Json:
     """Bytes in a slot that agents send and that reach them, and the time that the more loaded direction takes."""
     if len(curve) < 2:
         return {}
-    told = curves.bytes_per_slot(curve, users)
-    return {**told, "sync_ms": 1000.0 * 8.0 * max(told.values()) / users / LINK_BPS}
+    per_slot = curves.bytes_per_slot(curve, users)
+    return {**per_slot, "sync_ms": 1000.0 * 8.0 * max(per_slot.values()) / users / LINK_BPS}
 
 
-def settled_at(curve: Sequence[Json]) -> Json:
+def settling_step_of(curve: Sequence[Json]) -> Json:
     """The step from which on the cost stays near its end."""
     if not curve:
         return {}
-    return {"settled_step": curves.settled(*([point[name] for point in curve] for name in ("step", "cost")))}
+    return {"settled_step": curves.settling_step(*([point[name] for point in curve] for name in ("step", "cost")))}
 
 
 def growth(frame: pd.DataFrame, method: str, number: str) -> Interval:

@@ -18,7 +18,7 @@ from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.twin_inference import curves
-from offloadopt.reproduce.twin_inference.losses import POINTS, stretches
+from offloadopt.reproduce.twin_inference.losses import POINTS, interval_means
 from offloadopt.reproduce.twin_inference.setting import (
     CENTRALISED,
     FEDAVG,
@@ -29,7 +29,6 @@ from offloadopt.reproduce.twin_inference.setting import (
     Setting,
     in_order,
 )
-from offloadopt.reproduce.twin_inference.sweeps import told_by_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +62,7 @@ class FederationFigure(Artefact):
         last = {"cost_of": HELD_OUT, "method": method, "step": end, "cost": result["test"]["cost"]}
         if curve:
             steps, costs = (np.array([point[name] for point in curve], dtype=np.float64) for name in ("step", "cost"))
-            for step, cost in stretches(steps, curves.running_mean(costs), end, POINTS):
+            for step, cost in interval_means(steps, curves.running_mean(costs), end, POINTS):
                 yield {"cost_of": LEARNING, "method": method, "step": step, "cost": cost}
             last |= {f"{way}_mb": curve[-1][way] / MEGABYTE for way in ("sent", "delivered")}
         yield last
@@ -87,7 +86,7 @@ class FederationFigure(Artefact):
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """The curves, and the ends beside what passed."""
-        summary = told_by_bands(summarised(frame, self.keys), ["cost", "delivered_mb"])
+        summary = plots.hide_wide_bands(summarised(frame, self.keys), ["cost", "delivered_mb"])
         figure, axes = plots.panels(2)
         curve_ax, end_ax = axes
         learning, ends = (summary[summary["cost_of"] == what] for what in (LEARNING, HELD_OUT))
@@ -119,7 +118,7 @@ class FederationFigure(Artefact):
             for method in (MADDPG, *FEDERATED)
             if method in set(ends["method"])
         }
-        told = ", ".join(f"{method} {amount:.3g}" for method, amount in megabytes.items())
+        delivered = ", ".join(f"{method} {amount:.3g}" for method, amount in megabytes.items())
         return [
             Claim(
                 "Personalised sharing converges faster than FedAvg",
@@ -138,10 +137,10 @@ class FederationFigure(Artefact):
                 cost.below(1.0),
                 "the mean ratio of costs on held-out instances is below 1",
             ),
-            self._passed(ends, told),
+            self._passed(ends, delivered),
         ]
 
-    def _passed(self, ends: pd.DataFrame, told: str) -> Claim:
+    def _passed(self, ends: pd.DataFrame, delivered: str) -> Claim:
         names = (PERSONALISED, CENTRALISED)
         if not set(names) <= set(ends["method"]):
             names = (PERSONALISED, FEDAVG)
@@ -151,7 +150,7 @@ class FederationFigure(Artefact):
             "Personalised sharing avoids the data transfer of centralised training",
             "Fig. 10, section 6",
             "avoids large-scale data transfer (no numbers)",
-            f"delivered in the training, MB: {told}; ratio to {names[1]} {ratio.text()}",
+            f"delivered in the training, MB: {delivered}; ratio to {names[1]} {ratio.text()}",
             ratio.below(1.0),
             "the mean ratio of bytes delivered in the whole training is below 1",
         )

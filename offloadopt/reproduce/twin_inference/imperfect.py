@@ -15,7 +15,6 @@ from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised
 from offloadopt.reproduce.twin_inference import measurements
 from offloadopt.reproduce.twin_inference.setting import Setting
-from offloadopt.reproduce.twin_inference.sweeps import told_by_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +73,7 @@ class TwinFigure(Artefact):
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Excess cost, and failures."""
-        summary = told_by_bands(summarised(frame, self.keys), ["excess", "failed"])
+        summary = plots.hide_wide_bands(summarised(frame, self.keys), ["excess", "failed"])
         figure, axes = plots.panels(2)
         panels = (("excess", "cost above the optimum, %"), ("failed", "failed tasks, %"))
         for ax, (number, label) in zip(axes, panels, strict=True):

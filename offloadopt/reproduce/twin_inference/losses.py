@@ -19,7 +19,6 @@ from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.summary import summarised
 from offloadopt.reproduce.twin_inference import curves
 from offloadopt.reproduce.twin_inference.setting import CGAN, MADDPG, STYLES, Setting, in_order
-from offloadopt.reproduce.twin_inference.sweeps import told_by_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +52,8 @@ class LossFigure(Artefact):
             return
         steps, losses = (np.array(column, dtype=np.float64) for column in zip(*found, strict=True))
         end = float(unit.parameters["steps"])
-        rough, steady = curves.roughness(losses), curves.settled(steps, losses)
-        for step, loss in stretches(steps, losses, end, POINTS):
+        rough, steady = curves.roughness(losses), curves.settling_step(steps, losses)
+        for step, loss in interval_means(steps, losses, end, POINTS):
             yield {
                 "method": unit.labels["method"],
                 "step": step,
@@ -65,7 +64,7 @@ class LossFigure(Artefact):
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Both curves."""
-        summary = told_by_bands(summarised(frame, self.keys), ["loss"])
+        summary = plots.hide_wide_bands(summarised(frame, self.keys), ["loss"])
         figure, (ax,) = plots.panels(1)
         for method in in_order(summary["method"]):
             look = STYLES[method]
@@ -96,12 +95,12 @@ class LossFigure(Artefact):
             ),
         ]
 
-    def _less(self, frame: pd.DataFrame, number: str, said: str, rule: str) -> Claim:
-        ours, theirs = (once(frame, number, method) for method in (CGAN, MADDPG))
+    def _less(self, frame: pd.DataFrame, number: str, claim: str, rule: str) -> Claim:
+        ours, theirs = (constant_per_replicate(frame, number, method) for method in (CGAN, MADDPG))
         with np.errstate(divide="ignore", invalid="ignore"):  # a curve of one point is not rough at all
             ratio = Interval.of(ours / theirs)
         return Claim(
-            said,
+            claim,
             "Fig. 5, section 6",
             "smoother and faster (no numbers)",
             f"{number.replace('_', ' ')} {ours.mean():.3g} against {theirs.mean():.3g} of MADDPG, ratio {ratio.text()}",
@@ -110,14 +109,14 @@ class LossFigure(Artefact):
         )
 
 
-def stretches(steps: FloatArray, numbers: FloatArray, end: float, most: int) -> Iterable[tuple[float, float]]:
+def interval_means(steps: FloatArray, numbers: FloatArray, end: float, most: int) -> Iterable[tuple[float, float]]:
     """Means over equal stretches of a training, each with its last step."""
     place = np.maximum(1, np.ceil(steps * most / end)).astype(np.int64)
     for number in np.unique(place):
         yield float(number * end / most), float(numbers[place == number].mean())
 
 
-def once(frame: pd.DataFrame, number: str, method: str) -> FloatArray:
+def constant_per_replicate(frame: pd.DataFrame, number: str, method: str) -> FloatArray:
     """[replicates] a number that is the same in all rows of a curve."""
     chosen = frame[frame["method"] == method]
     return chosen.groupby(REPLICATE)[number].first().sort_index().to_numpy(dtype=np.float64)

@@ -94,12 +94,12 @@ def train(
     solutions = trained.policy.run(problem, instances, seed=test["seed"])
     return {
         "spent": trained.spent,
-        "curve": training.thinned(course(trained.curve)),
+        "curve": training.thinned(learning_curve(trained.curve)),
         "test": averages(problem, instances, solutions),
     }
 
 
-def course(curve: Sequence[Json]) -> list[Json]:
+def learning_curve(curve: Sequence[Json]) -> list[Json]:
     """The cost of an episode while learning, the critics' loss where they have learned, and all bytes so far.
 
     Where a centre collects the experience, agents tell each other nothing. A loss that has grown beyond all numbers is
@@ -113,8 +113,8 @@ def course(curve: Sequence[Json]) -> list[Json]:
         if math.isfinite(point.get("loss/critic", math.nan)):
             row["loss"] = point["loss/critic"]
         for way in ("sent", "delivered"):
-            told = point.get(f"bytes/{way}", 0.0) + point.get(f"bytes/weights_{way}", 0.0)
-            row[way] = point.get("bytes/collected") or told
+            exchanged = point.get(f"bytes/{way}", 0.0) + point.get(f"bytes/weights_{way}", 0.0)
+            row[way] = point.get("bytes/collected") or exchanged
         found.append(row)
     return found
 

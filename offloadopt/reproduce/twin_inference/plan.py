@@ -20,7 +20,7 @@ from offloadopt.reproduce.twin_inference.setting import CGAN, DDPG, DQN, LEARNER
 from offloadopt.reproduce.twin_inference.sweeps import ServersFigure, UsersFigure
 
 # Without a limit in seconds, which would leave plans of many users far from the optimum, and depend on the clock.
-NEAR = {"time_limit_s": None, "relative_gap": 0.01, "price_rounds": 3}
+FAST_OPTIMUM = {"time_limit_s": None, "relative_gap": 0.01, "price_rounds": 3}
 FULL = Sizes(
     replicates=5,
     common=(8, 6),
@@ -31,7 +31,7 @@ FULL = Sizes(
     slots={CGAN: 5000, MADDPG: 5000, DDPG: 5000, DQN: 5000},
     demonstrations=200,
     imitation_steps=3000,
-    expert=NEAR,
+    expert=FAST_OPTIMUM,
     counted_users=(3, 6, 9, 12),
     deviations=(0.0, 0.05, 0.1, 0.2, 0.3, 0.4),
     twin_instances=200,
@@ -40,14 +40,14 @@ FULL = Sizes(
     digit_rounds=20,
     sample_steps=3000,
 )
-SOON = {"warm_up": 80}
+SHORT_WARM_UP = {"warm_up": 80}
 QUICK = replace(
     FULL,
     replicates=2,
     users=(3, 8, 12),
     servers=(3, 6, 9),
     test_instances=8,
-    optimum=NEAR,
+    optimum=FAST_OPTIMUM,
     slots={CGAN: 640, MADDPG: 640, DDPG: 640, DQN: 640},
     demonstrations=8,
     imitation_steps=600,
@@ -58,7 +58,7 @@ QUICK = replace(
     judge_steps=300,
     digit_rounds=2,
     sample_steps=300,
-    changes={CGAN: {"warm_up": 80, "head_start": 80}, MADDPG: SOON, DDPG: SOON, DQN: SOON},
+    changes={CGAN: {"warm_up": 80, "head_start": 80}, MADDPG: SHORT_WARM_UP, DDPG: SHORT_WARM_UP, DQN: SHORT_WARM_UP},
 )
 SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (

@@ -32,7 +32,7 @@ SHOWN = 2
 # ------------------------------------------------------------------------------------------------------------ digits
 
 
-def write_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: int) -> Json:
+def generate_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: int) -> Json:
     """Train a generator of MNIST's digits under a loss, and have an independent classifier judge what it writes.
 
     Gives the judge's share of digits written as asked (``made``), their diversity and how many are copies, its
@@ -44,29 +44,29 @@ def write_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: int
     from offloadopt.reproduce.twin_inference.digit_classifiers import LABELS, Judge, load_digits
     from offloadopt.reproduce.twin_inference.digit_generators import train_digits
 
-    train, held = load_digits(seed)
-    judge = Judge(train, held, steps=judge_steps, seed=1_000 + seed)
-    maker = train_digits(loss, train, steps=steps, seed=seed)  # type: ignore[arg-type]
-    scores = judge.scores(maker, seed=2_000 + seed, rounds=rounds)
+    train, held_out = load_digits(seed)
+    judge = Judge(train, held_out, steps=judge_steps, seed=1_000 + seed)
+    digit_generator = train_digits(loss, train, steps=steps, seed=seed)  # type: ignore[arg-type]
+    scores = judge.scores(digit_generator, seed=2_000 + seed, rounds=rounds)
     with one_thread():
-        shares = judge.classifier(held.images).softmax(dim=1).numpy()
-        shown = maker(torch.arange(LABELS).repeat(SHOWN), seeded_generator(3_000 + seed))[:, 0]
+        shares = judge.classifier(held_out.images).softmax(dim=1).numpy()
+        shown = digit_generator(torch.arange(LABELS).repeat(SHOWN), seeded_generator(3_000 + seed))[:, 0]
     ink = ((shown.numpy() + 1.0) * 127.5).round().clip(0, 255).astype(np.uint8)
     return {
         "made": scores.accuracy,
         "diversity": scores.diversity,
         "copied": scores.copied,
         "judge": judge.accuracy,
-        "auc": area_under_curve(shares, held.labels.numpy()),
-        "samples": len(train.labels) + len(held.labels),
+        "auc": area_under_curve(shares, held_out.labels.numpy()),
+        "samples": len(train.labels) + len(held_out.labels),
         "labels": LABELS,
-        "cpu_seconds": maker.cpu_seconds,
+        "cpu_seconds": digit_generator.cpu_seconds,
         "picture": base64.b64encode(ink.tobytes()).decode(),
     }
 
 
 def picture(text: str) -> NDArray[np.uint8]:
-    """Digits side by side, a row for each copy, from what `write_digits` gives."""
+    """Digits side by side, a row for each copy, from what `generate_digits` gives."""
     ink = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
     side = round((len(ink) / (SHOWN * 10)) ** 0.5)
     return ink.reshape(SHOWN, 10, side, side).transpose(0, 2, 1, 3).reshape(SHOWN * side, 10 * side)
@@ -103,23 +103,23 @@ def load(name: str, seed: int) -> tuple[Samples, Samples]:
         values, labels = load_breast_cancer(return_X_y=True)
     else:
         raise InvalidInput(f"data set {name!r}; allowed: {IMAGES!r}, {VECTORS!r}")
-    train, held = split(labels, seed)
+    train, held_out = split(labels, seed)
     if name == VECTORS:
         values = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
     made = Samples(values.astype(np.float32), labels.astype(np.int64))
-    return tuple(Samples(made.values[rows], made.labels[rows]) for rows in (train, held))  # type: ignore[return-value]
+    return tuple(Samples(made.values[rows], made.labels[rows]) for rows in (train, held_out))  # type: ignore[return-value]
 
 
 def split(labels: IntArray, seed: int) -> tuple[IntArray, IntArray]:
     """Numbers of the samples to train on, and of those held out."""
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    train, held = [], []
+    train, held_out = [], []
     for label in np.unique(labels):
         order = rng.permutation(np.flatnonzero(labels == label))
         cut = round(TRAIN_SHARE * len(order))
         train.append(order[:cut])
-        held.append(order[cut:])
-    return np.concatenate(train), np.concatenate(held)
+        held_out.append(order[cut:])
+    return np.concatenate(train), np.concatenate(held_out)
 
 
 def make_samples(name: str, steps: int, seed: int) -> Json:
@@ -133,36 +133,36 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
     from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
     from offloadopt.reproduce.twin_inference.digit_generators import DIGIT_SETTINGS
 
-    train, held = load(name, seed)
+    train, held_out = load(name, seed)
     labels = int(train.labels.max()) + 1
     with one_thread():
-        judge, friend = (classifier(train, labels, 1_000 * number + seed) for number in (1, 2))
+        judge, auxiliary = (classifier(train, labels, 1_000 * number + seed) for number in (1, 2))
         settings = AdversarySettings(**(DIGIT_SETTINGS if name == IMAGES else {}))
-        players = Adversaries(settings, 1, train.values.shape[1:], labels, seeded_generator(seed))
+        adversaries = Adversaries(settings, 1, train.values.shape[1:], labels, seeded_generator(seed))
         values, targets = torch.from_numpy(train.values), torch.from_numpy(train.labels)
-        chance = seeded_generator(3_000 + seed)
+        generator = seeded_generator(3_000 + seed)
 
-        def hot(of: torch.Tensor) -> torch.Tensor:
+        def one_hot(of: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.one_hot(of, labels).float()[None]
 
-        def unfit(made: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-            return torch.nn.functional.cross_entropy(friend(made[0]), condition[0].argmax(dim=1))[None]
+        def consistency(made: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.cross_entropy(auxiliary(made[0]), condition[0].argmax(dim=1))[None]
 
         for _ in range(steps):
-            rows = torch.randint(len(targets), (BATCH,), generator=chance)
-            players.learn(values[rows][None], hot(targets[rows]), chance, unfit)
-        real, asked = torch.from_numpy(held.values), torch.from_numpy(held.labels)
-        made = players.sample(hot(asked), chance)[0]
+            rows = torch.randint(len(targets), (BATCH,), generator=generator)
+            adversaries.learn(values[rows][None], one_hot(targets[rows]), generator, consistency)
+        real, asked = torch.from_numpy(held_out.values), torch.from_numpy(held_out.labels)
+        made = adversaries.sample(one_hot(asked), generator)[0]
         with torch.no_grad():
             shares = judge(real).softmax(dim=1)
-            recognised = [(judge(seen).argmax(dim=1) == asked).float().mean().item() for seen in (real, made)]
+            accuracy = [(judge(seen).argmax(dim=1) == asked).float().mean().item() for seen in (real, made)]
         spread = [_spread(seen.flatten(1), asked) for seen in (made, real)]
     return {
-        "judge": recognised[0],
-        "auc": area_under_curve(shares.numpy(), held.labels),
-        "made": recognised[1],
+        "judge": accuracy[0],
+        "auc": area_under_curve(shares.numpy(), held_out.labels),
+        "made": accuracy[1],
         "diversity": spread[0] / spread[1],
-        "samples": len(train.labels) + len(held.labels),
+        "samples": len(train.labels) + len(held_out.labels),
         "labels": labels,
     }
 
@@ -173,7 +173,7 @@ def classifier(train: Samples, labels: int, seed: int) -> torch.nn.Module:
 
     from offloadopt.learners.common.torch_utils import seeded_generator
 
-    chance = seeded_generator(seed)
+    generator = seeded_generator(seed)
     values, targets = torch.from_numpy(train.values).flatten(1), torch.from_numpy(train.labels)
     network = torch.nn.Sequential(
         torch.nn.Flatten(),
@@ -182,12 +182,12 @@ def classifier(train: Samples, labels: int, seed: int) -> torch.nn.Module:
         torch.nn.Linear(WIDTH, labels),
     )
     for layer in (network[1], network[3]):
-        torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=chance)  # type: ignore[arg-type]
+        torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)  # type: ignore[arg-type]
         torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3, weight_decay=1e-4)
     for _ in range(CLASSIFIER_STEPS):
-        rows = torch.randint(len(targets), (BATCH,), generator=chance)
-        noise = 0.1 * torch.randn(BATCH, values.shape[1], generator=chance)
+        rows = torch.randint(len(targets), (BATCH,), generator=generator)
+        noise = 0.1 * torch.randn(BATCH, values.shape[1], generator=generator)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(values[rows] + noise), targets[rows]).backward()
         optimizer.step()

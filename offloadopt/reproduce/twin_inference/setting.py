@@ -17,10 +17,10 @@ Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 """By what they are called: registered names and options."""
 
 CGAN, MADDPG, DDPG, DQN = "MADDPG-CGAN", "MADDPG", "DDPG", "DQN"
-PUPIL = "imitates the optimum"
+IMITATION = "imitates the optimum"
 GREEDY, TURN, DEFICIT, OPTIMUM = "Greedy", "servers in turn", "energy deficits", "optimum"
 CENTRALISED, FEDAVG, PERSONALISED, LITERAL = "centralised", "FedAvg", "personalised", "(24)-(25) as printed"
-FORM: Mapping[str, Any] = {"view": "full", "controls": "priority", "shared": False}
+AGENT_SETTINGS: Mapping[str, Any] = {"view": "full", "controls": "priority", "shared": False}
 """Of every learner: agents see their own tasks, battery and links, set priorities, and have networks of their own.
 
 MADDPG-CGAN shares their weights besides, as published.
@@ -36,16 +36,16 @@ FEDERATED: Mapping[str, str] = {
     LITERAL: "literal",
 }
 """MADDPG under each of these rules; without one it is MADDPG."""
-PAPERS = (GREEDY, DQN, DDPG, MADDPG)
+PAPER_METHODS = (GREEDY, DQN, DDPG, MADDPG)
 """What the paper compares MADDPG-CGAN with."""
-HEADLINE = (GREEDY, DQN, DDPG)
+HEADLINE_BASELINES = (GREEDY, DQN, DDPG)
 """Which it calls the three baselines of section 6."""
 STYLES = {
     CGAN: plots.Style(CGAN, plots.BLUE, "-", "o"),
     MADDPG: plots.Style(MADDPG, plots.ORANGE, "-", "^"),
     DDPG: plots.Style(DDPG, plots.SKY, "--", "s"),
     DQN: plots.Style(DQN, plots.PURPLE, "--", "d"),
-    PUPIL: plots.Style(PUPIL, plots.BLUE, "-.", "P"),
+    IMITATION: plots.Style(IMITATION, plots.BLUE, "-.", "P"),
     DEFICIT: plots.Style(DEFICIT, plots.GREEN, "-", "D"),
     TURN: plots.Style(TURN, plots.GREY, "-.", "x"),
     GREEDY: plots.Style(GREEDY, plots.VERMILION, "-.", "v"),
@@ -181,7 +181,7 @@ class Setting:
     def learner(self, method: str, **changes: Any) -> Json:
         """A learner with all its settings, so that a changed default is another piece of work."""
         published = {"federation": {"rule": "personalised"}} if method == CGAN else {}
-        settings = {**FORM, **published, **self.sizes.changes.get(method, {}), **changes}
+        settings = {**AGENT_SETTINGS, **published, **self.sizes.changes.get(method, {}), **changes}
         made = registry.learner(LEARNERS[method], **settings).model_dump(mode="json")
         return {"name": LEARNERS[method], "settings": made}
 
@@ -221,12 +221,14 @@ class Setting:
             found.append(self.training(replicate, self.common, label, learner, self.sizes.slots[MADDPG]))
         return found
 
-    def pupil(self, replicate: int, point: Point) -> list[Unit]:
+    def imitation(self, replicate: int, point: Point) -> list[Unit]:
         """Agents that imitate the optimum, if there are demonstrations."""
         sizes = self.sizes
         if not sizes.demonstrations:
             return []
-        made = registry.learner("imitation-agents", **FORM, **sizes.changes.get(PUPIL, {})).model_dump(mode="json")
+        made = registry.learner("imitation-agents", **AGENT_SETTINGS, **sizes.changes.get(IMITATION, {})).model_dump(
+            mode="json"
+        )
         parameters = {
             "scenario": self.at(point),
             "learner": {"name": "imitation-agents", "settings": made},
@@ -240,7 +242,7 @@ class Setting:
                 "seed": self.expert_seed(replicate),
             },
         }
-        return [Unit(measurements.train, parameters, {REPLICATE: replicate, "method": PUPIL})]
+        return [Unit(measurements.train, parameters, {REPLICATE: replicate, "method": IMITATION})]
 
 
 def point_of(scenario: Mapping[str, Any]) -> Point:

@@ -22,9 +22,9 @@ from offloadopt.reproduce.twin_inference import measurements
 from offloadopt.reproduce.twin_inference.setting import (
     CGAN,
     GREEDY,
-    HEADLINE,
+    HEADLINE_BASELINES,
     OPTIMUM,
-    PAPERS,
+    PAPER_METHODS,
     STYLES,
     Point,
     Setting,
@@ -74,7 +74,7 @@ class SweepFigure(Artefact):
             for point in self.points:
                 found += self.setting.rules(replicate, point)
                 found += self.setting.trained(replicate, point)
-                found += self.setting.pupil(replicate, point)
+                found += self.setting.imitation(replicate, point)
         return found
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
@@ -93,7 +93,7 @@ class SweepFigure(Artefact):
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Delay, energy, cost and failures."""
-        summary = told_by_bands(summarised(frame, self.keys), [number for number, *_ in PANELS])
+        summary = plots.hide_wide_bands(summarised(frame, self.keys), [number for number, *_ in PANELS])
         figure, axes = plots.panels(2, 2)
         for ax, (number, scale, label) in zip(axes, PANELS, strict=True):
             for method in in_order(summary["method"]):
@@ -115,8 +115,10 @@ class SweepFigure(Artefact):
                 found.append(self._trend(frame, number, [CGAN], CGAN))
             found.append(self._trend(frame, number, methods, "every method"))
             if CGAN in methods:
-                found += self._order(frame, number, [method for method in PAPERS if method in methods])
-                found.append(self._headline(frame, number, [method for method in HEADLINE if method in methods]))
+                found += self._order(frame, number, [method for method in PAPER_METHODS if method in methods])
+                found.append(
+                    self._headline(frame, number, [method for method in HEADLINE_BASELINES if method in methods])
+                )
         return found
 
     @property
@@ -125,22 +127,22 @@ class SweepFigure(Artefact):
         point = self.setting.common
         return f"{point.servers} servers" if self.axis == "users" else f"{point.users} users"
 
-    def _trend(self, frame: pd.DataFrame, number: str, methods: Sequence[str], whose: str) -> Claim:
-        verdicts, told = [], []
+    def _trend(self, frame: pd.DataFrame, number: str, methods: Sequence[str], subject: str) -> Claim:
+        verdicts, measured = [], []
         at = sorted(set(frame[self.axis]))
         for method in methods:
             found = [values(frame, number, method=method, **{self.axis: place}) for place in at]
             steps = [Interval.of(self.sign * (b - a)) for a, b in itertools.pairwise(found)]
             verdicts += [step.above(0.0) for step in steps]
-            told.append(f"{method} {', '.join(f'{1000 * value.mean():.0f}' for value in found)}")
+            measured.append(f"{method} {', '.join(f'{1000 * value.mean():.0f}' for value in found)}")
         unit = "ms" if number == DELAY else "mJ"
         places = ", ".join(f"{place:g}" for place in at)
         return Claim(
-            f"A task's {WORDS[number]} {'grows' if self.sign > 0 else 'falls'} with the number of {self.axis}: {whose} "
-            f"({self._others})",
+            f"A task's {WORDS[number]} {'grows' if self.sign > 0 else 'falls'} with the number of {self.axis}: "
+            f"{subject} ({self._others})",
             f"{self.figures[number]}, section 6",
             f"{'grows' if self.sign > 0 else 'falls'} (no numbers)",
-            f"at {places} {self.axis}, in {unit}: {'; '.join(told)}",
+            f"at {places} {self.axis}, in {unit}: {'; '.join(measured)}",
             all_hold(verdicts),
             f"the mean paired difference between neighbouring points is {'above' if self.sign > 0 else 'below'} 0 at "
             "every step; false if one is not",
@@ -148,26 +150,28 @@ class SweepFigure(Artefact):
 
     def _order(self, frame: pd.DataFrame, number: str, rivals: Sequence[str]) -> list[Claim]:
         source = f"{self.figures[number]}, section 6"
-        best, told_best = beaten(frame, self.axis, number, CGAN, rivals)
+        best, measured_best = mean_ratios(frame, self.axis, number, CGAN, rivals)
         found = [
             Claim(
                 f"MADDPG-CGAN has the least {WORDS[number]} of the paper's methods, whatever the number of {self.axis}",
                 source,
                 "best (no numbers)",
-                told_best,
+                measured_best,
                 all_hold(best),
                 "the mean ratio to each other method is below 1 at every point; false if one is not",
             )
         ]
         if GREEDY in rivals:
             others = [CGAN, *(rival for rival in rivals if rival != GREEDY)]
-            verdicts, told = zip(*(beaten(frame, self.axis, number, other, [GREEDY]) for other in others), strict=True)
+            verdicts, measured = zip(
+                *(mean_ratios(frame, self.axis, number, other, [GREEDY]) for other in others), strict=True
+            )
             found.append(
                 Claim(
                     f"Greedy has the most {WORDS[number]} of the paper's methods, whatever the number of {self.axis}",
                     source,
                     "declines markedly (no numbers)",
-                    "; ".join(told),
+                    "; ".join(measured),
                     all_hold(itertools.chain(*verdicts)),
                     "the mean ratio of each other method to Greedy is below 1 at every point; false if one is not",
                 )
@@ -200,30 +204,19 @@ class SweepFigure(Artefact):
         return Interval.of(np.mean(shares, axis=0))
 
 
-def told_by_bands(summary: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
-    """Without bands where there are but two replicates: their intervals, which tables have, would cover everything."""
-    few = summary["replicates"] < 3
-    ends = {
-        f"{number}_{end}": summary[f"{number}_{end}"].mask(few, summary[number])
-        for number in numbers
-        for end in ("low", "high")
-    }
-    return summary.assign(**ends)
-
-
-def beaten(
+def mean_ratios(
     frame: pd.DataFrame, axis: str, number: str, method: str, rivals: Sequence[str]
 ) -> tuple[list[bool | None], str]:
     """Whether a method has less than each rival at each point, by paired ratios; and the ratios in words."""
-    verdicts, told = [], []
+    verdicts, measured = [], []
     for rival in rivals:
         ratios = {}
         for place in sorted(set(frame[axis])):
             ours, theirs = (values(frame, number, method=name, **{axis: place}) for name in (method, rival))
             ratios[place] = Interval.of(ours / theirs)
         verdicts += [ratio.below(1.0) for ratio in ratios.values()]
-        told.append(f"/ {rival}: " + ", ".join(f"{ratio.text()} at {place:g}" for place, ratio in ratios.items()))
-    return verdicts, f"{method} {'; '.join(told)}"
+        measured.append(f"/ {rival}: " + ", ".join(f"{ratio.text()} at {place:g}" for place, ratio in ratios.items()))
+    return verdicts, f"{method} {'; '.join(measured)}"
 
 
 class UsersFigure(SweepFigure):

@@ -25,7 +25,7 @@ from offloadopt.reproduce.battery_d2d.setting import (
     OED,
     OMD,
     OPTIMUM,
-    PAPERS,
+    PAPER_METHODS,
     QUEUE,
     RANDOM,
     RMAPPO,
@@ -132,8 +132,8 @@ def test_imitation_stands_beside_its_experts(made: tuple[Path, list[Claim]]) -> 
     frame = pd.read_csv(made[0] / "imitation.csv")
     for at, experts in ((WINDOWS, (GREEDY, OPTIMUM)), (EPISODES, (GREEDY, QUEUE))):
         methods = set(frame[frame["at"] == at]["method"])
-        pupils = {text.format(expert) for expert in experts for text in ("imitates {}", "rMAPPO after {}")}
-        assert methods - {measurements.BOUND} == {RMAPPO, *experts, *pupils}
+        imitations = {text.format(expert) for expert in experts for text in ("imitates {}", "rMAPPO after {}")}
+        assert methods - {measurements.BOUND} == {RMAPPO, *experts, *imitations}
 
 
 def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
@@ -199,7 +199,7 @@ def test_a_policy_is_tested_and_taught_on_instances_that_it_was_not_trained_on()
     for unit in units:
         if unit.function is measurements.train:
             assert unit.parameters["seed"] not in {test["seed"] for test in unit.parameters["tests"]}
-        if unit.function is measurements.teach:
+        if unit.function is measurements.train_on_demonstrations:
             seeds = (unit.parameters[name]["seed"] for name in ("demonstrations", "test"))
             assert len({unit.parameters["seed"], *seeds}) == 3
 
@@ -248,16 +248,22 @@ def test_windows_are_the_first_that_have_few_enough_tasks() -> None:
 def test_a_course_counts_decisions_of_agents_and_costs_of_the_fleet() -> None:
     problem = BatteryD2D(BatteryD2DScenario(**SETTING.scenario("paper")))
     step = {"step": 10, "reward": -2.0}
-    assert measurements.course(problem, "ppo", [step, {"step": 20, "imitation_error": 1.0}]) == [
+    assert measurements.learning_curve(problem, "ppo", [step, {"step": 20, "imitation_error": 1.0}]) == [
         {"step": 10, "cost": 24.0}
     ]
-    assert measurements.course(problem, "maddpg", [{"step": 10, "cost": 5.0, "tasks": 3.0}]) == [
+    assert measurements.learning_curve(problem, "maddpg", [{"step": 10, "cost": 5.0, "tasks": 3.0}]) == [
         {"step": 10, "cost": 5.0}
     ]
     # Slots of two episodes of six, and what is left of a third.
     slots = [{"step": 4 * number, "reward": -float(number % 6 == 0) * number} for number in range(1, 15)]
-    assert measurements.course(problem, "ppo-sb3", slots) == [{"step": 48, "cost": 6.0}, {"step": 96, "cost": 12.0}]
-    assert measurements.course(problem, "dqn-sb3", slots) == [{"step": 24, "cost": 6.0}, {"step": 48, "cost": 12.0}]
+    assert measurements.learning_curve(problem, "ppo-sb3", slots) == [
+        {"step": 48, "cost": 6.0},
+        {"step": 96, "cost": 12.0},
+    ]
+    assert measurements.learning_curve(problem, "dqn-sb3", slots) == [
+        {"step": 24, "cost": 6.0},
+        {"step": 48, "cost": 12.0},
+    ]
 
 
 def test_demonstrations_may_be_made_before_or_by_the_training() -> None:
@@ -267,7 +273,7 @@ def test_demonstrations_may_be_made_before_or_by_the_training() -> None:
     instances = problem.sample(3, 8)
     costs = [
         training.train(problem, learner, demonstrations, 3, 1).policy.run(problem, instances).objective
-        for demonstrations in (recipe, training.demonstrate(problem, **recipe))
+        for demonstrations in (recipe, training.make_demonstrations(problem, **recipe))
     ]
     np.testing.assert_array_equal(*costs)
 
@@ -292,7 +298,7 @@ def sweep(axis: str, places: Sequence[float], of: Callable[[str, float], float])
     return [
         {REPLICATE: r, **CLIPPED, axis: place, "method": method, "cost": of(method, place) * (1 + 1e-3 * r)}
         for r in (1, 2, 3)
-        for method in (RMAPPO, *PAPERS)
+        for method in (RMAPPO, *PAPER_METHODS)
         for place in places
     ]
 

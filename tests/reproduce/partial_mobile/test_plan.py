@@ -28,10 +28,10 @@ from offloadopt.reproduce.partial_mobile.setting import (
     GREEDY,
     GRID,
     LOCAL,
+    PRETRAINED,
     RANDOM,
     RANDOM_REQUESTS,
     SB3_A2C,
-    TAUGHT,
     Setting,
     Sizes,
     Variant,
@@ -57,7 +57,7 @@ TINY = Sizes(
     kappa_slots=2,
     kappa_exponents=(-29.0, -28.0, -27.0),
     kappa_refinements=1,
-    steps={DISCRETE: 120, TAUGHT: 40},
+    steps={DISCRETE: 120, PRETRAINED: 40},
     demonstrations=2,
     changes=SMALL,
     variants={"blind": Variant({**SMALL, "normalise": False}, 120)},
@@ -231,12 +231,12 @@ def test_golden_section_tries_each_point_once_and_closes_in() -> None:
 
 def test_a_course_has_means_of_equal_stretches_and_the_spread_of_its_last_episodes() -> None:
     measured = [(step, float(step > 4000) * (-1.0) ** (step // 10)) for step in range(5, 8001, 5)]
-    found = measurements.course(measured, 10)
+    found = measurements.summarise_curve(measured, 10)
     assert [point["step"] for point in found["curve"]] == [200.0 * number for number in range(1, 41)]
     assert [point["gain"] for point in found["curve"]][:20] == [0.0] * 20
     # Within (10k, 10k + 10] lie 10k + 5 and 10k + 10, which have opposite signs.
     assert found["spread"] == 0.0
-    assert measurements.course(measured, 5)["spread"] == pytest.approx(1.0)
+    assert measurements.summarise_curve(measured, 5)["spread"] == pytest.approx(1.0)
 
 
 def test_a_gain_is_read_from_an_episodes_cost_or_a_slots_reward() -> None:
@@ -372,5 +372,5 @@ def test_a_dear_grid_is_told() -> None:
 
 
 def test_numbers_name_their_weights_unless_all_nine_are_there() -> None:
-    assert table.said("{:.1f}", [1.0, 2.0], (0.1, 0.9)) == "1.0, 2.0 at 0.1, 0.9"
-    assert "at" not in table.said("{:.0f}", PUBLISHED["time_s"], WEIGHTS)
+    assert table.at_weights("{:.1f}", [1.0, 2.0], (0.1, 0.9)) == "1.0, 2.0 at 0.1, 0.9"
+    assert "at" not in table.at_weights("{:.0f}", PUBLISHED["time_s"], WEIGHTS)

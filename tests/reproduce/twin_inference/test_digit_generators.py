@@ -18,16 +18,16 @@ from offloadopt.errors import InvalidInput, OutputExists, Unsupported
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.maddpg_cgan.gan import AdversarySettings, Loss
-from offloadopt.reproduce.twin_inference import digit_generators as digit_makers
+from offloadopt.reproduce.twin_inference import digit_generators
 from offloadopt.reproduce.twin_inference.digit_classifiers import (
     Digits,
     Judge,
+    augmented,
     load_digits,
-    moved,
-    nearest,
+    nearest_distances,
     train_classifier,
 )
-from offloadopt.reproduce.twin_inference.digit_generators import DigitMaker, grid, train_digits
+from offloadopt.reproduce.twin_inference.digit_generators import DigitGenerator, image_grid, train_digits
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.py"
 SMALL = AdversarySettings(width=8, latent=4, layers=1)
@@ -73,7 +73,7 @@ def test_seeds_split_digits_differently(digits: tuple[Digits, Digits]) -> None:
 def test_moved_digits_stay_near_and_paper_comes_in_at_the_edges() -> None:
     images = torch.full((200, 1, 28, 28), -1.0)
     images[:, :, 11:17, 11:17] = 1.0
-    found = moved(images, seeded_generator(0)) + 1.0
+    found = augmented(images, seeded_generator(0)) + 1.0
     assert found.min() >= 0.0
     assert found[:, :, :6].max() < 1e-5
     weight = found[:, 0] / found[:, 0].sum(dim=(1, 2), keepdim=True)
@@ -88,15 +88,15 @@ def test_moved_digits_stay_near_and_paper_comes_in_at_the_edges() -> None:
 def test_nearest_is_the_least_distance_of_all() -> None:
     images, others = torch.randn(4, 1, 3, 3), torch.randn(7, 1, 3, 3)
     expected = [min(float((image - other).norm()) for other in others) for image in images]
-    np.testing.assert_allclose(nearest(images, others), expected, rtol=1e-5)
+    np.testing.assert_allclose(nearest_distances(images, others), expected, rtol=1e-5)
 
 
 def test_a_classifier_learns_and_the_same_seed_gives_the_same_bytes(digits: tuple[Digits, Digits]) -> None:
-    train, held = digits
+    train, held_out = digits
     first, second = (train_classifier(train, steps=40, channels=4, seed=3) for _ in range(2))
     for name, weight in first.state_dict().items():
         assert weight.numpy().tobytes() == second.state_dict()[name].numpy().tobytes()
-    assert first.recognised(held) > 0.5
+    assert first.accuracy(held_out) > 0.5
 
 
 def copies_of(digits: Digits, of_each: int = 100) -> Any:
@@ -110,12 +110,12 @@ def copies_of(digits: Digits, of_each: int = 100) -> Any:
 
 
 def test_a_judge_knows_real_copied_repeated_and_wrong_digits(digits: tuple[Digits, Digits], judge: Judge) -> None:
-    train, held = digits
+    train, held_out = digits
     assert judge.accuracy > 0.85
     assert judge.accuracy == pytest.approx(
-        float((judge.classifier(held.images).argmax(dim=1) == held.labels).float().mean())
+        float((judge.classifier(held_out.images).argmax(dim=1) == held_out.labels).float().mean())
     )
-    real = judge.scores(copies_of(held), rounds=2)
+    real = judge.scores(copies_of(held_out), rounds=2)
     assert real.accuracy == pytest.approx(judge.accuracy, abs=0.03)
     assert real.accuracy_of_round[0] == real.accuracy_of_round[1]
     assert np.mean(real.accuracy_of_label) == pytest.approx(real.accuracy)
@@ -123,11 +123,11 @@ def test_a_judge_knows_real_copied_repeated_and_wrong_digits(digits: tuple[Digit
     assert real.copied == pytest.approx(0.5, abs=0.05)
     copied = judge.scores(copies_of(train), rounds=1)
     assert copied.copied == 1.0
-    repeated = judge.scores(copies_of(held, of_each=2), rounds=1)
+    repeated = judge.scores(copies_of(held_out, of_each=2), rounds=1)
     assert repeated.diversity < 0.75
-    one = judge.scores(copies_of(held, of_each=1), rounds=1)
+    one = judge.scores(copies_of(held_out, of_each=1), rounds=1)
     assert one.diversity == pytest.approx(0.0, abs=1e-6)
-    wrong = judge.scores(copies_of(Digits(held.images, (held.labels + 1) % 10)), rounds=1)
+    wrong = judge.scores(copies_of(Digits(held_out.images, (held_out.labels + 1) % 10)), rounds=1)
     assert wrong.accuracy < 0.1
 
 
@@ -147,8 +147,8 @@ def test_no_rounds_are_refused(judge: Judge, digits: tuple[Digits, Digits]) -> N
         judge.scores(copies_of(digits[1]), rounds=0)
 
 
-def arrays_of(maker: DigitMaker) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in maker.adversaries.arrays().items()}
+def arrays_of(digit_generator: DigitGenerator) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in digit_generator.adversaries.arrays().items()}
 
 
 @pytest.mark.parametrize("loss", get_args(Loss))
@@ -156,7 +156,7 @@ def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
     loss: Loss, digits: tuple[Digits, Digits], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(digit_makers, "CLASSIFIER_STEPS", 10)
+    monkeypatch.setattr(digit_generators, "CLASSIFIER_STEPS", 10)
     whole = train_digits(loss, digits[0], steps=14, seed=4, settings=SMALL)
     assert whole.steps == 14
     made = whole(torch.arange(10), seeded_generator(0))
@@ -178,7 +178,7 @@ def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
 
 
 def test_digits_come_to_fit_their_labels(digits: tuple[Digits, Digits], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digit_makers, "CLASSIFIER_STEPS", 100)
+    monkeypatch.setattr(digit_generators, "CLASSIFIER_STEPS", 100)
     measured: dict[int, Mapping[str, float]] = {}
     train_digits(
         "conditional-wgan-gp",
@@ -191,12 +191,12 @@ def test_digits_come_to_fit_their_labels(digits: tuple[Digits, Digits], monkeypa
 
 
 def test_the_grid_shows_what_is_made(digits: tuple[Digits, Digits]) -> None:
-    makers = {loss: train_digits(loss, digits[0], steps=1, settings=SMALL) for loss in ("wgan", "minimax")}
-    figure = grid(makers, of_each_label=2, seed=3)
+    generators = {loss: train_digits(loss, digits[0], steps=1, settings=SMALL) for loss in ("wgan", "minimax")}
+    figure = image_grid(generators, of_each_label=2, seed=3)
     assert [axes.get_title() for axes in figure.axes] == ["wgan", "minimax"]
     shown = figure.axes[1].get_images()[0].get_array()
     assert shown.shape == (2 * 28, 10 * 28)
-    made = makers["minimax"](torch.arange(10).repeat(2), seeded_generator(3))
+    made = generators["minimax"](torch.arange(10).repeat(2), seeded_generator(3))
     np.testing.assert_array_equal(shown[28:, 56:84], made[12, 0])
 
 

@@ -34,11 +34,11 @@ from offloadopt.reproduce.twin_inference.setting import (
     FEDAVG,
     FEDERATED,
     GREEDY,
+    IMITATION,
     LEARNERS,
     MADDPG,
     OPTIMUM,
     PERSONALISED,
-    PUPIL,
     RULES,
     Point,
     Setting,
@@ -57,7 +57,7 @@ TINY = Sizes(
     slots={CGAN: 84, MADDPG: 84, DDPG: 84, DQN: 84},
     demonstrations=2,
     imitation_steps=2,
-    expert=plan.NEAR,
+    expert=plan.FAST_OPTIMUM,
     counted_users=(2, 4),
     deviations=(0.0, 0.4),
     twin_instances=4,
@@ -116,7 +116,7 @@ def test_all_artefacts_are_there_with_the_digits() -> None:
 
 
 def test_every_method_stands_at_every_point(made: tuple[Path, list[Claim]]) -> None:
-    methods = {*LEARNERS, *RULES, PUPIL, OPTIMUM, measurements.BOUND}
+    methods = {*LEARNERS, *RULES, IMITATION, OPTIMUM, measurements.BOUND}
     for name, places in (("users", (2, 3)), ("servers", (1, 2))):
         summary = pd.read_csv(made[0] / f"{name}.csv")
         found = {place: set(rows["method"]) for place, rows in summary.groupby(name)}
@@ -298,7 +298,7 @@ def test_what_has_no_denominator_is_left_out() -> None:
 def test_a_course_adds_up_what_passes_and_leaves_out_what_was_not_learned() -> None:
     told = {"cost": 5.0, "bytes/sent": 3.0, "bytes/delivered": 6.0}
     weights = {"bytes/weights_sent": 10.0, "bytes/weights_delivered": 20.0}
-    found = measurements.course(
+    found = measurements.learning_curve(
         [
             {"step": 1, "imitation_error": 1.0},
             {"step": 2, **told},
@@ -318,11 +318,11 @@ def test_curves_are_read_as_by_hand() -> None:
     np.testing.assert_allclose(curves.running_mean(steps), [1.0, *(n + 0.5 for n in range(1, 20))])
     falling = [200.0] * 5 + [100.0] * 15
     # The mean of two points is within 5 % of 100 from the second low one on.
-    assert curves.settled(steps, falling) == 7.0
-    assert curves.settled(steps, [100.0] * 20) == 1.0
-    assert curves.settled(steps, -np.array(falling)) == 7.0
+    assert curves.settling_step(steps, falling) == 7.0
+    assert curves.settling_step(steps, [100.0] * 20) == 1.0
+    assert curves.settling_step(steps, -np.array(falling)) == 7.0
     back = [100.0] * 10 + [200.0] * 4 + [100.0] * 6
-    assert curves.settled(steps, back) == 16.0
+    assert curves.settling_step(steps, back) == 16.0
     assert curves.first_near(steps, back, 100.0) == 1.0
     assert curves.first_near(steps, falling, 96.0) == 6.0
     assert curves.first_near(steps, falling, 95.0) == 21.0  # never
@@ -387,7 +387,7 @@ def test_digits_are_judged_and_shown() -> None:
     assert list(frame["loss"]) == list(PUBLISHED)
     assert figure.draw(frame).axes
     small = samples.make_samples(samples.IMAGES, 2, 1)
-    results = {one.name: result if one.function is samples.write_digits else small for one in table.units}
+    results = {one.name: result if one.function is samples.generate_digits else small for one in table.units}
     rows = table.frame(results)
     assert list(rows["data_set"]) == [MNIST, samples.IMAGES, samples.VECTORS]
     assert rows["acc"].tolist() == [result["judge"], small["judge"], small["judge"]]
@@ -443,8 +443,10 @@ def test_sweeps_hold_as_published_and_fail_in_reverse(figure: SweepFigure) -> No
     assert list(held.values()) == [True] * 10
     reverse = judged(figure, sweep(figure, lambda method, place: place**-figure.sign / order[method]))
     assert set(reverse.values()) == {False}
-    once = judged(figure, sweep(figure, lambda method, place: order[method] * place**figure.sign, replicates=1))
-    assert set(once.values()) == {None}
+    constant_per_replicate = judged(
+        figure, sweep(figure, lambda method, place: order[method] * place**figure.sign, replicates=1)
+    )
+    assert set(constant_per_replicate.values()) == {None}
 
 
 @pytest.mark.parametrize(("ours", "delay", "energy"), [(0.70, True, True), (0.80, True, False), (0.95, False, False)])
