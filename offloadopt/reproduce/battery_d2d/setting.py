@@ -20,7 +20,7 @@ Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 RMAPPO, MADDPG, PPO = "rMAPPO", "MADDPG", "PPO, full view"
 SB3_PPO, SB3_DDPG, SB3_DQN = "SB3 PPO", "SB3 DDPG", "SB3 DQN"
 OED, OMD, RANDOM = "all edge (OED)", "all mobile (OMD)", "random"
-GREEDY, QUEUE, OPTIMUM = "greedy", "energy queues", "hindsight optimum"
+GREEDY, QUEUE, OPTIMUM = "deadline-greedy", "energy queues", "hindsight optimum"
 LEARNERS: Chosen = {
     RMAPPO: ("rmappo", {}),
     MADDPG: ("maddpg", {}),

@@ -160,15 +160,16 @@ class InferenceTable(Artefact):
 
 
 class ExpertTable(Artefact):
-    """Policies that imitate two experts: hindsight, which knows the future, and BacklogLyapunov, which does not.
+    """Policies that imitate two experts: hindsight, which knows the future, and Lyapunov, which does not.
 
     Labels of hindsight depend on what no online policy can know; how much that costs is the distance between the expert
-    and its pupil, beside the same distance under BacklogLyapunov.
+    and its pupil, beside the same distance under Lyapunov.
     """
 
     name = "experts"
     keys = ("method",)
-    experts = ("exact", "lyapunov")
+    experts: ClassVar[Mapping[str, str]] = {measurements.HINDSIGHT: "exact", "lyapunov": "lyapunov"}
+    """Registered solvers, by their labels in the table."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -179,9 +180,9 @@ class ExpertTable(Artefact):
         scenario = self.setting.scenario()
         for replicate in self.setting.replicates:
             tests = [self.setting.test(replicate, scenario, "test")]
-            for expert in self.experts:
+            for expert, solver in self.experts.items():
                 demonstrations = {
-                    "solver": expert,
+                    "solver": solver,
                     "options": {},
                     "count": sizes.expert_instances,
                     "seed": 1_000_000 + replicate,

@@ -141,7 +141,7 @@ class CostFigure(LoadFigure):
         ]
 
     def best_of_all(self, frame: pd.DataFrame, method: str, source: str, paper: str) -> Claim:
-        """Whether a method costs less than all others, and no more than BacklogLyapunov."""
+        """Whether a method costs less than all others, and no more than Lyapunov."""
         loads = self.setting.sizes.loads
         verdicts, measured = [], []
         for rival in (DDPG, GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV):
@@ -159,7 +159,7 @@ class CostFigure(LoadFigure):
             paper,
             "; ".join(measured),
             all_hold(verdicts),
-            f"the mean ratio of costs is below 1 (BacklogLyapunov: below {1 + LEVEL:g}) at every load",
+            f"the mean ratio of costs is below 1 (Lyapunov: below {1 + LEVEL:g}) at every load",
         )
 
 

@@ -16,7 +16,7 @@ from offloadopt.reproduce.training import Json
 CADDTO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "DDPG", "SB3 PPO", "SB3 DDPG"
 ENERGY, PPO = "energy controls", "energy controls, full state"
 LYAPUNOV, BLIND, GREEDY_LOCAL, GREEDY_OFFLOAD, FULL_POWER = (
-    "BacklogLyapunov", "BacklogLyapunov, energy-blind", "GD-Local", "GD-Offload", "full power",
+    "Lyapunov", "Lyapunov, energy-blind", "GD-Local", "GD-Offload", "full power",
 )  # fmt: skip
 LEARNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     CADDTO: ("caddto-ppo", {}),
@@ -37,7 +37,7 @@ RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     GREEDY_OFFLOAD: ("greedy-offload", {}),
     FULL_POWER: ("full-power", {}),
 }
-PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {measurements.HINDSIGHT: (measurements.HINDSIGHT, {})}
+PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {measurements.HINDSIGHT: (measurements.EXACT, {})}
 """The reference that knows all of nature."""
 STYLES = {
     CADDTO: plots.Style(CADDTO, plots.BLUE, "-", "o"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLES, SECONDS, NONE = "equal samples", "equal seconds", "none"
-ACTOR_CRITIC, DDPG = "a2c-sb3", "ddpg-sb3"
+ACTOR_CRITIC, DDPG = "actor-critic", "ddpg-sb3"
 LEARNERS: Mapping[str, tuple[str, plots.Style]] = {
     DIRS: ("DIRS", plots.Style("DIRS", plots.BLUE, "", "o")),
     ACTOR_CRITIC: ("Actor-Critic", plots.Style("Actor-Critic", plots.VERMILION, "", "s")),
@@ -53,7 +53,7 @@ class LearnersTable(Artefact):
         setting, found = self.setting, []
         for replicate in setting.replicates:
             scenario = setting.scenario(replicate)
-            baselines = {name: setting.learner(name) for name in (ACTOR_CRITIC, DDPG)}
+            baselines = {ACTOR_CRITIC: setting.learner("a2c-sb3"), DDPG: setting.learner("ddpg-sb3")}
             units = {DIRS: setting.learned(DIRS, replicate, scenario)}
             for name, learner in baselines.items():
                 units[name] = setting.training(replicate, scenario, learner, steps=self._samples())

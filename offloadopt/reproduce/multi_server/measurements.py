@@ -252,12 +252,10 @@ class RecordedMultiServer(MultiServer):
 def search(scenario: Mapping[str, Any], solvers: Mapping[str, Mapping[str, Any]], count: int, seed: int) -> Json:
     """Mean fitness of searches by generation, begun from the same random numbers, and the certified optimum."""
     values = MultiServerScenario(**scenario)
-    instances = MultiServer(values).sample(count, seed)
-    found: Json = {
-        OPTIMUM: float(
-            registry.solver("exact", MultiServer(values)).run(MultiServer(values), instances).objective.mean()
-        )
-    }
+    problem = MultiServer(values)
+    instances = problem.sample(count, seed)
+    optimum = registry.solver("exact", problem).run(problem, instances)
+    found: Json = {OPTIMUM: float(optimum.objective.mean())}
     for name, settings in solvers.items():
         problem = RecordedMultiServer(values)
         registry.solver(name, problem, **settings).run(problem, instances, seed=seed)

@@ -147,7 +147,7 @@ def imperfect_twin(
     problem = make_problem(exact)
     instances = problem.sample(count, seed)
     optimum = registry.solver("exact", problem, **options).run(problem, instances, seed=seed)
-    planner = registry.solver("exact", **options, twin=True)
+    planner = registry.solver("exact", problem, **options, twin=True)
     rows = []
     for kind, names in kinds.items():
         for deviation in deviations:

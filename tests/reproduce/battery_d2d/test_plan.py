@@ -152,7 +152,7 @@ def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
 
 
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "names", lambda group: {"dqn-sb3": "somewhere"})
+    monkeypatch.setattr(registry, "names", lambda group: {"dqn-sb3": registry.BUILT_IN[group]["dqn-sb3"]})
     left = tiny(steps={RMAPPO: 60, SB3_DQN: 60})
     assert "imitation" not in [found.name for found in left.artefacts]
     assert {unit.labels["method"] for unit in artefact(left, "training").units} == {SB3_DQN}

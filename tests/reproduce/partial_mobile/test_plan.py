@@ -129,7 +129,7 @@ def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
 
 
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "names", lambda group: {"a2c-sb3": "somewhere"})
+    monkeypatch.setattr(registry, "names", lambda group: {"a2c-sb3": registry.BUILT_IN[group]["a2c-sb3"]})
     learners = {DISCRETE: 120, SB3_A2C: 400}
     (stability,) = (artefact for artefact in tiny(steps=learners).artefacts if artefact.name == "stability")
     trained = {unit.labels["method"] for unit in stability.units if unit.function is measurements.train}
