@@ -1,9 +1,10 @@
-"""Rules that decide slot by slot from what may be observed: nothing is searched and nothing is proved."""
+"""Base class of decision rules, and the loops over instances and over independent slots."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -11,43 +12,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.clock import clock
-from offloadopt.core import Decisions, Instances, Observation, Problem, Progress, Solutions, Solver, rollout
+from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, Progress, Solutions, Solver, rollout
 from offloadopt.structures.assignment import SlotwiseProblem
 
-BLOCK_NUMBERS = 2**22
-"""Numbers of nature that are worked on at the same time."""
+BLOCK_ENTRIES = 2**22
+"""Entries of the instances' arrays that are processed at the same time."""
 
 
 class Rule(Solver):
-    """A solver that knows no more than a policy does: one decision a slot, from the slot's observation.
+    """Base class of online decision rules: one decision per slot, computed from the observation of that slot alone.
 
-    It works block by block, so that memory stays bounded whatever the number of instances. Every block has a random
-    stream of its own and a size that does not depend on the number of instances: more instances extend fewer.
+    A rule has the information of a policy, searches no horizon and proves no bound. Instances are processed in blocks,
+    so that memory is bounded for any number of instances. Every block has its own random stream and a size that does
+    not depend on the number of instances: the decisions of the first instances do not change when more are added.
     """
 
     @abstractmethod
     def decide(self, problem: Any, observation: Observation, rng: np.random.Generator) -> Decisions:
-        """The decisions of one slot.
+        """Compute the decisions of one slot.
 
         Parameters
         ----------
         problem : Problem
-            With the structure that the rule serves.
+            A problem of the structure ``serves``.
         observation : Observation
+            Arrays ``[count, ...]`` of the block.
         rng : numpy.random.Generator
-            The block's stream; it stays the same over the slots.
+            The random stream of the block, shared by all its slots.
         """
 
     def block_size(self, problem: Problem[Any]) -> int:
-        """Number of instances whose working arrays are held at the same time."""
+        """Number of instances that are processed at the same time."""
         fields = problem.instance_fields.values()
-        numbers = sum(math.prod(spec.shape) * (problem.horizon if spec.per_slot else 1) for spec in fields)
-        return max(1, BLOCK_NUMBERS // max(numbers, 1))
+        entries = sum(math.prod(spec.shape) * (problem.horizon if spec.per_slot else 1) for spec in fields)
+        return max(1, BLOCK_ENTRIES // max(entries, 1))
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Roll the rule out over the horizon and score its decisions."""
+        """Apply the rule in every slot of the horizon and evaluate its decisions."""
         self.require(problem)
         size = self.block_size(problem)
         starts = range(0, max(instances.count, 1), size)
@@ -63,12 +66,44 @@ class Rule(Solver):
         return Solutions.concatenate(solutions)
 
 
+def timed_rows(seconds: FloatArray, progress: Progress | None) -> Iterator[int]:
+    """Iterate over the rows of a batch and measure the time that the loop body takes for each.
+
+    Parameters
+    ----------
+    seconds : array [count]
+        Receives the run time of each row in s (`offloadopt.clock`).
+    progress : callable or None
+        Called with 1 after each row.
+    """
+    for row in range(len(seconds)):
+        begin = clock()
+        yield row
+        seconds[row] = clock() - begin
+        if progress is not None:
+            progress(1)
+
+
 def solve_slots(
     solver: Solver, problem: SlotwiseProblem[Any], instances: Instances, seed: int, progress: Progress | None
 ) -> Solutions:
-    """Every slot of every instance by itself; costs, bounds and times add up.
+    """Solve every slot of every instance on its own, where slots are independent.
 
-    ``details`` get a slot axis.
+    Parameters
+    ----------
+    solver : Solver
+        Solves instances of ``problem.one_slot``.
+    problem : SlotwiseProblem
+    instances : Instances
+    seed : int
+    progress : callable or None
+        Called with the number of instances of which all slots are solved.
+
+    Returns
+    -------
+    Solutions
+        Costs, bounds and seconds are sums over the slots; every array of ``details`` has a slot axis,
+        ``[count, horizon, ...]``.
     """
     done = 0
 
@@ -80,15 +115,15 @@ def solve_slots(
 
     single = solver.run(problem.one_slot, problem.slots(instances), seed=seed, progress=slots_done)
 
-    def folded(values: NDArray[Any]) -> NDArray[Any]:
+    def with_slot_axis(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(instances.count, problem.horizon, *values.shape[1:])
 
     return Solutions.scored(
         problem,
         instances,
-        Decisions({name: folded(array) for name, array in single.decisions.items()}),
-        seconds=folded(single.seconds).sum(axis=1),
-        bound=folded(np.asarray(single.bound)).sum(axis=1),
+        Decisions({name: with_slot_axis(array) for name, array in single.decisions.items()}),
+        seconds=with_slot_axis(single.seconds).sum(axis=1),
+        bound=with_slot_axis(np.asarray(single.bound)).sum(axis=1),
         asked_gap=solver.relative_gap,
-        details={name: folded(array) for name, array in single.details.items()},
+        details={name: with_slot_axis(array) for name, array in single.details.items()},
     )

@@ -1,4 +1,4 @@
-"""A rule's one number, tuned on a sample of its own: two rounds over a logarithmic scale, all values on one sample."""
+"""Grid search for the one parameter of a rule: two rounds on a logarithmic scale, on a sample kept for tuning."""
 
 from __future__ import annotations
 
@@ -10,43 +10,53 @@ import numpy as np
 from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, rollout
 from offloadopt.structures.agents import AgentProblem
 
-SLOTS = 8_000
-"""Agents' slots in a sample."""
+SAMPLE_SIZE = 8_000
+"""Number of decisions (instances x slots x agents) in a tuning sample."""
 
 
 def tuning_sample(problem: AgentProblem[Any], seed: int) -> Instances:
-    """Instances to tune on; nobody's own should have this seed."""
-    return problem.sample(max(4, SLOTS // (problem.horizon * problem.num_agents)), seed)
+    """Sample instances for tuning; ``seed`` should differ from the seeds of the instances to be solved."""
+    return problem.sample(max(4, SAMPLE_SIZE // (problem.horizon * problem.num_agents)), seed)
 
 
-def for_each(instances: Instances, values: FloatArray) -> tuple[FloatArray, Instances]:
-    """Every instance under every value: the values ``[values * count]``, and the instances again and again."""
+def pair_values_with_instances(instances: Instances, values: FloatArray) -> tuple[FloatArray, Instances]:
+    """Pair every parameter value with every instance.
+
+    Returns
+    -------
+    array [values * count]
+        Each value repeated ``count`` times.
+    Instances
+        ``values * count`` rows: the instances, repeated for each value.
+    """
     return np.repeat(values, instances.count), instances.take(np.tile(np.arange(instances.count), len(values)))
 
 
-def tuned(
+def tune_parameter(
     problem: Problem[Any],
     instances: Instances,
     coarse: FloatArray,
     fine_steps: int,
     decide: Callable[[Observation, FloatArray], Decisions],
 ) -> float:
-    """The value of least mean cost.
+    """Parameter value of least mean cost on ``instances``.
 
     Parameters
     ----------
-    coarse : array
-        Of the first round, in order. The second looks between the neighbours of the best one.
+    problem : Problem
+    instances : Instances
+    coarse : array [values]
+        Ascending values of the first round. The second round searches between the neighbours of the best one.
     fine_steps : int
-        Values of the second round.
+        Number of values in the second round, geometrically spaced.
     decide : callable
-        Decides under an observation ``[rows, ...]`` with one value a row, ``[rows]``.
+        Maps an observation ``[rows, ...]`` and one parameter value per row ``[rows]`` to decisions.
     """
 
     def best_of(values: FloatArray) -> int:
-        each, many = for_each(instances, values)
-        decisions = rollout(problem, many, lambda seen: decide(seen, each))
-        return int(problem.evaluate(many, decisions).cost.reshape(len(values), -1).mean(axis=1).argmin())
+        row_values, repeated = pair_values_with_instances(instances, values)
+        decisions = rollout(problem, repeated, lambda observation: decide(observation, row_values))
+        return int(problem.evaluate(repeated, decisions).cost.reshape(len(values), -1).mean(axis=1).argmin())
 
     best = best_of(coarse)
     fine = np.geomspace(coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)], fine_steps)

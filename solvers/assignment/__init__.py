@@ -1,1 +1,1 @@
-"""Assignments of tasks to servers whose continuous decisions follow optimally."""
+"""Solvers of task assignment whose continuous decisions (power, CPU shares) are optimal for each assignment."""

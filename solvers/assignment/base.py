@@ -1,4 +1,4 @@
-"""What solvers share that choose who computes which task and leave everything continuous to the problem."""
+"""Base class of solvers that assign tasks to servers; the problem allocates all continuous resources."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 
 
 class AssignmentSolver(Solver):
-    """Solves a one-shot problem block by block, so that memory stays bounded whatever the number of instances.
+    """Base class of assignment solvers: solves blocks of instances, slot by slot where slots are independent.
 
-    Every block has a random stream of its own and a size that does not depend on the number of instances. What an
-    instance gets therefore depends on the seed and its position alone: more instances extend fewer.
+    Memory is bounded for any number of instances. Every block has its own random stream and a size that does not depend
+    on the number of instances: the solution of an instance depends on the seed and on its index alone.
     """
 
     serves = AssignmentProblem
@@ -27,18 +27,26 @@ class AssignmentSolver(Solver):
     def assign(
         self, problem: AssignmentProblem[Any], observation: Observation | Instances, rng: np.random.Generator
     ) -> tuple[IntArray, FloatArray | None]:
-        """The assignment ``[count, tasks]`` of one block and, where one is proved, a lower bound ``[count]``."""
+        """Compute the assignments of one block.
+
+        Returns
+        -------
+        array [count, tasks]
+            Options: 0 is local, ``j`` is server ``j``.
+        array [count] or None
+            Proved lower bound of each instance's cost, if the solver proves one.
+        """
 
     def block_size(self, problem: AssignmentProblem[Any]) -> int:
-        """Number of instances whose working arrays are held at the same time."""
+        """Number of instances that are processed at the same time."""
         return max(1, 2**20 // (problem.tasks * (problem.servers + 1)))
 
     def deadline(self, count: int) -> float:
-        """The `offloadopt.clock.clock` reading at which the time of ``count`` instances that start now is over."""
+        """Reading of `offloadopt.clock.clock` at which the time limit of ``count`` instances ends that start now."""
         return np.inf if self.time_limit_s is None else clock() + count * self.time_limit_s
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without assignments, and slots that depend on each other."""
+        """Raise `Unsupported` for problems without assignments and for slots that depend on each other."""
         super().require(problem)
         if problem.horizon > 1 and not isinstance(problem, SlotwiseProblem):
             raise Unsupported(f"solver {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
@@ -46,14 +54,14 @@ class AssignmentSolver(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Assign, allocate by `AssignmentProblem.allocate`, and score."""
+        """Assign tasks, allocate resources by `AssignmentProblem.allocate`, and evaluate."""
         self.require(problem)
         if isinstance(problem, SlotwiseProblem) and problem.horizon > 1:
             return solve_slots(self, problem, instances, seed, progress)
         problem = cast(AssignmentProblem[Any], problem)
         if instances.count == 0:
-            nothing = np.zeros((0, problem.tasks), dtype=np.int64)
-            return Solutions.scored(problem, instances, problem.allocate(instances, nothing), seconds=0.0)
+            empty = np.zeros((0, problem.tasks), dtype=np.int64)
+            return Solutions.scored(problem, instances, problem.allocate(instances, empty), seconds=0.0)
         size = self.block_size(problem)
         starts = range(0, instances.count, size)
         solutions = []
@@ -71,17 +79,23 @@ class AssignmentSolver(Solver):
         return Solutions.concatenate(solutions)
 
 
-def without_dead_links(
+def without_missing_links(
     problem: AssignmentProblem[Any], observation: Observation | Instances, assignment: IntArray
 ) -> IntArray:
-    """Tasks whose chosen link does not exist compute locally; the cost is then finite.
+    """Replace options over missing links by local computing, so that the cost is finite.
 
-    A link of affinity 0 does not exist. Gains so small that the cost overflows are no use either; they are rare enough
-    for the whole instance to compute locally.
+    A link of affinity 0 is missing. Where a gain is so small that the cost of the assignment overflows, all tasks of
+    that instance compute locally; this is rare.
 
     Parameters
     ----------
+    problem : AssignmentProblem
+    observation : Observation or Instances
     assignment : array [count, tasks]
+
+    Returns
+    -------
+    array [count, tasks]
     """
     affinity = np.take_along_axis(link_quality(problem, observation), assignment[..., None], axis=-1)[..., 0]
     linked = np.where(affinity > 0, assignment, 0)
@@ -90,5 +104,5 @@ def without_dead_links(
 
 
 def link_quality(problem: AssignmentProblem[Any], observation: Observation | Instances) -> FloatArray:
-    """[count, tasks, servers + 1] affinity of every option in [0, 1]; 0 for local and for links that do not exist."""
+    """Affinity ``[count, tasks, servers + 1]`` of every option in [0, 1]; 0 for local computing and missing links."""
     return np.pad(problem.affinity(observation), ((0, 0), (0, 0), (1, 0)))

@@ -20,8 +20,8 @@ from offloadopt.errors import InvalidInput
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
 from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_prices, price_bound, reduced_cost
-from offloadopt.solvers.assignment.equal_tasks import MOST_CELLS, assign_to_slots, slot_counts
-from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge, spread
+from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions
+from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge_servers, split_servers
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve, perturb_and_improve, server_loads
 from offloadopt.structures.assignment import PricedAssignmentProblem
 
@@ -111,8 +111,8 @@ class Exact(Solver):
         ``start [servers]`` are prices to begin with, per unit of capacity.
         """
         if load.min() == load.max():
-            counts = slot_counts(cost, float(load[0]), capacity)
-            if len(cost) * (counts.sum() + len(cost)) <= MOST_CELLS:
+            counts = useful_positions(cost, float(load[0]), capacity)
+            if len(cost) * (counts.sum() + len(cost)) <= MAX_MATRIX_ENTRIES:
                 return _prove_equal_tasks(cost, load, capacity, counts)
         return self._prove_by_prices(cost, load, capacity, start, seed)
 
@@ -142,10 +142,10 @@ class Exact(Solver):
         group = groups_of_servers(cost)
         if group.max() + 1 == len(capacity):
             return self._search(cost, load, capacity, start, None, seed, deadline)
-        merged_cost, merged_capacity = merge(cost, capacity, group)
+        merged_cost, merged_capacity = merge_servers(cost, capacity, group)
         merged, bound, v = self._search(merged_cost, load, merged_capacity, None, None, seed, deadline)
         nothing = np.zeros(len(capacity))
-        assignment = spread(merged, load, capacity, group)
+        assignment = split_servers(merged, load, capacity, group)
         _, margin = best_responses(merged_cost, load, v)
         candidates = np.sort(np.argsort(margin, kind="stable")[:CHAIN_TASKS])
         improve(cost, load, capacity, nothing, assignment, candidates, True)
@@ -237,7 +237,7 @@ class Exact(Solver):
 
 
 def _prove_equal_tasks(cost: FloatArray, load: FloatArray, capacity: FloatArray, counts: IntArray) -> Proof:
-    assignment = assign_to_slots(cost, float(load[0]), capacity, counts)
+    assignment = assign_to_positions(cost, float(load[0]), capacity, counts)
     nothing = np.zeros(len(capacity))
     upper = assignment_cost(cost, load, capacity, nothing, assignment)
     # The method only adds and compares: its result is optimal up to the rounding of the sums along its paths.

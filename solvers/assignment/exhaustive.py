@@ -1,4 +1,4 @@
-"""Enumeration of all assignments: the proof that every other solver is measured against on small cases."""
+"""Exhaustive enumeration of assignments, the reference optimum of small instances."""
 
 from __future__ import annotations
 
@@ -13,80 +13,84 @@ from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment.base import AssignmentSolver
 from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem, PricedAssignment
 
-MOST_ASSIGNMENTS = 2_000_000
+MAX_ASSIGNMENTS = 2_000_000
+"""Largest number of assignments of one instance."""
 CHUNK = 2**18
-"""Number of costs that are computed at the same time (2 MB)."""
+"""Number of costs that are computed at the same time (2 MiB)."""
 
 
 class Exhaustive(AssignmentSolver):
-    """Tries every assignment, at most 2,000,000 of them; what it returns is optimal.
+    """Optimum by enumeration of all assignments, at most 2,000,000 per instance.
 
-    An enumeration that the time limit ends proves nothing and returns the best assignment seen so far.
+    At the time limit the best assignment enumerated so far is returned, without a bound.
     """
 
     name = "exhaustive"
     proves = True
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems with too many assignments."""
+        """Raise `Unsupported` for problems with too many assignments."""
         super().require(problem)
         problem = cast(AssignmentProblem[Any], problem)
         options, tasks = problem.servers + 1, problem.tasks
-        if options**tasks > MOST_ASSIGNMENTS:
+        if options**tasks > MAX_ASSIGNMENTS:
             raise Unsupported(
-                f"solver {self.name!r}: {options} options for each of {tasks} tasks are {_readable(options, tasks)} "
-                f"assignments; allowed: at most {MOST_ASSIGNMENTS}"
+                f"solver {self.name!r}: {options} options for each of {tasks} tasks are "
+                f"{_format_count(options, tasks)} assignments; allowed: at most {MAX_ASSIGNMENTS}"
             )
 
     def block_size(self, problem: AssignmentProblem[Any]) -> int:
-        """As many instances as fill one chunk."""
+        """Number of instances whose costs fill one chunk."""
         total: int = (problem.servers + 1) ** problem.tasks
         return max(1, CHUNK // total)
 
     def assign(
         self, problem: AssignmentProblem[Any], observation: Observation | Instances, rng: np.random.Generator
     ) -> tuple[IntArray, FloatArray | None]:
-        """The cheapest of all assignments; its cost, less what rounding may hide, is the bound."""
+        """Enumerate all assignments; the bound is the least cost less a margin for rounding."""
         options, tasks, count = problem.servers + 1, problem.tasks, observation.count
         lowest = np.full(count, np.inf)
-        where = np.zeros(count, dtype=np.int64)
-        deadline, seen = self.deadline(count), 0
+        best_index = np.zeros(count, dtype=np.int64)
+        deadline, enumerated = self.deadline(count), 0
         for cost in enumerate_costs(problem.costs(observation), count, options, tasks):
             best = np.argmin(cost, axis=-1)
             cheapest = np.take_along_axis(cost, best[:, None], axis=-1)[:, 0]
-            where = np.where(cheapest < lowest, seen + best, where)
+            best_index = np.where(cheapest < lowest, enumerated + best, best_index)
             lowest = np.minimum(lowest, cheapest)
-            seen += cost.shape[-1]
+            enumerated += cost.shape[-1]
             if clock() > deadline:
                 break
-        # The true cost and the computed one each differ from the smallest by less than rounding allows.
-        bound = lowest - 0.5 * ROUNDING * np.abs(lowest) if seen == options**tasks else None
-        return numbered(where, options, tasks), bound
+        # Both the evaluated cost and the computed one differ from the exact value by at most half of ROUNDING.
+        bound = lowest - 0.5 * ROUNDING * np.abs(lowest) if enumerated == options**tasks else None
+        return assignments_at(best_index, options, tasks), bound
 
 
-def numbered(number: IntArray, options: int, tasks: int) -> IntArray:
-    """[..., tasks] the assignments with these numbers: their digits in base ``options``, the last task's last."""
-    place = options ** np.arange(tasks - 1, -1, -1, dtype=np.int64)
-    return number[..., None] // place % options
+def assignments_at(index: IntArray, options: int, tasks: int) -> IntArray:
+    """Assignments ``[..., tasks]`` at positions ``index [...]`` of the enumeration in lexicographic order.
+
+    The assignment is the index in base ``options``; the last task is the least significant digit.
+    """
+    place_value = options ** np.arange(tasks - 1, -1, -1, dtype=np.int64)
+    return index[..., None] // place_value % options
 
 
 def enumerate_costs(costs: AssignmentCosts, count: int, options: int, tasks: int) -> Iterator[FloatArray]:
-    """The costs of all assignments in the order of their numbers, in chunks ``[count, some]``."""
+    """Yield the costs of all assignments in the order of `assignments_at`, in chunks ``[count, chunk]``."""
     if isinstance(costs, PricedAssignment):
-        yield from _priced(costs, options, tasks)
+        yield from _priced_costs(costs, options, tasks)
         return
     total = options**tasks
     size = max(1, CHUNK // (tasks * count))
     for start in range(0, total, size):
-        some = numbered(np.arange(start, min(start + size, total)), options, tasks)
-        yield costs.cost(np.broadcast_to(some, (count, *some.shape)))
+        chunk = assignments_at(np.arange(start, min(start + size, total)), options, tasks)
+        yield costs.cost(np.broadcast_to(chunk, (count, *chunk.shape)))
 
 
-def _priced(costs: PricedAssignment, options: int, tasks: int) -> Iterator[FloatArray]:
-    """Cost of every pair of a head (the first half of the tasks) and a tail (the others).
+def _priced_costs(costs: PricedAssignment, options: int, tasks: int) -> Iterator[FloatArray]:
+    """Yield the costs as those of all pairs of a head (the first half of the tasks) and a tail (the other half).
 
-    As ``(x + y)^2 = x^2 + y^2 + 2 x y``, it is head's cost + tail's cost + 2 sum_j head load_j tail load_j / F_j: one
-    multiplication per server instead of a sum over tasks.
+    As ``(x + y)^2 = x^2 + y^2 + 2 x y``, the cost of a pair is head's cost + tail's cost +
+    2 sum_j head load_j tail load_j / F_j: one multiplication per server instead of a sum over tasks.
     """
     half = tasks // 2
     head_cost, head_load = _tables(costs, slice(None, half), options)
@@ -100,14 +104,14 @@ def _priced(costs: PricedAssignment, options: int, tasks: int) -> Iterator[Float
 
 
 def _tables(costs: PricedAssignment, tasks: slice, options: int) -> tuple[FloatArray, FloatArray]:
-    """Cost ``[count, some]`` and server loads ``[count, some, servers]`` of all assignments of some tasks alone."""
+    """Costs ``[count, assignments]`` and server loads ``[count, assignments, servers]`` of a subset of the tasks."""
     part = PricedAssignment(costs.option_cost[:, tasks], costs.load[:, tasks], costs.capacity)
-    some = part.load.shape[1]
-    every = numbered(np.arange(options**some), options, some)
-    every = np.broadcast_to(every, (costs.count, *every.shape))
-    return part.cost(every), part.loads(every)
+    size = part.load.shape[1]
+    assignments = assignments_at(np.arange(options**size), options, size)
+    assignments = np.broadcast_to(assignments, (costs.count, *assignments.shape))
+    return part.cost(assignments), part.loads(assignments)
 
 
-def _readable(options: int, tasks: int) -> str:
-    """The number of assignments, written out while that is short."""
+def _format_count(options: int, tasks: int) -> str:
+    """Format the number of assignments, as a power where it is long."""
     return str(options**tasks) if tasks * np.log10(options) < 18 else f"{options}^{tasks}"

@@ -17,7 +17,7 @@ from pydantic import Field
 from offloadopt import registry
 from offloadopt.core import Instances, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.assignment.exact import Exact
-from offloadopt.solvers.assignment.exhaustive import MOST_ASSIGNMENTS, Exhaustive
+from offloadopt.solvers.assignment.exhaustive import MAX_ASSIGNMENTS, Exhaustive
 from offloadopt.solvers.assignment.levy import Levy
 from offloadopt.structures.assignment import AssignmentProblem, PricedAssignmentProblem
 
@@ -35,7 +35,7 @@ class Expert(Solver):
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
     method: str = Field(AUTO, description=f"{AUTO}: by size; or a solver's name")
-    small: int = Field(20_000, ge=0, le=MOST_ASSIGNMENTS, description="enumerate up to so many assignments")
+    small: int = Field(20_000, ge=0, le=MAX_ASSIGNMENTS, description="enumerate up to so many assignments")
     medium: int = Field(2_000, ge=0, description="solve exactly up to so many tasks x servers")
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent of the search for large problems")
     bound_gap: float = Field(1e-3, ge=0, description="how near a bound is sought for an expert that proves none")

@@ -26,7 +26,7 @@ from pydantic import Field
 
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
-from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_dead_links
+from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_missing_links
 from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem
 
 
@@ -153,7 +153,7 @@ class LevySearch(AssignmentSolver):
         rng : Generator
             Its children are used, one after the other, in every generation. They advance from call to call.
         """
-        start = without_dead_links(problem, observation, assignment)
+        start = without_missing_links(problem, observation, assignment)
         return self._best(problem, observation, np.repeat(start[:, None], self.population, axis=1), rng)
 
     def _best(

@@ -35,7 +35,7 @@ from offloadopt.core import (
     rollout,
 )
 from offloadopt.solvers.base import Rule
-from offloadopt.solvers.tuning import for_each, tuned, tuning_sample
+from offloadopt.solvers.tuning import pair_values_with_instances, tune_parameter, tuning_sample
 from offloadopt.structures.backlog import BacklogProblem
 
 TUNING_SEED = 712_389_051
@@ -110,7 +110,7 @@ def trade_off(
     BacklogLyapunov().require(problem)
     values = np.atleast_1d(np.asarray(v, dtype=np.float64))
     energy_cost, buffer_bits = np.zeros(len(values)), np.zeros(len(values))
-    each, many = for_each(instances, values)
+    each, many = pair_values_with_instances(instances, values)
 
     def decide(observation: Observation) -> Decisions:
         nonlocal energy_cost, buffer_bits
@@ -158,7 +158,7 @@ def _tuned_v(kind: type[BacklogProblem[Any]], scenario: Scenario, carbon_aware: 
         return problem.serve(*_powers(problem, observation, v[:, None], carbon_aware))
 
     coarse = _natural_v(problem, instances, carbon_aware) * COARSE
-    return tuned(problem, instances, coarse, FINE_STEPS, decide)
+    return tune_parameter(problem, instances, coarse, FINE_STEPS, decide)
 
 
 def _natural_v(problem: BacklogProblem[Any], instances: Instances, carbon_aware: bool) -> float:

@@ -30,7 +30,7 @@ from offloadopt.core import (
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import InferenceRule, decided, searched, task_row, within
 from offloadopt.solvers.inference.resource_allocation import Slot
-from offloadopt.solvers.tuning import tuned
+from offloadopt.solvers.tuning import tune_parameter
 from offloadopt.structures.inference import InferenceProblem
 
 TUNING_SEED = 905_116_873
@@ -110,4 +110,4 @@ def _tuned_v(kind: type[InferenceProblem[Any]], scenario: Scenario) -> float:
         plans = [_plan(problem, task_row(tasks, row), held_j[row], v[row], roughly=True) for row in range(len(v))]
         return decided(problem, plans)
 
-    return tuned(problem, _sample(problem), natural * COARSE, FINE_STEPS, decide)
+    return tune_parameter(problem, _sample(problem), natural * COARSE, FINE_STEPS, decide)

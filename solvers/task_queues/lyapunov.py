@@ -28,7 +28,7 @@ from offloadopt.core import (
 )
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.task_queues.baselines import cheapest
-from offloadopt.solvers.tuning import tuned, tuning_sample
+from offloadopt.solvers.tuning import tune_parameter, tuning_sample
 from offloadopt.structures.task_queues import QueueProblem
 
 TUNING_SEED = 431_205_887
@@ -92,4 +92,4 @@ def _tuned_v(kind: type[QueueProblem[Any]], scenario: Scenario) -> float:
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         return _decision(problem, observation, v[:, None, None, None])
 
-    return tuned(problem, instances, coarse, FINE_STEPS, decide)
+    return tune_parameter(problem, instances, coarse, FINE_STEPS, decide)

@@ -164,5 +164,5 @@ def test_an_assignment_whose_cost_overflows_becomes_all_local() -> None:
     gain = arrays["gain"].copy()
     gain[1, 2] = 5e-324
     instances = problem.check_instances({**arrays, "gain": gain})
-    kept = assignment_module.without_dead_links(problem, instances, np.array([[1, 2, 1], [1, 2, 1]]))
+    kept = assignment_module.without_missing_links(problem, instances, np.array([[1, 2, 1], [1, 2, 1]]))
     assert kept.tolist() == [[1, 2, 1], [0, 0, 0]]

@@ -17,9 +17,9 @@ from offloadopt.problems.multi_server import MultiServer
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
 from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import find_prices, maximise_bound, price_bound, reduced_cost
-from offloadopt.solvers.assignment.equal_tasks import assign_to_slots, slot_counts
+from offloadopt.solvers.assignment.equal_tasks import assign_to_positions, useful_positions
 from offloadopt.solvers.assignment.exact import Exact
-from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge, spread
+from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge_servers, split_servers
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve, server_loads
 from offloadopt.structures.assignment import PricedAssignment
 
@@ -188,7 +188,7 @@ def test_prices_say_what_more_capacity_saves() -> None:
 def test_slots_equal_enumeration_and_prices(seed: int) -> None:
     costs = random_costs(np.random.default_rng(seed), tasks=7, servers=2, equal=True)
     cost, load, capacity = costs.option_cost[0], costs.load[0], costs.capacity[0]
-    found = assign_to_slots(cost, load[0], capacity, slot_counts(cost, load[0], capacity))
+    found = assign_to_positions(cost, load[0], capacity, useful_positions(cost, load[0], capacity))
     nothing = np.zeros(2)
     assert assignment_cost(cost, load, capacity, nothing, found) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-12
@@ -280,13 +280,13 @@ def test_servers_that_are_alike_are_merged_without_loss(seed: int) -> None:
     cost, load, capacity = costs.option_cost[0], costs.load[0], costs.capacity[0]
     group = groups_of_servers(cost)
     np.testing.assert_array_equal(group, [0, 1, 0])
-    merged_cost, merged_capacity = merge(cost, capacity, group)
+    merged_cost, merged_capacity = merge_servers(cost, capacity, group)
     best = enumerate_optimum(costs)[0]
     assert enumerate_optimum(PricedAssignment(merged_cost[None], load[None], merged_capacity[None]))[0] <= best
     proof = Exact(relative_gap=0).prove(cost, load, capacity)
     assert assignment_cost(cost, load, capacity, np.zeros(3), proof.assignment) == pytest.approx(best, rel=1e-9)
     assert proof.bound <= best * (1 + 1e-12)
-    spread_out = spread(np.array([1, 1, 2, 0, 1, 2, 0]), load, capacity, group)
+    spread_out = split_servers(np.array([1, 1, 2, 0, 1, 2, 0]), load, capacity, group)
     assert set(spread_out[[0, 1, 4]]) <= {1, 3}
     np.testing.assert_array_equal(spread_out[[2, 3, 5, 6]], [2, 0, 2, 0])
 
