@@ -97,7 +97,7 @@ class Actor(Policy):
                 f"{folder} holds a policy with {inputs} inputs and {outputs} outputs; this {problem.name} has "
                 f"{measured} and {decided}"
             )
-        return cls(problem, view.restored(arrays), layers, origin)
+        return cls(problem, view.with_statistics(arrays), layers, origin)
 
 
 def perceptron(layers: Sequence[Layer], activation: Callable[[Singles], Singles], signal: Singles) -> Singles:

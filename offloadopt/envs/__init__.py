@@ -1,14 +1,14 @@
-"""A Problem seen as an environment, one episode at a time or many in step, for a centre or for agents of their own.
+"""Reinforcement-learning environments of any problem: single, batched, and multi-agent.
 
-Nature is drawn in `Episodes`; a `View` says what is seen and how actions are read; the environments join the two:
+`Episodes` samples instances and steps them; a `View` translates observations and actions; an environment joins the two:
 
 ================================================  ====================================================================
 `ProblemEnv`, `ProblemVectorEnv`                  Gymnasium's `Env` and `VectorEnv` (batched) of any problem and view
 `ProblemParallelEnv`                              PettingZoo's `ParallelEnv` of an `AgentProblem`
-`FieldView`                                       the problem's own arrays, the view unless another is given
-`ScoreView` (`AssignmentEnv`,                     for continuous control: measurements of all servers, a score for
-`AssignmentVectorEnv`)                            each link
-`AgentsView`                                      for continuous control: all agents' views, all their decisions
+`FieldView`                                       the problem's own arrays as dictionaries; the default
+`ScoreView` (`AssignmentEnv`,                     flat vectors: all servers' measurements as observation, a score for
+`AssignmentVectorEnv`)                            each link as action
+`AgentsView`                                      flat vectors: all agents' observations, all agents' decisions
 ================================================  ====================================================================
 """
 

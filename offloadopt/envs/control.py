@@ -1,4 +1,4 @@
-"""Which problems the libraries' learners can be given, and through which view."""
+"""Choice of the flat-vector view by a problem's structure, for learners of reinforcement-learning libraries."""
 
 from __future__ import annotations
 
@@ -15,29 +15,40 @@ from offloadopt.structures.assignment import AssignmentProblem
 
 
 class ControlProblem(ABC):  # noqa: B024
-    """An `AssignmentProblem` or an `AgentProblem`: one class to name what either structure makes possible."""
+    """An `AssignmentProblem` or an `AgentProblem`: the problems that have a flat-vector view."""
 
 
 ControlProblem.register(AssignmentProblem)  # type: ignore[type-abstract]
 ControlProblem.register(AgentProblem)  # type: ignore[type-abstract]
 
 
-def control_view(problem: Problem[Any], seen: str | None = None, *, continuous: bool = False) -> ControlView:
-    """`ScoreView` of servers, or `AgentsView` of agents that see their view ``seen``, by default the first.
+def control_view(problem: Problem[Any], name: str | None = None, *, continuous: bool = False) -> ControlView:
+    """Choose the view of a problem: `AgentsView` of agents, `ScoreView` of servers.
 
-    ``continuous`` asks for actions that are numbers also where all decisions are whole ones.
+    Parameters
+    ----------
+    problem : ControlProblem
+    name : str, optional
+        Name of the agents' view; the problem's first unless given. Servers have none.
+    continuous : bool
+        Whether actions are real numbers also where all decisions are integers.
+
+    Raises
+    ------
+    Unsupported
+        If the problem has neither servers nor agents, or no view of that name.
     """
-    require_control(problem, seen)
+    require_control(problem, name)
     return (
-        AgentsView(problem, seen, continuous=continuous) if isinstance(problem, AgentProblem) else ScoreView.of(problem)
+        AgentsView(problem, name, continuous=continuous) if isinstance(problem, AgentProblem) else ScoreView.of(problem)
     )
 
 
-def require_control(problem: Problem[Any], seen: str | None = None) -> None:
-    """Refuse what has no such view, without drawing the sample that a `ScoreView` is made of."""
+def require_control(problem: Problem[Any], name: str | None = None) -> None:
+    """Refuse problems and names without a view, without sampling the statistics of a `ScoreView`."""
     if isinstance(problem, AgentProblem):
-        AgentsView(problem, seen)
+        AgentsView(problem, name)
     elif not isinstance(problem, AssignmentProblem):
         raise Unsupported(f"problem {problem.name!r} has neither servers nor agents; it needs a ControlProblem")
-    elif seen is not None:
-        raise Unsupported(f"view = {seen!r}: the servers of {problem.name!r} have one view; allowed: none")
+    elif name is not None:
+        raise Unsupported(f"view = {name!r}: the servers of {problem.name!r} have one view; allowed: none")

@@ -1,4 +1,4 @@
-"""Instances of a problem, decided slot by slot and side by side: what every environment here steps."""
+"""Batches of episodes, stepped slot by slot: the engine of every environment."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from offloadopt.core import Decisions, Instances, Observation, Outcome, Problem,
 from offloadopt.errors import InvalidInput
 
 BLOCK_SLOTS = 1024
-"""Slots of nature that are sampled at once: drawing instances one by one would take longer than deciding them."""
+"""Slots of instances that are sampled at once: sampling one by one would take longer than deciding them."""
 
 
 class Episodes:
-    """``count`` episodes that begin and end together, each on an instance of its own.
+    """``count`` synchronous episodes, each with its own instance.
 
-    Nature is drawn for the horizon and no further. The observation after the last slot therefore joins what that slot
-    left behind (buffers, batteries: exact) with the last slot's nature once more (its channel, its harvest, its
-    price: a guess at the next ones). A learner that bootstraps with the value of this observation still compares
-    actions fairly, because the guess is the same for all of them. Its value as such has the right mean over episodes
-    as far as it is linear in a nature whose distribution does not change from slot to slot. Fading and positions that
-    change slowly are guessed well; a fresh draw instead would be the better guess for harvest alone.
+    Instances end with the horizon. The observation after the last slot therefore combines the state after that slot
+    (buffers, batteries: exact) with the exogenous values of the last slot (channel, harvest, price), which stand for
+    the unknown next ones. A learner that bootstraps with the value of this observation still compares actions without
+    bias, because these values are the same for all actions. The value itself has the correct mean over episodes as far
+    as it is linear in exogenous values whose distribution is stationary. Slowly changing fading and positions are
+    approximated well; a fresh sample would be the better approximation for harvest alone.
 
     Parameters
     ----------
     problem : Problem
     count : int
     seed : int
-        Of nature's draws; every `begin` takes the next ``count`` of them.
+        Seed of the instances; every `begin` takes the next ``count`` of them.
     """
 
     def __init__(self, problem: Problem[Any], count: int, seed: int) -> None:
@@ -43,26 +43,26 @@ class Episodes:
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Start nature's draws again, from this seed."""
-        self._draws = draws(self.problem, self.count, seed)
+        """Restart the sequence of instances from this seed."""
+        self._batches = instance_batches(self.problem, self.count, seed)
 
     def begin(self) -> None:
-        """Start new episodes."""
-        self._instances = next(self._draws)
+        """Begin new episodes on the next instances."""
+        self._instances = next(self._batches)
         self._state = self.problem.reset(self._instances)
         self._observation = self.problem.observe(self._instances, self._state)
 
     def step(self, decision: Decisions) -> Outcome:
-        """Apply one slot's decisions, which must lie within their limits."""
-        instances, state = self.running()
+        """Apply the decisions of one slot, which must lie within their limits."""
+        instances, state = self.require_running()
         self._state, outcome = self.problem.step(instances, state, decision)
-        # Nature ends with the horizon: the last state is seen under the last slot's nature.
-        seen = State(min(self._state.slot, self.problem.horizon - 1), self._state.values)
-        self._observation = self.problem.observe(instances, seen)
+        # Instances end with the horizon: the last state is observed with the last slot's exogenous values.
+        observed = State(min(self._state.slot, self.problem.horizon - 1), self._state.values)
+        self._observation = self.problem.observe(instances, observed)
         return outcome
 
-    def running(self) -> tuple[Instances, State]:
-        """Nature and where the episodes stand, refused unless there is a slot to be decided."""
+    def require_running(self) -> tuple[Instances, State]:
+        """Return instances and state; refuse if no episode has begun or all slots have been decided."""
         if self._instances is None or self._state is None:
             raise InvalidInput("no episode has begun; allowed: reset first")
         if self.ended:
@@ -71,7 +71,7 @@ class Episodes:
 
     @property
     def observation(self) -> Observation:
-        """What may be known now, ``[count, ...]``."""
+        """Observation of the slot to be decided, ``[count, ...]``."""
         if self._observation is None:
             raise InvalidInput("no episode has begun; allowed: reset first")
         return self._observation
@@ -83,17 +83,17 @@ class Episodes:
 
     @property
     def terminated(self) -> bool:
-        """Whether the episodes ended because nothing follows: a one-shot problem is over once it is decided."""
+        """Whether the episodes ended in a terminal state: those of a one-shot problem do."""
         return self.ended and self.problem.horizon == 1
 
     @property
     def truncated(self) -> bool:
-        """Whether the episodes were cut off by the horizon of a process that would go on: learners bootstrap."""
+        """Whether the horizon cut the episodes off while the process would go on, so that learners bootstrap."""
         return self.ended and self.problem.horizon > 1
 
 
-def draws(problem: Problem[Any], count: int, seed: int) -> Iterator[Instances]:
-    """Endless batches of ``count`` fresh instances."""
+def instance_batches(problem: Problem[Any], count: int, seed: int) -> Iterator[Instances]:
+    """Yield batches of ``count`` new instances without end."""
     batches = max(1, BLOCK_SLOTS // (count * problem.horizon))
     sequence = np.random.SeedSequence(seed)
     while True:

@@ -1,4 +1,4 @@
-"""One episode at a time: Gymnasium's `Env`."""
+"""Gymnasium's `Env` of any problem: one episode at a time."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from offloadopt.core import Problem
 from offloadopt.envs import rewards
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.score_view import ScoreView
-from offloadopt.envs.views import FieldView, View, each
+from offloadopt.envs.views import FieldView, View, map_arrays
 
 
 class ProblemEnv(gymnasium.Env[Any, Any]):
-    """Any problem as a Gymnasium environment; every episode is a fresh instance.
+    """Gymnasium environment of any problem; every episode is a new instance.
 
-    A problem with a horizon is truncated when it ends, a one-shot problem terminates. ``info`` holds the slot's
-    ``cost`` and its ``violations`` and ``metrics`` by name; a violated constraint does not change the reward.
+    An episode with a horizon is truncated at its end, a one-shot problem terminates. ``info`` holds the slot's ``cost``
+    and its ``violations`` and ``metrics`` by name; a violated constraint does not change the reward.
 
     Parameters
     ----------
     problem : Problem
     seed : int
-        Of nature's draws until ``reset`` is given another.
+        Seed of the instances until ``reset`` is given another.
     reward : {"negative-cost", "reciprocal-cost"}
     view : View, optional
-        What is seen and how actions are read; the problem's own arrays unless given.
+        Translation of observations and actions; the problem's own arrays (`FieldView`) unless given.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012
@@ -39,11 +39,11 @@ class ProblemEnv(gymnasium.Env[Any, Any]):
         self.view = FieldView(problem) if view is None else view
         self.observation_space = self.view.observation_space
         self.action_space = self.view.action_space
-        self._reward = rewards.named(reward)
+        self._reward = rewards.reward_function(reward)
         self._episodes = Episodes(problem, 1, seed)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; a seed starts nature's draws again. There are no options."""
+        """Begin an episode; a seed restarts the sequence of instances. ``options`` are ignored."""
         super().reset(seed=seed)
         if seed is not None:
             self._episodes.reseed(seed)
@@ -52,8 +52,8 @@ class ProblemEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Decide one slot."""
-        alone = each(lambda values: np.asarray(values)[None], action)
-        outcome = self._episodes.step(self.view.decode(self._episodes.observation, alone))
+        batch = map_arrays(lambda values: np.asarray(values)[None], action)
+        outcome = self._episodes.step(self.view.decode(self._episodes.observation, batch))
         info = {
             "cost": float(outcome.cost[0]),
             "violations": {name: float(values[0]) for name, values in outcome.violations.items()},
@@ -63,11 +63,11 @@ class ProblemEnv(gymnasium.Env[Any, Any]):
         return self._observation(), reward, self._episodes.terminated, self._episodes.truncated, info
 
     def _observation(self) -> Any:
-        return each(lambda values: values[0], self.view.observe(self._episodes.observation))
+        return map_arrays(lambda values: values[0], self.view.observe(self._episodes.observation))
 
 
 class AssignmentEnv(ProblemEnv):
-    """An assignment problem for continuous control: a flat observation, scores in [-1, 1]; see `ScoreView`."""
+    """Gymnasium environment of an assignment problem: flat observations, scores as actions (`ScoreView`)."""
 
     def __init__(self, problem: Problem[Any], *, seed: int = 0, reward: str = "negative-cost") -> None:
         super().__init__(problem, seed=seed, reward=reward, view=ScoreView.of(problem))

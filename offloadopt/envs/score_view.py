@@ -1,4 +1,4 @@
-"""An assignment problem as continuous-control libraries want it: a flat vector in, a score for each link out."""
+"""View of an assignment problem for continuous control: standardised measurements, and a score for each link."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from offloadopt.errors import Unsupported
 from offloadopt.structures.assignment import AssignmentProblem
 
 STATISTICS_SEED = 2005_12364
-"""Of the sample by whose statistics views are standardised; the same for every training."""
+"""Seed of the sample whose statistics standardise observations; the same for every training."""
 STATISTICS_COUNT = 1024
+"""Number of instances in that sample."""
 VIEW_LIMIT = 5.0
-"""Standardised measurements are cut off here: a dead link, at thousands of dB, then looks like a very weak one."""
+"""Limit of standardised measurements: a link of gain 0, thousands of dB below the mean, is observed as very weak."""
 
 
 class ScoreView:
-    """Every server's measurements, standardised, against one score in [-1, 1] for each server and task.
+    """View with all servers' standardised measurements, and one score in [-1, 1] for each server and task.
 
-    A score is DIRS's probability ``pi_ij`` (arXiv:2005.12364) on another scale, ``pi_ij = (1 + score_ij) / 2``, and is
-    read by the same vote: a task goes to the server with its largest score if that is at least 0 (``pi_ij >= 0.5``),
-    and stays local otherwise. Links that do not exist have no vote. Continuous decisions are
-    `AssignmentProblem.allocate`'s, so that every action is a feasible decision.
+    A score is DIRS's probability ``pi_ij`` (arXiv:2005.12364) on another scale, ``pi_ij = (1 + score_ij) / 2``, with
+    the same decision rule: a task is assigned to the server with its largest score if that is at least 0
+    (``pi_ij >= 0.5``), and is computed locally otherwise. Links that do not exist are ignored. Continuous decisions are
+    those of `AssignmentProblem.allocate`, so that every action is a feasible decision.
 
     Parameters
     ----------
     problem : AssignmentProblem
     center, scale : arrays [servers, features]
-        What is taken from a measurement, and by what the rest is divided.
+        Subtracted from a measurement, and divisor of the difference.
     """
 
     observation_space: spaces.Box
@@ -49,7 +50,7 @@ class ScoreView:
 
     @classmethod
     def of(cls, problem: Problem[Any]) -> Self:
-        """The view with the mean and standard deviation of every measurement in a fixed sample."""
+        """Create the view with the mean and standard deviation of every measurement in a fixed sample."""
         if not isinstance(problem, AssignmentProblem):
             raise Unsupported(f"problem {problem.name!r} has no servers to give scores to; it needs AssignmentProblem")
         sample = problem.sample(STATISTICS_COUNT, STATISTICS_SEED)
@@ -62,17 +63,17 @@ class ScoreView:
         """``center`` and ``scale``."""
         return {"center": self.center, "scale": self.scale}
 
-    def restored(self, statistics: Mapping[str, FloatArray]) -> Self:
-        """The view with these ``center`` and ``scale``."""
+    def with_statistics(self, statistics: Mapping[str, FloatArray]) -> Self:
+        """Create the view with the given ``center`` and ``scale``."""
         return type(self)(self.problem, statistics["center"], statistics["scale"])
 
     def observe(self, observation: Observation) -> NDArray[np.float32]:
-        """``[count, servers x features]``, server by server."""
+        """Return standardised measurements ``[count, servers x features]``, server by server."""
         standard = (self.problem.server_view(observation) - self.center) / self.scale
         return standard.clip(-VIEW_LIMIT, VIEW_LIMIT).reshape(observation.count, -1).astype(np.float32)
 
     def decode(self, observation: Observation, action: Any) -> Decisions:
-        """The vote's assignment with its optimal continuous decisions, for scores ``[count, servers, tasks]``."""
+        """Convert scores ``[count, servers, tasks]`` to an assignment with its optimal continuous decisions."""
         score = self._score.check("score", action, 1)
         check_count(len(score), observation.count)
         linked = self.problem.affinity(observation).transpose(0, 2, 1) > 0
@@ -80,5 +81,8 @@ class ScoreView:
 
 
 def vote(score: FloatArray) -> IntArray:
-    """Options ``[count, tasks]`` of scores ``[count, servers, tasks]``: the best server, or 0 if it scores below 0."""
+    """Assign each task to the server of its largest score, or to 0 (local) if that is negative.
+
+    Scores are ``[count, servers, tasks]``, the result ``[count, tasks]``.
+    """
     return np.where(score.max(axis=1) >= 0.0, score.argmax(axis=1) + 1, 0).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What an agent sees of a problem and how its actions are read, in batches."""
+"""Views: translations from a problem's observations and to its decisions, in batches."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ from offloadopt.errors import InvalidInput, UnknownName, nearest
 
 
 class View(Protocol):
-    """The two translations between a problem and an agent. Spaces are those of one instance in one slot."""
+    """Translation of observations and actions between a problem and a learner.
+
+    Spaces are those of one instance in one slot.
+    """
 
     @property
     def observation_space(self) -> spaces.Space[Any]:
-        """What an observation looks like."""
+        """Space of one observation."""
 
     @property
     def action_space(self) -> spaces.Space[Any]:
-        """What an action looks like."""
+        """Space of one action."""
 
     def observe(self, observation: Observation) -> Any:
-        """What the agents see: new arrays ``[count, ...]`` (or a mapping of such) of the observation space."""
+        """Convert an observation to new arrays ``[count, ...]`` (or a mapping of such) of the observation space."""
 
     def decode(self, observation: Observation, action: Any) -> Decisions:
-        """The decisions that actions ``[count, ...]`` stand for; actions outside their space are refused."""
+        """Convert actions ``[count, ...]`` to decisions; actions outside their space are refused."""
 
 
 class ControlView(View, Protocol):
-    """A `View` as the libraries want it: a flat vector in, numbers in [-1, 1] or choices out."""
+    """A `View` with flat vectors: actions are numbers in [-1, 1], or one option for each entry."""
 
     @property
     def observation_space(self) -> spaces.Box:
-        """A vector."""
+        """Space of flat vectors."""
 
     @property
     def action_space(self) -> spaces.Box | spaces.MultiDiscrete:
-        """From -1 to 1, or one of several options for each entry, counted from 0."""
+        """Numbers in [-1, 1], or one of several options for each entry, counted from 0."""
 
     @property
     def statistics(self) -> Mapping[str, FloatArray]:
-        """What besides the problem is needed to see the same again."""
+        """Arrays that, besides the problem, determine the view: they are saved with a policy."""
 
-    def restored(self, statistics: Mapping[str, FloatArray]) -> ControlView:
-        """The same view with the statistics that a policy was trained with."""
+    def with_statistics(self, statistics: Mapping[str, FloatArray]) -> ControlView:
+        """Create the same view with other statistics, for example those that a policy was trained with."""
 
 
 class FieldView:
-    """The problem's own arrays: nothing is hidden, nothing is translated."""
+    """View with the problem's own observation and decision arrays, as dictionaries."""
 
     def __init__(self, problem: Problem[Any]) -> None:
         self._fields = problem.decision_fields
@@ -57,12 +60,12 @@ class FieldView:
         self.action_space = problem.decision_space
 
     def observe(self, observation: Observation) -> dict[str, Any]:
-        """Copies of all arrays that may be observed."""
-        spaces_of = self.observation_space.spaces
-        return {name: observation[name].astype(space.dtype) for name, space in spaces_of.items()}
+        """Return copies of all observation arrays."""
+        by_name = self.observation_space.spaces
+        return {name: observation[name].astype(space.dtype) for name, space in by_name.items()}
 
     def decode(self, observation: Observation, action: Any) -> Decisions:
-        """The action's arrays, checked by name, shape and limits."""
+        """Check the action's arrays by name, shape and limits, and return them as decisions."""
         if not isinstance(action, Mapping):
             raise InvalidInput(f"action is a {type(action).__name__}; allowed: a dict of {', '.join(self._fields)}")
         for name in action:
@@ -78,13 +81,13 @@ class FieldView:
 
 
 def check_count(actions: int, instances: int) -> None:
-    """Refuse a batch of actions that is not one for each instance."""
+    """Refuse a batch whose number of actions is not that of instances."""
     if actions != instances:
         raise InvalidInput(f"actions for {actions} instances; allowed: {instances}, one for each")
 
 
-def each(function: Callable[[Any], Any], values: Any) -> Any:
-    """A function of arrays, applied to an array or to each of several named ones."""
+def map_arrays(function: Callable[[Any], Any], values: Any) -> Any:
+    """Apply a function to an array, or to each array of a mapping."""
     if isinstance(values, Mapping):
         return {name: function(value) for name, value in values.items()}
     return function(values)

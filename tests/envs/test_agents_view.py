@@ -13,7 +13,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from offloadopt import registry
 from offloadopt.core import ArrayField, Decisions
 from offloadopt.envs import AgentsView, ProblemEnv, ProblemVectorEnv
-from offloadopt.envs.episodes import draws
+from offloadopt.envs.episodes import instance_batches
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 
 
@@ -122,7 +122,7 @@ def test_the_batch_is_paid_what_the_evaluation_charges(problem: Any) -> None:
     environment = RecordEpisodeStatistics(ProblemVectorEnv(problem, 7, seed=3, view=AgentsView(problem)))
     environment.reset()
     environment.action_space.seed(0)
-    nature = draws(problem, 7, 3)
+    nature = instance_batches(problem, 7, 3)
     for _ in range(2):
         taken, instances = [], next(nature)
         for slot in range(6):
@@ -147,7 +147,7 @@ def test_the_last_observation_holds_what_the_last_slot_left_behind(problem: Any)
     for _ in range(6):
         before = environment._episodes.observation
         *_, info = environment.step(powers)
-    last, instances = info["final_obs"], next(draws(problem, 4, 3))
+    last, instances = info["final_obs"], next(instance_batches(problem, 4, 3))
     served = problem.device.local_bits(powers["local_w"]) + problem.device.offload_bits(0.3 * before["gain_per_w"])
     left = np.maximum(before["buffer_bits"] - served, 0.0) + instances["arrival_bits"][:, -1]
     np.testing.assert_allclose(last["buffer_bits"], left)
@@ -203,11 +203,7 @@ def test_decisions_without_limits_are_refused(devices: Any) -> None:
 
 
 def test_what_has_no_joint_view_is_refused(problem: Any) -> None:
-    from offloadopt.envs.control import control_view
-
     with pytest.raises(Unsupported, match="has no agents that decide for themselves; it needs AgentProblem"):
         AgentsView(registry.problem("multi_server", users=3))
     with pytest.raises(UnknownName, match="no view 'papers' of carbon_mimo; did you mean 'paper'"):
         AgentsView(problem, "papers")
-    with pytest.raises(Unsupported, match=r"^view = 'full': the servers of 'multi_server' have one view"):
-        control_view(registry.problem("multi_server", users=3), "full")

@@ -13,7 +13,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from offloadopt import registry
 from offloadopt.core import ArrayField, Batch, Decisions, Instances, Observation, Outcome, Scenario, State
 from offloadopt.envs import ProblemParallelEnv
-from offloadopt.envs.episodes import draws
+from offloadopt.envs.episodes import instance_batches
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.structures.agents import AgentProblem
 
@@ -151,7 +151,7 @@ def test_agents_are_paid_what_the_evaluation_charges_them(problem: Any) -> None:
         earned += list(rewards.values())
         charged += [info["cost"] for info in infos.values()]
         ends.append((set(terminated.values()), set(truncated.values())))
-    instances = next(draws(problem, 1, 4))
+    instances = next(instance_batches(problem, 1, 4))
     outcome = problem.evaluate(instances, Decisions.over_slots(taken))
     np.testing.assert_allclose(charged, outcome.agent_cost[0], rtol=1e-12)
     state = problem.reset(instances)
@@ -201,7 +201,7 @@ def test_the_others_tasks_and_energy_never_reach_an_agent(problem: Any) -> None:
     histories = []
     for nature, power in ((instances, 0.5), (Instances(changed), 2.0)):
         environment = ProblemParallelEnv(problem)
-        environment._episodes._draws = iter([nature])
+        environment._episodes._batches = iter([nature])
         observation, _ = environment.reset()
         history = [observation]
         while environment.agents:

@@ -10,9 +10,9 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from offloadopt import registry
-from offloadopt.core import Decisions, Observation, Outcome, State
+from offloadopt.core import Decisions, Outcome, State
 from offloadopt.envs import AssignmentVectorEnv, ProblemEnv, ProblemVectorEnv, ScoreView
-from offloadopt.envs.episodes import draws
+from offloadopt.envs.episodes import instance_batches
 from offloadopt.envs.score_view import vote
 from offloadopt.errors import InvalidInput
 
@@ -28,7 +28,7 @@ def test_every_row_of_a_one_shot_batch_is_paid_its_own_cost(small: Any) -> None:
     environment = AssignmentVectorEnv(small, 8, reward="reciprocal-cost")
     observation, info = environment.reset(seed=4)
     environment.action_space.seed(0)
-    nature, view = draws(small, 8, 4), ScoreView.of(small)
+    nature, view = instance_batches(small, 8, 4), ScoreView.of(small)
     assert info == {}
     for _ in range(3):
         instances, score = next(nature), environment.action_space.sample()
@@ -51,7 +51,7 @@ def test_a_horizon_restarts_in_the_step_that_ends_it(toy: ModuleType) -> None:
     assert environment.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     environment.reset()
     environment.action_space.seed(0)
-    nature = draws(problem, 5, 2)
+    nature = instance_batches(problem, 5, 2)
     for _ in range(2):
         instances, taken, earned = next(nature), [], np.zeros(5)
         for slot in range(3):
@@ -76,7 +76,7 @@ def test_the_first_observation_after_a_restart_is_the_next_instances(toy: Module
     environment.reset()
     for _ in range(3):
         observation, *_ = environment.step({"send": np.zeros((5, 2), dtype=np.int64)})
-    nature = draws(problem, 5, 2)
+    nature = instance_batches(problem, 5, 2)
     next(nature)
     np.testing.assert_array_equal(observation["waiting"], next(nature)["initial"])
 
@@ -139,12 +139,3 @@ def test_actions_for_another_number_of_environments_are_refused(small: Any) -> N
         environment.step(np.zeros((5, 2, 4)))
     with pytest.raises(InvalidInput, match="count = 0"):
         AssignmentVectorEnv(small, 0)
-
-
-def test_the_views_copy_what_they_show(small: Any) -> None:
-    environment = ProblemVectorEnv(small, 3)
-    observation, _ = environment.reset(seed=0)
-    observation["gain"][:] = -1.0
-    instances = next(draws(small, 3, 0))
-    seen = environment.view.observe(Observation(instances))
-    assert np.array_equal(seen["gain"], instances["gain"])

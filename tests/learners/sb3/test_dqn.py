@@ -12,7 +12,7 @@ import pytest
 
 from offloadopt import registry
 from offloadopt.core import ArrayField, Budget, Decisions
-from offloadopt.envs.episodes import draws
+from offloadopt.envs.episodes import instance_batches
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3.dqn import DQN
@@ -109,7 +109,7 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
     rows = rows_of(problem, levels=4)
     batch = AgentsEnvironment(problem, rows, 4)
     batch.seed(3)
-    seen, nature, rng = batch.reset(), draws(problem, 4, 3), np.random.default_rng(0)
+    seen, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
     for _ in range(2):
         instances = next(nature)
         state = problem.reset(instances)

@@ -1,4 +1,4 @@
-"""An agent's own part of the decision arrays, as one flat vector and back."""
+"""Decision arrays of a single agent, and their flat vector."""
 
 from __future__ import annotations
 
@@ -14,35 +14,45 @@ from offloadopt.errors import Unsupported
 from offloadopt.structures.agents import AgentProblem
 
 
-class Entries:
-    """The decision arrays of one agent: those of the problem without their leading axis.
+class AgentDecisions:
+    """Layout of one agent's decision arrays in a flat vector.
+
+    Parameters
+    ----------
+    problem : AgentProblem
 
     Attributes
     ----------
     fields : mapping of str to ArrayField
-    width : int
+        The problem's decision fields without their leading agent axis.
+    size : int
         Numbers that an agent decides in a slot.
     """
 
     def __init__(self, problem: AgentProblem[Any]) -> None:
         self.fields = {name: replace(spec, shape=spec.shape[1:]) for name, spec in problem.decision_fields.items()}
         self._sizes = [int(np.prod(spec.shape)) for spec in self.fields.values()]
-        self.width = sum(self._sizes)
+        self.size = sum(self._sizes)
 
     @property
-    def integer(self) -> set[bool]:
-        """Whether the arrays hold whole numbers: both where some do and some do not."""
-        return {spec.integer for spec in self.fields.values()}
+    def all_integer(self) -> bool:
+        """Whether every array holds integers."""
+        return all(spec.integer for spec in self.fields.values())
+
+    @property
+    def all_continuous(self) -> bool:
+        """Whether every array holds real numbers."""
+        return not any(spec.integer for spec in self.fields.values())
 
     @cached_property
     def limits(self) -> tuple[FloatArray, FloatArray]:
-        """[width] lowest and [width] highest values."""
+        """Lowest and highest values, ``[size]`` each."""
         specs = self.fields.values()
         low, high = (np.repeat([getattr(spec, end) for spec in specs], self._sizes) for end in ("low", "high"))
         return low, high
 
     def split(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Arrays ``[..., *shape]`` by name of vectors ``[..., width]``."""
+        """Split vectors ``[..., size]`` into arrays ``[..., *shape]`` by name."""
         parts = np.split(flat, np.cumsum(self._sizes)[:-1], axis=-1)
         return {
             name: part.reshape((*flat.shape[:-1], *spec.shape))
@@ -50,8 +60,8 @@ class Entries:
         }
 
 
-def agents_of(problem: Problem[Any]) -> AgentProblem[Any]:
-    """The problem, refused unless it has agents that decide for themselves."""
+def as_agent_problem(problem: Problem[Any]) -> AgentProblem[Any]:
+    """Return the problem if it is an `AgentProblem`; refuse it otherwise."""
     if not isinstance(problem, AgentProblem):
         raise Unsupported(f"problem {problem.name!r} has no agents that decide for themselves; it needs AgentProblem")
     return problem
