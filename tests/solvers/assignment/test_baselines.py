@@ -141,9 +141,9 @@ def test_no_instances_are_no_solutions(name: str) -> None:
 def test_more_instances_extend_fewer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = small()
     # Blocks of 3: the shorter batch ends in the middle of one.
-    monkeypatch.setattr(type(registry.solver(name)), "block_size", lambda self, problem: 3)
+    monkeypatch.setattr(type(registry.solver(name, problem)), "block_size", lambda self, problem: 3)
     options = {"generations": 20} if name.startswith("levy") else {}
-    solver = registry.solver(name, **options)
+    solver = registry.solver(name, problem, **options)
     reported: list[int] = []
     long = solver.run(problem, problem.sample(8, 1), seed=5, progress=reported.append)
     short = solver.run(problem, problem.sample(4, 1), seed=5)
