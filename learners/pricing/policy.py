@@ -26,7 +26,7 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
-from offloadopt.solvers.assignment.local_search import SETTLED, assignment_cost, server_loads
+from offloadopt.solvers.assignment.local_search import MIN_IMPROVEMENT, assignment_cost, server_loads
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 CLOSEST = 60
@@ -145,7 +145,7 @@ def assign(
     assignment, margin = best_responses(cost, load, v)
     order = np.argsort(margin)
     loads = server_loads(load, nothing, assignment)
-    settled = SETTLED * abs(assignment_cost(cost, load, capacity, nothing, assignment))
+    settled = MIN_IMPROVEMENT * abs(assignment_cost(cost, load, capacity, nothing, assignment))
     for _ in range(sweeps):
         moved = _move(cost, load, capacity, loads, assignment, order, settled)
         swapped = _swap(cost, load, capacity, loads, assignment, order[:CLOSEST], settled)

@@ -1,7 +1,7 @@
-"""Depth-first branch and bound on priced assignments, with prices re-optimised and options fixed at every node.
+"""Depth-first branch and bound for `PricedAssignment`: dual prices and reduced-cost fixing at every node.
 
-Meant for the few tasks that reduced-cost fixing leaves open; it stops at a node limit, and what it proved then holds.
-Plain loops throughout: they compile several times faster than array expressions.
+Meant for the few tasks that reduced-cost fixing at the root leaves undecided. At the node limit it returns the
+incumbent and a valid bound. Plain loops throughout: they compile several times faster than array expressions.
 """
 
 from __future__ import annotations
@@ -14,72 +14,77 @@ from offloadopt.solvers.assignment.dual_bound import maximise_bound, price_bound
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve
 
 IMPROVE_EVERY = 20
-"""Nodes between two local searches from a rounded node."""
+"""Number of nodes between two local searches from a rounded solution."""
 
 
 @njit(cache=True)
 def _open_rows(
-    left: FloatArray, load: FloatArray, decided: IntArray, open_tasks: IntArray
+    open_cost: FloatArray, load: FloatArray, decided: IntArray, open_tasks: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Costs and loads of the tasks that a node has not decided; fills their numbers."""
+    """Costs and loads of the tasks that a node has not decided; fills ``open_tasks`` with their indices."""
     count = 0
     for i in range(len(decided)):
         if decided[i] < 0:
             open_tasks[count] = i
             count += 1
-    rows, sizes = np.empty((count, left.shape[1])), np.empty(count)
+    rows, sizes = np.empty((count, open_cost.shape[1])), np.empty(count)
     for row in range(count):
         sizes[row] = load[open_tasks[row]]
-        for k in range(left.shape[1]):
-            rows[row, k] = left[open_tasks[row], k]
+        for k in range(open_cost.shape[1]):
+            rows[row, k] = open_cost[open_tasks[row], k]
     return rows, sizes
 
 
 @njit(cache=True)
 def _fix_and_round(
-    left: FloatArray,
-    dearer: FloatArray,
-    share: FloatArray,
+    open_cost: FloatArray,
+    reduced: FloatArray,
+    weight: FloatArray,
     open_tasks: IntArray,
-    room: float,
+    slack: float,
     decided: IntArray,
     rounded: IntArray,
 ) -> tuple[int, float]:
-    """Remove options whose reduced cost leaves no room; round the rest to the largest share.
+    """Remove options whose reduced cost is at least ``slack``; round each task to its option of largest softmin weight.
 
-    Returns the row of the most undecided task (-1 if all have one option left) and the least reduced cost removed.
+    Returns
+    -------
+    int
+        Row of the task to branch on, whose largest weight is the smallest; -1 if every task has one option.
+    float
+        Least reduced cost of a removed option.
     """
     for i in range(len(decided)):
         rounded[i] = decided[i]
-    pick, least_share, removed = -1, 2.0, np.inf
-    for row in range(len(dearer)):
+    branching_row, least_weight, removed = -1, 2.0, np.inf
+    for row in range(len(reduced)):
         i = open_tasks[row]
         count, top = 0, -1.0
-        for k in range(left.shape[1]):
-            if dearer[row, k] >= room:
-                if left[i, k] < np.inf:
-                    removed = min(removed, dearer[row, k])
-                    left[i, k] = np.inf
+        for k in range(open_cost.shape[1]):
+            if reduced[row, k] >= slack:
+                if open_cost[i, k] < np.inf:
+                    removed = min(removed, reduced[row, k])
+                    open_cost[i, k] = np.inf
             else:
                 count += 1
-                if share[row, k] > top:
-                    top, rounded[i] = share[row, k], k
-        if count > 1 and top < least_share:
-            pick, least_share = row, top
-    return pick, removed
+                if weight[row, k] > top:
+                    top, rounded[i] = weight[row, k], k
+        if count > 1 and top < least_weight:
+            branching_row, least_weight = row, top
+    return branching_row, removed
 
 
 @njit(cache=True)
-def _order_by_share(left: FloatArray, share: FloatArray, order: IntArray) -> int:
-    """Fill ``order`` with the options that are left, the largest share first; their number."""
+def _order_by_weight(open_cost: FloatArray, weight: FloatArray, order: IntArray) -> int:
+    """Fill ``order`` with the open options in descending softmin weight; return their number."""
     count = 0
-    for k in range(len(left)):
-        if left[k] < np.inf:
-            place = count
-            while place > 0 and share[order[place - 1]] < share[k]:
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = k
+    for k in range(len(open_cost)):
+        if open_cost[k] < np.inf:
+            rank = count
+            while rank > 0 and weight[order[rank - 1]] < weight[k]:
+                order[rank] = order[rank - 1]
+                rank -= 1
+            order[rank] = k
             count += 1
     return count
 
@@ -89,40 +94,53 @@ def branch_and_bound(
     cost: FloatArray,
     load: FloatArray,
     capacity: FloatArray,
-    placed: FloatArray,
+    fixed_load: FloatArray,
     v: FloatArray,
     assignment: IntArray,
     allowance: float,
-    cold: float,
+    final_temperature: float,
     node_limit: int,
 ) -> tuple[IntArray, float, int]:
-    """Best assignment, a lower bound of every assignment, and the number of nodes.
+    """Search for the best assignment of one instance.
 
     Parameters
     ----------
+    cost : array [tasks, servers + 1]
+        ``inf`` for options that are excluded.
+    load : array [tasks]
+    capacity, fixed_load : arrays [servers]
     v : array [servers]
-        Root prices of the root node.
+        Root prices (`offloadopt.solvers.assignment.dual_bound`) at the root node.
     assignment : array [tasks]
-        A start; what is returned is at least as good.
+        Initial incumbent.
     allowance : float
-        Nodes that cannot improve the cost by more than this are cut.
-    cold : float
-        Final temperature of the nodes' prices.
+        Nodes that cannot improve the cost by more than this are pruned.
+    final_temperature : float
+        Of the optimisation of prices at every node.
     node_limit : int
-        The bound is that of the root where the tree is cut short.
+        Where it is exceeded, the bound is that of the root.
+
+    Returns
+    -------
+    array [tasks]
+        The best assignment found, at least as good as ``assignment``.
+    float
+        Lower bound of every assignment's cost.
+    int
+        Number of nodes; more than ``node_limit`` if the search was stopped.
     """
     tasks, options = cost.shape
     best = assignment.copy()
-    upper = assignment_cost(cost, load, capacity, placed, best)
-    everyone, open_tasks = np.arange(tasks), np.empty(tasks, np.int64)
+    upper = assignment_cost(cost, load, capacity, fixed_load, best)
+    all_tasks, open_tasks = np.arange(tasks), np.empty(tasks, np.int64)
     decided, rounded = np.full(tasks, -1), np.empty(tasks, np.int64)
-    # One level per decided task: what is open there, with which prices, which task branches in which order.
-    left = np.empty((tasks + 1, tasks, options))
+    # One level per decided task: its open options, prices and loads, the branching task and the order of its options.
+    open_cost = np.empty((tasks + 1, tasks, options))
     prices, loads = np.empty((tasks + 1, options - 1)), np.empty((tasks + 1, options - 1))
     order = np.zeros((tasks + 1, options), np.int64)
     branching, width, position = np.zeros((3, tasks + 1), np.int64)
     base = np.zeros(tasks + 1)
-    left[0], prices[0], loads[0] = cost, v, placed
+    open_cost[0], prices[0], loads[0] = cost, v, fixed_load
     lowest = upper
     depth, nodes, entered = 0, 0, True
     while depth >= 0:
@@ -130,36 +148,49 @@ def branch_and_bound(
             entered = False
             nodes += 1
             if nodes > node_limit:
-                return best, price_bound(cost, load, capacity, placed, v), nodes
-            rows, sizes = _open_rows(left[depth], load, decided, open_tasks)
-            enough = upper - allowance - base[depth]
-            share = np.empty((max(len(rows), 1), options))
-            here = maximise_bound(
-                rows, sizes, capacity, loads[depth], prices[depth], cold * 1e3, cold, 0.1, enough, share
+                return best, price_bound(cost, load, capacity, fixed_load, v), nodes
+            rows, sizes = _open_rows(open_cost[depth], load, decided, open_tasks)
+            target = upper - allowance - base[depth]
+            weight = np.empty((max(len(rows), 1), options))
+            node_prices = maximise_bound(
+                rows,
+                sizes,
+                capacity,
+                loads[depth],
+                prices[depth],
+                final_temperature * 1e3,
+                final_temperature,
+                0.1,
+                target,
+                weight,
             )
-            bound = base[depth] + price_bound(rows, sizes, capacity, loads[depth], here)
-            room = upper - allowance - bound
-            if room <= 0.0:
+            bound = base[depth] + price_bound(rows, sizes, capacity, loads[depth], node_prices)
+            slack = upper - allowance - bound
+            if slack <= 0.0:
                 lowest = min(lowest, bound)
                 depth -= 1
                 continue
-            prices[depth] = here
-            dearer = reduced_cost(rows, sizes, here)
-            pick, removed = _fix_and_round(left[depth], dearer, share, open_tasks, room, decided, rounded)
+            prices[depth] = node_prices
+            reduced = reduced_cost(rows, sizes, node_prices)
+            branching_row, removed = _fix_and_round(
+                open_cost[depth], reduced, weight, open_tasks, slack, decided, rounded
+            )
             lowest = min(lowest, bound + removed)
-            if pick >= 0 and nodes % IMPROVE_EVERY == 1:
-                improve(cost, load, capacity, placed, rounded, everyone, True)
-            if pick < 0 or nodes % IMPROVE_EVERY == 1:
-                reached = assignment_cost(cost, load, capacity, placed, rounded)
-                if reached < upper:
-                    upper, best = reached, rounded.copy()
-            if pick < 0:
-                # Every task has one option left, and that leaf has just been scored exactly.
+            if branching_row >= 0 and nodes % IMPROVE_EVERY == 1:
+                improve(cost, load, capacity, fixed_load, rounded, all_tasks, True)
+            if branching_row < 0 or nodes % IMPROVE_EVERY == 1:
+                leaf_cost = assignment_cost(cost, load, capacity, fixed_load, rounded)
+                if leaf_cost < upper:
+                    upper, best = leaf_cost, rounded.copy()
+            if branching_row < 0:
+                # Every task has one option: the leaf's cost has just been computed exactly.
                 lowest = min(lowest, upper)
                 depth -= 1
                 continue
-            branching[depth], position[depth] = open_tasks[pick], 0
-            width[depth] = _order_by_share(left[depth, open_tasks[pick]], share[pick], order[depth])
+            branching[depth], position[depth] = open_tasks[branching_row], 0
+            width[depth] = _order_by_weight(
+                open_cost[depth, open_tasks[branching_row]], weight[branching_row], order[depth]
+            )
         i = branching[depth]
         decided[i] = -1
         if position[depth] == width[depth]:
@@ -168,7 +199,7 @@ def branch_and_bound(
         k = order[depth, position[depth]]
         position[depth] += 1
         decided[i] = k
-        left[depth + 1], prices[depth + 1], loads[depth + 1] = left[depth], prices[depth], loads[depth]
+        open_cost[depth + 1], prices[depth + 1], loads[depth + 1] = open_cost[depth], prices[depth], loads[depth]
         base[depth + 1] = base[depth] + cost[i, k]
         if k > 0:
             loads[depth + 1, k - 1] += load[i]

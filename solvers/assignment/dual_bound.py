@@ -1,14 +1,15 @@
-"""Lower bounds by prices: the dual of an assignment whose servers charge for load.
+"""Lagrangian dual bound of a `PricedAssignment` and its maximisation over the servers' dual prices.
 
-For any vector ``v`` (root prices, see `offloadopt.structures.assignment.PricedAssignment`)
+For any vector ``v`` (root prices: ``v_j^2`` is the dual price of server j's capacity, see
+`offloadopt.structures.assignment.PricedAssignment`)
 
     D(v) = sum_i min_k (c_ik + 2 s_i v_k) + sum_j (2 v_j L0_j - F_j v_j^2),     v_0 = 0,
 
-bounds every assignment's cost from below, where ``L0`` is load that is placed already. ``D`` is concave with one
-variable per server, whatever the number of tasks. It is maximised by Newton steps on a smoothed minimum whose
-temperature falls.
+is a lower bound of every assignment's cost, where ``L0`` is a fixed load. ``D`` is concave with one variable per
+server, whatever the number of tasks. It is maximised by Newton steps on a smoothed (softmin) dual whose temperature
+falls.
 
-The kernels work on one instance at a time: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity`` and ``placed
+The kernels work on one instance: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity`` and ``fixed_load
 [servers]``.
 """
 
@@ -20,19 +21,22 @@ from numba import njit
 from offloadopt.core import FloatArray, IntArray
 
 FURTHEST = 40.0
-"""Options this many temperatures above the best have weight exp(-40) = 4e-18 and are left out."""
+"""Options this many temperatures above the best one have softmin weight exp(-40) = 4e-18 and are left out."""
 EPS = 2.220446049250313e-16
+"""Machine epsilon of float64."""
 HOT, WARM, SAMPLED, COLDEST, COOLING = 1.0, 1e-2, 4e-3, 1e-7, 0.2
-"""Temperatures, relative to a task's mean cost: at first; from given prices; after the sample; last; the factor."""
+"""Temperatures relative to a task's mean cost: initial; initial with given prices; after sampling; final; factor."""
 SAMPLE = 4000
-"""So many tasks are weighed all together; more are screened."""
+"""Up to this many tasks are optimised together; with more, sampling and screening are used."""
 NEAR = 25.0
-"""Tasks whose second-best option is dearer by so many temperatures (weight exp(-25)) keep their choice meanwhile."""
+"""Screening: a task's choice is fixed while its second-best option is this many temperatures worse (exp(-25))."""
 
 
 @njit(cache=True)
-def price_bound(cost: FloatArray, load: FloatArray, capacity: FloatArray, placed: FloatArray, v: FloatArray) -> float:
-    """``D(v)`` less a margin for the rounding of its sums: a proof, whatever ``v`` is."""
+def price_bound(
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, fixed_load: FloatArray, v: FloatArray
+) -> float:
+    """Valid lower bound ``D(v)`` at root prices ``v [servers]``, less a margin for the rounding of its sums."""
     tasks, options = cost.shape
     total, magnitude = 0.0, 0.0
     for i in range(tasks):
@@ -42,8 +46,8 @@ def price_bound(cost: FloatArray, load: FloatArray, capacity: FloatArray, placed
         total += least
         magnitude += abs(least)
     for j in range(options - 1):
-        total += 2.0 * v[j] * placed[j] - capacity[j] * v[j] * v[j]
-        magnitude += abs(2.0 * v[j] * placed[j]) + capacity[j] * v[j] * v[j]
+        total += 2.0 * v[j] * fixed_load[j] - capacity[j] * v[j] * v[j]
+        magnitude += abs(2.0 * v[j] * fixed_load[j]) + capacity[j] * v[j] * v[j]
     return float(total - EPS * (tasks + options + 8) * magnitude)
 
 
@@ -52,29 +56,29 @@ def _smoothed(
     cost: FloatArray,
     load: FloatArray,
     capacity: FloatArray,
-    placed: FloatArray,
+    fixed_load: FloatArray,
     v: FloatArray,
     temperature: float,
     gradient: FloatArray,
     curvature: FloatArray,
-    share: FloatArray,
+    weight: FloatArray,
 ) -> tuple[float, float]:
-    """Smoothed and plain dual value; fills gradient and negative Hessian.
+    """Compute the smoothed and the exact dual value; fill the gradient and the negative Hessian of the former.
 
-    ``share`` receives each task's softmin weights of its options, or serves as working space if it has one row.
+    ``weight [tasks, servers + 1]`` receives each task's softmin weights of its options; with one row it is workspace.
     """
     tasks, options = cost.shape
     servers = options - 1
     value = 0.0
     for j in range(servers):
-        value += 2.0 * v[j] * placed[j] - capacity[j] * v[j] * v[j]
-        gradient[j] = 2.0 * placed[j] - 2.0 * capacity[j] * v[j]
+        value += 2.0 * v[j] * fixed_load[j] - capacity[j] * v[j] * v[j]
+        gradient[j] = 2.0 * fixed_load[j] - 2.0 * capacity[j] * v[j]
         for other in range(servers):
             curvature[j, other] = 0.0
         curvature[j, j] = 2.0 * capacity[j]
     plain = value
     for i in range(tasks):
-        priced = share[min(i, len(share) - 1)]
+        priced = weight[min(i, len(weight) - 1)]
         least = cost[i, 0]
         priced[0] = cost[i, 0]
         for k in range(1, options):
@@ -87,16 +91,16 @@ def _smoothed(
             total += priced[k]
         value += least - temperature * np.log(total)
         plain += least
-        weight = 4.0 * load[i] * load[i] / temperature
+        factor = 4.0 * load[i] * load[i] / temperature
         for k in range(options):
             priced[k] /= total
         for j in range(servers):
-            mine = priced[j + 1]
-            if mine > 0.0:
-                gradient[j] += 2.0 * load[i] * mine
-                curvature[j, j] += weight * mine
+            probability = priced[j + 1]
+            if probability > 0.0:
+                gradient[j] += 2.0 * load[i] * probability
+                curvature[j, j] += factor * probability
                 for other in range(j + 1):
-                    curvature[j, other] -= weight * mine * priced[other + 1]
+                    curvature[j, other] -= factor * probability * priced[other + 1]
     for j in range(servers):
         for other in range(j):
             curvature[other, j] = curvature[j, other]
@@ -105,9 +109,9 @@ def _smoothed(
 
 @njit(cache=True)
 def _newton_step(curvature: FloatArray, gradient: FloatArray, step: FloatArray) -> float:
-    """Fill ``step`` with ``curvature^-1 gradient`` by Cholesky, in place; return their product with the gradient.
+    """Solve ``curvature step = gradient`` by Cholesky factorisation in place; return ``step . gradient``.
 
-    Written out, as are the copies below: LAPACK and array expressions multiply the time that compilation takes.
+    Written as loops, as is `_copy`: LAPACK calls and array expressions take several times longer to compile.
     """
     size = len(gradient)
     for j in range(size):
@@ -146,27 +150,35 @@ def maximise_bound(
     cost: FloatArray,
     load: FloatArray,
     capacity: FloatArray,
-    placed: FloatArray,
+    fixed_load: FloatArray,
     start: FloatArray,
-    hot: float,
-    cold: float,
+    initial_temperature: float,
+    final_temperature: float,
     cooling: float,
-    enough: float,
-    share: FloatArray,
+    target: float,
+    weight: FloatArray,
 ) -> FloatArray:
-    """Root prices that nearly maximise the bound.
+    """Root prices ``[servers]`` that nearly maximise the dual bound.
 
-    The temperature falls from ``hot`` to ``cold`` by the factor ``cooling``, unless the bound reaches ``enough``.
-    ``share [tasks, servers + 1]`` receives each task's softmin weights of its options; one row of it: nothing is kept.
+    Parameters
+    ----------
+    start : array [servers]
+        Initial root prices.
+    initial_temperature, final_temperature, cooling : float
+        The temperature falls from the first to the second by the factor ``cooling``.
+    target : float
+        The search ends as soon as the bound reaches this value.
+    weight : array [tasks, servers + 1]
+        Receives each task's softmin weights of its options; with one row it is workspace.
     """
     servers = len(capacity)
     gradient, curvature = np.empty(servers), np.empty((servers, servers))
     next_gradient, next_curvature = np.empty(servers), np.empty((servers, servers))
     step, trial = np.empty(servers), np.empty(servers)
     v, best_v, best = start.copy(), start.copy(), -np.inf
-    temperature = hot
+    temperature = initial_temperature
     while True:
-        value, plain = _smoothed(cost, load, capacity, placed, v, temperature, gradient, curvature, share)
+        value, plain = _smoothed(cost, load, capacity, fixed_load, v, temperature, gradient, curvature, weight)
         if plain > best:
             _copy(v, best_v)
             best = plain
@@ -179,7 +191,7 @@ def maximise_bound(
                 for j in range(servers):
                     trial[j] = v[j] + length * step[j]
                 reached, plain = _smoothed(
-                    cost, load, capacity, placed, trial, temperature, next_gradient, next_curvature, share
+                    cost, load, capacity, fixed_load, trial, temperature, next_gradient, next_curvature, weight
                 )
                 if plain > best:
                     _copy(trial, best_v)
@@ -194,16 +206,16 @@ def maximise_bound(
             value = reached
             gradient, next_gradient = next_gradient, gradient
             curvature, next_curvature = next_curvature, curvature
-            if best >= enough:
+            if best >= target:
                 return best_v
-        if temperature <= cold:
+        if temperature <= final_temperature:
             return best_v
-        temperature = max(temperature * cooling, cold)
+        temperature = max(temperature * cooling, final_temperature)
 
 
 @njit(cache=True)
 def reduced_cost(cost: FloatArray, load: FloatArray, v: FloatArray) -> FloatArray:
-    """[tasks, servers + 1] how much dearer than a task's best option each option is at prices ``v``."""
+    """Reduced cost ``[tasks, servers + 1]`` of each option over the task's best option at root prices ``v``."""
     priced = cost.copy()
     for i in range(len(load)):
         for k in range(1, cost.shape[1]):
@@ -216,7 +228,7 @@ def reduced_cost(cost: FloatArray, load: FloatArray, v: FloatArray) -> FloatArra
 
 @njit(cache=True)
 def best_responses(cost: FloatArray, load: FloatArray, v: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Each task's best option at prices ``v``, and how much dearer its second-best option is."""
+    """Each task's best option at root prices ``v``, and the cost difference to its second-best option."""
     tasks, options = cost.shape
     best, margin = np.empty(tasks, np.int64), np.empty(tasks)
     for i in range(tasks):
@@ -234,41 +246,48 @@ def best_responses(cost: FloatArray, load: FloatArray, v: FloatArray) -> tuple[I
 def find_prices(
     cost: FloatArray, load: FloatArray, capacity: FloatArray, start: FloatArray | None = None
 ) -> FloatArray:
-    """Root prices that nearly maximise the bound of a whole instance, in scaled units (mean cost of a task near 1).
+    """Root prices ``[servers]`` that nearly maximise the dual bound of an instance in scaled units.
 
-    Many tasks: a sample with its share of the capacities gives the first prices. Then only tasks whose two best options
-    lie close are weighed; the others' choices stay while prices settle, and are looked at again at every temperature.
+    With more than `SAMPLE` tasks, a sample of the tasks with proportional capacities gives initial prices. Then only
+    tasks whose two best options cost nearly the same are optimised; the choices of the others are fixed until the
+    prices converge, and are updated at every temperature.
 
     Parameters
     ----------
+    cost : array [tasks, servers + 1]
+        Scaled so that the mean cost of a task is near 1.
+    load : array [tasks]
+    capacity : array [servers]
     start : array [servers], optional
-        Prices to begin with.
+        Initial root prices.
     """
     tasks, servers = len(cost), len(capacity)
-    nothing, scratch = np.zeros(servers), np.empty((1, servers + 1))
-    v, hot = (nothing, HOT) if start is None else (start, WARM)
+    no_load, workspace = np.zeros(servers), np.empty((1, servers + 1))
+    v, temperature = (no_load, HOT) if start is None else (start, WARM)
     if tasks <= SAMPLE:
-        return maximise_bound(cost, load, capacity, nothing, v, hot, COLDEST, COOLING, np.inf, scratch)
+        return maximise_bound(cost, load, capacity, no_load, v, temperature, COLDEST, COOLING, np.inf, workspace)
     if start is None:
         rows = np.arange(0, tasks, tasks // SAMPLE)
-        part = capacity * (len(rows) / tasks)
-        v = maximise_bound(cost[rows], load[rows], part, nothing, v, HOT, SAMPLED, COOLING, np.inf, scratch)
+        sampled_capacity = capacity * (len(rows) / tasks)
+        v = maximise_bound(
+            cost[rows], load[rows], sampled_capacity, no_load, v, HOT, SAMPLED, COOLING, np.inf, workspace
+        )
     temperature, heaviest = SAMPLED, 2.0 * float(load.max())
     while True:
         near = NEAR * temperature
         while True:
             best, margin = best_responses(cost, load, v)
             close = margin <= near
-            placed = np.bincount(best[~close], load[~close], servers + 1)[1:].astype(np.float64)
-            settled = maximise_bound(
-                cost[close], load[close], capacity, placed, v, temperature, temperature, COOLING, np.inf, scratch
+            fixed_load = np.bincount(best[~close], load[~close], servers + 1)[1:].astype(np.float64)
+            next_v = maximise_bound(
+                cost[close], load[close], capacity, fixed_load, v, temperature, temperature, COOLING, np.inf, workspace
             )
-            moved = heaviest * float(np.abs(settled - v).max())
-            if moved <= near:  # no choice that was left out can have changed
-                v = settled
+            moved = heaviest * float(np.abs(next_v - v).max())
+            if moved <= near:  # no fixed choice can have changed
+                v = next_v
                 break
-            # As far as that holds the bound rises on the way; then look again, at more tasks.
-            v, near = v + (settled - v) * (near / moved), 2.0 * near
+            # Up to that point of the step the bound increases; then repeat with more tasks.
+            v, near = v + (next_v - v) * (near / moved), 2.0 * near
         if temperature <= COLDEST:
             return v
         temperature = max(temperature * COOLING, COLDEST)

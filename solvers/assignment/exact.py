@@ -1,9 +1,10 @@
-"""Proved optima of assignments priced by what they load (`offloadopt.structures.assignment.PricedAssignment`).
+"""Exact solver for assignments with congested servers (`offloadopt.structures.assignment.PricedAssignment`).
 
-Equal tasks are a linear assignment (`slots`). Otherwise: prices give a lower bound (`pricing`), each task's best
-response to them and local search an incumbent (`exchange`); reduced costs fix most options; a short tree (`tree`) and,
-for what it leaves open, a MILP (`core_milp`) close the gap. Interchangeable servers are merged first (`twins`),
-interchangeable tasks are counted. A limit returns the incumbent with the bound proved so far.
+Tasks of equal load are solved as a linear assignment (`equal_tasks`). Otherwise dual prices of the servers give a lower
+bound (`dual_bound`); the tasks' best responses to them, improved by local search (`local_search`), give an incumbent;
+reduced costs fix most options; branch and bound with a node limit (`branch_and_bound`) and, if that does not suffice, a
+MILP (`core_milp`) close the gap. Identical servers are merged first (`identical_servers`); the MILP counts identical
+tasks. At a time limit the incumbent is returned with the bound proved so far.
 """
 
 from __future__ import annotations
@@ -23,17 +24,29 @@ from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_p
 from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions
 from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge_servers, split_servers
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve, perturb_and_improve, server_loads
+from offloadopt.solvers.base import timed_rows
 from offloadopt.structures.assignment import PricedAssignmentProblem
 
 CHAIN_TASKS = 400
-"""Chains are tried among at most so many tasks, those whose second-best option costs least more."""
+"""Largest number of tasks in local search with chains: those with the least cost difference to the second option."""
 TREE_TASKS = 150
-KICKS = 60
+"""Largest number of undecided tasks that are given to branch and bound."""
+PERTURBATIONS = 60
+"""Iterations of iterated local search."""
 
 
 @dataclass(frozen=True)
-class Proof:
-    """An assignment, a lower bound on every assignment's cost, and root prices, in the units of the instance."""
+class ProvedAssignment:
+    """An assignment with a proof of its quality, in the units of the instance.
+
+    Attributes
+    ----------
+    assignment : array [tasks]
+    bound : float
+        Lower bound of every assignment's cost.
+    v : array [servers]
+        Root prices: their squares are the dual prices of the servers' capacities.
+    """
 
     assignment: IntArray
     bound: float
@@ -41,7 +54,7 @@ class Proof:
 
 
 class Exact(Solver):
-    """Proved optimum by prices, fixing and a small core."""
+    """Proved optimum by dual prices, reduced-cost fixing, branch and bound and a MILP of the undecided tasks."""
 
     name = "exact"
     serves = PricedAssignmentProblem
@@ -51,9 +64,11 @@ class Exact(Solver):
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
     initial_prices: tuple[tuple[NonNegativeFloat, ...], ...] | None = Field(
-        default=None, description="[count, servers] cost per unit of each server's capacity, to begin with"
+        default=None, description="[count, servers] initial dual prices: cost per unit of each server's capacity"
     )
-    tree_nodes: int = Field(default=300, ge=1, description="nodes of the tree before the MILP core takes over")
+    tree_nodes: int = Field(
+        default=300, ge=1, description="node limit of branch and bound; the MILP closes what is left"
+    )
 
     @field_validator("initial_prices", mode="before")
     @classmethod
@@ -63,21 +78,17 @@ class Exact(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Solve every instance on its own; ``details["prices"]`` is the saving per unit of each server's capacity."""
+        """Solve every instance on its own; ``details["prices"]`` are dual prices ``[count, servers]`` of capacity."""
         self.require(problem)
         costs = problem.costs(instances)  # type: ignore[attr-defined]
         count, servers = costs.capacity.shape
         starts = self._starts(count, servers)
         assignment = np.zeros(costs.load.shape, dtype=np.int64)
         bound, seconds, prices = np.empty(count), np.empty(count), np.empty((count, servers))
-        for row in range(count):
-            begin = clock()
+        for row in timed_rows(seconds, progress):
             instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
             proof = self.prove(*instance, start=None if starts is None else starts[row], seed=seed)
             assignment[row], bound[row], prices[row] = proof.assignment, proof.bound, proof.v**2
-            seconds[row] = clock() - begin
-            if progress is not None:
-                progress(1)
         decisions = problem.allocate(instances, assignment)  # type: ignore[attr-defined]
         return Solutions.scored(
             problem,
@@ -105,10 +116,19 @@ class Exact(Solver):
         *,
         start: FloatArray | None = None,
         seed: int = 0,
-    ) -> Proof:
-        """Solve one instance: ``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity [servers]``.
+    ) -> ProvedAssignment:
+        """Solve one instance.
 
-        ``start [servers]`` are prices to begin with, per unit of capacity.
+        Parameters
+        ----------
+        cost : array [tasks, servers + 1]
+            Cost of each option without congestion; ``inf`` where a link is missing.
+        load : array [tasks]
+        capacity : array [servers]
+        start : array [servers], optional
+            Initial dual prices, per unit of capacity.
+        seed : int
+            Of iterated local search.
         """
         if load.min() == load.max():
             counts = useful_positions(cost, float(load[0]), capacity)
@@ -118,18 +138,18 @@ class Exact(Solver):
 
     def _prove_by_prices(
         self, cost: FloatArray, load: FloatArray, capacity: FloatArray, start: FloatArray | None, seed: int
-    ) -> Proof:
+    ) -> ProvedAssignment:
         deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
         # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
-        money, size = float(cost.min(axis=1).mean()), float(capacity.mean())
-        scaled = cost / money, load / np.sqrt(money * size), capacity / size
-        v = None if start is None else np.sqrt(start * size / money)
-        assignment, bound, v = self._search_merged(*scaled, v, seed, deadline)
+        cost_unit, capacity_unit = float(cost.min(axis=1).mean()), float(capacity.mean())
+        scaled = cost / cost_unit, load / np.sqrt(cost_unit * capacity_unit), capacity / capacity_unit
+        v = None if start is None else np.sqrt(start * capacity_unit / cost_unit)
+        assignment, bound, v = self._search_with_merged_servers(*scaled, v, seed, deadline)
         # Sums of scaled terms may differ from those of evaluate by their rounding.
         rounding = 4.0 * EPS * (len(cost) + 8) * abs(bound)
-        return Proof(assignment, (bound - rounding) * money, v * np.sqrt(money / size))
+        return ProvedAssignment(assignment, (bound - rounding) * cost_unit, v * np.sqrt(cost_unit / capacity_unit))
 
-    def _search_merged(
+    def _search_with_merged_servers(
         self,
         cost: FloatArray,
         load: FloatArray,
@@ -138,18 +158,18 @@ class Exact(Solver):
         seed: int,
         deadline: float,
     ) -> tuple[IntArray, float, FloatArray]:
-        """Search with interchangeable servers merged first; the whole instance only if their partition leaves a gap."""
+        """Solve with identical servers merged; solve the original instance only if their partition leaves a gap."""
         group = groups_of_servers(cost)
         if group.max() + 1 == len(capacity):
             return self._search(cost, load, capacity, start, None, seed, deadline)
         merged_cost, merged_capacity = merge_servers(cost, capacity, group)
         merged, bound, v = self._search(merged_cost, load, merged_capacity, None, None, seed, deadline)
-        nothing = np.zeros(len(capacity))
+        no_load = np.zeros(len(capacity))
         assignment = split_servers(merged, load, capacity, group)
         _, margin = best_responses(merged_cost, load, v)
         candidates = np.sort(np.argsort(margin, kind="stable")[:CHAIN_TASKS])
-        improve(cost, load, capacity, nothing, assignment, candidates, True)
-        upper = assignment_cost(cost, load, capacity, nothing, assignment)
+        improve(cost, load, capacity, no_load, assignment, candidates, True)
+        upper = assignment_cost(cost, load, capacity, no_load, assignment)
         if upper - bound <= self._allowance(upper) or clock() > deadline:
             return assignment, bound, v[group]
         assignment, proved, v = self._search(cost, load, capacity, start, assignment, seed, deadline)
@@ -166,81 +186,84 @@ class Exact(Solver):
         deadline: float,
     ) -> tuple[IntArray, float, FloatArray]:
         tasks, servers = len(cost), len(capacity)
-        nothing = np.zeros(servers)
+        no_load = np.zeros(servers)
         v = find_prices(cost, load, capacity, start)
-        bound = price_bound(cost, load, capacity, nothing, v)
+        bound = price_bound(cost, load, capacity, no_load, v)
         best, margin = best_responses(cost, load, v)
         assignment = best.copy()
-        improve(cost, load, capacity, nothing, assignment, np.arange(tasks), False)
+        improve(cost, load, capacity, no_load, assignment, np.arange(tasks), False)
 
-        upper = assignment_cost(cost, load, capacity, nothing, assignment)
-        if incumbent is not None and assignment_cost(cost, load, capacity, nothing, incumbent) < upper:
+        upper = assignment_cost(cost, load, capacity, no_load, assignment)
+        if incumbent is not None and assignment_cost(cost, load, capacity, no_load, incumbent) < upper:
             assignment = incumbent.copy()
-            upper = assignment_cost(cost, load, capacity, nothing, assignment)
+            upper = assignment_cost(cost, load, capacity, no_load, assignment)
         candidates = np.flatnonzero(margin <= upper - bound)
         if len(candidates) > CHAIN_TASKS:
             candidates = np.sort(candidates[np.argsort(margin[candidates], kind="stable")[:CHAIN_TASKS]])
         if len(candidates):
-            improve(cost, load, capacity, nothing, assignment, candidates, True)
-            upper = assignment_cost(cost, load, capacity, nothing, assignment)
+            improve(cost, load, capacity, no_load, assignment, candidates, True)
+            upper = assignment_cost(cost, load, capacity, no_load, assignment)
             if upper - bound > self._allowance(upper):
                 rng = np.random.default_rng(seed)
-                assignment = perturb_and_improve(cost, load, capacity, nothing, assignment, candidates, KICKS, rng)
-                upper = assignment_cost(cost, load, capacity, nothing, assignment)
+                assignment = perturb_and_improve(
+                    cost, load, capacity, no_load, assignment, candidates, PERTURBATIONS, rng
+                )
+                upper = assignment_cost(cost, load, capacity, no_load, assignment)
         allowance = self._allowance(upper)
         if upper - bound <= allowance:
             return assignment, bound, v
 
-        # Options that cost more than the gap are in no better assignment (same prices as the bound). The slack keeps
-        # the incumbent's own options in spite of rounding; keeping too many is always safe.
-        room = (upper - bound) * (1.0 + ROUNDING)
-        open_tasks, settled = np.flatnonzero(margin <= room), np.flatnonzero(margin > room)
+        # An option whose reduced cost exceeds the gap is in no better assignment (same prices as the bound). The factor
+        # keeps the incumbent's own options in spite of rounding; keeping too many is always safe.
+        slack = (upper - bound) * (1.0 + ROUNDING)
+        open_tasks, fixed_tasks = np.flatnonzero(margin <= slack), np.flatnonzero(margin > slack)
         found = best
-        base = float(cost[settled, found[settled]].sum())
-        placed = server_loads(load[settled], nothing, found[settled])
+        fixed_cost = float(cost[fixed_tasks, found[fixed_tasks]].sum())
+        fixed_load = server_loads(load[fixed_tasks], no_load, found[fixed_tasks])
         options, sizes = cost[open_tasks], load[open_tasks]
-        rest = np.where(reduced_cost(options, sizes, v) <= room, options, np.inf), sizes, capacity, placed
+        core = np.where(reduced_cost(options, sizes, v) <= slack, options, np.inf), sizes, capacity, fixed_load
         if len(open_tasks):
-            found[open_tasks], proved = self._close(rest, v, assignment[open_tasks], allowance, upper - bound, deadline)
+            found[open_tasks], proved = self._close_gap(
+                core, v, assignment[open_tasks], allowance, upper - bound, deadline
+            )
         else:
-            proved = float(price_bound(*rest, placed / capacity))
-        if assignment_cost(cost, load, capacity, nothing, found) < upper:
+            proved = float(price_bound(*core, fixed_load / capacity))
+        if assignment_cost(cost, load, capacity, no_load, found) < upper:
             assignment = found
-        # What was fixed away cannot beat the incumbent that it was fixed with.
-        return assignment, min(base + proved, upper), v
+        # Excluded options cannot improve on the incumbent that they were excluded with.
+        return assignment, min(fixed_cost + proved, upper), v
 
-    def _close(
+    def _close_gap(
         self,
-        rest: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+        core: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
         v: FloatArray,
         incumbent: IntArray,
         allowance: float,
         gap: float,
         deadline: float,
     ) -> tuple[IntArray, float]:
-        """Tree first, MILP for what it leaves open; costs without the settled tasks' own."""
-        bound = float(price_bound(*rest, v))
-        alike = groups_of_tasks(*rest[:2])
-        if len(incumbent) <= TREE_TASKS and alike.max() + 1 == len(
-            alike
-        ):  # a tree would try tasks that are alike in turn
-            cold = 0.01 * gap / len(incumbent)
-            incumbent, bound, nodes = branch_and_bound(*rest, v, incumbent, allowance, cold, self.tree_nodes)
+        """Solve the undecided tasks by branch and bound, then by the MILP; costs exclude those of the fixed tasks."""
+        bound = float(price_bound(*core, v))
+        group = groups_of_tasks(*core[:2])
+        distinct = group.max() + 1 == len(group)  # branch and bound would enumerate permutations of identical tasks
+        if len(incumbent) <= TREE_TASKS and distinct:
+            temperature = 0.01 * gap / len(incumbent)
+            incumbent, bound, nodes = branch_and_bound(*core, v, incumbent, allowance, temperature, self.tree_nodes)
             if nodes <= self.tree_nodes:
                 return incumbent, bound
-        core = close_gap(*rest, v, incumbent, alike, allowance, deadline)
-        return core.assignment, max(core.bound, bound)
+        result = close_gap(*core, v, incumbent, group, allowance, deadline)
+        return result.assignment, max(result.bound, bound)
 
     def _allowance(self, upper: float) -> float:
-        """Absolute gap that is asked for; less than the rounding of a sum cannot be proved."""
+        """Absolute gap asked for; a gap below the rounding of a sum cannot be proved."""
         return max(self.relative_gap, 1e-12) * abs(upper)
 
 
-def _prove_equal_tasks(cost: FloatArray, load: FloatArray, capacity: FloatArray, counts: IntArray) -> Proof:
+def _prove_equal_tasks(cost: FloatArray, load: FloatArray, capacity: FloatArray, counts: IntArray) -> ProvedAssignment:
     assignment = assign_to_positions(cost, float(load[0]), capacity, counts)
-    nothing = np.zeros(len(capacity))
-    upper = assignment_cost(cost, load, capacity, nothing, assignment)
-    # The method only adds and compares: its result is optimal up to the rounding of the sums along its paths.
+    no_load = np.zeros(len(capacity))
+    upper = assignment_cost(cost, load, capacity, no_load, assignment)
+    # The algorithm only adds and compares: its result is optimal up to the rounding of sums along augmenting paths.
     magnitude = np.abs(cost[np.arange(len(cost)), assignment]).sum() + np.abs(cost[:, 0]).sum()
     bound = upper - 16.0 * EPS * len(cost) * magnitude
-    return Proof(assignment, bound, server_loads(load, nothing, assignment) / capacity)
+    return ProvedAssignment(assignment, bound, server_loads(load, no_load, assignment) / capacity)

@@ -1,11 +1,11 @@
-"""The expert that fits a problem's size, always with a certified gap.
+"""Demonstration expert of DIRS: the solver is chosen by the size of the problem, and its gap is certified.
 
-Jiang et al. (DIRS, arXiv:2005.12364), section V-B, label demonstrations in three ranges: exhaustive search while there
-are few assignments, a mixed-integer solver for medium sizes, Lévy flight search with a small beta for large ones.
-`exact` takes the medium range here: it proves the same optima as the MILP solver (``method="milp"``), faster.
+Jiang et al. (DIRS, arXiv:2005.12364), section V-B, label demonstrations in three ranges of size: exhaustive search for
+few assignments, a mixed-integer solver for medium sizes, Lévy flight search with a small beta for large ones. `exact`
+replaces the mixed-integer solver here: it proves the same optima as ``method="milp"`` in less time.
 
-Lévy search proves nothing, so its decisions are measured against lower bounds from prices. They bound a
-`PricedAssignmentProblem` alone; for any other the bound, and with it the gap, is missing.
+Lévy search gives no bound. For a `PricedAssignmentProblem` its solutions get lower bounds from dual prices; for any
+other problem the bound, and with it the gap, is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AUTO = "auto"
 
 
 class Expert(Solver):
-    """Exhaustive, exact or Lévy search, by the size of the problem."""
+    """Exhaustive, exact or Lévy search, chosen by the size of the problem."""
 
     name = "expert"
     serves = AssignmentProblem
@@ -34,19 +34,19 @@ class Expert(Solver):
     relative_gap: float = Field(
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
-    method: str = Field(AUTO, description=f"{AUTO}: by size; or a solver's name")
-    small: int = Field(20_000, ge=0, le=MAX_ASSIGNMENTS, description="enumerate up to so many assignments")
-    medium: int = Field(2_000, ge=0, description="solve exactly up to so many tasks x servers")
+    method: str = Field(AUTO, description=f"{AUTO}: by size; otherwise the name of a solver")
+    small: int = Field(20_000, ge=0, le=MAX_ASSIGNMENTS, description="largest number of assignments that is enumerated")
+    medium: int = Field(2_000, ge=0, description="largest tasks x servers that is solved exactly")
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent of the search for large problems")
-    bound_gap: float = Field(1e-3, ge=0, description="how near a bound is sought for an expert that proves none")
+    bound_gap: float = Field(1e-3, ge=0, description="relative gap of the bound for a solver that proves none")
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse what the chosen solver does not serve."""
+        """Raise `Unsupported` for problems that the chosen solver does not serve."""
         super().require(problem)
         self.choose(cast(AssignmentProblem[Any], problem)).require(problem)
 
     def choose(self, problem: AssignmentProblem[Any]) -> Solver:
-        """The solver for the problem's size, or the one asked for."""
+        """Choose the solver by the size of the problem, or take the one of ``method``."""
         limits: dict[str, Any] = {"relative_gap": self.relative_gap, "time_limit_s": self.time_limit_s}
         if self.method != AUTO:
             return registry.solver(self.method, problem, **limits)
@@ -59,7 +59,7 @@ class Expert(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Solve by the chosen expert; ``seconds`` are its own, without those spent on bounds that it does not prove."""
+        """Solve by the chosen solver; ``seconds`` exclude the computation of a bound that it does not prove."""
         self.require(problem)
         solver = self.choose(cast(AssignmentProblem[Any], problem))
         found = solver.run(problem, instances, seed=seed, progress=progress)

@@ -1,7 +1,8 @@
-"""Local search over assignments: moves, swaps and ejection chains on exactly re-allocated cost.
+"""Local search over assignments: moves, swaps and ejection chains, with optimal CPU shares for each assignment.
 
-A chain takes a task from a to b while another task leaves b for c; with c = a it is a swap. The change of cost follows
-from the loads of the servers involved, so each trial costs O(1). One instance at a time, in the units of `pricing`.
+A chain moves a task from server a to b while another task moves from b to c; with c = a it is a swap. The change of
+cost follows from the loads of the servers involved, so that each trial takes O(1). The kernels work on one instance:
+``cost [tasks, servers + 1]``, ``load [tasks]``, ``capacity`` and ``fixed_load [servers]``, ``assignment [tasks]``.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver
 from offloadopt.structures.assignment import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
 
-SETTLED = 1e-13
-"""Relative change of cost below which a move counts as rounding."""
+MIN_IMPROVEMENT = 1e-13
+"""Relative decrease of cost below which a change is attributed to rounding."""
 
 
 @njit(cache=True)
-def server_loads(load: FloatArray, placed: FloatArray, assignment: IntArray) -> FloatArray:
-    """[servers] load that is placed already and that of the assignment."""
-    loads = placed.copy()
+def server_loads(load: FloatArray, fixed_load: FloatArray, assignment: IntArray) -> FloatArray:
+    """Load ``[servers]`` of the assignment, added to the fixed load."""
+    loads = fixed_load.copy()
     for i in range(len(assignment)):
         if assignment[i] > 0:
             loads[assignment[i] - 1] += load[i]
@@ -31,10 +32,10 @@ def server_loads(load: FloatArray, placed: FloatArray, assignment: IntArray) -> 
 
 @njit(cache=True)
 def assignment_cost(
-    cost: FloatArray, load: FloatArray, capacity: FloatArray, placed: FloatArray, assignment: IntArray
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, fixed_load: FloatArray, assignment: IntArray
 ) -> float:
-    """Cost of the assignment with the servers' congestion."""
-    loads = server_loads(load, placed, assignment)
+    """Cost of the assignment, congestion included."""
+    loads = server_loads(load, fixed_load, assignment)
     total = 0.0
     for i in range(len(assignment)):
         total += cost[i, assignment[i]]
@@ -44,15 +45,16 @@ def assignment_cost(
 
 
 @njit(cache=True)
-def _rise(loads: FloatArray, capacity: FloatArray, option: int, change: float) -> float:
-    """Rise of a server's congestion when its load changes; none for the local option."""
+def _congestion_change(loads: FloatArray, capacity: FloatArray, option: int, change: float) -> float:
+    """Change of a server's congestion cost when its load changes; 0 for the local option."""
     if option == 0:
         return 0.0
     return float((2.0 * loads[option - 1] + change) * change / capacity[option - 1])
 
 
 @njit(cache=True)
-def _shift(loads: FloatArray, option: int, change: float) -> None:
+def _add_load(loads: FloatArray, option: int, change: float) -> None:
+    """Add to the load of a server; the local option has none."""
     if option > 0:
         loads[option - 1] += change
 
@@ -62,41 +64,49 @@ def improve(
     cost: FloatArray,
     load: FloatArray,
     capacity: FloatArray,
-    placed: FloatArray,
+    fixed_load: FloatArray,
     assignment: IntArray,
     candidates: IntArray,
     chains: bool,
 ) -> None:
-    """Change ``assignment`` in place until no move (nor chain) of the candidate tasks lowers its cost."""
+    """Improve ``assignment`` in place until no move of a candidate task lowers the cost, nor any chain if ``chains``.
+
+    Parameters
+    ----------
+    candidates : array [some]
+        Indices of the tasks that may change their option.
+    chains : bool
+        Whether ejection chains are tried where no move improves.
+    """
     options = cost.shape[1]
-    loads = server_loads(load, placed, assignment)
-    settled = SETTLED * abs(assignment_cost(cost, load, capacity, placed, assignment))
+    loads = server_loads(load, fixed_load, assignment)
+    threshold = MIN_IMPROVEMENT * abs(assignment_cost(cost, load, capacity, fixed_load, assignment))
     improved = True
     while improved:
         improved = False
         for i in candidates:
             old, size = assignment[i], load[i]
-            leave = _rise(loads, capacity, old, -size) - cost[i, old]
-            best, change = old, -settled
+            departure = _congestion_change(loads, capacity, old, -size) - cost[i, old]
+            best, change = old, -threshold
             for k in range(options):
                 if k != old:
-                    trial = leave + cost[i, k] + _rise(loads, capacity, k, size)
+                    trial = departure + cost[i, k] + _congestion_change(loads, capacity, k, size)
                     if trial < change:
                         best, change = k, trial
             if best != old:
-                _shift(loads, old, -size)
-                _shift(loads, best, size)
+                _add_load(loads, old, -size)
+                _add_load(loads, best, size)
                 assignment[i] = best
                 improved = True
         if improved or not chains:
             continue
         for i in candidates:
-            if _chain(cost, load, capacity, loads, assignment, candidates, i, settled):
+            if _apply_chain(cost, load, capacity, loads, assignment, candidates, i, threshold):
                 improved = True
 
 
 @njit(cache=True)
-def _chain(
+def _apply_chain(
     cost: FloatArray,
     load: FloatArray,
     capacity: FloatArray,
@@ -104,29 +114,31 @@ def _chain(
     assignment: IntArray,
     candidates: IntArray,
     i: int,
-    settled: float,
+    threshold: float,
 ) -> bool:
-    """Make the first improving chain that begins with task ``i``: i to another task's place, that task elsewhere."""
+    """Apply the first improving chain that moves task ``i`` to another task's server and that task elsewhere."""
     source, size = assignment[i], load[i]
-    leave = _rise(loads, capacity, source, -size) - cost[i, source]
+    departure = _congestion_change(loads, capacity, source, -size) - cost[i, source]
     for other in candidates:
-        place = assignment[other]
-        if place == source:
+        target = assignment[other]
+        if target == source:
             continue
         other_size = load[other]
-        swap_in = cost[i, place] - cost[other, place] + _rise(loads, capacity, place, size - other_size)
+        entry = cost[i, target] - cost[other, target] + _congestion_change(loads, capacity, target, size - other_size)
         for k in range(cost.shape[1]):
-            if k == place:
+            if k == target:
                 continue
             if k == source:
-                change = swap_in - cost[i, source] + cost[other, k] + _rise(loads, capacity, k, other_size - size)
+                change = (
+                    entry - cost[i, source] + cost[other, k] + _congestion_change(loads, capacity, k, other_size - size)
+                )
             else:
-                change = swap_in + leave + cost[other, k] + _rise(loads, capacity, k, other_size)
-            if change < -settled:
-                _shift(loads, source, -size)
-                _shift(loads, place, size - other_size)
-                _shift(loads, k, other_size)
-                assignment[i], assignment[other] = place, k
+                change = entry + departure + cost[other, k] + _congestion_change(loads, capacity, k, other_size)
+            if change < -threshold:
+                _add_load(loads, source, -size)
+                _add_load(loads, target, size - other_size)
+                _add_load(loads, k, other_size)
+                assignment[i], assignment[other] = target, k
                 return True
     return False
 
@@ -136,33 +148,44 @@ def perturb_and_improve(
     cost: FloatArray,
     load: FloatArray,
     capacity: FloatArray,
-    placed: FloatArray,
+    fixed_load: FloatArray,
     assignment: IntArray,
     candidates: IntArray,
-    kicks: int,
+    perturbations: int,
     rng: np.random.Generator,
 ) -> IntArray:
-    """Iterated local search: three candidates are moved at random, then improved; the better assignment stays."""
+    """Iterated local search: move three random candidates, improve, and keep the better assignment.
+
+    Parameters
+    ----------
+    perturbations : int
+        Number of iterations.
+
+    Returns
+    -------
+    array [tasks]
+        The best assignment found; ``assignment`` stays as it is.
+    """
     best = assignment.copy()
-    least = assignment_cost(cost, load, capacity, placed, best)
-    for _ in range(kicks):
+    best_cost = assignment_cost(cost, load, capacity, fixed_load, best)
+    for _ in range(perturbations):
         trial = best.copy()
         for _ in range(3):
             i = candidates[rng.integers(0, len(candidates))]
             k = rng.integers(0, cost.shape[1])
             if np.isfinite(cost[i, k]):
                 trial[i] = k
-        improve(cost, load, capacity, placed, trial, candidates, True)
-        reached = assignment_cost(cost, load, capacity, placed, trial)
-        if reached < least - SETTLED * abs(least):
-            best, least = trial, reached
+        improve(cost, load, capacity, fixed_load, trial, candidates, True)
+        trial_cost = assignment_cost(cost, load, capacity, fixed_load, trial)
+        if trial_cost < best_cost - MIN_IMPROVEMENT * abs(best_cost):
+            best, best_cost = trial, trial_cost
     return best
 
 
 class LocalSearch(AssignmentSolver):
-    """The better of two local optima of `exchange.improve`, from all-local and from each task's cheapest idle server.
+    """The better of two local optima of `improve`, started all local and with each task's cheapest option if alone.
 
-    Deterministic, and without a proof. Time grows with the square of the number of tasks, for swaps and chains.
+    Deterministic, without a bound. Run time is quadratic in the number of tasks, because of swaps and chains.
     """
 
     name = "local-search"
@@ -171,15 +194,15 @@ class LocalSearch(AssignmentSolver):
     def assign(
         self, problem: AssignmentProblem[Any], observation: Observation | Instances, rng: np.random.Generator
     ) -> tuple[IntArray, FloatArray | None]:
-        """Improve both starts of every instance and keep the cheaper result."""
-        costs = cast(PricedAssignment, problem.costs(observation))  # `require` has asked for a priced problem
+        """Improve both initial assignments of every instance and keep the better result."""
+        costs = cast(PricedAssignment, problem.costs(observation))  # checked by `require`
         count, tasks = costs.load.shape
         alone = costs.option_cost.copy()
         alone[..., 1:] += costs.load[..., None] ** 2 / costs.capacity[:, None]
         found = np.stack([np.zeros((count, tasks), dtype=np.int64), np.argmin(alone, axis=-1)], axis=1)
-        nothing, everyone = np.zeros(problem.servers), np.arange(tasks)
+        no_load, all_tasks = np.zeros(problem.servers), np.arange(tasks)
         for row in range(count):
             for start in found[row]:
-                improve(costs.option_cost[row], costs.load[row], costs.capacity[row], nothing, start, everyone, True)
+                improve(costs.option_cost[row], costs.load[row], costs.capacity[row], no_load, start, all_tasks, True)
         best = np.argmin(costs.cost(found), axis=-1)
         return np.take_along_axis(found, best[:, None, None], axis=1)[:, 0], None

@@ -1,6 +1,6 @@
 """Lévy flight search over places of inference tasks, slot by slot with what batteries hold.
 
-The search is `assignment.levy.fly` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every assignment that it
+The search is `assignment.levy.levy_search` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every assignment that it
 looks at has its CPUs and bands shared optimally, and costs what the problem charges: tasks that then miss the time
 limit, or for which their user's battery does not suffice, fail. The gain that steadies an option in (25) is the whole
 band's rate.
@@ -18,7 +18,7 @@ from pydantic import Field
 from offloadopt.clock import clock
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
 from offloadopt.physics.edge_inference import InferenceTasks
-from offloadopt.solvers.assignment.levy import fly
+from offloadopt.solvers.assignment.levy import levy_search
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference.base import (
     best_shares_of,
@@ -59,7 +59,7 @@ class InferenceLevy(Rule):
         population[:, 0] = 0
         population *= tasks.present.reshape(count, 1, places)
         limit_s = np.inf if self.time_limit_s is None else count * self.time_limit_s / problem.horizon
-        cost = fly(
+        cost = levy_search(
             costs.cost,
             quality,
             population,
