@@ -1,0 +1,81 @@
+"""Measurements are the problem's own numbers on the same instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offloadopt import registry
+from offloadopt.core import relative_gap
+from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
+from offloadopt.reproduce.multi_server import measurements
+
+from toys.tiny_papers.multi_server import SETTING, TINY
+
+
+def test_averages_are_the_problems_own_on_the_same_instances() -> None:
+    scenario = SETTING.scenario(1)
+    found = measurements.apply_rules(scenario, ["greedy", "local"], 20, 7)
+    problem = MultiServer(MultiServerScenario(**scenario))
+    instances = problem.sample(20, 7)
+    best = registry.solver("exhaustive", problem).run(problem, instances)
+    greedy = registry.solver("greedy", problem).run(problem, instances, seed=7)
+    outcome = problem.evaluate(instances, greedy.decisions)
+    assert found[measurements.OPTIMUM]["cost"] == pytest.approx(best.objective.mean())
+    assert found["greedy"]["time_s"] == pytest.approx(outcome.metrics["time_s"].mean())
+    assert found["greedy"]["gap"] == pytest.approx(relative_gap(greedy.objective, best.objective).mean(), abs=1e-6)
+    # Equal tasks of one second and one joule, computed locally.
+    assert (found["local"]["time_s"], found["local"]["energy_j"]) == pytest.approx((5.0, 5.0))
+    assert found["local"]["accuracy"] == pytest.approx(np.mean(best.decisions["server"] == 0))
+
+
+def test_the_watched_fitness_is_that_of_the_best_solution_so_far() -> None:
+    scenario = SETTING.scenario(1)
+    problem = MultiServer(MultiServerScenario(**scenario))
+    instances = problem.sample(6, 3)
+    options: dict[str, Any] = {"generations": 12, "population": 3}
+    found = measurements.search(scenario, {name: options for name in ("levy", "levy-classic")}, 6, 3)
+    for name in ("levy", "levy-classic"):
+        solved = registry.solver(name, problem, **options).run(problem, instances, seed=3)
+        assert found[name][-1] == pytest.approx(solved.objective.mean())
+        assert len(found[name]) == 13
+    assert found["levy"][0] == pytest.approx(found["levy-classic"][0])
+
+
+def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
+    unit = SETTING.learned("imitation", 1, SETTING.scenario(1))
+    parameters = unit.parameters
+    assert parameters["demonstrations"]["seed"] not in {test["seed"] for test in parameters["tests"]}
+    result = measurements.train(**parameters)
+    assert result["spent"]["samples"] == TINY.imitation_demonstrations
+    assert set(result["tests"]) == {test["name"] for test in parameters["tests"]}
+    tested = measurements.apply_rules(
+        parameters["scenario"], ["local"], TINY.test_instances, parameters["tests"][0]["seed"]
+    )
+    assert result["tests"]["as trained"]["cost"] >= tested[measurements.OPTIMUM]["cost"] * (1 - 1e-9)
+
+
+def test_demonstrations_made_beforehand_are_taken_off_the_seconds() -> None:
+    unit = SETTING.training(1, SETTING.scenario(1), SETTING.learner("imitation"), demonstrations=16, seconds=0.3)
+    steps = registry.learner("imitation").default_steps
+    assert measurements.train(**unit.parameters)["curve"][-1]["step"] < steps
+
+
+@pytest.mark.parametrize(
+    ("learner", "training", "expected"),
+    [
+        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 400}, 350),
+        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 60}, 50),
+        (("dirs", {"imitation": False}), {"demonstrations": 0, "steps": 400}, 400),
+        (("imitation", {}), {"demonstrations": 50, "steps": 400}, 50),
+        (("prices", {"instances": 70}), {"demonstrations": 0, "steps": 400}, 70),
+        (("a2c-sb3", {}), {"steps": 400}, 400),
+    ],
+)
+def test_samples_are_demonstrations_and_slots_but_no_rehearsals(
+    learner: tuple[str, dict[str, Any]], training: dict[str, int], expected: int
+) -> None:
+    name, settings = learner
+    assert measurements.samples(registry.learner(name, **settings), training) == expected

@@ -1,0 +1,27 @@
+"""The two uncoordinated baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from offloadopt.problems.partial_mobile import PartialMobile, PartialMobileScenario
+from offloadopt.reproduce.partial_mobile import measurements
+
+from toys.tiny_papers.partial_mobile import SETTING
+
+
+def mobile(**changes: Any) -> PartialMobile:
+    return PartialMobile(PartialMobileScenario(**SETTING.scenario(**changes)))
+
+
+def test_random_requests_lie_on_the_papers_grid_and_extend_with_more_instances() -> None:
+    problem = mobile()
+    solver = measurements.make_solver("random-requests", problem, {})
+    instances = problem.sample(50, 1)
+    decisions = solver.run(problem, instances, seed=3).decisions
+    assert set(np.unique(decisions["ratio"])) == set(np.unique(decisions["cpu_hz"] / 10e9)) == set(np.arange(5) / 4)
+    assert set(np.unique(decisions["server"])) == {1, 2, 3, 4, 5}
+    fewer = solver.run(problem, problem.sample(4, 1), seed=3).decisions
+    np.testing.assert_array_equal(fewer["server"][:, 0], decisions["server"][:4, 0])

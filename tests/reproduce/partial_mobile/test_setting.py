@@ -1,0 +1,18 @@
+"""Trainings and their held-out tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from offloadopt.reproduce.partial_mobile.setting import (
+    SB3_A2C,
+    Setting,
+)
+
+from toys.tiny_papers.partial_mobile import BASE, TINY
+
+
+def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
+    setting = Setting(replace(TINY, steps={SB3_A2C: 400}), BASE)
+    (unit,) = setting.learned(1, setting.scenario())
+    assert unit.parameters["seed"] != unit.parameters["test_seed"]

@@ -1,0 +1,53 @@
+"""Overload against users, and the price of a grid: claims follow from the numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from offloadopt.reproduce.artefact import REPLICATE
+from offloadopt.reproduce.partial_mobile import plan
+from offloadopt.reproduce.partial_mobile.setting import (
+    DISCRETE,
+    EDGE_ONLY,
+    RANDOM_REQUESTS,
+)
+from offloadopt.reproduce.partial_mobile.sweeps import GridFigure, UsersFigure
+from offloadopt.reproduce.partial_mobile.table import WEIGHTS
+
+from toys.tiny_papers import judged
+from toys.tiny_papers.partial_mobile import FULL
+
+
+def test_overload_must_be_lower_than_each_rivals_at_every_number_of_users() -> None:
+    def rows(ours: Callable[[int], float]) -> list[dict[str, Any]]:
+        by_method = {DISCRETE: ours, EDGE_ONLY: lambda users: 0.3, RANDOM_REQUESTS: lambda users: 0.2}
+        return [
+            {REPLICATE: r, "users": users, "method": method, "overload": of(users) + 1e-4 * r * (method == DISCRETE)}
+            for method, of in by_method.items()
+            for users in plan.FULL.users
+            for r in (1, 2, 3)
+        ]
+
+    figure = UsersFigure(FULL)
+    assert list(judged(figure, rows(lambda users: 0.1)).values()) == [True]
+    assert list(judged(figure, rows(lambda users: 0.25 if users == 20 else 0.1)).values()) == [False]
+    without = [row for row in rows(lambda users: 0.1) if row["method"] != DISCRETE]
+    assert judged(figure, without) == {}
+
+
+def test_a_dear_grid_is_told() -> None:
+    def rows(at_half: float) -> list[dict[str, Any]]:
+        return [
+            {
+                REPLICATE: r,
+                "weight": weight,
+                "decisions": "K = 5",
+                "excess": (at_half if weight == 0.5 else 0.01) * (1 + 1e-3 * r),
+            }
+            for weight in WEIGHTS
+            for r in (1, 2, 3)
+        ]
+
+    assert list(judged(GridFigure(FULL), rows(0.02)).values()) == [True]
+    assert list(judged(GridFigure(FULL), rows(0.2)).values()) == [False]

@@ -1,0 +1,39 @@
+"""The smallest size of `multi_server`'s reproduction, and its parts by name."""
+
+from __future__ import annotations
+
+from offloadopt.reproduce import paper
+from offloadopt.reproduce.artefact import Artefact, Paper
+from offloadopt.reproduce.multi_server import plan
+from offloadopt.reproduce.multi_server.setting import Setting, Sizes
+
+TINY = Sizes(
+    replicates=2,
+    test_instances=12,
+    users=(3, 5),
+    servers=(1, 2),
+    server_hz=(2e9, 5e9),
+    demonstration_counts=(16, 64),
+    accuracy_steps=15,
+    imitation_demonstrations=16,
+    imitation_steps=10,
+    dirs={"demonstrations": 8, "pretraining": 20, "slots": 40, "generations": 5, "population": 2},
+    prices={"steps": 4, "instances": 8, "batches": 2, "batch_size": 2},
+    own_dirs={"demonstrations": 8, "pretraining": 10, "slots": 10, "generations": 5, "population": 2},
+    budget_shares=(0.5, 1.0),
+    search_instances=4,
+    generations=10,
+)
+SETTING = Setting(TINY, {"users": 5})
+
+
+def tiny() -> Paper:
+    return plan.of_setting("tiny", SETTING)
+
+
+def named(name: str) -> Artefact:
+    return next(artefact for artefact in tiny().artefacts if artefact.name == name)
+
+
+def full(name: str) -> Artefact:
+    return next(artefact for artefact in paper("multi_server", "full").artefacts if artefact.name == name)

