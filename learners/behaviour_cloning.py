@@ -104,8 +104,8 @@ class AgentImitation(Learner):
             sizes = (interface.features, *self.hidden, interface.heads.outputs)
             actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
             actor.initialise(generator)
-            if actor.standard is not None:
-                actor.standard.watch(expert.view)
+            if actor.normalizer is not None:
+                actor.normalizer.update_statistics(expert.view)
             agents = AdamOptimizer(actor, self.learning_rate)
             if store is not None and (state := store.read()):
                 agents.restore(state)

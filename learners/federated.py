@@ -109,4 +109,4 @@ class Federated(Learner):
         controls = getattr(self.wrapped, "controls", None)
         interface = AgentInterface(problem, getattr(self.wrapped, "view", None), controls)
         views = interface.view_bytes * (problem.horizon + 1) / problem.horizon
-        return views + interface.deed_bytes + NUMBER_BYTES
+        return views + interface.action_bytes + NUMBER_BYTES

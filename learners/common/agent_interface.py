@@ -1,4 +1,4 @@
-"""What agents' policies see and set of a problem: views, controls, and the heads that stand between them."""
+"""The interface between a problem and learned agents: observations, actions and their distributions."""
 
 from __future__ import annotations
 
@@ -15,103 +15,103 @@ from offloadopt.learners.common.distributions import Heads
 from offloadopt.structures.agents import AgentProblem
 
 NUMBER_BYTES = 4
-"""Of a number or the place of a choice, as agents tell it each other."""
+"""Bytes of a number, or of the index of an option, in a message between agents."""
 
 
 @dataclass(frozen=True)
 class AgentObservation:
-    """What may be seen before a slot is decided.
+    """What agents, and critics with more information, observe before a slot is decided.
 
     Attributes
     ----------
     view : Tensor [count, agents, features]
-        By each agent.
+        Observation of each agent.
     allowed : Tensor of bool [count, agents, outputs], optional
-        Which outputs of the heads stand for something that can be chosen; none: all.
-    whole : Tensor [count, features] or [count, agents, features], optional
-        By a centre, if there is one, or by each agent's critic.
+        Which of the heads' outputs stand for options that may be chosen; ``None`` if all may.
+    global_state : Tensor [count, features] or [count, agents, features], optional
+        Input of a centralised critic, common to all agents or one for each.
     """
 
     view: Tensor
     allowed: Tensor | None = None
-    whole: Tensor | None = None
+    global_state: Tensor | None = None
 
 
 class AgentInterface:
-    """A problem as its agents meet it.
+    """A problem as seen by its agents: a view to observe, controls to set, and distributions over these.
 
     Parameters
     ----------
     problem : AgentProblem
     view, controls : str, optional
-        Names of what they see and set; the problem's first unless given.
-    together : bool
-        Whether an agent's numbers may be explored in dependence on each other.
+        Names of one of the problem's views and controls; by default its first ones.
+    correlated : bool
+        Whether an agent's continuous actions may be explored with correlated noise (see `SquashedGaussian`).
 
     Attributes
     ----------
     heads : Heads
-        From a network's outputs to what the agents set.
+        Distributions over the controls, given a network's outputs.
     """
 
     def __init__(
-        self, problem: AgentProblem[Any], view: str | None, controls: str | None, together: bool = True
+        self, problem: AgentProblem[Any], view: str | None, controls: str | None, correlated: bool = True
     ) -> None:
         self.problem = problem
         self.view = next(iter(problem.views)) if view is None else view
         self.controls = problem.controls_named(controls)
-        self.heads = Heads(self.controls.fields, problem.num_agents, together)
-        self._named = view, controls, together
+        self.heads = Heads(self.controls.fields, problem.num_agents, correlated)
+        self._arguments = view, controls, correlated
 
     @staticmethod
     def check(problem: AgentProblem[Any], view: str | None, controls: str | None) -> None:
-        """Refuse names of a view or of controls that the problem does not know."""
+        """Raise an error if the problem has no view or no controls of these names."""
         if view is not None:
             problem.view_features(view)
         problem.controls_named(controls)
 
-    def to(self, problem: AgentProblem[Any]) -> AgentInterface:
-        """The same view and controls of another problem, for example with another number of agents."""
-        return AgentInterface(problem, *self._named)
+    def for_problem(self, problem: AgentProblem[Any]) -> AgentInterface:
+        """Create the same interface to another problem, for example with another number of agents."""
+        return AgentInterface(problem, *self._arguments)
 
     @property
     def features(self) -> int:
-        """Numbers that an agent sees."""
+        """Number of features in an agent's view."""
         return self.problem.view_size(self.view)
 
     @property
     def entries(self) -> int:
-        """Numbers and choices that an agent sets."""
+        """Number of continuous and integer entries in an agent's action."""
         return sum(math.prod(field.shape[1:]) for field in self.controls.fields.values())
 
     @property
     def view_bytes(self) -> int:
-        """What a message takes that tells a view."""
+        """Bytes of a message that holds a view."""
         return NUMBER_BYTES * self.features
 
     @property
-    def deed_bytes(self) -> int:
-        """What a message takes that tells what an agent sets."""
+    def action_bytes(self) -> int:
+        """Bytes of a message that holds an agent's action."""
         return NUMBER_BYTES * self.entries
 
     @property
-    def whole_features(self) -> int:
-        """Numbers that a centre sees."""
-        return int(self.problem.whole_view(self.problem.empty_observation(), self.view).shape[-1])
+    def global_features(self) -> int:
+        """Number of features in the global state."""
+        return int(self.problem.global_view(self.problem.empty_observation(), self.view).shape[-1])
 
-    def see(self, observation: Observation, *, centre: bool = False) -> AgentObservation:
-        """What the agents see, and if there is a centre, what it sees; numbers in single precision."""
+    def observe(self, observation: Observation, *, with_global_state: bool = False) -> AgentObservation:
+        """Convert an observation to the agents' views, and on request the global state, in single precision."""
         view = self.problem.view(observation, self.view)
-        whole = self.problem.whole_view(observation, self.view) if centre else None
+        global_state = self.problem.global_view(observation, self.view) if with_global_state else None
         return AgentObservation(
             view=_tensor(view),
             allowed=self.heads.allowed(self.controls.allowed(observation)),
-            whole=None if whole is None else _tensor(whole),
+            global_state=None if global_state is None else _tensor(global_state),
         )
 
     def decode(self, observation: Observation, actions: Tensor) -> Decisions:
-        """One slot's decisions from the heads' actions ``[count, agents, actions]``."""
-        return self.controls.decode(observation, self.heads.read(actions))
+        """Convert the heads' actions ``[count, agents, actions]`` to one slot's decisions."""
+        return self.controls.decode(observation, self.heads.decode(actions))
 
 
 def _tensor(numbers: np.ndarray[Any, Any]) -> Tensor:

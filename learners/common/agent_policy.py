@@ -1,4 +1,4 @@
-"""Policies of agents that decide by themselves: row ``i`` of a decision depends on what agent ``i`` has seen alone."""
+"""Decentralised policies: row ``i`` of a decision depends on the observations of agent ``i`` alone."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from offloadopt.core import Decisions, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.agent_interface import AgentInterface
-from offloadopt.learners.common.distributions import restrict
-from offloadopt.learners.common.networks import Network, by_agent, by_copy
-from offloadopt.learners.common.normalization import Standard
+from offloadopt.learners.common.distributions import mask_outputs
+from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.normalization import RunningNormalizer
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.structures.agents import AgentProblem
 
-SMALL_GAIN = 0.01
-"""Of the last layer's initial weights: an untrained actor answers nearly the same to all it sees."""
+OUTPUT_GAIN = 0.01
+"""Gain of the output layer's initial weights: an untrained actor's outputs hardly depend on the observation."""
 
 
 class Actor(nn.Module):
-    """From what agents see to the outputs that `Heads` read.
+    """Policy network from agents' views to the outputs that parametrise `Heads`.
 
     Parameters
     ----------
@@ -34,38 +34,44 @@ class Actor(nn.Module):
         Features of a view, widths of the hidden layers, outputs.
     activation : {"tanh", "relu"}
     recurrent : bool
-        Whether the agents remember.
+        Whether the network has a recurrent layer.
     standardise : bool
-        Whether views are standardised by what `Standard` has seen.
+        Whether views are standardised by their running mean and standard deviation.
     """
 
     def __init__(self, copies: int, sizes: Sequence[int], activation: str, recurrent: bool, standardise: bool) -> None:
         super().__init__()
-        self.standard = Standard(sizes[0]) if standardise else None
-        self.network = Network(copies, sizes, activation, recurrent)
+        self.normalizer = RunningNormalizer(sizes[0]) if standardise else None
+        self.network = StackedMLP(copies, sizes, activation, recurrent)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw weights."""
-        self.network.initialise(SMALL_GAIN, generator)
+        """Draw the initial weights."""
+        self.network.initialise(OUTPUT_GAIN, generator)
 
     def forward(self, view: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Outputs ``[slots, count, agents, outputs]`` for views ``[slots, count, agents, features]``, next memory.
+        """Compute outputs ``[slots, count, agents, outputs]`` and the memory at the end.
 
-        Memories are ``[1, count, agents, width]``.
+        Parameters
+        ----------
+        view : Tensor [slots, count, agents, features]
+        memory : Tensor [1, count, agents, width], optional
+            State of the recurrent layer before the first slot; zeros unless given.
         """
         copies, agents = self.network.copies, view.shape[2]
-        view = view if self.standard is None else self.standard(view)
-        outputs, memory = self.network(by_copy(view, copies), None if memory is None else by_copy(memory, copies))
-        return by_agent(outputs, agents), None if memory is None else by_agent(memory, agents)
+        view = view if self.normalizer is None else self.normalizer(view)
+        outputs, memory = self.network(
+            agents_to_copies(view, copies), None if memory is None else agents_to_copies(memory, copies)
+        )
+        return copies_to_agents(outputs, agents), None if memory is None else copies_to_agents(memory, agents)
 
 
 class AgentPolicy(Policy):
-    """Every agent decides from its own view without exploring: a Gaussian's mean, the likeliest option.
+    """Policy in which every agent takes the mode of its distribution given its own view.
 
     Attributes
     ----------
     interface : AgentInterface
-        What of the problem the agents see and set.
+        View and controls of the agents.
     """
 
     name = "agents"
@@ -78,7 +84,7 @@ class AgentPolicy(Policy):
 
     @property
     def parameters(self) -> int:
-        """Weights that each device holds."""
+        """Number of weights that each device stores."""
         network = self.actor.network
         return sum(parameter[0].numel() for parameter in network.parameters())
 
@@ -88,31 +94,31 @@ class AgentPolicy(Policy):
         return sum(parameter[0].nbytes for parameter in self.actor.network.parameters())
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """One slot's decisions. A recurrent policy's memory is a tensor; ``None`` before the first slot."""
+        """Decide one slot. A recurrent policy's memory is a tensor, ``None`` before the first slot."""
         with one_thread(), torch.inference_mode():
-            seen = self.interface.see(observation)
-            outputs, memory = self.actor(seen.view[None], memory)
-            actions = self.interface.heads.mode(restrict(outputs[0], seen.allowed))
+            observed = self.interface.observe(observation)
+            outputs, memory = self.actor(observed.view[None], memory)
+            actions = self.interface.heads.mode(mask_outputs(outputs[0], observed.allowed))
             return self.interface.decode(observation, actions), memory
 
     def save(self, folder: Path) -> None:
-        """Write the actor as safetensors + JSON."""
+        """Write the actor's weights as safetensors, and its origin as JSON."""
         policies.save(folder, self.origin, {name: value.numpy() for name, value in self.actor.state_dict().items()})
 
     @classmethod
-    def interface_of(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
-        """The problem as agents of a learner with these settings meet it."""
+    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
+        """Create the interface that a learner with these settings uses for a problem."""
         return AgentInterface(problem, settings["view"], settings["controls"])
 
     @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read a policy. One network for all agents serves any number of them; one for each only its own number."""
+        """Read a saved policy; shared networks fit any number of agents, separate ones only the number trained for."""
         origin, weights = policies.read(folder, problem)
         if not isinstance(problem, AgentProblem):
             raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
         try:
             settings = origin.settings
-            interface = cls.interface_of(problem, settings)
+            interface = cls.make_interface(problem, settings)
             made_for = len(weights["network.last.bias"])
             sizes = [len(weights["network.last.weight"][0]), weights["network.last.bias"].shape[-1]]
             layers = [weights[f"network.hidden.{layer}.weight"] for layer in range(len(settings["hidden"]))]
@@ -121,11 +127,11 @@ class AgentPolicy(Policy):
             actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         except (KeyError, IndexError, TypeError, RuntimeError):
             raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are no policy of agents") from None
-        seen, decided = interface.features, interface.heads.outputs
-        if (sizes[0], sizes[-1]) != (seen, decided) or made_for not in (1, problem.num_agents):
+        features, outputs = interface.features, interface.heads.outputs
+        if (sizes[0], sizes[-1]) != (features, outputs) or made_for not in (1, problem.num_agents):
             agents = "any number of" if made_for == 1 else made_for
             raise InvalidInput(
                 f"{folder} holds a policy for {agents} agents with {sizes[0]} features and {sizes[-1]} outputs; "
-                f"this {problem.name} has {problem.num_agents} agents with {seen} and {decided}"
+                f"this {problem.name} has {problem.num_agents} agents with {features} and {outputs}"
             )
         return cls(interface, actor, origin)

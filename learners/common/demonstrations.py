@@ -15,7 +15,7 @@ from offloadopt.core import Decisions, Demonstrations, Observation
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor
-from offloadopt.learners.common.distributions import Heads, restrict
+from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.training import Course
 
 
@@ -57,7 +57,7 @@ class Expert:
                 for name, values in decisions.items()
             }
         )
-        seen = interface.see(observation)
+        seen = interface.observe(observation)
         values = interface.controls.encode(observation, decided)
 
         def over_slots(rows: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class Expert:
     def error(self, actor: Actor, heads: Heads, rows: Tensor) -> Tensor:
         """Mean distance of an actor's modes from what was decided in some of the rows."""
         outputs, _ = actor(self.view[:, rows])
-        outputs = restrict(outputs, None if self.allowed is None else self.allowed[:, rows])
-        return heads.distance(outputs, {name: values[:, rows] for name, values in self.decided.items()}).mean()
+        outputs = mask_outputs(outputs, None if self.allowed is None else self.allowed[:, rows])
+        return heads.imitation_loss(outputs, {name: values[:, rows] for name, values in self.decided.items()}).mean()
 
     def without_order(self) -> Expert:
         """For agents that do not remember: every slot is an example of its own, ``[1, slots x count, ...]``."""
@@ -120,8 +120,8 @@ def imitate(
     float
         The last minibatch's mean distance.
     """
-    if actor.standard is not None:
-        actor.standard.watch(expert.view)
+    if actor.normalizer is not None:
+        actor.normalizer.update_statistics(expert.view)
     examples = expert if actor.network.recurrent is not None else expert.without_order()
     slots, count, agents, _ = examples.view.shape
     size = min(count, -(-minibatch_size // (slots * agents)))

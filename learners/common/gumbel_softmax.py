@@ -1,10 +1,10 @@
-"""Actions as a critic sees them and as gradients pass through them: numbers in [-1, 1], options as one-hots.
+"""Actions as inputs of critics, with gradients through discrete choices by the Gumbel-softmax estimator.
 
-A *row* has as many entries as a network's outputs for it (see `heads`): first all numbers, then for each entry of each
-field of whole numbers its options. Choices pass gradients by the straight-through Gumbel-softmax estimator (Jang et al.
-2017, arXiv:1611.01144; Maddison et al. 2017, arXiv:1611.00712): a row holds the chosen option, its gradient is that of
-``softmax((outputs + Gumbel noise) / temperature)``, whose largest entry it is. Forbidden options, whose outputs
-`heads.restrict` has lowered, are never chosen.
+A relaxed action has as many entries as a network has outputs (see `distributions`): first all numbers, scaled to
+[-1, 1], then for each entry of each integer field its options as one-hots. Choices pass gradients by the
+straight-through Gumbel-softmax estimator (Jang et al. 2017, arXiv:1611.01144; Maddison et al. 2017, arXiv:1611.00712):
+the action holds the chosen option, and its gradient is that of ``softmax((outputs + Gumbel noise) / temperature)``, of
+which it is the largest entry. Options that are not allowed, whose outputs `mask_outputs` has lowered, are never chosen.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torch import Tensor
 from offloadopt.core import ArrayField
 
 
-class Relaxed:
-    """Rows of some decision fields.
+class RelaxedActions:
+    """Conversion between a network's outputs, relaxed actions ``[..., size]`` and the actions of `Heads`.
 
     Parameters
     ----------
     fields : mapping of str to ArrayField
-        Those of `Heads`, by which a row's order is the same as that of the outputs.
+        Those of `Heads`, so that entries have the same order as outputs.
 
     Attributes
     ----------
     size : int
-        Entries of a row.
+        Entries of a relaxed action.
     """
 
     def __init__(self, fields: Mapping[str, ArrayField]) -> None:
@@ -40,47 +40,53 @@ class Relaxed:
         ]
         self.size = self._numbers + sum(entries * options for entries, options in self._choices)
 
-    def soft(self, outputs: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-        """Squashed numbers, and random chances of options ``softmax((outputs + Gumbel noise) / temperature)``."""
+    def sample_soft(self, outputs: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+        """Squash numbers, and sample weights of options ``softmax((outputs + Gumbel noise) / temperature)``."""
         numbers, choices = self._split(outputs)
-        # The first of exponential clocks rings with the softmax's probabilities; minus their logarithm is Gumbel noise.
+        # Minus the logarithm of an exponential number is Gumbel noise.
         noise = [-torch.empty_like(choice).exponential_(generator=generator).log() for choice in choices]
-        chances = [
+        weights = [
             ((choice + gumbel) / temperature).softmax(dim=-1) for choice, gumbel in zip(choices, noise, strict=True)
         ]
-        return _join(numbers.tanh(), chances)
+        return _join(numbers.tanh(), weights)
 
-    def hard(self, rows: Tensor) -> Tensor:
-        """The likeliest options for certain."""
-        numbers, choices = self._split(rows)
+    def harden(self, actions: Tensor) -> Tensor:
+        """Replace weights of options by the one-hot of the largest; numbers stay as they are."""
+        numbers, choices = self._split(actions)
         chosen = [torch.zeros_like(choice).scatter_(-1, choice.argmax(dim=-1, keepdim=True), 1.0) for choice in choices]
         return _join(numbers, chosen)
 
     def straight_through(self, outputs: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-        """Squashed numbers and random choices, with the gradient of `soft`."""
-        soft = self.soft(outputs, temperature, generator)
-        return soft + (self.hard(soft) - soft).detach()
+        """Squash numbers and sample choices, with the gradient of `sample_soft`."""
+        soft = self.sample_soft(outputs, temperature, generator)
+        return soft + (self.harden(soft) - soft).detach()
 
     def explore(self, outputs: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-        """Random choices, and squashed numbers with Gaussian noise of a deviation in halves of a number's range."""
-        numbers, choices = self._split(self.hard(self.soft(outputs, 1.0, generator)))
+        """Sample choices, and add Gaussian noise to squashed numbers.
+
+        Parameters
+        ----------
+        noise : float
+            Standard deviation, in halves of a number's range.
+        """
+        numbers, choices = self._split(self.harden(self.sample_soft(outputs, 1.0, generator)))
         numbers = numbers + noise * torch.empty_like(numbers).normal_(generator=generator)
         return _join(numbers.clamp(-1.0, 1.0), choices)
 
-    def guess(self, indifferent: Tensor, generator: torch.Generator) -> Tensor:
-        """Any number and any option that is not forbidden, for outputs that prefer nothing."""
-        numbers, choices = self._split(self.hard(self.soft(indifferent, 1.0, generator)))
+    def random_actions(self, equal_outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Sample numbers and allowed options uniformly; ``equal_outputs`` are zeros but for `mask_outputs`."""
+        numbers, choices = self._split(self.harden(self.sample_soft(equal_outputs, 1.0, generator)))
         return _join(torch.empty_like(numbers).uniform_(-1.0, 1.0, generator=generator), choices)
 
-    def actions(self, rows: Tensor) -> Tensor:
-        """Actions ``[..., actions]`` as `Heads.read` takes them; a number at its limit comes from infinity."""
-        numbers, choices = self._split(rows)
-        return torch.cat([numbers.atanh(), *(choice.argmax(dim=-1).to(rows.dtype) for choice in choices)], dim=-1)
+    def to_head_actions(self, actions: Tensor) -> Tensor:
+        """Convert to actions ``[..., actions]`` of `Heads`; a number at its limit becomes infinite."""
+        numbers, choices = self._split(actions)
+        return torch.cat([numbers.atanh(), *(choice.argmax(dim=-1).to(actions.dtype) for choice in choices)], dim=-1)
 
-    def _split(self, rows: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Numbers ``[..., numbers]``, and ``[..., entries, options]`` of each field of whole numbers."""
+    def _split(self, actions: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Numbers ``[..., numbers]``, and ``[..., entries, options]`` of each integer field."""
         sizes = [entries * options for entries, options in self._choices]
-        numbers, *choices = rows.split([self._numbers, *sizes], dim=-1)
+        numbers, *choices = actions.split([self._numbers, *sizes], dim=-1)
         return numbers, [choice.unflatten(-1, shape) for choice, shape in zip(choices, self._choices, strict=True)]
 
 

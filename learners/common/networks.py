@@ -1,7 +1,7 @@
-"""Small networks in copies: one that all agents share, or one for each, multiplied slice by slice in one call.
+"""Stacked networks: ``copies`` networks of the same shape, evaluated in one batched product.
 
-Signals are ``[copies, slots, rows, features]``. A network that all agents share is one copy, for which every agent of
-every instance is a row; where each agent has its own, an instance is a row.
+Signals are ``[copies, slots, rows, features]``. With parameter sharing there is one copy, and every agent of every
+instance is a row; where each agent has its own network there is a copy for each agent, and every instance is a row.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ HIDDEN_GAIN = 2.0**0.5
 """Gain of the hidden layers' orthogonal initial weights."""
 
 
-def by_copy(values: Tensor, copies: int) -> Tensor:
-    """Values ``[slots, count, agents, features]`` as ``[copies, slots, rows, features]``."""
+def agents_to_copies(values: Tensor, copies: int) -> Tensor:
+    """Reshape values ``[slots, count, agents, features]`` to ``[copies, slots, rows, features]``."""
     return values.flatten(1, 2)[None] if copies == 1 else values.permute(2, 0, 1, 3)
 
 
-def by_agent(values: Tensor, agents: int) -> Tensor:
-    """The inverse of `by_copy`."""
+def copies_to_agents(values: Tensor, agents: int) -> Tensor:
+    """Invert `agents_to_copies`."""
     return values[0].unflatten(1, (-1, agents)) if len(values) == 1 else values.permute(1, 2, 0, 3)
 
 
-class Linear(nn.Module):
-    """A linear layer in copies: weights ``[copies, inputs, outputs]``, bias ``[copies, 1, outputs]``."""
+class StackedLinear(nn.Module):
+    """Stacked linear layers: weights ``[copies, inputs, outputs]``, bias ``[copies, 1, outputs]``."""
 
     def __init__(self, copies: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -37,48 +37,48 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(copies, 1, outputs))
 
     def initialise(self, gain: float, generator: torch.Generator) -> None:
-        """Orthogonal weights; the bias stays zero."""
+        """Draw orthogonal weights; the bias stays zero."""
         for weight in self.weight:
             nn.init.orthogonal_(weight, gain, generator)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """``[copies, slots, rows, outputs]`` for ``[copies, slots, rows, inputs]``."""
+        """Map signals ``[copies, slots, rows, inputs]`` to ``[copies, slots, rows, outputs]``."""
         flat = torch.baddbmm(self.bias, signal.flatten(1, 2), self.weight)
         return flat.unflatten(1, signal.shape[1:3])
 
 
-class Recurrent(nn.Module):
-    """Gated recurrent units (Cho et al. 2014) in copies, run over the slots."""
+class StackedGRU(nn.Module):
+    """Stacked layers of gated recurrent units (Cho et al. 2014) that run over the slots."""
 
     def __init__(self, copies: int, inputs: int, width: int) -> None:
         super().__init__()
         self.width = width
-        self.seen = Linear(copies, inputs, 3 * width)
-        self.kept = Linear(copies, width, 3 * width)
+        self.input_gates = StackedLinear(copies, inputs, 3 * width)
+        self.memory_gates = StackedLinear(copies, width, 3 * width)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Orthogonal weights."""
-        self.seen.initialise(1.0, generator)
-        self.kept.initialise(1.0, generator)
+        """Draw orthogonal weights."""
+        self.input_gates.initialise(1.0, generator)
+        self.memory_gates.initialise(1.0, generator)
 
     def forward(self, signal: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Signals ``[copies, slots, rows, width]`` and the memory ``[copies, 1, rows, width]`` after the last slot."""
-        seen = self.seen(signal)
+        """Compute signals ``[copies, slots, rows, width]`` and the memory ``[copies, 1, rows, width]`` at the end."""
+        from_input = self.input_gates(signal)
         if memory is None:
-            memory = seen.new_zeros(seen.shape[0], 1, seen.shape[2], self.width)
+            memory = from_input.new_zeros(from_input.shape[0], 1, from_input.shape[2], self.width)
         signals = []
-        for slot in range(seen.shape[1]):
-            seen_reset, seen_update, seen_fresh = seen[:, slot : slot + 1].chunk(3, dim=-1)
-            kept_reset, kept_update, kept_fresh = self.kept(memory).chunk(3, dim=-1)
-            update = torch.sigmoid(seen_update + kept_update)
-            fresh = torch.tanh(seen_fresh + torch.sigmoid(seen_reset + kept_reset) * kept_fresh)
-            memory = fresh + update * (memory - fresh)
+        for slot in range(from_input.shape[1]):
+            input_reset, input_update, input_new = from_input[:, slot : slot + 1].chunk(3, dim=-1)
+            memory_reset, memory_update, memory_new = self.memory_gates(memory).chunk(3, dim=-1)
+            update = torch.sigmoid(input_update + memory_update)
+            new = torch.tanh(input_new + torch.sigmoid(input_reset + memory_reset) * memory_new)
+            memory = new + update * (memory - new)
             signals.append(memory)
         return torch.cat(signals, dim=1), memory
 
 
-class Network(nn.Module):
-    """Hidden layers, a recurrent one after them if wanted, and a linear layer.
+class StackedMLP(nn.Module):
+    """Stacked networks of hidden layers, an optional recurrent layer and a linear output layer.
 
     Parameters
     ----------
@@ -93,22 +93,22 @@ class Network(nn.Module):
         super().__init__()
         *widths, outputs = sizes
         self.copies = copies
-        self.hidden = nn.ModuleList(Linear(copies, *pair) for pair in itertools.pairwise(widths))
-        self.recurrent = Recurrent(copies, widths[-1], widths[-1]) if recurrent else None
-        self.last = Linear(copies, widths[-1], outputs)
+        self.hidden = nn.ModuleList(StackedLinear(copies, *pair) for pair in itertools.pairwise(widths))
+        self.recurrent = StackedGRU(copies, widths[-1], widths[-1]) if recurrent else None
+        self.last = StackedLinear(copies, widths[-1], outputs)
         self._activation = ACTIVATIONS[activation]
 
     def initialise(self, last_gain: float, generator: torch.Generator) -> None:
-        """Draw orthogonal weights."""
+        """Draw orthogonal weights, those of the output layer with gain ``last_gain``."""
         with torch.no_grad():
-            for layer in cast(list[Linear], self.hidden):
+            for layer in cast(list[StackedLinear], self.hidden):
                 layer.initialise(HIDDEN_GAIN, generator)
             if self.recurrent is not None:
                 self.recurrent.initialise(generator)
             self.last.initialise(last_gain, generator)
 
     def forward(self, signal: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Outputs ``[copies, slots, rows, outputs]`` and the memory after the last slot, ``None`` if not recurrent."""
+        """Compute outputs ``[copies, slots, rows, outputs]`` and the memory at the end, ``None`` if not recurrent."""
         for layer in self.hidden:
             signal = self._activation(layer(signal))
         if self.recurrent is not None:

@@ -6,43 +6,49 @@ import torch
 from torch import Tensor, nn
 
 
-class Standard(nn.Module):
-    """Features less their mean and divided by their deviation, over all that `watch` has seen; at first unchanged."""
+class RunningNormalizer(nn.Module):
+    """Standardise features by the running mean and standard deviation of all updates; the identity before the first."""
 
     count: Tensor
     mean: Tensor
-    squares: Tensor
+    squared_deviations: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("count", torch.zeros(1, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("squares", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("squared_deviations", torch.zeros(features, dtype=torch.float64))
 
-    def watch(self, view: Tensor) -> None:
-        """Take views ``[..., features]`` into the statistics (Chan et al. 1983)."""
-        seen = view.flatten(0, -2).double()
-        total = self.count + len(seen)
-        ahead = seen.mean(dim=0) - self.mean
-        self.squares += (seen - seen.mean(dim=0)).square().sum(dim=0) + ahead.square() * self.count * len(seen) / total
-        self.mean += ahead * len(seen) / total
+    def update_statistics(self, values: Tensor) -> None:
+        """Add values ``[..., features]`` to the statistics (Chan et al. 1983)."""
+        rows = values.flatten(0, -2).double()
+        total = self.count + len(rows)
+        mean = rows.mean(dim=0)
+        difference = mean - self.mean
+        between = difference.square() * self.count * len(rows) / total
+        self.squared_deviations += (rows - mean).square().sum(dim=0) + between
+        self.mean += difference * len(rows) / total
         self.count.copy_(total)
 
-    def forward(self, view: Tensor) -> Tensor:
-        """Standardised views; a feature that never varied is only shifted."""
+    def forward(self, values: Tensor) -> Tensor:
+        """Standardise values ``[..., features]``; a feature that never varied is only centred."""
         if self.count == 0:
-            return view
-        deviation = (self.squares / self.count).sqrt()
-        deviation = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
-        return (view - self.mean.float()) / deviation.float()
+            return values
+        std = (self.squared_deviations / self.count).sqrt()
+        std = torch.where(std > 0, std, torch.ones_like(std))
+        return (values - self.mean.float()) / std.float()
+
+    def mean_and_std(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[features]``; both 0 before the first update."""
+        return self.mean.float(), (self.squared_deviations / self.count.clamp(min=1.0)).sqrt().float()
 
 
-LEAST_SHARE = 1e-4
-"""A deviation below this share of the returns' size is rounding, and does not become a unit."""
+MIN_RELATIVE_STD = 1e-4
+"""A standard deviation below this fraction of the rewards' magnitude is rounding error and is replaced by 1."""
 
 
-def scale_of(paid: Standard) -> tuple[Tensor, Tensor]:
-    """Mean and deviation ``[features]`` of what was watched; 0 and 1 before anything was."""
-    mean, deviation = paid.mean, (paid.squares / paid.count.clamp(min=1.0)).sqrt()
-    rounding = deviation <= LEAST_SHARE * (deviation + mean.abs())
-    return mean.float(), torch.where(rounding, torch.ones_like(deviation), deviation).float()
+def reward_mean_and_std(rewards: RunningNormalizer) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``[features]`` by which rewards are standardised; 0 and 1 before the first update."""
+    mean, std = rewards.mean, (rewards.squared_deviations / rewards.count.clamp(min=1.0)).sqrt()
+    rounding = std <= MIN_RELATIVE_STD * (std + mean.abs())
+    return mean.float(), torch.where(rounding, torch.ones_like(std), std).float()

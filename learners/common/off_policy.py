@@ -32,18 +32,18 @@ from offloadopt.envs.rewards import agent_reward
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.distributions import restrict
-from offloadopt.learners.common.gumbel_softmax import Relaxed
+from offloadopt.learners.common.distributions import mask_outputs
+from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.optimizer import CopywiseClippedAdam
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import (
     Arrays,
-    below,
     episode_means,
-    follow,
     one_thread,
+    polyak_update,
     seeded_generator,
+    with_prefix,
 )
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
@@ -191,11 +191,11 @@ class JointLearner(Federable):
             for slot in range(horizon):
                 if (spent := course.spent) >= 1.0:
                     return len(moments)  # all that is left to be done is to stop
-                seen = students.see(episodes.observation)
+                seen = students.observe(episodes.observation)
                 if learning:
                     students.imagine(seen, slot, spent, generator)
                 rows = students.explore(seen, spent, generator) if learning else students.guess(seen, generator)
-                decisions = interface.decode(episodes.observation, students.relaxed.actions(rows))
+                decisions = interface.decode(episodes.observation, students.relaxed.to_head_actions(rows))
                 outcomes.append(episodes.step(decisions))
                 moments.append(seen)
                 rewards.append(self.pay(outcomes[-1]))
@@ -206,10 +206,10 @@ class JointLearner(Federable):
                 decided = min(rewards[-1].size, course.steps - course.step)
                 tell = partial(episode_means, outcomes, measured, students.told) if episodes.ended else None
                 course.advance(decided, tell)
-            last = students.see(episodes.observation)
+            last = students.observe(episodes.observation)
             replay.append(last)
             students.tell(last, None)
-        students.watch(moments, torch.from_numpy(np.stack(rewards)), learning)
+        students.update_statistics(moments, torch.from_numpy(np.stack(rewards)), learning)
         return len(moments)
 
 
@@ -223,7 +223,7 @@ class TrainableAgents(ABC):
 
     Attributes
     ----------
-    relaxed : Relaxed
+    relaxed : RelaxedActions
         The form of actions in the replay.
     copies : int
         1 network for all agents, or one for each.
@@ -235,7 +235,7 @@ class TrainableAgents(ABC):
 
     def __init__(self, settings: JointLearner, interface: AgentInterface) -> None:
         self.interface = interface
-        self.relaxed = Relaxed(interface.controls.fields)
+        self.relaxed = RelaxedActions(interface.controls.fields)
         self.copies = 1 if settings.shared else interface.problem.num_agents
         self.learned: dict[str, CopywiseClippedAdam] = {}
         self.targets: dict[str, nn.Module] = {}
@@ -257,22 +257,22 @@ class TrainableAgents(ABC):
         """A step of all that learns, and what was measured in it."""
 
     @abstractmethod
-    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
+    def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
 
     @abstractmethod
     def decider(self) -> Actor:
         """What decides without exploring."""
 
-    def see(self, observation: Observation) -> AgentObservation:
+    def observe(self, observation: Observation) -> AgentObservation:
         """What agents see, and whoever teaches them."""
-        return self.interface.see(observation)
+        return self.interface.observe(observation)
 
     @torch.no_grad()
     def guess(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """Rows ``[count, agents, size]`` by chance alone."""
         indifferent = torch.zeros(*seen.view.shape[:-1], self.relaxed.size)
-        return self.relaxed.guess(restrict(indifferent, seen.allowed), generator)
+        return self.relaxed.random_actions(mask_outputs(indifferent, seen.allowed), generator)
 
     def imagine(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
         """Before a slot of an episode is decided; here nothing."""
@@ -285,7 +285,7 @@ class TrainableAgents(ABC):
         """Bytes that have passed between agents so far, as far as they are counted."""
         return {} if self.exchange is None else self.exchange.measured
 
-    def follow(self, spent: float, worth: Tensor) -> None:
+    def update_targets(self, spent: float, worth: Tensor) -> None:
         """Move targets behind those that learn, and share weights if it is time.
 
         Parameters
@@ -294,7 +294,7 @@ class TrainableAgents(ABC):
             What agents think that they earn, as `WeightExchange` takes it.
         """
         for kind, target in self.targets.items():
-            follow(target, self.learned[kind].networks, self._tau)
+            polyak_update(target, self.learned[kind].networks, self._tau)
         if self.exchange is not None:
             pairs = [Pair(self.learned[kind].networks, target, self._tau) for kind, target in self.targets.items()]
             # All agents hold equally many experiences.
@@ -324,7 +324,7 @@ class TrainableAgents(ABC):
         if self.exchange is not None:
             self.exchange.restore(arrays)
         for kind, learned in self.learned.items():
-            learned.restore(below(arrays, kind))
+            learned.restore(with_prefix(arrays, kind))
         for kind, target in self.targets.items():
-            held = below(arrays, f"target_{kind}")
+            held = with_prefix(arrays, f"target_{kind}")
             target.load_state_dict({name: torch.from_numpy(array) for name, array in held.items()})

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.learners.common.torch_utils import Arrays, clip_by_copy
+from offloadopt.learners.common.torch_utils import Arrays, clip_gradients_per_copy
 
 NetworksT = TypeVar("NetworksT", bound=nn.Module)
 
@@ -89,7 +89,9 @@ class CopywiseClippedAdam(AdamOptimizer[NetworksT]):
         self._gradient_limit = gradient_limit
 
     def _clip(self) -> None:
-        clip_by_copy([cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._gradient_limit)
+        clip_gradients_per_copy(
+            [cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._gradient_limit
+        )
 
 
 class ClippedAdam(AdamOptimizer[NetworksT]):

@@ -1,4 +1,4 @@
-"""Replay of what all agents saw, did and were paid together: a ring of moments of environments side by side."""
+"""Replay buffers: joint transitions of agents that are stored once per time step, and independent transitions."""
 
 from __future__ import annotations
 
@@ -14,158 +14,194 @@ from torch import Tensor
 from offloadopt.core import FloatArray
 from offloadopt.learners.common.agent_interface import AgentObservation
 
-SEEN = ("view", "allowed", "whole")
+OBSERVATION_PARTS = ("view", "allowed", "global_state")
+TRANSITION_PARTS = ("view", "action", "reward", "next_view")
+
+
+class _RingBuffer:
+    """Arrays of the latest entries by name; the oldest entry is overwritten take_first.
+
+    Parameters
+    ----------
+    capacity : int
+        Largest number of entries.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.appended = 0
+        self._stored: dict[str, NDArray[Any]] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of stored entries."""
+        return min(self.appended, self.capacity)
+
+    def _write(self, index: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Store arrays ``[entries, ...]`` at these positions."""
+        for name, values in arrays.items():
+            if name not in self._stored:
+                self._stored[name] = np.zeros((self.capacity, *values.shape[1:]), values.dtype)
+            self._stored[name][index] = values
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All entries, for a checkpoint."""
+        stored = {f"replay.{name}": values[: self.count].copy() for name, values in self._stored.items()}
+        return {**stored, "replay.appended": np.array([self.appended])}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the state that `arrays` returned."""
+        self.appended = int(arrays["replay.appended"][0])
+        for name in dict.fromkeys((*OBSERVATION_PARTS, *TRANSITION_PARTS)):
+            if (values := arrays.get(f"replay.{name}")) is not None:
+                self._write(np.arange(len(values)), {name: values})
 
 
 @dataclass(frozen=True)
 class Experience:
-    """Transitions of all agents. Whatever makes them, of rows that happened or in their place, can be learned from.
+    """A batch of joint transitions of all agents, real or generated.
 
     Attributes
     ----------
-    seen, following : AgentObservation
-        Before and after a slot. What follows an episode's last slot is what was seen when it was cut off.
+    observation, next_observation : AgentObservation
+        Before and after a slot. After an episode's last slot, ``next_observation`` is the one at which the episode was
+        truncated.
     action : Tensor [rows, agents, size]
-        Rows of `Relaxed`.
+        In the form of `RelaxedActions`.
     reward : Tensor [rows, agents]
     others : Experience, optional
-        What stands for the others' experience where critics do not know it; none: they know it.
+        Replaces the other agents' part of this experience for critics that do not observe it; ``None`` if they do.
     next_action : Tensor [rows, agents, size], optional
-        What agents are taken to do next; none: whoever learns has to say.
+        Actions assumed after ``next_observation``; ``None`` if the learner computes them.
     """
 
-    seen: AgentObservation
+    observation: AgentObservation
     action: Tensor
     reward: Tensor
-    following: AgentObservation
+    next_observation: AgentObservation
     others: Experience | None = None
     next_action: Tensor | None = None
 
     @property
-    def known(self) -> Experience:
-        """What critics know of the agents other than their own."""
-        return self if self.others is None else self.others
+    def others_action(self) -> Tensor:
+        """Actions ``[rows, agents, size]`` as the critics of the other agents observe them."""
+        return self.action if self.others is None else self.others.action
 
 
-def joined(parts: Sequence[Experience]) -> Experience:
-    """The rows of several experiences, one after the other."""
+def concatenate(batches: Sequence[Experience]) -> Experience:
+    """Concatenate batches along their rows."""
     return Experience(
-        seen=side_by_side([part.seen for part in parts]),
-        action=torch.cat([part.action for part in parts]),
-        reward=torch.cat([part.reward for part in parts]),
-        following=side_by_side([part.following for part in parts]),
+        observation=concatenate_observations([batch.observation for batch in batches]),
+        action=torch.cat([batch.action for batch in batches]),
+        reward=torch.cat([batch.reward for batch in batches]),
+        next_observation=concatenate_observations([batch.next_observation for batch in batches]),
     )
 
 
-def first(batch: Experience, rows: int) -> Experience:
-    """The first rows."""
-    return Experience(_rows(batch.seen, rows), batch.action[:rows], batch.reward[:rows], _rows(batch.following, rows))
+def take_first(batch: Experience, rows: int) -> Experience:
+    """Select the take_first rows of a batch."""
+    return Experience(
+        observation=_first_rows(batch.observation, rows),
+        action=batch.action[:rows],
+        reward=batch.reward[:rows],
+        next_observation=_first_rows(batch.next_observation, rows),
+    )
 
 
 def split(batch: Experience, parts: int) -> list[Experience]:
-    """Equal parts, one after the other."""
-    seen, following = _split(batch.seen, parts), _split(batch.following, parts)
-    columns = zip(seen, batch.action.chunk(parts), batch.reward.chunk(parts), following, strict=True)
+    """Split a batch along its rows into parts of equal size."""
+    observations, next_observations = _split(batch.observation, parts), _split(batch.next_observation, parts)
+    columns = zip(observations, batch.action.chunk(parts), batch.reward.chunk(parts), next_observations, strict=True)
     return [Experience(*column) for column in columns]
 
 
-def _split(seen: AgentObservation, parts: int) -> list[AgentObservation]:
-    columns = {name: getattr(seen, name) for name in SEEN}
+def concatenate_observations(observations: Sequence[AgentObservation]) -> AgentObservation:
+    """Concatenate observations along their rows."""
+    columns = {name: [getattr(each, name) for each in observations] for name in OBSERVATION_PARTS}
+    return AgentObservation(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
+
+
+def _split(observation: AgentObservation, parts: int) -> list[AgentObservation]:
+    columns = {name: getattr(observation, name) for name in OBSERVATION_PARTS}
     pieces = {name: values.chunk(parts) for name, values in columns.items() if values is not None}
     return [AgentObservation(**{name: piece[number] for name, piece in pieces.items()}) for number in range(parts)]
 
 
-def _rows(seen: AgentObservation, rows: int) -> AgentObservation:
-    columns = {name: getattr(seen, name) for name in SEEN}
+def _first_rows(observation: AgentObservation, rows: int) -> AgentObservation:
+    columns = {name: getattr(observation, name) for name in OBSERVATION_PARTS}
     return AgentObservation(**{name: values[:rows] for name, values in columns.items() if values is not None})
 
 
-def side_by_side(moments: Sequence[AgentObservation]) -> AgentObservation:
-    """The rows of several moments, one after the other."""
-    columns = {name: [getattr(moment, name) for moment in moments] for name in SEEN}
-    return AgentObservation(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
+class JointReplay(_RingBuffer):
+    """Replay buffer of joint time steps of parallel environments, in single precision.
 
-
-class JointReplay:
-    """The latest moments, in single precision. What followed a moment is the next one, so it is held once.
+    An entry is one time step of all environments. The next observation is read from the next entry, so that each
+    observation is stored once.
 
     Parameters
     ----------
-    room : int
-        Moments of all environments that are held, at least 3; then the oldest gives way.
+    capacity : int
+        Largest number of time steps, at least 3; then the oldest is overwritten.
     """
 
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.appended = 0
-        self._held: dict[str, NDArray[Any]] = {}
-        self._complete = np.zeros(room, dtype=np.bool_)  # whether it was decided and what followed is held
-        self._decided = False  # whether the newest was
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self._complete = np.zeros(capacity, dtype=np.bool_)  # whether the action and the next observation are stored
+        self._latest_has_action = False
 
-    @property
-    def count(self) -> int:
-        """Moments that are held."""
-        return min(self.appended, self.room)
-
-    def append(self, seen: AgentObservation, action: Tensor | None = None, reward: NDArray[Any] | None = None) -> None:
-        """Hold a moment ``[environments, ...]``: with what was done, or without after an episode's last slot."""
-        now = self.appended % self.room
+    def append(
+        self, observation: AgentObservation, action: Tensor | None = None, reward: NDArray[Any] | None = None
+    ) -> None:
+        """Store a time step ``[environments, ...]``, without action and reward after an episode's last slot."""
+        now = self.appended % self.capacity
         self._complete[now] = False
-        self._complete[now - 1] |= self._decided  # row -1 is the one before row 0
-        self._decided = action is not None
-        parts = {name: getattr(seen, name) for name in SEEN} | {"action": action}
-        arrays = {name: values.numpy() for name, values in parts.items() if values is not None}
+        self._complete[now - 1] |= self._latest_has_action  # row -1 is the one before row 0
+        self._latest_has_action = action is not None
+        parts = {name: getattr(observation, name) for name in OBSERVATION_PARTS} | {"action": action}
+        arrays = {name: values.numpy()[None] for name, values in parts.items() if values is not None}
         if reward is not None:
-            arrays["reward"] = reward.astype(np.float32)
-        for name, values in arrays.items():
-            if name not in self._held:
-                self._held[name] = np.zeros((self.room, *values.shape), values.dtype)
-            self._held[name][now] = values
+            arrays["reward"] = reward.astype(np.float32)[None]
+        self._write(np.array([now]), arrays)
         self.appended += 1
 
     def draw(self, size: int, rng: np.random.Generator) -> Experience:
-        """``size`` transitions, drawn uniformly with replacement."""
-        moment = rng.choice(np.flatnonzero(self._complete), size=size)
-        environment = rng.integers(self._held["view"].shape[1], size=size)
+        """Draw ``size`` transitions uniformly with replacement."""
+        step = rng.choice(np.flatnonzero(self._complete), size=size)
+        environment = rng.integers(self._stored["view"].shape[1], size=size)
         return Experience(
-            seen=self._seen(moment, environment),
-            action=self._take("action", moment, environment),
-            reward=self._take("reward", moment, environment),
-            following=self._seen((moment + 1) % self.room, environment),
+            observation=self._observation(step, environment),
+            action=self._take("action", step, environment),
+            reward=self._take("reward", step, environment),
+            next_observation=self._observation((step + 1) % self.capacity, environment),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All moments, for a checkpoint between episodes."""
-        held = {f"replay.{name}": values[: self.count].copy() for name, values in self._held.items()}
-        return {**held, "replay.complete": self._complete.copy(), "replay.appended": np.array([self.appended])}
+        """All time steps, for a checkpoint between episodes."""
+        return {**super().arrays(), "replay.complete": self._complete.copy()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
-        self.appended = int(arrays["replay.appended"][0])
+        """Restore the state that `arrays` returned."""
+        super().restore(arrays)
         self._complete = arrays["replay.complete"].copy()
-        for name in (*SEEN, "action", "reward"):
-            if (values := arrays.get(f"replay.{name}")) is not None:
-                self._held[name] = np.zeros((self.room, *values.shape[1:]), values.dtype)
-                self._held[name][: self.count] = values
 
-    def _seen(self, moment: NDArray[Any], environment: NDArray[Any]) -> AgentObservation:
-        return AgentObservation(**{name: self._take(name, moment, environment) for name in SEEN if name in self._held})
+    def _observation(self, step: NDArray[Any], environment: NDArray[Any]) -> AgentObservation:
+        return AgentObservation(
+            **{name: self._take(name, step, environment) for name in OBSERVATION_PARTS if name in self._stored}
+        )
 
-    def _take(self, name: str, moment: NDArray[Any], environment: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(self._held[name][moment, environment])
-
-
-PARTS = ("view", "action", "reward", "following")
+    def _take(self, name: str, step: NDArray[Any], environment: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(self._stored[name][step, environment])
 
 
 @dataclass(frozen=True)
 class TransitionBatch:
-    """Transitions, with views as agents saw them and rewards as they were paid.
+    """A batch of transitions with unscaled views and rewards.
 
     Attributes
     ----------
-    view, following : Tensor [rows, agents, features]
-        Before and after the slot. What follows an episode's last slot is what the agents saw when it was cut off.
+    view, next_view : Tensor [rows, agents, features]
+        Before and after the slot. After an episode's last slot, ``next_view`` is the one at which the episode was
+        truncated.
     action : Tensor [rows, agents, numbers]
     reward : Tensor [rows, agents]
     """
@@ -173,58 +209,31 @@ class TransitionBatch:
     view: Tensor
     action: Tensor
     reward: Tensor
-    following: Tensor
+    next_view: Tensor
 
 
-class Transitions:
-    """The latest rows, in single precision.
+class TransitionReplay(_RingBuffer):
+    """Replay buffer of whole transitions, in single precision.
 
-    Parameters
-    ----------
-    room : int
-        Rows that are held; then the oldest gives way.
-    agents, features, numbers : int
-        Shape of a view and of an action.
+    An entry is one transition of all agents of one environment.
     """
 
-    def __init__(self, room: int, agents: int, features: int, numbers: int) -> None:
-        self.room = room
-        self.appended = 0
-        shapes = {"view": (features,), "action": (numbers,), "reward": (), "following": (features,)}
-        self._held = {part: np.zeros((room, agents, *shapes[part]), np.float32) for part in PARTS}
-
-    @property
-    def count(self) -> int:
-        """Rows that are held."""
-        return min(self.appended, self.room)
-
-    def append(self, view: NDArray[Any], action: NDArray[Any], reward: NDArray[Any], following: NDArray[Any]) -> None:
-        """Hold a slot of several environments ``[environments, agents, ...]``."""
-        rows = np.arange(self.appended, self.appended + len(view)) % self.room
-        for part, values in zip(PARTS, (view, action, reward, following), strict=True):
-            self._held[part][rows] = values
+    def append(self, view: NDArray[Any], action: NDArray[Any], reward: NDArray[Any], next_view: NDArray[Any]) -> None:
+        """Store a slot of several environments ``[environments, agents, ...]``."""
+        index = np.arange(self.appended, self.appended + len(view)) % self.capacity
+        columns = zip(TRANSITION_PARTS, (view, action, reward, next_view), strict=True)
+        self._write(index, {name: values.astype(np.float32) for name, values in columns})
         self.appended += len(view)
 
     def draw(self, size: int, rng: np.random.Generator) -> TransitionBatch:
-        """``size`` rows, drawn uniformly with replacement."""
+        """Draw ``size`` transitions uniformly with replacement."""
         rows = rng.integers(self.count, size=size)
-        return TransitionBatch(*(torch.from_numpy(self._held[part][rows]) for part in PARTS))
+        return TransitionBatch(*(torch.from_numpy(self._stored[name][rows]) for name in TRANSITION_PARTS))
 
     def views(self) -> FloatArray:
-        """[count, agents, features] all views held."""
-        return self._held["view"][: self.count].astype(np.float64)
+        """All stored views ``[count, agents, features]``."""
+        return self._stored["view"][: self.count].astype(np.float64)
 
     def rewards(self) -> FloatArray:
-        """[count, agents] all rewards held."""
-        return self._held["reward"][: self.count].astype(np.float64)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All rows, for a checkpoint."""
-        held = {f"replay.{part}": self._held[part][: self.count].copy() for part in PARTS}
-        return {**held, "replay.appended": np.array([self.appended])}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
-        self.appended = int(arrays["replay.appended"][0])
-        for part in PARTS:
-            self._held[part][: self.count] = arrays[f"replay.{part}"]
+        """All stored rewards ``[count, agents]``."""
+        return self._stored["reward"][: self.count].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Small helpers around torch: one thread, seeded generators, losses and target updates."""
+"""Helpers for torch: seeded generators, thread limits, losses, target networks and gradient clipping."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def seeded_generator(seed: int) -> torch.Generator:
-    """Torch's source of randomness for a seed."""
+    """Create a torch generator from a seed of any size."""
     state = np.random.SeedSequence(seed).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep torch on one thread: networks this small gain nothing from two, and lose much where cores are shared."""
+    """Limit torch to one thread: networks this small gain nothing from two, and lose much where cores are shared."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -37,13 +37,13 @@ def one_thread() -> Iterator[None]:
 
 
 @torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
-    """Move all weights of ``target`` a share ``rate`` of the way to those of ``source``."""
+def polyak_update(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Soft target update of all parameters: ``target <- target + rate (source - target)``."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
 
 
-def loss_of(error: Tensor, huber_delta: float | None) -> Tensor:
-    """[agents] mean of half the squared errors ``[rows, agents]``, linear beyond ``huber_delta``."""
+def mean_squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:
+    """Mean Huber loss ``[agents]`` of errors ``[rows, agents]``; without ``huber_delta`` half the mean square."""
     if huber_delta is None:
         return 0.5 * error.square().mean(dim=0)
     return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber_delta).mean(dim=0)
@@ -58,14 +58,14 @@ def episode_means(
     return {**means, **{name: float(value) for name, value in measured.items()}, **told}
 
 
-def below(arrays: Mapping[str, NDArray[Any]], kind: str) -> Arrays:
-    """The arrays whose names begin with ``kind.``, without that beginning."""
-    return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}
+def with_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
+    """Select the arrays whose names begin with ``prefix.`` and remove it from their names."""
+    return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
 
 
-def clip_by_copy(gradients: Sequence[Tensor], longest: float) -> None:
-    """Shorten each copy's gradient, spread over arrays ``[copies, ...]``, to at most this length."""
+def clip_gradients_per_copy(gradients: Sequence[Tensor], max_norm: float) -> None:
+    """Scale each copy's gradient, given as arrays ``[copies, ...]``, to a Euclidean norm of at most ``max_norm``."""
     squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients])
-    factor = (longest / squares.sum(dim=0).sqrt().clamp(min=longest)).view(-1, 1, 1)
+    factor = (max_norm / squares.sum(dim=0).sqrt().clamp(min=max_norm)).view(-1, 1, 1)
     for gradient in gradients:
         gradient.mul_(factor)

@@ -67,14 +67,20 @@ from offloadopt.envs.episodes import Episodes
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.replay import TransitionBatch, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, below, loss_of, one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import (
+    Arrays,
+    mean_squared_or_huber,
+    one_thread,
+    seeded_generator,
+    with_prefix,
+)
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
 from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Grid
-from offloadopt.learners.independent.networks import follow
+from offloadopt.learners.independent.networks import polyak_update_with_buffers
 from offloadopt.structures.joint import JointProblem
 
 PAPER: Mapping[str, Any] = {
@@ -204,8 +210,7 @@ class DdpgDiscrete(Learner):
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
             centre = Centre(self, problem, seeded_generator(seed))
-            own, common, numbers = len(problem.user_factors), len(problem.common_factors), len(problem.choices)
-            transitions = Transitions(self.buffer_size, problem.num_agents, own + common, numbers)
+            transitions = TransitionReplay(self.buffer_size)
             episodes = Episodes(problem, self.num_envs, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
@@ -254,7 +259,7 @@ class DdpgDiscrete(Learner):
         course: Course,
         episodes: Episodes,
         centre: Centre,
-        transitions: Transitions,
+        transitions: TransitionReplay,
         slot: int,
         rng: np.random.Generator,
     ) -> int:
@@ -307,7 +312,7 @@ class Centre:
         self.actor, self.critic = self.networks["actor"], self.networks["critic"]
         for kind in ("actor", "critic"):
             self.networks[kind].initialise(generator)
-            follow(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
+            polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
         self._actors = AdamOptimizer(self.actor, settings.actor_rate, settings.final_rate * settings.actor_rate)
         self._critics = AdamOptimizer(self.critic, settings.critic_rate, settings.final_rate * settings.critic_rate)
         self._whole = settings.networks == "joint"
@@ -341,16 +346,16 @@ class Centre:
         if self._gamma == 0.0:
             return self.paid(batch)
         with torch.no_grad():
-            signal = self.networks["target_actor"](batch.following)
+            signal = self.networks["target_actor"](batch.next_view)
             shares = torch.from_numpy(self.grid.snap(self.head.shares(signal))).float()
-            following = self.networks["target_critic"](batch.following, self.head.see(shares))[..., 0]
+            following = self.networks["target_critic"](batch.next_view, self.head.see(shares))[..., 0]
         return self.paid(batch) + self._gamma * following
 
     def learn(self, batch: TransitionBatch, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
         """A step of the critic and one of the actor when a share of the budget is spent, and what was measured."""
         worth = self.critic(batch.view, self.head.see(batch.action))[..., 0]
         error = worth - self.target(batch)
-        self._critics.descend(loss_of(error, self.settings.huber_delta).mean(), spent)
+        self._critics.descend(mean_squared_or_huber(error, self.settings.huber_delta).mean(), spent)
         self.learning += 1
         if self.learning > self.settings.actor_delay:
             signal = self.actor(batch.view)
@@ -358,7 +363,7 @@ class Centre:
             self._actors.descend(-rise.mean(), spent)
         if self._gamma > 0.0:
             for kind in ("actor", "critic"):
-                follow(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
+                polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 
     def imitate(self, examples: Examples, rng: np.random.Generator, course: Course) -> None:
@@ -372,7 +377,7 @@ class Centre:
             loss = self.head.distance(self.actor(examples.state[rows]), examples.aim[rows])
             teacher.descend(loss, step / s.imitation_steps)
         self.imitated = True
-        follow(self.networks["target_actor"], self.actor, 1.0)
+        polyak_update_with_buffers(self.networks["target_actor"], self.actor, 1.0)
 
     def arrays(self) -> Arrays:
         """Networks, optimisers and the scale of rewards."""
@@ -387,10 +392,10 @@ class Centre:
         """Put back what `arrays` gave."""
         self._center, self._factor = (float(number) for number in arrays["reward"])
         self.learning, self.imitated = int(arrays["learned"][0]), bool(arrays["learned"][1])
-        self._actors.restore(below(arrays, "actors"))
-        self._critics.restore(below(arrays, "critics"))
+        self._actors.restore(with_prefix(arrays, "actors"))
+        self._critics.restore(with_prefix(arrays, "critics"))
         for kind in ("target_actor", "target_critic"):
-            weights = below(arrays, kind)
+            weights = with_prefix(arrays, kind)
             self.networks[kind].load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
 
 

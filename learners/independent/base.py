@@ -38,9 +38,9 @@ from offloadopt.core import (
 )
 from offloadopt.envs.episodes import Episodes
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.replay import TransitionBatch, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, below, episode_means, one_thread, seeded_generator
+from offloadopt.learners.common.torch_utils import Arrays, episode_means, one_thread, seeded_generator, with_prefix
 from offloadopt.learners.common.training import Course
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.independent.networks import AgentNetworks
@@ -120,7 +120,9 @@ class IndependentAgents(ABC):
         self.reward_center = torch.from_numpy(arrays["reward.center"].copy())
         self.reward_factor = torch.from_numpy(arrays["reward.factor"].copy())
         for kind, networks in self.networks.items():
-            networks.load_state_dict({name: torch.from_numpy(array) for name, array in below(arrays, kind).items()})
+            networks.load_state_dict(
+                {name: torch.from_numpy(array) for name, array in with_prefix(arrays, kind).items()}
+            )
 
 
 class OffPolicy(Federable):
@@ -203,8 +205,7 @@ class OffPolicy(Federable):
             students = self.make_agents(problem, seeded_generator(seed))
             exchange = None if self.federation is None else WeightExchange(self.federation)
             view = view_name(problem, self.view)
-            features = problem.view_size(view)
-            transitions = Transitions(self.buffer_size, problem.num_agents, features, students.numbers)
+            transitions = TransitionReplay(self.buffer_size)
             episodes = Episodes(problem, self.num_envs, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
@@ -237,7 +238,7 @@ class OffPolicy(Federable):
         episodes: Episodes,
         students: IndependentAgents,
         exchange: WeightExchange | None,
-        transitions: Transitions,
+        transitions: TransitionReplay,
         slot: int,
         rng: np.random.Generator,
     ) -> int:
@@ -270,7 +271,7 @@ class OffPolicy(Federable):
             course.advance(decided, partial(episode_means, outcomes, measured, told) if episodes.ended else None)
         return slot
 
-    def _standardise(self, students: IndependentAgents, transitions: Transitions) -> None:
+    def _standardise(self, students: IndependentAgents, transitions: TransitionReplay) -> None:
         if self.standardise:
             students.standardise_views(transitions.views())
         if self.reward_scale is None:

@@ -35,11 +35,11 @@ from offloadopt.errors import Unsupported
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, below, loss_of
+from offloadopt.learners.common.torch_utils import Arrays, mean_squared_or_huber, with_prefix
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import Shares
 from offloadopt.learners.independent.base import IndependentAgents, OffPolicy
-from offloadopt.learners.independent.networks import AgentNetworks, follow
+from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
 
@@ -118,7 +118,7 @@ class ActorsAndCritics(IndependentAgents):
                     batch_norm=settings.batch_norm,
                 ).eval()
             self.networks[kind].initialise(generator)
-            follow(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
+            polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
         self.pairs = [
             Pair(self.networks[kind], self.networks[f"target_{kind}"], settings.tau) for kind in ("actor", "critic")
         ]
@@ -152,8 +152,8 @@ class ActorsAndCritics(IndependentAgents):
     def target(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] what the critics should say: ``r + gamma Q'(s', mu'(s'))``."""
         with torch.no_grad():
-            shares = torch.sigmoid(self.networks["target_actor"](batch.following))
-            following = self.networks["target_critic"](batch.following, shares)[..., 0]
+            shares = torch.sigmoid(self.networks["target_actor"](batch.next_view))
+            following = self.networks["target_critic"](batch.next_view, shares)[..., 0]
         return self.paid(batch) + self._gamma * following
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
@@ -162,14 +162,14 @@ class ActorsAndCritics(IndependentAgents):
         self.networks["actor"].train()
         worth = critic(batch.view, batch.action)[..., 0]
         error = worth - self.target(batch)
-        self._critics.descend(loss_of(error, self.settings.huber_delta), spent)
+        self._critics.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
 
         self._steps += 1
         if self._steps > self.settings.actor_delay:
             self._improve(batch, spent)
         for kind in ("actor", "critic"):
             self.networks[kind].eval()
-            follow(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
+            polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 
     def _improve(self, batch: TransitionBatch, spent: float) -> None:
@@ -197,8 +197,8 @@ class ActorsAndCritics(IndependentAgents):
         super().restore(arrays)
         self._noise = arrays["noise"].copy()
         self._steps = int(arrays["steps"][0])
-        self._actors.restore(below(arrays, "actors"))
-        self._critics.restore(below(arrays, "critics"))
+        self._actors.restore(with_prefix(arrays, "actors"))
+        self._critics.restore(with_prefix(arrays, "critics"))
 
 
 def along(shares: Tensor, slope: Tensor, inverting: bool) -> Tensor:

@@ -24,11 +24,11 @@ from offloadopt.core import Decisions, FloatArray
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, below, loss_of
+from offloadopt.learners.common.torch_utils import Arrays, mean_squared_or_huber, with_prefix
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import Shares
 from offloadopt.learners.independent.base import IndependentAgents, OffPolicy
-from offloadopt.learners.independent.networks import AgentNetworks, follow
+from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
 
@@ -88,7 +88,7 @@ class QNetworks(IndependentAgents):
             for role in ("worth", "target")
         }
         self.networks["worth"].initialise(generator)
-        follow(self.networks["target"], self.networks["worth"], 1.0)
+        polyak_update_with_buffers(self.networks["target"], self.networks["worth"], 1.0)
         self.pairs = [Pair(self.networks["worth"], self.networks["target"], settings.tau)]
         self._learner = AdamOptimizer(self.networks["worth"], settings.rate, settings.final_rate * settings.rate)
 
@@ -112,15 +112,15 @@ class QNetworks(IndependentAgents):
     def target(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] what the networks should say: ``r + gamma max_a Q'(s', a)``."""
         with torch.no_grad():
-            following = self.networks["target"](batch.following).amax(dim=-1)
+            following = self.networks["target"](batch.next_view).amax(dim=-1)
         return self.paid(batch) + self._gamma * following
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """A step of the networks, and their targets behind them."""
         worth = self.networks["worth"](batch.view).gather(-1, batch.action.long())[..., 0]
         error = worth - self.target(batch)
-        self._learner.descend(loss_of(error, self.settings.huber_delta), spent)
-        follow(self.networks["target"], self.networks["worth"], self.settings.tau)
+        self._learner.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
+        polyak_update_with_buffers(self.networks["target"], self.networks["worth"], self.settings.tau)
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
@@ -135,4 +135,4 @@ class QNetworks(IndependentAgents):
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `arrays` gave."""
         super().restore(arrays)
-        self._learner.restore(below(arrays, "learner"))
+        self._learner.restore(with_prefix(arrays, "learner"))

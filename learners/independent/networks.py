@@ -144,7 +144,7 @@ class BatchNorm(nn.Module):
         return normal * self.gain[:, None] + self.shift[:, None]
 
 
-def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+def polyak_update_with_buffers(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Move all numbers of ``target`` a share ``rate`` of the way to those of ``source``: soft target updates."""
     with torch.no_grad():
         numbers = itertools.chain(target.parameters(), target.buffers())

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.learners.common.agent_interface import AgentObservation
-from offloadopt.learners.common.networks import Network, by_agent, by_copy
-from offloadopt.learners.common.normalization import Standard, scale_of
+from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.normalization import RunningNormalizer, reward_mean_and_std
 
 
 class JointCritic(nn.Module):
@@ -44,11 +44,11 @@ class JointCritic(nn.Module):
     ) -> None:
         super().__init__()
         view, whole, action = sizes
-        self.view = Standard(view) if standardise else None
-        self.whole = Standard(whole) if standardise else None
-        self.paid = Standard(copies)
+        self.view_normalizer = RunningNormalizer(view) if standardise else None
+        self.global_normalizer = RunningNormalizer(whole) if standardise else None
+        self.paid = RunningNormalizer(copies)
         inputs = view + whole + (1 + agents) * action
-        self.network = Network(copies, (inputs, *hidden, 1), activation, recurrent=False)
+        self.network = StackedMLP(copies, (inputs, *hidden, 1), activation, recurrent=False)
         self._others = 1.0 - torch.eye(agents)[..., None]
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -66,22 +66,22 @@ class JointCritic(nn.Module):
             What each agent does, and what the others do beside it: agent i's own row of ``joint`` does not count for
             its value.
         """
-        view, whole = seen.view, cast(Tensor, seen.whole)
-        if self.view is not None and self.whole is not None:
-            view, whole = self.view(view), self.whole(whole)
+        view, whole = seen.view, cast(Tensor, seen.global_state)
+        if self.view_normalizer is not None and self.global_normalizer is not None:
+            view, whole = self.view_normalizer(view), self.global_normalizer(whole)
         agents = view.shape[1]
         others = (joint[:, None] * self._others).flatten(2)
         if whole.ndim == 2:
             whole = whole[:, None].expand(-1, agents, -1)
         signal = torch.cat([view, own, whole, others], dim=-1)
-        values, _ = self.network(by_copy(signal[None], self.network.copies))
-        return by_agent(values, agents)[0, ..., 0]
+        values, _ = self.network(agents_to_copies(signal[None], self.network.copies))
+        return copies_to_agents(values, agents)[0, ..., 0]
 
-    def watch(self, view: Tensor, whole: Tensor) -> None:
+    def update_statistics(self, view: Tensor, whole: Tensor) -> None:
         """Take views ``[..., agents, features]`` and wholes ``[..., features]`` into the statistics."""
-        if self.view is not None and self.whole is not None:
-            self.view.watch(view)
-            self.whole.watch(whole)
+        if self.view_normalizer is not None and self.global_normalizer is not None:
+            self.view_normalizer.update_statistics(view)
+            self.global_normalizer.update_statistics(whole)
 
     @torch.no_grad()
     def pay(self, reward: Tensor, gamma: float, target: JointCritic | None) -> None:
@@ -95,7 +95,7 @@ class JointCritic(nn.Module):
             Keeps its values as this one does. Without it none does: before anything was learned.
         """
         center, deviation = self.scale()
-        self.paid.watch(reward if self.network.copies > 1 else reward[..., None])
+        self.paid.update_statistics(reward if self.network.copies > 1 else reward[..., None])
         new_center, new_deviation = self.scale()
         if target is None:
             return
@@ -116,4 +116,4 @@ class JointCritic(nn.Module):
 
     def scale(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation ``[copies]``; 0 and 1 before anything was paid."""
-        return scale_of(self.paid)
+        return reward_mean_and_std(self.paid)

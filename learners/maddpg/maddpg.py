@@ -38,8 +38,8 @@ from offloadopt.core import Observation, Outcome
 from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
-from offloadopt.learners.common.distributions import restrict
-from offloadopt.learners.common.gumbel_softmax import Relaxed
+from offloadopt.learners.common.distributions import mask_outputs
+from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.off_policy import JointLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import Arrays
@@ -87,7 +87,7 @@ class ActorsAndCritics(TrainableAgents):
         shape = settings.hidden, settings.activation
         sizes = (interface.features, *settings.hidden, interface.heads.outputs)
         self.actor = Actor(self.copies, sizes, settings.activation, False, settings.standardise)
-        sees = interface.features, self.whole_features, self.relaxed.size
+        sees = interface.features, self.global_features, self.relaxed.size
         self.critic = JointCritic(interface.problem.num_agents, self.copies, sees, *shape, settings.standardise)
         self.actor.initialise(generator)
         self.critic.initialise(generator)
@@ -96,27 +96,27 @@ class ActorsAndCritics(TrainableAgents):
         self.teach("critic", self.critic, settings.critic_rate, self.target_critic)
 
     @property
-    def whole_features(self) -> int:
+    def global_features(self) -> int:
         """Numbers in what critics see of everybody."""
-        return self.interface.whole_features
+        return self.interface.global_features
 
     def decider(self) -> Actor:
         """The actors."""
         return self.actor
 
-    def see(self, observation: Observation) -> AgentObservation:
+    def observe(self, observation: Observation) -> AgentObservation:
         """What agents and critics see."""
-        return self.interface.see(observation, centre=True)
+        return self.interface.observe(observation, with_global_state=True)
 
     def wholes(self, seen: AgentObservation) -> Tensor:
         """What critics see of everybody ``[count, features]``."""
-        return cast(Tensor, seen.whole)
+        return cast(Tensor, seen.global_state)
 
     def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:
         """Count the bytes of experience that every agent tells all others: a view, an action, a reward."""
         size = self.interface.view_bytes
         if rows is not None:
-            size += self.interface.deed_bytes + NUMBER_BYTES
+            size += self.interface.action_bytes + NUMBER_BYTES
         size *= seen.view.shape[:2].numel()
         self.sent += size
         self.delivered += size * (self.interface.problem.num_agents - 1)
@@ -134,12 +134,12 @@ class ActorsAndCritics(TrainableAgents):
         return torch.where(anything, self.guess(seen, generator), rows)
 
     @torch.no_grad()
-    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
+    def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
         view = torch.stack([seen.view for seen in moments])
-        if self.actor.standard is not None:
-            self.actor.standard.watch(view)
-        self.critic.watch(view, torch.stack([self.wholes(seen) for seen in moments]))
+        if self.actor.normalizer is not None:
+            self.actor.normalizer.update_statistics(view)
+        self.critic.update_statistics(view, torch.stack([self.wholes(seen) for seen in moments]))
         self.critic.pay(reward, self.gamma, self.target_critic if learning else None)
         self.imitate_statistics()
 
@@ -149,9 +149,9 @@ class ActorsAndCritics(TrainableAgents):
         paid = self.critic.in_deviations(batch.reward)
         if self.gamma == 0.0:
             return paid
-        own = self.follow_up(self.target_actor, batch.following, generator)
+        own = self.follow_up(self.target_actor, batch.next_observation, generator)
         others = own if batch.others is None else cast(Tensor, batch.others.next_action)
-        return paid + self.gamma * self.target_critic(batch.following, own, others)
+        return paid + self.gamma * self.target_critic(batch.next_observation, own, others)
 
     @torch.no_grad()
     def follow_up(self, actor: Actor, following: AgentObservation, generator: torch.Generator) -> Tensor:
@@ -160,21 +160,21 @@ class ActorsAndCritics(TrainableAgents):
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of the critics, one of the actors, and their targets behind them; and what was measured in it."""
-        worth = self.critic(batch.seen, batch.action, batch.known.action)
+        worth = self.critic(batch.observation, batch.action, batch.others_action)
         error = worth - self.target(batch, generator)
         self.learned["critic"].descend(self.by_copy(0.5 * error.square()), spent)
         self._improve(batch, spent, generator)
-        self.follow(spent, self.critic.in_units(worth.detach(), self.gamma).mean(dim=0))
+        self.update_targets(spent, self.critic.in_units(worth.detach(), self.gamma).mean(dim=0))
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 
     def _improve(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """A step of the actors along the critics' slopes by what each would do beside what the others did."""
 
         def worth(own: Tensor) -> Tensor:
-            return self.critic(batch.seen, own, batch.known.action)
+            return self.critic(batch.observation, own, batch.others_action)
 
         s = self.settings
-        loss = climb(self.actor, batch.seen, self.relaxed, worth, s.temperature, s.output_weight, generator)
+        loss = climb(self.actor, batch.observation, self.relaxed, worth, s.temperature, s.output_weight, generator)
         self.learned["actor"].descend(self.by_copy(loss), spent)
 
     def arrays(self) -> Arrays:
@@ -190,13 +190,13 @@ class ActorsAndCritics(TrainableAgents):
 def outputs(actor: Actor, seen: AgentObservation) -> Tensor:
     """What actors answer ``[count, agents, outputs]``, without what cannot be chosen."""
     answers, _ = actor(seen.view[None])
-    return restrict(answers[0], seen.allowed)
+    return mask_outputs(answers[0], seen.allowed)
 
 
 def climb(
     actor: Actor,
     seen: AgentObservation,
-    relaxed: Relaxed,
+    relaxed: RelaxedActions,
     worth: Callable[[Tensor], Tensor],
     temperature: float,
     output_weight: float,
@@ -214,7 +214,7 @@ def climb(
         Of the mean squared outputs, which holds actors back.
     """
     answers, _ = actor(seen.view[None])
-    rows = relaxed.straight_through(restrict(answers[0], seen.allowed), temperature, generator)
+    rows = relaxed.straight_through(mask_outputs(answers[0], seen.allowed), temperature, generator)
     own = rows.detach().requires_grad_()
     (slope,) = torch.autograd.grad(worth(own).sum(), own)
     return output_weight * answers[0].square().mean(dim=-1) - (rows * slope).sum(dim=-1)

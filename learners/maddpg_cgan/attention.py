@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.common.networks import HIDDEN_GAIN, Linear
+from offloadopt.learners.common.networks import HIDDEN_GAIN, StackedLinear
 
 SLOPE = 0.2
 """Of leaky rectifiers below zero."""
@@ -40,10 +40,10 @@ class Attention(nn.Module):
     def __init__(self, copies: int, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = Linear(copies, width, width)
-        self.key = Linear(copies, width, width)
-        self.value = Linear(copies, width, width)
-        self.last = Linear(copies, width, width)
+        self.query = StackedLinear(copies, width, width)
+        self.key = StackedLinear(copies, width, width)
+        self.value = StackedLinear(copies, width, width)
+        self.last = StackedLinear(copies, width, width)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Orthogonal weights."""
@@ -89,7 +89,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.before_attention, self.before_wide = Norm(copies, width), Norm(copies, width)
         self.attention = Attention(copies, width, heads)
-        self.wide, self.narrow = Linear(copies, width, 2 * width), Linear(copies, 2 * width, width)
+        self.wide, self.narrow = StackedLinear(copies, width, 2 * width), StackedLinear(copies, 2 * width, width)
 
     def initialise(self, generator: torch.Generator) -> None:
         self.attention.initialise(generator)
@@ -110,8 +110,8 @@ class Embedding(nn.Module):
 
     def __init__(self, copies: int, features: int, tokens: int, width: int) -> None:
         super().__init__()
-        self.first = Linear(copies, features, 2 * width)
-        self.last = Linear(copies, 2 * width, tokens * width)
+        self.first = StackedLinear(copies, features, 2 * width)
+        self.last = StackedLinear(copies, 2 * width, tokens * width)
         self._tokens = tokens
 
     def initialise(self, generator: torch.Generator) -> None:

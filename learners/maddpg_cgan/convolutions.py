@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.common.networks import Linear
+from offloadopt.learners.common.networks import StackedLinear
 from offloadopt.learners.maddpg_cgan.attention import rectified
 
 VECTOR_PLACES = 8
@@ -146,7 +146,7 @@ class Styled(nn.Module):
     def __init__(self, copies: int, inputs: int, outputs: int, dimensions: int, style: int) -> None:
         super().__init__()
         self.convolution = Convolution(copies, inputs, outputs, dimensions)
-        self.affine = Linear(copies, style, 2 * outputs)
+        self.affine = StackedLinear(copies, style, 2 * outputs)
 
     def initialise(self, generator: torch.Generator) -> None:
         """At first scales are near 1 and shifts near 0."""

@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
-from offloadopt.learners.common.gumbel_softmax import Relaxed
-from offloadopt.learners.common.normalization import Standard
+from offloadopt.learners.common.gumbel_softmax import RelaxedActions
+from offloadopt.learners.common.normalization import RunningNormalizer
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.common.torch_utils import Arrays, below
+from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
 from offloadopt.learners.maddpg_cgan.stylegan import StyleGenerator
 
@@ -53,7 +53,7 @@ class ExperienceTwins:
     ----------
     settings : AdversarySettings
     interface : AgentInterface
-    relaxed : Relaxed
+    relaxed : RelaxedActions
         The form of actions.
     masked : bool
         Whether options can be forbidden, so that what is allowed next belongs to an experience.
@@ -65,7 +65,7 @@ class ExperienceTwins:
         self,
         settings: AdversarySettings,
         interface: AgentInterface,
-        relaxed: Relaxed,
+        relaxed: RelaxedActions,
         masked: bool,
         generator: torch.Generator,
     ) -> None:
@@ -74,7 +74,7 @@ class ExperienceTwins:
         self._sizes = [view, action, 1, view, allowed]
         self._own = view + action
         self._features = sum(self._sizes)
-        self.scale = Standard(self.num_agents * self._features)
+        self.scale = RunningNormalizer(self.num_agents * self._features)
         shape = (self.num_agents, self._features)
         self._range = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
         condition = self._own + action + 2
@@ -90,10 +90,10 @@ class ExperienceTwins:
         """Make the generators known as they are."""
         self.known.load_state_dict(self.players.averaged.state_dict())
 
-    def watch(self, batch: Experience) -> None:
+    def update_statistics(self, batch: Experience) -> None:
         """Let means, deviations and ranges follow an experience of all agents."""
         vectors = self._vectors(batch)
-        self.scale.watch(vectors.flatten(1))
+        self.scale.update_statistics(vectors.flatten(1))
         self._reach(vectors)
 
     def _reach(self, vectors: Tensor) -> None:
@@ -153,9 +153,9 @@ class ExperienceTwins:
 
     def _vectors(self, batch: Experience) -> Tensor:
         """Experiences in a row ``[rows, agents, features]``."""
-        parts = [batch.seen.view, batch.action, batch.reward[..., None], batch.following.view]
-        if batch.following.allowed is not None:
-            parts.append(batch.following.allowed.float())
+        parts = [batch.observation.view, batch.action, batch.reward[..., None], batch.next_observation.view]
+        if batch.next_observation.allowed is not None:
+            parts.append(batch.next_observation.allowed.float())
         return torch.cat(parts, dim=-1)
 
     def _scaled(self, vectors: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class ExperienceTwins:
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Means and deviations ``[agents, features]``."""
         scale = self.scale
-        deviation = (scale.squares / scale.count.clamp(min=1.0)).sqrt()
+        deviation = (scale.squared_deviations / scale.count.clamp(min=1.0)).sqrt()
         shape = (self.num_agents, self._features)
         return scale.mean.float().view(shape), deviation.float().view(shape)
 
@@ -175,7 +175,7 @@ class ExperienceTwins:
 
     def _whole(self, row: Tensor) -> Tensor:
         """Rows with numbers in their range and one option for certain."""
-        return self._relaxed.hard(row.clamp(-1.0, 1.0))
+        return self._relaxed.harden(row.clamp(-1.0, 1.0))
 
     def arrays(self) -> Arrays:
         """Everything that training changes."""
@@ -186,12 +186,12 @@ class ExperienceTwins:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `arrays` gave."""
-        scale = below(arrays, "twin.scale")
+        scale = with_prefix(arrays, "twin.scale")
         self.scale.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in scale.items()})
         self._range = torch.from_numpy(arrays["twin.low"].copy()), torch.from_numpy(arrays["twin.high"].copy())
-        known = below(arrays, "twin.known")
+        known = with_prefix(arrays, "twin.known")
         self.known.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in known.items()})
-        self.players.restore(below(arrays, "twin.players"))
+        self.players.restore(with_prefix(arrays, "twin.players"))
 
 
 def _mark(values: Tensor, given: float) -> Tensor:

@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.torch_utils import Arrays, below
+from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings
 
@@ -228,6 +228,8 @@ class Adversaries:
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `arrays` gave."""
         self._steps = int(arrays["steps"][0])
-        self._generators.restore(below(arrays, "generator"))
-        self._discriminators.restore(below(arrays, "discriminator"))
-        self.averaged.load_state_dict({n: torch.from_numpy(array) for n, array in below(arrays, "averaged").items()})
+        self._generators.restore(with_prefix(arrays, "generator"))
+        self._discriminators.restore(with_prefix(arrays, "discriminator"))
+        self.averaged.load_state_dict(
+            {n: torch.from_numpy(array) for n, array in with_prefix(arrays, "averaged").items()}
+        )

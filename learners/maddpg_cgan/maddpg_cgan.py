@@ -20,7 +20,7 @@ Where the paper leaves it open, it was chosen that
   counts the experience that its agents tell each other. Both ways a message leaves each agent for n - 1 others: what
   differs is its size and how often it is sent;
 * the means and deviations by which networks standardise what is seen are those of all agents together;
-* the first ``head_start`` gradient steps teach the twins alone;
+* the take_first ``head_start`` gradient steps teach the twins alone;
 * twins are not led on in every slot, but every ``imagine_every`` slots from all of the latest ones that (23) looks back
   to at once, by today's actors: one call of the generators serves them all;
 * of foreseen slots nothing is announced, so that the others' part in them is what these usually do;
@@ -49,8 +49,15 @@ from torch import Tensor
 
 from offloadopt.core import Observation
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
-from offloadopt.learners.common.replay import Experience, JointReplay, first, joined, side_by_side, split
-from offloadopt.learners.common.torch_utils import Arrays, below
+from offloadopt.learners.common.replay import (
+    Experience,
+    JointReplay,
+    concatenate,
+    concatenate_observations,
+    split,
+    take_first,
+)
+from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.maddpg_cgan.experience_generator import ExperienceTwins
 from offloadopt.learners.maddpg_cgan.gan import AdversarySettings
@@ -67,7 +74,7 @@ class MaddpgCgan(Maddpg):
     twin: AdversarySettings = Field(
         AdversarySettings(consistency_weight=10.0), description="each agent's generator and how it is trained"
     )
-    head_start: int = Field(300, ge=1, description="gradient steps at first that twins alone take")
+    head_start: int = Field(300, ge=1, description="gradient steps at take_first that twins alone take")
     twin_every: int = Field(8, ge=1, description="gradient steps between two of the twins")
     ahead: int = Field(5, ge=1, description="n, slots that twins are led on")
     behind: int = Field(5, ge=0, description="n', slots for which what was foreseen is kept")
@@ -95,7 +102,7 @@ class CganAgents(ActorsAndCritics):
 
     def __init__(self, settings: MaddpgCgan, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface, generator)
-        masked = interface.see(interface.problem.empty_observation()).allowed is not None
+        masked = interface.observe(interface.problem.empty_observation()).allowed is not None
         self.twins = ExperienceTwins(settings.twin, interface, self.relaxed, masked, generator)
         self._rule = Enrichment(settings.ahead, settings.behind, settings.greedy, settings.greedy_fall)
         self._lately: deque[AgentObservation] = deque(maxlen=settings.behind + 1)
@@ -109,13 +116,13 @@ class CganAgents(ActorsAndCritics):
         return self._steps >= self.settings.head_start
 
     @property
-    def whole_features(self) -> int:
+    def global_features(self) -> int:
         """Numbers in all agents' views, and in what is announced."""
         return self.interface.problem.num_agents * self.interface.features + self.relaxed.size
 
-    def see(self, observation: Observation) -> AgentObservation:
+    def observe(self, observation: Observation) -> AgentObservation:
         """What agents see; nobody sees everything."""
-        return self.interface.see(observation)
+        return self.interface.observe(observation)
 
     def wholes(self, seen: AgentObservation) -> Tensor:
         """All agents' views in a row, and nothing for what is announced: it is of order one anyway."""
@@ -127,13 +134,13 @@ class CganAgents(ActorsAndCritics):
         if rows is None:
             return
         count, agents, numbers = rows.shape
-        reported, announced = count * agents * self.interface.deed_bytes, count * numbers * NUMBER_BYTES
+        reported, announced = count * agents * self.interface.action_bytes, count * numbers * NUMBER_BYTES
         self.sent += reported + announced
         self.delivered += reported + announced * agents
 
-    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
+    def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """As `ActorsAndCritics`, and make twins and actors known."""
-        super().watch(moments, reward, learning)
+        super().update_statistics(moments, reward, learning)
         if self.ready:
             self._publish()
 
@@ -157,7 +164,7 @@ class CganAgents(ActorsAndCritics):
         if not (self.ready and wanted):
             return
         starts, forecast = len(self._lately), []
-        now = side_by_side(list(self._lately))
+        now = concatenate_observations(list(self._lately))
         for _ in range(self.settings.ahead):
             rows = self.explore(now, spent, generator)
             reward, following = self.twins.foresee(now, rows, generator)
@@ -166,14 +173,14 @@ class CganAgents(ActorsAndCritics):
         worths = [worth.chunk(starts) for worth in self._worths(forecast, generator)]
         parts = [split(experience, starts) for experience in forecast]
         for chosen in choose(self._rule, [*zip(*parts, strict=True)], [*zip(*worths, strict=True)], generator):
-            self._imagined.append(chosen.seen, chosen.action, chosen.reward.numpy())
-            self._imagined.append(chosen.following)
+            self._imagined.append(chosen.observation, chosen.action, chosen.reward.numpy())
+            self._imagined.append(chosen.next_observation)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of critics and actors beside the others' twins, and now and then one of the twins."""
         if not self.ready:
             self._steps += 1
-            self.twins.watch(batch)
+            self.twins.update_statistics(batch)
             measured = self.twins.learn(batch, generator)
             if self.ready:
                 self._publish()
@@ -191,7 +198,7 @@ class CganAgents(ActorsAndCritics):
         announced = torch.arange(rows) < rows - foreseen
         if foreseen:
             rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-            batch = joined([first(batch, rows - foreseen), self._imagined.draw(foreseen, rng)])
+            batch = concatenate([take_first(batch, rows - foreseen), self._imagined.draw(foreseen, rng)])
         return self._among_twins(batch, announced, generator)
 
     def _among_twins(self, batch: Experience, announced: Tensor, generator: torch.Generator) -> Experience:
@@ -200,22 +207,22 @@ class CganAgents(ActorsAndCritics):
         It also sees what is announced that the others did on average; where nothing is, what their twins do.
         """
         others = self.twins.stand_in(batch.action, announced, generator)
-        next_action = self.follow_up(self._known_actor, others.following, generator)
+        next_action = self.follow_up(self._known_actor, others.next_observation, generator)
         asked = torch.where(announced[:, None, None], batch.action, others.action)
         return replace(
             batch,
-            seen=_among(batch.seen, others.seen, asked),
-            following=_among(batch.following, others.following, next_action),
+            observation=_among(batch.observation, others.observation, asked),
+            next_observation=_among(batch.next_observation, others.next_observation, next_action),
             others=replace(others, next_action=next_action),
         )
 
     @torch.no_grad()
     def _worths(self, forecast: Sequence[Experience], generator: torch.Generator) -> list[Tensor]:
         """What critics think of each slot of a forecast ``[environments, agents]``."""
-        together = joined(forecast)
+        together = concatenate(forecast)
         nothing = torch.zeros(len(together.action), dtype=torch.bool)
         batch = self._among_twins(together, nothing, generator)
-        return list(self.critic(batch.seen, batch.action, batch.known.action).chunk(len(forecast)))
+        return list(self.critic(batch.observation, batch.action, batch.others_action).chunk(len(forecast)))
 
     def arrays(self) -> Arrays:
         """Everything that training changes."""
@@ -228,8 +235,8 @@ class CganAgents(ActorsAndCritics):
         """Put back what `arrays` gave."""
         super().restore(arrays)
         self.twins.restore(arrays)
-        self._imagined.restore(below(arrays, "imagined"))
-        known = below(arrays, "known_actor")
+        self._imagined.restore(with_prefix(arrays, "imagined"))
+        known = with_prefix(arrays, "known_actor")
         self._known_actor.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in known.items()})
         self._steps, self._slots = arrays["lived"].tolist()
 
@@ -240,4 +247,4 @@ def _among(own: AgentObservation, others: AgentObservation, asked: Tensor) -> Ag
     self_seen = torch.eye(agents, dtype=torch.bool)[..., None]
     views = torch.where(self_seen, own.view[:, None], others.view[:, None]).flatten(2)
     demand = (asked.sum(dim=1, keepdim=True) - asked) / max(agents - 1, 1)
-    return replace(own, whole=torch.cat([views, demand], dim=-1))
+    return replace(own, global_state=torch.cat([views, demand], dim=-1))

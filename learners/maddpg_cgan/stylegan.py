@@ -28,7 +28,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.common.networks import HIDDEN_GAIN, Linear
+from offloadopt.learners.common.networks import HIDDEN_GAIN, StackedLinear
 from offloadopt.learners.maddpg_cgan.attention import Attention, Embedding, Encoder, Norm, rectified
 from offloadopt.learners.maddpg_cgan.convolutions import (
     Convolution,
@@ -50,9 +50,9 @@ class Mapping(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = Embedding(copies, condition, tokens, width)
-        self.first = Linear(copies, latent, width)
-        self.plain = nn.ModuleList(Linear(copies, width, width) for _ in range(layers))
-        self.guided = nn.ModuleList(Linear(copies, width, width) for _ in range(layers))
+        self.first = StackedLinear(copies, latent, width)
+        self.plain = nn.ModuleList(StackedLinear(copies, width, width) for _ in range(layers))
+        self.guided = nn.ModuleList(StackedLinear(copies, width, width) for _ in range(layers))
         self.attention = nn.ModuleList(Attention(copies, width, heads) for _ in range(layers))
         self._blend = blend
 
@@ -110,16 +110,16 @@ class StyleGenerator(nn.Module):
         dimensions = len(layout.places)
         channels = [width, width] if layout.is_vector else [width, width // 2, width // 4]
         self.mapping = Mapping(copies, latent, condition, width, heads, tokens, layers, blend)
-        self.start = Linear(copies, width, width * math.prod(layout.first))
+        self.start = StackedLinear(copies, width, width * math.prod(layout.first))
         inputs = [width, *channels[:-1]]
         self.stack = nn.ModuleList(
             Styled(copies, *sizes, dimensions, width) for sizes in zip(inputs, channels, strict=True)
         )
         patch = channels[-1] * layout.patch**dimensions
         tokens_seen = math.prod(layout.places) // layout.patch**dimensions
-        self.into = Linear(copies, patch, width)
+        self.into = StackedLinear(copies, patch, width)
         self.encoder = Encoder(copies, tokens_seen, width, heads, 1)
-        self.out_of = Linear(copies, width, patch)
+        self.out_of = StackedLinear(copies, width, patch)
         self.last: Convolution | PlacedConvolution
         if layout.is_vector:
             self.last = PlacedConvolution(copies, channels[-1], layout.channels, layout.places[0])
@@ -186,8 +186,8 @@ class StyleDiscriminator(nn.Module):
         self.before_condition = Norm(copies, width)
         self.attention = Attention(copies, width, heads)
         self.encoder = Encoder(copies, math.prod(places), width, heads, 1)
-        self.wide = Linear(copies, width * math.prod(places), 2 * width)
-        self.last = Linear(copies, 2 * width, 1)
+        self.wide = StackedLinear(copies, width * math.prod(places), 2 * width)
+        self.last = StackedLinear(copies, 2 * width, 1)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw weights."""

@@ -85,8 +85,8 @@ def _pick(candidates: Sequence[Experience], which: Tensor) -> Experience:
         return AgentObservation(pick([moment.view for moment in moments]), pick(allowed) if allowed else None)
 
     return Experience(
-        seen([c.seen for c in candidates]),
+        seen([c.observation for c in candidates]),
         pick([c.action for c in candidates]),
         pick([c.reward for c in candidates]),
-        seen([c.following for c in candidates]),
+        seen([c.next_observation for c in candidates]),
     )

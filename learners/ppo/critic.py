@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.common.networks import Network, by_agent, by_copy
-from offloadopt.learners.common.normalization import LEAST_SHARE, Standard
+from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.normalization import MIN_RELATIVE_STD, RunningNormalizer
 
 FORGET = 0.9
 """Weight of all roll-outs before in the mean and the deviation of returns."""
@@ -34,7 +34,7 @@ class Critic(nn.Module):
     activation : {"tanh", "relu"}
     recurrent : bool
     standardise : bool
-        Whether what it sees is standardised by what `Standard` has seen.
+        Whether what it sees is standardised by what `RunningNormalizer` has seen.
     """
 
     mean: Tensor
@@ -55,8 +55,8 @@ class Critic(nn.Module):
         super().__init__()
         self.central = central
         copies, answers = (1, agents) if central else (copies, 1)
-        self.standard = Standard(features) if standardise else None
-        self.network = Network(copies, (features, *hidden, answers), activation, recurrent)
+        self.normalizer = RunningNormalizer(features) if standardise else None
+        self.network = StackedMLP(copies, (features, *hidden, answers), activation, recurrent)
         for name in ("mean", "square"):
             self.register_buffer(name, torch.zeros(copies, 1, answers, dtype=torch.float64))
         self.register_buffer("weight", torch.zeros(1, dtype=torch.float64))
@@ -74,12 +74,14 @@ class Critic(nn.Module):
         memory : Tensor [1, count, agents, width], optional
             If central of one agent.
         """
-        seen = seen if self.standard is None else self.standard(seen)
+        seen = seen if self.normalizer is None else self.normalizer(seen)
         rows = seen[:, :, None] if self.central else seen  # a centre is one agent that answers for all
         copies, agents = self.network.copies, rows.shape[2]
-        values, memory = self.network(by_copy(rows, copies), None if memory is None else by_copy(memory, copies))
-        values = by_agent(values, agents).flatten(2)
-        return values, None if memory is None else by_agent(memory, agents)
+        values, memory = self.network(
+            agents_to_copies(rows, copies), None if memory is None else agents_to_copies(memory, copies)
+        )
+        values = copies_to_agents(values, agents).flatten(2)
+        return values, None if memory is None else copies_to_agents(memory, agents)
 
     def values(self, seen: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """As `forward`, in the rewards' unit."""
@@ -116,7 +118,7 @@ class Critic(nn.Module):
             return self.mean, torch.ones_like(self.mean)
         mean, square = self.mean / self.weight, self.square / self.weight
         deviation = (square - mean.square()).clamp(min=0.0).sqrt()
-        return mean, torch.where(deviation > LEAST_SHARE * square.sqrt(), deviation, torch.ones_like(deviation))
+        return mean, torch.where(deviation > MIN_RELATIVE_STD * square.sqrt(), deviation, torch.ones_like(deviation))
 
 
 def _for_agents(statistic: Tensor) -> Tensor:

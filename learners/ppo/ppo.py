@@ -45,7 +45,7 @@ from offloadopt.learners.common.agent_interface import AgentInterface, AgentObse
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import Expert, imitate
-from offloadopt.learners.common.distributions import Heads, restrict
+from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator
@@ -66,7 +66,7 @@ class RolloutBatch:
 
     view: Tensor
     allowed: Tensor | None
-    whole: Tensor | None
+    global_state: Tensor | None
     actions: Tensor
     log_probability: Tensor
     advantage: Tensor
@@ -115,20 +115,20 @@ class ActorCritic(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Random actions, their logarithmic probabilities, the next memory."""
         outputs, memory = self.actor(seen.view[None], memory)
-        outputs = restrict(outputs[0], seen.allowed)
+        outputs = mask_outputs(outputs[0], seen.allowed)
         actions = heads.sample(outputs, self.spread, generator)
         return actions, heads.log_probability(outputs, self.spread, actions), memory
 
     def critic_sees(self, seen: Rollout | RolloutBatch) -> Tensor:
         """The whole, or what each agent sees by itself."""
-        return seen.view if seen.whole is None else seen.whole
+        return seen.view if seen.global_state is None else seen.global_state
 
-    def watch(self, lessons: RolloutBatch) -> None:
+    def update_statistics(self, lessons: RolloutBatch) -> None:
         """Let what standardises views follow them."""
-        if self.actor.standard is not None:
-            self.actor.standard.watch(lessons.view)
-        if self.critic.standard is not None:
-            self.critic.standard.watch(self.critic_sees(lessons))
+        if self.actor.normalizer is not None:
+            self.actor.normalizer.update_statistics(lessons.view)
+        if self.critic.normalizer is not None:
+            self.critic.normalizer.update_statistics(self.critic_sees(lessons))
 
 
 def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
@@ -292,7 +292,7 @@ class Ppo(Federable):
             agents,
             central,
             copies,
-            interface.whole_features if central else features,
+            interface.global_features if central else features,
             self.hidden,
             self.activation,
             self.recurrent,
@@ -300,7 +300,7 @@ class Ppo(Federable):
         )
         actor.initialise(generator)
         critic.initialise(generator)
-        return ActorCritic(actor, critic, heads.first_spread(self.initial_std).repeat(copies, 1))
+        return ActorCritic(actor, critic, heads.initial_spread(self.initial_std).repeat(copies, 1))
 
     def _train(
         self,
@@ -359,7 +359,7 @@ class Ppo(Federable):
         lessons = RolloutBatch(
             view=rollout.view[:-1],
             allowed=rollout.allowed,
-            whole=None if rollout.whole is None else rollout.whole[:-1],
+            global_state=None if rollout.global_state is None else rollout.global_state[:-1],
             actions=rollout.actions,
             log_probability=rollout.log_probability,
             advantage=(advantage - mean) / torch.where(deviation > 0, deviation, 1.0),
@@ -379,7 +379,7 @@ class Ppo(Federable):
         parts = max(1, round(lessons.advantage.numel() / self.minibatch_size))
         for _ in range(self.epochs):
             for part in lessons.shuffled(parts, generator):
-                outputs = restrict(networks.actor(part.view, part.actor_memory)[0], part.allowed)
+                outputs = mask_outputs(networks.actor(part.view, part.actor_memory)[0], part.allowed)
                 value, _ = networks.critic(networks.critic_sees(part), part.critic_memory)
                 log_probability = heads.log_probability(outputs, networks.spread, part.actions)
                 log_ratio = log_probability - part.log_probability
@@ -389,7 +389,7 @@ class Ppo(Federable):
                     loss = loss - self.entropy_weight * heads.entropy(outputs, networks.spread, generator)
                 # A shared network averages over agents; networks of their own each have a loss of their own.
                 training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
-        networks.watch(lessons)
+        networks.update_statistics(lessons)
         log_ratio = log_ratio.detach()
         return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip_range).float().mean()
 

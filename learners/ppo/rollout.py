@@ -27,7 +27,7 @@ class Rollout:
     view : Tensor [slots + 1, count, agents, features]
         The last one is what was seen after the last decision.
     allowed : Tensor of bool [slots, count, agents, outputs], optional
-    whole : Tensor [slots + 1, count, features], optional
+    global_state : Tensor [slots + 1, count, features], optional
     actions : Tensor [slots, count, agents, actions]
     log_probability, reward : Tensors [slots, count, agents]
     terminated : bool
@@ -36,7 +36,7 @@ class Rollout:
 
     view: Tensor
     allowed: Tensor | None
-    whole: Tensor | None
+    global_state: Tensor | None
     actions: Tensor
     log_probability: Tensor
     reward: Tensor
@@ -89,12 +89,12 @@ class Collector:
             self._episodes, self._memory = Episodes(self._interface.problem, self._count, nature), None
             self._episodes.begin()
         episodes = self._episodes
-        seen = [self._interface.see(episodes.observation, centre=self._centre)]
+        seen = [self._interface.observe(episodes.observation, with_global_state=self._centre)]
         taken, likely, paid = [], [], []
         for _ in range(slots):
             actions, log_probability, self._memory = act(seen[-1], self._memory)
             outcome = episodes.step(self._interface.decode(episodes.observation, actions))
-            seen.append(self._interface.see(episodes.observation, centre=self._centre))
+            seen.append(self._interface.observe(episodes.observation, with_global_state=self._centre))
             taken.append(actions)
             likely.append(log_probability)
             paid.append(torch.from_numpy(self._pay(outcome).astype(np.float32)))
@@ -103,7 +103,7 @@ class Collector:
         return Rollout(
             view=torch.stack([moment.view for moment in seen]),
             allowed=_stack([moment.allowed for moment in seen[:-1]]),
-            whole=_stack([moment.whole for moment in seen]),
+            global_state=_stack([moment.global_state for moment in seen]),
             actions=torch.stack(taken),
             log_probability=torch.stack(likely),
             reward=torch.stack(paid),

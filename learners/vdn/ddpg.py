@@ -77,10 +77,10 @@ class DdpgVdnAgents(VdnAgents):
         """A step of the actors along the slopes of their terms."""
 
         def worth(own: Tensor) -> Tensor:
-            return self.terms(self.worth, batch.seen, own)
+            return self.terms(self.worth, batch.observation, own)
 
         s = self.settings
-        loss = climb(self.actor, batch.seen, self.relaxed, worth, s.temperature, s.output_weight, generator)
+        loss = climb(self.actor, batch.observation, self.relaxed, worth, s.temperature, s.output_weight, generator)
         self.learned["actor"].descend(self.by_copy(loss), spent)
 
     def decider(self) -> Actor:

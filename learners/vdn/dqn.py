@@ -24,7 +24,7 @@ from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
-from offloadopt.learners.common.distributions import restrict
+from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.vdn.quantised_controls import LevelInterface, LevelPolicy
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
@@ -83,4 +83,4 @@ class DqnVdnAgents(VdnAgents):
         return actor
 
     def _best(self, seen: AgentObservation) -> Tensor:
-        return self.relaxed.hard(restrict(self.worth(seen.view)[..., 1:], seen.allowed))
+        return self.relaxed.harden(mask_outputs(self.worth(seen.view)[..., 1:], seen.allowed))

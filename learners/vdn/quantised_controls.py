@@ -65,7 +65,7 @@ class LevelInterface(AgentInterface):
         self.heads = Heads(self.controls.fields, problem.num_agents)
         self._settings = view, controls, levels
 
-    def to(self, problem: AgentProblem[Any]) -> LevelInterface:
+    def for_problem(self, problem: AgentProblem[Any]) -> LevelInterface:
         """The same view, controls and levels of another problem."""
         return LevelInterface(problem, *self._settings)
 
@@ -76,6 +76,6 @@ class LevelPolicy(AgentPolicy):
     name = "levels"
 
     @classmethod
-    def interface_of(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
+    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
         """With the learner's levels."""
         return LevelInterface(problem, settings["view"], settings["controls"], settings["levels"])

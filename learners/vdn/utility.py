@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.common.networks import Network, by_agent, by_copy
-from offloadopt.learners.common.normalization import Standard, scale_of
+from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.normalization import RunningNormalizer, reward_mean_and_std
 
 
 class UtilityNetwork(nn.Module):
@@ -27,7 +27,7 @@ class UtilityNetwork(nn.Module):
     hidden : sequence of int
     activation : {"tanh", "relu"}
     standardise : bool
-        Whether views are standardised by what `Standard` has seen.
+        Whether views are standardised by what `RunningNormalizer` has seen.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class UtilityNetwork(nn.Module):
         standardise: bool,
     ) -> None:
         super().__init__()
-        self.standard = Standard(features) if standardise else None
-        self.paid = Standard(1)
-        self.network = Network(copies, (features + joined, *hidden, outputs), activation, recurrent=False)
+        self.normalizer = RunningNormalizer(features) if standardise else None
+        self.paid = RunningNormalizer(1)
+        self.network = StackedMLP(copies, (features + joined, *hidden, outputs), activation, recurrent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw weights; at first everything is worth the mean."""
@@ -52,10 +52,10 @@ class UtilityNetwork(nn.Module):
     def forward(self, view: Tensor, joined: Tensor | None = None) -> Tensor:
         """Answers ``[rows, agents, outputs]`` for views ``[rows, agents, features]``."""
         agents = view.shape[1]
-        signal = view if self.standard is None else self.standard(view)
+        signal = view if self.normalizer is None else self.normalizer(view)
         signal = signal if joined is None else torch.cat([signal, joined], dim=-1)
-        answers, _ = self.network(by_copy(signal[None], self.network.copies))
-        return by_agent(answers, agents)[0]
+        answers, _ = self.network(agents_to_copies(signal[None], self.network.copies))
+        return copies_to_agents(answers, agents)[0]
 
     @torch.no_grad()
     def pay(self, reward: Tensor, gamma: float, target: UtilityNetwork | None) -> None:
@@ -69,7 +69,7 @@ class UtilityNetwork(nn.Module):
             Keeps its values as this one does. Without it none does: before anything was learned.
         """
         center, deviation = self.scale()
-        self.paid.watch(reward.sum(dim=-1, keepdim=True))
+        self.paid.update_statistics(reward.sum(dim=-1, keepdim=True))
         new_center, new_deviation = self.scale()
         if target is None:
             return
@@ -86,4 +86,4 @@ class UtilityNetwork(nn.Module):
 
     def scale(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation ``[1]`` of what the team is paid; 0 and 1 before anything was."""
-        return scale_of(self.paid)
+        return reward_mean_and_std(self.paid)

@@ -81,13 +81,13 @@ class VdnAgents(TrainableAgents):
         """[rows, agents] the agents' terms of ``Q_tot``."""
 
     @torch.no_grad()
-    def watch(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
+    def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
         views = torch.stack([seen.view for seen in moments])
         for learned in self.learned.values():
-            standard = cast(Actor | UtilityNetwork, learned.networks).standard
-            if standard is not None:
-                standard.watch(views)
+            normalizer = cast(Actor | UtilityNetwork, learned.networks).normalizer
+            if normalizer is not None:
+                normalizer.update_statistics(views)
         self.worth.pay(reward, self.gamma, self.target_worth if learning else None)
         self.imitate_statistics()
 
@@ -97,16 +97,16 @@ class VdnAgents(TrainableAgents):
         paid = self.worth.in_deviations(batch.reward)
         if self.gamma == 0.0:
             return paid
-        rows = self.following(batch.following, generator)
-        return paid + self.gamma * self.terms(self.target_worth, batch.following, rows).sum(dim=-1)
+        rows = self.following(batch.next_observation, generator)
+        return paid + self.gamma * self.terms(self.target_worth, batch.next_observation, rows).sum(dim=-1)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of the networks, and their targets behind them; and what was measured in it."""
-        worth = self.terms(self.worth, batch.seen, batch.action).sum(dim=-1)
+        worth = self.terms(self.worth, batch.observation, batch.action).sum(dim=-1)
         error = worth - self.target(batch, generator)
         self.learned["worth"].descend(0.5 * error.square().mean(), spent)
         self.improve(batch, spent, generator)
-        self.follow(spent, batch.reward.mean(dim=0))
+        self.update_targets(spent, batch.reward.mean(dim=0))
         return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
 
     def improve(self, batch: Experience, spent: float, generator: torch.Generator) -> None:

@@ -55,7 +55,7 @@ class AgentProblem(Problem[ScenarioT]):
         """Numbers in a view."""
         return int(self.view(self.empty_observation(), name).shape[-1])
 
-    def whole_view(self, observation: Observation, name: str) -> FloatArray:
+    def global_view(self, observation: Observation, name: str) -> FloatArray:
         """[count, numbers] what a centre sees that sees all agents' views; here these in a row."""
         view = self.view(observation, name)
         return view.reshape(len(view), -1)

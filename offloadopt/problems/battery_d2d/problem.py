@@ -500,7 +500,7 @@ class BatteryD2D(QueueProblem[BatteryD2DScenario]):
             "connected": observation["connected"].astype(np.float64),
         }
 
-    def whole_view(self, observation: Observation, name: str) -> FloatArray:
+    def global_view(self, observation: Observation, name: str) -> FloatArray:
         """What all agents see, once: of every device what it tells of itself, of edge devices what the first MD sees.
 
         Distances differ from row to row, and stand for all.

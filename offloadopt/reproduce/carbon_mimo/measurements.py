@@ -128,7 +128,7 @@ def time_decisions(policy: AgentPolicy, scenario: Mapping[str, Any], users: int)
     single = make_problem({**scenario, "users": 1})
     found: Json = {"users": users, "parameters": policy.parameters, "bytes": policy.bytes}
     for name, problem, observation in (("device_ms", single, alone), ("all_ms", crowd, together)):
-        decider = AgentPolicy(policy.interface.to(problem), policy.actor, policy.origin)
+        decider = AgentPolicy(policy.interface.for_problem(problem), policy.actor, policy.origin)
         decider.act(observation)
         spent = []
         for _ in range(TIMED_DECISIONS):

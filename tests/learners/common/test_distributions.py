@@ -9,7 +9,7 @@ from torch import distributions
 
 from offloadopt.core import ArrayField
 from offloadopt.errors import Unsupported
-from offloadopt.learners.common.distributions import Categorical, Heads, SquashedGaussian, restrict
+from offloadopt.learners.common.distributions import Categorical, Heads, SquashedGaussian, mask_outputs
 from offloadopt.learners.common.torch_utils import seeded_generator
 
 LEVEL = ArrayField((3,), low=2.0, high=6.0)
@@ -42,7 +42,7 @@ def test_log_probability_is_that_of_a_transformed_distribution_of_torch() -> Non
     factor = torch.linalg.inv(mixing) @ torch.diag(deviation)
     gaussian = distributions.MultivariateNormal(mean, scale_tril=factor)
     reference = distributions.TransformedDistribution(gaussian, squash)
-    decided = head.read(u.numpy())
+    decided = head.decode_entries(u.numpy())
     assert ((decided >= low.numpy()) & (decided <= high.numpy())).all()
     expected = reference.log_prob(torch.from_numpy(decided).float())
     torch.testing.assert_close(head.log_probability(mean, spread, u), expected, rtol=1e-3, atol=1e-3)
@@ -63,7 +63,7 @@ def test_log_probability_stays_finite_far_out() -> None:
     head = SquashedGaussian({"level": LEVEL})
     u = torch.tensor([[60.0], [-60.0]])
     assert head.log_probability(u, torch.zeros(1, 1), u).isfinite().all()
-    np.testing.assert_array_equal(head.read(u.numpy())[:, 0], [6.0, 2.0])
+    np.testing.assert_array_equal(head.decode_entries(u.numpy())[:, 0], [6.0, 2.0])
 
 
 def test_entropy_estimates_average_minus_the_log_probability() -> None:
@@ -89,7 +89,7 @@ def test_mixed_fields_are_decided_by_name_and_shape() -> None:
     heads = Heads({"mode": MODE, "level": LEVEL, "pair": PAIR}, agents=3)
     assert (heads.outputs, heads.spreads) == (6 + 1 + 2, 3 + 3)
     actions = heads.sample(torch.zeros(5, 3, 9), torch.zeros(1, 6), seeded_generator(0))
-    decided = heads.read(actions)
+    decided = heads.decode(actions)
     for name, field in {"mode": MODE, "level": LEVEL, "pair": PAIR}.items():
         np.testing.assert_array_equal(field.check(name, decided[name], 1), decided[name])
     u, options = actions[..., :3].numpy(), actions[..., 3:].numpy()  # numbers first, then choices
@@ -104,7 +104,7 @@ def test_options_that_are_not_allowed_have_no_chance_and_do_no_harm() -> None:
     allowed = heads.allowed({"mode": open_options})
     assert allowed is not None
     outputs = torch.tensor([0.4, 1.0, 9.0, -1.0, 0.5, 0.0, 2.0], requires_grad=True)
-    restricted = restrict(outputs.expand(20_000, 3, 7), allowed)
+    restricted = mask_outputs(outputs.expand(20_000, 3, 7), allowed)
     actions = heads.sample(restricted, torch.zeros(1, 1), seeded_generator(0))
     assert set(actions[..., 1].unique().tolist()) == {0.0, 2.0}
     assert set(actions[..., 2].unique().tolist()) == {2.0}
@@ -120,11 +120,11 @@ def test_without_names_everything_is_allowed() -> None:
     heads = Heads({"level": LEVEL, "mode": MODE}, agents=3)
     assert heads.allowed({}) is None
     outputs = torch.zeros(2, 3, 7)
-    assert restrict(outputs, None) is outputs
+    assert mask_outputs(outputs, None) is outputs
 
 
 def test_numbers_explored_apart_have_no_mixing() -> None:
-    apart = Heads({"level": LEVEL, "pair": PAIR}, agents=3, together=False)
+    apart = Heads({"level": LEVEL, "pair": PAIR}, agents=3, correlated=False)
     assert apart.spreads == 3
     u = apart.sample(torch.zeros(100_000, 3, 3), torch.zeros(1, 3), seeded_generator(0)).flatten(0, 1)
     np.testing.assert_allclose(np.corrcoef(u.numpy().T), np.eye(3), atol=0.01)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from offloadopt.learners.common.agent_policy import Actor
-from offloadopt.learners.common.networks import Recurrent
-from offloadopt.learners.common.normalization import Standard
+from offloadopt.learners.common.networks import StackedGRU
+from offloadopt.learners.common.normalization import RunningNormalizer
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.ppo import _in_pieces, clipped_gain
@@ -56,20 +56,20 @@ def test_values_stay_what_they_are_while_the_scale_follows_the_returns(central: 
         torch.testing.assert_close(critic.values(view)[0], before, rtol=1e-3, atol=0.05)
         for _ in range(300):
             critic.follow(returns)
-        standard = critic.in_deviations(returns)
+        normalizer = critic.in_deviations(returns)
     over = (0, 1, 2) if copies == 1 and not central else (0, 1)
-    torch.testing.assert_close(standard.mean(dim=over).abs().max(), torch.tensor(0.0).double(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(normalizer.mean(dim=over).abs().max(), torch.tensor(0.0).double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(
-        standard.std(dim=over, correction=0).min(), torch.tensor(1.0).double(), atol=1e-3, rtol=0
+        normalizer.std(dim=over, correction=0).min(), torch.tensor(1.0).double(), atol=1e-3, rtol=0
     )
 
 
 def test_recurrent_units_are_those_of_torch() -> None:
-    layer = Recurrent(1, 4, 6)
+    layer = StackedGRU(1, 4, 6)
     layer.initialise(seeded_generator(0))
     reference = torch.nn.GRU(4, 6)
     with torch.no_grad():
-        for ours, theirs in ((layer.seen, "ih"), (layer.kept, "hh")):
+        for ours, theirs in ((layer.input_gates, "ih"), (layer.memory_gates, "hh")):
             ours.bias.normal_(generator=seeded_generator(1))
             getattr(reference, f"weight_{theirs}_l0").copy_(ours.weight[0].T)
             getattr(reference, f"bias_{theirs}_l0").copy_(ours.bias[0, 0])
@@ -83,14 +83,14 @@ def test_recurrent_units_are_those_of_torch() -> None:
 def test_running_statistics_are_those_of_all_views_together() -> None:
     rng = np.random.default_rng(3)
     parts = [torch.from_numpy(rng.normal(5.0, [1.0, 0.0, 9.0], size=(n, 2, 3)).astype(np.float32)) for n in (4, 1, 30)]
-    standard = Standard(3)
+    normalizer = RunningNormalizer(3)
     for part in parts:
-        standard.watch(part)
+        normalizer.update_statistics(part)
     seen = torch.cat(parts).flatten(0, 1)
     expected = (seen - seen.mean(dim=0)) / torch.tensor(
         [seen[:, 0].std(correction=0), 1.0, seen[:, 2].std(correction=0)]
     )
-    torch.testing.assert_close(standard(seen), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(normalizer(seen), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("recurrent", [False, True])

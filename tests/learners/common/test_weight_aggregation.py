@@ -16,7 +16,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import off_policy as joint_learner
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.networks import Network
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.weight_aggregation import (
     Federation,
@@ -43,8 +43,8 @@ def mimo(**changes: Any) -> Problem[Any]:
     return registry.problem("carbon_mimo", **{"horizon": 8, "users": 3, "antennas": 4, **changes})
 
 
-def networks(agents: int, seed: int) -> Network:
-    made = Network(agents, (4, 5, 2), "relu", recurrent=False)
+def networks(agents: int, seed: int) -> StackedMLP:
+    made = StackedMLP(agents, (4, 5, 2), "relu", recurrent=False)
     generator = torch.Generator().manual_seed(seed)
     for parameter in made.parameters():
         nn.init.normal_(parameter, generator=generator)

@@ -14,7 +14,7 @@ from offloadopt.core import Budget, Decisions, Demonstrations
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.replay import TransitionBatch, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER, Centre, DdpgDiscrete
@@ -361,9 +361,9 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
     replay: Any, appended: int, learned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, int]] = []
-    append, learn = Transitions.append, Centre.learn
+    append, learn = TransitionReplay.append, Centre.learn
 
-    def watched_append(self: Transitions, *parts: Any) -> None:
+    def watched_append(self: TransitionReplay, *parts: Any) -> None:
         told.append(("append", self.appended))
         append(self, *parts)
 
@@ -371,7 +371,7 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
         told.append(("learn", 0))
         return learn(self, *parts)
 
-    monkeypatch.setattr(Transitions, "append", watched_append)
+    monkeypatch.setattr(TransitionReplay, "append", watched_append)
     monkeypatch.setattr(Centre, "learn", watched_learn)
     settings = DdpgDiscrete(**{**SMALL, "num_envs": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
     settings.fit(mobile(), budget=Budget(steps=32))

@@ -13,11 +13,11 @@ from offloadopt import registry
 from offloadopt.core import Budget
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.replay import TransitionBatch, Transitions
+from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.independent.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, along, ornstein_uhlenbeck
-from offloadopt.learners.independent.networks import AgentNetworks, follow
+from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
@@ -53,7 +53,7 @@ def layers_of(networks: AgentNetworks, copy: int) -> list[tuple[np.ndarray, np.n
 
 
 def test_a_full_ring_holds_the_latest_rows() -> None:
-    ring = Transitions(room=5, agents=2, features=1, numbers=1)
+    ring = TransitionReplay(5)
     for slot in range(4):
         number = np.full((2, 2), float(slot))  # two environments, two agents
         ring.append(number[..., None], number[..., None], number, number[..., None] + 1)
@@ -61,32 +61,32 @@ def test_a_full_ring_holds_the_latest_rows() -> None:
     assert sorted(ring.rewards()[:, 0]) == [1, 2, 2, 3, 3]
     batch = ring.draw(200, np.random.default_rng(0))
     assert set(batch.reward.flatten().tolist()) == {1.0, 2.0, 3.0}
-    assert torch.equal(batch.following[..., 0], batch.reward + 1)
+    assert torch.equal(batch.next_view[..., 0], batch.reward + 1)
     assert torch.equal(batch.view[..., 0], batch.reward)
 
 
 def test_a_ring_that_is_put_back_draws_the_same() -> None:
-    ring, copy = (Transitions(room=7, agents=1, features=2, numbers=1) for _ in range(2))
+    ring, copy = (TransitionReplay(7) for _ in range(2))
     rng = np.random.default_rng(1)
     for _ in range(4):
         ring.append(rng.random((3, 1, 2)), rng.random((3, 1, 1)), rng.random((3, 1)), rng.random((3, 1, 2)))
     copy.restore(ring.arrays())
     one, other = (held.draw(9, np.random.default_rng(2)) for held in (ring, copy))
     assert torch.equal(one.view, other.view)
-    assert torch.equal(one.following, other.following)
+    assert torch.equal(one.next_view, other.next_view)
     assert copy.appended == 12
 
 
 def test_what_follows_the_last_slot_of_an_episode_is_held_with_it(aiming: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Episode by episode the views lead from one to the next, and none of them to another episode's."""
     held: list[tuple[Any, Any]] = []
-    append = Transitions.append
+    append = TransitionReplay.append
 
-    def watched(self: Transitions, view: Any, action: Any, reward: Any, following: Any) -> None:
+    def watched(self: TransitionReplay, view: Any, action: Any, reward: Any, following: Any) -> None:
         held.append((view, following))
         append(self, view, action, reward, following)
 
-    monkeypatch.setattr(Transitions, "append", watched)
+    monkeypatch.setattr(TransitionReplay, "append", watched)
     Ddpg(**SMALL).fit(aiming(horizon=3), budget=Budget(steps=4 * 2 * 12))
     assert len(held) == 12
     for slot, (_, following) in enumerate(held[:-1]):
@@ -151,8 +151,8 @@ def test_targets_follow_by_the_share_tau() -> None:
     source.initialise(seeded_generator(0))
     source.center.fill_(2.0)
     before = target.arrays()
-    follow(target, source, 0.25)
-    follow(target, source, 0.25)
+    polyak_update_with_buffers(target, source, 0.25)
+    polyak_update_with_buffers(target, source, 0.25)
     for name, now in source.arrays().items():
         expected = before[name] + (1 - 0.75**2) * (now - before[name])
         np.testing.assert_allclose(target.arrays()[name], expected, rtol=1e-5, atol=1e-7)

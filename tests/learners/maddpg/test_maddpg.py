@@ -16,12 +16,12 @@ from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
-from offloadopt.learners.common.distributions import Heads, restrict
-from offloadopt.learners.common.gumbel_softmax import Relaxed
-from offloadopt.learners.common.networks import Network
+from offloadopt.learners.common.distributions import Heads, mask_outputs
+from offloadopt.learners.common.gumbel_softmax import RelaxedActions
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import load_policy
-from offloadopt.learners.common.torch_utils import clip_by_copy, follow, seeded_generator
+from offloadopt.learners.common.torch_utils import clip_gradients_per_copy, polyak_update, seeded_generator
 from offloadopt.learners.maddpg.critic import JointCritic
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.testing import check_learner
@@ -83,7 +83,7 @@ def experience(students: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Expe
 
     def seen() -> AgentObservation:
         view = torch.randn((rows, agents, interface.features), generator=rng)
-        return AgentObservation(view, None, torch.randn((rows, interface.whole_features), generator=rng))
+        return AgentObservation(view, None, torch.randn((rows, interface.global_features), generator=rng))
 
     now = seen()
     return Experience(now, students.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
@@ -93,26 +93,26 @@ def experience(students: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Expe
 
 
 def test_a_row_means_what_the_heads_read() -> None:
-    relaxed, heads = Relaxed(FIELDS), Heads(FIELDS, 3)
+    relaxed, heads = RelaxedActions(FIELDS), Heads(FIELDS, 3)
     assert relaxed.size == heads.outputs == WIDTH
     outputs = torch.randn((50, 3, WIDTH), generator=seeded_generator(0))
-    rows = relaxed.hard(torch.cat([outputs[..., :3].tanh(), outputs[..., 3:]], dim=-1))
-    found, expected = heads.read(relaxed.actions(rows)), heads.read(heads.mode(outputs))
+    rows = relaxed.harden(torch.cat([outputs[..., :3].tanh(), outputs[..., 3:]], dim=-1))
+    found, expected = heads.decode(relaxed.to_head_actions(rows)), heads.decode(heads.mode(outputs))
     for name in FIELDS:
         np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
 
 
 def test_numbers_reach_their_limits() -> None:
-    relaxed, heads = Relaxed(FIELDS), Heads(FIELDS, 3)
+    relaxed, heads = RelaxedActions(FIELDS), Heads(FIELDS, 3)
     rows = torch.zeros((2, 3, WIDTH))
     rows[0, :, :3], rows[1, :, :3] = -1.0, 1.0
-    found = heads.read(relaxed.actions(rows))
+    found = heads.decode(relaxed.to_head_actions(rows))
     assert found["level"].tolist() == [[2.0] * 3, [6.0] * 3]
     assert found["pair"].tolist() == [[[-1.0] * 2] * 3, [[0.5] * 2] * 3]
 
 
 def test_choices_are_drawn_by_the_softmax_and_numbers_spread_by_the_noise() -> None:
-    relaxed = Relaxed(FIELDS)
+    relaxed = RelaxedActions(FIELDS)
     outputs = torch.linspace(-1.0, 1.0, WIDTH)
     rows = relaxed.explore(outputs.repeat(40_000, 1), 0.1, seeded_generator(0))
     for first, last in ((3, 6), (6, 9), (9, 14)):
@@ -124,10 +124,10 @@ def test_choices_are_drawn_by_the_softmax_and_numbers_spread_by_the_noise() -> N
 
 
 def test_a_guess_is_any_number_and_any_option_that_is_allowed() -> None:
-    relaxed = Relaxed(FIELDS)
+    relaxed = RelaxedActions(FIELDS)
     allowed = torch.ones(WIDTH, dtype=torch.bool)
     allowed[[4, 10, 11]] = False
-    rows = relaxed.guess(restrict(torch.zeros((30_000, WIDTH)), allowed), seeded_generator(0))
+    rows = relaxed.random_actions(mask_outputs(torch.zeros((30_000, WIDTH)), allowed), seeded_generator(0))
     expected = [0.5, 0, 0.5, *[1 / 3] * 3, 1 / 3, 0, 0, 1 / 3, 1 / 3]
     np.testing.assert_allclose(rows[:, 3:].mean(dim=0), expected, atol=0.012)
     numbers = np.sort(rows[:, :3].numpy(), axis=0)
@@ -137,17 +137,17 @@ def test_a_guess_is_any_number_and_any_option_that_is_allowed() -> None:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_gradients_through_choices_are_those_of_the_relaxed_value(temperature: float) -> None:
     """Of a value along a slope, against central differences under the same Gumbel noise."""
-    relaxed = Relaxed(FIELDS)
+    relaxed = RelaxedActions(FIELDS)
     outputs = torch.randn((4, 3, WIDTH), dtype=torch.float64, generator=seeded_generator(1))
     allowed = torch.rand((4, 3, WIDTH), generator=seeded_generator(2)) < 0.7
     allowed[..., [0, 1, 2, 3, 6, 9]] = True
     slope = torch.randn((4, 3, WIDTH), dtype=torch.float64, generator=seeded_generator(3))
 
     def value(at: Tensor) -> Tensor:
-        return (slope * relaxed.soft(restrict(at, allowed), temperature, seeded_generator(4))).sum()
+        return (slope * relaxed.sample_soft(mask_outputs(at, allowed), temperature, seeded_generator(4))).sum()
 
     leaf = outputs.clone().requires_grad_()
-    rows = relaxed.straight_through(restrict(leaf, allowed), temperature, seeded_generator(4))
+    rows = relaxed.straight_through(mask_outputs(leaf, allowed), temperature, seeded_generator(4))
     (rows * slope).sum().backward()  # type: ignore[no-untyped-call]
     assert leaf.grad is not None
     step = 1e-6
@@ -192,9 +192,9 @@ def filled(room: int, moments: int, horizon: int) -> JointReplay:
 def test_what_follows_is_the_next_moment_of_the_same_episode(room: int, moments: int) -> None:
     horizon = 2
     batch = filled(room, moments, horizon).draw(400, np.random.default_rng(0))
-    assert torch.equal(batch.seen.view[..., 0], batch.reward)
+    assert torch.equal(batch.observation.view[..., 0], batch.reward)
     assert torch.equal(batch.action[..., 0], batch.reward)
-    assert torch.equal(batch.following.view[..., 0], batch.reward + 10)
+    assert torch.equal(batch.next_observation.view[..., 0], batch.reward + 10)
     drawn = set(batch.reward.flatten().tolist())
     held = range(max(0, moments - room), moments - 1)
     assert drawn == {10.0 * k + e for k in held if k % (horizon + 1) < horizon for e in (0, 1)}
@@ -207,7 +207,7 @@ def test_a_replay_that_is_put_back_draws_the_same_also_later() -> None:
         seen, action, reward = moment(number)
         one, other = (held.draw(9, np.random.default_rng(number)) for held in (replay, copy))
         assert torch.equal(one.reward, other.reward)
-        assert torch.equal(one.following.view, other.following.view)
+        assert torch.equal(one.next_observation.view, other.next_observation.view)
         for held in (replay, copy):
             held.append(seen, *((action, reward) if number % 3 < 2 else ()))
 
@@ -215,7 +215,7 @@ def test_a_replay_that_is_put_back_draws_the_same_also_later() -> None:
 # ------------------------------------------------------------------------------------------------------------- critics
 
 
-def by_hand(network: Network, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def by_hand(network: StackedMLP, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     layers = [*network.hidden, network.last]
     for number, layer in enumerate(layers):
         weight, bias = layer.weight[copy].detach().double().numpy(), layer.bias[copy, 0].detach().double().numpy()
@@ -233,9 +233,9 @@ def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon:
     students.critic.pay(paid, 0.9, None)
     batch = experience(students)
     found = students.target(batch, seeded_generator(0)).numpy()
-    following = batch.following
-    assert following.whole is not None
-    view, whole = following.view.double().numpy(), following.whole.double().numpy()
+    following = batch.next_observation
+    assert following.global_state is not None
+    view, whole = following.view.double().numpy(), following.global_state.double().numpy()
     copies = (0, 0) if shared else (0, 1)
     acts = [np.tanh(by_hand(students.target_actor.network, copy, view[:, agent])) for agent, copy in enumerate(copies)]
     for agent, copy in enumerate(copies):
@@ -253,7 +253,7 @@ def test_an_agents_value_depends_on_its_own_action_once_and_on_all_others(aiming
     students = students_of(aiming(agents=3), shared=shared)
     batch = experience(students)
     own, joint = (batch.action.clone().requires_grad_() for _ in range(2))
-    values = students.critic(batch.seen, own, joint)
+    values = students.critic(batch.observation, own, joint)
     for agent in range(3):
         by_own, by_joint = torch.autograd.grad(values[:, agent].sum(), (own, joint), retain_graph=True)
         others = [other for other in range(3) if other != agent]
@@ -267,11 +267,11 @@ def test_a_new_scale_of_rewards_changes_no_value(aiming: Any) -> None:
     students = students_of(aiming(), shared=False)
     critic, target, gamma = students.critic, students.target_critic, 0.9
     batch = experience(students)
-    assert batch.seen.whole is not None
+    assert batch.observation.global_state is not None
 
     def values(networks: JointCritic) -> Tensor:
         center, deviation = critic.scale()
-        return networks(batch.seen, batch.action, batch.action) * deviation + center / (1 - gamma)
+        return networks(batch.observation, batch.action, batch.action) * deviation + center / (1 - gamma)
 
     critic.pay(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
     before = values(critic), values(target)
@@ -324,8 +324,8 @@ def test_the_actors_step_up_their_critics(aiming: Any) -> None:
     batch = experience(students, rows=50)
 
     def worth() -> Tensor:
-        own = torch.tanh(students.actor(batch.seen.view[None])[0][0])
-        return students.critic(batch.seen, own, batch.action).mean(dim=0)
+        own = torch.tanh(students.actor(batch.observation.view[None])[0][0])
+        return students.critic(batch.observation, own, batch.action).mean(dim=0)
 
     before = worth()
     for _ in range(20):
@@ -337,7 +337,7 @@ def test_each_copys_gradient_is_shortened_by_itself() -> None:
     weight, bias = torch.zeros(3, 2, 1), torch.zeros(3, 1, 1)
     weight[0], bias[0] = torch.tensor([[3.0], [0.0]]), 4.0
     weight[1] = 0.1
-    clip_by_copy([weight, bias], 1.0)
+    clip_gradients_per_copy([weight, bias], 1.0)
     torch.testing.assert_close(weight[0], torch.tensor([[0.6], [0.0]]))
     torch.testing.assert_close(bias[0], torch.tensor([[0.8]]))
     torch.testing.assert_close(weight[1], torch.full((2, 1), 0.1))
@@ -347,8 +347,8 @@ def test_each_copys_gradient_is_shortened_by_itself() -> None:
 def test_targets_follow_by_the_share_tau(aiming: Any) -> None:
     students = students_of(aiming())
     before = [parameter.detach().clone() for parameter in students.target_actor.parameters()]
-    follow(students.target_actor, students.actor, 0.25)
-    follow(students.target_actor, students.actor, 0.25)
+    polyak_update(students.target_actor, students.actor, 0.25)
+    polyak_update(students.target_actor, students.actor, 0.25)
     for old, now, source in zip(before, students.target_actor.parameters(), students.actor.parameters(), strict=True):
         torch.testing.assert_close(now, old + (1 - 0.75**2) * (source - old))
 

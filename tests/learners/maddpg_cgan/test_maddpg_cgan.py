@@ -54,11 +54,11 @@ def experience(problem: Any, students: CganAgents, rows: int, seed: int = 1) -> 
     instances = problem.sample(rows, seed)
     generator = torch.Generator().manual_seed(seed)
     state = problem.reset(instances)
-    seen = students.see(problem.observe(instances, state))
+    seen = students.observe(problem.observe(instances, state))
     action = students.guess(seen, generator)
-    decisions = students.interface.decode(problem.observe(instances, state), students.relaxed.actions(action))
+    decisions = students.interface.decode(problem.observe(instances, state), students.relaxed.to_head_actions(action))
     state, outcome = problem.step(instances, state, decisions)
-    following = students.see(problem.observe(instances, state))
+    following = students.observe(problem.observe(instances, state))
     return Experience(seen, action, torch.from_numpy(-outcome.agent_cost).float(), following)
 
 
@@ -71,16 +71,16 @@ class TestTwins:
         problem: Any = inference()
         students = students_of(problem)
         batch = experience(problem, students, 16)
-        students.twins.watch(batch)
+        students.twins.update_statistics(batch)
         taught = students._taught_by(batch, torch.Generator().manual_seed(2))
         assert taught.others is not None
-        whole = taught.seen.whole
+        whole = taught.observation.global_state
         assert whole is not None
         demand = whole[..., -students.relaxed.size :]
         whole = whole[..., : -students.relaxed.size].unflatten(-1, (3, -1))
         for asking in range(3):
             for seen in range(3):
-                source = batch.seen.view if seen == asking else taught.others.seen.view
+                source = batch.observation.view if seen == asking else taught.others.observation.view
                 assert torch.equal(whole[:, asking, seen], source[:, seen])
             others = [other for other in range(3) if other != asking]
             torch.testing.assert_close(demand[:, asking], batch.action[:, others].mean(dim=1))
@@ -91,37 +91,37 @@ class TestTwins:
         problem: Any = inference()
         students = students_of(problem)
         batch = experience(problem, students, 16)
-        students.twins.watch(batch)
+        students.twins.update_statistics(batch)
         # The same mean action from other agents' actions, in another order.
         turned = batch.action.roll(1, dims=1)
         made = [
             students.twins.stand_in(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
             for action in (batch.action, turned)
         ]
-        torch.testing.assert_close(made[0].seen.view, made[1].seen.view)
+        torch.testing.assert_close(made[0].observation.view, made[1].observation.view)
         silent = [
             students.twins.stand_in(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
             for action in (batch.action, torch.zeros_like(batch.action))
         ]
-        assert torch.equal(silent[0].seen.view, silent[1].seen.view)
+        assert torch.equal(silent[0].observation.view, silent[1].observation.view)
 
     def test_what_twins_make_up_stays_within_what_was_experienced(self) -> None:
         problem: Any = inference()
         students = students_of(problem)
         batch = experience(problem, students, 64)
-        students.twins.watch(batch)
+        students.twins.update_statistics(batch)
         made = students.twins.stand_in(batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0))
-        for real, twin in ((batch.seen.view, made.seen.view), (batch.reward, made.reward)):
+        for real, twin in ((batch.observation.view, made.observation.view), (batch.reward, made.reward)):
             assert bool((twin >= real.amin(dim=0) - 1e-5).all())
             assert bool((twin <= real.amax(dim=0) + 1e-5).all())
-        constant = batch.seen.view.std(dim=0) == 0
-        torch.testing.assert_close(made.seen.view[0][constant], batch.seen.view[0][constant])
+        constant = batch.observation.view.std(dim=0) == 0
+        torch.testing.assert_close(made.observation.view[0][constant], batch.observation.view[0][constant])
 
     def test_actions_of_stand_ins_choose_one_option_each(self) -> None:
         problem: Any = inference()
         students = students_of(problem)
         batch = experience(problem, students, 16)
-        students.twins.watch(batch)
+        students.twins.update_statistics(batch)
         made = students.twins.stand_in(batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0))
         numbers = 2 * problem.places
         options = made.action[..., numbers:].unflatten(-1, (problem.places, problem.servers + 1))
@@ -134,11 +134,11 @@ class TestTwins:
         generator = torch.Generator().manual_seed(0)
         batches = [experience(problem, students, 64, seed) for seed in range(20)]
         for batch in batches:
-            students.twins.watch(batch)
+            students.twins.update_statistics(batch)
 
         def correlation() -> float:
             batch = experience(problem, students, 512, 99)
-            reward, _ = students.twins.foresee(batch.seen, batch.action, torch.Generator().manual_seed(1))
+            reward, _ = students.twins.foresee(batch.observation, batch.action, torch.Generator().manual_seed(1))
             return float(np.mean([np.corrcoef(reward[:, i], batch.reward[:, i])[0, 1] for i in range(2)]))
 
         before = correlation()
@@ -244,7 +244,7 @@ class TestTraining:
             problem, budget=Budget(steps=2400), record=lambda step, found: points.append((step, found))
         )
         students = students_of(problem)
-        slot = 4 * 3 * students.interface.deed_bytes  # environments x agents' actions reported
+        slot = 4 * 3 * students.interface.action_bytes  # environments x agents' actions reported
         announced = 4 * 4 * students.relaxed.size  # environments x bytes of a number x numbers in the mean action
         step, found = points[0]
         assert found["bytes/sent"] == step / 12 * (slot + announced)
@@ -262,7 +262,7 @@ class TestTraining:
         batch = experience(problem, students, 16)
         students.learn(batch, 0.0, torch.Generator().manual_seed(0))
         for slot in range(4):
-            students.imagine(batch.seen, slot, 0.0, torch.Generator().manual_seed(slot))
+            students.imagine(batch.observation, slot, 0.0, torch.Generator().manual_seed(slot))
         assert (students._imagined.appended > 0) == remembered
         taught = students._taught_by(batch, torch.Generator().manual_seed(1))
         real = [bool(torch.equal(taught.action[row], batch.action[row])) for row in range(16)]
@@ -278,14 +278,14 @@ class TestTraining:
 
         def stand_in() -> Tensor:
             everything = torch.ones(16, dtype=torch.bool)
-            return students.twins.stand_in(batch.action, everything, torch.Generator().manual_seed(9)).seen.view
+            return students.twins.stand_in(batch.action, everything, torch.Generator().manual_seed(9)).observation.view
 
         before = stand_in()
         for step in range(3):
             students.learn(batch, 0.0, torch.Generator().manual_seed(step))
         assert students.sent == sent
         assert torch.equal(stand_in(), before)
-        students.watch([batch.seen], batch.reward[None], True)
+        students.update_statistics([batch.observation], batch.reward[None], True)
         assert students.sent > sent
         assert not torch.equal(stand_in(), before)
 
@@ -318,5 +318,5 @@ def test_others_without_masks(aiming: Any) -> None:
     students = students_of(aiming())
     made: Tensor | None = students.twins.stand_in(
         torch.zeros(4, 2, students.relaxed.size), torch.ones(4, dtype=torch.bool), torch.Generator()
-    ).following.allowed
+    ).next_observation.allowed
     assert made is None

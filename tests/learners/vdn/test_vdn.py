@@ -17,7 +17,7 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
-from offloadopt.learners.common.networks import Network
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
@@ -94,7 +94,7 @@ def experience(team: VdnAgents, rows: int = 7, seed: int = 0, masked: bool = Fal
     return Experience(now, team.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
 
 
-def by_hand(network: Network, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def by_hand(network: StackedMLP, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     layers = [*network.hidden, network.last]
     for number, layer in enumerate(layers):
         weight, bias = layer.weight[copy].detach().double().numpy(), layer.bias[copy, 0].detach().double().numpy()
@@ -111,7 +111,7 @@ def by_hand(network: Network, copy: int, signal: np.ndarray[Any, Any]) -> np.nda
 def test_an_agents_term_depends_on_its_own_view_and_action_alone(aiming: Any, learner: type[Vdn], shared: bool) -> None:
     team = team_of(learner, aiming(agents=3), shared=shared)
     batch = experience(team)
-    view, rows = (values.clone().requires_grad_() for values in (batch.seen.view, batch.action))
+    view, rows = (values.clone().requires_grad_() for values in (batch.observation.view, batch.action))
     terms = team.terms(team.worth, AgentObservation(view), rows)
     for agent in range(3):
         for slope in torch.autograd.grad(terms[:, agent].sum(), (view, rows), retain_graph=True):
@@ -137,7 +137,7 @@ def test_the_target_of_ddpg_is_the_teams_reward_and_the_sum_of_what_follows(
     team.worth.pay(PAID, 0.9, None)
     batch = experience(team)
     expected = in_deviations(batch, PAID)
-    view = batch.following.view.double().numpy()
+    view = batch.next_observation.view.double().numpy()
     if horizon > 1:  # a horizon only cuts off; after a problem's one slot nothing follows
         for agent, copy in enumerate((0, 0) if shared else (0, 1)):
             act = np.tanh(by_hand(team.target_actor.network, copy, view[:, agent]))
@@ -155,13 +155,13 @@ def test_the_target_of_dqn_is_what_the_targets_say_of_what_the_networks_like_bes
     team.worth.pay(PAID, 0.9, None)
     batch = experience(team, rows=60, masked=masked)
     expected = in_deviations(batch, PAID)
-    view, differ = batch.following.view.double().numpy(), 0
+    view, differ = batch.next_observation.view.double().numpy(), 0
     for agent, copy in enumerate((0, 0) if shared else (0, 1)):
         liked = by_hand(team.worth.network, copy, view[:, agent])[:, 1:]
         worth = by_hand(team.target_worth.network, copy, view[:, agent])
         if masked:
-            assert batch.following.allowed is not None
-            liked = np.where(batch.following.allowed[:, agent].numpy(), liked, -np.inf)
+            assert batch.next_observation.allowed is not None
+            liked = np.where(batch.next_observation.allowed[:, agent].numpy(), liked, -np.inf)
         expected = expected + 0.9 * worth[:, 0]
         for branch in (slice(0, 5), slice(5, 10)):
             best = liked[:, branch].argmax(axis=1)
@@ -175,7 +175,7 @@ def test_the_target_of_dqn_is_what_the_targets_say_of_what_the_networks_like_bes
 def test_what_branches_like_best_is_together_the_best_that_is_allowed(aiming: Any) -> None:
     """Against all 25 combinations of two branches."""
     team: DqnVdnAgents = team_of(DqnVdn, aiming())
-    seen = experience(team, rows=40, masked=True).seen
+    seen = experience(team, rows=40, masked=True).observation
     assert seen.allowed is not None
     found = team.terms(team.worth, seen, team.following(seen, seeded_generator(0)))
     worth = torch.full_like(found, -torch.inf)
@@ -191,7 +191,7 @@ def test_what_branches_like_best_is_together_the_best_that_is_allowed(aiming: An
 @BOTH
 def test_what_the_team_would_do_next_is_one_allowed_option_of_each_branch(aiming: Any, learner: type[Vdn]) -> None:
     team = team_of(learner, aiming(integer=True))
-    seen = experience(team, rows=200, masked=True).following
+    seen = experience(team, rows=200, masked=True).next_observation
     rows = team.following(seen, seeded_generator(0)).round()
     assert seen.allowed is not None
     assert (rows[~seen.allowed] == 0).all()
@@ -219,7 +219,7 @@ def test_the_sum_finds_out_who_earned_the_reward(aiming: Any, learner: type[Vdn]
     team = team_of(learner, aiming(horizon=1), rate=1e-2, max_gradient_norm=1e3, hidden=(32,))
 
     def earned(batch: Experience) -> torch.Tensor:
-        return batch.seen.view[..., 0] * batch.action[..., 0] + batch.action[..., -1]
+        return batch.observation.view[..., 0] * batch.action[..., 0] + batch.action[..., -1]
 
     for seed in range(600):
         batch = experience(team, rows=128, seed=seed)
@@ -229,8 +229,10 @@ def test_the_sum_finds_out_who_earned_the_reward(aiming: Any, learner: type[Vdn]
         team.learn(batch, min(seed / 600, 1.0), seeded_generator(seed))
     batch, other = experience(team, rows=500, seed=601), experience(team, rows=500, seed=602)
     _, deviation = team.worth.scale()
-    own, changed = (team.terms(team.worth, batch.seen, rows) for rows in (batch.action, other.action))
-    difference = earned(batch) - earned(Experience(batch.seen, other.action, batch.reward, batch.following))
+    own, changed = (team.terms(team.worth, batch.observation, rows) for rows in (batch.action, other.action))
+    difference = earned(batch) - earned(
+        Experience(batch.observation, other.action, batch.reward, batch.next_observation)
+    )
     error = (own - changed) * deviation - difference
     assert float(error.detach().square().mean()) < 0.05 * float(difference.square().mean())
 
@@ -243,7 +245,7 @@ def test_a_new_scale_of_rewards_changes_no_value(aiming: Any, learner: type[Vdn]
 
     def total(networks: UtilityNetwork) -> torch.Tensor:
         center, deviation = team.worth.scale()
-        terms = team.terms(networks, batch.seen, batch.action)
+        terms = team.terms(networks, batch.observation, batch.action)
         found: torch.Tensor = terms.sum(dim=1) * deviation + center / (1 - gamma)
         return found
 
@@ -274,10 +276,10 @@ def test_targets_follow_by_the_share_tau_and_see_on_the_same_scale(aiming: Any, 
         sources = team.learned[kind].networks.parameters()
         for old, now, source in zip(held[kind], target.parameters(), sources, strict=True):
             torch.testing.assert_close(now, old + 0.25 * (source - old))
-    team.watch([batch.seen], batch.reward[None], True)
+    team.update_statistics([batch.observation], batch.reward[None], True)
     for kind, target in team.targets.items():
-        assert torch.equal(target.standard.mean, team.learned[kind].networks.standard.mean)
-        torch.testing.assert_close(target.standard.mean.float(), batch.seen.view.mean(dim=(0, 1)))
+        assert torch.equal(target.normalizer.mean, team.learned[kind].networks.normalizer.mean)
+        torch.testing.assert_close(target.normalizer.mean.float(), batch.observation.view.mean(dim=(0, 1)))
 
 
 def test_actors_step_up_their_own_terms_and_leave_these_as_they_are(aiming: Any) -> None:
@@ -285,8 +287,8 @@ def test_actors_step_up_their_own_terms_and_leave_these_as_they_are(aiming: Any)
     batch, held = experience(team, rows=50), [parameter.clone() for parameter in team.worth.parameters()]
 
     def worth() -> torch.Tensor:
-        own = torch.tanh(team.actor(batch.seen.view[None])[0][0])
-        return team.terms(team.worth, batch.seen, own).mean(dim=0)
+        own = torch.tanh(team.actor(batch.observation.view[None])[0][0])
+        return team.terms(team.worth, batch.observation, own).mean(dim=0)
 
     before = worth()
     for _ in range(20):
@@ -338,13 +340,13 @@ def test_levels_stand_before_other_controls() -> None:
     expected = own.decode(observation, {"balance": np.zeros((5, 2)), "local_share": np.full((5, 2), 0.5)})
     for name, values in expected.items():
         np.testing.assert_allclose(middle[name], values)
-    assert interface.to(mimo(users=4)).heads.outputs == interface.heads.outputs == 6  # type: ignore[arg-type]
+    assert interface.for_problem(mimo(users=4)).heads.outputs == interface.heads.outputs == 6  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("spent", "chance"), [(0.0, 1.0), (0.2, 0.6), (0.4, 0.2), (0.9, 0.2)])
 def test_the_chance_of_exploring_falls_along_a_line(aiming: Any, spent: float, chance: float) -> None:
     team = team_of(DqnVdn, aiming(), epsilon_end=0.2, epsilon_share=0.4)
-    seen = experience(team, rows=4000).seen
+    seen = experience(team, rows=4000).observation
     rows = team.explore(seen, spent, seeded_generator(1))
     as_liked = (rows == team.following(seen, seeded_generator(0))).all(dim=-1).double().mean()
     assert float(as_liked) == pytest.approx(1 - chance + chance / 25, abs=0.02)
@@ -474,8 +476,10 @@ def test_seconds_end_training(aiming: Any, learner: type[Vdn]) -> None:
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False}], ids=str)
 def test_the_policy_does_what_its_network_likes_best(aiming: Any, settings: dict[str, Any]) -> None:
     team: DqnVdnAgents = team_of(DqnVdn, aiming(), **settings)
-    views = experience(team, rows=30).seen.view
-    team.watch([AgentObservation(views + 2.0)], torch.randn((1, 30, 2), generator=seeded_generator(1)), True)
+    views = experience(team, rows=30).observation.view
+    team.update_statistics(
+        [AgentObservation(views + 2.0)], torch.randn((1, 30, 2), generator=seeded_generator(1)), True
+    )
     outputs = team.decider()(views[None])[0][0]
     torch.testing.assert_close(outputs, team.worth(views)[..., 1:])
 

@@ -469,7 +469,7 @@ def test_a_centre_sees_once_what_all_agents_see() -> None:
     observation = problem.observe(instances, state)
     users, devices = problem.num_agents, problem.devices
     for view, width in (("paper", 36), ("full", 56)):
-        rows, whole = problem.view(observation, view), problem.whole_view(observation, view)
+        rows, whole = problem.view(observation, view), problem.global_view(observation, view)
         assert rows.shape == (6, users, width)
         own, told = users * (4 + 3 + devices - 1), {"paper": 2, "full": 4}[view]
         assert whole.shape == (6, own + told * devices)
