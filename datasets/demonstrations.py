@@ -1,7 +1,7 @@
-"""Demonstrations: an expert's solutions of sampled instances, collected in shards and stored.
+"""Collection of demonstrations: an expert's solutions of sampled instances, stored in shards.
 
-Every shard has its own seeds, so it can be made by itself: neither the number of workers, nor the order in which they
-finish, nor an interruption changes what a set holds (only ``seconds`` are measured anew).
+Every shard has its own seeds and can be computed independently: neither the number of workers, nor the order in which
+they finish, nor an interruption changes the contents of a set (except for ``seconds``, which are measured).
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt import files
-from offloadopt import parallel as pool
+from offloadopt import files, parallel
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Progress, Solver
-from offloadopt.datasets.storage import MANIFEST, OURS, Manifest, Shard, intact, read, shard_bytes
+from offloadopt.datasets.storage import FILE_PATTERNS, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
 from offloadopt.errors import OutputExists
 
 __all__ = ["Manifest", "collect", "observations_along", "read"]
@@ -35,26 +34,26 @@ def collect(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Demonstrations:
-    """Solve ``count`` sampled instances and store them; continue where an interrupted call stopped.
+    """Solve ``count`` sampled instances and store the solutions; continue a call that was interrupted.
 
     Parameters
     ----------
     problem : Problem
-        Gives instances, observations and costs.
+        Its instances are sampled, and its observations stored.
     solver : Solver
         The expert.
     count : int
-        Number of demonstrations. A larger one than before extends a set.
+        Number of demonstrations. A larger number than before extends a set.
     seed : int
         Seed of instances and expert.
     folder : path
-        New, empty, or with the same set: what is missing or damaged in it is made.
+        New, empty, or with the same set: missing and damaged shards are computed.
     shard_size : int
-        Demonstrations in a file; a killed call loses at most one file per worker. It takes part in the seeds.
+        Demonstrations per file; a killed call loses at most one file per worker. The seeds depend on it.
     workers : int
-        Processes; one works in this process.
+        Number of processes; with 1 the calling process computes.
     backend : {"loky", "ray"}
-        Processes on this machine, or a Ray cluster (the one joined, else ``RAY_ADDRESS``, else one started here).
+        Processes on this machine, or a Ray cluster (the connected one, else ``RAY_ADDRESS``, else one started here).
     overwrite : bool
         Delete the demonstration set that the folder holds.
     progress : callable, optional
@@ -68,38 +67,38 @@ def collect(
     Raises
     ------
     OutputExists
-        If the folder holds something else, or is being written.
+        If the folder holds anything else, or another process writes to it.
     """
-    pool.check(workers, backend)
+    parallel.check(workers, backend)
     solver.require(problem)
     wanted = Manifest.of(problem, solver, count=count, seed=seed, shard_size=shard_size)
     folder = Path(folder)
-    with files.only_writer(files.make_folder(folder)):
-        manifest = _start(folder, wanted, overwrite)
+    with files.folder_lock(files.make_folder(folder)):
+        manifest = _prepare(folder, wanted, overwrite)
         if not manifest.finished:
-            _finish(problem, solver, folder, manifest, workers, backend, progress or _silent)
+            _compute_missing(problem, solver, folder, manifest, workers, backend, progress or _no_progress)
     return read(folder, problem)
 
 
 def observations_along(problem: Problem[Any], instances: Instances, decisions: Decisions) -> Observation:
-    """What could be observed before each decision: ``[count, ...]``, or ``[count, horizon, ...]`` with a horizon."""
-    state, seen = problem.reset(instances), []
+    """Compute the observations before each decision: ``[count, ...]``, or ``[count, horizon, ...]`` with a horizon."""
+    state, observations = problem.reset(instances), []
     for slot in range(problem.horizon):
-        seen.append(problem.observe(instances, state))
+        observations.append(problem.observe(instances, state))
         if slot + 1 < problem.horizon:
             state, _ = problem.step(instances, state, decisions.at_slot(slot))
-    return seen[0] if problem.horizon == 1 else Observation.over_slots(seen)
+    return observations[0] if problem.horizon == 1 else Observation.over_slots(observations)
 
 
-def _silent(finished: int) -> None:
-    """Report to nobody."""
+def _no_progress(finished: int) -> None:
+    """Ignore progress."""
 
 
-def _start(folder: Path, wanted: Manifest, overwrite: bool) -> Manifest:
-    """The manifest to go on from: of a new set, or with what is left of the same one."""
+def _prepare(folder: Path, wanted: Manifest, overwrite: bool) -> Manifest:
+    """Prepare the folder; return the manifest of a new set, or of the same set with its intact shards."""
     files.prepare_folder(folder, resumable=True)
     if overwrite or not (folder / MANIFEST).exists():
-        files.prepare_folder(folder, overwrite=overwrite, ours=OURS)
+        files.prepare_folder(folder, overwrite=overwrite, patterns=FILE_PATTERNS)
         return wanted
     found = Manifest.read(folder)
     difference = found.difference(wanted)
@@ -107,12 +106,12 @@ def _start(folder: Path, wanted: Manifest, overwrite: bool) -> Manifest:
         difference = f"count = {found.count}, not {wanted.count}"
     if difference is not None:
         raise OutputExists(f"{folder} holds another demonstration set: {difference}")
-    # The last shard of a set that is extended is too short, and is made anew.
-    kept = {name: shard for name, shard in intact(folder, found).items() if shard.rows == wanted.rows[name]}
+    # The last shard of a set that is extended is too short, and is computed again.
+    kept = {name: shard for name, shard in intact_shards(folder, found).items() if shard.rows == wanted.rows[name]}
     return wanted.with_versions(found.versions).with_shards(kept)
 
 
-def _finish(
+def _compute_missing(
     problem: Problem[Any],
     solver: Solver,
     folder: Path,
@@ -121,7 +120,7 @@ def _finish(
     backend: str,
     progress: Progress,
 ) -> None:
-    """Make the missing shards. Only this process writes; a shard counts once the manifest names it."""
+    """Compute the missing shards. Only this process writes; a shard is valid once the manifest lists it."""
     manifest.write(folder)
     if manifest.shards:
         progress(sum(shard.rows for shard in manifest.shards.values()))
@@ -131,28 +130,28 @@ def _finish(
         if name not in manifest.shards
     ]
 
-    def record(made: tuple[_Task, bytes]) -> None:
+    def record(result: tuple[_Task, bytes]) -> None:
         nonlocal manifest
-        task, data = made
+        task, data = result
         files.write_atomic(folder / task.name, data)
         manifest = manifest.with_shards({task.name: Shard(rows=task.rows, sha256=files.digest(data))})
         manifest.write(folder)
 
-    def record_and_report(made: tuple[_Task, bytes]) -> None:
-        record(made)
-        progress(made[0].rows)
+    def record_and_report(result: tuple[_Task, bytes]) -> None:
+        record(result)
+        progress(result[0].rows)
 
     if min(workers, len(tasks)) == 1:
         for task in tasks:
-            record(_make_shard(problem, solver, task, progress))
+            record(_compute_shard(problem, solver, task, progress))
     else:
-        make = partial(_make_shard, problem, solver)
-        pool.for_each(make, tasks, record_and_report, workers=workers, backend=backend)
+        compute = partial(_compute_shard, problem, solver)
+        parallel.for_each(compute, tasks, record_and_report, workers=workers, backend=backend)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A shard to be made: all that takes part in it, besides the problem and the solver."""
+    """A shard to be computed: everything that it depends on, besides the problem and the solver."""
 
     name: str
     index: int
@@ -160,13 +159,13 @@ class _Task:
     seed: int
 
 
-def _make_shard(
+def _compute_shard(
     problem: Problem[Any], solver: Solver, task: _Task, progress: Progress | None = None
 ) -> tuple[_Task, bytes]:
     """Sample, solve and observe one shard."""
     streams = np.random.SeedSequence(task.seed, spawn_key=(task.index,))
-    nature, expert = streams.generate_state(2, np.uint64).tolist()
-    instances = problem.sample(task.rows, nature)
-    solutions = solver.run(problem, instances, seed=expert, progress=progress)
+    instance_seed, solver_seed = streams.generate_state(2, np.uint64).tolist()
+    instances = problem.sample(task.rows, instance_seed)
+    solutions = solver.run(problem, instances, seed=solver_seed, progress=progress)
     observations = observations_along(problem, instances, solutions.decisions)
     return task, shard_bytes(Demonstrations(instances, observations, solutions))

@@ -1,8 +1,8 @@
-"""A demonstration set on disk: a folder of Parquet shards and ``manifest.json``.
+"""Storage of demonstrations: a folder of Parquet shards and ``manifest.json``.
 
 Columns are named by kind: ``instance.<name>``, ``observation.<name>``, ``decision.<name>``, ``detail.<name>``,
 and ``objective``, ``bound``, ``status``, ``seconds``. An observation that equals the instance's array of the same name
-is not stored again; the shard's notes name it.
+is not stored again; the shard's metadata list it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from offloadopt.errors import DamagedFile, InvalidInput
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-OURS = (MANIFEST, "shard-*.parquet")
-"""Every name that a set can hold; the manifest first, so that a half-deleted set is never taken for a set."""
+FILE_PATTERNS = (MANIFEST, "shard-*.parquet")
+"""Patterns of all file names of a set; the manifest first, so that a set that is half deleted is not read as one."""
 LIBRARIES = ("highspy", "numba", "numpy", "pyarrow", "pyscipopt", "scipy")
-"""Libraries whose version may show in a solution."""
+"""Libraries whose version may affect a solution."""
 
 
 class Shard(Settings):
@@ -39,7 +39,7 @@ class Shard(Settings):
 
 
 class Manifest(Settings):
-    """What a set holds, how it was made, and which of its shards are finished."""
+    """Description of a set: problem, solver, seeds, versions, and the finished shards."""
 
     format_version: int = FORMAT
     problem: str
@@ -52,12 +52,12 @@ class Manifest(Settings):
     shard_size: int = Field(ge=1)
     finished: bool = False
     versions: Mapping[str, tuple[str, ...]]
-    """All versions that had a part in it: an interrupted set may be continued after an update."""
+    """Versions used, several where an interrupted set was continued after an update."""
     shards: Mapping[str, Shard] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: Problem[Any], solver: Solver, *, count: int, seed: int, shard_size: int) -> Self:
-        """The manifest of a set of which no shard is finished."""
+        """Create the manifest of a set without finished shards."""
         return cls(
             problem=problem.name,
             scenario=problem.scenario.model_dump(mode="json"),
@@ -72,7 +72,7 @@ class Manifest(Settings):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The manifest of a folder, refused with one line if it is damaged or of another format."""
+        """Read the manifest of a folder; a damaged one, or one of another format version, is refused."""
         path = folder / MANIFEST
         try:
             values = json.loads(files.read_bytes(path))
@@ -86,38 +86,38 @@ class Manifest(Settings):
             raise DamagedFile(f"{path} is not the manifest of a demonstration set: {error}") from None
         if _digest_of(manifest.scenario) != manifest.scenario_sha256:
             raise DamagedFile(f"{path} is damaged: its scenario does not match its SHA-256")
-        rows, held = manifest.rows, {name: shard.rows for name, shard in manifest.shards.items()}
-        if not held.items() <= rows.items() or manifest.finished != (held == rows):
+        rows, finished = manifest.rows, {name: shard.rows for name, shard in manifest.shards.items()}
+        if not finished.items() <= rows.items() or manifest.finished != (finished == rows):
             raise DamagedFile(f"{path} is damaged: its shards do not add up to its count of {manifest.count}")
         return manifest
 
     def write(self, folder: Path) -> None:
-        """Replace the folder's manifest."""
+        """Write the manifest to a folder, atomically."""
         text = json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False)
         files.write_atomic(folder / MANIFEST, text.encode() + b"\n")
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows of every shard of the whole set, by file name."""
+        """Number of rows of every shard of the complete set, by file name."""
         starts = range(0, self.count, self.shard_size)
         return {
             f"shard-{index:05d}.parquet": min(self.shard_size, self.count - start) for index, start in enumerate(starts)
         }
 
     def with_shards(self, shards: Mapping[str, Shard]) -> Self:
-        """A copy with more shards finished."""
-        rows, known = self.rows, {**self.shards, **shards}
-        held = {name: known[name] for name in rows if name in known}
-        return self.model_copy(update={"shards": held, "finished": len(held) == len(rows)})
+        """Return a copy with more finished shards."""
+        rows, recorded = self.rows, {**self.shards, **shards}
+        finished = {name: recorded[name] for name in rows if name in recorded}
+        return self.model_copy(update={"shards": finished, "finished": len(finished) == len(rows)})
 
     def with_versions(self, versions: Mapping[str, tuple[str, ...]]) -> Self:
-        """A copy that names the versions of an earlier run too."""
+        """Return a copy that also lists the versions of an earlier run."""
         names = sorted({*self.versions, *versions})
         merged = {n: tuple(sorted({*self.versions.get(n, ()), *versions.get(n, ())})) for n in names}
         return self.model_copy(update={"versions": merged})
 
     def difference(self, other: Manifest) -> str | None:
-        """The first field, other than ``count``, in which two sets differ, with both values."""
+        """Describe the first field, other than ``count``, in which two sets differ; ``None`` if there is none."""
         return _first_difference(self._identity(), other._identity())
 
     def _identity(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _versions() -> dict[str, tuple[str, ...]]:
 
 
 def _digest_of(scenario: Mapping[str, Any]) -> str:
-    """As ``Settings.digest``, from the stored fields."""
+    """Compute ``Settings.digest`` from the stored fields."""
     return hashlib.sha256(json.dumps(dict(scenario), sort_keys=True).encode()).hexdigest()
 
 
@@ -157,7 +157,7 @@ def _digest_of(scenario: Mapping[str, Any]) -> str:
 
 
 def shard_bytes(demonstrations: Demonstrations) -> bytes:
-    """Demonstrations as one Parquet file."""
+    """Encode demonstrations as one Parquet file."""
     instances, observations = demonstrations.instances, demonstrations.observations
     solutions = demonstrations.solutions
     shared = [name for name in observations if name in instances and _same_bits(observations[name], instances[name])]
@@ -184,10 +184,10 @@ def _same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
 
 
 def _checked(path: Path, wanted: Shard) -> dict[str, NDArray[Any]]:
-    """All arrays of a shard, with every observation, after its bytes and rows have been checked."""
+    """Read all arrays of a shard, after checking its SHA-256 and its number of rows."""
     data = files.read_bytes(path)
     if files.digest(data) != wanted.sha256:
-        raise DamagedFile(f"{path} is damaged (its SHA-256 is not the manifest's); collect again to make it anew")
+        raise DamagedFile(f"{path} is damaged (its SHA-256 is not the manifest's); collect again to replace it")
     columns, notes = files.parquet_contents(data)
     rows = {len(column) for column in columns.values()}
     if rows != {wanted.rows}:
@@ -200,8 +200,8 @@ def _checked(path: Path, wanted: Shard) -> dict[str, NDArray[Any]]:
     return {**columns, **observed}
 
 
-def intact(folder: Path, manifest: Manifest) -> dict[str, Shard]:
-    """The recorded shards whose file is there and unchanged."""
+def intact_shards(folder: Path, manifest: Manifest) -> dict[str, Shard]:
+    """Select the recorded shards whose file exists and is unchanged."""
     found = {}
     for name, shard in manifest.shards.items():
         path = folder / name
@@ -219,9 +219,9 @@ def read(folder: Path | str, problem: Problem[Any] | None = None) -> Demonstrati
     Parameters
     ----------
     folder : path
-        What ``collect`` wrote.
+        Folder that ``collect`` wrote.
     problem : Problem, optional
-        Refuse a set of another problem or scenario than this one's.
+        Refuse a set of any other problem or scenario.
 
     Raises
     ------
@@ -259,7 +259,7 @@ def read(folder: Path | str, problem: Problem[Any] | None = None) -> Demonstrati
 
 
 def _joined(folder: Path, shards: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """All shards one after the other."""
+    """Concatenate the arrays of all shards."""
     layouts = {
         shard: {name: (column.dtype, column.shape[1:]) for name, column in columns.items()}
         for shard, columns in shards.items()

@@ -1,7 +1,7 @@
-"""Files that can be trusted: written whole or not at all, read without pickle, and named when they are damaged.
+"""Atomic writing of files, checksums, output folders, and named arrays in NPZ, JSON and Parquet (never pickle).
 
-Named arrays are stored as NPZ, JSON or Parquet. NPZ and Parquet give every bit back. In Parquet an array
-``[count, ...]`` is one column of lists of fixed length; the shape of a row stands in the schema's metadata.
+NPZ and Parquet preserve every bit. In Parquet an array ``[count, ...]`` is one column of lists of fixed length; the
+shape of a row is stored in the schema's metadata.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExi
 
 try:
     import fcntl
-except ImportError:  # Windows: two writers of one folder are then not told apart
+except ImportError:  # Windows: a folder is then not locked
     fcntl = None  # type: ignore[assignment]
 
 UNFINISHED = ".unfinished"
-"""Suffix of a file that is being written; one that is found was left by a killed process."""
+"""Suffix of a file that is being written; such a file in a folder was left by a killed process."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,18 +37,18 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def write_atomic(path: Path | str, data: bytes) -> None:
-    """Write a file so that, killed at any moment, either all of it or nothing of it stands under its name."""
+    """Write a file atomically: if the process is killed, the path holds the old file or the complete new one."""
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         try:
-            with draft.open("wb") as stream:
+            with temporary.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            draft.replace(path)
+            temporary.replace(path)
         except BaseException:
-            draft.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
     except OSError as error:
@@ -56,7 +56,7 @@ def write_atomic(path: Path | str, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power failure, where folders can be synchronised."""
+    """Synchronise a folder with the disk, so that a rename survives a power failure; POSIX only."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -67,7 +67,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """The whole file.
+    """Read a file.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
+    """Compute the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256(path: Path | str) -> str:
-    """SHA-256 of a file in hexadecimal."""
+    """Compute the SHA-256 of a file, in hexadecimal."""
     try:
         with Path(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -98,7 +98,7 @@ def sha256(path: Path | str) -> str:
 
 
 def make_folder(path: Path | str) -> Path:
-    """The folder, created with its parents where it does not exist."""
+    """Create a folder, with its parents, unless it exists."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,42 +110,44 @@ def make_folder(path: Path | str) -> Path:
 
 
 def prepare_folder(
-    path: Path | str, *, overwrite: bool = False, resumable: bool = False, ours: Sequence[str] | None = None
+    path: Path | str, *, overwrite: bool = False, resumable: bool = False, patterns: Sequence[str] | None = None
 ) -> Path:
-    """Make sure that an output folder exists and that nothing in it is lost.
+    """Create an output folder, and refuse one whose contents would be lost.
 
     Parameters
     ----------
     path : path
         Created if it does not exist.
     overwrite : bool
-        Accept a folder that holds something.
+        Accept a folder that is not empty.
     resumable : bool
-        Accept it because it holds the same unfinished work; nothing is deleted.
-    ours : sequence of str, optional
-        Patterns of all names that the format makes. With ``overwrite`` such files are deleted in this order, and a
-        folder that holds anything else is refused. Without patterns nothing is deleted.
+        Accept a folder that holds the same unfinished work; nothing is deleted.
+    patterns : sequence of str, optional
+        Patterns of all file names of the format. With ``overwrite`` such files are deleted in this order, and a folder
+        that holds anything else is refused. Without patterns nothing is deleted.
 
     Raises
     ------
     OutputExists
-        If the folder holds something that may not be overwritten, or is no folder.
+        If the folder holds anything that must not be overwritten, or the path is a file.
     """
     folder = make_folder(path)
     try:
-        for draft in folder.glob(f".*{UNFINISHED}"):
-            draft.unlink()
-        held = sorted(entry.name for entry in folder.iterdir())
-        if not held or resumable:
+        for unfinished in folder.glob(f".*{UNFINISHED}"):
+            unfinished.unlink()
+        names = sorted(entry.name for entry in folder.iterdir())
+        if not names or resumable:
             return folder
         if not overwrite:
-            raise OutputExists(f"{folder} is not empty ({held[0]}); choose another folder or overwrite it")
-        if ours is not None:
-            made = {entry.name: entry for pattern in ours for entry in sorted(folder.glob(pattern)) if entry.is_file()}
-            foreign = [name for name in held if name not in made]
+            raise OutputExists(f"{folder} is not empty ({names[0]}); choose another folder or overwrite it")
+        if patterns is not None:
+            owned = {
+                entry.name: entry for pattern in patterns for entry in sorted(folder.glob(pattern)) if entry.is_file()
+            }
+            foreign = [name for name in names if name not in owned]
             if foreign:
                 raise OutputExists(f"{folder} holds {foreign[0]}, which is not part of what it would be replaced by")
-            for entry in made.values():
+            for entry in owned.values():
                 entry.unlink()
     except OSError as error:
         raise OffloadError(f"cannot use the folder {folder}: {error.strerror}") from None
@@ -153,8 +155,8 @@ def prepare_folder(
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing the same folder; the system frees it however this process ends."""
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder against other writing processes; the system releases the lock however this process ends."""
     if fcntl is None:
         yield
         return
@@ -182,7 +184,7 @@ def save_batch(batch: Mapping[str, NDArray[Any]], path: Path | str) -> None:
 
 
 def load_arrays(path: Path | str) -> Arrays:
-    """Named arrays ``[count, ...]`` of a ``.npz``, ``.json`` or ``.parquet`` file.
+    """Read named arrays ``[count, ...]`` of a ``.npz``, ``.json`` or ``.parquet`` file.
 
     JSON may be a mapping of names to arrays, a list of instances, or what ``offloadopt solve --json
     --with-instances`` prints.
@@ -190,7 +192,7 @@ def load_arrays(path: Path | str) -> Arrays:
     Raises
     ------
     DamagedFile
-        If the file is missing, cut short, of another kind, or its arrays are no numbers of one shape and count.
+        If the file is missing, truncated or of another format, or its arrays are not numeric arrays of one length.
     """
     path = Path(path)
     decode, _ = _format(path)
@@ -204,7 +206,7 @@ def load_arrays(path: Path | str) -> Arrays:
             _require_numbers(name, array)
         if batch.count == 0:
             raise InvalidInput("it holds no instances")
-    # Parsers of foreign files raise whatever they meet; it is always the file that is at fault.
+    # Parsers raise exceptions of any type on a damaged file.
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DamagedFile(f"{path} cannot be read as {path.suffix[1:]} of named arrays: {reason}") from None
@@ -228,7 +230,7 @@ def _require_numbers(name: str, array: NDArray[Any]) -> None:
 
 
 NPY_MAGIC = b"\x93NUMPY"
-"""What a single array in NumPy's format begins with."""
+"""First bytes of a single array in NumPy's format."""
 
 
 def _npz_bytes(arrays: Arrays) -> bytes:
@@ -240,11 +242,11 @@ def _npz_bytes(arrays: Arrays) -> bytes:
 def _npz_arrays(data: bytes) -> Arrays:
     if not data.startswith(NPY_MAGIC) and not zipfile.is_zipfile(io.BytesIO(data)):
         raise InvalidInput("it is no whole NPZ (zip) archive")
-    held = np.load(io.BytesIO(data), allow_pickle=False)
-    if not isinstance(held, np.lib.npyio.NpzFile):
+    archive = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
         raise InvalidInput("it is a single array without a name")
-    with held:
-        return {name: held[name] for name in held.files}
+    with archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _json_bytes(arrays: Arrays) -> bytes:
@@ -274,8 +276,8 @@ def _columns(instances: list[dict[str, Any]]) -> dict[str, list[Any]]:
         if not instance:
             raise InvalidInput(f"result {row} holds no instance (print results with --with-instances)")
         if instance.keys() != set(names):
-            odd = sorted(instance.keys() ^ set(names))[0]
-            raise InvalidInput(f"array {odd!r} is in some instances only, see instances 0 and {row}")
+            missing = sorted(instance.keys() ^ set(names))[0]
+            raise InvalidInput(f"array {missing!r} is in some instances only, see instances 0 and {row}")
     return {name: [instance[name] for instance in instances] for name in names}
 
 
@@ -294,7 +296,7 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 
 def parquet_bytes(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] | None = None) -> bytes:
-    """Named arrays ``[count, ...]`` as a Parquet file; ``notes`` (JSON) go to the schema's metadata."""
+    """Encode named arrays ``[count, ...]`` as Parquet; ``notes`` (JSON) are stored in the schema's metadata."""
     import pyarrow
     import pyarrow.parquet
 
@@ -310,7 +312,7 @@ def parquet_bytes(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] |
     metadata = {"offloadopt": json.dumps({"shapes": shapes, **(notes or {})})}
     table = pyarrow.table(columns).replace_schema_metadata(metadata)
     stream = io.BytesIO()
-    # A dictionary would merge values that compare equal but differ in their bits.
+    # Dictionary encoding would merge values that compare equal but differ in their bits.
     pyarrow.parquet.write_table(
         table, stream, compression="zstd", use_dictionary=False, write_statistics=False, write_page_checksum=True
     )
@@ -318,7 +320,7 @@ def parquet_bytes(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] |
 
 
 def _arrow_array(values: NDArray[Any]) -> Any:
-    """All numbers of an array in one Arrow array."""
+    """Convert to a flat Arrow array."""
     import pyarrow
 
     flat = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).reshape(-1)
@@ -329,12 +331,12 @@ def _arrow_array(values: NDArray[Any]) -> Any:
 
 
 def parquet_arrays(data: bytes) -> Arrays:
-    """Named arrays of a Parquet file, ours or anybody's with numbers or lists of numbers in its columns."""
+    """Decode named arrays of a Parquet file, also a foreign one with numbers or lists of numbers in its columns."""
     return parquet_contents(data)[0]
 
 
 def parquet_contents(data: bytes) -> tuple[Arrays, dict[str, Any]]:
-    """Named arrays and notes of a Parquet file."""
+    """Decode named arrays and notes of a Parquet file."""
     import pyarrow
     import pyarrow.parquet
 

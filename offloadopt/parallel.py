@@ -1,7 +1,7 @@
-"""Independent tasks spread over processes of this machine (joblib's loky) or of a Ray cluster.
+"""Parallel execution of independent tasks in processes of this machine (joblib's loky) or of a Ray cluster.
 
-Results are used as they come, so that finished work can be stored before the rest is done. joblib's own Ray backend
-hands all results over at the end; hence Ray's pool.
+Results are returned as soon as they are computed, so that finished work can be stored before the rest is done. Ray's
+own pool is used because joblib's Ray backend returns all results at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ResultT = TypeVar("ResultT")
 
 
 def check(workers: int, backend: str) -> None:
-    """Refuse a number of workers or a backend that cannot serve, before anything is written."""
+    """Refuse an invalid number of workers, and a backend that is unknown or not installed."""
     if workers < 1:
         raise InvalidInput(f"workers = {workers}; allowed: 1 or more")
     if backend not in _POOLS:
@@ -38,18 +38,34 @@ def check(workers: int, backend: str) -> None:
 def for_each(
     function: Callable[[TaskT], ResultT],
     tasks: Sequence[TaskT],
-    use: Callable[[ResultT], None],
+    handle: Callable[[ResultT], None],
     *,
     workers: int,
     backend: str,
 ) -> None:
-    """Call ``use(function(task))`` for every task: ``function`` in a worker, ``use`` here, in the order of finishing.
+    """Call ``handle(function(task))`` for every task, in the order in which the tasks finish.
 
-    Whatever stops this call, for example Ctrl-C, stops the workers too.
+    Any exception that ends this call, for example Ctrl-C, ends the workers too.
+
+    Parameters
+    ----------
+    function : callable
+        Runs in a worker process.
+    tasks : sequence
+    handle : callable
+        Runs in this process.
+    workers : int
+        Number of processes; no more than there are tasks are started.
+    backend : {"loky", "ray"}
+
+    Raises
+    ------
+    OffloadError
+        If a worker process dies or the cluster fails.
     """
     with _POOLS[backend](function, tasks, min(workers, len(tasks))) as results:
         for result in results:
-            use(result)
+            handle(result)
 
 
 @contextmanager
@@ -58,10 +74,10 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
 
     import joblib
 
-    # One thread each: processes that share the cores must not also fight over them.
-    with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_obey_the_parent):
+    # One thread per process, since the processes share the cores.
+    with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_end_with_parent):
         pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
-        with _ctrl_c_ignored_by_new_processes():
+        with _new_processes_ignore_sigint():
             results = pool(joblib.delayed(function)(task) for task in tasks)
         try:
             yield results
@@ -69,15 +85,16 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
             raise OffloadError("a worker process died, perhaps out of memory; what is finished is kept") from None
         finally:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib warns of the tasks that it drops, as it is told to
+                warnings.simplefilter("ignore")  # joblib warns of the tasks that it cancels
                 results.close()
 
 
 @contextmanager
-def _ctrl_c_ignored_by_new_processes() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C from their first moment: an ignored signal is inherited.
+def _new_processes_ignore_sigint() -> Iterator[None]:
+    """Let processes started within this context ignore Ctrl-C from their start: an ignored signal is inherited.
 
-    Only the main thread may set signals; in another one the workers learn it a moment later, in `_obey_the_parent`.
+    Only the main thread may set signal handlers; in other threads the workers set theirs a moment later, in
+    `_end_with_parent`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -95,8 +112,8 @@ def _ray(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) -> 
     from ray.exceptions import RayError
     from ray.util.multiprocessing import Pool
 
-    joined = ray.is_initialized()
-    if not joined:  # RAY_ADDRESS names a cluster; without it Ray starts one here
+    connected = ray.is_initialized()
+    if not connected:  # RAY_ADDRESS names a cluster; without it Ray starts one on this machine
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
     try:
         with Pool(workers) as pool:
@@ -105,25 +122,25 @@ def _ray(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) -> 
         reason = str(error).strip().splitlines()[0]
         raise OffloadError(f"the Ray cluster failed ({reason}); what is finished is kept") from None
     finally:
-        if not joined:
+        if not connected:
             ray.shutdown()
 
 
 _POOLS = {"loky": _loky, "ray": _ray}
 
 
-def _obey_the_parent() -> None:
-    """Prepare a process of this machine to end with its parent, and not before.
+def _end_with_parent() -> None:
+    """Set up a worker process to ignore Ctrl-C and to end as soon as its parent has ended.
 
-    A terminal sends Ctrl-C to all processes: the parent ends the workers, without a traceback from each. A parent that
-    is killed can end nobody: its workers would finish their tasks for no one and then wait for more.
+    A terminal sends Ctrl-C to all processes; the parent then ends the workers, which print no traceback. A parent that
+    is killed cannot end its workers, which would finish their tasks in vain and then wait for more.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
 
-    def watch() -> None:
+    def exit_when_orphaned() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=exit_when_orphaned, daemon=True).start()

@@ -314,18 +314,18 @@ def test_overwriting_deletes_what_the_format_made_and_never_anything_else(tmp_pa
         (tmp_path / name).write_text("ours", encoding="utf-8")
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists) as error:
-        files.prepare_folder(tmp_path, overwrite=True, ours=("index", "part-*"))
+        files.prepare_folder(tmp_path, overwrite=True, patterns=("index", "part-*"))
     one_line(error, "thesis.txt")
     assert sorted(os.listdir(tmp_path)) == ["index", "part-1", "part-2", "thesis.txt"]
     (tmp_path / "thesis.txt").unlink()
-    files.prepare_folder(tmp_path, overwrite=True, ours=("index", "part-*"))
+    files.prepare_folder(tmp_path, overwrite=True, patterns=("index", "part-*"))
     assert os.listdir(tmp_path) == []
 
 
 def test_a_subfolder_is_foreign_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / "part-1").mkdir()
     with pytest.raises(OutputExists):
-        files.prepare_folder(tmp_path, overwrite=True, ours=("part-*",))
+        files.prepare_folder(tmp_path, overwrite=True, patterns=("part-*",))
     assert (tmp_path / "part-1").is_dir()
 
 
@@ -347,7 +347,7 @@ def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from offloadopt import files\n"
-        "with files.only_writer(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+        "with files.folder_lock(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
     )
     first = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -355,12 +355,12 @@ def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) ->
     try:
         assert first.stdout is not None
         assert first.stdout.readline() == "in\n"
-        with pytest.raises(OutputExists) as error, files.only_writer(tmp_path):
+        with pytest.raises(OutputExists) as error, files.folder_lock(tmp_path):
             pass
         one_line(error, str(tmp_path), "another process")
     finally:
         first.kill()
         first.communicate()
-    with files.only_writer(tmp_path):
+    with files.folder_lock(tmp_path):
         pass
     assert os.listdir(tmp_path) == []

@@ -64,7 +64,7 @@ def reproduce(
     parallel.check(workers, "loky")
     chosen = paper.choose(names)
     folder = files.make_folder(folder)
-    with files.only_writer(folder):
+    with files.folder_lock(folder):
         _prepare(paper, folder, overwrite)
         work = files.make_folder(folder / WORK)
         units = distinct_units(chosen)
@@ -159,9 +159,9 @@ def _prepare(paper: Paper, folder: Path, overwrite: bool) -> None:
 def _empty(folder: Path, overwrite: bool) -> None:
     work = folder / WORK
     if work.is_dir() and (folder / RUN).exists():
-        files.prepare_folder(work, overwrite=overwrite, ours=("*.json",))
+        files.prepare_folder(work, overwrite=overwrite, patterns=("*.json",))
         work.rmdir()
-    files.prepare_folder(folder, overwrite=overwrite, ours=OWN_FILES)
+    files.prepare_folder(folder, overwrite=overwrite, patterns=OWN_FILES)
 
 
 def _read_run(path: Path) -> dict[str, Any]:

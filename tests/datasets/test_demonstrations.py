@@ -2,80 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import offloadopt
 from offloadopt import files
 from offloadopt.core import (
-    ArrayField,
-    Batch,
-    Decisions,
     Demonstrations,
     Instances,
-    Observation,
-    Outcome,
-    Problem,
-    Progress,
-    Scenario,
     Solutions,
-    Solver,
-    State,
 )
-from offloadopt.datasets.demonstrations import Manifest, collect, observations_along, read
+from offloadopt.datasets.demonstrations import Manifest, collect, read
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists, Unsupported
 from offloadopt.solvers.assignment.baselines import Local
 
 from toys import slow_expert
-
-PROBLEM = offloadopt.problem("multi_server", "heterogeneous", users=4)
-EXPERT = offloadopt.solver("random")
-
-
-def arrays(demonstrations: Demonstrations) -> dict[str, Any]:
-    """All arrays that a set must give back, by kind and name; ``seconds`` are measured, not determined."""
-    d, s = demonstrations, demonstrations.solutions
-    kinds: Mapping[str, Mapping[str, Any]] = {
-        "instance": d.instances,
-        "observation": d.observations,
-        "decision": s.decisions,
-        "detail": s.details,
-        "solution": {"objective": s.objective, "bound": s.bound, "status": s.status},
-    }
-    return {f"{kind}.{name}": array for kind, named in kinds.items() for name, array in named.items()}
-
-
-def assert_same_bytes(left: Demonstrations, right: Demonstrations) -> None:
-    ours, theirs = arrays(left), arrays(right)
-    assert ours.keys() == theirs.keys()
-    for name, array in ours.items():
-        assert array.dtype == theirs[name].dtype, name
-        assert array.shape == theirs[name].shape, name
-        assert array.tobytes() == theirs[name].tobytes(), name
-
-
-def one_line(error: pytest.ExceptionInfo[Exception], *parts: str) -> None:
-    text = str(error.value)
-    assert "\n" not in text
-    for part in parts:
-        assert part in text
-
-
-def small(folder: Path, **changes: Any) -> Demonstrations:
-    """Seven demonstrations in three shards."""
-    settings: dict[str, Any] = {"count": 7, "seed": 3, "folder": folder, "shard_size": 3, **changes}
-    return collect(settings.pop("problem", PROBLEM), settings.pop("solver", EXPERT), **settings)
+from toys.demonstration_sets import EXPERT, PROBLEM, Queue, QueueScenario, ServeHalf, assert_same_bytes, one_line, small
 
 
 @pytest.fixture(scope="module")
@@ -84,56 +36,6 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> Demonstrations:
 
 
 # ----------------------------------------------------------------------------------------------------- what it holds
-
-
-class QueueScenario(Scenario):
-    """Three slots."""
-
-
-class Queue(Problem[QueueScenario]):
-    """A backlog to which nature adds and from which decisions take: the least problem with a state and a horizon."""
-
-    name = "queue"
-    scenario_type = QueueScenario
-    horizon = 3
-    num_agents = 1
-    instance_fields: ClassVar[Any] = {"arrivals": ArrayField((), low=0)}
-    decision_fields: ClassVar[Any] = {"served": ArrayField((), low=0)}
-    observation_fields: ClassVar[Any] = {"backlog": ArrayField(())}
-
-    def sample(self, count: int, seed: int) -> Instances:
-        return Instances({"arrivals": np.random.default_rng(seed).random((count, 3))})
-
-    def reset(self, instances: Instances) -> State:
-        return State(0, Batch({"backlog": np.zeros(instances.count)}))
-
-    def observe(self, instances: Instances, state: State) -> Observation:
-        return Observation({"backlog": state.values["backlog"]})
-
-    def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        backlog = state.values["backlog"] + instances["arrivals"][:, state.slot] - decision["served"]
-        return State(state.slot + 1, Batch({"backlog": backlog})), Outcome(backlog, backlog[:, None])
-
-
-class ServeHalf(Solver):
-    """Serves half of what arrives; tells a price for each slot; finds nothing where little arrives first."""
-
-    name = "serve-half"
-    serves = Queue
-
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        served = instances["arrivals"] / 2
-        found = instances["arrivals"][:, 0] > 0.5
-        return Solutions(
-            Decisions({"served": served}),
-            objective=np.where(found, served.sum(axis=1), np.inf),
-            bound=np.where(found, -0.0, -np.inf),
-            status=np.where(found, 2, 4).astype(np.uint8),
-            seconds=np.zeros(instances.count),
-            details={"prices": np.stack([served, -served], axis=-1), "proved": found},
-        )
 
 
 def test_with_a_horizon_it_holds_what_was_seen_before_each_decision(tmp_path: Path) -> None:
@@ -146,17 +48,6 @@ def test_with_a_horizon_it_holds_what_was_seen_before_each_decision(tmp_path: Pa
     np.testing.assert_allclose(demonstrations.observations["backlog"][:, 1:], left[:, :-1], rtol=1e-12)
 
 
-def test_decisions_proofs_and_details_come_back_bit_by_bit(tmp_path: Path) -> None:
-    problem, solver = Queue(QueueScenario()), ServeHalf()
-    demonstrations = small(tmp_path / "set", problem=problem, solver=solver)
-    again = solver.run(problem, demonstrations.instances)
-    direct = Demonstrations(
-        demonstrations.instances, observations_along(problem, demonstrations.instances, again.decisions), again
-    )
-    assert_same_bytes(demonstrations, direct)
-    assert set(demonstrations.solutions.status_names) == {"FEASIBLE", "LIMIT_NO_SOLUTION"}
-
-
 def test_costs_are_the_problems_and_one_shot_observations_are_what_may_be_observed(wanted: Demonstrations) -> None:
     cost = PROBLEM.evaluate(wanted.instances, wanted.solutions.decisions).cost
     np.testing.assert_array_equal(wanted.solutions.objective, cost)
@@ -166,38 +57,10 @@ def test_costs_are_the_problems_and_one_shot_observations_are_what_may_be_observ
     }
 
 
-def test_arrays_that_are_observed_as_they_are_stand_in_the_file_once(tmp_path: Path) -> None:
-    small(tmp_path)
-    columns = set(pd.read_parquet(tmp_path / "shard-00000.parquet").columns)
-    assert {"instance.gain", "decision.server", "objective", "bound", "status", "seconds"} <= columns
-    assert [name for name in columns if name.startswith("observation.")] == []
-
-
 def test_no_two_demonstrations_are_alike_and_another_seed_gives_others(wanted: Demonstrations, tmp_path: Path) -> None:
     other = small(tmp_path / "set", seed=4)
     gains = np.concatenate([wanted.instances["gain"], other.instances["gain"]]).reshape(14, -1)
     assert len(np.unique(gains, axis=0)) == 14
-
-
-def test_the_manifest_tells_what_was_done(tmp_path: Path) -> None:
-    small(tmp_path, solver=offloadopt.solver("random", relative_gap=0.25))
-    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["problem"] == "multi_server"
-    assert manifest["scenario"] == PROBLEM.scenario.model_dump(mode="json")
-    assert manifest["scenario_sha256"] == PROBLEM.scenario.digest()
-    assert (manifest["solver"], manifest["solver_settings"]["relative_gap"]) == ("random", 0.25)
-    assert [manifest[name] for name in ("format_version", "seed", "count", "shard_size")] == [1, 3, 7, 3]
-    assert manifest["finished"] is True
-    assert manifest["versions"]["numpy"] == [np.__version__]
-    assert [shard["rows"] for shard in manifest["shards"].values()] == [3, 3, 1]
-    for name, shard in manifest["shards"].items():
-        assert shard["sha256"] == files.sha256(tmp_path / name)
-
-
-def test_a_set_of_another_offloadopt_problem_needs_no_problem_to_be_read(tmp_path: Path) -> None:
-    """A third party's set can be opened where its problem is not installed."""
-    made = small(tmp_path, problem=Queue(QueueScenario()), solver=ServeHalf())
-    assert_same_bytes(read(tmp_path), made)
 
 
 # --------------------------------------------------------------------------------------------------------- how made
@@ -334,102 +197,6 @@ def test_a_users_own_files_are_never_touched(tmp_path: Path) -> None:
     assert os.listdir(other) == ["notes.txt"]
 
 
-# ----------------------------------------------------------------------------------------------------------- reading
-
-
-def flip_a_bit(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-10])
-
-
-@pytest.mark.parametrize("damage", [flip_a_bit, cut, Path.unlink])
-def test_a_damaged_shard_is_named_and_nothing_is_returned(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    small(tmp_path)
-    damage(tmp_path / "shard-00001.parquet")
-    with pytest.raises(DamagedFile) as error:
-        read(tmp_path)
-    one_line(error, str(tmp_path / "shard-00001.parquet"))
-
-
-def test_exchanged_shards_are_noticed(tmp_path: Path) -> None:
-    small(tmp_path)
-    first, second = tmp_path / "shard-00000.parquet", tmp_path / "shard-00001.parquet"
-    first_bytes = first.read_bytes()
-    first.write_bytes(second.read_bytes())
-    second.write_bytes(first_bytes)
-    with pytest.raises(DamagedFile) as error:
-        read(tmp_path)
-    one_line(error, str(first))
-
-
-def edit(folder: Path, **changes: Any) -> None:
-    values = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    (folder / "manifest.json").write_text(json.dumps({**values, **changes}), encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("changes", "parts"),
-    [
-        ({"format_version": 2}, ["format version 2", "reads 1"]),
-        ({"count": 8}, ["count of 8"]),
-        ({"finished": False}, ["count of 7"]),
-        ({"shards": {}}, ["count of 7"]),
-        ({"shards": {"../../etc/passwd": {"rows": 3, "sha256": "0" * 64}}, "finished": False}, ["count of 7"]),
-        ({"scenario": {"users": 5}}, ["SHA-256"]),
-        ({"seed": "three"}, ["seed"]),
-        ({"extra": 1}, ["'extra'"]),
-    ],
-)
-def test_a_manifest_that_contradicts_itself_is_refused(
-    tmp_path: Path, changes: dict[str, Any], parts: list[str]
-) -> None:
-    small(tmp_path)
-    edit(tmp_path, **changes)
-    with pytest.raises(DamagedFile) as error:
-        read(tmp_path)
-    one_line(error, str(tmp_path / "manifest.json"), *parts)
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"format_version": 1}', "\0" * 50])
-def test_what_is_no_manifest_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
-    with pytest.raises(DamagedFile) as error:
-        read(tmp_path)
-    one_line(error, str(tmp_path / "manifest.json"))
-
-
-def test_a_folder_without_a_set_is_named(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(DamagedFile) as error:
-            read(folder)
-        one_line(error, str(folder / "manifest.json"))
-
-
-def test_an_unfinished_set_is_refused_with_what_it_has(tmp_path: Path) -> None:
-    small(tmp_path)
-    shards = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["shards"]
-    shards.pop("shard-00001.parquet")
-    edit(tmp_path, shards=shards, finished=False)
-    with pytest.raises(InvalidInput) as error:
-        read(tmp_path)
-    one_line(error, str(tmp_path), "4 of 7")
-
-
-def test_a_set_of_another_problem_or_scenario_is_refused_with_both_values(tmp_path: Path) -> None:
-    small(tmp_path)
-    with pytest.raises(InvalidInput) as error:
-        read(tmp_path, Queue(QueueScenario()))
-    one_line(error, "'multi_server'", "'queue'")
-    with pytest.raises(InvalidInput) as error:
-        read(tmp_path, offloadopt.problem("multi_server", "heterogeneous", users=4, bandwidth_hz=2e6))
-    one_line(error, str(tmp_path), "bandwidth_hz = 1000000.0, not 2000000.0")
-
-
 # ------------------------------------------------------------------------------------------------------ interruption
 
 SCRIPT = Path(slow_expert.__file__)
@@ -560,3 +327,30 @@ def test_killed_at_any_write_it_goes_on_to_the_same_bytes(
             assert len(os.listdir(folder)) == 4
             crashes += 1
     assert crashes == 21
+
+
+# -------------------------------------------------------------------------------------------------------------- Ray
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    ray = pytest.importorskip("ray")
+    # A token given this way is not saved in the user's home.
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_ray_cluster_gives_the_same_demonstrations_as_this_process(tmp_path: Path) -> None:
+    problem, solver = offloadopt.problem("multi_server", users=4), offloadopt.solver("random")
+    here = collect(problem, solver, count=10, seed=0, shard_size=2, folder=tmp_path / "here")
+    finished: list[int] = []
+    there = collect(
+        problem, solver, count=10, seed=0, shard_size=2, folder=tmp_path / "there", workers=2, backend="ray",
+        progress=finished.append,
+    )  # fmt: skip
+    assert finished == [2] * 5
+    assert_same_bytes(there, here)
+    assert sys.modules["ray"].is_initialized(), "a cluster that was connected before stays connected"

@@ -16,7 +16,11 @@ from offloadopt.envs.episodes import instance_batches
 from offloadopt.envs.score_view import vote
 from offloadopt.errors import InvalidInput
 
-SMALL = {"multi_server": {"users": 4, "servers": 2}, "carbon_mimo": {"horizon": 4, "users": 3, "antennas": 4}}
+SMALL = {
+    "multi_server": {"users": 4, "servers": 2},
+    "carbon_mimo": {"horizon": 4, "users": 3, "antennas": 4},
+    "battery_d2d": {"horizon": 12},
+}
 
 
 @pytest.fixture
