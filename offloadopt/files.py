@@ -241,7 +241,7 @@ def _npz_bytes(arrays: Arrays) -> bytes:
 
 def _npz_arrays(data: bytes) -> Arrays:
     if not data.startswith(NPY_MAGIC) and not zipfile.is_zipfile(io.BytesIO(data)):
-        raise InvalidInput("it is no whole NPZ (zip) archive")
+        raise InvalidInput("it is not a complete NPZ (zip) archive")
     archive = np.load(io.BytesIO(data), allow_pickle=False)
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise InvalidInput("it is a single array without a name")

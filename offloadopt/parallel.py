@@ -82,7 +82,7 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
         try:
             yield results
         except BrokenProcessPool:
-            raise OffloadError("a worker process died, perhaps out of memory; what is finished is kept") from None
+            raise OffloadError("a worker process died, perhaps out of memory; finished work is kept") from None
         finally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib warns of the tasks that it cancels
@@ -120,7 +120,7 @@ def _ray(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) -> 
             yield pool.imap_unordered(function, tasks, chunksize=1)
     except RayError as error:
         reason = str(error).strip().splitlines()[0]
-        raise OffloadError(f"the Ray cluster failed ({reason}); what is finished is kept") from None
+        raise OffloadError(f"the Ray cluster failed ({reason}); finished work is kept") from None
     finally:
         if not connected:
             ray.shutdown()

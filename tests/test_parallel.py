@@ -56,7 +56,7 @@ def test_an_error_in_a_task_reaches_the_caller() -> None:
 
 
 def test_a_worker_that_dies_is_one_line() -> None:
-    with pytest.raises(OffloadError, match=r"^a worker process died, perhaps out of memory; what is finished is kept$"):
+    with pytest.raises(OffloadError, match=r"^a worker process died, perhaps out of memory; finished work is kept$"):
         collect(die, 2)
     assert sorted(collect(square, 3)) == [0, 1, 4]  # type: ignore[type-var]
 
