@@ -1,0 +1,31 @@
+"""Running the command line within a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offloadopt import registry
+from offloadopt.cli import main
+
+from toys.command_line import Overloading, Ran, Run
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str | Path) -> Ran:
+        status = main([str(argument) for argument in arguments])
+        return Ran(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def overloading(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = registry.get
+    monkeypatch.setattr(
+        registry, "get", lambda group, name: Overloading if name == "overloading" else original(group, name)
+    )
+    known = registry.names
+    monkeypatch.setattr(registry, "names", lambda group: {**known(group), "overloading": "here"})

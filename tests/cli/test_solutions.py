@@ -1,0 +1,69 @@
+"""Solutions as JSON, and as tables with shares, naive rules and prices."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import offloadopt
+from offloadopt.core import Decisions
+
+from toys.command_line import SMALL, Run, stacked
+
+
+def test_solve_json_has_the_promised_fields_and_the_problem_s_own_cost(run: Run) -> None:
+    ran = run("solve", *SMALL, "--solver", "exhaustive", "--count", "3", "--seed", "4", "--json", "--with-instances")
+    assert ran.status == 0, ran.err
+    found = ran.json
+    assert list(found) == ["problem", "scenario", "solver", "results"]
+    assert (found["problem"], found["solver"], found["scenario"]["users"]) == ("multi_server", "exhaustive", 5)
+    fields = ["index", "status", "objective", "bound", "gap", "seconds", "decision", "instance"]
+    assert [list(result) for result in found["results"]] == [fields] * 3
+
+    problem = offloadopt.problem("multi_server", users=5)
+    instances = problem.check_instances(stacked(found, "instance"))
+    cost = problem.evaluate(instances, Decisions(stacked(found, "decision"))).cost
+    np.testing.assert_array_equal([result["objective"] for result in found["results"]], cost)
+    np.testing.assert_array_equal(instances["gain"], problem.sample(3, seed=4)["gain"])
+    for result in found["results"]:
+        assert result["status"] == "OPTIMAL"
+        assert result["gap"] == (result["objective"] - result["bound"]) / result["bound"]
+
+
+def test_an_absent_bound_is_null(run: Run) -> None:
+    result = run("solve", *SMALL, "--solver", "local", "--json").json["results"][0]
+    assert (result["status"], result["bound"], result["gap"]) == ("FEASIBLE", None, None)
+    assert "instance" not in result
+
+
+def test_people_see_the_shares_and_what_naive_rules_cost(run: Run) -> None:
+    ran = run("solve", *SMALL, "--solver", "exhaustive", "--count", "4", "--preset", "heterogeneous")
+    problem = offloadopt.problem("multi_server", "heterogeneous", users=5)
+    instances = problem.sample(4, seed=0)
+    best = offloadopt.solver("exhaustive", problem).run(problem, instances)
+    local = offloadopt.solver("local", problem).run(problem, instances).objective.mean()
+    assert f"local {np.mean(best.decisions['server'] == 0):.1%}" in ran.out
+    assert f"server 2 {np.mean(best.decisions['server'] == 2):.1%}" in ran.out
+    assert re.search(rf"local +{local:.6g} +\{local / best.objective.mean() - 1:+.2%}", ran.out)
+
+
+def test_people_see_what_more_capacity_is_worth(run: Run) -> None:
+    scenario = ("multi_server", "--preset", "heterogeneous", "--set", "load=none", "--count", "20")
+    line = run("solve", *scenario, "--set", "cpu_server_hz=15e9").out.splitlines()[-1]
+    priced = sum(float(saving) for saving in re.findall(r"server \d (\S+?)(?:,|$)", line))
+
+    def mean_cost(server_hz: float) -> float:
+        problem = offloadopt.problem("multi_server", "heterogeneous", load=None, cpu_server_hz=server_hz)
+        cost = offloadopt.solver("exact", problem).run(problem, problem.sample(20, seed=0)).objective
+        return float(cost.mean())
+
+    assert priced == pytest.approx(mean_cost(15e9) - mean_cost(15.15e9), rel=0.05)
+
+
+def test_a_long_table_is_cut_and_says_so(run: Run) -> None:
+    ran = run("solve", *SMALL, "--solver", "local", "--count", "50")
+    assert "and 30 more" in ran.out
+    assert " 19 " in ran.out
+    assert " 20 " not in ran.out
