@@ -18,7 +18,7 @@ from offloadopt.errors import Unsupported
 class AgentsView:
     """View of a central controller that observes all agents' views and decides for all agents.
 
-    Observations are the problem's `AgentProblem.features`, agent by agent, without normalisation. Where all decisions
+    Observations are the problem's `AgentProblem.features` of the view, agent by agent. Where all decisions
     are integers, an action chooses an option of each of them (`MultiDiscrete`, 0 for the lowest). Otherwise, or if
     ``continuous``, an action is a vector in which -1 and 1 are the lowest and the highest value of an entry; integers
     are rounded to the nearest.

@@ -55,7 +55,7 @@ def reference_note(reference: Reference, horizon: int) -> str:
 
 def feasibility_note() -> str:
     """State the tolerance of constraints."""
-    return f"Feasible: no constraint is violated by more than {FEASIBILITY_TOLERANCE:g}, relative to its limit."
+    return f"Feasible: no constraint has a relative violation above {FEASIBILITY_TOLERANCE:g}."
 
 
 def time_note(horizon: int) -> str:
@@ -151,8 +151,8 @@ def terms(reference: Reference, *, bootstrap: int, paired_with: str | None, hori
         optimal,
         (
             "Feasible",
-            f"decisions that violate no constraint by more than {FEASIBILITY_TOLERANCE:g}, relative to its limit. An "
-            "infeasible decision has no cost and no gap, and loses to any feasible one.",
+            f"decisions without a relative violation of any constraint above {FEASIBILITY_TOLERANCE:g}. An infeasible "
+            "decision has no cost and no gap, and loses to any feasible one.",
         ),
         (
             "Decision time",

@@ -62,7 +62,7 @@ def test_times_of_problems_with_a_horizon_are_said_to_be_of_whole_episodes() -> 
 
 def test_the_tolerance_of_constraints_is_stated() -> None:
     found = reference([10.0], [10.0])
-    assert "more than 1e-09" in captions.feasibility_note()
+    assert "above 1e-09" in captions.feasibility_note()
     assert "1e-09" in dict(captions.terms(found, bootstrap=10, paired_with=None, horizon=1))["Feasible"]
 
 

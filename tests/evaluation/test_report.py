@@ -92,7 +92,7 @@ def test_the_summary_ends_with_what_reference_feasibility_and_times_mean(make_re
     one_shot = make_report(costs, bounds).summary().splitlines()
     assert one_shot[4:] == [
         "Gaps are measured from the certified optimum, proved by a.",
-        "Feasible: no constraint is violated by more than 1e-09, relative to its limit.",
+        "Feasible: no constraint has a relative violation above 1e-09.",
     ]
     episodes = make_report(costs, bounds, horizon=20).summary()
     assert "it knows all 20 slots of an episode from the start" in " ".join(episodes.split())
