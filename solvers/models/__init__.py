@@ -1,1 +1,1 @@
-"""Mathematical models as a person would check them against the paper, one module per problem."""
+"""Readable Pyomo models of the problems, to be checked against the papers, and their general solvers."""

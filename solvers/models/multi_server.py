@@ -1,24 +1,25 @@
-"""Problem P0 of `multi_server` as a Pyomo model, to be read beside the paper (arXiv:2005.12364, equations (1) to (13)).
+"""Pyomo model of problem P0 of `multi_server` (Jiang et al., arXiv:2005.12364, equations (1) to (13)).
 
-Two things are not written as the paper writes them.
+Two parts differ from the paper's formulation.
 
 *Transmit power.* ``p_ij`` appears in no constraint but its own limit (7), and in the objective only in the cost of its
-own link, ``(l_t + l_e p_ij) D_i / r_ij(p_ij)``. Whatever the assignment, every link therefore uses the power that makes
-its own bits cheapest, and the model holds the number `link_cost` instead of the variable.
+own link, ``(l_t + l_e p_ij) D_i / r_ij(p_ij)``. For every assignment the optimal power of a link is therefore the one
+of least cost per bit, and the model has the constant `link_cost` instead of the variable.
 
-*CPU shares.* With ``a`` fixed, (13) asks for ``min sum_i l_t C_i / f_ij`` subject to ``sum_i f_ij <= F_j`` over the
-tasks of server j. Its Lagrangian is stationary where ``l_t C_i / f_ij^2`` is the same for all of them, so with
+*CPU shares.* With ``a`` fixed, (13) is ``min sum_i l_t C_i / f_ij`` subject to ``sum_i f_ij <= F_j`` over the
+tasks of server j. Its Lagrangian is stationary where ``l_t C_i / f_ij^2`` is the same for all of them; with
 ``s_i = sqrt(l_t C_i)`` the KKT point is ``f_ij = F_j s_i / L_j``, ``L_j = sum_i s_i a_ij``, and its cost
 
     ``sum_i s_i^2 / f_ij = sum_i s_i^2 L_j / (F_j s_i) = L_j^2 / F_j``.
 
-``allocation="eliminated"`` uses that: a load ``L_j`` and a congestion ``t_j F_j >= L_j^2`` per server, a convex
-quadratic constraint. The load is a variable of its own because an expanded square is about 50 times slower to solve.
+``allocation="eliminated"`` uses this: a load ``L_j`` and a congestion ``t_j F_j >= L_j^2`` per server, a convex
+quadratic constraint. The load is a separate variable because a model with the expanded square is much slower to solve.
 ``allocation="explicit"`` keeps the paper's ``f_ij`` with one time ``tau_ij f_ij >= C_i a_ij^2`` per link instead, so
 that the elimination can be checked: both have the same optimum.
 
-Cycles are counted in the power of ten near the tasks' mean, costs in that near their cheapest options': giga-cycles,
-GHz and 1 for the paper's values. In SI units, with coefficients up to 1e9, SCIP has returned a wrong optimum.
+Units are powers of ten: cycles near the mean of the tasks, costs near the mean of their cheapest options; these are
+giga-cycles, GHz and 1 for the paper's values. In SI units, with coefficients up to 1e9, SCIP has returned a wrong
+optimum.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from offloadopt.physics import channel, compute
 from offloadopt.problems.multi_server import MultiServer
 
 FIRST_TANGENTS = 32
-"""Tangents per server in the linear model before any solution is known, at loads from one task's to all tasks'."""
+"""Initial tangents per server of the linear model, at loads from that of one task to that of all tasks."""
 
 
 def power_of_ten(values: FloatArray) -> float:
@@ -42,7 +43,7 @@ def power_of_ten(values: FloatArray) -> float:
 
 
 class MultiServerModel:
-    """P0 of one instance as a Pyomo model.
+    """Pyomo model of P0 for one instance.
 
     Parameters
     ----------
@@ -50,8 +51,8 @@ class MultiServerModel:
     instance : Instances
         One instance.
     linear : bool
-        Replace the quadratic congestion by tangents from below: a MILP whose optimum is a lower bound, and that of P0
-        once `cut` has been called with its solution.
+        Replace the quadratic congestion by tangents: a MILP whose optimum is a lower bound, and equal to that of P0
+        once `add_cuts` has been called with its solution.
     allocation : {"eliminated", "explicit"}
         Whether the CPU shares are replaced by their optimum.
 
@@ -87,24 +88,24 @@ class MultiServerModel:
         # (1), (8) to (10) of a local task, with p_i0 = kappa f^v of (7)
         local_w = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent)
         local_cost = (s.time_weight + s.energy_weight * local_w) * (cycles / s.cpu_local_hz)
-        # (1), (2), (8) to (10) of sending a task, at the power that is best for its link whatever the assignment
+        # (1), (2), (8) to (10) of sending a task, at the optimal power of its link
         snr_per_watt = instance["gain"][0] / (s.noise_w_per_hz * s.bandwidth_hz)
         power_w = channel.cheapest_power(snr_per_watt, s.time_weight, s.energy_weight, s.power_max_w)
         with np.errstate(divide="ignore", over="ignore"):
             send_s = bits[:, None] / channel.shannon_rate(s.bandwidth_hz, power_w * snr_per_watt)
         link_cost = (s.time_weight + s.energy_weight * power_w) * send_s
 
-        fastest_s = cycles / s.cpu_server_hz  # on a server of its own, which no task can better
+        fastest_s = cycles / s.cpu_server_hz  # alone on a server: a lower bound
         cheapest = np.minimum(local_cost, link_cost.min(axis=1) + s.time_weight * fastest_s)
         cycle_unit, self.cost_unit = power_of_ten(cycles), power_of_ten(cheapest)
         self._local_cost: FloatArray = local_cost / self.cost_unit
         self._link_cost: FloatArray = link_cost / self.cost_unit
-        # l_t C_i in cost units: what a task pays on a CPU of one cycle unit per second
+        # l_t C_i in cost units: cost of a task's time on a CPU of one cycle unit per second
         self._work: FloatArray = s.time_weight / self.cost_unit * (cycles / cycle_unit)
         self._load: FloatArray = np.sqrt(self._work)
         self._capacity = s.cpu_server_hz / cycle_unit
-        # A link that is not there costs infinitely much; one that costs no less than computing locally even if the task
-        # had the server to itself is not needed. Their coefficients would drown the others in the solver's tolerance.
+        # A missing link has infinite cost, and a link that costs no less than computing locally even if the task is
+        # alone on the server is not needed. Beside their coefficients the others would be below the solver's tolerance.
         self._usable = self._link_cost + self._work[:, None] / self._capacity < self._local_cost[:, None]
         self._most_load: FloatArray = self._load @ self._usable
         self._tangents: set[tuple[int, float]] = set()
@@ -113,13 +114,13 @@ class MultiServerModel:
         if linear:
             for loads in np.geomspace(self._load.min(), np.maximum(self._most_load, self._load.min()), FIRST_TANGENTS):
                 self._add_tangents(loads)
-        self.start(self.first())
+        self.warm_start(self.initial_decisions())
 
     @property
     def magnitude(self) -> float:
         """See the class."""
         tasks, servers = self._usable.shape
-        # What a task pays at most, where every server is as crowded as it can be: its multiplier of (5) is no larger.
+        # Upper bound of a task's cost, with every server at its largest load: its multiplier of (5) is no larger.
         most_price = 2.0 * self._most_load / self._capacity
         crowded = np.where(self._usable, self._link_cost + np.outer(self._load, most_price), np.inf)
         cost = np.minimum(self._local_cost, crowded.min(axis=1)).sum()
@@ -181,7 +182,7 @@ class MultiServerModel:
         import pyomo.environ as pyo
 
         m.f = pyo.Var(m.I, m.J, bounds=(0, self._capacity))
-        # An offloaded task that pays more for time than it would locally is better local.
+        # An offloaded task whose time costs more than computing locally is cheaper local.
         m.tau = pyo.Var(m.I, m.J, bounds=lambda m, i, j: (0, self._local_cost[i]))
 
         # (1) time on server j: tau_ij >= C_i a_ij / f_ij, here with the weight l_t and a^2 = a, which makes it a cone
@@ -192,20 +193,20 @@ class MultiServerModel:
         m.server_cpu = pyo.Constraint(m.J, rule=lambda m, j: sum(m.f[i, j] for i in m.I) <= self._capacity)
         return sum(m.tau[i, j] for i in m.I for j in m.J)
 
-    # ------------------------------------------------------------------------------------------ decisions in and out
+    # --------------------------------------------------------------------------------------------------- decisions
 
-    def first(self) -> Decisions:
-        """Everything local: feasible in every instance."""
+    def initial_decisions(self) -> Decisions:
+        """All tasks local: feasible in every instance."""
         return self._allocated(np.zeros((1, self.problem.tasks), dtype=np.int64))
 
     def decisions(self) -> Decisions:
-        """The assignment that the variables hold, with power and CPU shares at their optimum."""
+        """Decisions of the assignment that the variables hold, with optimal powers and CPU shares."""
         a, options = self.pyomo.a, range(self.problem.servers + 1)
         chosen = [[a[i, j].value or 0.0 for j in options] for i in range(self.problem.tasks)]
         return self._allocated(np.argmax(chosen, axis=1)[None].astype(np.int64))
 
-    def start(self, decisions: Decisions) -> None:
-        """Set all variables of the eliminated form to a decision: the solver's warm start."""
+    def warm_start(self, decisions: Decisions) -> None:
+        """Set the variables to given decisions; of the explicit form only the assignment is set."""
         server, m = self.problem.assignment(decisions)[0], self.pyomo
         for (i, j), variable in m.a.items():
             if not variable.fixed:
@@ -216,8 +217,8 @@ class MultiServerModel:
             m.L[j].set_value(load)
             m.t[j].set_value(load**2 / self._capacity)
 
-    def cut(self, decisions: Decisions) -> bool:
-        """Make the linear model exact at a decision; false where it was so already."""
+    def add_cuts(self, decisions: Decisions) -> bool:
+        """Make the linear model exact at given decisions; return false where it already was."""
         return self._add_tangents(self._loads_of(self.problem.assignment(decisions)[0]))
 
     def _allocated(self, assignment: IntArray) -> Decisions:
@@ -227,7 +228,7 @@ class MultiServerModel:
         return np.array([np.sum(self._load * (server == j)) for j in range(1, self.problem.servers + 1)])
 
     def _add_tangents(self, loads: FloatArray) -> bool:
-        """``L^2 / F >= 2 v L - F v^2`` for every v, with equality at ``v = L / F``."""
+        """Add tangents ``L^2 / F >= 2 v L - F v^2``, exact at ``v = L / F``, and return whether any is new."""
         m, new = self.pyomo, False
         for j, load in enumerate(loads, start=1):
             key = (j, float(f"{load:.12g}"))

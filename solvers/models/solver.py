@@ -1,20 +1,19 @@
-"""`milp` and `minlp`: the readable Pyomo model of a problem, solved by HiGHS, SCIP or any other installed Pyomo solver.
+"""Solvers `milp` and `minlp`: the Pyomo model of a problem, solved by HiGHS, SCIP or another installed Pyomo solver.
 
-They are the slow and plain road to the optimum: a person checks the model against the paper (solvers/models/), a
-general solver proves the rest. They serve every problem that has a model in the group ``offloadopt.models``. `minlp`
-solves the convex model as it stands. `milp` solves its linearisation from below, adds tangents where the solution lies
-and solves again, until the linear bound meets the true cost of the best solution.
+They are general and slow, for verification: the model can be checked against the paper, and a general solver proves the
+optimum. They serve every problem with a model in the group ``offloadopt.models``. `minlp` solves the convex
+mixed-integer model. `milp` solves its linearisation, a lower bound, adds tangents at the solution and solves again,
+until the bound meets the cost of the best solution.
 
-*What is proved.* The bound is the dual bound that the solver itself holds, not what Pyomo makes of it, less a margin
-for the solver's arithmetic. Errors of one tolerance in every row and every reduced cost move a bound by at most the
-tolerance times the sum of all variables' ranges and rows' multipliers; `safe_bound` subtracts twice that. HiGHS and
-SCIP work with tolerances of 1e-9 here, which makes the margin about 1e-7 of the cost: a relative gap of 0 is approached
-but not claimed, so the default asks for 1e-6. A solver whose own bound cannot be read proves nothing: its decisions are
-`FEASIBLE`.
+*Bound.* The bound is the dual bound of the solver itself, not the one that Pyomo derives, less a margin for the
+solver's tolerances. An error of one tolerance in every row and every reduced cost changes a bound by at most the
+tolerance times the sum of all variables' ranges and rows' multipliers; `safe_bound` subtracts twice that. The tolerance
+of HiGHS and SCIP is set to 1e-9, so that the margin is about 1e-7 of the cost: a relative gap of 0 cannot be proved,
+and the default gap is 1e-6. A solver whose own bound cannot be read proves nothing: its decisions are `FEASIBLE`.
 
-*What is decided.* Only the discrete part is the solver's; the problem allocates the rest. Every search starts from the
-model's first decision (all local for `multi_server`, always feasible), and that is what stands where a time limit
-leaves the solver without anything better: a limit costs quality, never a decision.
+*Decisions.* The solver determines the discrete decisions; the problem allocates the continuous ones. Every search
+starts from the initial decisions of the model (all local for `multi_server`, always feasible), which are returned if
+the time limit leaves nothing better.
 """
 
 from __future__ import annotations
@@ -35,22 +34,23 @@ from offloadopt.clock import clock
 from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
+from offloadopt.solvers.base import timed_rows
 
 TIGHT = 1e-9
 """Feasibility and optimality tolerance asked of HiGHS and SCIP."""
 USUAL = 1e-6
-"""Tolerance that other solvers work with unless told otherwise."""
+"""Default tolerance of other solvers."""
 
 
 class MathematicalModel(Protocol):
     """One instance as a Pyomo model: what a builder of the group ``offloadopt.models`` returns.
 
     The builder is called as ``builder(problem, instance, linear=...)``. The linear form is a MILP whose optimum is a
-    lower bound; `cut` makes it exact at a decision.
+    lower bound; `add_cuts` makes it exact at given decisions.
     """
 
     pyomo: Any
-    """The ``ConcreteModel``, with one objective to be minimised."""
+    """The ``ConcreteModel``, with one objective, which is minimised."""
     cost_unit: float
     """Cost of one unit of that objective."""
 
@@ -59,20 +59,20 @@ class MathematicalModel(Protocol):
         """Sum of all variables' ranges and rows' multipliers, in the model's units."""
         ...
 
-    def first(self) -> Decisions:
-        """A feasible decision that needs no solver."""
+    def initial_decisions(self) -> Decisions:
+        """Feasible decisions that need no solver."""
         ...
 
     def decisions(self) -> Decisions:
-        """What the variables' values decide; everything continuous at its optimum."""
+        """Decisions of the variables' values, with optimal continuous decisions."""
         ...
 
-    def start(self, decisions: Decisions) -> None:
-        """Set the variables to a decision."""
+    def warm_start(self, decisions: Decisions) -> None:
+        """Set the variables to the values of given decisions."""
         ...
 
-    def cut(self, decisions: Decisions) -> bool:
-        """Make the linear form exact at a decision; false where it was so already."""
+    def add_cuts(self, decisions: Decisions) -> bool:
+        """Make the linear form exact at given decisions; return false where it already was."""
         ...
 
 
@@ -83,9 +83,9 @@ Builder = Callable[..., MathematicalModel]
 
 
 class _ModelSolver(Solver):
-    """What `milp` and `minlp` share: the search over one model, instance by instance."""
+    """Base class of `milp` and `minlp`: solves one model per instance."""
 
-    # Every kind of problem; `require` asks for a model instead.
+    # Any problem; `require` checks that it has a model.
     serves: ClassVar[type[Problem[Any]]] = Problem  # type: ignore[type-abstract]
     proves: ClassVar[bool] = True
     linear: ClassVar[bool]
@@ -94,7 +94,7 @@ class _ModelSolver(Solver):
     pyomo_solver: str
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse a problem that has no mathematical model."""
+        """Raise `Unsupported` for a problem without a mathematical model."""
         modelled = registry.names("models")
         if problem.name not in modelled:
             raise Unsupported(
@@ -105,23 +105,19 @@ class _ModelSolver(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Build and solve one model per instance; ``details["solver_seconds"]`` is the solver's part of the seconds."""
+        """Build and solve one model per instance; ``details["solver_seconds"]`` is the time in the solver alone."""
         self.require(problem)
         build: Builder = registry.get("models", problem.name)
-        engine_named(self.pyomo_solver)  # refuse an unknown solver even where there is no instance
+        solver_named(self.pyomo_solver)  # refuse an unknown solver even where there is no instance
         decisions, bound = [], np.full(instances.count, -np.inf)
         seconds, solver_seconds = np.zeros(instances.count), np.zeros(instances.count)
-        for row in range(instances.count):
-            begin = clock()
+        for row in timed_rows(seconds, progress):
             decided, bound[row], solver_seconds[row] = self._search(problem, instances.take([row]), build)
             decisions.append(decided)
-            seconds[row] = clock() - begin
-            if progress is not None:
-                progress(1)
         return Solutions.scored(
             problem,
             instances,
-            Decisions.concatenate(decisions) if decisions else _none_of(problem),
+            Decisions.concatenate(decisions) if decisions else _no_decisions(problem),
             seconds=seconds,
             bound=bound,
             asked_gap=self.relative_gap,
@@ -129,31 +125,31 @@ class _ModelSolver(Solver):
         )
 
     def _search(self, problem: Problem[Any], instance: Instances, build: Builder) -> tuple[Decisions, float, float]:
-        """The best decision found for one instance, its bound and the solver's seconds."""
+        """Return the best decisions found for one instance, their bound and the solver's seconds."""
         deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
-        model, solve = build(problem, instance, linear=self.linear), engine_named(self.pyomo_solver)
-        best = model.first()
+        model, solve = build(problem, instance, linear=self.linear), solver_named(self.pyomo_solver)
+        best = model.initial_decisions()
         cost, bound, seconds = problem.evaluate(instance, best).cost[0], -np.inf, 0.0
         while (left := deadline - clock()) > 0:
-            model.start(best)
-            # Half of the gap is left for the margin of the bound.
-            answer = solve(model.pyomo, self.relative_gap / 2, None if np.isinf(left) else left)
-            bound = max(bound, safe_bound(model, answer))
-            seconds += answer.seconds
-            if not answer.found:
+            model.warm_start(best)
+            # Half of the gap is reserved for the margin of the bound.
+            result = solve(model.pyomo, self.relative_gap / 2, None if np.isinf(left) else left)
+            bound = max(bound, safe_bound(model, result))
+            seconds += result.seconds
+            if not result.found:
                 break
             found = model.decisions()
             found_cost = problem.evaluate(instance, found).cost[0]
             if found_cost < cost:
                 best, cost = found, found_cost
             proved = cost - bound <= self.relative_gap * abs(bound)
-            if proved or not self.linear or not model.cut(found):
+            if proved or not self.linear or not model.add_cuts(found):
                 break
         return best, bound, seconds
 
 
 class Milp(_ModelSolver):
-    """The linearised model by HiGHS, or another Pyomo solver, with tangents added until it is exact at the optimum."""
+    """Linearised model, by HiGHS or another Pyomo solver, with tangents added until it is exact at the optimum."""
 
     name: ClassVar[str] = "milp"
     linear: ClassVar[bool] = True
@@ -162,7 +158,7 @@ class Milp(_ModelSolver):
 
 
 class Minlp(_ModelSolver):
-    """The model as the paper states it, by SCIP or another Pyomo solver."""
+    """Convex mixed-integer model of the paper, by SCIP or another Pyomo solver."""
 
     name: ClassVar[str] = "minlp"
     linear: ClassVar[bool] = False
@@ -170,12 +166,12 @@ class Minlp(_ModelSolver):
     pyomo_solver: str = Field("scip", description="any installed Pyomo solver of convex mixed-integer models")
 
 
-def _none_of(problem: Problem[Any]) -> Decisions:
+def _no_decisions(problem: Problem[Any]) -> Decisions:
     return Decisions({name: np.zeros((0, *spec.shape)) for name, spec in problem.decision_fields.items()})
 
 
 def export(problem: Problem[Any], instances: Instances, path: Path | str, *, linear: bool | None = None) -> None:
-    """Write the model of the first instance for other solvers to read.
+    """Write the model of the first instance to a file that other solvers can read.
 
     Parameters
     ----------
@@ -193,11 +189,11 @@ def export(problem: Problem[Any], instances: Instances, path: Path | str, *, lin
     model = build(problem, instances.take([0]), linear=path.suffix == ".mps" if linear is None else linear)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"model{path.suffix}"
-        # The names of .nl would be files of their own.
+        # The names of .nl would be separate files.
         model.pyomo.write(str(draft), io_options={"symbolic_solver_labels": path.suffix != ".nl"})
         text = draft.read_text()
         if path.suffix == ".lp":
-            # Pyomo's "x ^ 2" is not read by SCIP, which wants "x ^2", which Gurobi does not read.
+            # SCIP does not read Pyomo's "x ^ 2" but "x ^2", which Gurobi does not read; both read "x * x".
             text = re.sub(r"(\S+) \^ 2$", r"\1 * \1", text, flags=re.MULTILINE)
         write_atomic(path, text.encode())
 
@@ -206,17 +202,17 @@ def export(problem: Problem[Any], instances: Instances, path: Path | str, *, lin
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one call of a solver told.
+class SolveResult:
+    """Result of one call of a Pyomo solver.
 
     Attributes
     ----------
     found : bool
-        Whether the model's variables now hold a solution.
+        Whether a solution was found; the model's variables then hold it.
     bound : float
-        The solver's own dual bound in the model's units, -inf where it tells none.
+        The solver's own dual bound in the model's units, -inf if it is unknown.
     tolerance : float
-        Feasibility and optimality tolerance that the bound was computed with.
+        Feasibility and optimality tolerance of the run.
     seconds : float
         Time in the solver, without building or translating the model.
     """
@@ -227,19 +223,24 @@ class Answer:
     seconds: float
 
 
-def safe_bound(model: MathematicalModel, answer: Answer) -> float:
-    """A lower bound of the instance's cost that stays valid if the solver erred by its tolerances everywhere."""
-    return (answer.bound - 2.0 * answer.tolerance * model.magnitude) * model.cost_unit
+def safe_bound(model: MathematicalModel, result: SolveResult) -> float:
+    """Lower bound of the instance's cost that is valid even if every row and reduced cost is wrong by the tolerance."""
+    return (result.bound - 2.0 * result.tolerance * model.magnitude) * model.cost_unit
 
 
-Engine = Callable[[Any, float, float | None], Answer]
-"""Solves a Pyomo model to a relative gap, within a wall-clock limit in s if there is one."""
+SolveModel = Callable[[Any, float, float | None], SolveResult]
+"""Function that solves a Pyomo model, given the relative gap and a wall-clock limit in s or None."""
 
 
-def engine_named(name: str) -> Engine:
-    """The solver of that Pyomo name, quiet and on one thread; an unknown or uninstalled one is refused.
+def solver_named(name: str) -> SolveModel:
+    """Return the solver of a Pyomo name, without output and on one thread.
 
-    ``highs`` and ``scip`` come with offloadopt.
+    ``highs`` and ``scip`` are installed with offloadopt.
+
+    Raises
+    ------
+    UnknownName
+        If the solver is unknown to Pyomo or not installed.
     """
     import pyomo.environ  # noqa: F401 - registers Pyomo's solvers
 
@@ -260,14 +261,14 @@ def engine_named(name: str) -> Engine:
 
 
 def installed_solvers() -> list[str]:
-    """The Pyomo names of the solvers on this machine that need no other solver."""
+    """Pyomo names of the installed solvers that work without another solver."""
     from pyomo.contrib.solver.common.factory import SolverFactory as Modern
     from pyomo.opt import SolverFactory as Classic
     from pyomo.opt.base.solvers import OptSolver
 
     found = {"highs", "scip"} | {name for name in Modern if Modern(name).available()}
     for name in Classic:
-        # These are interfaces without a solver of their own.
+        # These are interfaces to other solvers.
         if not name.startswith(("_", "asl", "mpec", "py")):
             solver = Classic(name)
             if isinstance(solver, OptSolver) and solver.available(exception_flag=False):
@@ -276,12 +277,12 @@ def installed_solvers() -> list[str]:
 
 
 @contextmanager
-def _one_clear_line(name: str) -> Iterator[None]:
-    """Whatever a foreign solver raises on a model it cannot take becomes one line that names the solver."""
+def _errors_in_one_line(name: str) -> Iterator[None]:
+    """Convert any exception of an external solver into an `Unsupported` of one line that names the solver."""
     try:
         yield
     except Exception as error:
-        if "KeyboardInterrupt" in str(error):  # one that met Pyomo while it was restoring the output streams
+        if "KeyboardInterrupt" in str(error):  # raised while Pyomo was restoring the output streams
             raise KeyboardInterrupt from error
         reason = (str(error) or repr(error)).strip("'\"\n ").splitlines()[0]
         raise Unsupported(f"pyomo_solver = {name!r} cannot solve this model: {reason}") from error
@@ -297,13 +298,13 @@ class _Highs:
         self._solver.config.load_solution = False
         self._solver.config.warmstart = True
 
-    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> Answer:
+    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
         from pyomo.common.timing import HierarchicalTimer
 
         timer, begin = HierarchicalTimer(), clock()
         self._solver.config.mip_gap = relative_gap
-        # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by a
-        # rounding error more than its tolerance (ERGO-Code/HiGHS issue 2782). It passes with another tolerance.
+        # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by slightly
+        # more than the tolerance (ERGO-Code/HiGHS issue 2782). Another tolerance then succeeds.
         for tolerance in (TIGHT, 10 * TIGHT, 100 * TIGHT, USUAL):
             spent = clock() - begin
             self._solver.config.time_limit = None if time_limit_s is None else max(time_limit_s - spent, 0.0)
@@ -314,9 +315,9 @@ class _Highs:
                 "primal_feasibility_tolerance": tolerance,
                 "dual_feasibility_tolerance": tolerance,
             }
-            with _one_clear_line(self._name):
+            with _errors_in_one_line(self._name):
                 self._solver.solve(model, timer)
-            # Read from HiGHS itself: Pyomo takes the incumbent's cost for the bound of a run stopped before it had any.
+            # Read from HiGHS itself: Pyomo reports the incumbent's cost as the bound if a run stops before it has one.
             highs = self._solver._solver_model
             if highs.getModelStatus().name != "kSolveError":
                 break
@@ -325,16 +326,16 @@ class _Highs:
         if found:
             self._solver.load_vars()
         bound = info.mip_dual_bound if info.mip_node_count >= 0 else -np.inf
-        return Answer(found, _or_none(bound), tolerance, timer.get_total_time("optimize"))
+        return SolveResult(found, _finite_or_minus_inf(bound), tolerance, timer.get_total_time("optimize"))
 
 
-def _or_none(bound: float | None) -> float:
-    """The bound, -inf where a solver has none."""
+def _finite_or_minus_inf(bound: float | None) -> float:
+    """Convert a missing or infinite bound to -inf."""
     return float(bound) if bound is not None and np.isfinite(bound) else -np.inf
 
 
 class _Modern:
-    """A solver of ``pyomo.contrib.solver``, whose results carry the dual bound as the solver states it."""
+    """A solver of ``pyomo.contrib.solver``, whose results contain the solver's own dual bound."""
 
     tolerance: ClassVar[float] = USUAL
     options: ClassVar[dict[str, Any]] = {}
@@ -344,9 +345,9 @@ class _Modern:
 
         self._name, self._solver = name, SolverFactory(name)
 
-    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> Answer:
+    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
         begin = clock()
-        with _one_clear_line(self._name):
+        with _errors_in_one_line(self._name):
             results = self._solver.solve(
                 model,
                 load_solutions=False,
@@ -362,10 +363,11 @@ class _Modern:
         found = results.incumbent_objective is not None
         if found:
             results.solution_loader.load_vars()
-        return Answer(found, _or_none(results.objective_bound), self.tolerance, self._own(results, seconds))
+        bound = _finite_or_minus_inf(results.objective_bound)
+        return SolveResult(found, bound, self.tolerance, self._solver_seconds(results, seconds))
 
-    def _own(self, results: Any, seconds: float) -> float:
-        """The solver's own part of a call's seconds, as far as it can be told."""
+    def _solver_seconds(self, results: Any, seconds: float) -> float:
+        """Time of a call in the solver itself, if it is known; else all of it."""
         return seconds
 
 
@@ -383,25 +385,25 @@ class _Scip(_Modern):
         super().__init__("scip_direct" if name == "scip" else name)
         self._solver.config.warmstart_discrete_vars = True
 
-    def _own(self, results: Any, seconds: float) -> float:
+    def _solver_seconds(self, results: Any, seconds: float) -> float:
         return float(results.timing_info.scip_time)
 
 
 class _Classic:
-    """Any other solver by its Pyomo name. Pyomo's report of its bound is not relied upon, nor is it told the gap."""
+    """Any other solver by its Pyomo name: its bound as reported by Pyomo is not used, and no gap is set."""
 
     def __init__(self, name: str) -> None:
         from pyomo.opt import SolverFactory
 
         self._name, self._solver = name, SolverFactory(name)
 
-    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> Answer:
+    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
         limit = {} if time_limit_s is None else {"timelimit": time_limit_s}
         begin = clock()
-        with _one_clear_line(self._name):
+        with _errors_in_one_line(self._name):
             results = self._solver.solve(model, load_solutions=False, **limit)
         seconds = clock() - begin
         found = len(results.solution) > 0
         if found:
             model.solutions.load_from(results)
-        return Answer(found, -np.inf, USUAL, seconds)
+        return SolveResult(found, -np.inf, USUAL, seconds)

@@ -1,1 +1,1 @@
-"""Slots whose servers share bandwidth by number of users and CPU by need."""
+"""Solvers of slots whose servers share bandwidth equally among their users and CPU optimally."""

@@ -1,14 +1,14 @@
-"""Lower bounds where servers are shared by number: pay for serving each task, and a price of each server's CPU.
+"""Lagrangian dual bound for shared servers: dual prices of the tasks and of each server's CPU.
 
-Let task i be paid ``u_i <= 1`` for being served at all, 1 being its local cost, and let server j with n users charge
-``y_jn`` for CPU. Then every assignment costs at least
+Let ``u_i <= 1`` (1 is the local cost) be the dual price of computing task i, and ``y_jn >= 0`` that of the CPU of
+server j with n users. Then every assignment costs at least
 
     sum_i u_i + sum_j min(0, min_n (sum of the n least of phi_ijn(y_jn) - u_i) - y_jn F)
 
-where ``phi`` is a task's least cost plus what its CPU is charged: for each n a server picks the n tasks that it gains
-most from. This holds for all such ``u`` and all ``y >= 0``. The bound is as strong as the relaxation of the choice of
-sets. It is climbed by subgradients in ``u``, while every (server, number) that counts keeps the best of a grid of
-prices: its term is concave in the price, with the CPU asked for beyond the server's as the derivative.
+where ``phi`` is the least cost of a task plus the price of its CPU: for each n the minimum is attained by the n tasks
+of least ``phi - u``. The bound is as strong as the linear relaxation over sets of tasks per server. It is maximised by
+subgradient ascent in ``u``, while the CPU price of each (server, number of users) is the best one of a grid: its term
+is concave in the price, and the derivative is the demand for CPU beyond the server's capacity.
 """
 
 from __future__ import annotations
@@ -25,29 +25,33 @@ from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import cheaper_mode
 
 EPS = float(np.finfo(float).eps)
+"""Machine epsilon of float64."""
 PATIENCE = 12
-"""Subgradient steps without progress after which the step is halved."""
+"""Subgradient steps without progress after which the step size is halved."""
 DEFLECTION = 0.5
-"""How much of the last direction a step keeps."""
-LEAST_SCALE = 1e-5
-MOST_STEPS, BLOCK = 1000, 20
-"""Subgradient steps in all, and between two looks at the clock."""
+"""Weight of the previous direction in a step."""
+MIN_SCALE = 1e-5
+"""Factor of the step size below which the ascent ends."""
+MAX_STEPS, BLOCK = 1000, 20
+"""Largest number of subgradient steps, and the number between two checks of the deadline."""
 RATIO, LEVELS = 1.1, 30
-"""Grid of prices."""
-PRICE_STEPS, PRICE_EXACT = 60, 1e-5
-"""Halvings of a bracket of a price, in its logarithm, and the bracket that ends them: errors count squared."""
+"""Grid of CPU prices: ratio of neighbours, and number of levels on either side of the start."""
+PRICE_STEPS, PRICE_TOLERANCE = 60, 1e-5
+"""Bisection of the logarithm of a price: limit of steps, and final bracket; the bound's error is quadratic in it."""
 
 
 @dataclass(frozen=True)
-class Slot:
-    """One slot's tasks as compiled code takes them.
+class SlotTasks:
+    """The tasks of one slot as arrays for the compiled kernels.
 
     Attributes
     ----------
     tasks : array [tasks, sites, numbers, 5]
-        `offloadopt.physics.task_splitting.Splitting.packed`, by server and number of users there.
+        `offloadopt.physics.task_splitting.Splitting.packed`, by server and number of its users.
     time_weight : float
+        Weight of time in the cost; that of energy is ``1 - time_weight``.
     cpu_max_hz : float
+        CPU of each server in Hz.
     """
 
     tasks: FloatArray
@@ -61,35 +65,38 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A valid bound with what proves it.
+class DualBound:
+    """A valid lower bound with its dual prices.
 
     Attributes
     ----------
     value : float
-    pay : array [tasks]
-    price : array [sites, numbers]
-    charged : array [tasks, sites, numbers]
+        Lower bound of every assignment's cost.
+    task_price : array [tasks]
+        ``u``.
+    cpu_price : array [sites, numbers]
+        ``y``, per Hz.
+    priced_cost : array [tasks, sites, numbers]
         ``phi`` at these prices.
     terms : array [sites, numbers]
-        The least cost of a server with so many users, each paid.
+        Term of the bound for each server and number of users.
     """
 
     value: float
-    pay: FloatArray
-    price: FloatArray
-    charged: FloatArray
+    task_price: FloatArray
+    cpu_price: FloatArray
+    priced_cost: FloatArray
     terms: FloatArray
 
 
 @njit(cache=True)
 def _term(
-    charged: Any, asked: Any, pay: Any, number: int, price: float, most: float, buffer: Any
+    priced_cost: Any, cpu_demand: Any, task_price: Any, number: int, price: float, cpu_max: float, buffer: Any
 ) -> tuple[float, float]:
-    """A server's least cost with ``number`` users at a price, and the CPU that they ask for beyond ``most``."""
-    count = len(pay)
+    """Term of the bound of a server with ``number`` users at a CPU price, and their CPU demand beyond ``cpu_max``."""
+    count = len(task_price)
     for i in range(count):
-        buffer[i] = charged[i] - pay[i]
+        buffer[i] = priced_cost[i] - task_price[i]
     ordered = np.sort(buffer)
     total = 0.0
     for place in range(number):
@@ -97,72 +104,102 @@ def _term(
     last, left, demand = ordered[number - 1], number, 0.0
     for i in range(count):
         if buffer[i] < last:
-            demand += asked[i]
+            demand += cpu_demand[i]
             left -= 1
     for i in range(count):
         if left > 0 and buffer[i] == last:
-            demand += asked[i]
+            demand += cpu_demand[i]
             left -= 1
-    return total - price * most, demand - most
+    return total - price * cpu_max, demand - cpu_max
 
 
 @njit(cache=True)
-def _charge(tasks: Any, site: int, number: int, price: float, bt: float, most: float, charged: Any, asked: Any) -> None:
-    """``phi`` of every task, and the CPU that it would ask for, on a server with ``number`` users at a price."""
+def _price_tasks(
+    tasks: Any,
+    site: int,
+    number: int,
+    price: float,
+    time_weight: float,
+    cpu_max: float,
+    priced_cost: Any,
+    cpu_demand: Any,
+) -> None:
+    """Fill ``phi`` and the CPU demand of every task on a server with ``number`` users at a CPU price."""
     for i in range(len(tasks)):
-        charged[i], asked[i], _ = cheaper_mode(price, tasks[i, site, number - 1], bt, most)
+        priced_cost[i], cpu_demand[i], _ = cheaper_mode(price, tasks[i, site, number - 1], time_weight, cpu_max)
 
 
 @njit(cache=True)
 def _evaluate(
     tasks: Any,
-    pay: Any,
+    task_price: Any,
     prices: Any,
-    bt: float,
-    most: float,
+    time_weight: float,
+    cpu_max: float,
     level: Any,
-    charged: Any,
-    asked: Any,
+    priced_cost: Any,
+    cpu_demand: Any,
     known: Any,
     served: Any,
 ) -> Any:
-    """The bound at ``pay``; every server's least term is brought to the top of its grid of prices first.
+    """Compute the bound at ``task_price``, with the CPU price of every server's least term maximised over its grid.
 
-    ``prices [levels, sites, numbers]``; ``level [sites, numbers]`` moves along. ``charged`` and ``asked [sites,
-    numbers, levels, tasks]`` are filled where ``known`` says that they are not yet. ``served [tasks]`` counts who
-    serves a task.
+    ``prices [levels, sites, numbers]`` is the grid and ``level [sites, numbers]`` the present index, which changes.
+    ``priced_cost`` and ``cpu_demand [sites, numbers, levels, tasks]`` are a cache, filled where ``known [sites,
+    numbers, levels]`` is false. ``served [tasks]`` receives the number of servers that choose each task.
     """
     count, sites = tasks.shape[0], tasks.shape[1]
     levels = len(prices)
     terms, beyond, settled = np.empty(count), np.empty(count), np.empty(count, np.bool_)
     buffer = np.empty(count)
     served[:] = 0.0
-    value = pay.sum()
+    value = task_price.sum()
     for site in range(sites):
         for n in range(count):
             at = level[site, n]
             if not known[site, n, at]:
-                _charge(tasks, site, n + 1, prices[at, site, n], bt, most, charged[site, n, at], asked[site, n, at])
+                _price_tasks(
+                    tasks,
+                    site,
+                    n + 1,
+                    prices[at, site, n],
+                    time_weight,
+                    cpu_max,
+                    priced_cost[site, n, at],
+                    cpu_demand[site, n, at],
+                )
                 known[site, n, at] = True
             terms[n], beyond[n] = _term(
-                charged[site, n, at], asked[site, n, at], pay, n + 1, prices[at, site, n], most, buffer
+                priced_cost[site, n, at],
+                cpu_demand[site, n, at],
+                task_price,
+                n + 1,
+                prices[at, site, n],
+                cpu_max,
+                buffer,
             )
             settled[n] = False
         least = int(np.argmin(terms))
         while not settled[least] and terms[least] < 0.0:
-            way = 1 if beyond[least] > 0.0 else -1
-            at = level[site, least] + way
+            step = 1 if beyond[least] > 0.0 else -1
+            at = level[site, least] + step
             if at < 0 or at >= levels:
                 settled[least] = True
                 break
             if not known[site, least, at]:
-                _charge(
-                    tasks, site, least + 1, prices[at, site, least], bt, most,
-                    charged[site, least, at], asked[site, least, at],
+                _price_tasks(
+                    tasks, site, least + 1, prices[at, site, least], time_weight, cpu_max,
+                    priced_cost[site, least, at], cpu_demand[site, least, at],
                 )  # fmt: skip
                 known[site, least, at] = True
             term, more = _term(
-                charged[site, least, at], asked[site, least, at], pay, least + 1, prices[at, site, least], most, buffer
+                priced_cost[site, least, at],
+                cpu_demand[site, least, at],
+                task_price,
+                least + 1,
+                prices[at, site, least],
+                cpu_max,
+                buffer,
             )
             if term > terms[least]:
                 terms[least], beyond[least], level[site, least] = term, more, at
@@ -173,7 +210,7 @@ def _evaluate(
             value += terms[least]
             at = level[site, least]
             for i in range(count):
-                buffer[i] = charged[site, least, at, i] - pay[i]
+                buffer[i] = priced_cost[site, least, at, i] - task_price[i]
             last = np.sort(buffer)[least]
             left = least + 1
             for i in range(count):
@@ -188,72 +225,86 @@ def _evaluate(
 
 
 @njit(cache=True)
-def _climb(
-    tasks: Any, prices: Any, bt: float, most: float, upper: float, enough: float, steps: int, tables: Any, ascent: Any
+def _ascend(
+    tasks: Any,
+    prices: Any,
+    time_weight: float,
+    cpu_max: float,
+    upper: float,
+    tolerance: float,
+    steps: int,
+    tables: Any,
+    ascent: Any,
 ) -> bool:
-    """Subgradient steps after Polyak, towards ``upper``; whether they are over.
+    """Take ``steps`` subgradient steps of Polyak's size towards ``upper``; return whether the ascent has ended.
 
-    ``tables`` are the arrays that `_evaluate` keeps, ``ascent`` what the next call goes on with: ``pay``, ``best_pay``,
-    ``direction``, ``served`` ``[tasks]``, and ``[value, best value, scale, steps without progress]``.
+    ``tables`` are the arrays that `_evaluate` updates. ``ascent`` is the state between calls: ``task_price``,
+    ``best_task_price``, ``direction``, ``served`` ``[tasks]``, and an array of value, best value, scale of the step and
+    number of steps without progress.
     """
-    level, charged, asked, known = tables
-    pay, best_pay, direction, served, numbers = ascent
+    level, priced_cost, cpu_demand, known = tables
+    task_price, best_task_price, direction, served, numbers = ascent
     value, best, scale, stalled = numbers
-    over = False
+    ended = False
     for _ in range(steps):
-        over = upper - best <= enough or scale < LEAST_SCALE
-        for i in range(len(pay)):
-            push = 1.0 - served[i]
-            direction[i] = DEFLECTION * direction[i] + (min(push, 0.0) if pay[i] >= 1.0 else push)
+        ended = upper - best <= tolerance or scale < MIN_SCALE
+        for i in range(len(task_price)):
+            subgradient = 1.0 - served[i]
+            direction[i] = DEFLECTION * direction[i] + (min(subgradient, 0.0) if task_price[i] >= 1.0 else subgradient)
         length = np.sum(direction * direction)
-        over = over or length == 0.0
-        if over:
+        ended = ended or length == 0.0
+        if ended:
             break
-        stride = scale * max(upper - value, enough) / length
-        for i in range(len(pay)):
-            pay[i] = min(1.0, pay[i] + stride * direction[i])
-        value = _evaluate(tasks, pay, prices, bt, most, level, charged, asked, known, served)
+        step_size = scale * max(upper - value, tolerance) / length
+        for i in range(len(task_price)):
+            task_price[i] = min(1.0, task_price[i] + step_size * direction[i])
+        value = _evaluate(
+            tasks, task_price, prices, time_weight, cpu_max, level, priced_cost, cpu_demand, known, served
+        )
         stalled = 0.0 if value > best + 1e-3 * (upper - best) else stalled + 1.0
         if value > best:
             best = value
-            best_pay[:] = pay
+            best_task_price[:] = task_price
         if stalled >= PATIENCE:
             scale, stalled = 0.5 * scale, 0.0
-            pay[:] = best_pay
+            task_price[:] = best_task_price
             direction[:] = 0.0
-            value = _evaluate(tasks, pay, prices, bt, most, level, charged, asked, known, served)
+            value = _evaluate(
+                tasks, task_price, prices, time_weight, cpu_max, level, priced_cost, cpu_demand, known, served
+            )
     numbers[:] = value, best, scale, stalled
-    return over
+    return ended
 
 
 @njit(cache=True)
-def _best_prices(tasks: Any, pay: Any, bt: float, most: float, price: Any, out: Any) -> Any:
-    """The terms [sites, numbers], each at its own best price; ``price [sites, numbers]`` is a start and changes.
+def _best_prices(tasks: Any, task_price: Any, time_weight: float, cpu_max: float, price: Any, out: Any) -> Any:
+    """Maximise every term ``[sites, numbers]`` over its CPU price, by bisection on the logarithm of the price.
 
-    ``out [tasks, sites, numbers]`` gets ``phi`` there.
+    ``price [sites, numbers]`` holds initial prices and receives the best ones; ``out [tasks, sites, numbers]`` receives
+    ``phi`` there.
     """
     count, sites = tasks.shape[0], tasks.shape[1]
     terms = np.empty((sites, count))
-    charged, asked, buffer = np.empty(count), np.empty(count), np.empty(count)
+    priced_cost, cpu_demand, buffer = np.empty(count), np.empty(count), np.empty(count)
     for site in range(sites):
         for n in range(count):
-            _charge(tasks, site, n + 1, 0.0, bt, most, charged, asked)
-            top, beyond = _term(charged, asked, pay, n + 1, 0.0, most, buffer)
+            _price_tasks(tasks, site, n + 1, 0.0, time_weight, cpu_max, priced_cost, cpu_demand)
+            top, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, 0.0, cpu_max, buffer)
             best = 0.0
-            out[:, site, n] = charged
+            out[:, site, n] = priced_cost
             if beyond > 0.0:
                 low, high = 0.0, 0.0
-                at = price[site, n] if price[site, n] > 0.0 else 1.0 / most
+                at = price[site, n] if price[site, n] > 0.0 else 1.0 / cpu_max
                 for _ in range(PRICE_STEPS):
                     if low > 0.0 and high > 0.0:
-                        if high <= low * (1.0 + PRICE_EXACT):
+                        if high <= low * (1.0 + PRICE_TOLERANCE):
                             break
                         at = np.sqrt(low * high)
-                    _charge(tasks, site, n + 1, at, bt, most, charged, asked)
-                    term, beyond = _term(charged, asked, pay, n + 1, at, most, buffer)
+                    _price_tasks(tasks, site, n + 1, at, time_weight, cpu_max, priced_cost, cpu_demand)
+                    term, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, at, cpu_max, buffer)
                     if term > top:
                         top, best = term, at
-                        out[:, site, n] = charged
+                        out[:, site, n] = priced_cost
                     if beyond > 0.0:
                         low = at
                         at *= 4.0
@@ -264,45 +315,49 @@ def _best_prices(tasks: Any, pay: Any, bt: float, most: float, price: Any, out: 
     return terms
 
 
-def climb(slot: Slot, start: Bound, upper: float, enough: float, deadline: float) -> Bound:
-    """Ascent from a bound until it is ``enough`` below ``upper``, or stalls; every price on a grid around its start."""
-    bt, most, count = slot.time_weight, slot.cpu_max_hz, len(start.pay)
+def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: float, deadline: float) -> DualBound:
+    """Improve a bound by subgradient ascent until it is within ``tolerance`` of ``upper``, or makes no progress.
+
+    CPU prices stay on a grid around those of ``start``; those of the result are optimal for its task prices.
+    """
+    time_weight, cpu_max, count = slot.time_weight, slot.cpu_max_hz, len(start.task_price)
     powers = RATIO ** np.arange(-LEVELS, LEVELS + 1, dtype=np.float64)
-    prices = np.concatenate([np.zeros((1, *start.price.shape)), np.multiply.outer(powers, start.price)])
+    prices = np.concatenate([np.zeros((1, *start.cpu_price.shape)), np.multiply.outer(powers, start.cpu_price)])
     shape = (slot.sites, count, len(prices))
     level = np.full(shape[:2], LEVELS + 1, dtype=np.int64)
     tables = (level, np.empty((*shape, count)), np.empty((*shape, count)), np.zeros(shape, np.bool_))
-    pay, served = start.pay.copy(), np.empty(count)
+    task_price, served = start.task_price.copy(), np.empty(count)
     if clock() >= deadline:
         return start
-    value = _evaluate(slot.tasks, pay, prices, bt, most, *tables, served)
-    ascent = (pay, pay.copy(), np.zeros(count), served, np.array([value, value, 1.0, 0.0]))
-    over, steps = False, 0
-    while not over and steps < MOST_STEPS and clock() < deadline:
-        over = bool(_climb(slot.tasks, prices, bt, most, upper, enough, BLOCK, tables, ascent))
+    value = _evaluate(slot.tasks, task_price, prices, time_weight, cpu_max, *tables, served)
+    ascent = (task_price, task_price.copy(), np.zeros(count), served, np.array([value, value, 1.0, 0.0]))
+    ended, steps = False, 0
+    while not ended and steps < MAX_STEPS and clock() < deadline:
+        ended = bool(_ascend(slot.tasks, prices, time_weight, cpu_max, upper, tolerance, BLOCK, tables, ascent))
         steps += BLOCK
-    return max(start, bound_at(slot, ascent[1], start.price), key=lambda bound: bound.value)
+    return max(start, bound_at(slot, ascent[1], start.cpu_price), key=lambda bound: bound.value)
 
 
-def bound_at(slot: Slot, pay: FloatArray, price: FloatArray) -> Bound:
-    """The bound at ``pay``, with the best prices, looked for from ``price [sites, numbers]``."""
-    own, charged = price.copy(), np.empty(slot.tasks.shape[:3])
-    terms = _best_prices(slot.tasks, pay, slot.time_weight, slot.cpu_max_hz, own, charged)
-    value = float(pay.sum() + np.minimum(0.0, terms.min(axis=1)).sum())
-    return Bound(value, pay, own, charged, terms)
+def bound_at(slot: SlotTasks, task_price: FloatArray, price: FloatArray) -> DualBound:
+    """Compute the bound at ``task_price [tasks]`` with optimal CPU prices, found from ``price [sites, numbers]``."""
+    cpu_price, priced_cost = price.copy(), np.empty(slot.tasks.shape[:3])
+    terms = _best_prices(slot.tasks, task_price, slot.time_weight, slot.cpu_max_hz, cpu_price, priced_cost)
+    value = float(task_price.sum() + np.minimum(0.0, terms.min(axis=1)).sum())
+    return DualBound(value, task_price, cpu_price, priced_cost, terms)
 
 
-def rounding(slot: Slot, bound: Bound) -> float:
-    """More than the sums of `bound_at` can be wrong by."""
-    dearest = bound.price[np.arange(slot.sites), bound.terms.argmin(axis=1)].max() * slot.cpu_max_hz
-    magnitude = (float(np.abs(bound.pay).sum()) + len(bound.pay) + float(dearest)) * (1 + slot.sites)
-    return 8.0 * EPS * (len(bound.pay) + 8) * magnitude
+def rounding_margin(slot: SlotTasks, bound: DualBound) -> float:
+    """Upper bound of the rounding error of the sums in `bound_at`."""
+    largest_charge = bound.cpu_price[np.arange(slot.sites), bound.terms.argmin(axis=1)].max() * slot.cpu_max_hz
+    tasks = len(bound.task_price)
+    magnitude = (float(np.abs(bound.task_price).sum()) + tasks + float(largest_charge)) * (1 + slot.sites)
+    return 8.0 * EPS * (tasks + 8) * magnitude
 
 
-def served_by(bound: Bound) -> IntArray:
-    """[tasks] the server that gains most from a task among those that the bound gives it to; -1 without any."""
-    reduced = bound.charged - bound.pay[:, None, None]
-    best, server = np.zeros(len(bound.pay)), np.full(len(bound.pay), -1, dtype=np.int64)
+def servers_of_bound(bound: DualBound) -> IntArray:
+    """Round the dual solution: for each task the server of least ``phi - u`` that chooses it, -1 if there is none."""
+    reduced = bound.priced_cost - bound.task_price[:, None, None]
+    best, server = np.zeros(len(bound.task_price)), np.full(len(bound.task_price), -1, dtype=np.int64)
     for site, number in enumerate(bound.terms.argmin(axis=1)):
         if bound.terms[site, number] >= 0:
             continue
@@ -313,17 +368,24 @@ def served_by(bound: Bound) -> IntArray:
     return server
 
 
-def possible(bound: Bound, charged: FloatArray, upper: float) -> NDArray[np.bool_]:
-    """[modes, tasks, sites, numbers] what an assignment below ``upper`` may use, at mode's ``phi`` of this shape.
+def undecided_options(bound: DualBound, priced_cost: FloatArray, upper: float) -> NDArray[np.bool_]:
+    """Mark the options ``[modes, tasks, sites, numbers]`` that an assignment of cost at most ``upper`` may use.
 
-    With the bound's own pay and prices: whoever is forced onto (j, n) replaces the last of its n best, and the bound
-    rises by as much; likewise when another number of users is forced onto a server.
+    The bound excludes all others: a task that is forced onto server j with n users replaces the last of its n best
+    tasks, and a server that is forced to have n users uses another term; the bound rises accordingly.
+
+    Parameters
+    ----------
+    bound : DualBound
+    priced_cost : array [modes, tasks, sites, numbers]
+        ``phi`` of each mode at the CPU prices of ``bound``.
+    upper : float
     """
-    reduced = bound.charged - bound.pay[:, None, None]
+    reduced = bound.priced_cost - bound.task_price[:, None, None]
     numbers = np.arange(reduced.shape[2])
-    last = np.sort(reduced, axis=0)[numbers, :, numbers].T  # the n-th least
-    with np.errstate(invalid="ignore"):  # NaN where links are missing, which the comparison leaves out
-        forced = bound.terms + np.maximum(charged - bound.pay[:, None, None] - last, 0.0)
+    last = np.sort(reduced, axis=0)[numbers, :, numbers].T  # n-th smallest
+    with np.errstate(invalid="ignore"):  # NaN where links are missing, which compares false
+        forced = bound.terms + np.maximum(priced_cost - bound.task_price[:, None, None] - last, 0.0)
     usual = np.minimum(0.0, bound.terms.min(axis=1))
     kept: NDArray[np.bool_] = bound.value - usual[:, None] + forced <= upper
     return kept

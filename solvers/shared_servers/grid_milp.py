@@ -1,4 +1,4 @@
-"""`grid-milp`: the optimum on the paper's grid of decisions, slot by slot: what discretisation costs at least."""
+"""Optimum of `partial_mobile` on the paper's grid of decisions: the least cost of discretised decisions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, 
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.solvers.base import solve_slots
 from offloadopt.solvers.models.partial_mobile import GridModel
-from offloadopt.solvers.models.solver import engine_named
+from offloadopt.solvers.models.solver import solver_named
 from offloadopt.solvers.shared_servers.exact import SharedServersExact
 
 
 class GridMilp(Solver):
     """Best decisions of a `partial_mobile` slot on ``levels`` levels, by a general MILP solver.
 
-    ``details["grid_bound"]`` is the proved lower bound of all decisions on the grid: the model's, for those that
-    overload nobody; for the others the continuous optimum plus one penalty, as cutting requests pro rata makes
-    shares that are free without it. Only where that is less than the best without overload can an overloaded server
-    pay; then the model is solved again with servers that are overloaded by equal requests, and ``grid_bound`` may
-    stay below the cost.
+    ``details["grid_bound"]`` is a proved lower bound of all decisions on the grid: for decisions without overload that
+    of the model; for the others the continuous optimum plus one overload penalty, because the shares that an overloaded
+    server assigns pro rata are feasible in the continuous problem without a penalty. Only where the latter bound is the
+    lower one can overload reduce the cost; then the model is solved again with servers that are overloaded by equal
+    requests, and ``grid_bound`` may stay below the cost.
 
-    It is no bound of the problem, whose decisions are continuous, so that solutions are `FEASIBLE`. Where the limit
-    leaves no solution everybody computes locally, which is on the grid; the distance to ``grid_bound`` then tells.
+    ``grid_bound`` is no bound of the problem, whose decisions are continuous; solutions are therefore `FEASIBLE`. If
+    the time limit leaves no solution, all tasks compute locally, which is on the grid.
     """
 
     name = "grid-milp"
@@ -39,10 +39,10 @@ class GridMilp(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Build and solve one model per slot; the time limit is per slot."""
+        """Build and solve one model per slot; the time limit applies to each slot."""
         self.require(problem)
         mobile = cast(PartialMobile, problem)
-        solve, reference = engine_named(self.pyomo_solver), SharedServersExact(relative_gap=1e-6)
+        solve, reference = solver_named(self.pyomo_solver), SharedServersExact(relative_gap=1e-6)
         if problem.horizon > 1:
             return solve_slots(self, mobile, instances, seed, progress)
         count, users = instances.count, mobile.tasks
@@ -55,18 +55,18 @@ class GridMilp(Solver):
         for row in range(count):
             begin = clock()
             instance, found = instances.take([row]), None
-            overloaded = mobile.scenario.overload_penalty + reference.prove(mobile, instance, begin)[1]
-            for crowds in (False, True):
-                model = GridModel(mobile, instance, levels=self.levels, crowds=crowds)
+            overload_bound = mobile.scenario.overload_penalty + reference.prove(mobile, instance, begin)[1]
+            for overload in (False, True):
+                model = GridModel(mobile, instance, levels=self.levels, overload=overload)
                 spent = clock() - begin
                 left_s = None if self.time_limit_s is None else max(0.01, self.time_limit_s - spent)
-                # Half of the gap is the bound's margin.
-                answer = solve(model.pyomo, self.relative_gap / 2, left_s)
-                # As `pyomo_models.safe_bound`: valid if the solver erred by its tolerances everywhere.
-                proved = answer.bound - 2.0 * answer.tolerance * model.magnitude
-                bound[row] = min(max(bound[row], proved), overloaded)
-                found = model.decisions() if answer.found else found
-                if proved <= overloaded:
+                # Half of the gap is reserved for the margin of the bound.
+                result = solve(model.pyomo, self.relative_gap / 2, left_s)
+                # As `models.solver.safe_bound`: valid even if every row and reduced cost is wrong by the tolerance.
+                proved = result.bound - 2.0 * result.tolerance * model.magnitude
+                bound[row] = min(max(bound[row], proved), overload_bound)
+                found = model.decisions() if result.found else found
+                if proved <= overload_bound:
                     break
             if found is not None:
                 server[row], ratio[row], cpu_hz[row] = found["server"][0], found["ratio"][0], found["cpu_hz"][0]

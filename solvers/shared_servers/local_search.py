@@ -1,7 +1,9 @@
-"""Local search over who is on which server, whole or split, with exact costs of the servers that change.
+"""Local search over the assignment of one slot's tasks to shared servers, by moves and swaps.
 
-A server's modes follow from its users: at the price where the tasks' cheaper modes use up the CPU, from either side of
-it, where a task may change its mode; the better of both is a cost that can be had. One slot, compiled.
+The modes (balanced split or full offloading) of a server's users follow from its set of users: they are the cheaper
+ones at the CPU price at which demand equals the server's CPU. Demand is discontinuous where a task changes its mode;
+the modes on both sides of the price are tried, and the cheaper ones are taken. Every cost is that of a feasible
+decision.
 """
 
 from __future__ import annotations
@@ -14,73 +16,75 @@ from numba import njit
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, settle
-from offloadopt.solvers.shared_servers.dual_bound import Slot
+from offloadopt.solvers.shared_servers.dual_bound import SlotTasks
 
-BETTER = 1e-11
-"""Relative fall of the cost below which a change is rounding."""
+MIN_IMPROVEMENT = 1e-11
+"""Relative decrease of the cost below which a change is attributed to rounding."""
 TURNS = 10
-"""Of tasks, between two looks at the clock."""
+"""Number of tasks that are tried between two checks of the deadline."""
 PRICE_STEPS = 24
-"""Halvings of a bracket of the price, in its logarithm: closer modes do not matter."""
+"""Bisection steps of the logarithm of the price on either side."""
 
 
 @njit(cache=True)
-def _choose_modes(number: int, price: float, here: Any, bt: float, most: float, whole: Any) -> float:
-    """Every task's cheaper mode at a price of CPU; fills ``whole`` and returns the demand."""
+def _choose_modes(number: int, price: float, packed: Any, time_weight: float, cpu_max: float, whole: Any) -> float:
+    """Choose every task's cheaper mode at a CPU price: fill ``whole`` and return the demand for CPU."""
     total = 0.0
-    for place in range(number):
-        _, cpu, whole[place] = cheaper_mode(price, here[place], bt, most)
+    for k in range(number):
+        _, cpu, whole[k] = cheaper_mode(price, packed[k], time_weight, cpu_max)
         total += cpu
     return total
 
 
 @njit(cache=True)
-def _settled_cost(number: int, whole: Any, here: Any, bt: float, most: float, cpu: Any) -> float:
-    """Cost of a server's users with these modes and CPU shared optimally."""
-    settle(number, whole, here, bt, most, cpu)
+def _cost_of_modes(number: int, whole: Any, packed: Any, time_weight: float, cpu_max: float, cpu: Any) -> float:
+    """Cost of a server's users in these modes with optimal CPU shares, which fill ``cpu``."""
+    settle(number, whole, packed, time_weight, cpu_max, cpu)
     cost = 0.0
-    for place in range(number):
-        cost += mode_cost(whole[place], cpu[place], here[place], bt)
+    for k in range(number):
+        cost += mode_cost(whole[k], cpu[k], packed[k], time_weight)
     return cost
 
 
 @njit(cache=True)
-def site_cost(members: Any, number: int, site: int, tasks: Any, bt: float, most: float, whole: Any) -> float:
+def site_cost(
+    members: Any, number: int, site: int, tasks: Any, time_weight: float, cpu_max: float, whole: Any
+) -> float:
     """Cost of a server with the users ``members[:number]``; fills their modes ``whole[:number]``.
 
-    ``tasks [tasks, sites, numbers, 5]`` as packed. ``inf`` where a link is missing.
+    ``tasks [tasks, sites, numbers, 5]`` as in `SlotTasks`. The cost is ``inf`` where a link is missing.
     """
     if number == 0:
         return 0.0
-    here, cpu = np.empty((number, 5)), np.empty(number)
-    for place in range(number):
-        here[place] = tasks[members[place], site, number - 1]
-        if not np.isfinite(here[place, 1]):
+    packed, cpu = np.empty((number, 5)), np.empty(number)
+    for k in range(number):
+        packed[k] = tasks[members[k], site, number - 1]
+        if not np.isfinite(packed[k, 1]):
             return np.inf
-    if _choose_modes(number, 0.0, here, bt, most, whole) <= most:
-        return _settled_cost(number, whole, here, bt, most, cpu)
+    if _choose_modes(number, 0.0, packed, time_weight, cpu_max, whole) <= cpu_max:
+        return _cost_of_modes(number, whole, packed, time_weight, cpu_max, cpu)
     low, high = 0.0, 0.0
-    price = 1.0 / most
+    price = 1.0 / cpu_max
     other = np.empty(number, np.bool_)
     for _ in range(2 * PRICE_STEPS):
         if low > 0.0 and high > 0.0:
             if high <= low * (1.0 + 1e-6):
                 break
             price = np.sqrt(low * high)
-        if _choose_modes(number, price, here, bt, most, other) > most:
+        if _choose_modes(number, price, packed, time_weight, cpu_max, other) > cpu_max:
             low = price
             price *= 4.0
         else:
             high = price
             price /= 4.0
-    _choose_modes(number, high, here, bt, most, whole)
-    _choose_modes(number, low, here, bt, most, other)
-    cost = _settled_cost(number, whole, here, bt, most, cpu)
+    _choose_modes(number, high, packed, time_weight, cpu_max, whole)
+    _choose_modes(number, low, packed, time_weight, cpu_max, other)
+    cost = _cost_of_modes(number, whole, packed, time_weight, cpu_max, cpu)
     differ = False
-    for place in range(number):
-        differ = differ or whole[place] != other[place]
+    for k in range(number):
+        differ = differ or whole[k] != other[k]
     if differ:
-        another = _settled_cost(number, other, here, bt, most, cpu)
+        another = _cost_of_modes(number, other, packed, time_weight, cpu_max, cpu)
         if another < cost:
             cost = another
             whole[:number] = other[:number]
@@ -88,8 +92,8 @@ def site_cost(members: Any, number: int, site: int, tasks: Any, bt: float, most:
 
 
 @njit(cache=True)
-def _users(server: Any, site: int, without: int, others: Any) -> int:
-    """Lists the tasks on a server, all but one, in ``others``; their number."""
+def _list_users(server: Any, site: int, without: int, others: Any) -> int:
+    """Fill ``others`` with the tasks on a server except ``without``; return their number."""
     number = 0
     for i in range(len(server)):
         if server[i] == site and i != without:
@@ -99,98 +103,127 @@ def _users(server: Any, site: int, without: int, others: Any) -> int:
 
 
 @njit(cache=True)
-def improve(server: Any, tasks: Any, bt: float, most: float, swaps: bool, first: int, quiet: int) -> Any:
-    """Some turns, in which a task takes its best move or, if asked for, swap; ``server [tasks]`` changes.
+def improve(
+    server: Any, tasks: Any, time_weight: float, cpu_max: float, swaps: bool, first: int, idle_turns: int
+) -> Any:
+    """Try `TURNS` tasks in turn: each makes its best improving move or, if ``swaps``, swap; ``server [tasks]`` changes.
 
-    The tasks' turns begin with ``first``, after ``quiet`` in which nothing paid; the number of these is returned.
+    Parameters
+    ----------
+    first : int
+        Number of the first turn; the tasks take turns cyclically.
+    idle_turns : int
+        Number of turns since the last improvement.
+
+    Returns
+    -------
+    int
+        The same after these turns; ``len(server)`` at a local optimum.
     """
     count, sites = len(server), tasks.shape[1]
     users, whole = np.empty(count, np.int64), np.empty(count, np.bool_)
     cost = np.empty(sites)
     for site in range(sites):
-        cost[site] = site_cost(users, _users(server, site, -1, users), site, tasks, bt, most, whole)
+        cost[site] = site_cost(users, _list_users(server, site, -1, users), site, tasks, time_weight, cpu_max, whole)
     for turn in range(TURNS):
-        if quiet >= count:
+        if idle_turns >= count:
             break
         task = (first + turn) % count
-        here, saved = server[task], 1.0
-        best, target, partner = BETTER * (1.0 + cost.sum()), here, -1
-        if here >= 0:
-            number = _users(server, here, task, users)
-            saved = cost[here] - site_cost(users, number, here, tasks, bt, most, whole)
+        old, saved = server[task], 1.0
+        best, target, partner = MIN_IMPROVEMENT * (1.0 + cost.sum()), old, -1
+        if old >= 0:
+            number = _list_users(server, old, task, users)
+            saved = cost[old] - site_cost(users, number, old, tasks, time_weight, cpu_max, whole)
             if saved - 1.0 > best:
                 best, target = saved - 1.0, -1
         for site in range(sites):
-            if site != here:
-                number = _users(server, site, -1, users)
+            if site != old:
+                number = _list_users(server, site, -1, users)
                 users[number] = task
-                fall = saved - site_cost(users, number + 1, site, tasks, bt, most, whole) + cost[site]
-                if fall > best:
-                    best, target = fall, site
-        if target == here and here >= 0 and swaps:
+                decrease = saved - site_cost(users, number + 1, site, tasks, time_weight, cpu_max, whole) + cost[site]
+                if decrease > best:
+                    best, target = decrease, site
+        if target == old and old >= 0 and swaps:
             for other in range(count):
                 there = server[other]
-                if there == here:
+                if there == old:
                     continue
-                number = _users(server, here, task, users)
+                number = _list_users(server, old, task, users)
                 users[number] = other
-                fall = cost[here] - site_cost(users, number + 1, here, tasks, bt, most, whole)
-                if there >= 0 and fall + cost[there] > best:
-                    number = _users(server, there, other, users)
+                decrease = cost[old] - site_cost(users, number + 1, old, tasks, time_weight, cpu_max, whole)
+                if there >= 0 and decrease + cost[there] > best:
+                    number = _list_users(server, there, other, users)
                     users[number] = task
-                    fall += cost[there] - site_cost(users, number + 1, there, tasks, bt, most, whole)
+                    decrease += cost[there] - site_cost(users, number + 1, there, tasks, time_weight, cpu_max, whole)
                 elif there >= 0:
                     continue
-                if fall > best:
-                    best, target, partner = fall, there, other
-        if target == here:
-            quiet += 1
+                if decrease > best:
+                    best, target, partner = decrease, there, other
+        if target == old:
+            idle_turns += 1
             continue
-        quiet = 0
+        idle_turns = 0
         server[task] = target
         if partner >= 0:
-            server[partner] = here
-        for site in (here, target):
+            server[partner] = old
+        for site in (old, target):
             if site >= 0:
-                cost[site] = site_cost(users, _users(server, site, -1, users), site, tasks, bt, most, whole)
-    return quiet
+                cost[site] = site_cost(
+                    users, _list_users(server, site, -1, users), site, tasks, time_weight, cpu_max, whole
+                )
+    return idle_turns
 
 
 @njit(cache=True)
-def account(server: Any, tasks: Any, bt: float, most: float) -> Any:
-    """Cost of the tasks on these servers, their modes, and what each one's absence would save its server."""
+def evaluate_assignment(server: Any, tasks: Any, time_weight: float, cpu_max: float) -> Any:
+    """Cost of the tasks on ``server [tasks]``, their modes, and the saving ``[tasks]`` of a server without the task."""
     count = len(server)
     users, modes, without = np.empty(count, np.int64), np.empty(count, np.bool_), np.empty(count, np.bool_)
     total, whole, saving = 0.0, np.zeros(count, np.bool_), np.ones(count)
     for site in range(-1, tasks.shape[1]):
-        number = _users(server, site, -1, users)
+        number = _list_users(server, site, -1, users)
         if site < 0:
             total += number
             continue
-        cost = site_cost(users, number, site, tasks, bt, most, modes)
+        cost = site_cost(users, number, site, tasks, time_weight, cpu_max, modes)
         total += cost
-        for place in range(number):
-            task = users[place]
-            whole[task] = modes[place]
+        for k in range(number):
+            task = users[k]
+            whole[task] = modes[k]
             others = users[:number].copy()
-            others[place] = others[number - 1]
-            saving[task] = cost - site_cost(others, number - 1, site, tasks, bt, most, without)
+            others[k] = others[number - 1]
+            saving[task] = cost - site_cost(others, number - 1, site, tasks, time_weight, cpu_max, without)
     return total, whole, saving
 
 
-def search(slot: Slot, start: IntArray, deadline: float) -> tuple[IntArray, float, FloatArray]:
-    """Local optimum from servers ``start [tasks]`` (-1: local): the assignment, its cost, and each task's saving.
+def local_search(slot: SlotTasks, start: IntArray, deadline: float) -> tuple[IntArray, float, FloatArray]:
+    """Improve an assignment by moves, then by moves and swaps, to a local optimum.
 
-    Moves first, then swaps as well. The assignment counts options as `SharedServersProblem` does.
+    Parameters
+    ----------
+    slot : SlotTasks
+    start : array [tasks]
+        Initial server of each task, -1 for local.
+    deadline : float
+        Reading of `offloadopt.clock.clock` at which to stop.
+
+    Returns
+    -------
+    array [tasks]
+        The assignment, with options as in `SharedServersProblem`.
+    float
+        Its cost.
+    array [tasks]
+        Decrease of the cost of a task's server if the task were absent; 1, the local cost, for local tasks.
     """
-    server, bt, most = start.copy(), slot.time_weight, slot.cpu_max_hz
-    # A first start over missing links would compare infinite costs.
+    server, time_weight, cpu_max = start.copy(), slot.time_weight, slot.cpu_max_hz
+    # Missing links would make the search compare infinite costs.
     linked = np.isfinite(slot.tasks[np.arange(len(server)), np.maximum(server, 0), 0, 1])
     server[~linked] = -1
     for swaps in (False, True):
-        first, quiet = 0, 0
-        while quiet < len(server) and clock() < deadline:
-            quiet = improve(server, slot.tasks, bt, most, swaps, first, quiet)
+        first, idle_turns = 0, 0
+        while idle_turns < len(server) and clock() < deadline:
+            idle_turns = improve(server, slot.tasks, time_weight, cpu_max, swaps, first, idle_turns)
             first += TURNS
-    cost, whole, saving = account(server, slot.tasks, bt, most)
+    cost, whole, saving = evaluate_assignment(server, slot.tasks, time_weight, cpu_max)
     return np.where(server < 0, 0, server + 1 + np.where(whole, slot.sites, 0)), float(cost), saving

@@ -12,7 +12,7 @@ from offloadopt.core import Instances, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
-from offloadopt.solvers.models.solver import Answer, Milp, Minlp, engine_named, export, safe_bound
+from offloadopt.solvers.models.solver import Milp, Minlp, SolveResult, export, safe_bound, solver_named
 
 METHODS = [Milp(), Minlp()]
 BOTH = pytest.mark.parametrize("method", METHODS, ids=["milp", "minlp"])
@@ -106,10 +106,10 @@ def test_the_papers_own_cpu_variables_give_the_same_optimum_and_the_closed_forms
     optimum = best_by_enumeration(problem, instance)
 
     explicit = MultiServerModel(problem, instance, allocation="explicit")
-    answer = engine_named("scip")(explicit.pyomo, 0.0, None)
-    assert answer.found
-    assert answer.bound * explicit.cost_unit == pytest.approx(optimum, rel=1e-6)
-    assert safe_bound(explicit, answer) <= optimum
+    result = solver_named("scip")(explicit.pyomo, 0.0, None)
+    assert result.found
+    assert result.bound * explicit.cost_unit == pytest.approx(optimum, rel=1e-6)
+    assert safe_bound(explicit, result) <= optimum
 
     decisions = explicit.decisions()
     assert problem.evaluate(instance, decisions).cost[0] == pytest.approx(optimum, rel=1e-9)
@@ -123,7 +123,7 @@ def test_the_papers_own_cpu_variables_give_the_same_optimum_and_the_closed_forms
 def test_the_linear_model_is_a_lower_bound_that_a_cut_makes_exact():
     problem = registry.problem("multi_server", "heterogeneous", users=8, servers=2)
     instance = problem.sample(1, seed=0)
-    model, solve = MultiServerModel(problem, instance, linear=True), engine_named("highs")
+    model, solve = MultiServerModel(problem, instance, linear=True), solver_named("highs")
     optimum = Minlp().run(problem, instance).objective[0]
     loose = solve(model.pyomo, 0.0, None).bound * model.cost_unit
     assert loose < optimum * (1 - 1e-7)
@@ -131,11 +131,11 @@ def test_the_linear_model_is_a_lower_bound_that_a_cut_makes_exact():
     server = Minlp().run(problem, instance).decisions["server"].copy()
     server[0, np.flatnonzero(server[0])[0]] = 0  # any other decision
     decided = problem.allocate(instance, server)
-    assert model.cut(decided)
-    assert not model.cut(decided)
+    assert model.add_cuts(decided)
+    assert not model.add_cuts(decided)
     for i, j in enumerate(server[0]):
         model.pyomo.a[i, j].fix(1)
-    at_decision = engine_named("highs")(model.pyomo, 0.0, None).bound * model.cost_unit
+    at_decision = solver_named("highs")(model.pyomo, 0.0, None).bound * model.cost_unit
     assert at_decision == pytest.approx(problem.evaluate(instance, decided).cost[0], rel=1e-9)
 
 
@@ -143,7 +143,8 @@ def test_a_bound_pays_for_the_tolerance_it_was_found_with():
     problem = registry.problem("multi_server", "heterogeneous")
     model = MultiServerModel(problem, problem.sample(1, seed=0))
     margins = [
-        18.0 - safe_bound(model, Answer(found=True, bound=18.0 / model.cost_unit, tolerance=tolerance, seconds=0.0))
+        18.0
+        - safe_bound(model, SolveResult(found=True, bound=18.0 / model.cost_unit, tolerance=tolerance, seconds=0.0))
         for tolerance in (0.0, 1e-9, 1e-6)
     ]
     assert margins[0] == pytest.approx(0.0, abs=1e-14)

@@ -14,10 +14,16 @@ from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.problems.partial_mobile.scenario import QUINCUNX_M, PartialMobileScenario
-from offloadopt.solvers.shared_servers.core_milp import close_gap, mode_charges
-from offloadopt.solvers.shared_servers.dual_bound import Bound, Slot, bound_at, climb, possible
+from offloadopt.solvers.shared_servers.core_milp import close_gap, priced_mode_costs
+from offloadopt.solvers.shared_servers.dual_bound import (
+    DualBound,
+    SlotTasks,
+    bound_at,
+    maximise_bound,
+    undecided_options,
+)
 from offloadopt.solvers.shared_servers.exact import SharedServersExact
-from offloadopt.solvers.shared_servers.local_search import search
+from offloadopt.solvers.shared_servers.local_search import local_search
 
 GAP = 1e-9
 
@@ -84,7 +90,7 @@ def test_the_bound_is_below_every_assignment_for_any_pay_and_price() -> None:
     problem = one_slot(4, 2, time_weight=0.9, cpu_server_hz=2e9)
     instance = problem.sample(1, seed=3)
     modes = problem.sharing(instance).take(0)
-    slot = Slot(modes.packed(), modes.time_weight, modes.cpu_max_hz)
+    slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
     every = np.array(list(itertools.product(range(5), repeat=4)))
     least = problem.costs(Observation(instance)).cost(every[None])[0].min()
     rng = np.random.default_rng(4)
@@ -94,20 +100,20 @@ def test_the_bound_is_below_every_assignment_for_any_pay_and_price() -> None:
         bound = bound_at(slot, rng.uniform(0.0, 1.0, 4), price)
         best = max(best, bound.value)
         assert bound.value <= least * (1 + 1e-13)
-        climbed = climb(slot, bound, least, 0.0, np.inf)
+        climbed = maximise_bound(slot, bound, least, 0.0, np.inf)
         assert bound.value <= climbed.value <= least * (1 + 1e-13)
     assert climbed.value > best
 
 
-def loose_bound(problem: PartialMobile, instance: Instances, seed: int) -> tuple[Bound, np.ndarray, np.ndarray]:
-    """A bound from arbitrary pay, all assignments ``[some, tasks]`` and their costs."""
+def loose_bound(problem: PartialMobile, instance: Instances, seed: int) -> tuple[DualBound, np.ndarray, np.ndarray]:
+    """A bound from arbitrary task prices, all assignments ``[some, tasks]`` and their costs."""
     modes = problem.sharing(instance).take(0)
-    slot, rng = Slot(modes.packed(), modes.time_weight, modes.cpu_max_hz), np.random.default_rng(seed)
+    slot, rng = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz), np.random.default_rng(seed)
     start = np.full((problem.sites, problem.tasks), 1e-10)
     every = np.array(list(itertools.product(range(2 * problem.sites + 1), repeat=problem.tasks)))
     cost = problem.costs(Observation(instance)).cost(every[None])[0]
-    pay = np.minimum(1.0, cost.min() / problem.tasks * rng.uniform(0.8, 1.2, problem.tasks))
-    return bound_at(slot, pay, start), every, cost
+    task_price = np.minimum(1.0, cost.min() / problem.tasks * rng.uniform(0.8, 1.2, problem.tasks))
+    return bound_at(slot, task_price, start), every, cost
 
 
 @pytest.mark.parametrize("time_weight", [0.1, 0.7, 0.9])
@@ -117,9 +123,9 @@ def test_nothing_that_a_better_assignment_uses_is_fixed_away(time_weight: float)
     for seed in range(10):
         instance = problem.sample(1, seed=seed)
         bound, every, cost = loose_bound(problem, instance, seed)
-        charged = mode_charges(problem.sharing(instance).take(0), bound.price)
+        priced_cost = priced_mode_costs(problem.sharing(instance).take(0), bound.cpu_price)
         for upper in np.quantile(cost, [0.0, 0.01, 0.1]):
-            kept = possible(bound, charged, float(upper) * (1 + 1e-12))
+            kept = undecided_options(bound, priced_cost, float(upper) * (1 + 1e-12))
             fixed += np.sum(~kept)
             for assignment in every[cost <= upper]:
                 site = (assignment - 1) % 2
@@ -209,8 +215,8 @@ def test_the_search_ends_where_neither_a_move_nor_a_swap_pays() -> None:
     problem = one_slot(6, 2, time_weight=0.9, cpu_server_hz=3e9)
     instance = problem.sample(1, seed=12)
     modes = problem.sharing(instance).take(0)
-    slot = Slot(modes.packed(), modes.time_weight, modes.cpu_max_hz)
-    found, cost, saving = search(slot, np.full(6, 0), np.inf)
+    slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
+    found, cost, saving = local_search(slot, np.full(6, 0), np.inf)
     costs = problem.costs(Observation(instance))
     assert cost == pytest.approx(costs.cost(found[None])[0], rel=1e-12)
     neighbours = []
