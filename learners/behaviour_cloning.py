@@ -15,7 +15,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.demonstrations import Expert
+from offloadopt.learners.common.demonstrations import ExpertActions
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
@@ -95,7 +95,7 @@ class AgentImitation(Learner):
         interface = AgentInterface(cast(AgentProblem[Any], problem), self.view, self.controls)
         if demonstrations is None:
             raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
-        expert = Expert.of(interface, demonstrations)
+        expert = ExpertActions.of(interface, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
@@ -118,18 +118,18 @@ class AgentImitation(Learner):
         self,
         agents: AdamOptimizer[Actor],
         interface: AgentInterface,
-        expert: Expert,
+        expert: ExpertActions,
         course: Course,
         generator: torch.Generator,
     ) -> None:
         """Descend until the budget is spent."""
-        examples = expert if self.recurrent else expert.without_order()
+        examples = expert if self.recurrent else expert.as_single_slots()
         slots, count, members, _ = examples.view.shape
         batches = minibatches(count, -(-self.minibatch_size // (slots * members)), generator)
         for _ in range(course.step):  # those of steps that are done already are passed over
             next(batches)
         while course.spent < 1.0:
-            error = examples.error(agents.networks, interface.heads, next(batches))
+            error = examples.imitation_loss(agents.networks, interface.heads, next(batches))
             agents.descend(error, course.spent)
             course.advance(1, partial(_measured, error))
             course.keep(agents.arrays)

@@ -20,7 +20,7 @@ from offloadopt.learners.common.training import Course
 
 
 @dataclass(frozen=True)
-class Expert:
+class ExpertActions:
     """What an expert's agents could see and what it decided.
 
     Attributes
@@ -80,23 +80,23 @@ class Expert:
         allowed = {} if self.allowed is None else {"allowed": self.allowed.numpy()}
         return {"view": self.view.numpy(), **allowed, **decided}
 
-    def error(self, actor: Actor, heads: Heads, rows: Tensor) -> Tensor:
+    def imitation_loss(self, actor: Actor, heads: Heads, rows: Tensor) -> Tensor:
         """Mean distance of an actor's modes from what was decided in some of the rows."""
         outputs, _ = actor(self.view[:, rows])
         outputs = mask_outputs(outputs, None if self.allowed is None else self.allowed[:, rows])
         return heads.imitation_loss(outputs, {name: values[:, rows] for name, values in self.decided.items()}).mean()
 
-    def without_order(self) -> Expert:
+    def as_single_slots(self) -> ExpertActions:
         """For agents that do not remember: every slot is an example of its own, ``[1, slots x count, ...]``."""
         flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
         allowed = None if self.allowed is None else self.allowed.flatten(0, 1)[None]
-        return Expert(self.view.flatten(0, 1)[None], allowed, flat)
+        return ExpertActions(self.view.flatten(0, 1)[None], allowed, flat)
 
 
 def imitate(
     actor: Actor,
     heads: Heads,
-    expert: Expert,
+    expert: ExpertActions,
     *,
     steps: int,
     minibatch_size: int,
@@ -122,7 +122,7 @@ def imitate(
     """
     if actor.normalizer is not None:
         actor.normalizer.update_statistics(expert.view)
-    examples = expert if actor.network.recurrent is not None else expert.without_order()
+    examples = expert if actor.network.recurrent is not None else expert.as_single_slots()
     slots, count, agents, _ = examples.view.shape
     size = min(count, -(-minibatch_size // (slots * agents)))
     optimizer = torch.optim.Adam(actor.parameters(), lr=learning_rate, fused=True)
@@ -131,7 +131,7 @@ def imitate(
         if course.spent >= 1.0:
             break
         rows = torch.randint(count, (size,), generator=generator)
-        error = examples.error(actor, heads, rows)
+        error = examples.imitation_loss(actor, heads, rows)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

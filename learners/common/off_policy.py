@@ -53,7 +53,7 @@ ROUND_SLOTS = 64
 """A round is whole episodes with at least so many slots. Statistics follow, and states are kept, between rounds."""
 
 
-class JointLearner(Federable):
+class OffPolicyLearner(Federable):
     """Settings and course of a training from a joint replay."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
@@ -101,7 +101,7 @@ class JointLearner(Federable):
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> TrainableAgents:
         """Agents that have learned nothing yet."""
 
-    def pay(self, outcome: Outcome) -> NDArray[Any]:
+    def rewards(self, outcome: Outcome) -> NDArray[Any]:
         """Rewards ``[count, agents]``: what each agent costs by itself."""
         return agent_reward(outcome)
 
@@ -143,17 +143,17 @@ class JointLearner(Federable):
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
         course = Course(begin, self.default_steps, budget, progress, record, store)
         with one_thread():
-            students = self.make_agents(cast(AgentProblem[Any], problem), seeded_generator(seed))
+            agents = self.make_agents(cast(AgentProblem[Any], problem), seeded_generator(seed))
             replay = JointReplay(self.buffer_size // self.num_envs)
-            episodes = Episodes(students.interface.problem, self.num_envs, seed)
+            episodes = Episodes(agents.interface.problem, self.num_envs, seed)
             slot = number = 0
             if store is not None and (state := store.read()):
                 slot, number = state["done"].tolist()
-                students.restore(state)
+                agents.restore(state)
                 replay.restore(state)
 
             def everything() -> Arrays:
-                return {"done": np.array([slot, number]), **students.arrays(), **replay.arrays()}
+                return {"done": np.array([slot, number]), **agents.arrays(), **replay.arrays()}
 
             while course.spent < 1.0:
                 # Every round has streams of its own, so a training continues without any generator's state.
@@ -161,27 +161,27 @@ class JointLearner(Federable):
                 nature, noise, lessons = stream.generate_state(3, np.uint64).tolist()
                 episodes.reseed(nature)
                 chance = torch.Generator().manual_seed(noise), np.random.default_rng(lessons)
-                slot += self._round(course, episodes, students, replay, slot >= self.warm_up, chance)
+                slot += self._round(course, episodes, agents, replay, slot >= self.warm_up, chance)
                 number += 1
                 course.keep(everything)
             course.finish(everything)
         # Saved policies of agents say whether these remember.
         origin = Origin.of(self, problem, seed=seed, steps=course.step)
         origin = origin.replace(settings={**origin.settings, "recurrent": False})
-        return self.policy_type(students.interface, students.decider(), origin)
+        return self.policy_type(agents.interface, agents.policy_actor(), origin)
 
     def _round(
         self,
         course: Course,
         episodes: Episodes,
-        students: TrainableAgents,
+        agents: TrainableAgents,
         replay: JointReplay,
         learning: bool,
         chance: tuple[torch.Generator, np.random.Generator],
     ) -> int:
         """Some episodes of all environments, or what the budget leaves of them; returns the slots done."""
         generator, rng = chance
-        interface, horizon = students.interface, episodes.problem.horizon
+        interface, horizon = agents.interface, episodes.problem.horizon
         moments: list[AgentObservation] = []
         rewards: list[NDArray[Any]] = []
         measured: dict[str, Tensor] = {}
@@ -191,25 +191,25 @@ class JointLearner(Federable):
             for slot in range(horizon):
                 if (spent := course.spent) >= 1.0:
                     return len(moments)  # all that is left to be done is to stop
-                seen = students.observe(episodes.observation)
+                seen = agents.observe(episodes.observation)
                 if learning:
-                    students.imagine(seen, slot, spent, generator)
-                rows = students.explore(seen, spent, generator) if learning else students.guess(seen, generator)
-                decisions = interface.decode(episodes.observation, students.relaxed.to_head_actions(rows))
+                    agents.generate(seen, slot, spent, generator)
+                rows = agents.explore(seen, spent, generator) if learning else agents.random_actions(seen, generator)
+                decisions = interface.decode(episodes.observation, agents.relaxed.to_head_actions(rows))
                 outcomes.append(episodes.step(decisions))
                 moments.append(seen)
-                rewards.append(self.pay(outcomes[-1]))
+                rewards.append(self.rewards(outcomes[-1]))
                 replay.append(seen, rows, rewards[-1])
-                students.tell(seen, rows)
+                agents.count_communication(seen, rows)
                 if learning and len(moments) % self.update_every == 0:
-                    measured = students.learn(replay.draw(self.batch_size, rng), spent, generator)
+                    measured = agents.learn(replay.draw(self.batch_size, rng), spent, generator)
                 decided = min(rewards[-1].size, course.steps - course.step)
-                tell = partial(episode_means, outcomes, measured, students.told) if episodes.ended else None
-                course.advance(decided, tell)
-            last = students.observe(episodes.observation)
+                measure = partial(episode_means, outcomes, measured, agents.communication) if episodes.ended else None
+                course.advance(decided, measure)
+            last = agents.observe(episodes.observation)
             replay.append(last)
-            students.tell(last, None)
-        students.update_statistics(moments, torch.from_numpy(np.stack(rewards)), learning)
+            agents.count_communication(last, None)
+        agents.update_statistics(moments, torch.from_numpy(np.stack(rewards)), learning)
         return len(moments)
 
 
@@ -218,7 +218,7 @@ class TrainableAgents(ABC):
 
     Parameters
     ----------
-    settings : JointLearner
+    settings : OffPolicyLearner
     interface : AgentInterface
 
     Attributes
@@ -233,19 +233,19 @@ class TrainableAgents(ABC):
         Those that follow them, by the same names.
     """
 
-    def __init__(self, settings: JointLearner, interface: AgentInterface) -> None:
+    def __init__(self, settings: OffPolicyLearner, interface: AgentInterface) -> None:
         self.interface = interface
         self.relaxed = RelaxedActions(interface.controls.fields)
         self.copies = 1 if settings.shared else interface.problem.num_agents
-        self.learned: dict[str, CopywiseClippedAdam] = {}
+        self.optimizers: dict[str, CopywiseClippedAdam] = {}
         self.targets: dict[str, nn.Module] = {}
         self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
         self._tau, self._final_rate, self._longest = settings.tau, settings.final_rate, settings.max_gradient_norm
 
-    def teach(self, kind: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
+    def register(self, kind: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
         """Put networks under training, with those that follow them."""
-        self.learned[kind] = CopywiseClippedAdam(networks, rate, rate * self._final_rate, self._longest)
+        self.optimizers[kind] = CopywiseClippedAdam(networks, rate, rate * self._final_rate, self._longest)
         self.targets[kind] = target
 
     @abstractmethod
@@ -261,7 +261,7 @@ class TrainableAgents(ABC):
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
 
     @abstractmethod
-    def decider(self) -> Actor:
+    def policy_actor(self) -> Actor:
         """What decides without exploring."""
 
     def observe(self, observation: Observation) -> AgentObservation:
@@ -269,51 +269,51 @@ class TrainableAgents(ABC):
         return self.interface.observe(observation)
 
     @torch.no_grad()
-    def guess(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
+    def random_actions(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """Rows ``[count, agents, size]`` by chance alone."""
         indifferent = torch.zeros(*seen.view.shape[:-1], self.relaxed.size)
         return self.relaxed.random_actions(mask_outputs(indifferent, seen.allowed), generator)
 
-    def imagine(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
+    def generate(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
         """Before a slot of an episode is decided; here nothing."""
 
-    def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:  # noqa: B027
+    def count_communication(self, seen: AgentObservation, rows: Tensor | None) -> None:  # noqa: B027
         """Count what agents tell each other of a slot, or of what they see after the last one; here it is not."""
 
     @property
-    def told(self) -> dict[str, float]:
+    def communication(self) -> dict[str, float]:
         """Bytes that have passed between agents so far, as far as they are counted."""
         return {} if self.exchange is None else self.exchange.measured
 
-    def update_targets(self, spent: float, worth: Tensor) -> None:
+    def update_targets(self, spent: float, value: Tensor) -> None:
         """Move targets behind those that learn, and share weights if it is time.
 
         Parameters
         ----------
-        worth : Tensor [agents]
+        value : Tensor [agents]
             What agents think that they earn, as `WeightExchange` takes it.
         """
         for kind, target in self.targets.items():
-            polyak_update(target, self.learned[kind].networks, self._tau)
+            polyak_update(target, self.optimizers[kind].networks, self._tau)
         if self.exchange is not None:
-            pairs = [Pair(self.learned[kind].networks, target, self._tau) for kind, target in self.targets.items()]
+            pairs = [Pair(self.optimizers[kind].networks, target, self._tau) for kind, target in self.targets.items()]
             # All agents hold equally many experiences.
-            self.exchange.after_update(spent, pairs, worth, torch.ones_like(worth))
+            self.exchange.after_update(spent, pairs, value, torch.ones_like(value))
 
-    def imitate_statistics(self) -> None:
+    def copy_statistics(self) -> None:
         """Give targets the scales of those that they follow."""
         for kind, target in self.targets.items():
-            for held, new in zip(target.buffers(), self.learned[kind].networks.buffers(), strict=True):
+            for held, new in zip(target.buffers(), self.optimizers[kind].networks.buffers(), strict=True):
                 held.copy_(new)
 
-    def by_copy(self, loss: Tensor) -> Tensor:
+    def loss_per_copy(self, loss: Tensor) -> Tensor:
         """Means of ``[rows, agents]``: of all, or for each agent with networks of its own."""
         return loss.mean().view(1) if self.copies == 1 else loss.mean(dim=0)
 
     def arrays(self) -> Arrays:
         """Everything that training changes; for ``copies`` of networks each array of weights leads with them."""
         found: Arrays = {} if self.exchange is None else self.exchange.arrays()
-        for kind, learned in self.learned.items():
+        for kind, learned in self.optimizers.items():
             found |= {f"{kind}.{name}": array for name, array in learned.arrays().items()}
         for kind, target in self.targets.items():
             found |= {f"target_{kind}.{name}": value.numpy().copy() for name, value in target.state_dict().items()}
@@ -323,7 +323,7 @@ class TrainableAgents(ABC):
         """Put back what `arrays` gave."""
         if self.exchange is not None:
             self.exchange.restore(arrays)
-        for kind, learned in self.learned.items():
+        for kind, learned in self.optimizers.items():
             learned.restore(with_prefix(arrays, kind))
         for kind, target in self.targets.items():
             held = with_prefix(arrays, f"target_{kind}")

@@ -50,12 +50,12 @@ def mean_squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:
 
 
 def episode_means(
-    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], told: Mapping[str, float]
+    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], communication: Mapping[str, float]
 ) -> dict[str, float]:
     """What is recorded at episodes' ends: mean cost and metrics, what was measured in learning, what passed."""
     total = Outcome.total(outcomes)
     means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
-    return {**means, **{name: float(value) for name, value in measured.items()}, **told}
+    return {**means, **{name: float(value) for name, value in measured.items()}, **communication}
 
 
 def with_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:

@@ -95,7 +95,7 @@ class WeightExchange:
         self.settings = settings
         self.updates = self.sent = self.delivered = 0
 
-    def after_update(self, spent: float, pairs: Sequence[Pair], worth: Tensor, held: Tensor) -> None:
+    def after_update(self, spent: float, pairs: Sequence[Pair], values: Tensor, counts: Tensor) -> None:
         """Count an update; if it is time, share the weights.
 
         Parameters
@@ -103,16 +103,16 @@ class WeightExchange:
         spent : float
             Share of the training's budget.
         pairs : sequence of Pair
-        worth : Tensor [agents]
+        values : Tensor [agents]
             ``Q``, in the problem's units.
-        held : Tensor [agents]
+        counts : Tensor [agents]
             ``N``, experiences in each agent's replay.
         """
         self.updates += 1
         if self.updates % self.settings.every > 0:
             return
         share = self.settings.first_share * max(0.0, 1.0 - spent)
-        weights = aggregate_weights(self.settings.rule, worth, held)
+        weights = aggregate_weights(self.settings.rule, values, counts)
         for pair in pairs:
             self._count(pair.online)
             share_weights(self.settings.rule, pair, weights, share)
@@ -137,12 +137,12 @@ class WeightExchange:
         self.updates, self.sent, self.delivered = arrays["exchange"].tolist()
 
 
-def aggregate_weights(rule: Rule, worth: Tensor, held: Tensor) -> Tensor:
+def aggregate_weights(rule: Rule, values: Tensor, counts: Tensor) -> Tensor:
     """``W [agents, agents]``, with which agent i's aggregate is ``sum_j W_ij omega_j``."""
-    agents = len(worth)
+    agents = len(values)
     if rule == "average":
         return torch.full((agents, agents), 1.0 / agents)
-    ratio = worth.double() / held.double()
+    ratio = values.double() / counts.double()
     if rule == "literal":
         return (ratio / (agents * ratio[:, None])).float()
     deviation = ratio.std(correction=0)

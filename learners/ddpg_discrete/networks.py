@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from offloadopt.learners.independent.ddpg import along
+from offloadopt.learners.independent.ddpg import presigmoid_factor
 from offloadopt.learners.independent.networks import LAST_INIT
 
 FEW = 2.0
@@ -180,7 +180,7 @@ class Coordinates:
         """[rows] whose gradient by the actor's outputs leads up what the critic says, equation (22); draws nothing."""
         shares = torch.sigmoid(signal).detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(state, shares).sum(), shares)
-        return (signal * slope * along(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
+        return (signal * slope * presigmoid_factor(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
 
     def distance(self, signal: Tensor, aim: Tensor) -> Tensor:
         """Mean squared distance of shares from others; NaN there does not count."""
@@ -268,7 +268,7 @@ class Options:
         taken = [functional.one_hot(signal[..., at].argmax(dim=-1), at.stop - at.start).float() for at in places]
         seen = torch.cat([*near, *taken], dim=-1)
         (slope,) = torch.autograd.grad(critic(state, seen).sum(), shares)
-        rise = (signal[..., :some] * slope * along(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
+        rise = (signal[..., :some] * slope * presigmoid_factor(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
         rows, agents = torch.arange(len(state)), state.shape[1]
         who = torch.from_numpy(rng.integers(agents, size=len(state)))
         for place, at in zip(places, self.seen_choices, strict=True):

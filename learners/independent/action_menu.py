@@ -12,11 +12,11 @@ from offloadopt.core import ArrayField, Decisions, FloatArray
 from offloadopt.errors import Unsupported
 from offloadopt.structures.agents import AgentProblem
 
-MOST_CHOICES = 4096
+MAX_COMBINATIONS = 4096
 """Entries of a menu: one output of a network stands for each."""
 
 
-class Shares:
+class ActionScaling:
     """An agent's decisions as ``size`` numbers in [0, 1], each the share of the way between a decision's limits."""
 
     def __init__(self, problem: AgentProblem[Any]) -> None:
@@ -27,7 +27,7 @@ class Shares:
         self._sizes = {name: int(np.prod(field.shape[1:])) for name, field in self.fields.items()}
         self.size = sum(self._sizes.values())
 
-    def decisions(self, shares: NDArray[Any]) -> Decisions:
+    def decode(self, shares: NDArray[Any]) -> Decisions:
         """The decisions of shares ``[count, agents, size]``; whole numbers are rounded to."""
         decided: dict[str, FloatArray] = {}
         first = 0
@@ -51,8 +51,8 @@ class Shares:
         for name, field in self.fields.items():
             grids += [np.linspace(0.0, 1.0, _values(field, levels))] * self._sizes[name]
         choices = int(np.prod([len(grid) for grid in grids]))
-        if choices > MOST_CHOICES:
-            raise Unsupported(f"{choices} combinations of an agent's decisions; allowed: at most {MOST_CHOICES}")
+        if choices > MAX_COMBINATIONS:
+            raise Unsupported(f"{choices} combinations of an agent's decisions; allowed: at most {MAX_COMBINATIONS}")
         return np.array(list(itertools.product(*grids)))
 
 

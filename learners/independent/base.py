@@ -53,7 +53,7 @@ class IndependentAgents(ABC):
 
     Attributes
     ----------
-    numbers : int
+    action_size : int
         Size of an agent's action, as the replay holds it.
     networks : mapping of str to AgentNetworks
         Those that learn and those that follow them.
@@ -61,7 +61,7 @@ class IndependentAgents(ABC):
         The same, as they are shared.
     """
 
-    numbers: int
+    action_size: int
     networks: Mapping[str, AgentNetworks]
     pairs: Sequence[Pair]
 
@@ -81,7 +81,7 @@ class IndependentAgents(ABC):
         spread = own.std(dim=0, correction=0).float()
         self.reward_factor = 1.0 / torch.where(spread > 0.0, spread, torch.ones_like(spread))
 
-    def paid(self, batch: TransitionBatch) -> Tensor:
+    def scaled_rewards(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] the batch's rewards on the scale that the agents learn in.
 
         A constant taken off every reward changes no preference, since what follows always counts.
@@ -89,7 +89,7 @@ class IndependentAgents(ABC):
         return (batch.reward - self.reward_center) * self.reward_factor
 
     @abstractmethod
-    def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Actions ``[count, agents, numbers]`` by chance alone."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ class IndependentAgents(ABC):
         """Actions for views ``[count, agents, features]`` with exploration; slots count from the first of all."""
 
     @abstractmethod
-    def decisions(self, actions: NDArray[Any]) -> Decisions:
+    def decode(self, actions: NDArray[Any]) -> Decisions:
         """What actions stand for."""
 
     @abstractmethod
@@ -125,7 +125,7 @@ class IndependentAgents(ABC):
             )
 
 
-class OffPolicy(Federable):
+class IndependentLearner(Federable):
     """Settings and course of a training from a replay."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
@@ -202,7 +202,7 @@ class OffPolicy(Federable):
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
         course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
         with one_thread():
-            students = self.make_agents(problem, seeded_generator(seed))
+            agents = self.make_agents(problem, seeded_generator(seed))
             exchange = None if self.federation is None else WeightExchange(self.federation)
             view = view_name(problem, self.view)
             transitions = TransitionReplay(self.buffer_size)
@@ -211,32 +211,32 @@ class OffPolicy(Federable):
             state = {} if store is None else store.read()
             if state:
                 slot, episode = (int(number) for number in state["done"])
-                students.restore(state)
+                agents.restore(state)
                 transitions.restore(state)
                 if exchange is not None:
                     exchange.restore(state)
 
             def everything() -> Arrays:
                 counted = {} if exchange is None else exchange.arrays()
-                return {"done": np.array([slot, episode]), **students.arrays(), **transitions.arrays(), **counted}
+                return {"done": np.array([slot, episode]), **agents.arrays(), **transitions.arrays(), **counted}
 
             while course.spent < 1.0:
                 # Every episode has streams of its own, so a training continues without any generator's state.
                 nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
                 episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
                 rng = np.random.default_rng(chance)
-                slot = self._live(view, course, episodes, students, exchange, transitions, slot, rng)
+                slot = self._live(view, course, episodes, agents, exchange, transitions, slot, rng)
                 episode += 1
                 course.keep(everything)
             course.finish(everything)
-        return students.policy(problem, Origin.of(self, problem, seed=seed, steps=course.step))
+        return agents.policy(problem, Origin.of(self, problem, seed=seed, steps=course.step))
 
     def _live(
         self,
         view: str,
         course: Course,
         episodes: Episodes,
-        students: IndependentAgents,
+        agents: IndependentAgents,
         exchange: WeightExchange | None,
         transitions: TransitionReplay,
         slot: int,
@@ -252,29 +252,31 @@ class OffPolicy(Federable):
             if course.spent >= 1.0:
                 break
             by_chance = slot < self.warm_up
-            actions = students.guess(len(seen), rng) if by_chance else students.explore(seen, slot, rng)
-            outcomes.append(episodes.step(students.decisions(actions)))
+            actions = agents.random_actions(len(seen), rng) if by_chance else agents.explore(seen, slot, rng)
+            outcomes.append(episodes.step(agents.decode(actions)))
             following = problem.view(episodes.observation, view)
             transitions.append(seen, actions, -outcomes[-1].running_cost, following)
             seen = following
             slot += 1
             if slot == self.warm_up:
-                self._standardise(students, transitions)
+                self._standardise(agents, transitions)
             elif slot > self.warm_up and slot % self.update_every == 0:
                 batch = transitions.draw(self.batch_size, rng)
-                measured = students.learn(batch, course.spent)
+                measured = agents.learn(batch, course.spent)
                 if exchange is not None:
-                    worth = batch.reward.mean(dim=0)
-                    exchange.after_update(course.spent, students.pairs, worth, torch.ones_like(worth))
+                    value = batch.reward.mean(dim=0)
+                    exchange.after_update(course.spent, agents.pairs, value, torch.ones_like(value))
             decided = min(len(seen) * problem.num_agents, course.steps - course.step)
-            told = {} if exchange is None else exchange.measured
-            course.advance(decided, partial(episode_means, outcomes, measured, told) if episodes.ended else None)
+            communication = {} if exchange is None else exchange.measured
+            course.advance(
+                decided, partial(episode_means, outcomes, measured, communication) if episodes.ended else None
+            )
         return slot
 
-    def _standardise(self, students: IndependentAgents, transitions: TransitionReplay) -> None:
+    def _standardise(self, agents: IndependentAgents, transitions: TransitionReplay) -> None:
         if self.standardise:
-            students.standardise_views(transitions.views())
+            agents.standardise_views(transitions.views())
         if self.reward_scale is None:
-            students.standardise_rewards(transitions.rewards())
+            agents.standardise_rewards(transitions.rewards())
         else:
-            students.reward_factor.fill_(self.reward_scale)
+            agents.reward_factor.fill_(self.reward_scale)

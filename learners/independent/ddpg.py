@@ -37,8 +37,8 @@ from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, mean_squared_or_huber, with_prefix
 from offloadopt.learners.common.weight_aggregation import Pair
-from offloadopt.learners.independent.action_menu import Shares
-from offloadopt.learners.independent.base import IndependentAgents, OffPolicy
+from offloadopt.learners.independent.action_menu import ActionScaling
+from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
@@ -68,7 +68,7 @@ ANCESTOR: Mapping[str, Any] = {
 """``Ddpg(**ANCESTOR)``: the ancestor's settings. It trains for 2,000 episodes of 200 slots, an update in each."""
 
 
-class Ddpg(OffPolicy):
+class Ddpg(IndependentLearner):
     """Actors and critics of agents that decide by continuous numbers."""
 
     name = "ddpg"
@@ -78,7 +78,9 @@ class Ddpg(OffPolicy):
     critic_rate: float = Field(1e-3, gt=0, description="Adam's step size for critics")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
     actor_delay: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
-    inverting: bool = Field(True, description="whether actors come back from a decision's limits, see `along`")
+    inverting: bool = Field(
+        True, description="inverting gradients bring actors back from limits, see `presigmoid_factor`"
+    )
     noise: float = Field(0.12, ge=0, description="sigma of the noise, in halves of a decision's range")
     ou_theta: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
     ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
@@ -101,12 +103,12 @@ class ActorsAndCritics(IndependentAgents):
     def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(1 if settings.shared else problem.num_agents)
         self.settings = settings
-        self._shares = Shares(problem)
-        self.numbers = self._shares.size
+        self._scaling = ActionScaling(problem)
+        self.action_size = self._scaling.size
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
         features = problem.view_size(view_name(problem, settings.view))
         self.networks = {}
-        for kind, outputs, joining in (("actor", self.numbers, 0), ("critic", 1, self.numbers)):
+        for kind, outputs, joining in (("actor", self.action_size, 0), ("critic", 1, self.action_size)):
             for role in (kind, f"target_{kind}"):
                 self.networks[role] = AgentNetworks(
                     len(self.reward_center),
@@ -128,12 +130,12 @@ class ActorsAndCritics(IndependentAgents):
         self._critics = AdamOptimizer(
             self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate
         )
-        start = torch.randn((settings.num_envs, problem.num_agents, self.numbers), generator=generator)
+        start = torch.randn((settings.num_envs, problem.num_agents, self.action_size), generator=generator)
         self._steps = 0
         # The noise goes on over all episodes; it starts as it is spread in the long run.
         self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.ou_theta)
 
-    def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Uniform shares."""
         return rng.random((count, *self._noise.shape[1:]))
 
@@ -145,23 +147,23 @@ class ActorsAndCritics(IndependentAgents):
             shares = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
         return np.clip(shares + 0.5 * self._noise, 0.0, 1.0)
 
-    def decisions(self, actions: NDArray[Any]) -> Decisions:
-        """Shares of the way between the limits."""
-        return self._shares.decisions(actions)
+    def decode(self, actions: NDArray[Any]) -> Decisions:
+        """ActionScaling of the way between the limits."""
+        return self._scaling.decode(actions)
 
     def target(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] what the critics should say: ``r + gamma Q'(s', mu'(s'))``."""
         with torch.no_grad():
             shares = torch.sigmoid(self.networks["target_actor"](batch.next_view))
             following = self.networks["target_critic"](batch.next_view, shares)[..., 0]
-        return self.paid(batch) + self._gamma * following
+        return self.scaled_rewards(batch) + self._gamma * following
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """A step of the critics, one of the actors, and their targets behind them."""
         critic = self.networks["critic"].train()
         self.networks["actor"].train()
-        worth = critic(batch.view, batch.action)[..., 0]
-        error = worth - self.target(batch)
+        value = critic(batch.view, batch.action)[..., 0]
+        error = value - self.target(batch)
         self._critics.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
 
         self._steps += 1
@@ -170,15 +172,15 @@ class ActorsAndCritics(IndependentAgents):
         for kind in ("actor", "critic"):
             self.networks[kind].eval()
             polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
-        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
     def _improve(self, batch: TransitionBatch, spent: float) -> None:
         """A step of the actors along the critics' slope at what they would do."""
         signal = self.networks["actor"](batch.view)
         shares = torch.sigmoid(signal).detach().requires_grad_()
-        worth = self.networks["critic"](batch.view, shares)
-        (slope,) = torch.autograd.grad(worth.sum(), shares)
-        reach = along(shares.detach(), slope, self.settings.inverting)
+        value = self.networks["critic"](batch.view, shares)
+        (slope,) = torch.autograd.grad(value.sum(), shares)
+        reach = presigmoid_factor(shares.detach(), slope, self.settings.inverting)
         self._actors.descend(-(signal * slope * reach).sum(dim=-1).mean(dim=0), spent)
 
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
@@ -201,7 +203,7 @@ class ActorsAndCritics(IndependentAgents):
         self._critics.restore(with_prefix(arrays, "critics"))
 
 
-def along(shares: Tensor, slope: Tensor, inverting: bool) -> Tensor:
+def presigmoid_factor(shares: Tensor, slope: Tensor, inverting: bool) -> Tensor:
     """What the critics' slope by a share counts for the signal before the sigmoid, of the same shape.
 
     The sigmoid's own derivative ``u (1 - u)`` vanishes at both limits, and who went too far never comes back. Inverting

@@ -26,8 +26,8 @@ from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, mean_squared_or_huber, with_prefix
 from offloadopt.learners.common.weight_aggregation import Pair
-from offloadopt.learners.independent.action_menu import Shares
-from offloadopt.learners.independent.base import IndependentAgents, OffPolicy
+from offloadopt.learners.independent.action_menu import ActionScaling
+from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
@@ -53,7 +53,7 @@ ANCESTOR: Mapping[str, Any] = {
 """``Dqn(**ANCESTOR)``: the ancestor's settings; widths, learning rate and ``tau`` are those of its DDPG."""
 
 
-class Dqn(OffPolicy):
+class Dqn(IndependentLearner):
     """Networks that say what each combination of an agent's decisions is worth."""
 
     name = "dqn"
@@ -72,27 +72,27 @@ class Dqn(OffPolicy):
 class QNetworks(IndependentAgents):
     """Every agent's network and its target."""
 
-    numbers = 1  # the entry's place in the menu
+    action_size = 1  # the entry's place in the menu
 
     def __init__(self, settings: Dqn, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(1 if settings.shared else problem.num_agents)
         self.settings = settings
         self.num_agents = problem.num_agents
-        self._shares = Shares(problem)
-        self.menu = self._shares.menu(settings.levels)
+        self._scaling = ActionScaling(problem)
+        self.menu = self._scaling.menu(settings.levels)
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
         features = problem.view_size(view_name(problem, settings.view))
         copies = len(self.reward_center)
         self.networks = {
             role: AgentNetworks(copies, features, settings.hidden, len(self.menu), compress=settings.standardise)
-            for role in ("worth", "target")
+            for role in ("value", "target")
         }
-        self.networks["worth"].initialise(generator)
-        polyak_update_with_buffers(self.networks["target"], self.networks["worth"], 1.0)
-        self.pairs = [Pair(self.networks["worth"], self.networks["target"], settings.tau)]
-        self._learner = AdamOptimizer(self.networks["worth"], settings.rate, settings.final_rate * settings.rate)
+        self.networks["value"].initialise(generator)
+        polyak_update_with_buffers(self.networks["target"], self.networks["value"], 1.0)
+        self.pairs = [Pair(self.networks["value"], self.networks["target"], settings.tau)]
+        self._learner = AdamOptimizer(self.networks["value"], settings.rate, settings.final_rate * settings.rate)
 
-    def guess(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Any entry."""
         return rng.integers(len(self.menu), size=(count, self.num_agents, 1))
 
@@ -100,32 +100,32 @@ class QNetworks(IndependentAgents):
         """The best entry, or with the slot's probability any one."""
         s = self.settings
         with torch.no_grad():
-            best = self.networks["worth"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
+            best = self.networks["value"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
         epsilon = max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
         by_chance = rng.random((len(view), self.num_agents, 1)) < epsilon
-        return np.where(by_chance, self.guess(len(view), rng), best.numpy())
+        return np.where(by_chance, self.random_actions(len(view), rng), best.numpy())
 
-    def decisions(self, actions: NDArray[Any]) -> Decisions:
+    def decode(self, actions: NDArray[Any]) -> Decisions:
         """What the entries stand for."""
-        return self._shares.decisions(self.menu[actions[..., 0]])
+        return self._scaling.decode(self.menu[actions[..., 0]])
 
     def target(self, batch: TransitionBatch) -> Tensor:
         """[rows, agents] what the networks should say: ``r + gamma max_a Q'(s', a)``."""
         with torch.no_grad():
             following = self.networks["target"](batch.next_view).amax(dim=-1)
-        return self.paid(batch) + self._gamma * following
+        return self.scaled_rewards(batch) + self._gamma * following
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """A step of the networks, and their targets behind them."""
-        worth = self.networks["worth"](batch.view).gather(-1, batch.action.long())[..., 0]
-        error = worth - self.target(batch)
+        value = self.networks["value"](batch.view).gather(-1, batch.action.long())[..., 0]
+        error = value - self.target(batch)
         self._learner.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
-        polyak_update_with_buffers(self.networks["target"], self.networks["worth"], self.settings.tau)
-        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+        polyak_update_with_buffers(self.networks["target"], self.networks["value"], self.settings.tau)
+        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
         """The networks and their menu."""
-        return DeterministicPolicy(problem, self.networks["worth"], self.menu, origin)
+        return DeterministicPolicy(problem, self.networks["value"], self.menu, origin)
 
     def arrays(self) -> Arrays:
         """Networks and optimiser."""

@@ -12,7 +12,7 @@ from offloadopt.core import Decisions, FloatArray, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.learners.independent.action_menu import Shares
+from offloadopt.learners.independent.action_menu import ActionScaling
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.structures.agents import AgentProblem
 
@@ -44,7 +44,7 @@ class DeterministicPolicy(Policy):
         self.menu = menu
         self.origin = origin
         self._view = view_name(problem, origin.settings.get("view"))
-        self._shares = Shares(problem)
+        self._scaling = ActionScaling(problem)
 
     @property
     def parameters(self) -> int:
@@ -62,8 +62,8 @@ class DeterministicPolicy(Policy):
         with one_thread(), torch.no_grad():
             outputs = self.networks(view)
             if self.menu is not None:
-                return self._shares.decisions(self.menu[outputs.argmax(dim=-1).numpy()]), memory
-            return self._shares.decisions(torch.sigmoid(outputs).numpy()), memory
+                return self._scaling.decode(self.menu[outputs.argmax(dim=-1).numpy()]), memory
+            return self._scaling.decode(torch.sigmoid(outputs).numpy()), memory
 
     def save(self, folder: Path) -> None:
         """Write networks and menu as safetensors + JSON."""
@@ -77,7 +77,7 @@ class DeterministicPolicy(Policy):
         if not isinstance(problem, AgentProblem):
             raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
         menu = arrays.pop("menu", None)
-        size = Shares(problem).size
+        size = ActionScaling(problem).size
         if menu is not None and (menu.ndim != 2 or menu.shape[1] != size):
             raise InvalidInput(f"{folder} decides {menu.shape[-1]} numbers an agent; {problem.name} needs {size}")
         networks = _networks(folder, arrays, bool(origin.settings.get("standardise")))

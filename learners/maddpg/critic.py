@@ -13,7 +13,7 @@ from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, co
 from offloadopt.learners.common.normalization import RunningNormalizer, reward_mean_and_std
 
 
-class JointCritic(nn.Module):
+class CentralisedCritic(nn.Module):
     """``Q_i`` of each agent: of its own view and action, of what a centre sees, and of all others' actions.
 
     It answers in deviations from the mean of all rewards paid so far. When these change, the last layer is changed with
@@ -46,13 +46,13 @@ class JointCritic(nn.Module):
         view, whole, action = sizes
         self.view_normalizer = RunningNormalizer(view) if standardise else None
         self.global_normalizer = RunningNormalizer(whole) if standardise else None
-        self.paid = RunningNormalizer(copies)
+        self.reward_statistics = RunningNormalizer(copies)
         inputs = view + whole + (1 + agents) * action
         self.network = StackedMLP(copies, (inputs, *hidden, 1), activation, recurrent=False)
         self._others = 1.0 - torch.eye(agents)[..., None]
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw weights; at first everything is worth the mean."""
+        """Draw weights; at first every value is the mean."""
         self.network.initialise(0.0, generator)
 
     def forward(self, seen: AgentObservation, own: Tensor, joint: Tensor) -> Tensor:
@@ -84,18 +84,18 @@ class JointCritic(nn.Module):
             self.global_normalizer.update_statistics(whole)
 
     @torch.no_grad()
-    def pay(self, reward: Tensor, gamma: float, target: JointCritic | None) -> None:
+    def update_reward_statistics(self, reward: Tensor, gamma: float, target: CentralisedCritic | None) -> None:
         """Let the scale follow rewards ``[..., agents]``.
 
         Parameters
         ----------
         gamma : float
             Discount, by which the mean of rewards is that of values divided by ``1 - gamma``.
-        target : JointCritic, optional
+        target : CentralisedCritic, optional
             Keeps its values as this one does. Without it none does: before anything was learned.
         """
         center, deviation = self.scale()
-        self.paid.update_statistics(reward if self.network.copies > 1 else reward[..., None])
+        self.reward_statistics.update_statistics(reward if self.network.copies > 1 else reward[..., None])
         new_center, new_deviation = self.scale()
         if target is None:
             return
@@ -104,16 +104,16 @@ class JointCritic(nn.Module):
             last.weight.mul_((deviation / new_deviation)[:, None, None])
             last.bias.mul_((deviation / new_deviation)[:, None, None]).add_(shift[:, None, None])
 
-    def in_deviations(self, reward: Tensor) -> Tensor:
+    def standardise_rewards(self, reward: Tensor) -> Tensor:
         """Rewards ``[rows, agents]`` in deviations from their mean."""
         center, deviation = self.scale()
         return (reward - center) / deviation
 
-    def in_units(self, worth: Tensor, gamma: float) -> Tensor:
+    def to_reward_units(self, value: Tensor, gamma: float) -> Tensor:
         """Discounted sums of rewards for values in deviations ``[rows, agents]``."""
         center, deviation = self.scale()
-        return worth * deviation + center / (1.0 - gamma)
+        return value * deviation + center / (1.0 - gamma)
 
     def scale(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation ``[copies]``; 0 and 1 before anything was paid."""
-        return reward_mean_and_std(self.paid)
+        return reward_mean_and_std(self.reward_statistics)

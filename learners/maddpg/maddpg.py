@@ -40,14 +40,14 @@ from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterf
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
-from offloadopt.learners.common.off_policy import JointLearner, TrainableAgents
+from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import Arrays
-from offloadopt.learners.maddpg.critic import JointCritic
+from offloadopt.learners.maddpg.critic import CentralisedCritic
 from offloadopt.structures.agents import AgentProblem
 
 
-class Maddpg(JointLearner):
+class Maddpg(OffPolicyLearner):
     """MADDPG for any problem whose decisions are made by agents."""
 
     name = "maddpg"
@@ -64,7 +64,7 @@ class Maddpg(JointLearner):
         """Actors and critics with fresh weights."""
         return ActorsAndCritics(self, AgentInterface(problem, self.view, self.controls), generator)
 
-    def pay(self, outcome: Outcome) -> NDArray[Any]:
+    def rewards(self, outcome: Outcome) -> NDArray[Any]:
         """Rewards ``[count, agents]``."""
         return team_reward(outcome) if self.reward == "team" else agent_reward(outcome)
 
@@ -75,7 +75,7 @@ class ActorsAndCritics(TrainableAgents):
     Attributes
     ----------
     actor, target_actor : Actor
-    critic, target_critic : JointCritic
+    critic, target_critic : CentralisedCritic
     sent, delivered : int
         Bytes that left agents, and that reached them.
     """
@@ -88,19 +88,19 @@ class ActorsAndCritics(TrainableAgents):
         sizes = (interface.features, *settings.hidden, interface.heads.outputs)
         self.actor = Actor(self.copies, sizes, settings.activation, False, settings.standardise)
         sees = interface.features, self.global_features, self.relaxed.size
-        self.critic = JointCritic(interface.problem.num_agents, self.copies, sees, *shape, settings.standardise)
+        self.critic = CentralisedCritic(interface.problem.num_agents, self.copies, sees, *shape, settings.standardise)
         self.actor.initialise(generator)
         self.critic.initialise(generator)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
-        self.teach("actor", self.actor, settings.actor_rate, self.target_actor)
-        self.teach("critic", self.critic, settings.critic_rate, self.target_critic)
+        self.register("actor", self.actor, settings.actor_rate, self.target_actor)
+        self.register("critic", self.critic, settings.critic_rate, self.target_critic)
 
     @property
     def global_features(self) -> int:
         """Numbers in what critics see of everybody."""
         return self.interface.global_features
 
-    def decider(self) -> Actor:
+    def policy_actor(self) -> Actor:
         """The actors."""
         return self.actor
 
@@ -108,11 +108,11 @@ class ActorsAndCritics(TrainableAgents):
         """What agents and critics see."""
         return self.interface.observe(observation, with_global_state=True)
 
-    def wholes(self, seen: AgentObservation) -> Tensor:
+    def global_states(self, seen: AgentObservation) -> Tensor:
         """What critics see of everybody ``[count, features]``."""
         return cast(Tensor, seen.global_state)
 
-    def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:
+    def count_communication(self, seen: AgentObservation, rows: Tensor | None) -> None:
         """Count the bytes of experience that every agent tells all others: a view, an action, a reward."""
         size = self.interface.view_bytes
         if rows is not None:
@@ -122,16 +122,16 @@ class ActorsAndCritics(TrainableAgents):
         self.delivered += size * (self.interface.problem.num_agents - 1)
 
     @property
-    def told(self) -> dict[str, float]:
+    def communication(self) -> dict[str, float]:
         """Bytes of experience, and of weights if these are shared."""
-        return {"bytes/sent": float(self.sent), "bytes/delivered": float(self.delivered), **super().told}
+        return {"bytes/sent": float(self.sent), "bytes/delivered": float(self.delivered), **super().communication}
 
     @torch.no_grad()
     def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the actors do with noise, and now and then anything."""
         rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
         anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.epsilon
-        return torch.where(anything, self.guess(seen, generator), rows)
+        return torch.where(anything, self.random_actions(seen, generator), rows)
 
     @torch.no_grad()
     def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
@@ -139,52 +139,52 @@ class ActorsAndCritics(TrainableAgents):
         view = torch.stack([seen.view for seen in moments])
         if self.actor.normalizer is not None:
             self.actor.normalizer.update_statistics(view)
-        self.critic.update_statistics(view, torch.stack([self.wholes(seen) for seen in moments]))
-        self.critic.pay(reward, self.gamma, self.target_critic if learning else None)
-        self.imitate_statistics()
+        self.critic.update_statistics(view, torch.stack([self.global_states(seen) for seen in moments]))
+        self.critic.update_reward_statistics(reward, self.gamma, self.target_critic if learning else None)
+        self.copy_statistics()
 
     @torch.no_grad()
     def target(self, batch: Experience, generator: torch.Generator) -> Tensor:
         """[rows, agents] what the critics should have said, in deviations."""
-        paid = self.critic.in_deviations(batch.reward)
+        reward = self.critic.standardise_rewards(batch.reward)
         if self.gamma == 0.0:
-            return paid
-        own = self.follow_up(self.target_actor, batch.next_observation, generator)
+            return reward
+        own = self.next_actions(self.target_actor, batch.next_observation, generator)
         others = own if batch.others is None else cast(Tensor, batch.others.next_action)
-        return paid + self.gamma * self.target_critic(batch.next_observation, own, others)
+        return reward + self.gamma * self.target_critic(batch.next_observation, own, others)
 
     @torch.no_grad()
-    def follow_up(self, actor: Actor, following: AgentObservation, generator: torch.Generator) -> Tensor:
+    def next_actions(self, actor: Actor, following: AgentObservation, generator: torch.Generator) -> Tensor:
         """What following actors do next."""
         return self.relaxed.straight_through(outputs(actor, following), self.settings.temperature, generator)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of the critics, one of the actors, and their targets behind them; and what was measured in it."""
-        worth = self.critic(batch.observation, batch.action, batch.others_action)
-        error = worth - self.target(batch, generator)
-        self.learned["critic"].descend(self.by_copy(0.5 * error.square()), spent)
+        value = self.critic(batch.observation, batch.action, batch.others_action)
+        error = value - self.target(batch, generator)
+        self.optimizers["critic"].descend(self.loss_per_copy(0.5 * error.square()), spent)
         self._improve(batch, spent, generator)
-        self.update_targets(spent, self.critic.in_units(worth.detach(), self.gamma).mean(dim=0))
-        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+        self.update_targets(spent, self.critic.to_reward_units(value.detach(), self.gamma).mean(dim=0))
+        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
     def _improve(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """A step of the actors along the critics' slopes by what each would do beside what the others did."""
 
-        def worth(own: Tensor) -> Tensor:
+        def value(own: Tensor) -> Tensor:
             return self.critic(batch.observation, own, batch.others_action)
 
         s = self.settings
-        loss = climb(self.actor, batch.observation, self.relaxed, worth, s.temperature, s.output_weight, generator)
-        self.learned["actor"].descend(self.by_copy(loss), spent)
+        loss = actor_loss(self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator)
+        self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
 
     def arrays(self) -> Arrays:
         """Everything that training changes."""
-        return {**super().arrays(), "told": np.array([self.sent, self.delivered])}
+        return {**super().arrays(), "communication": np.array([self.sent, self.delivered])}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `arrays` gave."""
         super().restore(arrays)
-        self.sent, self.delivered = arrays["told"].tolist()
+        self.sent, self.delivered = arrays["communication"].tolist()
 
 
 def outputs(actor: Actor, seen: AgentObservation) -> Tensor:
@@ -193,11 +193,11 @@ def outputs(actor: Actor, seen: AgentObservation) -> Tensor:
     return mask_outputs(answers[0], seen.allowed)
 
 
-def climb(
+def actor_loss(
     actor: Actor,
     seen: AgentObservation,
     relaxed: RelaxedActions,
-    worth: Callable[[Tensor], Tensor],
+    value: Callable[[Tensor], Tensor],
     temperature: float,
     output_weight: float,
     generator: torch.Generator,
@@ -206,7 +206,7 @@ def climb(
 
     Parameters
     ----------
-    worth : callable
+    value : callable
         Of each agent's own action ``[rows, agents, size]``.
     temperature : float
         Of the softmax through which choices pass gradients.
@@ -216,5 +216,5 @@ def climb(
     answers, _ = actor(seen.view[None])
     rows = relaxed.straight_through(mask_outputs(answers[0], seen.allowed), temperature, generator)
     own = rows.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(worth(own).sum(), own)
+    (slope,) = torch.autograd.grad(value(own).sum(), own)
     return output_weight * answers[0].square().mean(dim=-1) - (rows * slope).sum(dim=-1)

@@ -124,12 +124,12 @@ class CganAgents(ActorsAndCritics):
         """What agents see; nobody sees everything."""
         return self.interface.observe(observation)
 
-    def wholes(self, seen: AgentObservation) -> Tensor:
+    def global_states(self, seen: AgentObservation) -> Tensor:
         """All agents' views in a row, and nothing for what is announced: it is of order one anyway."""
         views = seen.view.flatten(-2)
         return torch.cat([views, views.new_zeros(*views.shape[:-1], self.relaxed.size)], dim=-1)
 
-    def tell(self, seen: AgentObservation, rows: Tensor | None) -> None:
+    def count_communication(self, seen: AgentObservation, rows: Tensor | None) -> None:
         """Count the bytes of actions that agents report to the platform, and of their mean that it announces."""
         if rows is None:
             return
@@ -154,7 +154,7 @@ class CganAgents(ActorsAndCritics):
         self.sent += size
         self.delivered += size * (agents - 1)
 
-    def imagine(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:
+    def generate(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:
         """Now and then lead the twins on from the latest slots, and remember what of it is chosen."""
         if slot == 0:
             self._lately.clear()
@@ -170,9 +170,9 @@ class CganAgents(ActorsAndCritics):
             reward, following = self.twins.foresee(now, rows, generator)
             forecast.append(Experience(now, rows, reward, following))
             now = following
-        worths = [worth.chunk(starts) for worth in self._worths(forecast, generator)]
+        values = [value.chunk(starts) for value in self._values(forecast, generator)]
         parts = [split(experience, starts) for experience in forecast]
-        for chosen in choose(self._rule, [*zip(*parts, strict=True)], [*zip(*worths, strict=True)], generator):
+        for chosen in choose(self._rule, [*zip(*parts, strict=True)], [*zip(*values, strict=True)], generator):
             self._imagined.append(chosen.observation, chosen.action, chosen.reward.numpy())
             self._imagined.append(chosen.next_observation)
 
@@ -207,7 +207,7 @@ class CganAgents(ActorsAndCritics):
         It also sees what is announced that the others did on average; where nothing is, what their twins do.
         """
         others = self.twins.stand_in(batch.action, announced, generator)
-        next_action = self.follow_up(self._known_actor, others.next_observation, generator)
+        next_action = self.next_actions(self._known_actor, others.next_observation, generator)
         asked = torch.where(announced[:, None, None], batch.action, others.action)
         return replace(
             batch,
@@ -217,7 +217,7 @@ class CganAgents(ActorsAndCritics):
         )
 
     @torch.no_grad()
-    def _worths(self, forecast: Sequence[Experience], generator: torch.Generator) -> list[Tensor]:
+    def _values(self, forecast: Sequence[Experience], generator: torch.Generator) -> list[Tensor]:
         """What critics think of each slot of a forecast ``[environments, agents]``."""
         together = concatenate(forecast)
         nothing = torch.zeros(len(together.action), dtype=torch.bool)

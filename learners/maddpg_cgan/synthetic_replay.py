@@ -45,7 +45,7 @@ class Enrichment:
 def choose(
     rule: Enrichment,
     made: Sequence[Sequence[Experience]],
-    worth: Sequence[Sequence[Tensor]],
+    value: Sequence[Sequence[Tensor]],
     generator: torch.Generator,
 ) -> list[Experience]:
     """For each slot ahead the prediction that enters the replay.
@@ -54,7 +54,7 @@ def choose(
     ----------
     made : sequence of sequences of Experience [environments, agents, ...]
         The twin replay (23): from each of the latest slots, the oldest first, what was foreseen for the ``ahead`` next.
-    worth : sequence of sequences of Tensor [environments, agents]
+    value : sequence of sequences of Tensor [environments, agents]
         What critics think of it.
     """
     found, latest = [], len(made) - 1
@@ -62,7 +62,7 @@ def choose(
         # What was foreseen p slots ago said it of its (p + ahead)-th slot.
         ages = range(min(len(made), rule.behind + 1, rule.ahead - ahead + 1))
         candidates = [made[latest - p][p + ahead - 1] for p in ages]
-        best = torch.stack([worth[latest - p][p + ahead - 1] for p in ages]).argmax(dim=0)
+        best = torch.stack([value[latest - p][p + ahead - 1] for p in ages]).argmax(dim=0)
         weights = torch.tensor([1.0 - (p + ahead) / (rule.ahead + rule.behind) for p in ages])
         if rule.behind == 0:  # nothing to choose between, and no weight for the furthest slot
             weights = torch.ones(1)

@@ -44,7 +44,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.demonstrations import Expert, imitate
+from offloadopt.learners.common.demonstrations import ExpertActions, imitate
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
@@ -79,7 +79,7 @@ class RolloutBatch:
         order = torch.randperm(self.view.shape[1], generator=generator).tensor_split(parts)
         return (self._each(lambda values, rows=rows: values[:, rows]) for rows in order)  # type: ignore[misc]
 
-    def without_order(self) -> RolloutBatch:
+    def as_single_slots(self) -> RolloutBatch:
         """Every slot is a row of its own."""
         return self._each(lambda values: values.flatten(0, 1)[None])
 
@@ -248,7 +248,7 @@ class Ppo(Federable):
         self.require(problem)
         problem = cast(AgentProblem[Any], problem)
         interface = AgentInterface(problem, self.view, self.controls, self.explore_together)
-        expert = None if demonstrations is None else Expert.of(interface, demonstrations)
+        expert = None if demonstrations is None else ExpertActions.of(interface, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
         course = Course(begin, self.steps, budget, progress, record, store)
         with one_thread():
@@ -366,7 +366,7 @@ class Ppo(Federable):
             returns=networks.critic.in_deviations(returns),
         )
         if self.chunk is None:
-            return lessons if self.recurrent else lessons.without_order(), explained
+            return lessons if self.recurrent else lessons.as_single_slots(), explained
         _, actor_memory = _in_pieces(networks.actor, rollout.view, length)
         pieces = lessons.in_pieces(length)
         return replace(pieces, actor_memory=actor_memory, critic_memory=critic_memory), explained

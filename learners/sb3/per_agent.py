@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy, Problem
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.independent.action_menu import MOST_CHOICES, Shares
+from offloadopt.learners.independent.action_menu import MAX_COMBINATIONS, ActionScaling
 from offloadopt.learners.independent.policy import view_name
 from offloadopt.learners.sb3.exported_actor import Layer, Singles, layer_arrays, perceptron, read_layers
 from offloadopt.structures.agents import AgentProblem
@@ -62,17 +62,17 @@ class ViewRows:
     def __init__(self, problem: AgentProblem[Any], levels: int, view: str | None) -> None:
         self.problem = problem
         self._view = view_name(problem, view)
-        self._shares = Shares(problem)
+        self._scaling = ActionScaling(problem)
         self.features = problem.view_size(self._view)
-        self.menu = self._shares.menu(levels)
+        self.menu = self._scaling.menu(levels)
 
     def see(self, observation: Observation) -> Singles:
         """The problem's view."""
         return self.problem.view(observation, self._view).astype(np.float32)
 
     def decode(self, entries: IntArray) -> Decisions:
-        """Shares of the decisions' limits."""
-        return self._shares.decisions(self.menu[entries])
+        """ActionScaling of the decisions' limits."""
+        return self._scaling.decode(self.menu[entries])
 
 
 class StateRows:
@@ -90,8 +90,8 @@ class StateRows:
         self.features = len(problem.user_factors) + len(problem.common_factors)
         grids = [np.linspace(0.0, 1.0, levels if options is None else options) for options in problem.choices]
         entries = int(np.prod([len(grid) for grid in grids]))
-        if entries > MOST_CHOICES:
-            raise Unsupported(f"{entries} combinations of an agent's decisions; allowed: at most {MOST_CHOICES}")
+        if entries > MAX_COMBINATIONS:
+            raise Unsupported(f"{entries} combinations of an agent's decisions; allowed: at most {MAX_COMBINATIONS}")
         self.menu = np.array(list(itertools.product(*grids)))
 
     def see(self, observation: Observation) -> Singles:

@@ -18,7 +18,7 @@ from torch import Tensor
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.maddpg.maddpg import climb, outputs
+from offloadopt.learners.maddpg.maddpg import actor_loss, outputs
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.agents import AgentProblem
@@ -56,33 +56,33 @@ class DdpgVdnAgents(VdnAgents):
         self.actor = Actor(self.copies, sizes, settings.activation, False, settings.standardise)
         self.actor.initialise(generator)
         self.target_actor = copy.deepcopy(self.actor)
-        self.teach("actor", self.actor, settings.actor_rate, self.target_actor)
+        self.register("actor", self.actor, settings.actor_rate, self.target_actor)
 
     @torch.no_grad()
     def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """What the actors do with noise, and now and then anything."""
         rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
         anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.epsilon
-        return torch.where(anything, self.guess(seen, generator), rows)
+        return torch.where(anything, self.random_actions(seen, generator), rows)
 
     def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """What the following actors do."""
         return self.relaxed.straight_through(outputs(self.target_actor, seen), self.settings.temperature, generator)
 
-    def terms(self, worth: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
+    def terms(self, utility: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
         """[rows, agents] of views and actions."""
-        return worth(seen.view, rows)[..., 0]
+        return utility(seen.view, rows)[..., 0]
 
-    def improve(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
+    def update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """A step of the actors along the slopes of their terms."""
 
-        def worth(own: Tensor) -> Tensor:
-            return self.terms(self.worth, batch.observation, own)
+        def value(own: Tensor) -> Tensor:
+            return self.terms(self.utility, batch.observation, own)
 
         s = self.settings
-        loss = climb(self.actor, batch.observation, self.relaxed, worth, s.temperature, s.output_weight, generator)
-        self.learned["actor"].descend(self.by_copy(loss), spent)
+        loss = actor_loss(self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator)
+        self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
 
-    def decider(self) -> Actor:
+    def policy_actor(self) -> Actor:
         """The actors."""
         return self.actor

@@ -25,7 +25,7 @@ from torch import Tensor
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import mask_outputs
-from offloadopt.learners.vdn.quantised_controls import LevelInterface, LevelPolicy
+from offloadopt.learners.vdn.quantised_controls import QuantisedInterface, QuantisedPolicy
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.agents import AgentProblem
@@ -35,7 +35,7 @@ class DqnVdn(Vdn):
     """DQN with values that are summed, for any problem whose decisions are made by agents."""
 
     name = "dqn-vdn"
-    policy_type = LevelPolicy
+    policy_type = QuantisedPolicy
 
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
@@ -43,14 +43,14 @@ class DqnVdn(Vdn):
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DqnVdnAgents:
         """Networks with fresh weights."""
-        interface = LevelInterface(problem, self.view, self.controls, self.levels)
+        interface = QuantisedInterface(problem, self.view, self.controls, self.levels)
         return DqnVdnAgents(self, interface, generator)
 
 
 class DqnVdnAgents(VdnAgents):
     """Every agent's network, which answers with ``V_i``, then all ``A_ib``."""
 
-    def __init__(self, settings: DqnVdn, interface: LevelInterface, generator: torch.Generator) -> None:
+    def __init__(self, settings: DqnVdn, interface: QuantisedInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface, 0, 1 + interface.heads.outputs, generator)
         self.settings = settings
 
@@ -60,27 +60,31 @@ class DqnVdnAgents(VdnAgents):
         s = self.settings
         epsilon = 1.0 - (1.0 - s.epsilon_end) * min(spent / s.epsilon_share, 1.0)
         anything = torch.rand(*seen.view.shape[:-1], 1, generator=generator) < epsilon
-        return torch.where(anything, self.guess(seen, generator), self._best(seen))
+        return torch.where(anything, self.random_actions(seen, generator), self._best(seen))
 
     def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """What those who learn like best."""
         return self._best(seen)
 
-    def terms(self, worth: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
+    def terms(self, utility: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
         """[rows, agents] sums over branches."""
-        answers = worth(seen.view)
+        answers = utility(seen.view)
         return answers[..., 0] + (rows * answers[..., 1:]).sum(dim=-1)
 
-    def decider(self) -> Actor:
+    def policy_actor(self) -> Actor:
         """Networks without ``V_i``, which changes no choice."""
         s, interface = self.settings, self.interface
         sizes = (interface.features, *s.hidden, interface.heads.outputs)
         actor = Actor(self.copies, sizes, s.activation, False, s.standardise)
-        held = {name: value for name, value in self.worth.state_dict().items() if not name.startswith("paid.")}
+        weights = {
+            name: weight
+            for name, weight in self.utility.state_dict().items()
+            if not name.startswith("reward_statistics.")
+        }
         for name in ("network.last.weight", "network.last.bias"):
-            held[name] = held[name][..., 1:]
-        actor.load_state_dict(held)
+            weights[name] = weights[name][..., 1:]
+        actor.load_state_dict(weights)
         return actor
 
     def _best(self, seen: AgentObservation) -> Tensor:
-        return self.relaxed.harden(mask_outputs(self.worth(seen.view)[..., 1:], seen.allowed))
+        return self.relaxed.harden(mask_outputs(self.utility(seen.view)[..., 1:], seen.allowed))

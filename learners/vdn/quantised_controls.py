@@ -16,7 +16,7 @@ from offloadopt.structures.actions import Allowed, Controls
 from offloadopt.structures.agents import AgentProblem
 
 
-class LevelControls(Controls):
+class QuantisedControls(Controls):
     """Other controls with each number as one of even levels from its least to its greatest value.
 
     Parameters
@@ -56,21 +56,21 @@ class LevelControls(Controls):
         return self._controls.allowed(observation)
 
 
-class LevelInterface(AgentInterface):
+class QuantisedInterface(AgentInterface):
     """A problem as agents meet it that only choose."""
 
     def __init__(self, problem: AgentProblem[Any], view: str | None, controls: str | None, levels: int) -> None:
         super().__init__(problem, view, controls)
-        self.controls = LevelControls(self.controls, levels)
+        self.controls = QuantisedControls(self.controls, levels)
         self.heads = Heads(self.controls.fields, problem.num_agents)
         self._settings = view, controls, levels
 
-    def for_problem(self, problem: AgentProblem[Any]) -> LevelInterface:
+    def for_problem(self, problem: AgentProblem[Any]) -> QuantisedInterface:
         """The same view, controls and levels of another problem."""
-        return LevelInterface(problem, *self._settings)
+        return QuantisedInterface(problem, *self._settings)
 
 
-class LevelPolicy(AgentPolicy):
+class QuantisedPolicy(AgentPolicy):
     """Every agent takes of each entry of its decision the level that it likes best."""
 
     name = "levels"
@@ -78,4 +78,4 @@ class LevelPolicy(AgentPolicy):
     @classmethod
     def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
         """With the learner's levels."""
-        return LevelInterface(problem, settings["view"], settings["controls"], settings["levels"])
+        return QuantisedInterface(problem, settings["view"], settings["controls"], settings["levels"])

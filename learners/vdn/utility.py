@@ -42,11 +42,11 @@ class UtilityNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.normalizer = RunningNormalizer(features) if standardise else None
-        self.paid = RunningNormalizer(1)
+        self.reward_statistics = RunningNormalizer(1)
         self.network = StackedMLP(copies, (features + joined, *hidden, outputs), activation, recurrent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw weights; at first everything is worth the mean."""
+        """Draw weights; at first every value is the mean."""
         self.network.initialise(0.0, generator)
 
     def forward(self, view: Tensor, joined: Tensor | None = None) -> Tensor:
@@ -58,7 +58,7 @@ class UtilityNetwork(nn.Module):
         return copies_to_agents(answers, agents)[0]
 
     @torch.no_grad()
-    def pay(self, reward: Tensor, gamma: float, target: UtilityNetwork | None) -> None:
+    def update_reward_statistics(self, reward: Tensor, gamma: float, target: UtilityNetwork | None) -> None:
         """Let the scale follow rewards ``[..., agents]``.
 
         Parameters
@@ -69,7 +69,7 @@ class UtilityNetwork(nn.Module):
             Keeps its values as this one does. Without it none does: before anything was learned.
         """
         center, deviation = self.scale()
-        self.paid.update_statistics(reward.sum(dim=-1, keepdim=True))
+        self.reward_statistics.update_statistics(reward.sum(dim=-1, keepdim=True))
         new_center, new_deviation = self.scale()
         if target is None:
             return
@@ -79,11 +79,11 @@ class UtilityNetwork(nn.Module):
             last.bias.mul_(deviation / new_deviation)
             last.bias[..., 0] += shift  # of each agent's term a like part
 
-    def in_deviations(self, reward: Tensor) -> Tensor:
+    def standardise_rewards(self, reward: Tensor) -> Tensor:
         """[rows] what the team is paid in rewards ``[rows, agents]``, in deviations from the mean."""
         center, deviation = self.scale()
         return (reward.sum(dim=-1) - center) / deviation
 
     def scale(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation ``[1]`` of what the team is paid; 0 and 1 before anything was."""
-        return reward_mean_and_std(self.paid)
+        return reward_mean_and_std(self.reward_statistics)

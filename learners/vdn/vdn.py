@@ -33,12 +33,12 @@ from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
-from offloadopt.learners.common.off_policy import JointLearner, TrainableAgents
+from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.vdn.utility import UtilityNetwork
 
 
-class Vdn(JointLearner):
+class Vdn(OffPolicyLearner):
     """Settings of a training whose value is a sum over agents."""
 
     rate: float = Field(1e-3, gt=0, description="Adam's step size for values")
@@ -58,7 +58,7 @@ class VdnAgents(TrainableAgents):
 
     Attributes
     ----------
-    worth, target_worth : UtilityNetwork
+    utility, target_utility : UtilityNetwork
         The agents' values, and those that follow them.
     """
 
@@ -67,47 +67,47 @@ class VdnAgents(TrainableAgents):
     ) -> None:
         super().__init__(settings, interface)
         shape = settings.hidden, settings.activation, settings.standardise
-        self.worth = UtilityNetwork(self.copies, interface.features, joined, outputs, *shape)
-        self.worth.initialise(generator)
-        self.target_worth = copy.deepcopy(self.worth)
-        self.teach("worth", self.worth, settings.rate, self.target_worth)
+        self.utility = UtilityNetwork(self.copies, interface.features, joined, outputs, *shape)
+        self.utility.initialise(generator)
+        self.target_utility = copy.deepcopy(self.utility)
+        self.register("utility", self.utility, settings.rate, self.target_utility)
 
     @abstractmethod
     def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
         """Rows of what the team would do next, for its value to be learned from."""
 
     @abstractmethod
-    def terms(self, worth: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
+    def terms(self, utility: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
         """[rows, agents] the agents' terms of ``Q_tot``."""
 
     @torch.no_grad()
     def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
         views = torch.stack([seen.view for seen in moments])
-        for learned in self.learned.values():
+        for learned in self.optimizers.values():
             normalizer = cast(Actor | UtilityNetwork, learned.networks).normalizer
             if normalizer is not None:
                 normalizer.update_statistics(views)
-        self.worth.pay(reward, self.gamma, self.target_worth if learning else None)
-        self.imitate_statistics()
+        self.utility.update_reward_statistics(reward, self.gamma, self.target_utility if learning else None)
+        self.copy_statistics()
 
     @torch.no_grad()
     def target(self, batch: Experience, generator: torch.Generator) -> Tensor:
         """[rows] what the terms should have added up to, in deviations."""
-        paid = self.worth.in_deviations(batch.reward)
+        reward = self.utility.standardise_rewards(batch.reward)
         if self.gamma == 0.0:
-            return paid
+            return reward
         rows = self.following(batch.next_observation, generator)
-        return paid + self.gamma * self.terms(self.target_worth, batch.next_observation, rows).sum(dim=-1)
+        return reward + self.gamma * self.terms(self.target_utility, batch.next_observation, rows).sum(dim=-1)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """A step of the networks, and their targets behind them; and what was measured in it."""
-        worth = self.terms(self.worth, batch.observation, batch.action).sum(dim=-1)
-        error = worth - self.target(batch, generator)
-        self.learned["worth"].descend(0.5 * error.square().mean(), spent)
-        self.improve(batch, spent, generator)
+        value = self.terms(self.utility, batch.observation, batch.action).sum(dim=-1)
+        error = value - self.target(batch, generator)
+        self.optimizers["utility"].descend(0.5 * error.square().mean(), spent)
+        self.update_actors(batch, spent, generator)
         self.update_targets(spent, batch.reward.mean(dim=0))
-        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
-    def improve(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
+    def update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """A step of whatever else learns; here nothing does."""

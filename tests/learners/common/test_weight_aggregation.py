@@ -73,12 +73,12 @@ class TestAggregates:
         assert torch.equal(aggregate_weights("average", torch.randn(4), torch.ones(4)), torch.full((4, 4), 0.25))
 
     def test_the_printed_aggregate_is_that_of_equation_25(self) -> None:
-        worth, held = [-3.0, -1.5, -6.0], [10.0, 20.0, 5.0]
+        values, held = [-3.0, -1.5, -6.0], [10.0, 20.0, 5.0]
         omega = [2.0, -1.0, 0.5]
-        matrix = aggregate_weights("literal", torch.tensor(worth), torch.tensor(held))
+        matrix = aggregate_weights("literal", torch.tensor(values), torch.tensor(held))
         for i in range(3):
-            top = sum(q * w / n for q, w, n in zip(worth, omega, held, strict=True))
-            assert float(matrix[i] @ torch.tensor(omega)) == pytest.approx(top / (3 * worth[i] / held[i]), rel=1e-6)
+            top = sum(q * w / n for q, w, n in zip(values, omega, held, strict=True))
+            assert float(matrix[i] @ torch.tensor(omega)) == pytest.approx(top / (3 * values[i] / held[i]), rel=1e-6)
 
     def test_printed_weights_add_up_to_one_only_where_all_are_alike(self) -> None:
         alike = aggregate_weights("literal", torch.full((3,), -2.0), torch.full((3,), 7.0))
@@ -176,12 +176,12 @@ class TestTrainings:
             pass
 
         def kill(steps: int) -> None:
-            nonlocal told
-            told += steps
-            if told > STEPS // 2:
+            nonlocal reported
+            reported += steps
+            if reported > STEPS // 2:
                 raise Killed
 
-        told = 0
+        reported = 0
         monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
         monkeypatch.setattr(joint_learner, "ROUND_SLOTS", 10)
         federated = Federated(learner=learner, options=SMALL_OF[learner], every=2)

@@ -16,7 +16,7 @@ from offloadopt.learners.common import training as course
 from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.independent.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, along, ornstein_uhlenbeck
+from offloadopt.learners.independent.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, ornstein_uhlenbeck, presigmoid_factor
 from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
 from offloadopt.testing import check_learner
 
@@ -164,12 +164,12 @@ def test_targets_follow_by_the_share_tau() -> None:
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon: int) -> None:
     problem = aiming(horizon=horizon)
-    students = ActorsAndCritics(Ddpg(**SMALL, gamma=0.9, standardise=False), problem, seeded_generator(0))
-    for networks in students.networks.values():  # far from 0, so that each part shows
+    agents = ActorsAndCritics(Ddpg(**SMALL, gamma=0.9, standardise=False), problem, seeded_generator(0))
+    for networks in agents.networks.values():  # far from 0, so that each part shows
         for parameter in networks.parameters():
             parameter.data.normal_(generator=seeded_generator(3))
-    students.reward_center[:] = torch.tensor([2.0, 4.0])
-    students.reward_factor[:] = torch.tensor([0.5, 0.25])
+    agents.reward_center[:] = torch.tensor([2.0, 4.0])
+    agents.reward_factor[:] = torch.tensor([0.5, 0.25])
     rng = np.random.default_rng(0)
     view, action, reward, following = (
         rng.random((7, 2, 1)),
@@ -178,12 +178,12 @@ def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon:
         rng.random((7, 2, 1)),
     )
     batch = TransitionBatch(*(torch.from_numpy(part).float() for part in (view, action, reward, following)))
-    target = students.target(batch).numpy()
+    target = agents.target(batch).numpy()
     for agent, (center, factor) in enumerate(((2.0, 0.5), (4.0, 0.25))):
         expected = (reward[:, agent] - center) * factor
         if horizon > 1:  # a horizon only cuts off; after a problem's one slot nothing follows
-            signal = relu_network(layers_of(students.networks["target_actor"], agent), following[:, agent])
-            first, *later = layers_of(students.networks["target_critic"], agent)
+            signal = relu_network(layers_of(agents.networks["target_actor"], agent), following[:, agent])
+            first, *later = layers_of(agents.networks["target_critic"], agent)
             signal = np.concatenate(
                 [np.maximum(following[:, agent] @ first[0] + first[1], 0.0), 1.0 / (1.0 + np.exp(-signal))], axis=-1
             )
@@ -196,11 +196,11 @@ def test_a_step_of_the_actors_leaves_the_critics_as_the_critics_step_left_them(a
     after = []
     for rate in (1e-3, 1e-30):
         settings = Ddpg(**{**SMALL, "actor_delay": 0, "actor_rate": rate})
-        students = ActorsAndCritics(settings, aiming(), seeded_generator(0))
+        agents = ActorsAndCritics(settings, aiming(), seeded_generator(0))
         view = torch.rand((9, 2, 1), generator=seeded_generator(1))
         action = torch.rand((9, 2, 2), generator=seeded_generator(2))
-        students.learn(TransitionBatch(view, action, view[..., 0], view), 0.0)
-        after.append(students.networks["critic"].arrays())
+        agents.learn(TransitionBatch(view, action, view[..., 0], view), 0.0)
+        after.append(agents.networks["critic"].arrays())
     for name, array in after[0].items():
         np.testing.assert_array_equal(array, after[1][name])
 
@@ -211,9 +211,9 @@ def test_the_actors_follow_the_chain_rule_or_the_room_that_is_left() -> None:
     shares.sum().backward()  # type: ignore[no-untyped-call]
     up, down = torch.full((5,), 0.3), torch.full((5,), -0.3)
     for slope in (up, down):
-        torch.testing.assert_close(along(shares.detach(), slope, inverting=False), signal.grad)
-    torch.testing.assert_close(along(shares.detach(), up, inverting=True), 1.0 - shares.detach())
-    torch.testing.assert_close(along(shares.detach(), down, inverting=True), shares.detach())
+        torch.testing.assert_close(presigmoid_factor(shares.detach(), slope, inverting=False), signal.grad)
+    torch.testing.assert_close(presigmoid_factor(shares.detach(), up, inverting=True), 1.0 - shares.detach())
+    torch.testing.assert_close(presigmoid_factor(shares.detach(), down, inverting=True), shares.detach())
 
 
 def test_the_noise_has_the_spread_and_memory_of_its_process() -> None:
@@ -232,8 +232,8 @@ def test_the_noise_has_the_spread_and_memory_of_its_process() -> None:
 
 
 def test_exploration_starts_spread_as_in_the_long_run(aiming: Any) -> None:
-    students = ActorsAndCritics(Ddpg(num_envs=3000, ou_dt=0.01), aiming(), seeded_generator(0))
-    assert students.arrays()["noise"].std() == pytest.approx(0.12 / np.sqrt(0.3), rel=0.02)
+    agents = ActorsAndCritics(Ddpg(num_envs=3000, ou_dt=0.01), aiming(), seeded_generator(0))
+    assert agents.arrays()["noise"].std() == pytest.approx(0.12 / np.sqrt(0.3), rel=0.02)
 
 
 # ----------------------------------------------------------------------------------------------------------- learning

@@ -22,41 +22,41 @@ SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_
 
 def test_the_ancestor_chooses_among_25_pairs_of_powers() -> None:
     problem = registry.problem("carbon_mimo", "ancestor")
-    students = QNetworks(Dqn(**ANCESTOR), problem, seeded_generator(0))
+    agents = QNetworks(Dqn(**ANCESTOR), problem, seeded_generator(0))
     entries = np.tile(np.arange(25)[:, None, None], (1, 3, 1))
-    decided = students.decisions(entries)
+    decided = agents.decode(entries)
     pairs = np.stack([decided["local_w"][:, 1], decided["offload_w"][:, 1]], axis=-1)
     assert [tuple(pair) for pair in pairs] == list(itertools.product([0.0, 0.5, 1.0, 1.5, 2.0], repeat=2))
 
 
 def test_whole_numbers_are_all_on_the_menu(aiming: Any) -> None:
     problem = aiming(integer=True)
-    students = QNetworks(Dqn(), problem, seeded_generator(0))
-    aim = students.decisions(np.arange(25)[:, None, None].repeat(2, axis=1))["aim"]
+    agents = QNetworks(Dqn(), problem, seeded_generator(0))
+    aim = agents.decode(np.arange(25)[:, None, None].repeat(2, axis=1))["aim"]
     assert aim.dtype == np.int64
     assert sorted(map(tuple, aim[:, 0])) == sorted(itertools.product([-1, 0, 1, 2, 3], repeat=2))
 
 
 def test_the_target_is_the_reward_and_the_best_that_follows(aiming: Any) -> None:
-    students = QNetworks(Dqn(**SMALL, gamma=0.9, levels=3), aiming(), seeded_generator(0))
-    for parameter in students.networks["target"].parameters():
+    agents = QNetworks(Dqn(**SMALL, gamma=0.9, levels=3), aiming(), seeded_generator(0))
+    for parameter in agents.networks["target"].parameters():
         parameter.data.normal_(generator=seeded_generator(3))
     view = torch.rand((6, 2, 1), generator=seeded_generator(1))
     reward = torch.rand((6, 2), generator=seeded_generator(2))
     with torch.no_grad():
-        worth = students.networks["target"](view).numpy()
-    expected = [[float(reward[r, a]) + 0.9 * max(worth[r, a].tolist()) for a in range(2)] for r in range(6)]
+        value = agents.networks["target"](view).numpy()
+    expected = [[float(reward[r, a]) + 0.9 * max(value[r, a].tolist()) for a in range(2)] for r in range(6)]
     batch = TransitionBatch(view, torch.zeros((6, 2, 1)), reward, view)
-    np.testing.assert_allclose(students.target(batch).numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(agents.target(batch).numpy(), expected, rtol=1e-5)
 
 
 def test_exploration_decays_slot_by_slot_to_its_end(aiming: Any) -> None:
     settings = Dqn(num_envs=2000, warm_up=10, epsilon_decay=0.9, epsilon_end=0.2, levels=5)
-    students = QNetworks(settings, aiming(), seeded_generator(0))
+    agents = QNetworks(settings, aiming(), seeded_generator(0))
     view = np.full((2000, 2, 1), 0.5)
-    best = students.networks["worth"](torch.from_numpy(view).float()).argmax(dim=-1).numpy()
+    best = agents.networks["value"](torch.from_numpy(view).float()).argmax(dim=-1).numpy()
     for slot, epsilon in ((10, 1.0), (15, 0.9**5), (100, 0.2)):
-        chosen = students.explore(view, slot, np.random.default_rng(slot))[..., 0]
+        chosen = agents.explore(view, slot, np.random.default_rng(slot))[..., 0]
         assert (chosen != best).mean() == pytest.approx(epsilon * 24 / 25, abs=0.03)
 
 

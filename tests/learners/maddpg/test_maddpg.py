@@ -22,7 +22,7 @@ from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import clip_gradients_per_copy, polyak_update, seeded_generator
-from offloadopt.learners.maddpg.critic import JointCritic
+from offloadopt.learners.maddpg.critic import CentralisedCritic
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.testing import check_learner
 
@@ -65,28 +65,28 @@ def weights(policy: AgentPolicy) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
 
 
-def students_of(problem: Any, seed: int = 0, **settings: Any) -> ActorsAndCritics:
+def agents_of(problem: Any, seed: int = 0, **settings: Any) -> ActorsAndCritics:
     """Agents whose networks all answer something, by copies and roles."""
-    students = ActorsAndCritics(
+    agents = ActorsAndCritics(
         Maddpg(**{**SMALL, **settings}), AgentInterface(problem, None, None), seeded_generator(seed)
     )
-    nets = (students.actor, students.critic, students.target_actor, students.target_critic)
+    nets = (agents.actor, agents.critic, agents.target_actor, agents.target_critic)
     for number, networks in enumerate(nets):
         for parameter in networks.parameters():
             parameter.data.normal_(std=0.5, generator=seeded_generator(number))
-    return students
+    return agents
 
 
-def experience(students: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Experience:
+def experience(agents: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Experience:
     rng = seeded_generator(seed)
-    agents, interface = students.interface.problem.num_agents, students.interface
+    count, interface = agents.interface.problem.num_agents, agents.interface
 
     def seen() -> AgentObservation:
-        view = torch.randn((rows, agents, interface.features), generator=rng)
+        view = torch.randn((rows, count, interface.features), generator=rng)
         return AgentObservation(view, None, torch.randn((rows, interface.global_features), generator=rng))
 
     now = seen()
-    return Experience(now, students.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
+    return Experience(now, agents.random_actions(now, rng), torch.randn((rows, count), generator=rng), seen())
 
 
 # ----------------------------------------------------------------------------------------------------- relaxed actions
@@ -228,32 +228,32 @@ def by_hand(network: StackedMLP, copy: int, signal: np.ndarray[Any, Any]) -> np.
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon: int, shared: bool) -> None:
     problem = aiming(horizon=horizon)
-    students = students_of(problem, gamma=0.9, shared=shared, standardise=False)
+    agents = agents_of(problem, gamma=0.9, shared=shared, standardise=False)
     paid = torch.tensor([[1.0, 10.0], [3.0, 30.0], [8.0, -4.0]])
-    students.critic.pay(paid, 0.9, None)
-    batch = experience(students)
-    found = students.target(batch, seeded_generator(0)).numpy()
+    agents.critic.update_reward_statistics(paid, 0.9, None)
+    batch = experience(agents)
+    found = agents.target(batch, seeded_generator(0)).numpy()
     following = batch.next_observation
     assert following.global_state is not None
     view, whole = following.view.double().numpy(), following.global_state.double().numpy()
     copies = (0, 0) if shared else (0, 1)
-    acts = [np.tanh(by_hand(students.target_actor.network, copy, view[:, agent])) for agent, copy in enumerate(copies)]
+    acts = [np.tanh(by_hand(agents.target_actor.network, copy, view[:, agent])) for agent, copy in enumerate(copies)]
     for agent, copy in enumerate(copies):
         rewards = paid.numpy() if shared else paid[:, agent].numpy()
         expected = (batch.reward[:, agent].numpy() - rewards.mean()) / rewards.std()
         if horizon > 1:  # a horizon only cuts off; after a problem's one slot nothing follows
             others = [acts[other] if other != agent else np.zeros_like(acts[other]) for other in (0, 1)]
             signal = np.concatenate([view[:, agent], acts[agent], whole, *others], axis=-1)
-            expected = expected + 0.9 * by_hand(students.target_critic.network, copy, signal)[:, 0]
+            expected = expected + 0.9 * by_hand(agents.target_critic.network, copy, signal)[:, 0]
         np.testing.assert_allclose(found[:, agent], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_an_agents_value_depends_on_its_own_action_once_and_on_all_others(aiming: Any, shared: bool) -> None:
-    students = students_of(aiming(agents=3), shared=shared)
-    batch = experience(students)
+    agents = agents_of(aiming(agents=3), shared=shared)
+    batch = experience(agents)
     own, joint = (batch.action.clone().requires_grad_() for _ in range(2))
-    values = students.critic(batch.observation, own, joint)
+    values = agents.critic(batch.observation, own, joint)
     for agent in range(3):
         by_own, by_joint = torch.autograd.grad(values[:, agent].sum(), (own, joint), retain_graph=True)
         others = [other for other in range(3) if other != agent]
@@ -264,30 +264,30 @@ def test_an_agents_value_depends_on_its_own_action_once_and_on_all_others(aiming
 
 
 def test_a_new_scale_of_rewards_changes_no_value(aiming: Any) -> None:
-    students = students_of(aiming(), shared=False)
-    critic, target, gamma = students.critic, students.target_critic, 0.9
-    batch = experience(students)
+    agents = agents_of(aiming(), shared=False)
+    critic, target, gamma = agents.critic, agents.target_critic, 0.9
+    batch = experience(agents)
     assert batch.observation.global_state is not None
 
-    def values(networks: JointCritic) -> Tensor:
+    def values(networks: CentralisedCritic) -> Tensor:
         center, deviation = critic.scale()
         return networks(batch.observation, batch.action, batch.action) * deviation + center / (1 - gamma)
 
-    critic.pay(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
+    critic.update_reward_statistics(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
     before = values(critic), values(target)
-    critic.pay(torch.tensor([[3.0, 4.0], [9.0, -3.0]]), gamma, target)
+    critic.update_reward_statistics(torch.tensor([[3.0, 4.0], [9.0, -3.0]]), gamma, target)
     for held, now in zip(before, (values(critic), values(target)), strict=True):
         torch.testing.assert_close(now, held, rtol=1e-4, atol=1e-3)
     paid = np.array([[100.0, 140, 3, 9], [1, 2, 4, -3]])
     expected = (batch.reward.numpy() - paid.mean(axis=1)) / paid.std(axis=1)
-    np.testing.assert_allclose(critic.in_deviations(batch.reward), expected, rtol=1e-5)
+    np.testing.assert_allclose(critic.standardise_rewards(batch.reward), expected, rtol=1e-5)
 
 
 def test_constant_rewards_make_no_unit(aiming: Any) -> None:
-    critic = students_of(aiming(), shared=True).critic
-    critic.pay(torch.full((50, 2), 1e5), 0.9, None)
-    critic.pay(torch.full((50, 2), 1e5), 0.9, None)
-    torch.testing.assert_close(critic.in_deviations(torch.full((1, 2), 1e5 + 2.0)), torch.full((1, 2), 2.0))
+    critic = agents_of(aiming(), shared=True).critic
+    critic.update_reward_statistics(torch.full((50, 2), 1e5), 0.9, None)
+    critic.update_reward_statistics(torch.full((50, 2), 1e5), 0.9, None)
+    torch.testing.assert_close(critic.standardise_rewards(torch.full((1, 2), 1e5 + 2.0)), torch.full((1, 2), 2.0))
 
 
 # ------------------------------------------------------------------------------------------------------ gradient steps
@@ -297,9 +297,9 @@ def test_a_step_of_the_actors_leaves_the_critics_as_the_critics_step_left_them(a
     """Only the critics' own loss moves them: the same with actors that stand still."""
     after = []
     for rate in (1e-3, 1e-30):
-        students = students_of(aiming(), actor_rate=rate)
-        students.learn(experience(students), 0.0, seeded_generator(0))
-        after.append(students.critic.state_dict())
+        agents = agents_of(aiming(), actor_rate=rate)
+        agents.learn(experience(agents), 0.0, seeded_generator(0))
+        after.append(agents.critic.state_dict())
     for name, values in after[0].items():
         assert torch.equal(values, after[1][name])
 
@@ -308,29 +308,29 @@ def test_agents_with_networks_of_their_own_learn_by_themselves(aiming: Any) -> N
     """What agent 1 is paid, however much, teaches agent 0 nothing."""
     after = []
     for factor in (1.0, 1000.0):
-        students = students_of(aiming(), shared=False)
-        batch = experience(students)
+        agents = agents_of(aiming(), shared=False)
+        batch = experience(agents)
         batch.reward[:, 1] *= factor
         for _ in range(3):
-            students.learn(batch, 0.0, seeded_generator(0))
-        after.append([*students.actor.parameters(), *students.critic.parameters()])
+            agents.learn(batch, 0.0, seeded_generator(0))
+        after.append([*agents.actor.parameters(), *agents.critic.parameters()])
     for one, other in zip(*after, strict=True):
         assert torch.equal(one[0], other[0])
     assert any(not torch.equal(one[1], other[1]) for one, other in zip(*after, strict=True))
 
 
 def test_the_actors_step_up_their_critics(aiming: Any) -> None:
-    students = students_of(aiming(), shared=False, actor_rate=1e-3, critic_rate=1e-30, output_weight=0.0)
-    batch = experience(students, rows=50)
+    agents = agents_of(aiming(), shared=False, actor_rate=1e-3, critic_rate=1e-30, output_weight=0.0)
+    batch = experience(agents, rows=50)
 
-    def worth() -> Tensor:
-        own = torch.tanh(students.actor(batch.observation.view[None])[0][0])
-        return students.critic(batch.observation, own, batch.action).mean(dim=0)
+    def value() -> Tensor:
+        own = torch.tanh(agents.actor(batch.observation.view[None])[0][0])
+        return agents.critic(batch.observation, own, batch.action).mean(dim=0)
 
-    before = worth()
+    before = value()
     for _ in range(20):
-        students.learn(batch, 0.0, seeded_generator(0))
-    assert (worth() > before + 1e-3).all()
+        agents.learn(batch, 0.0, seeded_generator(0))
+    assert (value() > before + 1e-3).all()
 
 
 def test_each_copys_gradient_is_shortened_by_itself() -> None:
@@ -345,11 +345,11 @@ def test_each_copys_gradient_is_shortened_by_itself() -> None:
 
 
 def test_targets_follow_by_the_share_tau(aiming: Any) -> None:
-    students = students_of(aiming())
-    before = [parameter.detach().clone() for parameter in students.target_actor.parameters()]
-    polyak_update(students.target_actor, students.actor, 0.25)
-    polyak_update(students.target_actor, students.actor, 0.25)
-    for old, now, source in zip(before, students.target_actor.parameters(), students.actor.parameters(), strict=True):
+    agents = agents_of(aiming())
+    before = [parameter.detach().clone() for parameter in agents.target_actor.parameters()]
+    polyak_update(agents.target_actor, agents.actor, 0.25)
+    polyak_update(agents.target_actor, agents.actor, 0.25)
+    for old, now, source in zip(before, agents.target_actor.parameters(), agents.actor.parameters(), strict=True):
         torch.testing.assert_close(now, old + (1 - 0.75**2) * (source - old))
 
 
@@ -436,22 +436,22 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 
 def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
     points: list[tuple[int, set[str]]] = []
-    told: list[int] = []
+    reported: list[int] = []
     Maddpg(**SMALL).fit(
         aiming(horizon=40),
         budget=Budget(steps=1000),
-        progress=told.append,
+        progress=reported.append,
         record=lambda step, found: points.append((step, set(found))),
     )
-    assert sum(told) == 1000
+    assert sum(reported) == 1000
     assert [step for step, _ in points] == [320, 640, 960]  # 4 environments x 2 agents x 40 slots
     assert points[-1][1] == {"cost", "loss/critic", "value", "bytes/sent", "bytes/delivered"}
 
 
 def test_seconds_end_training(aiming: Any) -> None:
-    told: list[int] = []
-    Maddpg(**SMALL).fit(aiming(), budget=Budget(seconds=1e-9), progress=told.append)
-    assert sum(told) == 0
+    reported: list[int] = []
+    Maddpg(**SMALL).fit(aiming(), budget=Budget(seconds=1e-9), progress=reported.append)
+    assert sum(reported) == 0
 
 
 def test_a_shared_network_serves_any_number_of_agents_and_separate_ones_only_theirs(tmp_path: Path) -> None:

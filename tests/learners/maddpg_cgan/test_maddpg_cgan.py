@@ -45,20 +45,20 @@ def inference(**changes: Any) -> Problem[Any]:
     return registry.problem("twin_inference", **{"horizon": 5, "users": 3, "servers": 2, **changes})
 
 
-def students_of(problem: Any, **settings: Any) -> CganAgents:
+def agents_of(problem: Any, **settings: Any) -> CganAgents:
     return MaddpgCgan(**{**SMALL, **settings}).make_agents(problem, seeded_generator(0))
 
 
-def experience(problem: Any, students: CganAgents, rows: int, seed: int = 1) -> Experience:
+def experience(problem: Any, agents: CganAgents, rows: int, seed: int = 1) -> Experience:
     """What agents that decide by chance live through in the first slot and see in the second."""
     instances = problem.sample(rows, seed)
     generator = torch.Generator().manual_seed(seed)
     state = problem.reset(instances)
-    seen = students.observe(problem.observe(instances, state))
-    action = students.guess(seen, generator)
-    decisions = students.interface.decode(problem.observe(instances, state), students.relaxed.to_head_actions(action))
+    seen = agents.observe(problem.observe(instances, state))
+    action = agents.random_actions(seen, generator)
+    decisions = agents.interface.decode(problem.observe(instances, state), agents.relaxed.to_head_actions(action))
     state, outcome = problem.step(instances, state, decisions)
-    following = students.observe(problem.observe(instances, state))
+    following = agents.observe(problem.observe(instances, state))
     return Experience(seen, action, torch.from_numpy(-outcome.agent_cost).float(), following)
 
 
@@ -69,15 +69,15 @@ def weights(policy: Any) -> dict[str, bytes]:
 class TestTwins:
     def test_critics_see_their_own_agents_experience_and_twins_of_the_others(self) -> None:
         problem: Any = inference()
-        students = students_of(problem)
-        batch = experience(problem, students, 16)
-        students.twins.update_statistics(batch)
-        taught = students._taught_by(batch, torch.Generator().manual_seed(2))
+        agents = agents_of(problem)
+        batch = experience(problem, agents, 16)
+        agents.twins.update_statistics(batch)
+        taught = agents._taught_by(batch, torch.Generator().manual_seed(2))
         assert taught.others is not None
         whole = taught.observation.global_state
         assert whole is not None
-        demand = whole[..., -students.relaxed.size :]
-        whole = whole[..., : -students.relaxed.size].unflatten(-1, (3, -1))
+        demand = whole[..., -agents.relaxed.size :]
+        whole = whole[..., : -agents.relaxed.size].unflatten(-1, (3, -1))
         for asking in range(3):
             for seen in range(3):
                 source = batch.observation.view if seen == asking else taught.others.observation.view
@@ -89,28 +89,28 @@ class TestTwins:
 
     def test_stand_ins_know_nothing_but_what_is_announced(self) -> None:
         problem: Any = inference()
-        students = students_of(problem)
-        batch = experience(problem, students, 16)
-        students.twins.update_statistics(batch)
+        agents = agents_of(problem)
+        batch = experience(problem, agents, 16)
+        agents.twins.update_statistics(batch)
         # The same mean action from other agents' actions, in another order.
         turned = batch.action.roll(1, dims=1)
         made = [
-            students.twins.stand_in(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
+            agents.twins.stand_in(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
             for action in (batch.action, turned)
         ]
         torch.testing.assert_close(made[0].observation.view, made[1].observation.view)
         silent = [
-            students.twins.stand_in(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
+            agents.twins.stand_in(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
             for action in (batch.action, torch.zeros_like(batch.action))
         ]
         assert torch.equal(silent[0].observation.view, silent[1].observation.view)
 
     def test_what_twins_make_up_stays_within_what_was_experienced(self) -> None:
         problem: Any = inference()
-        students = students_of(problem)
-        batch = experience(problem, students, 64)
-        students.twins.update_statistics(batch)
-        made = students.twins.stand_in(batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0))
+        agents = agents_of(problem)
+        batch = experience(problem, agents, 64)
+        agents.twins.update_statistics(batch)
+        made = agents.twins.stand_in(batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0))
         for real, twin in ((batch.observation.view, made.observation.view), (batch.reward, made.reward)):
             assert bool((twin >= real.amin(dim=0) - 1e-5).all())
             assert bool((twin <= real.amax(dim=0) + 1e-5).all())
@@ -119,10 +119,10 @@ class TestTwins:
 
     def test_actions_of_stand_ins_choose_one_option_each(self) -> None:
         problem: Any = inference()
-        students = students_of(problem)
-        batch = experience(problem, students, 16)
-        students.twins.update_statistics(batch)
-        made = students.twins.stand_in(batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0))
+        agents = agents_of(problem)
+        batch = experience(problem, agents, 16)
+        agents.twins.update_statistics(batch)
+        made = agents.twins.stand_in(batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0))
         numbers = 2 * problem.places
         options = made.action[..., numbers:].unflatten(-1, (problem.places, problem.servers + 1))
         assert torch.equal(options.sum(dim=-1), torch.ones(16, 3, problem.places))
@@ -130,20 +130,20 @@ class TestTwins:
 
     def test_twins_learn_what_rewards_follow_from(self, aiming: Any) -> None:
         problem = aiming(horizon=5)
-        students = students_of(problem, twin={"width": 8, "latent": 4, "layers": 1, "consistency_weight": 10.0})
+        agents = agents_of(problem, twin={"width": 8, "latent": 4, "layers": 1, "consistency_weight": 10.0})
         generator = torch.Generator().manual_seed(0)
-        batches = [experience(problem, students, 64, seed) for seed in range(20)]
+        batches = [experience(problem, agents, 64, seed) for seed in range(20)]
         for batch in batches:
-            students.twins.update_statistics(batch)
+            agents.twins.update_statistics(batch)
 
         def correlation() -> float:
-            batch = experience(problem, students, 512, 99)
-            reward, _ = students.twins.foresee(batch.observation, batch.action, torch.Generator().manual_seed(1))
+            batch = experience(problem, agents, 512, 99)
+            reward, _ = agents.twins.foresee(batch.observation, batch.action, torch.Generator().manual_seed(1))
             return float(np.mean([np.corrcoef(reward[:, i], batch.reward[:, i])[0, 1] for i in range(2)]))
 
         before = correlation()
         for step in range(200):
-            students.twins.learn(batches[step % len(batches)], generator)
+            agents.twins.learn(batches[step % len(batches)], generator)
         assert before < 0.15
         assert correlation() > 0.3
 
@@ -159,11 +159,11 @@ class TestForecasts:
         seen = AgentObservation(values[..., None])
         return Experience(seen, values[..., None], values, seen)
 
-    def chosen(self, rule: Enrichment, slots: int, worth: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:
+    def chosen(self, rule: Enrichment, slots: int, value: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:
         leads = range(1, rule.ahead + 1)
         made = [[self.prediction(slot, lead) for lead in leads] for slot in range(slots)]
-        worths = [[torch.full((400, 2), float(worth(slot, lead))) for lead in leads] for slot in range(slots)]
-        return choose(rule, made, worths, torch.Generator().manual_seed(seed))
+        values = [[torch.full((400, 2), float(value(slot, lead))) for lead in leads] for slot in range(slots)]
+        return choose(rule, made, values, torch.Generator().manual_seed(seed))
 
     def test_every_prediction_chosen_is_of_the_slot_that_it_stands_for(self) -> None:
         now = 5
@@ -183,7 +183,7 @@ class TestForecasts:
 
     def test_the_greedy_choice_is_that_of_most_worth(self) -> None:
         rule = Enrichment(ahead=3, behind=2, greedy=1.0, fall=1.0)
-        chosen = self.chosen(rule, 6, worth=lambda made, lead: lead)
+        chosen = self.chosen(rule, 6, value=lambda made, lead: lead)
         assert set((5 - chosen[0].reward // 100).flatten().tolist()) == {2}  # the longest lead
         assert set((5 - chosen[2].reward // 100).flatten().tolist()) == {0}  # no older one reaches so far
 
@@ -192,7 +192,7 @@ class TestForecasts:
         for ahead, greedy in ((1, 0.9), (2, 0.45)):
             shares = []
             for seed in range(20):
-                chosen = self.chosen(rule, 3, worth=lambda made, lead: lead, seed=seed)
+                chosen = self.chosen(rule, 3, value=lambda made, lead: lead, seed=seed)
                 shares.append(float((chosen[ahead - 1].reward // 100 == 1).float().mean()))
             # The older one is of most worth; by weight it is drawn with (1 - (1 + q) / 4) of both.
             old, new = 1.0 - (1 + ahead) / 4, 1.0 - ahead / 4
@@ -217,12 +217,12 @@ class TestTraining:
         class Killed(BaseException):
             pass
 
-        told = 0
+        reported = 0
 
         def kill(steps: int) -> None:
-            nonlocal told
-            told += steps
-            if told > 600:
+            nonlocal reported
+            reported += steps
+            if reported > 600:
                 raise Killed
 
         monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
@@ -243,14 +243,14 @@ class TestTraining:
         MaddpgCgan(**SMALL, federation=None).fit(
             problem, budget=Budget(steps=2400), record=lambda step, found: points.append((step, found))
         )
-        students = students_of(problem)
-        slot = 4 * 3 * students.interface.action_bytes  # environments x agents' actions reported
-        announced = 4 * 4 * students.relaxed.size  # environments x bytes of a number x numbers in the mean action
+        agents = agents_of(problem)
+        slot = 4 * 3 * agents.interface.action_bytes  # environments x agents' actions reported
+        announced = 4 * 4 * agents.relaxed.size  # environments x bytes of a number x numbers in the mean action
         step, found = points[0]
         assert found["bytes/sent"] == step / 12 * (slot + announced)
         assert found["bytes/delivered"] == step / 12 * (slot + 3 * announced)
-        actor = sum(weight[0].nbytes for weight in students.actor.network.parameters())
-        known = 3 * (students.twins.bytes + actor)
+        actor = sum(weight[0].nbytes for weight in agents.actor.network.parameters())
+        known = 3 * (agents.twins.bytes + actor)
         step, found = points[-1]
         # Made known after the head start, and after every round of 65 slots since.
         assert found["bytes/sent"] == step / 12 * (slot + announced) + (1 + step // (12 * 65) - 1) * known
@@ -258,35 +258,35 @@ class TestTraining:
     @pytest.mark.parametrize(("share", "remembered"), [(0.0, False), (0.5, True)])
     def test_foreseen_experience_is_left_out_if_wanted(self, share: float, remembered: bool) -> None:
         problem: Any = inference()
-        students = students_of(problem, imagined_share=share, head_start=1)
-        batch = experience(problem, students, 16)
-        students.learn(batch, 0.0, torch.Generator().manual_seed(0))
+        agents = agents_of(problem, imagined_share=share, head_start=1)
+        batch = experience(problem, agents, 16)
+        agents.learn(batch, 0.0, torch.Generator().manual_seed(0))
         for slot in range(4):
-            students.imagine(batch.observation, slot, 0.0, torch.Generator().manual_seed(slot))
-        assert (students._imagined.appended > 0) == remembered
-        taught = students._taught_by(batch, torch.Generator().manual_seed(1))
+            agents.generate(batch.observation, slot, 0.0, torch.Generator().manual_seed(slot))
+        assert (agents._imagined.appended > 0) == remembered
+        taught = agents._taught_by(batch, torch.Generator().manual_seed(1))
         real = [bool(torch.equal(taught.action[row], batch.action[row])) for row in range(16)]
         assert real == [True] * (8 if remembered else 16) + [False] * (8 if remembered else 0)
 
     def test_others_know_twins_and_actors_as_they_were_made_known(self) -> None:
         problem: Any = inference()
-        students = students_of(problem, head_start=2, twin_every=1)
-        batch = experience(problem, students, 16)
+        agents = agents_of(problem, head_start=2, twin_every=1)
+        batch = experience(problem, agents, 16)
         for step in range(2):
-            students.learn(batch, 0.0, torch.Generator().manual_seed(step))
-        sent = students.sent
+            agents.learn(batch, 0.0, torch.Generator().manual_seed(step))
+        sent = agents.sent
 
         def stand_in() -> Tensor:
             everything = torch.ones(16, dtype=torch.bool)
-            return students.twins.stand_in(batch.action, everything, torch.Generator().manual_seed(9)).observation.view
+            return agents.twins.stand_in(batch.action, everything, torch.Generator().manual_seed(9)).observation.view
 
         before = stand_in()
         for step in range(3):
-            students.learn(batch, 0.0, torch.Generator().manual_seed(step))
-        assert students.sent == sent
+            agents.learn(batch, 0.0, torch.Generator().manual_seed(step))
+        assert agents.sent == sent
         assert torch.equal(stand_in(), before)
-        students.update_statistics([batch.observation], batch.reward[None], True)
-        assert students.sent > sent
+        agents.update_statistics([batch.observation], batch.reward[None], True)
+        assert agents.sent > sent
         assert not torch.equal(stand_in(), before)
 
     def test_rewards_stay_private(self) -> None:
@@ -315,8 +315,8 @@ class TestTraining:
 
 
 def test_others_without_masks(aiming: Any) -> None:
-    students = students_of(aiming())
-    made: Tensor | None = students.twins.stand_in(
-        torch.zeros(4, 2, students.relaxed.size), torch.ones(4, dtype=torch.bool), torch.Generator()
+    agents = agents_of(aiming())
+    made: Tensor | None = agents.twins.stand_in(
+        torch.zeros(4, 2, agents.relaxed.size), torch.ones(4, dtype=torch.bool), torch.Generator()
     ).next_observation.allowed
     assert made is None

@@ -23,7 +23,7 @@ from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.vdn.ddpg import DdpgVdn, DdpgVdnAgents
 from offloadopt.learners.vdn.dqn import DqnVdn, DqnVdnAgents
-from offloadopt.learners.vdn.quantised_controls import LevelControls, LevelInterface
+from offloadopt.learners.vdn.quantised_controls import QuantisedControls, QuantisedInterface
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.actions import DirectControls
@@ -71,7 +71,7 @@ def weights(policy: AgentPolicy) -> dict[str, bytes]:
 def team_of(learner: type[Vdn], problem: Any, **settings: Any) -> Any:
     """Agents whose networks all answer something, by copies and roles."""
     team = learner(**{**SMALL, **settings}).make_agents(problem, seeded_generator(0))
-    nets = [learned.networks for learned in team.learned.values()] + list(team.targets.values())
+    nets = [learned.networks for learned in team.optimizers.values()] + list(team.targets.values())
     for number, networks in enumerate(nets):
         for parameter in networks.parameters():
             parameter.data.normal_(std=0.5, generator=seeded_generator(number))
@@ -91,7 +91,7 @@ def experience(team: VdnAgents, rows: int = 7, seed: int = 0, masked: bool = Fal
         return AgentObservation(view, allowed)
 
     now = seen()
-    return Experience(now, team.guess(now, rng), torch.randn((rows, agents), generator=rng), seen())
+    return Experience(now, team.random_actions(now, rng), torch.randn((rows, agents), generator=rng), seen())
 
 
 def by_hand(network: StackedMLP, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -112,7 +112,7 @@ def test_an_agents_term_depends_on_its_own_view_and_action_alone(aiming: Any, le
     team = team_of(learner, aiming(agents=3), shared=shared)
     batch = experience(team)
     view, rows = (values.clone().requires_grad_() for values in (batch.observation.view, batch.action))
-    terms = team.terms(team.worth, AgentObservation(view), rows)
+    terms = team.terms(team.utility, AgentObservation(view), rows)
     for agent in range(3):
         for slope in torch.autograd.grad(terms[:, agent].sum(), (view, rows), retain_graph=True):
             others = [other for other in range(3) if other != agent]
@@ -134,7 +134,7 @@ def test_the_target_of_ddpg_is_the_teams_reward_and_the_sum_of_what_follows(
     aiming: Any, horizon: int, shared: bool
 ) -> None:
     team: DdpgVdnAgents = team_of(DdpgVdn, aiming(horizon=horizon), gamma=0.9, shared=shared, standardise=False)
-    team.worth.pay(PAID, 0.9, None)
+    team.utility.update_reward_statistics(PAID, 0.9, None)
     batch = experience(team)
     expected = in_deviations(batch, PAID)
     view = batch.next_observation.view.double().numpy()
@@ -142,7 +142,7 @@ def test_the_target_of_ddpg_is_the_teams_reward_and_the_sum_of_what_follows(
         for agent, copy in enumerate((0, 0) if shared else (0, 1)):
             act = np.tanh(by_hand(team.target_actor.network, copy, view[:, agent]))
             signal = np.concatenate([view[:, agent], act], axis=-1)
-            expected = expected + 0.9 * by_hand(team.target_worth.network, copy, signal)[:, 0]
+            expected = expected + 0.9 * by_hand(team.target_utility.network, copy, signal)[:, 0]
     np.testing.assert_allclose(team.target(batch, seeded_generator(0)).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -152,20 +152,20 @@ def test_the_target_of_dqn_is_what_the_targets_say_of_what_the_networks_like_bes
     aiming: Any, masked: bool, shared: bool
 ) -> None:
     team: DqnVdnAgents = team_of(DqnVdn, aiming(), gamma=0.9, shared=shared, standardise=False)
-    team.worth.pay(PAID, 0.9, None)
+    team.utility.update_reward_statistics(PAID, 0.9, None)
     batch = experience(team, rows=60, masked=masked)
     expected = in_deviations(batch, PAID)
     view, differ = batch.next_observation.view.double().numpy(), 0
     for agent, copy in enumerate((0, 0) if shared else (0, 1)):
-        liked = by_hand(team.worth.network, copy, view[:, agent])[:, 1:]
-        worth = by_hand(team.target_worth.network, copy, view[:, agent])
+        liked = by_hand(team.utility.network, copy, view[:, agent])[:, 1:]
+        value = by_hand(team.target_utility.network, copy, view[:, agent])
         if masked:
             assert batch.next_observation.allowed is not None
             liked = np.where(batch.next_observation.allowed[:, agent].numpy(), liked, -np.inf)
-        expected = expected + 0.9 * worth[:, 0]
+        expected = expected + 0.9 * value[:, 0]
         for branch in (slice(0, 5), slice(5, 10)):
             best = liked[:, branch].argmax(axis=1)
-            of_branch = worth[:, 1:][:, branch]
+            of_branch = value[:, 1:][:, branch]
             expected = expected + 0.9 * of_branch[np.arange(60), best]
             differ += (best != of_branch.argmax(axis=1)).sum()
     assert differ > 0  # or it would not show which of both chooses
@@ -177,15 +177,15 @@ def test_what_branches_like_best_is_together_the_best_that_is_allowed(aiming: An
     team: DqnVdnAgents = team_of(DqnVdn, aiming())
     seen = experience(team, rows=40, masked=True).observation
     assert seen.allowed is not None
-    found = team.terms(team.worth, seen, team.following(seen, seeded_generator(0)))
-    worth = torch.full_like(found, -torch.inf)
+    found = team.terms(team.utility, seen, team.following(seen, seeded_generator(0)))
+    best = torch.full_like(found, -torch.inf)
     for pair in itertools.product(range(5), repeat=2):
         row = torch.zeros(10)
         row[[pair[0], 5 + pair[1]]] = 1.0
         possible = (seen.allowed | (row == 0)).all(dim=-1)
-        value = team.terms(team.worth, seen, row.expand(40, 2, -1))
-        worth = torch.where(possible, torch.maximum(worth, value), worth)
-    torch.testing.assert_close(found, worth)
+        value = team.terms(team.utility, seen, row.expand(40, 2, -1))
+        best = torch.where(possible, torch.maximum(best, value), best)
+    torch.testing.assert_close(found, best)
 
 
 @BOTH
@@ -208,7 +208,7 @@ def test_only_what_the_team_is_paid_counts(aiming: Any, learner: type[Vdn]) -> N
         batch.reward[:] = torch.tensor([[5.0, 3.0] if paid_first else [0.0, 8.0]]) * torch.arange(7.0)[:, None]
         for _ in range(3):
             team.learn(batch, 0.0, seeded_generator(0))
-        after.append(list(team.worth.parameters()))
+        after.append(list(team.utility.parameters()))
     for one, other in zip(*after, strict=True):
         assert torch.equal(one, other)
 
@@ -225,11 +225,11 @@ def test_the_sum_finds_out_who_earned_the_reward(aiming: Any, learner: type[Vdn]
         batch = experience(team, rows=128, seed=seed)
         batch.reward[:] = earned(batch)
         if seed == 0:
-            team.worth.pay(batch.reward, 0.0, None)
+            team.utility.update_reward_statistics(batch.reward, 0.0, None)
         team.learn(batch, min(seed / 600, 1.0), seeded_generator(seed))
     batch, other = experience(team, rows=500, seed=601), experience(team, rows=500, seed=602)
-    _, deviation = team.worth.scale()
-    own, changed = (team.terms(team.worth, batch.observation, rows) for rows in (batch.action, other.action))
+    _, deviation = team.utility.scale()
+    own, changed = (team.terms(team.utility, batch.observation, rows) for rows in (batch.action, other.action))
     difference = earned(batch) - earned(
         Experience(batch.observation, other.action, batch.reward, batch.next_observation)
     )
@@ -244,25 +244,25 @@ def test_a_new_scale_of_rewards_changes_no_value(aiming: Any, learner: type[Vdn]
     batch = experience(team)
 
     def total(networks: UtilityNetwork) -> torch.Tensor:
-        center, deviation = team.worth.scale()
+        center, deviation = team.utility.scale()
         terms = team.terms(networks, batch.observation, batch.action)
         found: torch.Tensor = terms.sum(dim=1) * deviation + center / (1 - gamma)
         return found
 
-    team.worth.pay(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
-    before = total(team.worth), total(team.target_worth)
-    team.worth.pay(torch.tensor([[3.0, 4.0], [9.0, -3.0]]), gamma, team.target_worth)
-    for held, now in zip(before, (total(team.worth), total(team.target_worth)), strict=True):
+    team.utility.update_reward_statistics(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
+    before = total(team.utility), total(team.target_utility)
+    team.utility.update_reward_statistics(torch.tensor([[3.0, 4.0], [9.0, -3.0]]), gamma, team.target_utility)
+    for held, now in zip(before, (total(team.utility), total(team.target_utility)), strict=True):
         torch.testing.assert_close(now, held, rtol=1e-4, atol=1e-3)
     paid = np.array([101.0, 142, 7, 6])
     expected = (batch.reward.sum(dim=1).numpy() - paid.mean()) / paid.std()
-    np.testing.assert_allclose(team.worth.in_deviations(batch.reward), expected, rtol=1e-5)
+    np.testing.assert_allclose(team.utility.standardise_rewards(batch.reward), expected, rtol=1e-5)
 
 
 def test_constant_rewards_make_no_unit(aiming: Any) -> None:
-    worth = team_of(DqnVdn, aiming()).worth
-    worth.pay(torch.full((50, 2), 1e5), 0.9, None)
-    torch.testing.assert_close(worth.in_deviations(torch.full((1, 2), 1e5 + 2.0)), torch.full((1,), 4.0))
+    utility = team_of(DqnVdn, aiming()).utility
+    utility.update_reward_statistics(torch.full((50, 2), 1e5), 0.9, None)
+    torch.testing.assert_close(utility.standardise_rewards(torch.full((1, 2), 1e5 + 2.0)), torch.full((1,), 4.0))
 
 
 @BOTH
@@ -273,28 +273,28 @@ def test_targets_follow_by_the_share_tau_and_see_on_the_same_scale(aiming: Any, 
         held[kind] = [parameter.detach().clone() for parameter in target.parameters()]
     team.learn(batch, 0.0, seeded_generator(0))
     for kind, target in team.targets.items():
-        sources = team.learned[kind].networks.parameters()
+        sources = team.optimizers[kind].networks.parameters()
         for old, now, source in zip(held[kind], target.parameters(), sources, strict=True):
             torch.testing.assert_close(now, old + 0.25 * (source - old))
     team.update_statistics([batch.observation], batch.reward[None], True)
     for kind, target in team.targets.items():
-        assert torch.equal(target.normalizer.mean, team.learned[kind].networks.normalizer.mean)
+        assert torch.equal(target.normalizer.mean, team.optimizers[kind].networks.normalizer.mean)
         torch.testing.assert_close(target.normalizer.mean.float(), batch.observation.view.mean(dim=(0, 1)))
 
 
 def test_actors_step_up_their_own_terms_and_leave_these_as_they_are(aiming: Any) -> None:
     team: DdpgVdnAgents = team_of(DdpgVdn, aiming(), shared=False, actor_rate=1e-3, output_weight=0.0)
-    batch, held = experience(team, rows=50), [parameter.clone() for parameter in team.worth.parameters()]
+    batch, held = experience(team, rows=50), [parameter.clone() for parameter in team.utility.parameters()]
 
-    def worth() -> torch.Tensor:
+    def value() -> torch.Tensor:
         own = torch.tanh(team.actor(batch.observation.view[None])[0][0])
-        return team.terms(team.worth, batch.observation, own).mean(dim=0)
+        return team.terms(team.utility, batch.observation, own).mean(dim=0)
 
-    before = worth()
+    before = value()
     for _ in range(20):
-        team.improve(batch, 0.0, seeded_generator(0))
-    assert (worth() > before + 1e-3).all()
-    for parameter, old in zip(team.worth.parameters(), held, strict=True):
+        team.update_actors(batch, 0.0, seeded_generator(0))
+    assert (value() > before + 1e-3).all()
+    for parameter, old in zip(team.utility.parameters(), held, strict=True):
         assert torch.equal(parameter, old)
 
 
@@ -309,7 +309,7 @@ FIELDS = {
 
 
 def test_numbers_stand_on_even_levels_and_choices_stay() -> None:
-    controls = LevelControls(DirectControls(FIELDS, lambda _: {}), 5)
+    controls = QuantisedControls(DirectControls(FIELDS, lambda _: {}), 5)
     assert list(controls.fields) == list(FIELDS)
     assert [(field.low, field.high, field.integer) for field in controls.fields.values()] == [
         (1, 3, True),
@@ -333,7 +333,7 @@ def test_numbers_stand_on_even_levels_and_choices_stay() -> None:
 def test_levels_stand_before_other_controls() -> None:
     """Agents that set their energy balance: the middle one of three levels draws exactly the green power."""
     problem: Any = mimo()
-    interface = LevelInterface(problem, None, "energy", 3)
+    interface = QuantisedInterface(problem, None, "energy", 3)
     observation = problem.observe(problem.sample(5, 0), problem.reset(problem.sample(5, 0)))
     middle = interface.decode(observation, torch.ones((5, 2, 2)))
     own = problem.controls["energy"]
@@ -454,23 +454,23 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(learner: typ
 @BOTH
 def test_curves_tell_what_episodes_cost(aiming: Any, learner: type[Vdn]) -> None:
     points: list[tuple[int, set[str]]] = []
-    told: list[int] = []
+    reported: list[int] = []
     learner(**SMALL).fit(
         aiming(horizon=40),
         budget=Budget(steps=1000),
-        progress=told.append,
+        progress=reported.append,
         record=lambda step, found: points.append((step, set(found))),
     )
-    assert sum(told) == 1000
+    assert sum(reported) == 1000
     assert [step for step, _ in points] == [320, 640, 960]  # 4 environments x 2 agents x 40 slots
     assert points[-1][1] == {"cost", "loss/critic", "value"}
 
 
 @BOTH
 def test_seconds_end_training(aiming: Any, learner: type[Vdn]) -> None:
-    told: list[int] = []
-    learner(**SMALL).fit(aiming(), budget=Budget(seconds=1e-9), progress=told.append)
-    assert sum(told) == 0
+    reported: list[int] = []
+    learner(**SMALL).fit(aiming(), budget=Budget(seconds=1e-9), progress=reported.append)
+    assert sum(reported) == 0
 
 
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False}], ids=str)
@@ -480,8 +480,8 @@ def test_the_policy_does_what_its_network_likes_best(aiming: Any, settings: dict
     team.update_statistics(
         [AgentObservation(views + 2.0)], torch.randn((1, 30, 2), generator=seeded_generator(1)), True
     )
-    outputs = team.decider()(views[None])[0][0]
-    torch.testing.assert_close(outputs, team.worth(views)[..., 1:])
+    outputs = team.policy_actor()(views[None])[0][0]
+    torch.testing.assert_close(outputs, team.utility(views)[..., 1:])
 
 
 @BOTH
