@@ -67,13 +67,13 @@ def test_structure_chunks_and_order_change_no_cost(monkeypatch: pytest.MonkeyPat
     by_halves = np.concatenate(list(exhaustive.enumerate_costs(costs, 3, 3, tasks)), axis=1)
     one_by_one = np.concatenate(list(exhaustive.enumerate_costs(Opaque(costs), 3, 3, tasks)), axis=1)  # type: ignore[arg-type]
 
-    told = [every_cost(problem, instances.take([row])) for row in range(3)]
-    assert by_halves == pytest.approx(np.array(told), rel=1e-12)
-    assert one_by_one == pytest.approx(np.array(told), rel=1e-12)
+    each = [every_cost(problem, instances.take([row])) for row in range(3)]
+    assert by_halves == pytest.approx(np.array(each), rel=1e-12)
+    assert one_by_one == pytest.approx(np.array(each), rel=1e-12)
     assert (Exhaustive().run(problem, instances).status == Status.OPTIMAL).all()
 
 
-def test_a_missing_link_makes_its_assignments_infinitely_dear_and_no_others() -> None:
+def test_a_missing_link_makes_its_assignments_infinitely_costly_and_no_others() -> None:
     problem = small(4, 2)
     arrays = dict(problem.sample(1, 0))
     gain = arrays["gain"].copy()

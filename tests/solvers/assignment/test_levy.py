@@ -119,7 +119,7 @@ def test_refining_frees_tasks_from_links_that_do_not_exist(search: type[LevySear
 
 
 @BOTH
-def test_no_result_is_dearer_than_all_local(search: type[LevySearch]) -> None:
+def test_no_result_costs_more_than_all_local(search: type[LevySearch]) -> None:
     problem = small(30, 2, load=0.05)  # hardly any CPU: a random start is far worse than local
     instances = problem.sample(10, 0)
     found = search(generations=1).run(problem, instances)

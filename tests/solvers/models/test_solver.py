@@ -1,6 +1,6 @@
-from __future__ import annotations
+"""`milp` and `minlp` against enumeration and each other, at limits, and with other solvers."""
 
-import itertools
+from __future__ import annotations
 
 import numpy as np
 import pytest
@@ -12,10 +12,15 @@ from offloadopt.core import Instances, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
-from offloadopt.solvers.models.solver import Milp, Minlp, SolveResult, export, safe_bound, solver_named
+from offloadopt.solvers.models.solver import Milp, Minlp, SolveResult, export, safe_bound
+
+from toys.enumeration import best_by_enumeration
 
 METHODS = [Milp(), Minlp()]
+
+
 BOTH = pytest.mark.parametrize("method", METHODS, ids=["milp", "minlp"])
+
 
 SCENARIOS = {
     "paper": {"users": 5, "servers": 2},
@@ -33,14 +38,6 @@ SCENARIOS = {
     },
     "melbourne links": {**MultiServerScenario.presets["melbourne"], "users": 5, "servers": 2, "area_m": 400.0},
 }
-
-
-def best_by_enumeration(problem, instance):
-    """The cheapest of all assignments, each allocated and evaluated by the problem."""
-    users, servers = problem.scenario.users, problem.scenario.servers
-    assignments = np.array(list(itertools.product(range(servers + 1), repeat=users)))
-    copies = instance.take(np.zeros(len(assignments), dtype=int))
-    return problem.evaluate(copies, problem.allocate(copies, assignments)).cost.min()
 
 
 @BOTH
@@ -97,46 +94,6 @@ def test_milp_equals_minlp_on_thirty_users():
     linear, quadratic = (method.run(problem, instances) for method in METHODS)
     np.testing.assert_allclose(linear.objective, quadratic.objective, rtol=1e-6)
     assert (np.maximum(linear.bound, quadratic.bound) <= np.minimum(linear.objective, quadratic.objective)).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_papers_own_cpu_variables_give_the_same_optimum_and_the_closed_forms_shares(seed):
-    problem = registry.problem("multi_server", "heterogeneous", users=5, servers=2)
-    instance = problem.sample(1, seed)
-    optimum = best_by_enumeration(problem, instance)
-
-    explicit = MultiServerModel(problem, instance, allocation="explicit")
-    result = solver_named("scip")(explicit.pyomo, 0.0, None)
-    assert result.found
-    assert result.bound * explicit.cost_unit == pytest.approx(optimum, rel=1e-6)
-    assert safe_bound(explicit, result) <= optimum
-
-    decisions = explicit.decisions()
-    assert problem.evaluate(instance, decisions).cost[0] == pytest.approx(optimum, rel=1e-9)
-    away = [(i, j) for i, j in enumerate(decisions["server"][0]) if j > 0]
-    assert away
-    shares = [explicit.pyomo.f[i, j].value / explicit.pyomo.f[i, j].ub for i, j in away]
-    closed_form = [decisions["cpu_hz"][0, i] / problem.scenario.cpu_server_hz for i, _ in away]
-    np.testing.assert_allclose(shares, closed_form, rtol=1e-2)
-
-
-def test_the_linear_model_is_a_lower_bound_that_a_cut_makes_exact():
-    problem = registry.problem("multi_server", "heterogeneous", users=8, servers=2)
-    instance = problem.sample(1, seed=0)
-    model, solve = MultiServerModel(problem, instance, linear=True), solver_named("highs")
-    optimum = Minlp().run(problem, instance).objective[0]
-    loose = solve(model.pyomo, 0.0, None).bound * model.cost_unit
-    assert loose < optimum * (1 - 1e-7)
-
-    server = Minlp().run(problem, instance).decisions["server"].copy()
-    server[0, np.flatnonzero(server[0])[0]] = 0  # any other decision
-    decided = problem.allocate(instance, server)
-    assert model.add_cuts(decided)
-    assert not model.add_cuts(decided)
-    for i, j in enumerate(server[0]):
-        model.pyomo.a[i, j].fix(1)
-    at_decision = solver_named("highs")(model.pyomo, 0.0, None).bound * model.cost_unit
-    assert at_decision == pytest.approx(problem.evaluate(instance, decided).cost[0], rel=1e-9)
 
 
 def test_a_bound_pays_for_the_tolerance_it_was_found_with():
@@ -282,17 +239,6 @@ def test_a_problem_without_a_model_is_refused(method):
     problem = Unmodelled(MultiServer.scenario_type(users=3))
     with pytest.raises(Unsupported, match=r"'unmodelled'.*multi_server"):
         method.run(problem, problem.sample(1, seed=0))
-
-
-def test_a_model_is_of_one_instance_and_linear_only_without_shares():
-    problem = registry.problem("multi_server", users=3)
-    instances = problem.sample(2, seed=0)
-    with pytest.raises(InvalidInput, match="2 instances"):
-        MultiServerModel(problem, instances)
-    with pytest.raises(Unsupported, match="explicit"):
-        MultiServerModel(problem, instances.take([0]), linear=True, allocation="explicit")
-    with pytest.raises(InvalidInput, match="'mean'"):
-        MultiServerModel(problem, instances.take([0]), allocation="mean")
 
 
 class TestExport:

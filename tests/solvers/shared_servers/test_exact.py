@@ -1,35 +1,23 @@
-"""`exact` against enumeration, `grid-milp` against enumeration on its grid."""
+"""The exact solver of shared servers against enumeration."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 
 from offloadopt import solver
-from offloadopt.core import Decisions, Instances, Observation, Status
+from offloadopt.core import Instances, Observation, Status
 from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.problems.partial_mobile import PartialMobile
-from offloadopt.problems.partial_mobile.scenario import QUINCUNX_M, PartialMobileScenario
-from offloadopt.solvers.shared_servers.core_milp import close_gap, priced_mode_costs
-from offloadopt.solvers.shared_servers.dual_bound import (
-    DualBound,
-    SlotTasks,
-    bound_at,
-    maximise_bound,
-    undecided_options,
-)
+from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
 from offloadopt.solvers.shared_servers.exact import SharedServersExact
-from offloadopt.solvers.shared_servers.local_search import local_search
+
+from toys.shared_slots import one_slot
 
 GAP = 1e-9
-
-
-def one_slot(users: int, servers: int, **changes: Any) -> PartialMobile:
-    return PartialMobile(PartialMobileScenario(users=users, horizon=1, sites_m=QUINCUNX_M[:servers], **changes))
 
 
 def agrees(problem: PartialMobile, instances: Instances) -> None:
@@ -84,72 +72,6 @@ def test_users_without_any_link_stay_local_and_the_others_are_solved() -> None:
 def test_users_on_top_of_a_server_are_solved() -> None:
     problem = one_slot(4, 2)
     agrees(problem, Instances({"position_m": np.full((1, 4, 2), 100.0), "task_bits": np.full((1, 4), 2e6)}))
-
-
-def test_the_bound_is_below_every_assignment_for_any_pay_and_price() -> None:
-    problem = one_slot(4, 2, time_weight=0.9, cpu_server_hz=2e9)
-    instance = problem.sample(1, seed=3)
-    modes = problem.sharing(instance).take(0)
-    slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
-    every = np.array(list(itertools.product(range(5), repeat=4)))
-    least = problem.costs(Observation(instance)).cost(every[None])[0].min()
-    rng = np.random.default_rng(4)
-    best = -np.inf
-    for _ in range(200):
-        price = 10.0 ** rng.uniform(-12, -8, (2, 4))
-        bound = bound_at(slot, rng.uniform(0.0, 1.0, 4), price)
-        best = max(best, bound.value)
-        assert bound.value <= least * (1 + 1e-13)
-        climbed = maximise_bound(slot, bound, least, 0.0, np.inf)
-        assert bound.value <= climbed.value <= least * (1 + 1e-13)
-    assert climbed.value > best
-
-
-def loose_bound(problem: PartialMobile, instance: Instances, seed: int) -> tuple[DualBound, np.ndarray, np.ndarray]:
-    """A bound from arbitrary task prices, all assignments ``[some, tasks]`` and their costs."""
-    modes = problem.sharing(instance).take(0)
-    slot, rng = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz), np.random.default_rng(seed)
-    start = np.full((problem.sites, problem.tasks), 1e-10)
-    every = np.array(list(itertools.product(range(2 * problem.sites + 1), repeat=problem.tasks)))
-    cost = problem.costs(Observation(instance)).cost(every[None])[0]
-    task_price = np.minimum(1.0, cost.min() / problem.tasks * rng.uniform(0.8, 1.2, problem.tasks))
-    return bound_at(slot, task_price, start), every, cost
-
-
-@pytest.mark.parametrize("time_weight", [0.1, 0.7, 0.9])
-def test_nothing_that_a_better_assignment_uses_is_fixed_away(time_weight: float) -> None:
-    problem = one_slot(4, 2, time_weight=time_weight, cpu_server_hz=3e9)
-    fixed = 0
-    for seed in range(10):
-        instance = problem.sample(1, seed=seed)
-        bound, every, cost = loose_bound(problem, instance, seed)
-        priced_cost = priced_mode_costs(problem.sharing(instance).take(0), bound.cpu_price)
-        for upper in np.quantile(cost, [0.0, 0.01, 0.1]):
-            kept = undecided_options(bound, priced_cost, float(upper) * (1 + 1e-12))
-            fixed += np.sum(~kept)
-            for assignment in every[cost <= upper]:
-                site = (assignment - 1) % 2
-                for i in np.flatnonzero(assignment):
-                    number = np.sum((assignment > 0) & (site == site[i]))
-                    assert kept[int(assignment[i] > 2), i, site[i], number - 1]
-    assert fixed > 100
-
-
-@pytest.mark.parametrize("time_weight", [0.1, 0.7, 0.9])
-def test_the_milp_alone_closes_the_gap_from_a_bad_incumbent_and_a_loose_bound(time_weight: float) -> None:
-    problem = one_slot(4, 2, time_weight=time_weight, cpu_server_hz=1e9)
-    for seed in range(8):
-        instance = problem.sample(1, seed=seed)
-        modes, costs = problem.sharing(instance).take(0), problem.costs(Observation(instance))
-        bound, every, cost = loose_bound(problem, instance, seed)
-        worst = every[cost.argmax()]
-        everything = np.ones((2, 4, 2, 4), dtype=bool)
-        best, reached, proved = close_gap(
-            modes, everything, bound, costs, worst, float(cost.max()), 1e-6 * cost.min(), np.inf
-        )
-        assert reached == pytest.approx(cost.min(), rel=1e-6)
-        assert costs.cost(best[None])[0] == pytest.approx(reached, rel=1e-12)
-        assert cost.min() * (1 - 3e-6) <= proved <= cost.min() * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("time_weight", [0.1, 0.5, 0.9])
@@ -211,103 +133,6 @@ def test_a_time_limit_returns_an_incumbent_with_a_valid_bound() -> None:
     assert np.isfinite(hurried.bound).all()
 
 
-def test_the_search_ends_where_neither_a_move_nor_a_swap_pays() -> None:
-    problem = one_slot(6, 2, time_weight=0.9, cpu_server_hz=3e9)
-    instance = problem.sample(1, seed=12)
-    modes = problem.sharing(instance).take(0)
-    slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
-    found, cost, saving = local_search(slot, np.full(6, 0), np.inf)
-    costs = problem.costs(Observation(instance))
-    assert cost == pytest.approx(costs.cost(found[None])[0], rel=1e-12)
-    neighbours = []
-    for i, option in itertools.product(range(6), range(5)):
-        neighbours.append(np.where(np.arange(6) == i, option, found))
-    for i, k in itertools.combinations(range(6), 2):
-        swapped = found.copy()
-        swapped[[i, k]] = found[[k, i]]
-        neighbours.append(swapped)
-    assert (costs.cost(np.array(neighbours)[None]) >= cost * (1 - 1e-10)).all()
-    assert (saving <= cost).all()
-
-
 def test_other_problems_are_refused() -> None:
     with pytest.raises(Unsupported, match="SharedServersProblem"):
         SharedServersExact().require(MultiServer(MultiServerScenario(users=2, servers=2)))
-    with pytest.raises(Unsupported, match="PartialMobile"):
-        solver("grid-milp").require(MultiServer(MultiServerScenario(users=2, servers=2)))
-
-
-# ------------------------------------------------------------------------------------------------------------ the grid
-
-
-def best_on_grid(problem: PartialMobile, instance: Instances, levels: int) -> tuple[float, float]:
-    """The cheapest of all decisions on the grid that overload no server, and of all, each evaluated."""
-    top, sites, users = levels - 1, problem.sites, problem.tasks
-    each = [(0, 0, 0), *itertools.product(range(1, sites + 1), range(1, levels), range(1, levels))]
-    every = np.array(list(itertools.product(each, repeat=users)))  # [some, users, (server, ratio, cpu)]
-    requests = [np.sum(every[..., 2] * (every[..., 0] == j), axis=1) for j in range(1, sites + 1)]
-    calm = np.max(requests, axis=0) <= top
-    decisions = Decisions(
-        {
-            "server": every[..., 0],
-            "ratio": every[..., 1] / top,
-            "cpu_hz": every[..., 2] / top * problem.scenario.cpu_server_hz,
-        }
-    )
-    repeated = instance.take(np.zeros(len(every), dtype=np.int64))
-    cost = problem.evaluate(repeated, decisions).cost
-    return float(cost[calm].min()), float(cost.min())
-
-
-@pytest.mark.parametrize("time_weight", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize(("users", "servers", "levels"), [(2, 2, 5), (3, 1, 4), (3, 2, 3)])
-def test_the_grid_milp_finds_the_best_of_all_decisions_on_the_grid(
-    users: int, servers: int, levels: int, time_weight: float
-) -> None:
-    problem = one_slot(users, servers, time_weight=time_weight)
-    instance = problem.sample(1, seed=13)
-    solved = solver("grid-milp", problem, levels=levels).run(problem, instance)
-    calm, least = best_on_grid(problem, instance, levels)
-    assert least * (1 - 1e-12) <= solved.objective[0] <= calm * (1 + 1e-6)
-    assert solved.details["grid_bound"][0] <= least * (1 + 1e-12)
-    if calm == least:  # nothing is gained by overload
-        assert solved.objective[0] == pytest.approx(least, rel=1e-6)
-        assert solved.details["grid_bound"][0] >= min(least, problem.scenario.overload_penalty) * (1 - 1e-5)
-    assert solved.bound[0] == -np.inf
-
-
-def test_a_server_is_overloaded_where_that_pays() -> None:
-    problem = one_slot(5, 1, time_weight=0.1)
-    instance = problem.sample(1, seed=13)
-    solved = solver("grid-milp", problem, levels=3).run(problem, instance)
-    calm, least = best_on_grid(problem, instance, levels=3)
-    assert problem.evaluate(instance, solved.decisions).metrics["overload"][0] == 1
-    assert solved.objective[0] == pytest.approx(least, rel=1e-6)
-    assert solved.objective[0] < 0.9 * calm
-    continuous = solver("exact", problem).run(problem, instance).bound[0]
-    assert solved.details["grid_bound"][0] == pytest.approx(1.0 + continuous, rel=1e-6)
-
-
-def test_the_grid_costs_no_less_than_the_continuum_and_less_when_refined() -> None:
-    problem = one_slot(4, 2, time_weight=0.9)
-    instances = problem.sample(2, seed=14)
-    continuous = solver("exact", problem).run(problem, instances)
-    coarse = solver("grid-milp", problem, levels=5).run(problem, instances)
-    fine = solver("grid-milp", problem, levels=17).run(problem, instances)
-    assert (continuous.bound <= fine.objective).all()
-    assert (fine.objective < coarse.objective).all()
-    assert (coarse.details["grid_bound"] > continuous.objective).all()
-
-
-def test_decisions_lie_on_the_grid_and_a_high_penalty_lets_nobody_overload() -> None:
-    scenario = PartialMobileScenario(
-        users=12, horizon=2, time_weight=0.9, sites_m=QUINCUNX_M[:2], overload_penalty=12.0
-    )
-    problem = PartialMobile(scenario)
-    instances = problem.sample(1, seed=15)
-    solved = solver("grid-milp", problem).run(problem, instances)
-    levels = solved.decisions["cpu_hz"] / 2.5e9
-    np.testing.assert_array_equal(levels, np.rint(levels))
-    np.testing.assert_array_equal(solved.decisions["ratio"] * 4, np.rint(solved.decisions["ratio"] * 4))
-    assert problem.evaluate(instances, solved.decisions).metrics["overload"].max() == 0
-    assert solved.details["grid_bound"].shape == (1, 2)
