@@ -1,4 +1,4 @@
-"""The tables and figures of the papers, made again, with every published claim measured."""
+"""Reproduction of the papers' tables and figures, with a measured verdict on every published claim."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAPERS = ("multi_server", "carbon_mimo", "partial_mobile", "battery_d2d", "twin_
 
 
 def paper(name: str, size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """A paper's artefacts.
+    """Load the tables and figures of a paper.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def paper(name: str, size: str, users_file: Path | None = None, sites_file: Path
         The problem that the paper poses.
     size : {"quick", "full"}
     users_file, sites_file : path, optional
-        Real places, for papers that can use some.
+        CSV files of real users and sites, for papers that can use them.
     """
     if name not in PAPERS:
         raise UnknownName(f"no paper {name!r} to reproduce; {nearest(name, PAPERS)}")

@@ -1,4 +1,4 @@
-"""A table or a figure of a paper: the pieces of work that it needs, and what is made of their results."""
+"""Tables and figures of a paper: the measurements that they need, their rows, pictures and claims."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 REPLICATE = "replicate"
 """Label and column of independent repetitions; intervals are taken over them."""
 Result = Mapping[str, Any]
-"""What a piece of work gives: JSON values."""
+"""Result of a unit: JSON values."""
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One piece of work, done in a process of its own and stored under its key.
+    """One measurement or training, run in a process of its own and stored under its name.
 
     Parameters
     ----------
     function : callable
         Of a module; called with ``parameters`` as keywords.
     parameters : mapping
-        JSON values that determine the result. Units with the same function and parameters are done once, whichever
-        artefacts ask for them.
+        JSON values that determine the result. Units with the same function and parameters run once, whichever
+        artefacts need them.
     labels : mapping
-        What the artefact calls it.
+        Labels of the unit in its artefact, such as the method and the replicate.
     """
 
     function: Callable[..., Result]
@@ -46,7 +46,7 @@ class Unit:
 
     @cached_property
     def name(self) -> str:
-        """The function's name with a digest of it, the parameters, and the version of this package."""
+        """Function name and a digest of module, function, parameters and package version."""
         what = f"{self.function.__module__}.{self.function.__qualname__}"
         text = json.dumps([what, self.parameters, __version__], sort_keys=True, allow_nan=False)
         return f"{self.function.__name__}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
@@ -56,33 +56,33 @@ class Artefact(ABC):
     """A table or a figure."""
 
     name: ClassVar[str]
-    """As the command line calls it."""
+    """Name on the command line and of the files."""
     keys: ClassVar[tuple[str, ...]]
-    """Columns that tell the points apart; the other columns but the replicate are measured numbers."""
+    """Columns that identify a point; all others but the replicate are measured numbers."""
 
     @abstractmethod
     def plan(self) -> Sequence[Unit]:
-        """The work that is needed."""
+        """List the units whose results the artefact needs."""
 
     @cached_property
     def units(self) -> tuple[Unit, ...]:
-        """The work that is needed, planned once."""
+        """The units of `plan`, computed once."""
         return tuple(self.plan())
 
     @abstractmethod
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """What one unit contributes to the table: keys and numbers."""
+        """Rows of the table that one unit gives: keys and numbers."""
 
     @abstractmethod
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """The picture of the table, which has a row for each point and replicate."""
+        """Draw the figure from the table, which has a row for each point and replicate."""
 
     @abstractmethod
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """What the paper says about it, decided by the table."""
+        """Decide the paper's claims about it from the table."""
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """The table: a row for each point and replicate; ``results`` by the units' names."""
+        """Build the table from the units' results by name: a row for each point and replicate."""
         import pandas as pd
 
         rows = [
@@ -102,9 +102,9 @@ class Paper:
     name, size : str
         The problem's name; ``"quick"`` or ``"full"``.
     settings : mapping
-        JSON values that tell this size, for the record.
+        JSON values that describe this size; they are stored with the results.
     shortened : sequence of str
-        What differs from the paper's own sizes.
+        Differences from the paper's own sizes, in words.
     artefacts : sequence of Artefact
     """
 
@@ -124,5 +124,5 @@ class Paper:
 
 
 def distinct_units(artefacts: Iterable[Artefact]) -> dict[str, Unit]:
-    """All units by name; what several artefacts need stands there once."""
+    """All units of some artefacts by name; shared units appear once."""
     return {unit.name: unit for artefact in artefacts for unit in artefact.units}

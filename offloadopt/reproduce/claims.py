@@ -1,6 +1,6 @@
-"""Published claims, decided by stated rules from measured numbers with their intervals.
+"""Published claims, and verdicts on them by stated rules from measured confidence intervals.
 
-A verdict is true or false only where the interval says so; where it does not, the run was too short to tell (``None``).
+A verdict is true or false only if the whole interval lies on one side; else the run was too short (``None``).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Verdict = bool | None
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over replicates with its interval.
+    """Mean over replicates with its confidence interval.
 
     Attributes
     ----------
     mean, low, high : float
-        Infinitely wide for fewer than two replicates: one of them says nothing about others.
+        Infinitely wide for fewer than two replicates, which say nothing about their spread.
     replicates : int
     """
 
@@ -75,12 +75,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Claim:
-    """One published claim and what became of it.
+    """A published claim with the measured numbers and the verdict.
 
     Attributes
     ----------
     claim, source : str
-        What is claimed, and where.
+        Wording of the claim, and its place in the paper.
     paper, measured : str
         The published and the measured numbers.
     holds : bool or None
@@ -97,13 +97,13 @@ class Claim:
     rule: str
 
     def row(self) -> dict[str, str | bool | None]:
-        """What ``claims.json`` says of it."""
+        """Fields of the claim in ``claims.json``."""
         names = ("claim", "source", "paper", "measured", "holds")
         return {name: getattr(self, name) for name in names}
 
 
 def all_hold(verdicts: Iterable[Verdict]) -> Verdict:
-    """False if one is false; true if all are true and there is one at all."""
+    """Combine verdicts: false if one is false, true if all are true and there is at least one, else undecided."""
     found = list(verdicts)
     if any(verdict is False for verdict in found):
         return False
@@ -111,7 +111,7 @@ def all_hold(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def ascending(names: Sequence[str], values: Sequence[ArrayLike]) -> tuple[Verdict, str]:
-    """Whether each quantity's mean lies above that of the one before, by their paired differences over replicates."""
+    """Verdict on an ascending order of means by paired differences over replicates, and these differences as text."""
     steps = [Interval.of(np.subtract(after, before)) for before, after in itertools.pairwise(values)]
     pairs = zip(names[1:], names[:-1], steps, strict=True)
     text = "; ".join(f"{after} - {before}: {step.text(sign='+')}" for after, before, step in pairs)

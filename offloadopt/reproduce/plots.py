@@ -1,6 +1,6 @@
-"""The look of all pictures: lines with bands for intervals, in colours (Okabe and Ito 2008) that all eyes tell apart.
+"""Style of all pictures: lines with interval bands in colours safe for colour-blind readers (Okabe and Ito 2008).
 
-Each series also has a line style or a marker of its own, so that prints in grey can be read.
+Each series also has a line style or a marker of its own, so that it can be read in grey.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 4.4, 3.5
 
 @dataclass(frozen=True)
 class Style:
-    """How one series is drawn and called."""
+    """Label, colour, line and marker of a series."""
 
     label: str
     color: str
@@ -36,7 +36,7 @@ class Style:
 
 
 def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure with panels, row by row."""
+    """Create a figure and its panels, row by row."""
     from matplotlib.figure import Figure
 
     width = PANEL_WIDTH * columns + (0.4 if columns > 1 else 2.0)
@@ -45,7 +45,7 @@ def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def series(ax: Axes, summary: pd.DataFrame, x: str, y: str, style: Style, scale: float = 1.0) -> None:
-    """A line through the means, with a band for the intervals where there are any."""
+    """Draw a line through the means with a band for the intervals."""
     summary = summary.sort_values(x)
     place = summary[x].to_numpy(dtype=float)
     ax.plot(
@@ -86,7 +86,7 @@ def hide_wide_bands(summary: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFra
 def dots(
     ax: Axes, rows: Sequence[tuple[str, Style]], summaries: Sequence[pd.Series], number: str, scale: float = 1.0
 ) -> None:
-    """A row for each name, from the top: the mean as a marker on its interval, with the number above it."""
+    """Draw a row for each name from the top: the mean as a marker on its interval, with the number above it."""
     for place, ((_, style), summary) in enumerate(zip(rows, summaries, strict=True)):
         mean, low, high = (scale * float(summary[name]) for name in (number, f"{number}_low", f"{number}_high"))
         ax.plot([low, high], [place, place], color=style.color, lw=2, alpha=0.6, solid_capstyle="butt")
@@ -98,7 +98,7 @@ def dots(
 
 
 def fit_to_means(ax: Axes, least: float | None = None) -> None:
-    """Limit the y axis to the lines: with few replicates bands can be very wide, and are then cut off."""
+    """Limit the y axis to the lines; wide bands of few replicates are cut off."""
     in_data = [line for line in ax.get_lines() if line.get_transform().contains_branch_seperately(ax.transData)[1]]
     found = [np.asarray(line.get_ydata(), dtype=float) for line in in_data]
     drawn = np.concatenate([values[np.isfinite(values)] for values in found])
@@ -121,12 +121,12 @@ def logarithmic(ax: Axes, *names: str) -> None:
 
 
 def level(ax: Axes, value: float, style: Style) -> None:
-    """A horizontal line."""
+    """Draw a horizontal reference line."""
     ax.axhline(value, color=style.color, ls=style.line, lw=1.6, label=style.label)
 
 
 def published(ax: Axes, *, x: float | None = None, y: float | None = None) -> None:
-    """A thin dotted line where the paper says that something happens."""
+    """Mark a published value of x or y by a thin dotted line."""
     look: dict[str, Any] = {"color": VERMILION, "ls": ":", "lw": 1.4, "label": "as published"}
     if x is not None:
         ax.axvline(x, **look)
@@ -135,7 +135,7 @@ def published(ax: Axes, *, x: float | None = None, y: float | None = None) -> No
 
 
 def finish(ax: Axes, x: str, y: str, title: str = "") -> None:
-    """Labels, a quiet grid, no box."""
+    """Set labels, title and a light grid, and remove the frame."""
     ax.set_xlabel(x, color=INK)
     ax.set_ylabel(y, color=INK)
     if title:
@@ -150,7 +150,7 @@ def finish(ax: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def legend(figure: Figure, axes: Sequence[Axes], columns: int = 5) -> None:
-    """One legend below all panels, in which each label stands once."""
+    """Draw one legend below all panels, with each label once."""
     found: dict[str, Any] = {}
     for ax in axes:
         handles, labels = ax.get_legend_handles_labels()

@@ -1,4 +1,4 @@
-"""Work that survives interruption: every finished unit is a file, and a second call does only what is missing."""
+"""Run a reproduction that can be interrupted: a finished unit is a file, and a second call runs only missing ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reproduce(
     progress: Progress | None = None,
     written: Callable[[str], None] | None = None,
 ) -> list[Claim]:
-    """Make a paper's tables and figures; continue where an interrupted call stopped.
+    """Reproduce a paper's tables and figures; continue where an interrupted call stopped.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def reproduce(
 
 
 def run_unit(unit: Unit) -> tuple[Unit, bytes]:
-    """Do one unit; the bytes are what its file holds."""
+    """Run one unit; the bytes are the content of its file."""
     begin, begin_cpu = time.perf_counter(), time.process_time()
     result = unit.function(**unit.parameters)
     content = {
@@ -114,7 +114,7 @@ def run_unit(unit: Unit) -> tuple[Unit, bytes]:
 
 
 def read_result(work: Path, unit: Unit) -> Result | None:
-    """What a finished unit gave; ``None`` if it is not finished or its file is damaged."""
+    """Read the result of a finished unit; ``None`` if it is not finished or its file is damaged."""
     path = work / f"{unit.name}.json"
     if not path.exists():
         return None
@@ -126,7 +126,7 @@ def read_result(work: Path, unit: Unit) -> Result | None:
 
 
 def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Path) -> None:
-    """Its table as CSV, once with intervals and once replicate by replicate, and its picture as PNG."""
+    """Write the table as CSV, once with intervals and once by replicate, and the picture as PNG."""
     frame = artefact.frame(results)
     summary = summarised(frame, artefact.keys)
     files.write_atomic(folder / f"{artefact.name}.csv", summary.to_csv(index=False).encode())
@@ -137,7 +137,7 @@ def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Pa
 
 
 def _prepare(paper: Paper, folder: Path, overwrite: bool) -> None:
-    """Take the folder over if it is ours to go on with, and note what is done in it."""
+    """Check that the folder is empty or holds the same reproduction, and write its description."""
     wanted = {"paper": paper.name, "size": paper.size, "settings": dict(paper.settings)}
     if overwrite or not (folder / RUN).exists():
         _empty(folder, overwrite)
@@ -175,7 +175,7 @@ def _read_run(path: Path) -> dict[str, Any]:
 
 
 def _write_claims(paper: Paper, folder: Path, work: Path) -> list[Claim]:
-    """The claims of all artefacts that are finished here."""
+    """Write and return the claims of all artefacts whose units are finished in the folder."""
     claims: list[Claim] = []
     for artefact in paper.artefacts:
         results = {unit.name: read_result(work, unit) for unit in artefact.units}

@@ -1,4 +1,4 @@
-"""From a row for each replicate to means with their intervals."""
+"""Means and confidence intervals over replicates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def summarised(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """For every point the mean of each number over the replicates, with its interval where there are two or more."""
+    """Compute for every point the mean of each number over the replicates and its Student's t interval."""
     import pandas as pd
     from scipy.stats import t
 
@@ -32,7 +32,7 @@ def summarised(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def values(frame: pd.DataFrame, number: str, **keys: object) -> FloatArray:
-    """[replicates] one number at one point, in the order of the replicates, so that differences are paired."""
+    """Select one number at one point ``[replicates]``, ordered by replicate, so that differences are paired."""
     chosen = frame
     for name, value in keys.items():
         chosen = chosen[chosen[name] == value]

@@ -1,4 +1,4 @@
-"""Trainings behind tables and figures: a learner by name, the expert that it may first imitate, its curve, its cost."""
+"""Trainings behind tables and figures: learner, optional demonstrations, learning curve and time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Training:
-    """What a training gives.
+    """Result of a training.
 
     Attributes
     ----------
     policy : Method
     curve : list of mapping
-        All that the learner recorded, each with its ``step``.
+        Everything that the learner recorded, with its ``step``.
     spent : mapping
-        ``seconds`` and ``cpu_seconds``, an expert's demonstrations included where they were made for it.
+        ``seconds`` and ``cpu_seconds``, including demonstrations that were collected for the training.
     """
 
     policy: Any
@@ -39,7 +39,7 @@ def train(
     steps: int | None,
     seed: int,
 ) -> Training:
-    """Train a policy and follow it while it learns.
+    """Train a policy and record its learning curve.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def train(
     learner : mapping
         ``name`` and ``settings``.
     demonstrations : mapping or Demonstrations, optional
-        Made beforehand, or ``solver``, ``options``, ``count``, ``seed`` by which they are made first.
+        Collected beforehand, or ``solver``, ``options``, ``count``, ``seed`` with which they are collected first.
     steps : int, optional
-        The budget; none: the learner's own.
+        The budget; by default the learner's own.
     seed : int
     """
     algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
@@ -70,19 +70,19 @@ def train(
 def make_demonstrations(
     problem: Problem[Any], solver: str, options: Mapping[str, Any], count: int, seed: int
 ) -> Demonstrations:
-    """An expert's solutions in memory, with what could be observed along its way."""
+    """Collect a solver's solutions in memory, with the observations along their trajectories."""
     return demonstrations_of(problem, problem.sample(count, seed), solver, options, seed)
 
 
 def demonstrations_of(
     problem: Problem[Any], instances: Instances, solver: str, options: Mapping[str, Any], seed: int
 ) -> Demonstrations:
-    """An expert's solutions of given instances."""
+    """Collect a solver's solutions of given instances."""
     solutions = registry.solver(solver, problem, **options).run(problem, instances, seed=seed)
     return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
 
 
 def thinned(curve: Sequence[Json], most: int = 400) -> list[Json]:
-    """At most so many points, evenly spaced, with the last one."""
+    """Thin a curve to at most ``most`` evenly spaced points, the last one included."""
     stride = max(1, -(-len(curve) // most))
     return list(curve[::-1][::stride][::-1])

@@ -1,4 +1,4 @@
-"""Three panels that tell what costs are made of, a bar for each method: terms, delays, energy."""
+"""Bar charts of cost terms, delays and energy, with a bar for each method."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KIND_LOOKS = (("kind 1", "o", plots.BLACK), ("kind 2", "s", plots.ORANGE), ("kin
 
 
 def rows_of(summary: pd.DataFrame, methods: Iterable[str]) -> list[tuple[str, pd.Series]]:
-    """The one row of each of some methods."""
+    """Select the row of each method from a summary."""
     return [(method, summary[summary["method"] == method].iloc[0]) for method in methods]
 
 
@@ -33,7 +33,7 @@ def draw_bars(
     scale: float = 1.0,
     colors: Sequence[str] | None = None,
 ) -> None:
-    """A bar for each row, with the number at its end; none where there is no such number."""
+    """Draw a bar for each row with its number at the end; none if the row lacks the number."""
     for place, (_, row) in enumerate(rows):
         length = scale * row.get(number, float("nan"))
         ax.barh(place, length, 0.62, color=colors[place] if colors else plots.GREY)
@@ -41,16 +41,16 @@ def draw_bars(
 
 
 def label_rows(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool = True) -> None:
-    """The rows from the top; their names are for the first of several panels."""
+    """Label the rows from the top; only the first of several panels shows their names."""
     ax.set_yticks(range(len(rows)), [label for label, _ in rows] if first else [])
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.use_sticky_edges = False  # an empty bar at the end of others would leave no margin for what is told there
+    ax.use_sticky_edges = False  # an empty bar at the end of others would leave no margin for its number
     ax.margins(x=0.12)
     ax.set_xlim(left=0.0)
 
 
 def draw_terms(axes: Sequence[Axes], rows: Sequence[tuple[str, pd.Series]], title: str) -> None:
-    """The cost's terms, the delays of each kind of task, and the energy of a finished one."""
+    """Draw the cost terms, the delays of each kind of task, and the energy per finished task."""
     terms, delays, energy = axes
     for place, (_, row) in enumerate(rows):
         begin = 0.0

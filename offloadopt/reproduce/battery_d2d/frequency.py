@@ -1,4 +1,4 @@
-"""Fig. 4: modes that are chosen task by task, against processors that always run at full speed."""
+"""Fig. 4: frequency modes chosen for each task (DVFS) against processors that always run at full speed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DVFS, FIXED = "DVFS", "full speed"
 
 
 class FrequencyFigure(Artefact):
-    """rMAPPO and two rules with modes to choose from, and without."""
+    """rMAPPO and two rules with and without frequency modes."""
 
     name = "dvfs"
     keys = ("preset", "frequency", "method")
@@ -39,7 +39,7 @@ class FrequencyFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """The rules and rMAPPO in both, in each setting; with DVFS these are the trainings of the other figures."""
+        """The rules and rMAPPO with and without DVFS; with DVFS the trainings are those of the other figures."""
         found, sizes = [], self.setting.sizes
         rules = {name: RULES[name] for name in self.rules}
         for replicate in self.setting.replicates:
@@ -87,7 +87,7 @@ class FrequencyFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Less cost in all, for each of them."""
+        """Whether DVFS lowers the total cost of each method."""
         return [
             self._better(frame[frame["preset"] == preset], preset, method)
             for preset in self.setting.sizes.presets

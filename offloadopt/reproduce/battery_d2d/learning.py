@@ -1,4 +1,4 @@
-"""Training curves."""
+"""Training curves of battery_d2d's learners."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 40
-"""Points of a curve; replicates are averaged over the same stretches of steps."""
+"""Points of a curve; replicates are averaged over the same intervals of steps."""
 
 
 class TrainingFigure(Artefact):
-    """What an episode costs while learners train, exploration included."""
+    """Cost of an episode during training, exploration included."""
 
     name = "training"
     keys = ("preset", "method", "step")
@@ -31,7 +31,7 @@ class TrainingFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """Every training for the common point."""
+        """All trainings at the common point."""
         return [
             unit
             for replicate in self.setting.replicates
@@ -40,7 +40,7 @@ class TrainingFigure(Artefact):
         ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """Means over equal stretches of the training."""
+        """Means over equal intervals of the training."""
         if not result["curve"]:
             return
         steps, costs = (np.array([point[name] for point in result["curve"]]) for name in ("step", "cost"))
@@ -67,5 +67,5 @@ class TrainingFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """What the paper says of convergence is decided by what comes out of it, in the other figures."""
+        """None: claims of convergence are decided by the tested policies in the other figures."""
         return []

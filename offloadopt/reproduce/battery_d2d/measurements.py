@@ -1,4 +1,4 @@
-"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
 
 Methods that are compared decide the same instances: these are drawn from the seed alone.
 """
@@ -19,21 +19,21 @@ from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json
 
 BOUND = "hindsight bound"
-"""What the proved lower bound is called in every table: all of nature known beforehand."""
+"""Label of the proved lower bound, which assumes that all random quantities are known beforehand."""
 TERMS = ("cost_energy", "cost_failures", "cost_drops", "cost_degradation")
-"""Equation (20)'s, in its order."""
+"""Terms of equation (20), in its order."""
 SECONDS_PER_YEAR = 365.25 * 24 * 3600
 WORN = 0.2
 """Share of its capacity that a battery has lost when it counts as worn out: the usual convention of 80 % left."""
 
 
 def make_problem(scenario: Mapping[str, Any]) -> BatteryD2D:
-    """The problem of a scenario's JSON."""
+    """Build the problem from the JSON fields of its scenario."""
     return BatteryD2D(BatteryD2DScenario(**scenario))
 
 
 def draw(problem: BatteryD2D, count: int, seed: int, most_tasks: int | None = None) -> Instances:
-    """The first instances of a seed, or the first that have no more tasks than that."""
+    """Sample instances, or the first ones that have at most ``most_tasks`` tasks."""
     if most_tasks is None:
         return problem.sample(count, seed)
     many = count
@@ -47,12 +47,12 @@ def draw(problem: BatteryD2D, count: int, seed: int, most_tasks: int | None = No
 
 
 def averages(problem: BatteryD2D, instances: Instances, solutions: Solutions) -> Json:
-    """Means over instances of what an episode costs the fleet, and what it is made of; shares are of all tasks.
+    """Mean cost of an episode of the fleet over instances, and its parts; shares are of all tasks.
 
     ``delay_1_s`` is a finished task's of kind 1, ``finished_j`` the energy of all tasks per finished one. A battery
-    life is used up at the rate at which the fleet's batteries age in the episode, each with the same share:
+    life is consumed at the rate at which the fleet's batteries age in the episode, each with the same share:
     ``life_years = devices * horizon * slot_s / degradation`` in years of operation without a pause, and ``worn_years``
-    is the time until `WORN` of the capacity is lost. What has no denominator is left out.
+    is the time until `WORN` of the capacity is lost. A ratio whose denominator is 0 is left out.
     """
     outcome = problem.evaluate(instances, solutions.decisions)
     total = {name: float(values.sum()) for name, values in outcome.metrics.items()}
@@ -83,10 +83,10 @@ def apply_solvers(
     seed: int,
     most_tasks: int | None = None,
 ) -> Json:
-    """What some solvers achieve on average, by what they are called; ``solvers`` gives name and options of each.
+    """Average results of solvers by label; ``solvers`` gives the registered name and options of each.
 
-    With one that proves bounds among them, these stand in a row of their own, and ``proved`` is the share of instances
-    that it solved to the end.
+    If a solver proves lower bounds, their mean has a row of its own, and ``proved`` is the share of instances that it
+    solved to optimality.
     """
     problem = make_problem(scenario)
     instances = draw(problem, count, seed, most_tasks)
@@ -110,14 +110,14 @@ def train(
     seed: int,
     tests: Sequence[Mapping[str, Any]],
 ) -> Json:
-    """Train a policy, follow it while it learns, and test it.
+    """Train a policy, record its learning curve, and test it.
 
     Parameters
     ----------
     learner : mapping
         ``name`` and ``settings``.
     tests : sequence of mapping
-        Each with a ``name``, and what `test_policy` needs.
+        Each with a ``name`` and the fields that `test_policy` needs.
     """
     problem = make_problem(scenario)
     trained = training.train(problem, learner, None, steps, seed)
@@ -129,11 +129,11 @@ def train(
 
 
 def learning_curve(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> list[Json]:
-    """The cost of an episode of the fleet by the number of decisions of agents, exploration included.
+    """Cost of an episode of the fleet by the number of agents' decisions, exploration included.
 
     Learners record an episode's cost, or the mean reward of an agent in the slots of whole episodes. Those of
     Stable-Baselines3 record the reward of each slot, of all agents, and it depends on how empty the batteries are
-    already: there the slots of an episode are averaged. A centre's step is a slot of all agents.
+    already: there the slots of an episode are averaged. A step of a joint learner is a slot of all agents.
     """
     if not learner.endswith("-sb3"):
         slots = problem.horizon * problem.num_agents
@@ -154,7 +154,7 @@ def learning_curve(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> 
 
 
 def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
-    """What a policy costs on average in a ``scenario``, which need not be the one that it was trained in."""
+    """Average results of a policy in a ``scenario``, which may differ from that of its training."""
     problem = make_problem(test["scenario"])
     instances = draw(problem, test["count"], test["seed"], test["most_tasks"])
     return averages(problem, instances, policy.run(problem, instances, seed=test["seed"]))
@@ -167,7 +167,7 @@ def train_on_demonstrations(
     seed: int,
     test: Mapping[str, Any],
 ) -> Json:
-    """What learners come to that begin with the same demonstrations, by what they are called.
+    """Train several learners on the same demonstrations and test them; results by label.
 
     Parameters
     ----------

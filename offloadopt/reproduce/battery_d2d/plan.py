@@ -1,4 +1,4 @@
-"""Which artefacts there are, and how large they are in a quick and in a full run."""
+"""The paper's artefacts and their sizes in a quick and in a full run."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ SHORTENED = (
     "that is used everywhere, not a quarter of an hour at each point: it has seen no other capacity and load",
     "20 windows of the optimum to compare with, and 25 to imitate, not 100 and 500",
 )
-"""What a quick run leaves out."""
+"""Differences of a quick run from a full one."""
 
 
 def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """All tables and figures in one size.
+    """Build the paper's tables and figures in one size.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def make(size: str, users_file: Path | None = None, sites_file: Path | None = No
 
 
 def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """All tables and figures of any setting; learners that are not registered are left out."""
+    """Build all artefacts of a setting, without learners that are not installed."""
     setting = replace(setting, sizes=replace(setting.sizes, steps=known_learners(setting.sizes.steps)))
     learned = setting.sizes.steps
     artefacts: list[Artefact] = [CapacityFigure(setting), TasksFigure(setting), FrequencyFigure(setting)]

@@ -1,4 +1,4 @@
-"""What all artefacts share: sizes, scenarios, seeds, the methods, and the trainings that several of them need."""
+"""Settings that all artefacts share: sizes, scenarios, seeds, methods, and trainings that several of them need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from offloadopt.reproduce.battery_d2d import measurements
 from offloadopt.reproduce.training import Json
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""By what they are called: registered names and options."""
+"""Registered name and options of each method by its label."""
 
 RMAPPO, MADDPG, PPO = "rMAPPO", "MADDPG", "PPO, full view"
 SB3_PPO, SB3_DDPG, SB3_DQN = "SB3 PPO", "SB3 DDPG", "SB3 DQN"
@@ -29,7 +29,7 @@ LEARNERS: Chosen = {
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_DQN: ("dqn-sb3", {}),
 }
-"""All but one see what the paper gives them. PPO, DDPG and DQN are the implementations of Stable-Baselines3; the first
+"""All but one have the paper's observation. PPO, DDPG and DQN are the implementations of Stable-Baselines3; the first
 two decide for all devices at once, and none has masks. The PPO of our own decides device by device without memory."""
 RULES: Chosen = {
     OED: ("all-edge", {}),
@@ -40,9 +40,9 @@ RULES: Chosen = {
 }
 """OED and OMD choose the device among theirs, and the mode, by least expected cost; the last two choose among all."""
 PAPER_METHODS = (MADDPG, SB3_PPO, SB3_DDPG, SB3_DQN, OED, OMD, RANDOM)
-"""What the paper compares rMAPPO with."""
+"""Methods that the paper compares rMAPPO with."""
 CAPACITY_J, CHANCE = 500.0, 0.5
-"""Where every setting stands unless its figure says otherwise: the scenario's own values."""
+"""Capacity and task probability unless a figure varies them: the scenario's own values."""
 STYLES = {
     RMAPPO: plots.Style(RMAPPO, plots.BLUE, "-", "o"),
     MADDPG: plots.Style(MADDPG, plots.ORANGE, "-", "^"),
@@ -62,7 +62,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Point:
-    """One setting of the figures: a preset with its batteries and tasks."""
+    """A point of the figures: preset, battery capacity and task probability."""
 
     preset: str
     capacity_j: float = CAPACITY_J
@@ -70,18 +70,18 @@ class Point:
 
     @property
     def name(self) -> str:
-        """As tests are called."""
+        """Name of the tests at this point."""
         return f"{self.preset}, {self.capacity_j:g} J, {self.chance:g}"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done.
+    """Sizes of a reproduction: replicates, instances, training steps and points.
 
     Attributes
     ----------
     replicates : int
-        Seeds of training and of held-out nature.
+        Number of seeds of trainings and of held-out instances.
     test_instances : int
         Held out, the same for all methods of a replicate.
     presets : tuple of str
@@ -92,11 +92,11 @@ class Sizes:
         Of a task, for each device and slot: Fig. 3.
     each_point : bool
         Whether learners are trained at each point of the figures. Otherwise once for each preset, at 500 J and chance
-        0.5, and what they learned is used everywhere.
+        0.5, and the policies are tested everywhere.
     steps : mapping
-        Training steps of each of `LEARNERS`; those that it leaves out are not trained.
+        Training steps by label of `LEARNERS`; other learners are not trained.
     changes : mapping
-        Settings of learners that differ from their defaults.
+        Settings that differ from the learners' defaults.
     window : mapping
         Fields of the scenario in which the optimum is proved.
     window_instances, window_tasks : int
@@ -106,7 +106,7 @@ class Sizes:
     window_steps, window_environments : int
         Training steps of rMAPPO there, and windows side by side in them.
     demonstrations, window_demonstrations, optimum_demonstrations : int
-        Episodes of rules, windows of rules, and windows of the optimum that pupils imitate.
+        Episodes of rules, windows of rules, and windows of the optimum that are imitated.
     imitation_steps : int
         Gradient steps of that.
     """
@@ -133,12 +133,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes with the scenario that they are applied to.
+    """Sizes, and the scenario fields that all artefacts change.
 
     Attributes
     ----------
     base : mapping
-        Fields of the scenario that differ from the preset in every artefact.
+        Scenario fields that differ from the preset in every artefact.
     """
 
     sizes: Sizes
@@ -146,38 +146,38 @@ class Setting:
 
     @property
     def replicates(self) -> range:
-        """Their numbers, which are seeds of training."""
+        """Numbers of the replicates, which are the seeds of trainings."""
         return range(1, self.sizes.replicates + 1)
 
     @property
     def first_preset(self) -> str:
-        """Where there is one setting only, it is this."""
+        """The preset that is used where one is enough."""
         return self.sizes.presets[0]
 
     def test_seed(self, replicate: int) -> int:
-        """Seed of nature in held-out instances."""
+        """Seed of the held-out instances."""
         return 2_000_000 + replicate
 
     def expert_seed(self, replicate: int) -> int:
-        """Seed of nature in demonstrations."""
+        """Seed of the instances in demonstrations."""
         return 1_000_000 + replicate
 
     # -------------------------------------------------------------------------------------------------- scenarios
 
     def scenario(self, preset: str, **changes: Any) -> Json:
-        """All fields of a scenario."""
+        """All fields of a scenario as JSON values."""
         return BatteryD2DScenario.preset(preset, **{**self.base, **changes}).model_dump(mode="json")
 
     def at(self, point: Point) -> Json:
-        """The scenario of a point."""
+        """Scenario of a point."""
         return self.scenario(point.preset, battery_j=point.capacity_j, task_chance=point.chance)
 
     def window(self) -> Json:
-        """The scenario in which the optimum is proved."""
+        """Scenario of the short windows in which the optimum is proved."""
         return self.scenario(self.first_preset, **self.sizes.window)
 
     def points(self, preset: str) -> list[Point]:
-        """Of both figures, the common one first."""
+        """Points of both figures, the common one first."""
         found = [Point(preset)]
         found += [Point(preset, capacity_j=capacity) for capacity in self.sizes.capacities_j]
         found += [Point(preset, chance=chance) for chance in self.sizes.chances]
@@ -198,7 +198,7 @@ class Setting:
     def solvers(
         self, replicate: int, scenario: Json, chosen: Chosen = RULES, *, window: bool = False, **labels: Any
     ) -> Unit:
-        """What solvers achieve on held-out instances."""
+        """Unit that measures solvers on held-out instances."""
         test = self.test(replicate, scenario, window=window)
         parameters = {
             **{name: test[name] for name in ("scenario", "count", "seed", "most_tasks")},
@@ -207,7 +207,7 @@ class Setting:
         return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
 
     def learner(self, name: str, scenario: Json, **settings: Any) -> Json:
-        """A learner with all its settings, so that a changed default is another piece of work.
+        """Name and all settings of a learner, so that a changed default gives another unit.
 
         Errors of recurrent agents go back through pieces of episodes, which must not be cut.
         """
@@ -217,7 +217,7 @@ class Setting:
         return {"name": name, "settings": made}
 
     def settings(self, method: str, window: bool = False) -> dict[str, Any]:
-        """Of a learner; in windows as many decisions as in episodes are learned from at once."""
+        """Settings of a learner; with windows, more environments keep the number of decisions per update."""
         changes = {**LEARNERS[method][1], **self.sizes.changes.get(method, {})}
         return {**changes, "num_envs": self.sizes.window_environments} if window else changes
 
@@ -232,7 +232,7 @@ class Setting:
         window: bool = False,
         **labels: Any,
     ) -> Unit:
-        """One learner's training, its curve and its tests."""
+        """Unit of one training with its curve and tests."""
         parameters = {
             "scenario": scenario,
             "learner": self.learner(LEARNERS[method][0], scenario, **self.settings(method, window)),
@@ -243,7 +243,7 @@ class Setting:
         return Unit(measurements.train, parameters, {REPLICATE: replicate, "method": method, **labels})
 
     def learned(self, replicate: int, preset: str) -> list[Unit]:
-        """The trainings of each learner, tested at the points that they are for."""
+        """Trainings of all learners, each tested at the points that it is for."""
         points = self.points(preset)
         tests = {point: self.test(replicate, self.at(point), point.name) for point in points}
         trained = {point: [test] for point, test in tests.items()}
@@ -256,13 +256,13 @@ class Setting:
         ]
 
     def shown(self, replicate: int, preset: str) -> list[Unit]:
-        """One training of each learner, at the common point."""
+        """The trainings of all learners at the common point."""
         return [unit for unit in self.learned(replicate, preset) if unit.labels["point"] == Point(preset).name]
 
     def imitations(
         self, replicate: int, scenario: Json, chosen: Chosen, count: int, *, window: bool = False, **labels: Any
     ) -> Unit:
-        """Agents that imitate an expert, and rMAPPO that begins with that; of the same form and with the same view."""
+        """Unit of agents that imitate an expert, and of rMAPPO that starts with it, with the same networks."""
         sizes = self.sizes
         ((solver, options),) = chosen.values()
         settings = self.settings(RMAPPO, window)
@@ -289,7 +289,7 @@ class Setting:
 
 
 def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[Json, str, Json]]:
-    """Scenario, method and numbers of everything that a unit of rules or a training tested."""
+    """Scenario, method and numbers of each test of a unit."""
     if unit.function is measurements.train:
         for test in unit.parameters["tests"]:
             yield test["scenario"], unit.labels["method"], result["tests"][test["name"]]
@@ -299,12 +299,12 @@ def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[Json, str, Json
 
 
 def known_learners(steps: Mapping[str, int]) -> dict[str, int]:
-    """Those that are registered here: one may come with a package that is not installed."""
+    """Select the learners that are registered; some need a package that may not be installed."""
     names = registry.names("learners")
     return {method: count for method, count in steps.items() if LEARNERS[method][0] in names}
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
-    """Methods as they stand in tables and legends."""
+    """Methods in the order of tables and legends."""
     present = set(methods)
     return [method for method in STYLES if method in present]

@@ -1,8 +1,8 @@
 """Fig. 2 and Fig. 3: the fleet's cost against the capacity of its batteries, and against the quantity of its tasks.
 
-Capacities begin at 400 J and end where they stop to matter. A smaller battery ages so much by a single task (its level
-falls by more) that below some 360 J failing on purpose is cheaper than the dearest execution; and batteries of several
-kJ are never empty within an episode of 50 tasks of 10 J each, so that methods would differ in the ageing alone.
+Capacities begin at 400 J and end where they no longer matter. A smaller battery ages so much by a single task (its
+level falls by more) that below about 360 J failing on purpose is cheaper than the most expensive execution; batteries
+of several kJ are never empty within an episode of 50 tasks of 10 J each, so methods would differ by ageing alone.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SweepFigure(Artefact):
     sign: ClassVar[float]
     """1 where the cost is said to rise along the axis, -1 where it is said to fall."""
     trend: ClassVar[str]
-    """What the cost does along it, in the claim, and what a point of it is called."""
+    """Trend of the cost along the axis and name of a point, for the wording of claims."""
     point_name: ClassVar[str]
     logarithmic: ClassVar[bool] = False
 
@@ -55,14 +55,14 @@ class SweepFigure(Artefact):
 
     @abstractmethod
     def points(self, preset: str) -> list[Point]:
-        """Of this figure."""
+        """Points of this figure."""
 
     @abstractmethod
     def belongs(self, capacity_j: float, chance: float) -> bool:
-        """Whether a point is one of them."""
+        """Whether a point belongs to the figure."""
 
     def plan(self) -> Sequence[Unit]:
-        """The rules at each point, and every training that is for one of them."""
+        """The rules at each point, and all trainings for these points."""
         found = []
         for replicate in self.setting.replicates:
             for preset in self.setting.sizes.presets:
@@ -82,7 +82,7 @@ class SweepFigure(Artefact):
                 yield {"preset": unit.labels["preset"], self.axis: scenario[self.axis], "method": method, **numbers}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Cost of an episode, and what part of the tasks failed; a row of panels for each setting."""
+        """Draw the cost of an episode and the share of failed tasks; a row of panels for each preset."""
         summary = summarised(frame, self.keys)
         presets = [preset for preset in self.setting.sizes.presets if preset in set(frame["preset"])]
         figure, axes = plots.panels(2, len(presets))
@@ -110,7 +110,7 @@ class SweepFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The trend for rMAPPO and for all, and who is best, in each setting."""
+        """The trends of rMAPPO and of all methods, and the best method, for each preset."""
         found = []
         for preset in self.setting.sizes.presets:
             chosen = frame[frame["preset"] == preset]
@@ -157,7 +157,7 @@ class SweepFigure(Artefact):
 
 
 def cost_ratios(frame: pd.DataFrame, axis: str, rivals: Sequence[str]) -> tuple[list[bool | None], str]:
-    """Whether rMAPPO costs less than each rival at each point, by paired ratios; and the ratios in words."""
+    """Verdicts that rMAPPO costs less than each rival at each point, and the paired cost ratios as text."""
     verdicts, measured = [], []
     for rival in rivals:
         ratios = {}
@@ -188,7 +188,7 @@ class CapacityFigure(SweepFigure):
 
 
 class TasksFigure(SweepFigure):
-    """Fig. 3: more tasks; MADDPG is the paper's point there."""
+    """Fig. 3: more tasks; the paper compares with MADDPG there."""
 
     name = "tasks"
     keys = ("preset", "task_chance", "method")
@@ -204,7 +204,7 @@ class TasksFigure(SweepFigure):
         return capacity_j == CAPACITY_J and chance in self.setting.sizes.chances
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """As in Fig. 2, and MADDPG by itself."""
+        """The claims of Fig. 2, and the comparison with MADDPG alone."""
         found = list(super().claims(frame))
         for preset in self.setting.sizes.presets:
             chosen = frame[frame["preset"] == preset]

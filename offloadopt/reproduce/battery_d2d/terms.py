@@ -1,4 +1,4 @@
-"""What each method's cost is made of: the four terms, failures, drops, delays, energy, ageing and battery life."""
+"""Parts of each method's cost: the four terms, failures, drops, delays, energy, ageing and battery life."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENOUGH = 0.1
-"""Share by which rMAPPO is to be cheaper than random, OED and OMD."""
+"""Share by which rMAPPO must be cheaper than random, OED and OMD."""
 
 
 class TermsTable(Artefact):
-    """All numbers of all methods at the common point, and the battery life of the fleet that goes on like that."""
+    """All numbers of all methods at the common point, with the battery life that their ageing rate gives."""
 
     name = "terms"
     keys = ("preset", "method")
@@ -42,7 +42,7 @@ class TermsTable(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """The rules, and every training for the common point."""
+        """The rules and all trainings at the common point."""
         found = []
         for replicate in self.setting.replicates:
             for preset in self.setting.sizes.presets:
@@ -75,7 +75,7 @@ class TermsTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Our own yardsticks: rMAPPO against simple rules, against other learners, and against rules that look."""
+        """Criteria of our own: rMAPPO against simple rules, other learners, and rules that use the observation."""
         found = []
         for preset in self.setting.sizes.presets:
             chosen = frame[frame["preset"] == preset]

@@ -1,4 +1,4 @@
-"""Short windows of a small fleet, where the optimum is known: how far rules and rMAPPO are above it, and its pupils."""
+"""Gaps of rules, rMAPPO and imitation to the proved optimum in short windows of a small fleet."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ WINDOWS, EPISODES = "windows", "episodes"
 
 
 def optimum_solver(setting: Setting, **options: float) -> Chosen:
-    """The fleet's optimum, searched for at most so long."""
+    """Exact solver with the time limit of a window."""
     return {OPTIMUM: ("exact", {"time_limit_s": setting.sizes.window_seconds, **options})}
 
 
 class HindsightTable(Artefact):
-    """Costs above the proved bound. The optimum is that of the fleet's sum and knows the future; no agent does.
+    """Costs above the proved bound of the fleet's total cost, which assumes that the future is known.
 
-    In a few slots no battery is emptied: what counts there is energy, ageing, and who is disconnected.
+    In a few slots no battery is emptied: energy, ageing and disconnected devices decide there.
     """
 
     name = "hindsight"
@@ -48,7 +48,7 @@ class HindsightTable(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """The optimum, the rules, and rMAPPO trained there."""
+        """The optimum, the rules, and rMAPPO trained in windows."""
         found, scenario = [], self.setting.window()
         for replicate in self.setting.replicates:
             for chosen in (optimum_solver(self.setting), RULES):
@@ -62,14 +62,14 @@ class HindsightTable(Artefact):
             yield {"method": method, **numbers}
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """With the share by which each cost lies above the mean bound of its replicate."""
+        """Build the table with the share by which each cost lies above the mean bound of its replicate."""
         frame = super().frame(results)
         bounds = frame[frame["method"] == measurements.BOUND].set_index(REPLICATE)["cost"]
         bound = bounds.reindex(frame[REPLICATE]).to_numpy()
         return frame.assign(gap=(frame["cost"] - bound) / bound)
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Gaps, one below the other."""
+        """Draw the gaps of all methods, one below the other."""
         summary = summarised(frame, self.keys).sort_values("gap")
         rows = bars.rows_of(summary, [method for method in summary["method"] if method != measurements.BOUND])
         figure, (ax,) = plots.panels(1)
@@ -79,12 +79,12 @@ class HindsightTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The paper knows no optimum."""
+        """None: the paper has no optimum."""
         return []
 
 
 def trained_in_windows(setting: Setting, replicate: int) -> list[Unit]:
-    """Training of rMAPPO that begins with nothing, in all windows, tested in those with few enough tasks."""
+    """Training of rMAPPO from scratch in all windows, tested in those with few enough tasks."""
     if RMAPPO not in setting.sizes.steps:
         return []
     scenario = setting.window()
@@ -93,7 +93,7 @@ def trained_in_windows(setting: Setting, replicate: int) -> list[Unit]:
 
 
 class ImitationTable(Artefact):
-    """Agents that first imitate an expert, before and after rMAPPO takes over, beside the expert and plain rMAPPO.
+    """Imitation of an expert, rMAPPO that starts from it, the expert itself, and rMAPPO alone.
 
     In windows the experts are the greedy rule and the optimum, in whole episodes the greedy rule and energy queues.
     """
@@ -106,7 +106,7 @@ class ImitationTable(Artefact):
 
     @property
     def experts(self) -> Mapping[str, Mapping[str, Chosen]]:
-        """Of windows and of episodes."""
+        """Experts in windows and in whole episodes, as solvers by label."""
         greedy, queue = {GREEDY: RULES[GREEDY]}, {QUEUE: RULES[QUEUE]}
         return {
             WINDOWS: {GREEDY: greedy, OPTIMUM: optimum_solver(self.setting)},
@@ -114,7 +114,7 @@ class ImitationTable(Artefact):
         }
 
     def plan(self) -> Sequence[Unit]:
-        """Pupils of each expert, the expert itself, and rMAPPO that had none."""
+        """Imitation of each expert, the expert itself, and rMAPPO from scratch."""
         found, setting = [], self.setting
         for replicate in setting.replicates:
             for at, experts in self.experts.items():
@@ -132,7 +132,7 @@ class ImitationTable(Artefact):
 
     @property
     def common(self) -> Point:
-        """Where whole episodes are compared."""
+        """Point at which whole episodes are compared."""
         return Point(self.setting.first_preset)
 
     def _demonstrations(self, window: bool, expert: str) -> int:
@@ -142,7 +142,7 @@ class ImitationTable(Artefact):
         return sizes.window_demonstrations if window else sizes.demonstrations
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each expert, each of its pupils, and rMAPPO alone."""
+        """A row for each expert, each imitation of it, and rMAPPO alone."""
         if unit.function is measurements.train_on_demonstrations:
             for when, numbers in result.items():
                 yield {"at": unit.labels["at"], "method": imitation_label(unit.labels["expert"], when), **numbers}
@@ -153,7 +153,7 @@ class ImitationTable(Artefact):
                 yield {"at": EPISODES if scenario == common else WINDOWS, "method": method, **numbers}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Costs, one below the other."""
+        """Draw the costs of all methods, one below the other."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
         for ax, (at, experts) in zip(axes, self.experts.items(), strict=True):
@@ -170,10 +170,10 @@ class ImitationTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The paper imitates nobody."""
+        """None: the paper has no imitation."""
         return []
 
 
 def imitation_label(expert: str, when: str) -> str:
-    """What imitation of an expert is called, before and after reinforcement learning."""
+    """Label of the imitation of an expert, before and after reinforcement learning."""
     return f"imitates {expert}" if when == "before" else f"{RMAPPO} after {expert}"

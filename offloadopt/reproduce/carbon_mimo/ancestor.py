@@ -1,7 +1,7 @@
-"""The ancestor's curve (Chen and Wang, arXiv:1812.07394): one user 100 m away, by the rate of its arrivals.
+"""Reward curve of the preceding paper (Chen and Wang, arXiv:1812.07394): one user at 100 m, by arrival rate.
 
-The published numbers are those of the authors' notebook. GD-Local is to be matched everywhere, GD-Offload up to rate 2
-(its power beyond that follows a detail that the published code does not tell).
+The published numbers are those of the authors' notebook. GD-Local must match everywhere, GD-Offload up to rate 2 (its
+power beyond that depends on a detail that the published code does not contain).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PUBLISHED: Mapping[tuple[str, float], tuple[float, ...]] = {
     (GREEDY_LOCAL, 0.8): (-6.30, -9.38, -12.61, -15.91, -19.29, -22.77),
     (GREEDY_OFFLOAD, 0.8): (-6.14, -8.73, -11.95, -15.43, -18.77, -22.16),
 }
-"""Rewards a slot at `RATES`, by method and weight of power."""
+"""Rewards per slot at `RATES`, by method and weight of power."""
 TOLERANCE = 0.02
 """A mean this close to the published one, relatively, counts as the same: its own sampling error is unknown."""
 STYLES = {
@@ -48,7 +48,7 @@ STYLES = {
 
 
 class AncestorFigure(Artefact):
-    """Reward a slot of rules and learners against the rate."""
+    """Mean reward per slot of rules and learners against the arrival rate."""
 
     name = "ancestor"
     keys = ("weight", "rate", "method")
@@ -63,7 +63,7 @@ class AncestorFigure(Artefact):
         )
 
     def plan(self) -> Sequence[Unit]:
-        """The rules at every rate; learners at every rate too, as the ancestor trained them at several."""
+        """The rules and the learners at every rate; that paper trained at several."""
         sizes, found = self.setting.sizes, []
         horizon = min(1000, sizes.ancestor_slots)
         count = max(1, sizes.ancestor_slots // horizon)
@@ -123,7 +123,7 @@ class AncestorFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The greedy rules' published values, and whether DDPG beats them."""
+        """Whether the greedy rules match their published values, and DDPG beats DQN and these."""
         found = [self._matches(frame, GREEDY_LOCAL, max(RATES)), self._matches(frame, GREEDY_OFFLOAD, 2.0)]
         if set(self.setting.sizes.ancestor_steps) >= {DDPG, DQN}:
             found.append(self._order(frame))
@@ -175,7 +175,7 @@ class AncestorFigure(Artefact):
 
 
 class TradeOffFigure(Artefact):
-    """Lyapunov's energy cost falls like 1/V towards its least, and its buffer grows like V."""
+    """Trade-off of the Lyapunov rule: its energy cost falls to the minimum like 1/V, its buffer grows like V."""
 
     name = "lyapunov-v"
     keys = ("v",)
@@ -207,7 +207,7 @@ class TradeOffFigure(Artefact):
         yield {"v": unit.labels["v"], "power_w": numbers["power_w"], "buffer_quanta": numbers["buffer_quanta"]}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Power falls, the buffer rises."""
+        """Draw power and buffer against V."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
         for ax, number, label in zip(

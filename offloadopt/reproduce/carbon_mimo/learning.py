@@ -1,4 +1,4 @@
-"""Training curves, the cost of inference, and what imitation of two kinds of experts gives."""
+"""Training curves, inference cost, imitation of two experts, and one user beside its dynamic programme."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 40
-"""Points of a training curve; replicates are averaged over the same stretches of steps."""
+"""Points of a training curve; replicates are averaged over the same intervals of steps."""
 PUBLISHED_MS, PUBLISHED_BYTES = 0.15, 68 * 1024
 CONSTANT = 0.25
 """A time that grows by less than this share over all numbers of users counts as constant."""
 
 
 class TrainingFigure(Artefact):
-    """Mean reward a slot and user while learners train, over the whole range of loads or at the middle one."""
+    """Mean reward per slot and user during training, over the whole range of loads or at the middle one."""
 
     name = "training"
     keys = ("method", "step")
@@ -47,11 +47,11 @@ class TrainingFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """Every training."""
+        """All trainings."""
         return [unit for replicate in self.setting.replicates for unit in self.setting.shown(replicate)]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """Means over equal stretches of the training."""
+        """Means over equal intervals of the training."""
         steps = int(unit.parameters["steps"])
         if not result["curve"]:
             return
@@ -76,7 +76,7 @@ class TrainingFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """CADDTO-PPO ends above DDPG."""
+        """Whether CADDTO-PPO ends above DDPG."""
         if not {CADDTO, DDPG} <= set(frame["method"]):
             return []
         last = {method: frame[frame["method"] == method]["step"].max() for method in (CADDTO, DDPG)}
@@ -95,7 +95,7 @@ class TrainingFigure(Artefact):
 
 
 def mean_reward(point: Result, unit: Unit) -> float:
-    """Reward of a user in a slot, of what a learner records: that, the cost of an episode, or all users' reward."""
+    """Convert a learner's record (an episode's cost, or the reward of one or all users) to reward per user and slot."""
     scenario, learner = unit.parameters["scenario"], unit.parameters["learner"]["name"]
     if "cost" in point:
         return -float(point["cost"]) / (scenario["horizon"] * scenario["users"])
@@ -103,7 +103,7 @@ def mean_reward(point: Result, unit: Unit) -> float:
 
 
 class InferenceTable(Artefact):
-    """What a device computes and stores for a decision, against the number of users."""
+    """Time and memory of a decision on a device against the number of users."""
 
     name = "inference"
     keys = ("users",)
@@ -112,7 +112,7 @@ class InferenceTable(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """The trainings of CADDTO-PPO, which end with the measurement."""
+        """The trainings of CADDTO-PPO, which include the measurement."""
         found = [unit for replicate in self.setting.replicates for unit in self.setting.shown(replicate)]
         return [unit for unit in found if unit.labels["method"] == CADDTO]
 
@@ -133,7 +133,7 @@ class InferenceTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Constant, short, small."""
+        """Whether the time is constant and short, and the memory small."""
         few, many = min(frame["users"]), max(frame["users"])
         alone = {users: values(frame, "device_ms", users=users) for users in sorted(set(frame["users"]))}
         growth = Interval.of(alone[many] / alone[few])
@@ -160,10 +160,10 @@ class InferenceTable(Artefact):
 
 
 class ExpertTable(Artefact):
-    """Policies that imitate two experts: hindsight, which knows the future, and Lyapunov, which does not.
+    """Imitation of two experts: the hindsight optimum, which knows the future, and Lyapunov, which does not.
 
-    Labels of hindsight depend on what no online policy can know; how much that costs is the distance between the expert
-    and its pupil, beside the same distance under Lyapunov.
+    Decisions in hindsight depend on information that no online policy has; the loss by imitating them is the gap
+    between the expert and its imitation, compared with the same gap under Lyapunov.
     """
 
     name = "experts"
@@ -175,7 +175,7 @@ class ExpertTable(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """For both experts pupils that see the full view, with either controls; and the experts themselves."""
+        """Imitation of both experts with the full view and either controls, and the experts themselves."""
         sizes, found = self.setting.sizes, []
         scenario = self.setting.scenario()
         for replicate in self.setting.replicates:
@@ -205,7 +205,7 @@ class ExpertTable(Artefact):
         return found
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each expert, pupil, and the bound."""
+        """A row for each expert, each imitation, and the bound."""
         if unit.function is measurements.train:
             yield {"method": unit.labels["method"], **result["tests"]["test"]}
             return
@@ -213,7 +213,7 @@ class ExpertTable(Artefact):
             yield {"method": method, **numbers}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Costs, one below the other."""
+        """Draw the costs of all methods, one below the other."""
         summary = summarised(frame, self.keys)
         looks = [
             (measurements.BOUND, plots.Style("", plots.BLACK, marker="|")),
@@ -230,12 +230,12 @@ class ExpertTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The paper imitates nobody."""
+        """None: the paper has no imitation."""
         return []
 
 
 class OneUserTable(Artefact):
-    """One user at a fixed distance, where a dynamic programme knows the best that an online policy can do."""
+    """One user at a fixed distance, for which dynamic programming gives the optimal online policy."""
 
     name = "one-user"
     keys = ("method",)
@@ -247,7 +247,7 @@ class OneUserTable(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """PPO with the full state and with the paper's view, with two powers too; rules, programme, bound."""
+        """PPO with the full state, with the paper's view, and with two powers; rules, dynamic programme and bound."""
         scenario = self.setting.scenario(users=1, distance_m=60.0, speed_m_per_s=0.0)
         steps, found = self.setting.sizes.one_user_steps, []
         for replicate in self.setting.replicates:
@@ -269,7 +269,7 @@ class OneUserTable(Artefact):
             yield {"method": method, **numbers}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Costs, one below the other."""
+        """Draw the costs of all methods, one below the other."""
         summary = summarised(frame, self.keys)
         looks = [
             (measurements.BOUND, plots.Style("", plots.BLACK, marker="|")),
@@ -285,7 +285,7 @@ class OneUserTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Not the paper's: what its observation and its controls cost."""
+        """A criterion of our own: the loss by the paper's observation and controls."""
         best = values(frame, "cost", method=self.optimum)
         above = {
             method: Interval.of(values(frame, "cost", method=method) / best - 1.0)
@@ -305,6 +305,6 @@ class OneUserTable(Artefact):
 
 
 def chosen(summary: pd.DataFrame, looks: Sequence[tuple[str, plots.Style]]) -> Iterable[pd.Series]:
-    """The rows of some methods, in their order."""
+    """Select the rows of some methods, in their order."""
     for name, _ in looks:
         yield summary[summary["method"] == name].iloc[0]

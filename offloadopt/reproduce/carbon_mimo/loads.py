@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEAR_ZERO = 0.01
-"""A share of lost bits that still counts as near zero."""
+"""Largest share of lost bits that counts as near zero."""
 LEVEL = 0.01
-"""A cost that is higher by this share counts as level."""
+"""A cost that is higher by at most this share counts as level."""
 
 
 class LoadFigure(Artefact):
@@ -49,7 +49,7 @@ class LoadFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """The rules and the bound at each load, and every training."""
+        """The rules and the bound at each load, and all trainings."""
         found = []
         for replicate in self.setting.replicates:
             for load in self.setting.sizes.loads:
@@ -69,14 +69,14 @@ class LoadFigure(Artefact):
             yield {"load": float(unit.labels["load"]), "method": method, **numbers}
 
     def frame(self, results: dict[str, Result]) -> pd.DataFrame:  # type: ignore[override]
-        """With each method's distance to the mean hindsight bound of its replicate and load."""
+        """Build the table with each method's relative gap to the mean hindsight bound of its replicate and load."""
         frame = super().frame(results)
         bounds = frame[frame["method"] == measurements.BOUND].set_index(["load", REPLICATE])["cost"]
         bound = bounds.reindex(frame.set_index(["load", REPLICATE]).index).to_numpy()
         return frame.assign(gap=(frame["cost"] - bound) / np.abs(bound))
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """A panel for each number."""
+        """Draw a panel for each number."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2, -(-len(self.panels) // 2))
         for ax, (number, scale, label) in zip(axes, self.panels, strict=True):
@@ -97,11 +97,11 @@ class LoadFigure(Artefact):
         return figure
 
     def values(self, frame: pd.DataFrame, number: str, method: str, load: float) -> FloatArray:
-        """[replicates] one number of one method at one load."""
+        """Select one number of one method at one load ``[replicates]``."""
         return values(frame, number, method=method, load=load)
 
     def lowest(self, frame: pd.DataFrame, number: str, name: str, source: str, paper: str) -> Claim:
-        """Whether CADDTO-PPO is below its rivals in one number, at every load."""
+        """Claim that CADDTO-PPO is below its rivals in one number at every load."""
         loads = self.setting.sizes.loads
         verdicts, measured = [], []
         for rival in self.rivals:
@@ -124,13 +124,13 @@ class LoadFigure(Artefact):
 
 
 class CostFigure(LoadFigure):
-    """The objective, and how far everybody is from the hindsight bound."""
+    """Mean cost, and its gap to the hindsight bound."""
 
     name = "cost"
     panels = (("cost", 1.0, "mean cost a slot and user"), ("gap", 100.0, "above the hindsight bound, %"))
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Better than learned and greedy baselines, level with Lyapunov; the same with energy controls."""
+        """Cost below learned and greedy baselines and level with Lyapunov; the same with energy controls."""
         return [
             self.best_of_all(frame, CADDTO, "abstract: outperforms DDPG and Lyapunov-based baselines", "no numbers"),
             *(
@@ -141,7 +141,7 @@ class CostFigure(LoadFigure):
         ]
 
     def best_of_all(self, frame: pd.DataFrame, method: str, source: str, paper: str) -> Claim:
-        """Whether a method costs less than all others, and no more than Lyapunov."""
+        """Claim that a method costs less than DDPG and the greedy rules, and no more than Lyapunov."""
         loads = self.setting.sizes.loads
         verdicts, measured = [], []
         for rival in (DDPG, GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV):
@@ -173,7 +173,7 @@ class CarbonFigure(LoadFigure):
     )
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The lowest of all, in both readings."""
+        """Lowest carbon per bit and per joule."""
         source = "abstract; figure of carbon intensity"
         return [
             self.lowest(frame, "carbon_g_per_bit", "carbon per bit", source, "about 3.0e-4 g/bit, in its own units"),
@@ -182,7 +182,7 @@ class CarbonFigure(LoadFigure):
 
 
 class OverflowFigure(LoadFigure):
-    """Lost bits, waiting bits, wasted energy."""
+    """Lost bits, buffered bits, wasted energy and power."""
 
     name = "overflow"
     panels = (
@@ -193,7 +193,7 @@ class OverflowFigure(LoadFigure):
     )
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Near zero under extreme load, and what that load allows at all."""
+        """Overflow near zero under extreme load, beside the least that this load allows."""
         load = max(self.setting.sizes.loads)
         found = Interval.of(self.values(frame, "overflow", CADDTO, load))
         least = Interval.of(self.values(frame, "overflow", measurements.HINDSIGHT, load))

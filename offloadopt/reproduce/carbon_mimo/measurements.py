@@ -1,4 +1,4 @@
-"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
 
 Methods that are compared decide the same instances: these are drawn from the seed alone.
 """
@@ -19,17 +19,17 @@ from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json
 
 BOUND = "hindsight bound"
-"""What the proved lower bound is called in every table: all of nature known beforehand."""
+"""Label of the proved lower bound, which assumes that all random quantities are known beforehand."""
 HINDSIGHT = "hindsight"
 """Label of the decisions that are optimal in hindsight."""
 EXACT = "exact"
 """The solver that finds them."""
 TIMED_DECISIONS = 200
-"""Single decisions that are timed."""
+"""Number of single decisions that are timed."""
 
 
 def make_problem(scenario: Mapping[str, Any]) -> CarbonMimo:
-    """The problem of a scenario's JSON."""
+    """Build the problem from the JSON fields of its scenario."""
     return CarbonMimo(CarbonMimoScenario(**scenario))
 
 
@@ -37,7 +37,7 @@ def make_problem(scenario: Mapping[str, Any]) -> CarbonMimo:
 
 
 def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int) -> Json:
-    """What some solvers cost on average, by what they are called; ``solvers`` gives name and options of each.
+    """Average results of solvers by label; ``solvers`` gives the registered name and options of each.
 
     With ``exact`` among them, its lower bound has a row of its own.
     """
@@ -54,7 +54,7 @@ def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], coun
 
 
 def averages(problem: CarbonMimo, instances: Instances, solutions: Solutions) -> Json:
-    """Means over instances, slots and users; carbon per bit served and per joule used, shares of what there was."""
+    """Means over instances, slots and users; carbon per served bit and per joule; shares of arrivals and harvest."""
     outcome = problem.evaluate(instances, solutions.decisions)
     total: dict[str, FloatArray] = dict(outcome.metrics)
     share = problem.horizon * problem.num_agents
@@ -87,7 +87,7 @@ def train(
     tests: Sequence[Mapping[str, Any]],
     users: Sequence[int] = (),
 ) -> Json:
-    """Train a policy, follow it while it learns, and test it.
+    """Train a policy, record its learning curve, and test it.
 
     Parameters
     ----------
@@ -110,16 +110,16 @@ def train(
 
 
 def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
-    """What a policy costs on average, also where its scenario is not the one it was trained in."""
+    """Average results of a policy in a scenario, which may differ from that of its training."""
     problem = make_problem(test["scenario"])
     instances = problem.sample(test["count"], test["seed"])
     return averages(problem, instances, policy.run(problem, instances, seed=test["seed"]))
 
 
 def time_decisions(policy: AgentPolicy, scenario: Mapping[str, Any], users: int) -> Json:
-    """Time of one slot's decision of one device, and of all devices at once in a batch; parameters and bytes.
+    """Time a slot's decision of one device and of all devices in one batch; count parameters and bytes.
 
-    A device decides alone from its own row of the observation, so that its time cannot depend on the others.
+    A device decides from its own row of the observation, so that its time cannot depend on the others.
     """
     crowd = make_problem({**scenario, "users": users, "antennas": max(users, int(scenario["antennas"]))})
     instances = crowd.sample(2, 0)

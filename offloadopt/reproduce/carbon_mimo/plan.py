@@ -1,4 +1,4 @@
-"""Which artefacts there are, and how large they are in a quick and in a full run."""
+"""The paper's artefacts and their sizes in a quick and in a full run."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ SHORTENED = (
     "each: overload rules what is learned; no Stable-Baselines3",
     "the ancestor's greedy rules at three rates, without its DDPG and DQN",
 )
-"""What a quick run leaves out."""
+"""Differences of a quick run from a full one."""
 
 
 def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """All tables and figures in one size.
+    """Build the paper's tables and figures in one size.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def make(size: str, users_file: Path | None = None, sites_file: Path | None = No
 
 
 def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """All tables and figures of any setting."""
+    """Build all tables and figures of a setting."""
     artefacts: list[Artefact] = [
         TrainingFigure(setting),
         CostFigure(setting),

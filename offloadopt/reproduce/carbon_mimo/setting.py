@@ -1,4 +1,4 @@
-"""What all artefacts share: sizes, scenarios, seeds, the rules, and the trainings that several of them need."""
+"""Settings that all artefacts share: sizes, scenarios, seeds, rules, and trainings that several of them need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEARNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     SB3_PPO: ("ppo-sb3", {}),
     SB3_DDPG: ("ddpg-sb3", {}),
 }
-"""CADDTO-PPO and DDPG see what the paper gives them and set two powers. With energy controls PPO, in large batches,
+"""CADDTO-PPO and DDPG have the paper's observation and set two powers. With energy controls PPO, in large batches,
 sets how far power differs from the green power and how it is shared: from the same view, or with the full state,
 which is this slot's channel and the grid's carbon as well. The independent implementations of Stable-Baselines3
 decide for all users jointly, from all their views of the paper's."""
@@ -38,7 +38,7 @@ RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     FULL_POWER: ("full-power", {}),
 }
 PERFECT: Mapping[str, tuple[str, Mapping[str, Any]]] = {measurements.HINDSIGHT: (measurements.EXACT, {})}
-"""The reference that knows all of nature."""
+"""The reference that knows all random quantities beforehand."""
 STYLES = {
     CADDTO: plots.Style(CADDTO, plots.BLUE, "-", "o"),
     ENERGY: plots.Style(ENERGY, plots.SKY, "-", "s"),
@@ -58,23 +58,23 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done.
+    """Sizes of a reproduction: replicates, instances, training steps and points.
 
     Attributes
     ----------
     replicates : int
-        Seeds of training and of held-out nature.
+        Number of seeds of trainings and of held-out instances.
     test_instances : int
         Held out, the same for all methods of a replicate.
     loads : tuple of float
         Mean arrivals in quanta (kbit) per slot and user.
     each_load : bool
         Whether learners are trained at each load. Otherwise once, with loads drawn from the whole range: what they
-        learn is then ruled by overload, which costs hundreds of times as much as anything else.
+        learn is then dominated by overload, which costs hundreds of times as much as anything else.
     steps : mapping
-        Training steps of each of `LEARNERS`; those that it leaves out are not trained.
+        Training steps by label of `LEARNERS`; other learners are not trained.
     changes : mapping
-        Settings of learners that differ from their defaults.
+        Settings that differ from the learners' defaults.
     users : tuple of int
         Of the inference times.
     rates : tuple of float
@@ -109,7 +109,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes with the scenario that they are applied to.
+    """Sizes, and the scenario fields that all artefacts change.
 
     Attributes
     ----------
@@ -122,37 +122,37 @@ class Setting:
 
     @property
     def replicates(self) -> range:
-        """Their numbers, which are seeds of training."""
+        """Numbers of the replicates, which are the seeds of trainings."""
         return range(1, self.sizes.replicates + 1)
 
     def test_seed(self, replicate: int) -> int:
-        """Seed of nature in held-out instances."""
+        """Seed of the held-out instances."""
         return 2_000_000 + replicate
 
     def scenario(self, preset: str = "paper", **changes: Any) -> Json:
-        """All fields of a scenario."""
+        """All fields of a scenario as JSON values."""
         return CarbonMimoScenario.preset(preset, **{**self.base, **changes}).model_dump(mode="json")
 
     def all_loads(self) -> Json:
-        """The scenario that learners are trained in: each instance has a load from the whole range."""
+        """Scenario of trainings over all loads: each instance has a load from the whole range."""
         return self.scenario(arrival_quanta=min(self.sizes.loads), arrival_quanta_to=max(self.sizes.loads))
 
     def test(self, replicate: int, scenario: Json, name: str, count: int | None = None) -> Json:
-        """Held-out instances."""
+        """Held-out instances of a scenario."""
         count = self.sizes.test_instances if count is None else count
         return {"name": name, "scenario": scenario, "count": count, "seed": self.test_seed(replicate)}
 
     def solvers(
         self, replicate: int, scenario: Json, chosen: Mapping[str, tuple[str, Mapping[str, Any]]], **labels: Any
     ) -> Unit:
-        """What solvers achieve on held-out instances."""
+        """Unit that measures solvers on held-out instances."""
         solvers = {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()}
         test = self.test(replicate, scenario, "")
         parameters = {"scenario": scenario, "solvers": solvers, "count": test["count"], "seed": test["seed"]}
         return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
 
     def learner(self, name: str, **settings: Any) -> Json:
-        """A learner with all its settings, so that a changed default is another piece of work."""
+        """Name and all settings of a learner, so that a changed default gives another unit."""
         return {"name": name, "settings": registry.learner(name, **settings).model_dump(mode="json")}
 
     def training(
@@ -167,7 +167,7 @@ class Setting:
         users: Sequence[int] = (),
         **labels: Any,
     ) -> Unit:
-        """One learner's training, its curve and its tests."""
+        """Unit of one training with its curve and tests."""
         parameters = {
             "scenario": scenario,
             "learner": learner,
@@ -180,7 +180,7 @@ class Setting:
         return Unit(measurements.train, parameters, {REPLICATE: replicate, **labels})
 
     def learned(self, replicate: int) -> list[Unit]:
-        """The trainings of each learner, tested at the loads that they are for."""
+        """Trainings of all learners, each tested at the loads that it is for."""
         sizes = self.sizes
         tests = {load: self.test(replicate, self.scenario(arrival_quanta=load), f"{load:g}") for load in sizes.loads}
         found = []
@@ -205,6 +205,6 @@ class Setting:
         return found
 
     def shown(self, replicate: int) -> list[Unit]:
-        """One training of each learner: over all loads, or the one at the middle load."""
+        """One training of each learner: over all loads, or at the middle load."""
         middle = self.sizes.loads[len(self.sizes.loads) // 2]
         return [unit for unit in self.learned(replicate) if unit.labels["load"] in (None, middle)]

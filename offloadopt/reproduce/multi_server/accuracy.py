@@ -1,4 +1,4 @@
-"""Table II: how well the networks imitate, by the number of demonstrations, with and without the L2 regulariser."""
+"""Table II: imitation accuracy by the number of demonstrations, with and without the L2 regulariser."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class AccuracyTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Saturation, the regulariser's use, and the level."""
+        """Saturation of the accuracy, benefit of the regulariser, and level."""
         counts = [count for count in self.setting.sizes.demonstration_counts if count in PUBLISHED[WITH]]
         found = {
             (loss, count): values(frame, "test_accuracy", loss=loss, demonstrations=count)

@@ -1,4 +1,4 @@
-"""What the paper does not ask: how far the learners are from the optimum, how soon, and on which other scenarios."""
+"""Artefacts beyond the paper: optimality gaps over training time, on harder servers and on other scenarios."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GAP_LABEL = "mean gap to the optimum, % (0.001: or less)"
 
 
 class Extension(Artefact):
-    """Artefacts without a claim of the paper."""
+    """Artefact without a claim of the paper."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -53,7 +53,7 @@ class Extension(Artefact):
 
 
 class AnytimeFigure(Extension):
-    """Gap of policies that were trained from scratch with budgets of different lengths.
+    """Optimality gap of policies trained from scratch with budgets of different lengths.
 
     Each point is a training of its own, as learning rates follow the budget; time includes making demonstrations.
     """
@@ -102,7 +102,7 @@ class ScenarioGaps(Extension):
     keys = ("scenario", "method")
 
     def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
-        """By name."""
+        """Scenarios of a replicate by name."""
         raise NotImplementedError
 
     def plan(self) -> Sequence[Unit]:
@@ -125,7 +125,7 @@ class ScenarioGaps(Extension):
             yield {"scenario": unit.labels["scenario"], "method": method, **numbers}
 
     def draw_gaps(self, ax: Axes, summary: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
-        """A row for each scenario, a marker for each method."""
+        """Draw a row for each scenario and a marker for each method."""
         for row, method in enumerate(methods):
             chosen = summary[summary["method"] == method].set_index("scenario")
             places = [place + 0.14 * (row - (len(methods) - 1) / 2) for place in range(len(scenarios))]
@@ -155,7 +155,7 @@ class HardServersFigure(ScenarioGaps):
         }
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Gaps, and the costs behind them."""
+        """Draw the gaps and the costs behind them."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
         names = [f"{speed / 1e9:g} GHz" for speed in self.setting.sizes.server_hz]
@@ -179,7 +179,7 @@ class GeneralisationFigure(ScenarioGaps):
     name = "generalisation"
 
     def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
-        """The presets; real places only where their files are named."""
+        """The presets; ``melbourne`` only if its files are given."""
         setting = self.setting
         found = {"paper": setting.scenario(replicate), "heterogeneous": setting.scenario(replicate, "heterogeneous")}
         if setting.users_file is not None and setting.sites_file is not None:
@@ -188,14 +188,14 @@ class GeneralisationFigure(ScenarioGaps):
         return found
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """Also a row for each shift of the paper's channel statistics."""
+        """Yield also a row for each shift of the paper's channel statistics."""
         yield from super().rows(unit, result)
         if unit.function is measurements.train and unit.labels["scenario"] == "paper":
             for shift in SHIFTS:
                 yield {"scenario": shift, "method": unit.labels["method"], **result["tests"][shift]}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """One panel: trained there, and trained elsewhere."""
+        """Draw gaps of policies tested on their own preset, and on shifted ones."""
         summary = summarised(frame, self.keys)
         present = list(self.scenarios(1))
         figure, axes = plots.panels(2)

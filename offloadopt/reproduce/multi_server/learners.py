@@ -29,16 +29,16 @@ PUBLISHED = {
     "decision_s": (0.0165, 0.0195, 0.0192),
     "reward": (0.0348, 0.0309, 0.0317),
 }
-"""Of DIRS, Actor-Critic, DDPG."""
+"""Published values of DIRS, Actor-Critic and DDPG."""
 NEAR = 0.01
 """A reward this close to the published one, relative to it, counts as the same."""
 
 
 class LearnersTable(Artefact):
-    """Training time, time of a decision made alone, and reward on held-out instances.
+    """Training time, time of a single decision, and reward on held-out instances.
 
-    Equal samples: each learner is shown as many instances as DIRS, demonstrations included. Equal seconds: each trains
-    for as long as DIRS took, demonstrations included; learners of Stable-Baselines3 then see more instances. Training
+    Equal samples: each learner is trained on as many instances as DIRS, demonstrations included. Equal seconds: each
+    trains for as long as DIRS, demonstrations included; learners of Stable-Baselines3 then use more instances. Training
     time is the processor's, because trainings share the cores; wall time stands beside it.
     """
 
@@ -74,7 +74,7 @@ class LearnersTable(Artefact):
         return found
 
     def _samples(self) -> int:
-        """Instances that DIRS is shown."""
+        """Number of instances that DIRS is trained on."""
         settings = self.setting.published_dirs()["settings"]
         return int(settings["demonstrations"] + settings["slots"])
 

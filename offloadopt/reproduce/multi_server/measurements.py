@@ -1,4 +1,4 @@
-"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
 
 Methods that are compared decide the same instances: these are drawn from the seed alone. Gaps are relative to the
 bounds of the ``exact`` solver on these instances.
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from offloadopt.learners.dirs.ensemble import EnsemblePolicy
 
 OPTIMUM = "optimum"
-"""What the certified optimum is called in every table."""
+"""Label of the certified optimum in every table."""
 MAX_TIMED_DECISIONS = 100
-"""Decisions, at most, that are timed one at a time."""
+"""Largest number of decisions that are timed one at a time."""
 UNLIMITED_STEPS = 10**9
-"""Steps that only a limit in seconds ends."""
+"""Step budget that only a limit in seconds ends."""
 Json = dict[str, Any]
 
 
@@ -45,7 +45,7 @@ Json = dict[str, Any]
 
 
 def apply_rules(scenario: Mapping[str, Any], solvers: Sequence[str], count: int, seed: int) -> Json:
-    """What the certified optimum and some solvers cost on average."""
+    """Average results of the certified optimum and of some solvers."""
     problem = MultiServer(MultiServerScenario(**scenario))
     instances = problem.sample(count, seed)
     optimum = registry.solver("exact", problem).run(problem, instances)
@@ -82,7 +82,7 @@ def train(
     seed: int,
     tests: Sequence[Mapping[str, Any]],
 ) -> Json:
-    """Train a policy, follow it while it learns, and test it.
+    """Train a policy, record its learning curve, and test it.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def train(
     demonstrations : mapping, optional
         ``solver``, ``count``, ``seed`` of demonstrations made beforehand; a learner may also make its own.
     budget : mapping
-        ``steps`` and ``seconds``; the demonstrations' own time is taken off the seconds.
+        ``steps`` and ``seconds``; the time of collecting demonstrations is subtracted from the seconds.
     tests : sequence of mapping
         Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
     """
@@ -128,7 +128,7 @@ def train_for_equal_time(
     seed: int,
     tests: Sequence[Mapping[str, Any]],
 ) -> Json:
-    """Train a learner, then others one after the other for as long as it took; by the learners' names, as `train`."""
+    """Train a learner, then others for the same time; results as of `train` by label."""
     first = train(scenario, leader, None, {"steps": None, "seconds": None}, seed, tests)
     limit = {"steps": UNLIMITED_STEPS, "seconds": first["spent"]["seconds"]}
     others = {name: train(scenario, learner, None, limit, seed, tests) for name, learner in followers.items()}
@@ -137,13 +137,13 @@ def train_for_equal_time(
 
 @cache
 def warm_up(learner: str) -> None:
-    """Train a toy once in every process, so that no timed training pays for loading and compiling."""
+    """Train on a toy problem once a process, so that timed trainings exclude loading and compiling."""
     toy = MultiServer(MultiServerScenario(users=2, servers=1))
     registry.learner(learner).fit(toy, demonstrations=make_demonstrations(toy, "exact", 4, 0), budget=Budget(steps=1))
 
 
 def samples(learner: Learner, training: Mapping[str, Any]) -> int:
-    """Instances that a learner was shown: demonstrations, and those that it decided itself."""
+    """Number of instances that a learner was trained on: demonstrations and its own decisions."""
     settings, demonstrated = learner.model_dump(), training.get("demonstrations", 0)
     if learner.name == "imitation":
         return int(demonstrated)
@@ -154,14 +154,14 @@ def samples(learner: Learner, training: Mapping[str, Any]) -> int:
 
 
 def make_demonstrations(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
-    """An expert's solutions in memory."""
+    """Collect a solver's solutions in memory."""
     instances = problem.sample(count, seed)
     solutions = registry.solver(solver, problem).run(problem, instances, seed=seed)
     return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
 
 
 def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
-    """What a policy costs on average, also where its scenario is not the one it was trained in."""
+    """Average results of a policy in a scenario, which may differ from that of its training."""
     problem = MultiServer(MultiServerScenario(**test["scenario"]))
     instances = problem.sample(test["count"], test["seed"])
     solutions = policy.run(problem, instances, seed=test["seed"])
@@ -169,7 +169,7 @@ def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
 
 
 def decision_seconds(problem: MultiServer, policy: Method, count: int, seed: int) -> float:
-    """Median time of decisions made one at a time."""
+    """Median time of single decisions in seconds."""
     instances = problem.sample(count, seed)
     policy.run(problem, instances.take([0]))  # untimed: it may load or compile
     return float(np.median([policy.run(problem, instances.take([row])).seconds[0] for row in range(count)]))
@@ -183,7 +183,7 @@ def imitate(
     seed: int,
     test: Mapping[str, Any],
 ) -> Json:
-    """How often networks that imitate demonstrations agree with the expert, on these and on fresh instances."""
+    """Train networks by imitation and measure their agreement with the expert on old and new instances."""
     problem = MultiServer(MultiServerScenario(**scenario))
     seen = make_demonstrations(problem, **demonstrations)
     fresh = make_demonstrations(problem, **{**demonstrations, **test})
@@ -203,7 +203,7 @@ def imitate(
 
 
 def output_accuracy(policy: EnsemblePolicy, observation: Observation, assignment: IntArray) -> float:
-    """Share of all outputs of all agents on the right side of 0.5, given the expert's options [count, tasks]."""
+    """Share of correct outputs of all agents at a threshold of 0.5, given the expert's options ``[count, tasks]``."""
     from offloadopt.learners.dirs.ensemble import VOTE_THRESHOLD
 
     probability = policy.probabilities(observation)
@@ -215,7 +215,7 @@ def output_accuracy(policy: EnsemblePolicy, observation: Observation, assignment
 
 
 class CostRecorder:
-    """Assignment costs that remember the lowest cost of every population after each evaluation."""
+    """Assignment costs that record the lowest cost of every population after each evaluation."""
 
     def __init__(self, costs: PricedAssignment) -> None:
         self.costs = costs
@@ -230,19 +230,19 @@ class CostRecorder:
 
 
 class RecordedMultiServer(MultiServer):
-    """The problem, with a watch on what a search evaluates: one for each block of instances."""
+    """The problem with a `CostRecorder` for each block of instances that a search evaluates."""
 
     def __init__(self, scenario: MultiServerScenario) -> None:
         super().__init__(scenario)
         self.blocks: list[CostRecorder] = []
 
     def costs(self, observation: Observation | Instances) -> Any:
-        """The watched costs of the next block."""
+        """Recorded costs of the next block."""
         self.blocks.append(CostRecorder(super().costs(observation)))
         return self.blocks[-1]
 
     def fitness(self) -> FloatArray:
-        """[evaluations] the best of each population so far, averaged over all instances.
+        """Best cost of each population so far, averaged over all instances ``[evaluations]``.
 
         A search that keeps what is no worse holds exactly the lowest cost that it has evaluated.
         """
@@ -250,7 +250,7 @@ class RecordedMultiServer(MultiServer):
 
 
 def search(scenario: Mapping[str, Any], solvers: Mapping[str, Mapping[str, Any]], count: int, seed: int) -> Json:
-    """Mean fitness of searches by generation, begun from the same random numbers, and the certified optimum."""
+    """Mean fitness of searches by generation from the same initial populations, and the certified optimum."""
     values = MultiServerScenario(**scenario)
     problem = MultiServer(values)
     instances = problem.sample(count, seed)

@@ -1,4 +1,4 @@
-"""Which artefacts there are, and how large they are in a quick and in a full run."""
+"""The paper's artefacts and their sizes in a quick and in a full run."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ SHORTENED = (
     "DIRS with this package's defaults: 4,096 demonstrations, 1,500 steps of pre-training and 300 slots; "
     "500 steps of the learner of prices",
 )
-"""What a quick run leaves out. DIRS itself has the paper's 256 demonstrations, 1000 iterations and 3000 slots."""
+"""Differences of a quick run. DIRS itself has the paper's 256 demonstrations, 1000 iterations and 3000 slots."""
 
 
 def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """All tables and figures in one size.
+    """Build the paper's tables and figures in one size.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def make(size: str, users_file: Path | None = None, sites_file: Path | None = No
 
 
 def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """All tables and figures of any setting."""
+    """Build all tables and figures of a setting."""
     sizes = setting.sizes
     artefacts: list[Artefact] = [
         AccuracyTable(setting),

@@ -24,7 +24,7 @@ SCENARIOS = {
     "servers of 10 GHz": ("paper", {"cpu_server_hz": 1e10}),
     "heterogeneous": ("heterogeneous", {}),
 }
-"""Preset and changes; which search is better depends on the scenario, so one would not do."""
+"""Preset and changes; the better search depends on the scenario, so there are several."""
 BETA = 1.5
 """The paper's Lévy exponent."""
 SEARCHES = ("levy", "levy-classic")
@@ -36,7 +36,7 @@ STYLES = {
 
 
 class SearchFigure(Artefact):
-    """Both searches have the same starts, evaluations and exact allocation; only how they move differs."""
+    """Proposed and classic Lévy search with the same initial populations and allocation; only moves differ."""
 
     name = "fig-7"
     keys = ("scenario", "method", "generation")
@@ -102,7 +102,7 @@ class SearchFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The proposed search ends below the classic one, in the paper's scenario; the others are told, too."""
+        """The proposed search ends below the classic one in the paper's scenario; the others are reported too."""
         last = self.setting.sizes.generations
         differences, measured = {}, []
         for name in SCENARIOS:

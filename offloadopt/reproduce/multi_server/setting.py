@@ -1,4 +1,4 @@
-"""What all artefacts share: sizes, scenarios, seeds, and the trainings that several of them need."""
+"""Settings that all artefacts share: sizes, scenarios, seeds, and trainings that several of them need."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SHIFTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "path loss exponent 2.2": lambda replicate: {"path_loss_exponent": 2.2},
     "another layout": lambda replicate: {"layout_seed": 1000 + replicate},
 }
-"""What a replicate's channel statistics become that no policy was trained on; allocation knows each link's gain."""
+"""Changes of the channel statistics after training, by replicate; the allocation knows each link's gain."""
 AS_TRAINED = "as trained"
 IMITATION, DIRS, OWN_DIRS, PRICES = "imitation", "dirs", "dirs-defaults", "prices"
 LEARNED = (IMITATION, DIRS, OWN_DIRS, PRICES)
 """Imitation of exact demonstrations alone; DIRS with the paper's settings; DIRS with this package's defaults; one
-equivariant network that sees all links and tasks, free of the paper's limit on information."""
+equivariant network that observes all links and tasks, without the paper's limit on information."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done.
+    """Sizes of a reproduction: replicates, instances, training steps and points.
 
     Attributes
     ----------
@@ -74,12 +74,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes with the scenario that they are applied to.
+    """Sizes, and the scenario fields that all artefacts change.
 
     Attributes
     ----------
     base : mapping
-        Fields of the scenario that differ from the preset in every artefact.
+        Scenario fields that differ from the preset in every artefact.
     users_file, sites_file : path, optional
         Real places; with them the preset ``melbourne`` is measured too.
     """
@@ -91,28 +91,28 @@ class Setting:
 
     @property
     def replicates(self) -> range:
-        """Their numbers, which are seeds of layouts and of training."""
+        """Numbers of the replicates, which are the seeds of layouts and trainings."""
         return range(1, self.sizes.replicates + 1)
 
     def demonstration_seed(self, replicate: int) -> int:
-        """Seed of nature in demonstrations."""
+        """Seed of the instances in demonstrations."""
         return 1_000_000 + replicate
 
     def test_seed(self, replicate: int) -> int:
-        """Seed of nature in held-out instances."""
+        """Seed of the held-out instances."""
         return 2_000_000 + replicate
 
     def scenario(self, replicate: int, preset: str = "paper", **changes: Any) -> Json:
-        """All fields of a replicate's scenario."""
+        """All fields of a replicate's scenario as JSON values."""
         values = {**self.base, "layout_seed": replicate, **changes}
         return MultiServerScenario.preset(preset, **values).model_dump(mode="json")
 
     def learner(self, name: str, **settings: Any) -> Json:
-        """A learner with all its settings, so that a changed default is another piece of work."""
+        """Name and all settings of a learner, so that a changed default gives another unit."""
         return {"name": name, "settings": registry.learner(name, **settings).model_dump(mode="json")}
 
     def rules(self, replicate: int, scenario: Json, solvers: Sequence[str] = RULES) -> Unit:
-        """Certified optimum and simple rules on the held-out instances."""
+        """Unit of the certified optimum and simple rules on the held-out instances."""
         parameters = {
             "scenario": scenario,
             "solvers": list(solvers),
@@ -142,7 +142,7 @@ class Setting:
         steps: int | None = None,
         seconds: float | None = None,
     ) -> Unit:
-        """One learner's training, its curves and its tests; ``demonstrations`` are exact and made beforehand."""
+        """Unit of one training with its curve and tests; ``demonstrations`` are exact and collected beforehand."""
         experts = None
         if demonstrations is not None:
             experts = {"solver": "exact", "count": demonstrations, "seed": self.demonstration_seed(replicate)}

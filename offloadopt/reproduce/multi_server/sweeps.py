@@ -119,7 +119,7 @@ class UsersFigure(Sweep):
     field, axis, source = "users", "users N", "Fig. 9"
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Also: everything grows with the users, and so does what DIRS saves."""
+        """Also: time, energy and the saving by DIRS grow with the users."""
         return [*super().claims(frame), self._growth(frame), self._widening(frame)]
 
     def _growth(self, frame: pd.DataFrame) -> Claim:

@@ -1,4 +1,4 @@
-"""Figures 5, 6 and 8: how DIRS learns, iteration by iteration."""
+"""Figures 5, 6 and 8: learning curves of DIRS."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ STYLES = {
     "local": plots.Style("Local", plots.GREY, "-."),
 }
 WINDOW = 200
-"""Iterations over which curves of single slots are averaged before anything is read off them."""
+"""Iterations over which curves of single slots are averaged before a value is read off."""
 LOSS_WINDOW = 50
 """Iterations over which losses are averaged in the picture."""
 SETTLED = 0.05
-"""A curve has settled where what is left of its fall is less than this share of it."""
+"""A curve has settled once less than this share of its fall remains."""
 
 
 class Curves(Artefact):
-    """What training records, for some variants of DIRS, beside the averages of simple rules on held-out instances."""
+    """Recorded curves of some variants of DIRS, beside the averages of simple rules on held-out instances."""
 
     keys = ("method", "step")
     numbers: ClassVar[tuple[str, ...]]
@@ -65,7 +65,7 @@ class Curves(Artefact):
         return found
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each recorded training in the slots; rules are constant, so the first and the last will do."""
+        """A row for each recorded slot; rules are constant and have a first and a last row."""
         if unit.function is measurements.train:
             settings = unit.parameters["learner"]["settings"]
             before = settings["pretraining"] if settings["imitation"] else 0
@@ -80,11 +80,11 @@ class Curves(Artefact):
 
     @property
     def slots(self) -> int:
-        """Slots, which are the paper's iterations."""
+        """Number of slots, the paper's iterations."""
         return int(self.setting.published_dirs()["settings"]["slots"])
 
     def smooth(self, frame: pd.DataFrame, number: str) -> pd.DataFrame:
-        """One number's moving means over `WINDOW` iterations."""
+        """Moving means of one number over `WINDOW` iterations."""
         learned = frame[frame["method"].isin(self.variants)]
         if learned.empty:
             return frame
@@ -95,7 +95,7 @@ class Curves(Artefact):
         return int(np.median(np.diff(np.unique(frame["step"]))))
 
     def draw_number(self, ax: Any, frame: pd.DataFrame, number: str, label: str) -> None:
-        """One panel: the variants' moving means with bands, the rules as levels."""
+        """Draw one panel: moving means of the variants with bands, and the rules as levels."""
         for method in (*self.variants, *self.rules):
             chosen = frame[frame["method"] == method]
             chosen = self.smooth(chosen, number) if method in self.variants else chosen
@@ -106,7 +106,7 @@ class Curves(Artefact):
 
 
 class LossFigure(Curves):
-    """Figure 5."""
+    """Figure 5: loss of each agent."""
 
     name = "fig-5"
     keys = ("agent", "step")
@@ -143,7 +143,7 @@ class LossFigure(Curves):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Level and time of settling."""
+        """Level of the losses, and the iteration at which they have settled."""
         last = int(frame["step"].max())
         agents = sorted(frame["agent"].unique())
         verdicts: list[Verdict] = []
@@ -171,7 +171,7 @@ class LossFigure(Curves):
 
 
 class TimeEnergyFigure(Curves):
-    """Figure 6. After imitation little is left to fall, so DIRS without it is shown too."""
+    """Figure 6: time and energy; also without imitation, after which little is left to fall."""
 
     name = "fig-6"
     numbers = ("time_s", "energy_j")
@@ -202,7 +202,7 @@ class TimeEnergyFigure(Curves):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """How far each falls, and when it has fallen."""
+        """Fall of each number, and the iteration at which it has settled."""
         return [self._fall(frame, number, *published) for number, published in self.published.items()]
 
     def _fall(self, frame: pd.DataFrame, number: str, word: str, settles: int) -> Claim:
@@ -228,7 +228,7 @@ class TimeEnergyFigure(Curves):
         )
 
     def _fallen(self, frame: pd.DataFrame, number: str, variant: str) -> tuple[Interval, Interval]:
-        """By how many per cent a curve falls, and after how many iterations it has, if its noise lets that be read."""
+        """Fall of a curve in per cent, and the iterations until it has settled, if its noise allows to read them."""
         curve = frame[frame["method"] == variant]
         start, end = _means(curve, number, 0, WINDOW / 2), _means(curve, number, 0.9 * self.slots, self.slots)
         fall, smooth = Interval.of(100 * (1 - end / start)), self.smooth(curve, number)
@@ -240,7 +240,7 @@ class TimeEnergyFigure(Curves):
 
 
 class AblationFigure(Curves):
-    """Figure 8."""
+    """Figure 8: ablation of Lévy refinement and imitation."""
 
     name = "fig-8"
     numbers = ("reward",)
@@ -273,7 +273,7 @@ class AblationFigure(Curves):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """What Lévy refinement is worth in the end, and imitation on the way."""
+        """Gain by Lévy refinement at the end, and by imitation during training."""
         return [self._refinement(frame), self._imitation(frame)]
 
     def _refinement(self, frame: pd.DataFrame) -> Claim:
@@ -315,13 +315,13 @@ class AblationFigure(Curves):
 
 
 def _means(frame: pd.DataFrame, number: str, first: float, last: float) -> FloatArray:
-    """[replicates] mean over the steps from ``first`` to ``last``."""
+    """Mean over the steps from ``first`` to ``last`` ``[replicates]``."""
     chosen = frame[(frame["step"] >= first) & (frame["step"] <= last)]
     return chosen.groupby(REPLICATE)[number].mean().sort_index().to_numpy(dtype=np.float64)
 
 
 def _settling(frame: pd.DataFrame, number: str, start: FloatArray, end: FloatArray) -> FloatArray:
-    """[replicates] the first step from which a falling curve stays near its end."""
+    """First step from which a falling curve stays near its end ``[replicates]``."""
     found = []
     for (_, curve), high, low in zip(frame.sort_values("step").groupby(REPLICATE), start, end, strict=True):
         above = np.flatnonzero(curve[number].to_numpy() > low + SETTLED * (high - low))
@@ -331,7 +331,7 @@ def _settling(frame: pd.DataFrame, number: str, start: FloatArray, end: FloatArr
 
 
 def _arrival(frame: pd.DataFrame, number: str, limit: FloatArray) -> FloatArray:
-    """[replicates] the first step at which a curve has reached its limit; its last step if it never does."""
+    """First step at which a curve has reached its limit, else its last step ``[replicates]``."""
     found = []
     for (_, curve), least in zip(frame.sort_values("step").groupby(REPLICATE), limit, strict=True):
         reached = np.flatnonzero(curve[number].to_numpy() >= least)

@@ -1,7 +1,7 @@
 """The server's energy coefficient, which the paper's text does not give, fitted to Table 3.
 
-One number against eighteen: with it, delay and energy of an optimal policy come as close to the table as they can, and
-what is left is not the coefficient's fault.
+One coefficient is fitted to eighteen numbers: it brings delay and energy of an optimal policy as close to the table as
+possible, and the remaining residual has other causes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 FIT = "fit"
 MOST = 0.10
-"""Largest residual with which the table counts as explained."""
+"""Largest residual at which the table counts as explained."""
 
 
 class KappaTable(Artefact):
-    """Residual against the coefficient, and Table 3 at the best one."""
+    """Residual against the coefficient, and Table 3 at the fitted one."""
 
     name = "kappa"
     keys = ("method", "at", "weight")
@@ -36,7 +36,7 @@ class KappaTable(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """A search for the optimum, one for the optimum on the grid."""
+        """A fit with the optimum, and one with the optimum on the grid."""
         sizes = self.setting.sizes
         solvers: Chosen = {EXACT: ("exact", {"relative_gap": 1e-4}), **self.setting.grid()}
         table = [
@@ -62,7 +62,7 @@ class KappaTable(Artefact):
         ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """Table 3's numbers at each coefficient that was tried, and at the best one."""
+        """Numbers of Table 3 at each evaluated coefficient and at the fitted one."""
         tried = {f"{point['kappa']:.5g}": point for point in result["tried"]}
         for at, point in {**tried, FIT: result["fit"]}.items():
             for row in point["rows"]:
@@ -70,7 +70,7 @@ class KappaTable(Artefact):
                 yield {"method": unit.labels["method"], "at": at, **row, **numbers}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """How the residual depends on the coefficient; the three columns of the table at the fit."""
+        """Draw the residual against the coefficient, and the three columns of the table at the fit."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2, 2)
         for method in in_order(frame["method"]):
@@ -100,7 +100,7 @@ class KappaTable(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Whether one number explains the table."""
+        """Whether one coefficient explains the table."""
         return [self._explains(frame, method) for method in in_order(frame["method"])]
 
     def _explains(self, frame: pd.DataFrame, method: str) -> Claim:

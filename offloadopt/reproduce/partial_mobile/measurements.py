@@ -1,4 +1,4 @@
-"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
 
 Methods that are compared decide the same instances: these are drawn from the seed alone.
 """
@@ -22,16 +22,16 @@ PAPER_SLOTS, PAPER_USERS = 40, 10
 LAST_EPISODES = 100
 """Episodes at the end of training over which a learner's stability is measured; a quarter of a short training's."""
 POINTS = 40
-"""Points of a training curve; replicates are averaged over the same stretches of steps."""
+"""Points of a training curve; replicates are averaged over the same intervals of steps."""
 
 
 def make_problem(scenario: Mapping[str, Any]) -> PartialMobile:
-    """The problem of a scenario's JSON."""
+    """Build the problem from the JSON fields of its scenario."""
     return PartialMobile(PartialMobileScenario(**scenario))
 
 
 def make_solver(name: str, problem: PartialMobile, options: Mapping[str, Any]) -> Solver:
-    """A solver by name, or one of this paper's rules."""
+    """Create a solver by name, or one of this paper's rules."""
     return RULES[name](**options) if name in RULES else registry.solver(name, problem, **options)
 
 
@@ -52,13 +52,13 @@ def averages(problem: PartialMobile, instances: Instances, solutions: Solutions)
 
 
 def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int) -> Json:
-    """What some solvers achieve on average, by what they are called; ``solvers`` gives name and options of each."""
+    """Average results of solvers by label; ``solvers`` gives the registered name and options of each."""
     problem = make_problem(scenario)
     return {label: apply_solver(problem, chosen, count, seed) for label, chosen in solvers.items()}
 
 
 def apply_solver(problem: PartialMobile, solver: Mapping[str, Any], count: int, seed: int) -> Json:
-    """What one solver achieves on average."""
+    """Average results of one solver."""
     instances = problem.sample(count, seed)
     return averages(problem, instances, make_solver(problem=problem, **solver).run(problem, instances, seed=seed))
 
@@ -75,7 +75,7 @@ def fit_kappa(
     exponents: Sequence[float],
     refinements: int,
 ) -> Json:
-    """The server's energy coefficient with which a solver's delay and energy come closest to a table's.
+    """Fit the server's energy coefficient so that a solver's delay and energy are closest to a table.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def residual(rows: Sequence[Mapping[str, float]], published: Sequence[Mapping[st
 
 
 def golden_section(at: Callable[[float], Json], low: float, high: float, steps: int) -> list[Json]:
-    """All points tried while an interval around the least residual shrinks by the golden ratio."""
+    """Minimise the residual by golden-section search; returns all evaluated points."""
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
     points: dict[float, Json] = {}
     for _ in range(steps):
@@ -157,7 +157,7 @@ def train(
     count: int,
     test_seed: int,
 ) -> Json:
-    """Train a policy, follow it while it learns, and test it.
+    """Train a policy, record its learning curve, and test it.
 
     Parameters
     ----------
@@ -182,14 +182,14 @@ def train(
 
 
 def gain_of(problem: PartialMobile, numbers: Mapping[str, float]) -> float | None:
-    """Utility less penalties of a user and slot, of what a learner records: an episode's cost, or a slot's reward."""
+    """Utility minus penalty per user and slot from a learner's record: an episode's cost or a slot's reward."""
     if "cost" in numbers:
         return 1.0 - float(numbers["cost"]) / (problem.horizon * problem.num_agents)
     return 1.0 + float(numbers["reward"]) / problem.num_agents if "reward" in numbers else None
 
 
 def summarise_curve(measured: Sequence[tuple[int, float]], episode: int) -> Json:
-    """A training's curve in `POINTS` equal stretches, and how steady its last episodes are.
+    """Means of a training curve over `POINTS` equal intervals, and the deviation of its last episodes.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def summarise_curve(measured: Sequence[tuple[int, float]], episode: int) -> Json
 
 
 def group_means(groups: FloatArray, numbers: FloatArray) -> list[tuple[float, float]]:
-    """Each group in ascending order, with the mean of its numbers."""
+    """Mean of the numbers in each group, in ascending order of the groups."""
     names, place = np.unique(groups, return_inverse=True)
     means = np.bincount(place, weights=numbers) / np.bincount(place)
     return list(zip(names.tolist(), means.tolist(), strict=True))

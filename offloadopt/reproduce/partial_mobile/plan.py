@@ -1,4 +1,4 @@
-"""Which artefacts there are, and how large they are in a quick and in a full run."""
+"""The paper's artefacts and their sizes in a quick and in a full run."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ SHORTENED = (
     "with 8 slots",
     "learners at three weights and with short trainings; of Stable-Baselines3 DQN alone",
 )
-"""What a quick run leaves out."""
+"""Differences of a quick run from a full one."""
 
 
 def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """All tables and figures in one size.
+    """Build the paper's tables and figures in one size.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def make(size: str, users_file: Path | None = None, sites_file: Path | None = No
 
 
 def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """All tables and figures of any setting; learners that are not registered are left out."""
+    """Build all artefacts of a setting, without learners that are not installed."""
     setting = replace(setting, sizes=replace(setting.sizes, steps=known_learners(setting.sizes.steps)))
     artefacts: list[Artefact] = [WeightTable(setting), KappaTable(setting), UsersFigure(setting)]
     if setting.sizes.steps:

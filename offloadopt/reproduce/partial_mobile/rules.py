@@ -1,6 +1,6 @@
-"""Two baselines that coordinate nothing, so that servers can be overloaded; the paper does not name its own.
+"""Two uncoordinated baselines that can overload servers; the paper does not name its own.
 
-All other rules leave the sharing of a server to the server, which never promises more CPU than it has.
+With all other rules a server shares its CPU itself and never allocates more than it has.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from offloadopt.solvers.base import Rule
 
 
 class EdgeOnly(Rule):
-    """Everybody sends everything to the nearest server, and asks for the CPU that an even spread would leave."""
+    """Each user offloads its whole task to the nearest server and requests an even share of all servers' CPU."""
 
     name = "edge-only"
     serves = PartialMobile
 
     def decide(self, problem: PartialMobile, observation: Observation, rng: np.random.Generator) -> Decisions:
-        """All servers' CPU divided by the users, and no more than one server has."""
+        """Nearest server, ratio 1, and all servers' CPU over the users, at most that of one server."""
         most = problem.scenario.cpu_server_hz
         server = problem.nearest(observation) - problem.sites
         fair = min(most, most * problem.sites / problem.num_agents)
@@ -28,7 +28,7 @@ class EdgeOnly(Rule):
 
 
 class RandomRequests(Rule):
-    """Everybody draws a server, a ratio and a request for CPU; a level of 0 means local, as in the paper's encoding."""
+    """Each user draws server, ratio and CPU request; level 0 means local, as in the paper's encoding."""
 
     name = "random-requests"
     serves = PartialMobile
@@ -36,7 +36,7 @@ class RandomRequests(Rule):
     levels: int = Field(5, ge=2, description="levels of ratio and CPU, K of Algorithm 2")
 
     def decide(self, problem: PartialMobile, observation: Observation, rng: np.random.Generator) -> Decisions:
-        """Uniform on the paper's grid."""
+        """Draw uniformly from the paper's grid."""
         shape = (observation.count, problem.num_agents)
         # A stream for each slot's array, so that more instances extend fewer.
         to_ratio, to_cpu, to_server = rng.spawn(3)

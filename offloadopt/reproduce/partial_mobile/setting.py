@@ -1,4 +1,4 @@
-"""What all artefacts share: sizes, scenarios, seeds, the methods, and the trainings that several of them need."""
+"""Settings that all artefacts share: sizes, scenarios, seeds, methods, and trainings that several of them need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.training import Json
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""By what they are called: registered names and options."""
+"""Registered name and options of each method by its label."""
 
 EXACT, GRID, BOUND = "optimum", "optimum on the grid", "proved bound"
 GREEDY, RANDOM, LOCAL = "nearest server", "random server", "all local"
@@ -28,7 +28,7 @@ RULES: Chosen = {
     EDGE_ONLY: ("edge-only", {}),
     RANDOM_REQUESTS: ("random-requests", {}),
 }
-"""In the first three, servers share their CPU optimally among whoever comes, so that they are never overloaded."""
+"""In the first three, servers share their CPU optimally among their users, so that they are never overloaded."""
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
     PRETRAINED: ("ddpg-discrete", {"imitation_steps": 1000, "actor_delay": 1000}),
@@ -36,7 +36,7 @@ LEARNERS: Chosen = {
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_A2C: ("a2c-sb3", {}),
 }
-"""The taught one first imitates the optimum, which the paper's does not. Of Stable-Baselines3,
+"""The pretrained one first imitates the optimum, which the paper's does not. Of Stable-Baselines3,
 DQN chooses on the paper's grid for each user; DDPG and the actor-critic choose servers by scores, and leave ratio and
 CPU to the optimal sharing."""
 LEVELS = 5
@@ -59,7 +59,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A training of the discretised DDPG that is compared with its own.
+    """A variant of the discretised DDPG that is compared with its default.
 
     Attributes
     ----------
@@ -75,12 +75,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done.
+    """Sizes of a reproduction: replicates, instances, training steps and points.
 
     Attributes
     ----------
     replicates : int
-        Seeds of training and of held-out nature.
+        Number of seeds of trainings and of held-out instances.
     weights : tuple of float
         Of time, where solvers make Table 3.
     learned_weights : tuple of float
@@ -94,7 +94,7 @@ class Sizes:
     user_gap : float
         Relative gap to which the optimum is proved there.
     levels : tuple of int
-        K of the grids whose price is measured.
+        K of the grids whose excess cost is measured.
     level_weights : tuple of float
         Weights at which it is.
     kappa_weights : tuple of float
@@ -106,13 +106,13 @@ class Sizes:
     kappa_refinements : int
         Golden-section steps after them.
     steps : mapping
-        Training steps of each of `LEARNERS`; those that it leaves out are not trained.
+        Training steps by label of `LEARNERS`; other learners are not trained.
     changes : mapping
         Settings of the discretised DDPG that differ from its defaults.
     variants : mapping of str to Variant
         By what they are called.
     demonstrations : int
-        Episodes of the optimum that the taught learner sees.
+        Episodes of the optimum that the pretrained learner imitates.
     """
 
     replicates: int
@@ -137,7 +137,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes with the scenario that they are applied to.
+    """Sizes, and the scenario fields that all artefacts change.
 
     Attributes
     ----------
@@ -150,29 +150,29 @@ class Setting:
 
     @property
     def replicates(self) -> range:
-        """Their numbers, which are seeds of training."""
+        """Numbers of the replicates, which are the seeds of trainings."""
         return range(1, self.sizes.replicates + 1)
 
     def test_seed(self, replicate: int) -> int:
-        """Seed of nature in held-out episodes."""
+        """Seed of the held-out episodes."""
         return 2_000_000 + replicate
 
     def scenario(self, **changes: Any) -> Json:
-        """All fields of a scenario."""
+        """All fields of a scenario as JSON values."""
         return PartialMobileScenario.preset("paper", **{**self.base, **changes}).model_dump(mode="json")
 
     def grid(self, levels: int = LEVELS) -> Chosen:
-        """The optimum on a grid, proved to a gap that does not show."""
+        """The optimum on a grid of decisions, proved to a relative gap of 0.1 %."""
         return {GRID: ("grid-milp", {"levels": levels, "relative_gap": 1e-3})}
 
     def optimum(self, replicate: int, scenario: Json, **labels: Any) -> Unit:
-        """The exact optimum in held-out episodes."""
+        """Unit of the exact optimum in held-out episodes."""
         return self.solvers(replicate, scenario, {EXACT: ("exact", {})}, **labels)
 
     def solvers(
         self, replicate: int, scenario: Json, chosen: Chosen, *, episodes: int | None = None, **labels: Any
     ) -> Unit:
-        """What solvers achieve in held-out episodes."""
+        """Unit that measures solvers in held-out episodes."""
         parameters = {
             "scenario": scenario,
             "solvers": {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()},
@@ -182,14 +182,14 @@ class Setting:
         return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
 
     def learner(self, method: str, settings: Mapping[str, Any] | None = None) -> Json:
-        """A learner with all its settings, so that a changed default is another piece of work."""
+        """Name and all settings of a learner, so that a changed default gives another unit."""
         name, own = LEARNERS[method]
         if settings is None:
             settings = self.sizes.changes if method == DISCRETE else {}
         return {"name": name, "settings": registry.learner(name, **{**own, **settings}).model_dump(mode="json")}
 
     def learned(self, replicate: int, scenario: Json, **labels: Any) -> list[Unit]:
-        """A training of each learner, tested in held-out episodes of the same scenario."""
+        """Trainings of all learners, tested in held-out episodes of the same scenario."""
         return [
             self.training(
                 replicate,
@@ -222,7 +222,7 @@ class Setting:
         episodes: int | None = None,
         **labels: Any,
     ) -> Unit:
-        """One learner's training, its curve and its test."""
+        """Unit of one training with its curve and test."""
         parameters = {
             "scenario": scenario,
             "learner": learner,
@@ -236,19 +236,19 @@ class Setting:
 
 
 def rows_by_method(unit: Unit, result: Mapping[str, Any]) -> list[tuple[str, Json]]:
-    """Method and numbers of everything that a unit tested."""
+    """Method and numbers of each test of a unit."""
     if unit.function is measurements.train:
         return [(unit.labels["method"], result["test"])]
     return list(result.items())
 
 
 def known_learners(steps: Mapping[str, int]) -> dict[str, int]:
-    """Those that are registered here: one may come with a package that is not installed."""
+    """Select the learners that are registered; some need a package that may not be installed."""
     names = registry.names("learners")
     return {method: count for method, count in steps.items() if LEARNERS[method][0] in names}
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
-    """Methods as they stand in tables and legends."""
+    """Methods in the order of tables and legends."""
     present = set(methods)
     return [method for method in STYLES if method in present]

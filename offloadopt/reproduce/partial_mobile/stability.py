@@ -1,6 +1,6 @@
-"""How steadily learners learn: training curves, and how far seeds and the last episodes lie apart.
+"""Stability of learners: training curves, and deviations over seeds and over the last episodes.
 
-What is followed is one minus the cost of a user and slot: the utility, less the penalty of overloaded servers.
+Curves show one minus the cost per user and slot: the utility minus the penalty of overloaded servers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StabilityFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """Every training at one weight, and the optimum in the same held-out episodes."""
+        """All trainings at one weight, and the optimum in the same held-out episodes."""
         found, scenario, sizes = [], self.setting.scenario(), self.setting.sizes
         for replicate in self.setting.replicates:
             found += self.setting.learned(replicate, scenario)
@@ -85,7 +85,7 @@ class StabilityFigure(Artefact):
             plots.series(axes[0], summary[summary["method"] == method], "thousands", "gain", style)
         optimum = frame[frame["method"] == EXACT]["gain"].mean()
         plots.level(axes[0], optimum, STYLES[EXACT])
-        # A curve can begin far below everything that is to be told apart.
+        # A curve can begin far below the values that are compared.
         ends = [ends_of(frame, "gain", method) for method in styles]
         lowest = min((float(np.nanmin(found)) for found in ends if np.isfinite(found).any()), default=0.0)
         axes[0].set_ylim(max(lowest - (optimum - lowest), axes[0].get_ylim()[0]), optimum + 0.05)
@@ -112,7 +112,7 @@ class StabilityFigure(Artefact):
         return own | {variant: plots.Style(variant, *look) for variant, look in variants if variant in present}
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Good stability, in which the paper may mean seeds or episodes; and our own yardstick, the optimum."""
+        """Stability over seeds and over episodes, and nearness to the optimum as a criterion of our own."""
         near = [self._near(frame, method) for method in (DISCRETE, PRETRAINED) if method in set(frame["method"])]
         if DISCRETE not in set(frame["method"]):
             return near
@@ -147,12 +147,12 @@ class StabilityFigure(Artefact):
 
 
 def at_end(test: Json, spread: float | None) -> Row:
-    """What is known at the end of training alone."""
+    """Numbers that exist only at the end of training."""
     return {"utility": test["utility"], "overload": test["overload"], "spread": spread}
 
 
 def ends_of(frame: pd.DataFrame, number: str, method: str) -> np.ndarray:
-    """[replicates] a number at the end of each training."""
+    """A number at the end of each training ``[replicates]``."""
     own = frame[frame["method"] == method]
     return values(own, number, step=own["step"].max())
 

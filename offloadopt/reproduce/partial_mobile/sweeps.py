@@ -1,4 +1,4 @@
-"""Utility and overload against the number of users, and what the paper's grid of decisions costs."""
+"""Utility and overload against the number of users, and the excess cost of the paper's grid of decisions."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEAR = 0.05
-"""A cost above the optimum by no more than this counts as near it."""
+"""A cost above the optimum by at most this share counts as near."""
 LOOKS = ((plots.ORANGE, ":", "^"), (plots.BLUE, "-", "o"), (plots.GREEN, "--", "s"), (plots.PURPLE, "-.", "d"))
 """Colour, line and marker of each grid, from the coarsest."""
 
 
 class UsersFigure(Artefact):
-    """All methods on the same held-out episodes, with more and more users."""
+    """All methods on the same held-out episodes against the number of users."""
 
     name = "users"
     keys = ("users", "method")
     rivals = (EDGE_ONLY, RANDOM_REQUESTS)
-    """Those whose servers can be overloaded at all."""
+    """Baselines that can overload servers."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """The rules with the optimum, and every training, at each number."""
+        """The rules with the optimum, and all trainings, at each number of users."""
         sizes, found = self.setting.sizes, []
         rules = {EXACT: ("exact", {"relative_gap": sizes.user_gap, "time_limit_s": 10.0}), **RULES}
         for replicate in self.setting.replicates:
@@ -75,7 +75,7 @@ class UsersFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The paper's method overloads servers less often than rules that coordinate nothing."""
+        """The paper's method overloads servers less often than uncoordinated rules."""
         if DISCRETE not in set(frame["method"]):
             return []
         verdicts, measured = [], []
@@ -102,10 +102,10 @@ class UsersFigure(Artefact):
 
 
 class GridFigure(Artefact):
-    """What Algorithm 2's levels cost: the best decisions on a grid against the best of all.
+    """Excess cost of Algorithm 2's levels: the best decisions on a grid against the continuous optimum.
 
-    Where the weight of time is small, overloading a server pays, because requests that are cut pro rata make finer
-    shares of CPU than the grid. Of those the grid's solver knows equal ones alone: its cost is then the best known.
+    If the weight of time is small, overloading a server is optimal, because requests reduced in proportion give finer
+    shares of CPU than the grid. The grid's solver covers only equal ones of those: its cost is then the best known.
     """
 
     name = "grid"
@@ -136,7 +136,7 @@ class GridFigure(Artefact):
         yield {**labels, **{name: numbers[name] for name in ("cost", "utility", "time_s", "energy_j")}}
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """With the share by which each grid's cost lies above the optimum's."""
+        """Build the table with the relative excess of each grid's cost over the optimum."""
         frame = super().frame(results)
         best = frame[frame["decisions"] == self.continuous].set_index(["weight", REPLICATE])["cost"]
         optimum = best.reindex(frame.set_index(["weight", REPLICATE]).index).to_numpy()
@@ -188,5 +188,5 @@ class GridFigure(Artefact):
 
 
 def grid_label(levels: int) -> str:
-    """What a grid is called."""
+    """Label of a grid."""
     return f"K = {levels}"

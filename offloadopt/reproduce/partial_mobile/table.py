@@ -1,7 +1,6 @@
 """Table 3: an episode's delay and energy, and the mean utility, against the weight of time.
 
-The published levels are shown beside ours and are not tuned towards: a policy close to the optimum has a much higher
-utility, and the optimum's utility need not rise with the weight.
+The published levels are shown for comparison; nothing is tuned towards them.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ TOLERANCE = 0.05
 
 
 def published(ax: Axes, number: str) -> None:
-    """The paper's values, hollow."""
+    """Draw the paper's values as hollow markers."""
     ax.plot(
         WEIGHTS, PUBLISHED[number],
         color=plots.VERMILION, marker="o", ms=6, mfc="none", ls="", zorder=4, label="as published",
@@ -66,7 +65,7 @@ def published(ax: Axes, number: str) -> None:
 
 
 class WeightTable(Artefact):
-    """Nine weights of time, by the optimum, the optimum on the paper's grid, rules and learners."""
+    """Optimum, optimum on the paper's grid, rules and learners at nine weights of time."""
 
     name = "table-3"
     keys = ("weight", "method")
@@ -154,6 +153,6 @@ class WeightTable(Artefact):
 
 
 def at_weights(form: str, numbers: Sequence[float], weights: Sequence[float]) -> str:
-    """Numbers at weights, which are named unless they are all nine."""
+    """Format numbers, with their weights unless these are all nine."""
     text = ", ".join(form.format(number) for number in np.asarray(numbers))
     return text if tuple(weights) == WEIGHTS else f"{text} at {', '.join(f'{weight:g}' for weight in weights)}"

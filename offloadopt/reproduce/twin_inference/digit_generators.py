@@ -1,23 +1,8 @@
-"""Training conditional StyleGANs to write digits, under each of the four losses, and a picture of what they write.
+"""Training of conditional StyleGANs on handwritten digits under four losses, and images of their digits.
 
-One step is one of both players on 64 digits. The condition is the label; ``conditional-wgan-gp`` bears the
-cross-entropy of an auxiliary classifier that has learned from the same digits and is not the judge. Digits are made
-with the generator's averaged weights.
-
-What was found, one training of 1,500 steps and seed 0 for each loss, 20,000 digits, a judge that recognises 0.979 of
-real digits held out (paper: 0.983, 0.979, 0.980 and 0.920):
-
-====================  ========  =========  ======  =================
-loss                  accuracy  diversity  copied  seconds of CPU
-====================  ========  =========  ======  =================
-conditional-wgan-gp      0.997       0.82    0.52  177
-wgan-gp                  0.974       0.87    0.50  143
-minimax                  0.918       0.44    0.45  124
-wgan                     0.423       1.09    0.13  141
-====================  ========  =========  ======  =================
-
-As the paper says, minimax writes nearly the same digit again and again, a clipped WGAN is the slowest, and the
-conditional loss is recognised best. Against the paper, its digits are less diverse than those of wgan-gp.
+One step updates generator and critic on 64 digits. The condition is the label; ``conditional-wgan-gp`` adds the
+cross-entropy of an auxiliary classifier that is trained on the same digits and is not the judge. Digits are sampled
+with the generator's averaged weights. Measured accuracies: docs/results/twin_inference.md.
 """
 
 from __future__ import annotations
@@ -44,9 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEPS = 3000
-"""Of a training without a budget."""
+"""Steps of a training without a budget."""
 CLASSIFIER_STEPS = 400
-"""Of the auxiliary classifier."""
+"""Training steps of the auxiliary classifier."""
 DIGIT_SETTINGS: Mapping[str, Any] = {
     "width": 32,
     "latent": 32,
@@ -56,7 +41,7 @@ DIGIT_SETTINGS: Mapping[str, Any] = {
     "critic_rate": 2e-3,
     "average": 0.99,
 }
-"""In place of the defaults for vectors."""
+"""Settings that differ from the defaults, which are for vectors."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +53,7 @@ class DigitGenerator:
     loss : str
     seed, steps : int
     cpu_seconds : float
-        Of this process in the training, without what an earlier one may have done.
+        Processor time of the training in this process; an interrupted run before it is not counted.
     adversaries : Adversaries
     """
 
@@ -79,7 +64,7 @@ class DigitGenerator:
     adversaries: Adversaries
 
     def __call__(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Digits ``[rows, 1, 28, 28]`` in (-1, 1) of labels ``[rows]``."""
+        """Sample digits ``[rows, 1, 28, 28]`` in (-1, 1) of labels ``[rows]``."""
         with one_thread():
             pieces = [self.adversaries.sample(one_hot(piece)[None], generator)[0] for piece in labels.split(500)]
         return torch.cat(pieces)
@@ -103,21 +88,21 @@ def train_digits(
     ----------
     loss : {"minimax", "wgan", "wgan-gp", "conditional-wgan-gp"}
     digits : Digits
-        To learn from.
+        Training digits.
     steps : int, optional
-        3,000 without one.
+        3,000 by default.
     seconds : float, optional
-        After which the training ends early, and then depends on the clock.
+        Limit after which the training ends early; the result then depends on the clock.
     seed : int
-        Of initial weights, batches and latents, and of the auxiliary classifier.
+        Seed of initial weights, batches, latents and the auxiliary classifier.
     checkpoint : Path, optional
         Folder from which an interrupted training continues.
     progress : callable, optional
         Called with the number of steps done since the last call.
     record : callable, optional
-        Called now and then with what `Adversaries.learn` gives.
+        Called regularly with the losses of `Adversaries.learn`.
     settings : AdversarySettings, optional
-        Whose loss is replaced; `DIGIT_SETTINGS` without them.
+        Settings, whose loss is replaced; by default `DIGIT_SETTINGS`.
     """
     begin, begin_cpu = time.monotonic(), time.process_time()
     settings = (settings or AdversarySettings(**DIGIT_SETTINGS)).replace(loss=loss)
@@ -149,7 +134,7 @@ def _measure(found: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def _consistency(digits: Digits, seed: int) -> Consistency:
-    """The consistency of (19): cross-entropy of a classifier that sees what was made."""
+    """Consistency loss of (19): cross-entropy of an auxiliary classifier on generated digits."""
     classifier = train_classifier(digits, steps=CLASSIFIER_STEPS, seed=seed, channels=8, augment=False)
 
     def consistency(made: Tensor, condition: Tensor) -> Tensor:
@@ -159,7 +144,7 @@ def _consistency(digits: Digits, seed: int) -> Consistency:
 
 
 def image_grid(generators: Mapping[str, DigitGenerator], *, of_each_label: int = 2, seed: int = 3) -> Figure:
-    """What some makers write: under the name of each, rows of the ten labels."""
+    """Draw digits of several generators: under the name of each, rows of the ten labels."""
     from matplotlib.figure import Figure
 
     labels = torch.arange(LABELS).repeat(of_each_label)

@@ -1,6 +1,6 @@
-"""Fig. 4 and Table 2: what conditional StyleGANs write, judged by a classifier that has nothing to do with them.
+"""Fig. 4 and Table 2: samples of conditional StyleGANs, scored by an independent classifier.
 
-The paper has 100 digits of each label made in 20 rounds and prints a total of 2,000; 100 x 10 x 20 is 20,000. The data
+The paper generates 100 digits of each label in 20 rounds and prints a total of 2,000; 100 x 10 x 20 is 20,000. The data
 sets of Table 2 (MedMNIST) are not at hand; those here ship with packages, and the table's numbers stand in the claim.
 """
 
@@ -36,7 +36,7 @@ PICTURES = "pictures"
 
 
 def generation_unit(setting: Setting, replicate: int, loss: str) -> Unit:
-    """A generator's training and its judgement."""
+    """Unit that trains a generator of digits and scores its digits."""
     sizes = setting.sizes
     parameters = {
         "loss": loss,
@@ -49,7 +49,7 @@ def generation_unit(setting: Setting, replicate: int, loss: str) -> Unit:
 
 
 class DigitsFigure(Artefact):
-    """Fig. 4: digits under four losses."""
+    """Fig. 4: digits generated under four losses."""
 
     name = "gan-digits"
     keys = ("loss",)
@@ -58,7 +58,7 @@ class DigitsFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """Each loss."""
+        """One training for each loss."""
         return [
             generation_unit(self.setting, replicate, loss)
             for replicate in self.setting.replicates
@@ -66,19 +66,19 @@ class DigitsFigure(Artefact):
         ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """What the judge says."""
+        """Scores of each loss."""
         numbers = {name: result[name] for name in ("made", "diversity", "copied", "judge", "cpu_seconds")}
         yield {"loss": unit.labels["loss"], **numbers}
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """With the first replicate's digits beside the table, which has numbers alone."""
+        """Build the table; digits of the first replicate go into its attributes."""
         frame = super().frame(results)
         first = [unit for unit in self.units if unit.labels[REPLICATE] == self.setting.replicates[0]]
         frame.attrs[PICTURES] = {unit.labels["loss"]: results[unit.name]["picture"] for unit in first}
         return frame
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Digits of each loss, and below how many are recognised and how diverse they are."""
+        """Draw digits of each loss, and their accuracy and diversity."""
         from matplotlib.figure import Figure
 
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["made", "diversity"])
@@ -99,7 +99,7 @@ class DigitsFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The order of the four, and whether digits are good at all."""
+        """Order of the four losses, accuracy, and diversity."""
         order = sorted(PUBLISHED, key=PUBLISHED.__getitem__)
         found = {loss: values(frame, "made", loss=loss) for loss in PUBLISHED}
         rising, differences = ascending(order, [found[loss] for loss in order])
@@ -140,7 +140,7 @@ class DigitsFigure(Artefact):
 
 
 class DataSetsTable(Artefact):
-    """Table 2 for data at hand: a classifier on real samples held out, and on generated ones."""
+    """Table 2 for available data sets: a classifier on held-out real samples and on generated ones."""
 
     name = "data-sets"
     keys = ("data_set",)
@@ -149,7 +149,7 @@ class DataSetsTable(Artefact):
         self.setting, self.digits = setting, digits
 
     def plan(self) -> Sequence[Unit]:
-        """The digits of Fig. 4 under the paper's loss, if they are at hand, and two smaller data sets."""
+        """The digits of Fig. 4 under the paper's loss, if available, and two smaller data sets."""
         found = []
         for replicate in self.setting.replicates:
             if self.digits:
@@ -171,7 +171,7 @@ class DataSetsTable(Artefact):
         }
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """The three measures."""
+        """Draw the three accuracies."""
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["acc", "auc", "gen_acc"])
         figure, axes = plots.panels(3)
         rows = [(name, plots.Style(name, plots.BLUE, "-", "o")) for name in summary["data_set"]]

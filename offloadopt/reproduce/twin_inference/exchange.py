@@ -1,9 +1,9 @@
-"""Table 3: how soon MADDPG and MADDPG-CGAN converge, what passes between their agents, and what they come to.
+"""Table 3: convergence, communication and final cost of MADDPG and MADDPG-CGAN.
 
-What agents tell each other for training is counted: with MADDPG every experience, to all others; with MADDPG-CGAN the
-twins and actors between rounds of episodes, what servers announce, and shared weights. All have a link of 10 Mbit/s
+The bytes that agents exchange for training are counted: with MADDPG every experience, to all others; with MADDPG-CGAN
+twins and actors between rounds of episodes, announcements of servers, and shared weights. All have a link of 10 Mbit/s
 each way and use it at the same time; the printed milliseconds are on links that the paper does not state. Bytes do not
-depend on what is learned, so that they are counted in a few rounds, in which twins are known from the second one on.
+depend on the progress of learning, so they are counted in a few rounds, in which twins exist from the second one on.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINK_BPS = 10e6
-"""Of each user, in each direction."""
+"""Bandwidth of each user's link in each direction, bit/s."""
 TRAINED, COUNTED = "trained", "counted"
 ROUND_SLOTS, ROUNDS = 64, 4
 """A learner's round is whole episodes of at least so many slots; rounds of a training in which bytes are counted."""
 COUNTING_SETTINGS: dict[str, Json] = {MADDPG: {"batch_size": 8, "warm_up": 1}}
 COUNTING_SETTINGS[CGAN] = {**COUNTING_SETTINGS[MADDPG], "head_start": 2, "imagined_share": 0.0}
-"""So that little is learned, and twins are made known from the second round on."""
+"""Settings for counting bytes: few updates, and twins from the second round on."""
 LINEAR_BELOW = 1.5
-"""Exponent of growth that tells n from n^2."""
+"""Exponents below this count as growth like n, above it like n^2."""
 PUBLISHED_SYNC = "5.31 ms/step with MADDPG, 2.59 ms/step with generators (links not stated)"
 
 
 class ExchangeTable(Artefact):
-    """Convergence, bytes and time to pass them, cost; and bytes against the number of users."""
+    """Settling step, cost, and bytes with their transmission time, also against the number of users."""
 
     name = "exchange"
     keys = ("run", "users", "method")
@@ -95,7 +95,7 @@ class ExchangeTable(Artefact):
                 yield row | {"cost": numbers["cost"]}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """Bytes against users, which are delivered, and the lines that fit them."""
+        """Draw delivered bytes and their transmission time against the number of users."""
         summary = summarised(frame, self.keys)
         counted = summary[summary["run"] == COUNTED]
         figure, axes = plots.panels(2)
@@ -192,7 +192,7 @@ class ExchangeTable(Artefact):
 
 
 def communication_per_slot(curve: Sequence[Json], users: int) -> Json:
-    """Bytes in a slot that agents send and that reach them, and the time that the more loaded direction takes."""
+    """Bytes per slot that agents send and receive, and the time of the more loaded direction."""
     if len(curve) < 2:
         return {}
     per_slot = curves.bytes_per_slot(curve, users)
@@ -200,13 +200,13 @@ def communication_per_slot(curve: Sequence[Json], users: int) -> Json:
 
 
 def settling_step_of(curve: Sequence[Json]) -> Json:
-    """The step from which on the cost stays near its end."""
+    """Settling step of a training's cost, if it has a curve."""
     if not curve:
         return {}
     return {"settled_step": curves.settling_step(*([point[name] for point in curve] for name in ("step", "cost")))}
 
 
 def growth(frame: pd.DataFrame, method: str, number: str) -> Interval:
-    """The exponent with which a number grows with the users; each replicate has one."""
+    """Exponent of a number's growth with the users, over replicates."""
     chosen = frame[frame["method"] == method].sort_values("users")
     return Interval.of([curves.exponent(rows["users"], rows[number]) for _, rows in chosen.groupby(REPLICATE)])

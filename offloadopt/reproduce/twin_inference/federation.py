@@ -1,9 +1,9 @@
-"""Fig. 10: MADDPG whose agents learn alone, in one centre, or share weights by one of three rules.
+"""Fig. 10: MADDPG without sharing, with a centre, and with three rules of sharing weights.
 
 Curves are the running mean of an episode's cost while learning, exploration included; the end is measured on held-out
-instances. How fast a curve falls is told by when it first comes to within 5 % of where the curve of FedAvg ends: steps
-to one's own end would call a bad rule fast. Whatever the rule, agents of MADDPG tell each other their experience, for
-their critics; only where a centre collects it they do not. Weights come on top.
+instances. Speed is the first step at which a curve is within 5 % of the end of FedAvg's curve: steps to a curve's own
+end would make a bad rule look fast. Whatever the rule, agents of MADDPG exchange their experience for their critics,
+unless a centre collects it. Weights are transmitted in addition.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEGABYTE = 1e6
 
 
 class FederationFigure(Artefact):
-    """Curves, and a row for what each comes to."""
+    """Learning curves, and a row for each final policy."""
 
     name = "federation"
     keys = ("cost_of", "method", "step")
@@ -48,7 +48,7 @@ class FederationFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """MADDPG without a rule and under each."""
+        """MADDPG without a rule and under each rule."""
         found = []
         for replicate in self.setting.replicates:
             found += self.setting.trained(replicate, self.setting.common, (MADDPG,))
@@ -56,7 +56,7 @@ class FederationFigure(Artefact):
         return found
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """The curve over stretches, and the end."""
+        """Interval means of the curve, and the held-out cost at the end."""
         method, end = unit.labels["method"], float(unit.parameters["steps"])
         curve = result["curve"]
         last = {"cost_of": HELD_OUT, "method": method, "step": end, "cost": result["test"]["cost"]}
@@ -68,11 +68,11 @@ class FederationFigure(Artefact):
         yield last
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """With the step at which each rule first comes near where FedAvg ends."""
+        """Build the table with the step at which each rule first comes near FedAvg's final cost."""
         return self.with_first_near(super().frame(results))
 
     def with_first_near(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """That step in the rows of held-out costs."""
+        """Add that step to the rows of held-out costs."""
         first = np.full(len(frame), np.nan)
         learning = frame[frame["cost_of"] == LEARNING].sort_values("step")
         for replicate, rows in learning.groupby(REPLICATE):
@@ -85,7 +85,7 @@ class FederationFigure(Artefact):
         return frame.assign(first_near=first)
 
     def draw(self, frame: pd.DataFrame) -> Figure:
-        """The curves, and the ends beside what passed."""
+        """Draw the curves, and the held-out costs."""
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["cost", "delivered_mb"])
         figure, axes = plots.panels(2)
         curve_ax, end_ax = axes
@@ -105,7 +105,7 @@ class FederationFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Personalised against FedAvg, in speed and in the end; and what a centre would collect."""
+        """Personalised sharing against FedAvg in speed and cost, and against a centre in bytes."""
         ends = frame[frame["cost_of"] == HELD_OUT]
         if not {PERSONALISED, FEDAVG} <= set(ends["method"]):
             return []

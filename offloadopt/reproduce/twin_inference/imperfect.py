@@ -1,7 +1,7 @@
-"""The price of an imperfect twin: single slots, planned exactly on what a twin knows, and paid for in reality.
+"""Cost of an imperfect twin: single slots optimised on the twin's data and evaluated on the true data.
 
-The paper takes twins to be right on average, (6) and (7), and asks for small errors; what errors cost it does not say.
-Distances cost nothing here: the preset has path loss in the gains.
+The paper assumes twins without bias, (6) and (7), and small errors; it does not state the cost of errors. Errors of
+distances cost nothing here: the preset has path loss in the gains.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOOKS = {
     "distances": plots.Style("distances", plots.GREY, ":", "x"),
 }
 SECONDS = 60.0
-"""Limit for the proof of a slot's optimum."""
+"""Time limit of a slot's optimum in seconds."""
 
 
 class TwinFigure(Artefact):
@@ -49,7 +49,7 @@ class TwinFigure(Artefact):
         self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
-        """All errors of a replicate, on the same slots."""
+        """One unit for each replicate: all errors on the same slots."""
         sizes, point = self.setting.sizes, self.setting.common
         parameters = {
             "scenario": self.setting.scenario(users=point.users, servers=point.servers, horizon=1),
@@ -68,7 +68,7 @@ class TwinFigure(Artefact):
         ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """As they were measured."""
+        """Rows of the measurement."""
         yield from result["rows"]
 
     def draw(self, frame: pd.DataFrame) -> Figure:
@@ -85,5 +85,5 @@ class TwinFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The paper has no numbers of it."""
+        """None: the paper has no numbers on it."""
         return []

@@ -1,8 +1,7 @@
 """Fig. 5: the critics' loss of MADDPG and MADDPG-CGAN against the steps of their training.
 
-Losses are those of single batches, in squared deviations of what agents are paid. A smooth curve is one whose points
-lie close to their neighbours: roughness is the mean change between neighbouring points over the mean loss, and it is
-compared at equally many points.
+Losses are those of single batches, in squared standard deviations of rewards. Roughness is the mean absolute change
+between neighbouring points over the mean loss, and it is compared at equally many points.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 50
-"""Of a curve; replicates are averaged over the same stretches of steps."""
+"""Points of a curve; replicates are averaged over the same intervals of steps."""
 
 
 class LossFigure(Artefact):
-    """What critics are wrong by while they learn."""
+    """Critics' loss during training."""
 
     name = "losses"
     keys = ("method", "step")
@@ -46,7 +45,7 @@ class LossFigure(Artefact):
         ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """The whole curve, averaged over stretches for the picture."""
+        """Interval means of the curve, with its roughness and settling step."""
         found = [(point["step"], point["loss"]) for point in result["curve"] if "loss" in point]
         if not found:
             return
@@ -77,7 +76,7 @@ class LossFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Smoother and faster."""
+        """Whether the loss is smoother and settles sooner with generated experience."""
         if not {MADDPG, CGAN} <= set(frame["method"]):
             return []
         return [
@@ -110,13 +109,13 @@ class LossFigure(Artefact):
 
 
 def interval_means(steps: FloatArray, numbers: FloatArray, end: float, most: int) -> Iterable[tuple[float, float]]:
-    """Means over equal stretches of a training, each with its last step."""
+    """Means over equal intervals of a training, each with its last step."""
     place = np.maximum(1, np.ceil(steps * most / end)).astype(np.int64)
     for number in np.unique(place):
         yield float(number * end / most), float(numbers[place == number].mean())
 
 
 def constant_per_replicate(frame: pd.DataFrame, number: str, method: str) -> FloatArray:
-    """[replicates] a number that is the same in all rows of a curve."""
+    """Select a number that is the same in all rows of a curve ``[replicates]``."""
     chosen = frame[frame["method"] == method]
     return chosen.groupby(REPLICATE)[number].first().sort_index().to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The pieces of work behind the tables and figures; each is a function of JSON values that returns JSON values.
+"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
 
 Methods that are compared decide the same instances: these are drawn from the seed alone.
 """
@@ -18,19 +18,19 @@ from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json
 
 BOUND = "bound"
-"""What the proved lower bound is called in every table: all of nature known beforehand."""
+"""Label of the proved lower bound, which assumes that all random quantities are known beforehand."""
 
 
 def make_problem(scenario: Mapping[str, Any]) -> TwinInference:
-    """The problem of a scenario's JSON."""
+    """Build the problem from the JSON fields of its scenario."""
     return TwinInference(TwinInferenceScenario(**scenario))
 
 
 def averages(problem: TwinInference, instances: Instances, solutions: Solutions) -> Json:
-    """Means over instances: ``cost`` of an episode, and what a task comes to.
+    """Mean ``cost`` of an episode over instances, and cost, delay and energy of a task.
 
-    ``delay_s`` is of all tasks, of which failed ones wait until their limit. These spend nothing, so that ``energy_j``
-    is of the finished ones: over all tasks, failing would count as saving. What has no denominator is left out.
+    ``delay_s`` is of all tasks; failed ones wait until their limit. Failed tasks spend no energy, so ``energy_j`` is of
+    finished ones: over all tasks, failing would count as saving. A ratio whose denominator is 0 is left out.
     """
     outcome = problem.evaluate(instances, solutions.decisions)
     total = {name: float(values.sum()) for name, values in outcome.metrics.items()}
@@ -46,10 +46,10 @@ def averages(problem: TwinInference, instances: Instances, solutions: Solutions)
 
 
 def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int) -> Json:
-    """What some solvers achieve on average, by what they are called; ``solvers`` gives name and options of each.
+    """Average results of solvers by label; ``solvers`` gives the registered name and options of each.
 
-    With one that proves bounds among them, these stand in a row of their own, and ``proved`` is the share of instances
-    that it solved to the end.
+    If a solver proves lower bounds, their mean has a row of its own, and ``proved`` is the share of instances that it
+    solved to optimality.
     """
     problem = make_problem(scenario)
     instances = problem.sample(count, seed)
@@ -77,7 +77,7 @@ def train(
     test: Mapping[str, Any],
     demonstrations: Mapping[str, Any] | None = None,
 ) -> Json:
-    """Train a policy, follow it while it learns, and test it in the same scenario.
+    """Train a policy, record its learning curve, and test it in the same scenario.
 
     Parameters
     ----------
@@ -100,10 +100,9 @@ def train(
 
 
 def learning_curve(curve: Sequence[Json]) -> list[Json]:
-    """The cost of an episode while learning, the critics' loss where they have learned, and all bytes so far.
+    """Learning curve: cost of an episode, critics' loss once they are updated, and all bytes so far.
 
-    Where a centre collects the experience, agents tell each other nothing. A loss that has grown beyond all numbers is
-    left out.
+    If a centre collects the experience, agents exchange nothing. A loss that is not finite is left out.
     """
     found = []
     for point in curve:
@@ -130,14 +129,14 @@ def imperfect_twin(
     count: int,
     seed: int,
 ) -> Json:
-    """What it costs to plan on a twin and to pay in reality, relative to the optimum of the same instances.
+    """Cost of decisions optimised on a twin and evaluated on the true data, relative to the true optimum.
 
     Parameters
     ----------
     scenario : mapping
-        Of which all deviations are replaced.
+        Scenario whose deviations are all replaced.
     kinds : mapping of sequence of str
-        Fields of the scenario that deviate together, by what they are called.
+        Scenario fields that deviate together, by label.
     deviations : sequence of float
     options : mapping
         Of the solver.

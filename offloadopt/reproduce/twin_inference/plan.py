@@ -1,4 +1,4 @@
-"""Which artefacts there are, and how large they are in a quick and in a full run."""
+"""The paper's artefacts and their sizes in a quick and in a full run."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ SHORTENED = (
     "and the optimum's pupils have seen 8 episodes, not 200",
     "250 steps of each generator of digits instead of 3,000, and 300 of a judge instead of 1,200",
 )
-"""What a quick run leaves out."""
+"""Differences of a quick run from a full one."""
 LEFT_OUT = "{}: {} is not installed; pip install 'offloadopt[digits]'"
 
 
 def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """All tables and figures in one size.
+    """Build the paper's tables and figures in one size.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def make(size: str, users_file: Path | None = None, sites_file: Path | None = No
 
 
 def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """All tables and figures of any setting; learners that are not registered, and data not at hand, are left out."""
+    """Build all artefacts of a setting but those whose learners or data sets are not installed."""
     known = registry.names("learners")
     slots = {method: count for method, count in setting.sizes.slots.items() if LEARNERS[method] in known}
     setting = replace(setting, sizes=replace(setting.sizes, slots=slots))

