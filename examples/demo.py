@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import offloadopt
-from offloadopt.cli.terminal import progress
 from offloadopt.datasets.demonstrations import collect
 from offloadopt.errors import OffloadError
 from offloadopt.evaluation import compare
+from offloadopt.progress import progress
 
 HELD_OUT, DEMONSTRATIONS = 200, 4096
 BASELINES = ("levy", "greedy", "random", "local")

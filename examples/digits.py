@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import get_args
 
 from offloadopt import files
-from offloadopt.cli.terminal import progress
 from offloadopt.errors import OffloadError
 from offloadopt.learners.maddpg_cgan.gan import Loss
+from offloadopt.progress import progress
 from offloadopt.reproduce.twin_inference.digit_classifiers import JUDGE_STEPS, ROUNDS, Judge, load_digits
 from offloadopt.reproduce.twin_inference.digit_generators import STEPS, image_grid, train_digits
 

@@ -17,8 +17,8 @@ import numpy as np
 
 import offloadopt
 from offloadopt.cli.solutions import print_solutions
-from offloadopt.cli.terminal import progress
 from offloadopt.errors import OffloadError
+from offloadopt.progress import progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

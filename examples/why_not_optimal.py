@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 
 import offloadopt
-from offloadopt.cli.terminal import progress
 from offloadopt.errors import OffloadError
 from offloadopt.evaluation.statistics import mean_interval
 from offloadopt.learners.dirs.ablation import VARIANTS, causes
+from offloadopt.progress import progress
 
 HELD_OUT = 500
 

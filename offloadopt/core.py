@@ -147,6 +147,17 @@ class Problem(ABC, Generic[ScenarioT]):
     def __init__(self, scenario: ScenarioT) -> None:
         self.scenario = scenario
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(
+            f"{number} {name if number != 1 else name.removesuffix('s')}" for name, number in self.sizes.items()
+        )
+        return f"<{type(self).__name__}, {self.scenario.origin}: {sizes}>"
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The numbers that tell how large the problem is, by plural noun."""
+        return {"agents": self.num_agents, "slots": self.horizon}
+
     @property
     def horizon(self) -> int:
         """Number of slots that are decided one after the other."""
@@ -198,6 +209,21 @@ class Problem(ABC, Generic[ScenarioT]):
             outcomes.append(outcome)
         return Outcome.total(outcomes)
 
+    def describe(self, decisions: Decisions) -> list[str]:
+        """Say in words what was decided: lines of text for people.
+
+        Parameters
+        ----------
+        decisions : Decisions
+            Of one instance or several, which are then described together.
+
+        Returns
+        -------
+        list of str
+            For each array the share of each whole number, or the range and mean of real numbers.
+        """
+        return [f"{name}: {_spread(decisions[name], spec)}" for name, spec in self.decision_fields.items()]
+
     def check_instances(self, arrays: Mapping[str, ArrayLike]) -> Instances:
         """Instances from a user's own arrays, refused with one line unless they fit the scenario."""
         return Instances(self._checked("instance", arrays, self.instance_fields))
@@ -230,6 +256,16 @@ class Problem(ABC, Generic[ScenarioT]):
     def observation_space(self) -> spaces.Dict:
         """Gymnasium space of one instance's observation in one slot."""
         return _space(self.observation_fields)
+
+
+def _spread(values: NDArray[Any], spec: ArrayField) -> str:
+    """Shares of up to twelve whole numbers, or the range and mean of real ones."""
+    if values.size == 0:
+        return "nothing"
+    found, counts = np.unique(values, return_counts=True)
+    if spec.integer and len(found) <= 12:
+        return ", ".join(f"{value} {count / values.size:.1%}" for value, count in zip(found, counts, strict=True))
+    return f"{values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"
 
 
 def _space(fields: Mapping[str, ArrayField]) -> spaces.Dict:
@@ -279,6 +315,8 @@ class Solutions:
         Wall time spent on each instance, without the compilation of kernels (`offloadopt.clock`).
     details : mapping of str to array [count, ...]
         What else the method can tell, for example ``prices`` of the servers' CPU.
+    problem : Problem, optional
+        The problem that scored them, for `summary`.
     """
 
     decisions: Decisions
@@ -287,6 +325,56 @@ class Solutions:
     status: NDArray[np.uint8]
     seconds: FloatArray
     details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    problem: Problem[Any] | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        name = "" if self.problem is None else f" of {self.problem.name}"
+        counts = ", ".join(
+            f"{self.status_names.count(kind.name)} {kind.name}" for kind in Status if kind in self.status
+        )
+        return f"<Solutions{name}: {len(self.objective)} instances{', ' if counts else ''}{counts}>"
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.summary())}</pre>"
+
+    def summary(self, rows: int = 20) -> str:
+        """Say for each instance what was proved, and what was decided.
+
+        Parameters
+        ----------
+        rows : int
+            Instances with a line of their own, at most.
+
+        Returns
+        -------
+        str
+            One line per instance, then what was decided: in one instance in full, in several together.
+        """
+        count = len(self.objective)
+        lines = []
+        for row in range(min(rows, count)):
+            cost, bound, gap = self.objective[row], self.bound[row], self.gap[row]
+            index = "" if count == 1 else f"{row}: "
+            text = f"{index}{Status(self.status[row]).name}"
+            if np.isfinite(cost):
+                text += f": cost {cost:.8g}"
+                text += (
+                    f", no decision costs less than {bound:.8g} (gap {gap:.2g})" if np.isfinite(bound) else ", no bound"
+                )
+            elif np.isfinite(bound):
+                text += f": no decision costs less than {bound:.8g}"
+            lines.append(text)
+        if count > rows:
+            lines.append(f"... and {count - rows} more")
+        found = np.flatnonzero(np.isfinite(self.objective))
+        if self.problem is not None and len(found):
+            lines += self.problem.describe(self.decisions.take(found))
+        return "\n".join(lines)
 
     @property
     def gap(self) -> FloatArray:
@@ -330,7 +418,7 @@ class Solutions:
             Status.LIMIT_NO_SOLUTION,
         ).astype(np.uint8)
         spent = np.broadcast_to(np.asarray(seconds, dtype=np.float64), (instances.count,))
-        return cls(decisions, objective, bound, status, spent, details or {})
+        return cls(decisions, objective, bound, status, spent, details or {}, problem)
 
     def take(self, rows: slice | IntArray | Sequence[int]) -> Solutions:
         """The chosen rows."""
@@ -342,6 +430,7 @@ class Solutions:
             self.status[rows],
             self.seconds[rows],
             {name: values[rows] for name, values in self.details.items()},
+            self.problem,
         )
 
     @classmethod
@@ -354,6 +443,7 @@ class Solutions:
             np.concatenate([part.status for part in parts]),
             np.concatenate([part.seconds for part in parts]),
             {name: np.concatenate([part.details[name] for part in parts]) for name in parts[0].details},
+            parts[0].problem,
         )
 
 
@@ -392,11 +482,15 @@ class Solver(Settings, Method):
         The structure (a subclass of ``Problem``) that the solver needs.
     proves : bool
         Whether it returns lower bounds.
+    hindsight : bool
+        Whether its decisions use what nature does in later slots. Its bound then holds for every method, and no method
+        that decides slot by slot can be expected to meet it.
     """
 
     name: ClassVar[str]
     serves: ClassVar[type[Any]]
     proves: ClassVar[bool] = False
+    hindsight: ClassVar[bool] = False
 
     relative_gap: float = Field(
         default=0.0, ge=0, description="stop once cost and bound are this close, relative to the bound"

@@ -57,3 +57,23 @@ class Scenario(Settings):
         if missing:
             raise InvalidInput(f"{missing[0]} is missing; preset {name!r} needs it: {missing[0]}=FILE")
         return cls(**{**cls.presets[name], **changes})
+
+    @property
+    def origin(self) -> str:
+        """The preset that the scenario is nearest to, and the fields in which it differs from it."""
+        values = self.model_dump(mode="json")
+        found: tuple[str, list[str]] | None = None
+        for name, preset in self.presets.items():
+            try:
+                known = type(self)(**{**preset, **{need: values[need] for need in self.preset_needs.get(name, ())}})
+            except InvalidInput:
+                continue
+            other = known.model_dump(mode="json")
+            changes = [f"{field}={values[field]}" for field in values if values[field] != other[field]]
+            if found is None or len(changes) < len(found[1]):
+                found = name, changes
+        if found is None:
+            return "a scenario of its own"
+        name, changes = found
+        shown = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "")
+        return f"preset {name}" + (f" with {shown}" if changes else "")

@@ -29,9 +29,10 @@ from offloadopt.cli.options import (
     take_instances,
 )
 from offloadopt.cli.solutions import print_solutions, solutions_json
-from offloadopt.cli.terminal import print_json, progress
+from offloadopt.cli.terminal import print_json
 from offloadopt.core import Budget, FloatArray, Learner, Method, Problem
 from offloadopt.errors import InvalidInput, NoSolution, UnknownName, nearest
+from offloadopt.progress import progress
 
 if TYPE_CHECKING:
     from offloadopt.evaluation import Report

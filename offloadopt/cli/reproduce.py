@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offloadopt.cli.options import Json, Overwrite
-from offloadopt.cli.terminal import note, print_json, print_table, progress
+from offloadopt.cli.terminal import note, print_json, print_table
 from offloadopt.errors import InvalidInput
+from offloadopt.progress import progress
 
 if TYPE_CHECKING:
     from offloadopt.reproduce.claims import Claim

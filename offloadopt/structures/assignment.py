@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -45,6 +46,31 @@ class AssignmentProblem(Problem[ScenarioT]):
     @abstractmethod
     def servers(self) -> int:
         """Number of servers; a task has ``servers + 1`` options."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Tasks, servers and, if there are several, slots."""
+        return {"tasks": self.tasks, "servers": self.servers, **({"slots": self.horizon} if self.horizon > 1 else {})}
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        """What each option is called, for people."""
+        return ("local", *(f"server {j}" for j in range(1, self.servers + 1)))
+
+    def describe(self, decisions: Decisions) -> list[str]:
+        """Tasks by option in one instance with one slot, otherwise the share of tasks that each option has."""
+        if self.horizon > 1:
+            decisions = Decisions({name: array.reshape(-1, *array.shape[2:]) for name, array in decisions.items()})
+        chosen = self.assignment(decisions)
+        if len(chosen) == 1:
+            members = [np.flatnonzero(chosen[0] == option) for option in range(len(self.option_names))]
+            width = max(map(len, self.option_names)) + 1
+            return [
+                f"{name + ':':{width}} {' '.join(map(str, tasks)) or '-'}"
+                for name, tasks in zip(self.option_names, members, strict=True)
+            ]
+        shares = [f"{name} {np.mean(chosen == option):.1%}" for option, name in enumerate(self.option_names)]
+        return [f"tasks decided: {', '.join(shares)}"]
 
     @abstractmethod
     def assignment(self, decisions: Decisions) -> IntArray:

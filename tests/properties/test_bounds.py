@@ -96,7 +96,7 @@ def few(name: str, default: int) -> Any:
 
 @pytest.mark.parametrize("name", SERVING)
 def test_no_bound_lies_above_the_optimum_and_no_cost_below(name: str) -> None:
-    solver = registry.solver(name)
+    solver = KINDS[name]()
 
     @few(name, 50)
     @given(cases())
@@ -108,7 +108,7 @@ def test_no_bound_lies_above_the_optimum_and_no_cost_below(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROVING)
 def test_units_do_not_change_what_is_optimal(name: str) -> None:
-    solver = registry.solver(name)
+    solver = KINDS[name]()
 
     @few(name, 20)
     @given(cases(), st.sampled_from([1e-6, 1.0, 1e6]), st.sampled_from([1e-6, 1.0, 1e6]))

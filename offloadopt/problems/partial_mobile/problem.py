@@ -111,6 +111,17 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return 2 * self.sites
 
     @property
+    def sizes(self) -> Mapping[str, int]:
+        """Users, servers proper, and slots."""
+        return {"users": self.tasks, "servers": self.sites, "slots": self.horizon}
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        """Local, then each server for a part of the task, then each server for the whole task."""
+        servers = range(1, self.sites + 1)
+        return ("local", *(f"server {j} (part)" for j in servers), *(f"server {j} (whole)" for j in servers))
+
+    @property
     def sites(self) -> int:
         """Number of servers proper, M."""
         return len(self.sites_m)

@@ -1,0 +1,328 @@
+"""The front door: solve, collect, train and compare, each in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from offloadopt import registry
+from offloadopt.core import (
+    Budget,
+    Demonstrations,
+    Instances,
+    Learner,
+    Method,
+    Policy,
+    Problem,
+    Progress,
+    Record,
+    Solutions,
+    Solver,
+)
+from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported, nearest
+
+if TYPE_CHECKING:
+    from offloadopt.evaluation import Report
+
+COMPARED = ("exact", "lyapunov", "levy", "greedy", "local", "random")
+"""Methods that `compare` takes where none is named: those of them that serve the problem."""
+
+
+def available(problem: Problem[Any] | None = None) -> dict[str, list[str]]:
+    """List the names of problems, solvers and learners.
+
+    Parameters
+    ----------
+    problem : Problem, optional
+        With it, only methods that serve this problem as it is (see `serves`).
+
+    Returns
+    -------
+    dict
+        Names by group: ``"problems"`` (only without a problem), ``"solvers"``, ``"learners"``.
+    """
+    if problem is None:
+        return {group: list(registry.names(group)) for group in ("problems", "solvers", "learners")}
+    return {
+        group: [name for name in registry.names(group) if serves(group, name, problem)]
+        for group in ("solvers", "learners")
+    }
+
+
+def serves(group: str, name: str, problem: Problem[Any]) -> bool:
+    """Tell whether the method ``name``, with its default options, serves ``problem`` as it is.
+
+    Parameters
+    ----------
+    group : {"solvers", "learners"}
+    name : str
+    problem : Problem
+        The method's ``require`` decides; a plugin that cannot be loaded serves nothing.
+    """
+    try:
+        registry.serving(group, name, problem)().require(problem)
+    except (Unsupported, InvalidInput):
+        return False
+    except OffloadError:
+        return False
+    return True
+
+
+def solve(
+    problem: Problem[Any],
+    instances: Instances | Mapping[str, ArrayLike],
+    solver: str | Solver = "exact",
+    *,
+    seed: int = 0,
+    display: bool = False,
+    **options: Any,
+) -> Solutions:
+    """Solve instances, by default to the strongest proof there is for the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    instances : Instances, or mapping of str to array [count, ...]
+        Sampled by ``problem.sample``, or the user's own arrays.
+    solver : str or Solver
+        A name of `available`, or a solver. ``"exact"`` knows the whole instance: where there is a horizon, all of
+        nature (hindsight), so that its bound holds for every method.
+    seed : int
+        Of whatever the solver draws.
+    display : bool
+        Whether progress is shown on stderr.
+    options
+        Fields of the solver, for example ``relative_gap`` or ``time_limit_s``; only together with a name.
+
+    Returns
+    -------
+    Solutions
+        ``print(solutions)`` says what was proved and decided.
+    """
+    made = _solver(problem, solver, options)
+    checked = instances if isinstance(instances, Instances) else problem.check_instances(instances)
+    with _shown(display, f"solving with {made.name}", checked.count) as progress:
+        return made.run(problem, checked, seed=seed, progress=progress)
+
+
+def collect(
+    problem: Problem[Any],
+    solver: str | Solver = "exact",
+    *,
+    count: int,
+    folder: Path | str,
+    seed: int = 0,
+    workers: int = 1,
+    backend: str = "loky",
+    overwrite: bool = False,
+    display: bool = False,
+    **options: Any,
+) -> Demonstrations:
+    """Solve ``count`` sampled instances and keep them as demonstrations; continue where an earlier call stopped.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : str or Solver
+        The expert.
+    count, folder, seed, workers, backend, overwrite
+        As in `offloadopt.datasets.demonstrations.collect`.
+    display : bool
+        Whether progress is shown on stderr.
+    options
+        Fields of the solver; only together with a name.
+    """
+    from offloadopt.datasets.demonstrations import collect as collect_demonstrations
+
+    expert = _solver(problem, solver, options)
+    with _shown(display, f"collecting from {expert.name}", count) as progress:
+        return collect_demonstrations(
+            problem,
+            expert,
+            count=count,
+            seed=seed,
+            folder=folder,
+            workers=workers,
+            backend=backend,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+
+def train(
+    problem: Problem[Any],
+    learner: str | Learner,
+    *,
+    demonstrations: Demonstrations | Path | str | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    record: Record | None = None,
+    checkpoint: Path | str | None = None,
+    display: bool = False,
+    **options: Any,
+) -> Policy:
+    """Train a policy.
+
+    Parameters
+    ----------
+    problem : Problem
+    learner : str or Learner
+        A name of `available`, or a learner.
+    demonstrations : Demonstrations or path, optional
+        What an expert decided, or the folder that `collect` wrote.
+    steps : int, optional
+        Decisions of single agents that training uses, at most; by default the learner's own number.
+    seconds : float, optional
+        Seconds after which training ends.
+    seed : int
+    record : callable, optional
+        Called with a step and the numbers measured there.
+    checkpoint : path, optional
+        Folder from which an interrupted training continues.
+    display : bool
+        Whether progress is shown on stderr.
+    options
+        Fields of the learner; only together with a name.
+
+    Returns
+    -------
+    Policy
+        ``policy.save(folder)`` keeps it.
+    """
+    if isinstance(learner, Learner):
+        _no_options(options)
+        learner.require(problem)
+    else:
+        learner = registry.learner(learner, problem, **options)
+    if isinstance(demonstrations, (str, Path)):
+        from offloadopt.datasets.demonstrations import read
+
+        demonstrations = read(demonstrations, problem)
+    budget = None if steps is None and seconds is None else Budget(steps, seconds)
+    total = learner.default_steps(problem) if steps is None else steps
+    with _shown(display, f"training {learner.name}", total) as progress:
+        return learner.fit(
+            problem,
+            demonstrations=demonstrations,
+            budget=budget,
+            seed=seed,
+            progress=progress,
+            record=record,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+        )
+
+
+def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
+    """Read a saved policy for ``problem``."""
+    from offloadopt.learners.common.saved_policy import load_policy as load
+
+    return load(folder, problem)
+
+
+def compare(
+    problem: Problem[Any],
+    methods: Mapping[str, Method | str] | Sequence[Method | str | Path] | None = None,
+    instances: Instances | int = 200,
+    *,
+    seed: int = 1,
+    reference: str | None = None,
+    paired_with: str | None = None,
+    display: bool = False,
+) -> Report:
+    """Compare methods on the same instances, measured from the best bound that any of them proves.
+
+    Parameters
+    ----------
+    problem : Problem
+    methods : sequence or mapping, optional
+        Names of solvers, folders of saved policies, solvers, policies; by the name that the report shows, or a
+        sequence of them. By default those of `COMPARED` that serve the problem.
+    instances : Instances or int
+        Instances, or the number of them to be sampled with ``seed``.
+    seed : int
+    reference, paired_with : str, optional
+        As in `offloadopt.evaluation.compare`.
+    display : bool
+        Whether progress is shown on stderr.
+
+    Returns
+    -------
+    Report
+        ``print(report)`` shows its table, ``report.save(folder)`` writes pages, pictures and data.
+    """
+    from offloadopt.evaluation import compare as compare_methods
+
+    if methods is None:
+        methods = [name for name in COMPARED if serves("solvers", name, problem)]
+    named = methods if isinstance(methods, Mapping) else _named(methods)
+    made = {name: _method(problem, method) for name, method in named.items()}
+    drawn = problem.sample(instances, seed) if isinstance(instances, int) else instances
+    with _shown(display, f"comparing {len(made)} methods", drawn.count * len(made)) as progress:
+        return compare_methods(
+            problem, made, drawn, reference=reference, paired_with=paired_with, seed=seed, progress=progress
+        )
+
+
+def _named(methods: Sequence[Method | str | Path]) -> dict[str, Method | str | Path]:
+    """Methods by name: a solver's own, a policy's folder; a name that comes twice is refused."""
+    if isinstance(methods, (str, Path, Method)):
+        raise InvalidInput(f"methods = {methods!r}; allowed: a list of methods, or a mapping from names to methods")
+    known = registry.names("solvers")
+    found: dict[str, Method | str | Path] = {}
+    for method in methods:
+        if isinstance(method, Method):
+            name = method.name
+        elif isinstance(method, (str, Path)):
+            name = str(method) if str(method) in known else Path(method).resolve().name
+        else:
+            raise InvalidInput(f"methods holds {method!r}; allowed: names, folders of policies, solvers, policies")
+        if name in found:
+            raise InvalidInput(f"--method {method}: the name {name!r} is taken; allowed: names that differ")
+        found[name] = method
+    return found
+
+
+def _method(problem: Problem[Any], method: Method | str | Path) -> Method:
+    """A method as it is, by its name, or from the folder of a saved policy."""
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, (str, Path)):
+        raise InvalidInput(f"method {method!r}; allowed: a name, the folder of a policy, a solver, a policy")
+    known = registry.names("solvers")
+    if str(method) in known:
+        return registry.solver(str(method), problem)
+    if Path(method).is_dir():
+        return load_policy(method, problem)
+    raise UnknownName(f"no solver and no policy folder {str(method)!r}; {nearest(str(method), known)}")
+
+
+def _solver(problem: Problem[Any], solver: str | Solver, options: Mapping[str, Any]) -> Solver:
+    if isinstance(solver, str):
+        return registry.solver(solver, problem, **options)
+    if not isinstance(solver, Solver):
+        raise InvalidInput(f"solver = {solver!r}; allowed: a name from `available()`, or a Solver")
+    _no_options(options)
+    solver.require(problem)
+    return solver
+
+
+def _no_options(options: Mapping[str, Any]) -> None:
+    if options:
+        raise InvalidInput(f"{next(iter(options))} is an option of a name; allowed: set it where the object is made")
+
+
+@contextmanager
+def _shown(display: bool, label: str, total: int) -> Iterator[Progress | None]:
+    """Progress on stderr if it is wanted."""
+    if not display:
+        yield None
+        return
+    from offloadopt.progress import progress
+
+    with progress(label, total) as advance:
+        yield advance
