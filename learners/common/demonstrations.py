@@ -1,4 +1,4 @@
-"""Imitation for agents: an actor regresses what an expert decided on what each agent could see."""
+"""Behaviour cloning for agents: an actor is trained on an expert's actions in the agents' views."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from offloadopt.learners.common.training import Course
 
 @dataclass(frozen=True)
 class ExpertActions:
-    """What an expert's agents could see and what it decided.
+    """Demonstrations as the agents' views and the expert's actions.
 
     Attributes
     ----------
     view : Tensor [slots, count, agents, features]
     allowed : Tensor of bool [slots, count, agents, outputs], optional
     decided : mapping of str to Tensor [slots, count, agents] or [slots, count, agents, entries]
-        In terms of what the agents set.
+        In the form of the agents' controls.
     """
 
     view: Tensor
@@ -37,7 +37,7 @@ class ExpertActions:
 
     @classmethod
     def of(cls, interface: AgentInterface, demonstrations: Demonstrations) -> Self:
-        """Of demonstrations that fit the problem and are feasible."""
+        """Convert demonstrations; raise an error if they do not fit the problem or are not feasible."""
         problem = interface.problem
         count, horizon = demonstrations.instances.count, problem.horizon
         if count == 0:
@@ -57,15 +57,15 @@ class ExpertActions:
                 for name, values in decisions.items()
             }
         )
-        seen = interface.observe(observation)
+        observed = interface.observe(observation)
         values = interface.controls.encode(observation, decided)
 
         def over_slots(rows: Tensor) -> Tensor:
             return rows.unflatten(0, (count, horizon)).transpose(0, 1).contiguous()
 
         return cls(
-            view=over_slots(seen.view),
-            allowed=None if seen.allowed is None else over_slots(seen.allowed),
+            view=over_slots(observed.view),
+            allowed=None if observed.allowed is None else over_slots(observed.allowed),
             decided={name: over_slots(torch.from_numpy(rows.astype(np.float32))) for name, rows in values.items()},
         )
 
@@ -75,19 +75,19 @@ class ExpertActions:
         return self.view.shape[1]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that is learned from."""
+        """Views and actions by name, which identify the demonstrations in a checkpoint."""
         decided = {f"decided.{name}": values.numpy() for name, values in self.decided.items()}
         allowed = {} if self.allowed is None else {"allowed": self.allowed.numpy()}
         return {"view": self.view.numpy(), **allowed, **decided}
 
     def imitation_loss(self, actor: Actor, heads: Heads, rows: Tensor) -> Tensor:
-        """Mean distance of an actor's modes from what was decided in some of the rows."""
+        """Mean imitation loss of an actor in some of the demonstrations."""
         outputs, _ = actor(self.view[:, rows])
         outputs = mask_outputs(outputs, None if self.allowed is None else self.allowed[:, rows])
         return heads.imitation_loss(outputs, {name: values[:, rows] for name, values in self.decided.items()}).mean()
 
     def as_single_slots(self) -> ExpertActions:
-        """For agents that do not remember: every slot is an example of its own, ``[1, slots x count, ...]``."""
+        """Reshape to single slots ``[1, slots x count, ...]``, for agents without memory."""
         flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
         allowed = None if self.allowed is None else self.allowed.flatten(0, 1)[None]
         return ExpertActions(self.view.flatten(0, 1)[None], allowed, flat)
@@ -104,16 +104,16 @@ def imitate(
     course: Course,
     generator: torch.Generator,
 ) -> float:
-    """Minimise the distance of the actor's modes from the expert's decisions.
+    """Minimise the imitation loss of an actor by Adam.
 
     Parameters
     ----------
     steps : int
-        Gradient steps of Adam; fewer if the budget's seconds end before.
+        Gradient steps; fewer if the budget's seconds end before.
     minibatch_size : int
         Agent-steps in a gradient step, at least.
     course : Course
-        Tells when time is over.
+        Ends the training when the budget's seconds are over.
 
     Returns
     -------

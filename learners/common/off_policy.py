@@ -1,13 +1,14 @@
-"""The course of learners whose agents live side by side and learn from what all of them lived through.
+"""Off-policy training of decentralised agents from a joint replay buffer.
 
-1. Episodes side by side are decided at first by chance, then by every agent from its own view, with exploration; what
-   all saw, did and were paid enters a joint replay;
-2. after every slot of all environments a batch of it is learned from, by whoever learns (`TrainableAgents`);
-3. execution does not explore, and nothing passes between agents.
+1. Actions in parallel environments are random during the warm-up; then every agent decides from its own view, with
+   exploration. Joint transitions of all agents enter a replay buffer;
+2. after every ``update_every``-th slot of all environments, the agents' networks take a gradient step on a batch of it
+   (`TrainableAgents`);
+3. execution does not explore and needs no communication.
 
-The horizon only cuts episodes off, so what follows always counts, but for a problem with one slot, where nothing
-follows. A step of the budget is one agent's decision in one slot. Networks of agents are slices of the same arrays
-(`trunks`), each with a gradient clipped by itself.
+The horizon truncates episodes and does not terminate them, so values are always bootstrapped, except for a problem with
+one slot. A step of the budget is one agent's decision in one slot. Networks of agents are stacked (`networks`), and the
+gradient of each is clipped by itself.
 """
 
 from __future__ import annotations
@@ -50,38 +51,40 @@ from offloadopt.learners.common.weight_aggregation import Federable, Pair, Weigh
 from offloadopt.structures.agents import AgentProblem
 
 ROUND_SLOTS = 64
-"""A round is whole episodes with at least so many slots. Statistics follow, and states are kept, between rounds."""
+"""Least slots of a round, which is whole episodes. Running statistics are updated, and states saved, between rounds."""
 
 
 class OffPolicyLearner(Federable):
-    """Settings and course of a training from a joint replay."""
+    """Off-policy training of agents from a joint replay buffer: settings and training loop."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
     policy_type: ClassVar[type[AgentPolicy]] = AgentPolicy
 
-    view: str | None = Field(None, description="what agents see; none: the problem's first view")
-    controls: str | None = Field(None, description="what agents set; none: the decision itself")
+    view: str | None = Field(None, description="observation of the agents; none: the problem's first view")
+    controls: str | None = Field(None, description="form of the actions; none: the decision itself")
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
     activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
-    standardise: bool = Field(True, description="views by their running mean and deviation")
+    standardise: bool = Field(True, description="standardise views by running statistics")
 
-    steps: int = Field(1_000_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
-    num_envs: int = Field(16, ge=1, description="episodes that are decided side by side")
-    warm_up: int = Field(200, ge=1, description="slots of all environments decided by chance, rounded up to a round")
+    steps: int = Field(1_000_000, ge=1, description="agents' decisions in training without a budget")
+    num_envs: int = Field(16, ge=1, description="parallel environments")
+    warm_up: int = Field(200, ge=1, description="slots of all environments with random actions, rounded up to a round")
     update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
     buffer_size: int = Field(
-        100_000, ge=1, description="latest moments that are remembered, of all environments together"
+        100_000, ge=1, description="latest time steps in the replay buffer, summed over environments"
     )
-    batch_size: int = Field(128, ge=1, description="of those in a gradient step, each with all its agents")
-    gamma: float = Field(0.95, ge=0, lt=1, description="discount of a slot")
-    tau: float = Field(0.02, gt=0, le=1, description="share of the way that targets follow in a gradient step")
+    batch_size: int = Field(128, ge=1, description="time steps in a gradient step, each with all its agents")
+    gamma: float = Field(0.95, ge=0, lt=1, description="discount factor of a slot")
+    tau: float = Field(0.02, gt=0, le=1, description="rate of the soft target updates")
     final_rate: float = Field(
-        0.1, ge=0, le=1, description="share of step sizes left at the end; they fall along a cosine"
+        0.1, ge=0, le=1, description="learning rates at the end of their cosine schedule, relative to the beginning"
     )
-    max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients of an agent are shortened to this")
+    max_gradient_norm: float = Field(
+        0.5, gt=0, description="gradient norm of an agent to which longer gradients are clipped"
+    )
 
     @model_validator(mode="after")
-    def _moments_fit(self) -> Self:
+    def _buffer_holds_a_transition(self) -> Self:
         least = 3 * self.num_envs
         if self.buffer_size < least:
             raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least 3 num_envs = {least}")
@@ -89,20 +92,20 @@ class OffPolicyLearner(Federable):
 
     @property
     def default_steps(self) -> int:
-        """Decisions of agents in training without a budget."""
+        """Agents' decisions in training without a budget."""
         return self.steps
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without agents, and names that this one does not know."""
+        """Raise an error for problems without agents, and for unknown names of a view or controls."""
         super().require(problem)
         AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
 
     @abstractmethod
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> TrainableAgents:
-        """Agents that have learned nothing yet."""
+        """Create agents with initial weights."""
 
     def rewards(self, outcome: Outcome) -> NDArray[Any]:
-        """Rewards ``[count, agents]``: what each agent costs by itself."""
+        """Compute rewards ``[count, agents]``: minus each agent's own cost."""
         return agent_reward(outcome)
 
     def fit(
@@ -214,7 +217,7 @@ class OffPolicyLearner(Federable):
 
 
 class TrainableAgents(ABC):
-    """Every agent's networks and those that follow them.
+    """Networks of all agents under training, with their target networks.
 
     Parameters
     ----------
@@ -224,13 +227,13 @@ class TrainableAgents(ABC):
     Attributes
     ----------
     relaxed : RelaxedActions
-        The form of actions in the replay.
+        Form of the actions in the replay buffer.
     copies : int
         1 network for all agents, or one for each.
-    learned : mapping of str to CopywiseClippedAdam
-        Networks under training.
+    optimizers : mapping of str to CopywiseClippedAdam
+        Networks under training with their optimisers, by name.
     targets : mapping of str to Module
-        Those that follow them, by the same names.
+        Their target networks, by the same names.
     """
 
     def __init__(self, settings: OffPolicyLearner, interface: AgentInterface) -> None:
@@ -241,77 +244,79 @@ class TrainableAgents(ABC):
         self.targets: dict[str, nn.Module] = {}
         self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
-        self._tau, self._final_rate, self._longest = settings.tau, settings.final_rate, settings.max_gradient_norm
+        self._tau, self._final_rate, self._max_norm = settings.tau, settings.final_rate, settings.max_gradient_norm
 
-    def register(self, kind: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
-        """Put networks under training, with those that follow them."""
-        self.optimizers[kind] = CopywiseClippedAdam(networks, rate, rate * self._final_rate, self._longest)
-        self.targets[kind] = target
+    def register(self, name: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
+        """Add networks to the training, with their learning rate and target networks."""
+        self.optimizers[name] = CopywiseClippedAdam(networks, rate, rate * self._final_rate, self._max_norm)
+        self.targets[name] = target
 
     @abstractmethod
-    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
-        """Rows ``[count, agents, size]`` of who explores, when a share of the budget is spent."""
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
+        """Choose actions ``[count, agents, size]`` with exploration, at a fraction ``spent`` of the budget."""
 
     @abstractmethod
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
-        """A step of all that learns, and what was measured in it."""
+        """Take a gradient step of all networks and return metrics."""
 
     @abstractmethod
-    def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
-        """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
+    def update_statistics(self, observations: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
+        """Add observations and rewards ``[slots, count, agents]`` to the running statistics."""
 
     @abstractmethod
     def policy_actor(self) -> Actor:
-        """What decides without exploring."""
+        """Actors of the trained policy."""
 
     def observe(self, observation: Observation) -> AgentObservation:
-        """What agents see, and whoever teaches them."""
+        """Convert an observation to the inputs of actors and critics."""
         return self.interface.observe(observation)
 
     @torch.no_grad()
-    def random_actions(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
-        """Rows ``[count, agents, size]`` by chance alone."""
-        indifferent = torch.zeros(*seen.view.shape[:-1], self.relaxed.size)
-        return self.relaxed.random_actions(mask_outputs(indifferent, seen.allowed), generator)
+    def random_actions(self, observation: AgentObservation, generator: torch.Generator) -> Tensor:
+        """Sample actions ``[count, agents, size]`` uniformly among those that are allowed."""
+        equal_outputs = torch.zeros(*observation.view.shape[:-1], self.relaxed.size)
+        return self.relaxed.random_actions(mask_outputs(equal_outputs, observation.allowed), generator)
 
-    def generate(self, seen: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:  # noqa: B027
-        """Before a slot of an episode is decided; here nothing."""
+    def generate(  # noqa: B027
+        self, observation: AgentObservation, slot: int, spent: float, generator: torch.Generator
+    ) -> None:
+        """Generate experience before a slot of an episode is decided; here none."""
 
-    def count_communication(self, seen: AgentObservation, rows: Tensor | None) -> None:  # noqa: B027
-        """Count what agents tell each other of a slot, or of what they see after the last one; here it is not."""
+    def count_communication(self, observation: AgentObservation, actions: Tensor | None) -> None:  # noqa: B027
+        """Count the bytes exchanged for a slot, or for the observation after the last one; here there are none."""
 
     @property
     def communication(self) -> dict[str, float]:
-        """Bytes that have passed between agents so far, as far as they are counted."""
-        return {} if self.exchange is None else self.exchange.measured
+        """Bytes exchanged between agents so far, by name."""
+        return {} if self.exchange is None else self.exchange.communication
 
     def update_targets(self, spent: float, value: Tensor) -> None:
-        """Move targets behind those that learn, and share weights if it is time.
+        """Update the target networks, and exchange weights if it is time.
 
         Parameters
         ----------
         value : Tensor [agents]
-            What agents think that they earn, as `WeightExchange` takes it.
+            Mean value or reward of each agent, as of `WeightExchange.after_update`.
         """
         for kind, target in self.targets.items():
             polyak_update(target, self.optimizers[kind].networks, self._tau)
         if self.exchange is not None:
             pairs = [Pair(self.optimizers[kind].networks, target, self._tau) for kind, target in self.targets.items()]
-            # All agents hold equally many experiences.
+            # All agents have equally many transitions.
             self.exchange.after_update(spent, pairs, value, torch.ones_like(value))
 
     def copy_statistics(self) -> None:
-        """Give targets the scales of those that they follow."""
+        """Copy the running statistics of networks to their targets."""
         for kind, target in self.targets.items():
-            for held, new in zip(target.buffers(), self.optimizers[kind].networks.buffers(), strict=True):
-                held.copy_(new)
+            for old, new in zip(target.buffers(), self.optimizers[kind].networks.buffers(), strict=True):
+                old.copy_(new)
 
     def loss_per_copy(self, loss: Tensor) -> Tensor:
-        """Means of ``[rows, agents]``: of all, or for each agent with networks of its own."""
+        """Average a loss ``[rows, agents]`` over all entries, or for each agent with networks of its own."""
         return loss.mean().view(1) if self.copies == 1 else loss.mean(dim=0)
 
     def arrays(self) -> Arrays:
-        """Everything that training changes; for ``copies`` of networks each array of weights leads with them."""
+        """State of the training, for a checkpoint; arrays of stacked networks have shape ``[copies, ...]``."""
         found: Arrays = {} if self.exchange is None else self.exchange.arrays()
         for kind, learned in self.optimizers.items():
             found |= {f"{kind}.{name}": array for name, array in learned.arrays().items()}
@@ -320,11 +325,11 @@ class TrainableAgents(ABC):
         return found
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         if self.exchange is not None:
             self.exchange.restore(arrays)
         for kind, learned in self.optimizers.items():
             learned.restore(with_prefix(arrays, kind))
         for kind, target in self.targets.items():
-            held = with_prefix(arrays, f"target_{kind}")
-            target.load_state_dict({name: torch.from_numpy(array) for name, array in held.items()})
+            weights = with_prefix(arrays, f"target_{kind}")
+            target.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

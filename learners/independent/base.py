@@ -267,7 +267,7 @@ class IndependentLearner(Federable):
                     value = batch.reward.mean(dim=0)
                     exchange.after_update(course.spent, agents.pairs, value, torch.ones_like(value))
             decided = min(len(seen) * problem.num_agents, course.steps - course.step)
-            communication = {} if exchange is None else exchange.measured
+            communication = {} if exchange is None else exchange.communication
             course.advance(
                 decided, partial(episode_means, outcomes, measured, communication) if episodes.ended else None
             )

@@ -1,4 +1,4 @@
-"""Critics that see all agents and what all of them do."""
+"""Centralised critic: the value of each agent given the global state and all agents' actions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from offloadopt.learners.common.normalization import RunningNormalizer, reward_m
 
 
 class CentralisedCritic(nn.Module):
-    """``Q_i`` of each agent: of its own view and action, of what a centre sees, and of all others' actions.
+    """Action value ``Q_i`` of each agent, of its own view and action, the global state and all others' actions.
 
-    It answers in deviations from the mean of all rewards paid so far. When these change, the last layer is changed with
-    them so that no value does (as PopArt, van Hasselt et al. 2016, arXiv:1602.07714): costs of any magnitude are
-    learned at the same pace. A constant taken off every reward changes no preference, since what follows always counts.
+    Values are standardised by the running mean and standard deviation of all rewards. When these statistics change, the
+    output layer is changed so that no value does (PopArt, van Hasselt et al. 2016, arXiv:1602.07714), so that costs of
+    any magnitude are learned at the same pace. A constant subtracted from every reward changes no preference between
+    actions, since values are always bootstrapped from the next observation.
 
     Parameters
     ----------
@@ -26,11 +27,11 @@ class CentralisedCritic(nn.Module):
     copies : int
         1 network for all agents, or one for each.
     sizes : (int, int, int)
-        Features of a view and of the whole, entries of an action's row.
+        Features of a view and of the global state, entries of a relaxed action.
     hidden : sequence of int
     activation : {"tanh", "relu"}
     standardise : bool
-        Whether views and the whole are standardised by what `watch` was shown.
+        Whether views and the global state are standardised by running statistics.
     """
 
     def __init__(
@@ -43,77 +44,76 @@ class CentralisedCritic(nn.Module):
         standardise: bool,
     ) -> None:
         super().__init__()
-        view, whole, action = sizes
+        view, global_state, action = sizes
         self.view_normalizer = RunningNormalizer(view) if standardise else None
-        self.global_normalizer = RunningNormalizer(whole) if standardise else None
+        self.global_normalizer = RunningNormalizer(global_state) if standardise else None
         self.reward_statistics = RunningNormalizer(copies)
-        inputs = view + whole + (1 + agents) * action
+        inputs = view + global_state + (1 + agents) * action
         self.network = StackedMLP(copies, (inputs, *hidden, 1), activation, recurrent=False)
         self._others = 1.0 - torch.eye(agents)[..., None]
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw weights; at first every value is the mean."""
+        """Draw the initial weights; those of the output layer are 0, so that every value is the mean."""
         self.network.initialise(0.0, generator)
 
-    def forward(self, seen: AgentObservation, own: Tensor, joint: Tensor) -> Tensor:
-        """Values in deviations ``[rows, agents]``.
+    def forward(self, observation: AgentObservation, own: Tensor, joint: Tensor) -> Tensor:
+        """Compute standardised values ``[rows, agents]``.
 
         Parameters
         ----------
-        seen : AgentObservation
-            With a whole.
+        observation : AgentObservation
+            With a global state.
         own, joint : Tensors [rows, agents, entries]
-            What each agent does, and what the others do beside it: agent i's own row of ``joint`` does not count for
-            its value.
+            Each agent's own action, and the actions of all: for agent i's value its own row of ``joint`` is ignored.
         """
-        view, whole = seen.view, cast(Tensor, seen.global_state)
+        view, global_state = observation.view, cast(Tensor, observation.global_state)
         if self.view_normalizer is not None and self.global_normalizer is not None:
-            view, whole = self.view_normalizer(view), self.global_normalizer(whole)
+            view, global_state = self.view_normalizer(view), self.global_normalizer(global_state)
         agents = view.shape[1]
         others = (joint[:, None] * self._others).flatten(2)
-        if whole.ndim == 2:
-            whole = whole[:, None].expand(-1, agents, -1)
-        signal = torch.cat([view, own, whole, others], dim=-1)
+        if global_state.ndim == 2:
+            global_state = global_state[:, None].expand(-1, agents, -1)
+        signal = torch.cat([view, own, global_state, others], dim=-1)
         values, _ = self.network(agents_to_copies(signal[None], self.network.copies))
         return copies_to_agents(values, agents)[0, ..., 0]
 
-    def update_statistics(self, view: Tensor, whole: Tensor) -> None:
-        """Take views ``[..., agents, features]`` and wholes ``[..., features]`` into the statistics."""
+    def update_statistics(self, view: Tensor, global_state: Tensor) -> None:
+        """Add views ``[..., agents, features]`` and global states ``[..., features]`` to the running statistics."""
         if self.view_normalizer is not None and self.global_normalizer is not None:
             self.view_normalizer.update_statistics(view)
-            self.global_normalizer.update_statistics(whole)
+            self.global_normalizer.update_statistics(global_state)
 
     @torch.no_grad()
     def update_reward_statistics(self, reward: Tensor, gamma: float, target: CentralisedCritic | None) -> None:
-        """Let the scale follow rewards ``[..., agents]``.
+        """Add rewards ``[..., agents]`` to the statistics and correct the output layers, so that no value changes.
 
         Parameters
         ----------
         gamma : float
-            Discount, by which the mean of rewards is that of values divided by ``1 - gamma``.
+            Discount: the mean of values is that of rewards divided by ``1 - gamma``.
         target : CentralisedCritic, optional
-            Keeps its values as this one does. Without it none does: before anything was learned.
+            Target network, which is corrected alike. If ``None``, as before the first update, no layer is corrected.
         """
-        center, deviation = self.scale()
+        center, std = self.reward_scale()
         self.reward_statistics.update_statistics(reward if self.network.copies > 1 else reward[..., None])
-        new_center, new_deviation = self.scale()
+        new_center, new_std = self.reward_scale()
         if target is None:
             return
-        shift = (center - new_center) / (new_deviation * (1.0 - gamma))
+        shift = (center - new_center) / (new_std * (1.0 - gamma))
         for last in (self.network.last, target.network.last):
-            last.weight.mul_((deviation / new_deviation)[:, None, None])
-            last.bias.mul_((deviation / new_deviation)[:, None, None]).add_(shift[:, None, None])
+            last.weight.mul_((std / new_std)[:, None, None])
+            last.bias.mul_((std / new_std)[:, None, None]).add_(shift[:, None, None])
 
     def standardise_rewards(self, reward: Tensor) -> Tensor:
-        """Rewards ``[rows, agents]`` in deviations from their mean."""
-        center, deviation = self.scale()
-        return (reward - center) / deviation
+        """Standardise rewards ``[rows, agents]``."""
+        center, std = self.reward_scale()
+        return (reward - center) / std
 
     def to_reward_units(self, value: Tensor, gamma: float) -> Tensor:
-        """Discounted sums of rewards for values in deviations ``[rows, agents]``."""
-        center, deviation = self.scale()
-        return value * deviation + center / (1.0 - gamma)
+        """Convert standardised values ``[rows, agents]`` to discounted sums of rewards."""
+        center, std = self.reward_scale()
+        return value * std + center / (1.0 - gamma)
 
-    def scale(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation ``[copies]``; 0 and 1 before anything was paid."""
+    def reward_scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[copies]`` of rewards; 0 and 1 before the first update."""
         return reward_mean_and_std(self.reward_statistics)

@@ -1,25 +1,22 @@
-"""MADDPG: actors that decide from what each agent sees, taught by critics that see all of them.
+"""MADDPG: decentralised actors trained with centralised critics.
 
 Lowe et al. 2017, "Multi-agent actor-critic for mixed cooperative-competitive environments" (arXiv:1706.02275), for
-agents with numbers, choices, or both:
+agents with continuous actions, discrete actions, or both:
 
-1. episodes side by side are decided at first by chance, then by every agent's actor from its own view, with noise on
-   numbers and choices drawn from a softmax; what all saw, did and were paid enters a joint replay (`joint_learner`);
-2. a critic ``Q_i(x, a_1, ..., a_n)`` of everything seen and all agents' actions steps towards
-   ``r_i + gamma Q'_i(x', mu'_1, ..., mu'_n)`` with the slowly following networks ``Q'``, ``mu'`` (their equation (6));
-3. agent i's actor steps up the slope of ``Q_i`` by its own action, the others' being those of the replay (equation
-   (5)). Through choices the slope passes by the straight-through Gumbel-softmax estimator (see `relaxed`);
-4. execution does not explore, and nothing passes between agents.
+1. actions in parallel environments are random during the warm-up; then every agent's actor decides from its own view,
+   with Gaussian noise on numbers and choices sampled from a softmax. Joint transitions of all agents enter a replay
+   buffer (`off_policy`);
+2. a critic ``Q_i(x, a_1, ..., a_n)`` of the global state and all agents' actions is regressed on
+   ``r_i + gamma Q'_i(x', mu'_1, ..., mu'_n)`` with the target networks ``Q'``, ``mu'`` (their equation (6));
+3. agent i's actor ascends the gradient of ``Q_i`` by its own action, with the others' actions from the replay buffer
+   (equation (5)). The gradient passes through choices by the straight-through Gumbel-softmax estimator (see
+   `gumbel_softmax`);
+4. execution does not explore and needs no communication.
 
-Each agent is paid for its own cost, or all for everybody's.
+Each agent's reward is minus its own cost, or minus the cost of all agents.
 
-What is not in the paper: choices that are whole where critics see them, one network for all agents (``shared``), some
-decisions by chance also after the warm-up, and large outputs that cost (``output_weight``).
-
-What was found, one training each. On ``battery_d2d`` from view ``full``, mean cost of 128 held-out draws: 470 after
-680,000 steps (78 s of CPU), 558 with another seed after 560,000 (73 s); everything at home in the slowest mode is 823.
-On ``carbon_mimo`` (view ``full``, ``controls = "energy"``) it came to 12.8 in 37 s of CPU with ``gamma = 0.99``,
-``noise = 0.1`` and ``epsilon = 0.02``; `ppo` to 9.2 in 34 s.
+Not in the paper: critics observe choices as one-hots, all agents may share one network (``shared``), some actions are
+random also after the warm-up, and large outputs of actors are penalised (``output_weight``).
 """
 
 from __future__ import annotations
@@ -61,23 +58,23 @@ class Maddpg(OffPolicyLearner):
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
-        """Actors and critics with fresh weights."""
+        """Create actors and critics with initial weights."""
         return ActorsAndCritics(self, AgentInterface(problem, self.view, self.controls), generator)
 
     def rewards(self, outcome: Outcome) -> NDArray[Any]:
-        """Rewards ``[count, agents]``."""
+        """Compute rewards ``[count, agents]``: minus each agent's own cost, or minus the cost of all."""
         return team_reward(outcome) if self.reward == "team" else agent_reward(outcome)
 
 
 class ActorsAndCritics(TrainableAgents):
-    """Every agent's actor and critic and the networks that follow them.
+    """Actors and critics of all agents, with their target networks.
 
     Attributes
     ----------
     actor, target_actor : Actor
     critic, target_critic : CentralisedCritic
     sent, delivered : int
-        Bytes that left agents, and that reached them.
+        Bytes that agents sent, and that they received.
     """
 
     def __init__(self, settings: Maddpg, interface: AgentInterface, generator: torch.Generator) -> None:
@@ -87,8 +84,8 @@ class ActorsAndCritics(TrainableAgents):
         shape = settings.hidden, settings.activation
         sizes = (interface.features, *settings.hidden, interface.heads.outputs)
         self.actor = Actor(self.copies, sizes, settings.activation, False, settings.standardise)
-        sees = interface.features, self.global_features, self.relaxed.size
-        self.critic = CentralisedCritic(interface.problem.num_agents, self.copies, sees, *shape, settings.standardise)
+        inputs = interface.features, self.global_features, self.relaxed.size
+        self.critic = CentralisedCritic(interface.problem.num_agents, self.copies, inputs, *shape, settings.standardise)
         self.actor.initialise(generator)
         self.critic.initialise(generator)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
@@ -97,55 +94,55 @@ class ActorsAndCritics(TrainableAgents):
 
     @property
     def global_features(self) -> int:
-        """Numbers in what critics see of everybody."""
+        """Number of features in the critics' global state."""
         return self.interface.global_features
 
     def policy_actor(self) -> Actor:
-        """The actors."""
+        """Actors of the trained policy."""
         return self.actor
 
     def observe(self, observation: Observation) -> AgentObservation:
-        """What agents and critics see."""
+        """Convert an observation to the agents' views and the critics' global state."""
         return self.interface.observe(observation, with_global_state=True)
 
-    def global_states(self, seen: AgentObservation) -> Tensor:
-        """What critics see of everybody ``[count, features]``."""
-        return cast(Tensor, seen.global_state)
+    def global_states(self, observation: AgentObservation) -> Tensor:
+        """Global states ``[count, features]`` by whose statistics the critics standardise theirs."""
+        return cast(Tensor, observation.global_state)
 
-    def count_communication(self, seen: AgentObservation, rows: Tensor | None) -> None:
-        """Count the bytes of experience that every agent tells all others: a view, an action, a reward."""
+    def count_communication(self, observation: AgentObservation, actions: Tensor | None) -> None:
+        """Count the bytes of experience that every agent sends to all others: a view, an action, a reward."""
         size = self.interface.view_bytes
-        if rows is not None:
+        if actions is not None:
             size += self.interface.action_bytes + NUMBER_BYTES
-        size *= seen.view.shape[:2].numel()
+        size *= observation.view.shape[:2].numel()
         self.sent += size
         self.delivered += size * (self.interface.problem.num_agents - 1)
 
     @property
     def communication(self) -> dict[str, float]:
-        """Bytes of experience, and of weights if these are shared."""
+        """Bytes of exchanged experience, and of exchanged weights if there are any."""
         return {"bytes/sent": float(self.sent), "bytes/delivered": float(self.delivered), **super().communication}
 
     @torch.no_grad()
-    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
-        """What the actors do with noise, and now and then anything."""
-        rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
-        anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.epsilon
-        return torch.where(anything, self.random_actions(seen, generator), rows)
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
+        """Actions of the actors with noise, or random ones with probability ``epsilon``."""
+        actions = self.relaxed.explore(outputs(self.actor, observation), self.settings.noise, generator)
+        random = torch.rand(*actions.shape[:-1], 1, generator=generator) < self.settings.epsilon
+        return torch.where(random, self.random_actions(observation, generator), actions)
 
     @torch.no_grad()
-    def update_statistics(self, moments: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
-        """Let statistics follow what was seen and the rewards ``[slots, count, agents]`` paid for it."""
-        view = torch.stack([seen.view for seen in moments])
+    def update_statistics(self, observations: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
+        """Add observations and rewards ``[slots, count, agents]`` to the running statistics."""
+        view = torch.stack([each.view for each in observations])
         if self.actor.normalizer is not None:
             self.actor.normalizer.update_statistics(view)
-        self.critic.update_statistics(view, torch.stack([self.global_states(seen) for seen in moments]))
+        self.critic.update_statistics(view, torch.stack([self.global_states(each) for each in observations]))
         self.critic.update_reward_statistics(reward, self.gamma, self.target_critic if learning else None)
         self.copy_statistics()
 
     @torch.no_grad()
     def target(self, batch: Experience, generator: torch.Generator) -> Tensor:
-        """[rows, agents] what the critics should have said, in deviations."""
+        """Compute the critics' standardised regression targets ``[rows, agents]``."""
         reward = self.critic.standardise_rewards(batch.reward)
         if self.gamma == 0.0:
             return reward
@@ -154,21 +151,21 @@ class ActorsAndCritics(TrainableAgents):
         return reward + self.gamma * self.target_critic(batch.next_observation, own, others)
 
     @torch.no_grad()
-    def next_actions(self, actor: Actor, following: AgentObservation, generator: torch.Generator) -> Tensor:
-        """What following actors do next."""
-        return self.relaxed.straight_through(outputs(actor, following), self.settings.temperature, generator)
+    def next_actions(self, actor: Actor, observation: AgentObservation, generator: torch.Generator) -> Tensor:
+        """Sample actions of target actors."""
+        return self.relaxed.straight_through(outputs(actor, observation), self.settings.temperature, generator)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
-        """A step of the critics, one of the actors, and their targets behind them; and what was measured in it."""
+        """Take a gradient step of the critics and one of the actors, update the targets, and return metrics."""
         value = self.critic(batch.observation, batch.action, batch.others_action)
         error = value - self.target(batch, generator)
         self.optimizers["critic"].descend(self.loss_per_copy(0.5 * error.square()), spent)
-        self._improve(batch, spent, generator)
+        self._update_actors(batch, spent, generator)
         self.update_targets(spent, self.critic.to_reward_units(value.detach(), self.gamma).mean(dim=0))
         return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
-    def _improve(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
-        """A step of the actors along the critics' slopes by what each would do beside what the others did."""
+    def _update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
+        """Take a gradient step of the actors: each changes its own action, the others' are those of the batch."""
 
         def value(own: Tensor) -> Tensor:
             return self.critic(batch.observation, own, batch.others_action)
@@ -178,43 +175,43 @@ class ActorsAndCritics(TrainableAgents):
         self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
 
     def arrays(self) -> Arrays:
-        """Everything that training changes."""
+        """State of the training, for a checkpoint."""
         return {**super().arrays(), "communication": np.array([self.sent, self.delivered])}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         super().restore(arrays)
         self.sent, self.delivered = arrays["communication"].tolist()
 
 
-def outputs(actor: Actor, seen: AgentObservation) -> Tensor:
-    """What actors answer ``[count, agents, outputs]``, without what cannot be chosen."""
-    answers, _ = actor(seen.view[None])
-    return mask_outputs(answers[0], seen.allowed)
+def outputs(actor: Actor, observation: AgentObservation) -> Tensor:
+    """Compute the actors' outputs ``[count, agents, outputs]`` and mask options that are not allowed."""
+    unmasked, _ = actor(observation.view[None])
+    return mask_outputs(unmasked[0], observation.allowed)
 
 
 def actor_loss(
     actor: Actor,
-    seen: AgentObservation,
+    observation: AgentObservation,
     relaxed: RelaxedActions,
     value: Callable[[Tensor], Tensor],
     temperature: float,
     output_weight: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """[rows, agents] a loss down which actors step up the slope of what their actions are worth.
+    """Compute the loss ``[rows, agents]`` of the deterministic policy gradient: minus the value of the actors' actions.
 
     Parameters
     ----------
     value : callable
-        Of each agent's own action ``[rows, agents, size]``.
+        Values of the agents' own actions ``[rows, agents, size]``.
     temperature : float
-        Of the softmax through which choices pass gradients.
+        Temperature of the Gumbel-softmax estimator.
     output_weight : float
-        Of the mean squared outputs, which holds actors back.
+        Weight of the penalty on the actors' mean squared outputs.
     """
-    answers, _ = actor(seen.view[None])
-    rows = relaxed.straight_through(mask_outputs(answers[0], seen.allowed), temperature, generator)
-    own = rows.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(value(own).sum(), own)
-    return output_weight * answers[0].square().mean(dim=-1) - (rows * slope).sum(dim=-1)
+    unmasked, _ = actor(observation.view[None])
+    actions = relaxed.straight_through(mask_outputs(unmasked[0], observation.allowed), temperature, generator)
+    own = actions.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(own).sum(), own)
+    return output_weight * unmasked[0].square().mean(dim=-1) - (actions * gradient).sum(dim=-1)

@@ -336,7 +336,7 @@ class Ppo(Federable):
             if exchange is not None:
                 worth = rollout.reward.mean(dim=(0, 1))
                 exchange.after_update(course.spent, [Pair(networks)], worth, torch.ones_like(worth))
-                told = exchange.measured
+                told = exchange.communication
             course.advance(rollout.reward.numel(), partial(_numbers, measured, told))
             if collector.between_episodes:
                 course.keep(everything)

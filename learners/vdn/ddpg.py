@@ -1,9 +1,9 @@
-"""DDPG whose critics add up: actors of numbers and choices, taught by a decomposed value of the team.
+"""DDPG with value decomposition: decentralised actors trained with the team's decomposed value.
 
-Actors are those of `maddpg`, with its exploration and its gradients through choices; the critics are the terms ``Q_i``
-of `vdn`, each of its agent's own view and action. An actor's action is in one term alone, so it steps up the slope of
-``Q_i`` (Lillicrap et al. 2016, arXiv:1509.02971, equation (6)), which is that of ``Q_tot``. Unlike MADDPG's critics
-these need no views and actions of others.
+Actors are those of `maddpg`, with its exploration and its gradients through choices; critics are the utilities ``Q_i``
+of `vdn`, each of its agent's own view and action. Since an actor's action enters one utility alone, ascending the
+gradient of ``Q_i`` (Lillicrap et al. 2016, arXiv:1509.02971, equation (6)) ascends that of ``Q_tot``. Unlike MADDPG's
+critics these need no views and actions of other agents.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class DdpgVdn(Vdn):
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DdpgVdnAgents:
-        """Actors and critics with fresh weights."""
+        """Create actors and utilities with initial weights."""
         return DdpgVdnAgents(self, AgentInterface(problem, self.view, self.controls), generator)
 
 
 class DdpgVdnAgents(VdnAgents):
-    """Every agent's actor and its term of the critic.
+    """Actors and utilities of all agents.
 
     Attributes
     ----------
@@ -59,30 +59,32 @@ class DdpgVdnAgents(VdnAgents):
         self.register("actor", self.actor, settings.actor_rate, self.target_actor)
 
     @torch.no_grad()
-    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
-        """What the actors do with noise, and now and then anything."""
-        rows = self.relaxed.explore(outputs(self.actor, seen), self.settings.noise, generator)
-        anything = torch.rand(*rows.shape[:-1], 1, generator=generator) < self.settings.epsilon
-        return torch.where(anything, self.random_actions(seen, generator), rows)
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
+        """Actions of the actors with noise, or random ones with probability ``epsilon``."""
+        actions = self.relaxed.explore(outputs(self.actor, observation), self.settings.noise, generator)
+        random = torch.rand(*actions.shape[:-1], 1, generator=generator) < self.settings.epsilon
+        return torch.where(random, self.random_actions(observation, generator), actions)
 
-    def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
-        """What the following actors do."""
-        return self.relaxed.straight_through(outputs(self.target_actor, seen), self.settings.temperature, generator)
+    def next_actions(self, observation: AgentObservation, generator: torch.Generator) -> Tensor:
+        """Sample actions of the target actors."""
+        return self.relaxed.straight_through(
+            outputs(self.target_actor, observation), self.settings.temperature, generator
+        )
 
-    def terms(self, utility: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
-        """[rows, agents] of views and actions."""
-        return utility(seen.view, rows)[..., 0]
+    def utilities(self, utility: UtilityNetwork, observation: AgentObservation, actions: Tensor) -> Tensor:
+        """Compute the agents' utilities ``[rows, agents]``."""
+        return utility(observation.view, actions)[..., 0]
 
     def update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
-        """A step of the actors along the slopes of their terms."""
+        """Take a gradient step of the actors, each on its own utility."""
 
         def value(own: Tensor) -> Tensor:
-            return self.terms(self.utility, batch.observation, own)
+            return self.utilities(self.utility, batch.observation, own)
 
         s = self.settings
         loss = actor_loss(self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator)
         self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
 
     def policy_actor(self) -> Actor:
-        """The actors."""
+        """Actors of the trained policy."""
         return self.actor

@@ -1,17 +1,17 @@
-"""DQN whose values add up, over agents and over the entries of an agent's decision.
+"""DQN with value decomposition over agents and over the entries of each agent's action.
 
-Numbers stand on even levels. Where `dqn` has a menu of all combinations, an agent with several tasks, each with a place
-and two shares, would have more of them than can be listed. Hence every entry of a decision is a branch of the agent's
-network (Tavakoli et al. 2018, "Action branching architectures", arXiv:1711.08946), and the agent's term of `vdn`'s sum
-is itself one,
+Continuous entries are quantised. `independent.dqn` lists all combinations of an agent's levels; an agent with several
+tasks, each with a target and two shares, has too many of them. Hence every entry of an action is a branch of the
+agent's network (Tavakoli et al. 2018, "Action branching architectures", arXiv:1711.08946), and the agent's utility in
+the sum of `vdn` is itself a sum,
 
     Q_i(o_i, a_i) = V_i(o_i) + A_i1(o_i)[a_i1] + ... + A_im(o_i)[a_im],
 
-so that what each branch likes best is together the best. Tavakoli et al. give every branch a value and an error of its
-own; here all have one, as all agents have.
+so that the best options of all branches are together the best action. Tavakoli et al. train each branch by an error of
+its own; here all branches are trained by the team's.
 
-An agent explores by a decision that is random in all its entries, with a chance that falls along a line from 1. Targets
-are those of double DQN (van Hasselt et al. 2016, arXiv:1509.06461): ``Q'`` of what ``Q`` likes best.
+An agent explores by an action that is random in all its entries, with a probability that falls linearly from 1. Targets
+are those of double DQN (van Hasselt et al. 2016, arXiv:1509.06461): ``Q'`` at the action that maximises ``Q``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from offloadopt.structures.agents import AgentProblem
 
 
 class DqnVdn(Vdn):
-    """DQN with values that are summed, for any problem whose decisions are made by agents."""
+    """DQN with a decomposed team value, for any problem whose decisions are made by agents."""
 
     name = "dqn-vdn"
     policy_type = QuantisedPolicy
@@ -42,37 +42,37 @@ class DqnVdn(Vdn):
     epsilon_share: float = Field(0.5, gt=0, le=1, description="of the budget, in which this falls to it from 1")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DqnVdnAgents:
-        """Networks with fresh weights."""
+        """Create networks with initial weights."""
         interface = QuantisedInterface(problem, self.view, self.controls, self.levels)
         return DqnVdnAgents(self, interface, generator)
 
 
 class DqnVdnAgents(VdnAgents):
-    """Every agent's network, which answers with ``V_i``, then all ``A_ib``."""
+    """Networks of all agents, whose outputs are ``V_i``, then the advantages ``A_ib`` of all branches' options."""
 
     def __init__(self, settings: DqnVdn, interface: QuantisedInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface, 0, 1 + interface.heads.outputs, generator)
         self.settings = settings
 
     @torch.no_grad()
-    def explore(self, seen: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
-        """What the agents like best, or by chance anything."""
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
+        """Actions of greatest utility, or random ones with probability ``epsilon``."""
         s = self.settings
         epsilon = 1.0 - (1.0 - s.epsilon_end) * min(spent / s.epsilon_share, 1.0)
-        anything = torch.rand(*seen.view.shape[:-1], 1, generator=generator) < epsilon
-        return torch.where(anything, self.random_actions(seen, generator), self._best(seen))
+        random = torch.rand(*observation.view.shape[:-1], 1, generator=generator) < epsilon
+        return torch.where(random, self.random_actions(observation, generator), self._greedy(observation))
 
-    def following(self, seen: AgentObservation, generator: torch.Generator) -> Tensor:
-        """What those who learn like best."""
-        return self._best(seen)
+    def next_actions(self, observation: AgentObservation, generator: torch.Generator) -> Tensor:
+        """Actions of greatest utility."""
+        return self._greedy(observation)
 
-    def terms(self, utility: UtilityNetwork, seen: AgentObservation, rows: Tensor) -> Tensor:
-        """[rows, agents] sums over branches."""
-        answers = utility(seen.view)
-        return answers[..., 0] + (rows * answers[..., 1:]).sum(dim=-1)
+    def utilities(self, utility: UtilityNetwork, observation: AgentObservation, actions: Tensor) -> Tensor:
+        """Sum each agent's value and its chosen options' advantages to ``[rows, agents]``."""
+        outputs = utility(observation.view)
+        return outputs[..., 0] + (actions * outputs[..., 1:]).sum(dim=-1)
 
     def policy_actor(self) -> Actor:
-        """Networks without ``V_i``, which changes no choice."""
+        """Networks of the trained policy, without ``V_i``, which changes no choice."""
         s, interface = self.settings, self.interface
         sizes = (interface.features, *s.hidden, interface.heads.outputs)
         actor = Actor(self.copies, sizes, s.activation, False, s.standardise)
@@ -86,5 +86,5 @@ class DqnVdnAgents(VdnAgents):
         actor.load_state_dict(weights)
         return actor
 
-    def _best(self, seen: AgentObservation) -> Tensor:
-        return self.relaxed.harden(mask_outputs(self.utility(seen.view)[..., 1:], seen.allowed))
+    def _greedy(self, observation: AgentObservation) -> Tensor:
+        return self.relaxed.harden(mask_outputs(self.utility(observation.view)[..., 1:], observation.allowed))

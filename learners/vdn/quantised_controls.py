@@ -1,4 +1,4 @@
-"""Agents that only choose: their numbers stand on even levels."""
+"""Controls whose continuous entries are quantised, so that agents only choose."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from offloadopt.structures.agents import AgentProblem
 
 
 class QuantisedControls(Controls):
-    """Other controls with each number as one of even levels from its least to its greatest value.
+    """Wrap controls so that each number takes one of equidistant levels from its lower to its upper limit.
 
     Parameters
     ----------
     controls : Controls
     levels : int
-        At least 2. Whole numbers stay as they are.
+        At least 2. Integer fields stay as they are.
     """
 
     def __init__(self, controls: Controls, levels: int) -> None:
@@ -34,7 +34,7 @@ class QuantisedControls(Controls):
         self.fields = {**controls.fields, **chosen}
 
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
-        """What the levels stand for."""
+        """Convert levels to decisions."""
         shares = {name: values[name] / self._last for name in self._numbers}
         # The outer levels are the limits themselves, without rounding.
         numbers = {
@@ -43,7 +43,7 @@ class QuantisedControls(Controls):
         return self._controls.decode(observation, {**values, **numbers})
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
-        """The nearest levels."""
+        """Convert decisions to the nearest levels."""
         values = self._controls.encode(observation, decisions)
         numbers = {
             name: np.rint((values[name] - field.low) / (field.high - field.low) * self._last).astype(np.int64)
@@ -52,12 +52,12 @@ class QuantisedControls(Controls):
         return {**values, **numbers}
 
     def allowed(self, observation: Observation) -> Allowed:
-        """As the other controls say; every level is free."""
+        """Allowed options of the wrapped controls; every level is allowed."""
         return self._controls.allowed(observation)
 
 
 class QuantisedInterface(AgentInterface):
-    """A problem as agents meet it that only choose."""
+    """Interface to a problem with quantised controls."""
 
     def __init__(self, problem: AgentProblem[Any], view: str | None, controls: str | None, levels: int) -> None:
         super().__init__(problem, view, controls)
@@ -66,16 +66,16 @@ class QuantisedInterface(AgentInterface):
         self._settings = view, controls, levels
 
     def for_problem(self, problem: AgentProblem[Any]) -> QuantisedInterface:
-        """The same view, controls and levels of another problem."""
+        """Create the same interface to another problem."""
         return QuantisedInterface(problem, *self._settings)
 
 
 class QuantisedPolicy(AgentPolicy):
-    """Every agent takes of each entry of its decision the level that it likes best."""
+    """Policy in which every agent takes the option of greatest advantage in each entry of its action."""
 
     name = "levels"
 
     @classmethod
     def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
-        """With the learner's levels."""
+        """Create the interface with the learner's number of levels."""
         return QuantisedInterface(problem, settings["view"], settings["controls"], settings["levels"])

@@ -270,7 +270,7 @@ def test_a_new_scale_of_rewards_changes_no_value(aiming: Any) -> None:
     assert batch.observation.global_state is not None
 
     def values(networks: CentralisedCritic) -> Tensor:
-        center, deviation = critic.scale()
+        center, deviation = critic.reward_scale()
         return networks(batch.observation, batch.action, batch.action) * deviation + center / (1 - gamma)
 
     critic.update_reward_statistics(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)

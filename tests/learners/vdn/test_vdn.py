@@ -112,7 +112,7 @@ def test_an_agents_term_depends_on_its_own_view_and_action_alone(aiming: Any, le
     team = team_of(learner, aiming(agents=3), shared=shared)
     batch = experience(team)
     view, rows = (values.clone().requires_grad_() for values in (batch.observation.view, batch.action))
-    terms = team.terms(team.utility, AgentObservation(view), rows)
+    terms = team.utilities(team.utility, AgentObservation(view), rows)
     for agent in range(3):
         for slope in torch.autograd.grad(terms[:, agent].sum(), (view, rows), retain_graph=True):
             others = [other for other in range(3) if other != agent]
@@ -177,13 +177,13 @@ def test_what_branches_like_best_is_together_the_best_that_is_allowed(aiming: An
     team: DqnVdnAgents = team_of(DqnVdn, aiming())
     seen = experience(team, rows=40, masked=True).observation
     assert seen.allowed is not None
-    found = team.terms(team.utility, seen, team.following(seen, seeded_generator(0)))
+    found = team.utilities(team.utility, seen, team.next_actions(seen, seeded_generator(0)))
     best = torch.full_like(found, -torch.inf)
     for pair in itertools.product(range(5), repeat=2):
         row = torch.zeros(10)
         row[[pair[0], 5 + pair[1]]] = 1.0
         possible = (seen.allowed | (row == 0)).all(dim=-1)
-        value = team.terms(team.utility, seen, row.expand(40, 2, -1))
+        value = team.utilities(team.utility, seen, row.expand(40, 2, -1))
         best = torch.where(possible, torch.maximum(best, value), best)
     torch.testing.assert_close(found, best)
 
@@ -192,7 +192,7 @@ def test_what_branches_like_best_is_together_the_best_that_is_allowed(aiming: An
 def test_what_the_team_would_do_next_is_one_allowed_option_of_each_branch(aiming: Any, learner: type[Vdn]) -> None:
     team = team_of(learner, aiming(integer=True))
     seen = experience(team, rows=200, masked=True).next_observation
-    rows = team.following(seen, seeded_generator(0)).round()
+    rows = team.next_actions(seen, seeded_generator(0)).round()
     assert seen.allowed is not None
     assert (rows[~seen.allowed] == 0).all()
     assert (rows.unflatten(-1, (2, 5)).sum(dim=-1) == 1).all()
@@ -228,8 +228,8 @@ def test_the_sum_finds_out_who_earned_the_reward(aiming: Any, learner: type[Vdn]
             team.utility.update_reward_statistics(batch.reward, 0.0, None)
         team.learn(batch, min(seed / 600, 1.0), seeded_generator(seed))
     batch, other = experience(team, rows=500, seed=601), experience(team, rows=500, seed=602)
-    _, deviation = team.utility.scale()
-    own, changed = (team.terms(team.utility, batch.observation, rows) for rows in (batch.action, other.action))
+    _, deviation = team.utility.reward_scale()
+    own, changed = (team.utilities(team.utility, batch.observation, rows) for rows in (batch.action, other.action))
     difference = earned(batch) - earned(
         Experience(batch.observation, other.action, batch.reward, batch.next_observation)
     )
@@ -244,8 +244,8 @@ def test_a_new_scale_of_rewards_changes_no_value(aiming: Any, learner: type[Vdn]
     batch = experience(team)
 
     def total(networks: UtilityNetwork) -> torch.Tensor:
-        center, deviation = team.utility.scale()
-        terms = team.terms(networks, batch.observation, batch.action)
+        center, deviation = team.utility.reward_scale()
+        terms = team.utilities(networks, batch.observation, batch.action)
         found: torch.Tensor = terms.sum(dim=1) * deviation + center / (1 - gamma)
         return found
 
@@ -288,7 +288,7 @@ def test_actors_step_up_their_own_terms_and_leave_these_as_they_are(aiming: Any)
 
     def value() -> torch.Tensor:
         own = torch.tanh(team.actor(batch.observation.view[None])[0][0])
-        return team.terms(team.utility, batch.observation, own).mean(dim=0)
+        return team.utilities(team.utility, batch.observation, own).mean(dim=0)
 
     before = value()
     for _ in range(20):
@@ -348,7 +348,7 @@ def test_the_chance_of_exploring_falls_along_a_line(aiming: Any, spent: float, c
     team = team_of(DqnVdn, aiming(), epsilon_end=0.2, epsilon_share=0.4)
     seen = experience(team, rows=4000).observation
     rows = team.explore(seen, spent, seeded_generator(1))
-    as_liked = (rows == team.following(seen, seeded_generator(0))).all(dim=-1).double().mean()
+    as_liked = (rows == team.next_actions(seen, seeded_generator(0))).all(dim=-1).double().mean()
     assert float(as_liked) == pytest.approx(1 - chance + chance / 25, abs=0.02)
     assert (rows.unflatten(-1, (2, 5)).sum(dim=-1) == 1).all()
 
