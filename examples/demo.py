@@ -1,11 +1,14 @@
 """The whole toolkit in one run: solve with proof, collect demonstrations, train a policy on them, compare.
 
 The problem is `multi_server`: 30 devices, each with a task that it computes itself or offloads to one of two edge
-servers, whose CPU is shared. Everything is written to results/demo/, which a second run replaces.
+servers, whose CPU is shared. Everything is written to one folder, which a second run replaces:
+
+    python examples/demo.py --out results/demo
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -20,7 +23,10 @@ HELD_OUT, DEMONSTRATIONS = 200, 4096
 BASELINES = ("levy", "greedy", "random", "local")
 
 
-def main(results: Path) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("results/demo"), help="default %(default)s")
+    results = parser.parse_args().out
     sys.stdout.reconfigure(line_buffering=True)  # in a log, too, each line stands before its progress
     problem = offloadopt.problem("multi_server", preset="paper")
     exact = offloadopt.solver("exact", problem)
@@ -68,7 +74,7 @@ def main(results: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path("results/demo"))
+        main()
     except KeyboardInterrupt:
         sys.exit("interrupted; run it again to start over")
     except OffloadError as error:

@@ -60,3 +60,11 @@ def test_digits_writes_scores_and_a_picture(tmp_path: Path) -> None:
     assert f"accuracy {found['minimax']['accuracy']:.4f}" in out
     assert found["minimax"]["steps"] == 3
     assert (tmp_path / "made" / "digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("example", ["demo.py", "digits.py", "melbourne.py"])
+def test_help_is_printed_without_running_anything(example: str, tmp_path: Path) -> None:
+    out = run(example, "--help", folder=tmp_path)
+    assert out.startswith("usage: ")
+    assert "default" in out
+    assert not list(tmp_path.iterdir())

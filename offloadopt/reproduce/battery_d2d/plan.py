@@ -83,7 +83,7 @@ SHORTENED = (
     "2 replicates (seeds of training and of nature) instead of 5, so most intervals are very wide; 64 held-out "
     "instances, not 200",
     "clipped deadlines alone, three points a figure, and one short training of each learner at 500 J and chance 0.5 "
-    "that is used everywhere, not a quarter of an hour at each point: it has seen no other capacity and load",
+    "that is used everywhere, not a quarter of an hour at each point: no other capacity and load is trained for",
     "20 windows of the optimum to compare with, and 25 to imitate, not 100 and 500",
 )
 """Differences of a quick run from a full one."""

@@ -110,10 +110,10 @@ class LearnersTable(Artefact):
         for ax, (number, scale, label) in zip(axes, shown, strict=True):
             rows = [(f"{LEARNERS[name][0]}, {budget}", LEARNERS[name][1]) for budget, name in entries]
             plots.dots(ax, rows, [summary.loc[[entry]].iloc[0] for entry in entries], number, scale)
-            told = [scale * published for published in PUBLISHED[number]]
-            for marked in (range(3), range(3, 6)):
+            published = [scale * value for value in PUBLISHED[number]]
+            for rows_of_budget in (range(3), range(3, 6)):
                 look: dict[str, Any] = {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "color": plots.VERMILION}
-                ax.plot(told, list(marked), label="as published", **look)
+                ax.plot(published, list(rows_of_budget), label="as published", **look)
             if number == "reward":
                 for method, color, line in ((measurements.OPTIMUM, plots.BLACK, "--"), ("local", plots.GREY, "-.")):
                     text = "certified optimum" if method == measurements.OPTIMUM else "Local"
@@ -133,16 +133,16 @@ class LearnersTable(Artefact):
         by_inference = (DIRS, DDPG, ACTOR_CRITIC)
         reward = Interval.of(self._values(frame, SAMPLES, DIRS, "reward"))
         optimum = Interval.of(values(frame, "reward", budget=NONE, method=measurements.OPTIMUM))
-        told = PUBLISHED["reward"][0]
+        published = PUBLISHED["reward"][0]
         return [
             self._order(frame, SAMPLES, "reward", "average reward", by_reward),
             self._order(frame, SECONDS, "reward", "average reward", by_reward),
             Claim(
                 "The average reward of DIRS has the published level",
                 "Table III",
-                f"{told:.4f}",
+                f"{published:.4f}",
                 f"{reward.text(form='.4f')}; certified optimum {optimum.text(form='.4f')}",
-                reward.within(told * (1 - NEAR), told * (1 + NEAR)),
+                reward.within(published * (1 - NEAR), published * (1 + NEAR)),
                 f"the mean lies within {100 * NEAR:g} % of the published one",
             ),
             self._order(frame, SAMPLES, "train_cpu_s", "training time", by_training, " s"),

@@ -185,20 +185,22 @@ def imitate(
 ) -> Json:
     """Train networks by imitation and measure their agreement with the expert on old and new instances."""
     problem = MultiServer(MultiServerScenario(**scenario))
-    seen = make_demonstrations(problem, **demonstrations)
-    fresh = make_demonstrations(problem, **{**demonstrations, **test})
+    training_set = make_demonstrations(problem, **demonstrations)
+    test_set = make_demonstrations(problem, **{**demonstrations, **test})
     algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
-    policy = algorithm.fit(problem, demonstrations=seen, budget=Budget(steps), seed=seed)
+    policy = algorithm.fit(problem, demonstrations=training_set, budget=Budget(steps), seed=seed)
     found: Json = {}
-    for name, experts in (("train", seen), ("test", fresh)):
+    for name, experts in (("train", training_set), ("test", test_set)):
         wanted = problem.assignment(experts.solutions.decisions)
         decided, _ = policy.act(experts.observations)
         found[f"{name}_accuracy"] = float(np.mean(problem.assignment(decided) == wanted))
         found[f"{name}_output_accuracy"] = output_accuracy(policy, experts.observations, wanted)  # type: ignore[arg-type]
-    wanted = problem.assignment(fresh.solutions.decisions)
+    wanted = problem.assignment(test_set.solutions.decisions)
     found["all_local_accuracy"] = float(np.mean(wanted == 0))
     found["all_local_output_accuracy"] = 1.0 - float(np.mean(wanted > 0)) / problem.servers
-    found["gap"] = averages(problem, fresh.instances, policy.run(problem, fresh.instances), fresh.solutions)["gap"]
+    found["gap"] = averages(problem, test_set.instances, policy.run(problem, test_set.instances), test_set.solutions)[
+        "gap"
+    ]
     return found
 
 

@@ -1,7 +1,8 @@
 """Fig. 4 and Table 2: samples of conditional StyleGANs, scored by an independent classifier.
 
 The paper generates 100 digits of each label in 20 rounds and prints a total of 2,000; 100 x 10 x 20 is 20,000. The data
-sets of Table 2 (MedMNIST) are not at hand; those here ship with packages, and the table's numbers stand in the claim.
+sets of Table 2 (MedMNIST) are not available here; others that packages ship stand in for them, and the claim cites the
+table's numbers.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ SHORTENED = (
     "2 replicates (seeds of training and of nature) instead of 5, so most intervals are very wide; 8 held-out "
     "episodes, not 50, with an optimum that is looked for to within about 1 %",
     "three points a figure, and trainings of 640 slots instead of 5,000 at each: learners have hardly begun to learn, "
-    "and the optimum's pupils have seen 8 episodes, not 200",
+    "and 8 episodes of the optimum are imitated, not 200",
     "250 steps of each generator of digits instead of 3,000, and 300 of a judge instead of 1,200",
 )
 """Differences of a quick run from a full one."""

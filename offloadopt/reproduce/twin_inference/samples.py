@@ -151,12 +151,12 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
         for _ in range(steps):
             rows = torch.randint(len(targets), (BATCH,), generator=generator)
             adversaries.learn(values[rows][None], one_hot(targets[rows]), generator, consistency)
-        real, asked = torch.from_numpy(held_out.values), torch.from_numpy(held_out.labels)
-        made = adversaries.sample(one_hot(asked), generator)[0]
+        real, requested = torch.from_numpy(held_out.values), torch.from_numpy(held_out.labels)
+        made = adversaries.sample(one_hot(requested), generator)[0]
         with torch.no_grad():
             shares = judge(real).softmax(dim=1)
-            accuracy = [(judge(seen).argmax(dim=1) == asked).float().mean().item() for seen in (real, made)]
-        spread = [_spread(seen.flatten(1), asked) for seen in (made, real)]
+            accuracy = [(judge(batch).argmax(dim=1) == requested).float().mean().item() for batch in (real, made)]
+        spread = [_spread(batch.flatten(1), requested) for batch in (made, real)]
     return {
         "judge": accuracy[0],
         "auc": area_under_curve(shares.numpy(), held_out.labels),
