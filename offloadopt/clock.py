@@ -1,9 +1,9 @@
-"""The clock of run times and time limits: wall-clock time during which numba compiles nothing.
+"""Clock of run times and time limits: wall-clock time without just-in-time compilation by numba.
 
-A kernel is compiled, or loaded from numba's cache on disk, when it is first called with its types. That may take many
-seconds, once per process. It is no part of what an instance takes to solve: charged to the first instance, it would
-spoil its time and use up its limit. `clock` therefore stands still meanwhile. It listens to numba's compiler lock
-(`numba.core.event`), so that every kernel counts, of a solver, a policy or the physics, whenever it is first called.
+A kernel is compiled, or loaded from numba's cache on disk, when it is first called with given types. That may take many
+seconds, once per process. Charged to the first instance, it would distort its run time and use up its time limit.
+`clock` therefore stops during compilation. It listens to the events of numba's compiler lock (`numba.core.event`),
+which cover every kernel of a solver, a policy or the physics, whenever it is first called.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class _CompileTime(Protocol):
-    """Seconds that compilation has taken so far, and when the one that is going on began."""
+    """Total time of compilation in s, and the begin of a compilation in progress (`time.perf_counter`) or None."""
 
     seconds: float
     began: float | None
@@ -24,14 +24,14 @@ _compile_time: _CompileTime | None = None
 
 
 def clock() -> float:
-    """Read the wall clock in s, less the time that numba has spent on compiling and loading kernels.
+    """Wall-clock time in s, less the time that numba has spent on compiling and loading kernels.
 
-    Only differences of two readings in one process have a meaning, as with `time.perf_counter`. While another thread
-    compiles, the clock stands still for all.
+    As with `time.perf_counter`, only differences of readings in one process are meaningful. Compilation in one thread
+    stops the clock for all threads.
     """
     global _compile_time
     if _compile_time is None:
-        if "numba" not in sys.modules:  # nothing has been compiled; importing numba takes long and may not be needed
+        if "numba" not in sys.modules:  # nothing has been compiled yet, and importing numba is slow
             return time.perf_counter()
         _compile_time = _listen_to_numba()
     now = time.perf_counter() if _compile_time.began is None else _compile_time.began
@@ -48,7 +48,7 @@ def _listen_to_numba() -> _CompileTime:
             self._depth = 0
 
         def on_start(self, event: event.Event) -> None:
-            """Kernels call kernels: only the outermost compilation is timed."""
+            """Start timing at the outermost compilation: kernels that call kernels compile these first."""
             if self._depth == 0:
                 self.began = time.perf_counter()
             self._depth += 1

@@ -10,7 +10,7 @@ from pydantic import Field
 from offloadopt.clock import clock
 from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
 from offloadopt.problems.partial_mobile import PartialMobile
-from offloadopt.solvers.base import solve_slots
+from offloadopt.solvers.base import solve_slots, timed_rows
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.models.solver import solver_named
 from offloadopt.solvers.shared_servers.exact import SharedServersExact
@@ -52,7 +52,7 @@ class GridMilp(Solver):
             np.zeros((count, users)),
         )
         bound, seconds = np.full(count, -np.inf), np.zeros(count)
-        for row in range(count):
+        for row in timed_rows(seconds, progress):
             begin = clock()
             instance, found = instances.take([row]), None
             overload_bound = mobile.scenario.overload_penalty + reference.prove(mobile, instance, begin)[1]
@@ -70,8 +70,5 @@ class GridMilp(Solver):
                     break
             if found is not None:
                 server[row], ratio[row], cpu_hz[row] = found["server"][0], found["ratio"][0], found["cpu_hz"][0]
-            seconds[row] = clock() - begin
-            if progress is not None:
-                progress(1)
         decisions = Decisions({"server": server, "ratio": ratio, "cpu_hz": cpu_hz})
         return Solutions.scored(problem, instances, decisions, seconds=seconds, details={"grid_bound": bound})
