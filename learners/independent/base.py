@@ -1,13 +1,13 @@
-"""How agents learn from a replay: what `ddpg` and `dqn` have in common.
+"""Off-policy training of independent agents from a replay buffer, common to `ddpg` and `dqn`.
 
-1. A batch of episodes is decided slot by slot by all agents: at first by chance, then by what they have learned so far
-   and some exploration. Every slot of every environment enters a ring of transitions.
-2. When the slots of chance are over, features and rewards are standardised by what was met in them, once and for all.
+1. In parallel environments actions are random during the warm-up, then those of the agents with exploration.
+   Transitions enter a replay buffer.
+2. After the warm-up, features and rewards are standardised once by the transitions stored so far.
 3. Every ``update_every`` slots the agents take one gradient step on transitions drawn uniformly.
-4. Target networks follow slowly. The horizon only cuts episodes off, so what follows always counts, but for a problem
-   with one slot, where nothing follows.
+4. Target networks are updated softly. The horizon truncates episodes and does not terminate them, so values are always
+   bootstrapped, except for a problem with one slot.
 
-Independent learners have networks of their own, multiplied slice by slice; each is paid for its own cost.
+Independent learners have stacked networks, one for each; each agent's reward is minus its own cost.
 A step of the budget is one agent's decision in one slot.
 """
 
@@ -49,16 +49,16 @@ from offloadopt.structures.agents import AgentProblem
 
 
 class IndependentAgents(ABC):
-    """The agents of one training: what they do, and how they learn from transitions.
+    """Networks, exploration and gradient steps of the agents of one training.
 
     Attributes
     ----------
     action_size : int
-        Size of an agent's action, as the replay holds it.
+        Entries of an agent's action in the replay buffer.
     networks : mapping of str to AgentNetworks
-        Those that learn and those that follow them.
+        Online and target networks by name.
     pairs : sequence of Pair
-        The same, as they are shared.
+        The same, for the exchange of weights.
     """
 
     action_size: int
@@ -70,53 +70,54 @@ class IndependentAgents(ABC):
         self.reward_factor = torch.ones(copies)
 
     def standardise_views(self, views: FloatArray) -> None:
-        """Take the features' scales from views ``[count, agents, features]``."""
+        """Set the features' scales by views ``[count, agents, features]``."""
         for networks in self.networks.values():
             networks.standardise(views)
 
     def standardise_rewards(self, rewards: FloatArray) -> None:
-        """Take the rewards' scale from rewards ``[count, agents]``; each network's is its own."""
+        """Set the scale of rewards, one for each network, by rewards ``[count, agents]``."""
         own = torch.from_numpy(rewards.reshape(-1, len(self.reward_center)))
         self.reward_center = own.mean(dim=0).float()
         spread = own.std(dim=0, correction=0).float()
         self.reward_factor = 1.0 / torch.where(spread > 0.0, spread, torch.ones_like(spread))
 
     def scaled_rewards(self, batch: TransitionBatch) -> Tensor:
-        """[rows, agents] the batch's rewards on the scale that the agents learn in.
+        """Standardise the batch's rewards ``[rows, agents]``.
 
-        A constant taken off every reward changes no preference, since what follows always counts.
+        A constant subtracted from every reward changes no preference between actions, since values are always
+        bootstrapped from the next view.
         """
         return (batch.reward - self.reward_center) * self.reward_factor
 
     @abstractmethod
     def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
-        """Actions ``[count, agents, numbers]`` by chance alone."""
+        """Sample actions ``[count, agents, action_size]`` uniformly."""
 
     @abstractmethod
     def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
-        """Actions for views ``[count, agents, features]`` with exploration; slots count from the first of all."""
+        """Choose actions for views ``[count, agents, features]`` with exploration; slots count over the training."""
 
     @abstractmethod
     def decode(self, actions: NDArray[Any]) -> Decisions:
-        """What actions stand for."""
+        """Convert actions to decisions."""
 
     @abstractmethod
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
-        """One gradient step when a share of the budget is spent, and what was measured in it."""
+        """Take a gradient step at a fraction ``spent`` of the budget and return metrics."""
 
     @abstractmethod
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
-        """What they would do without exploration."""
+        """Create the trained policy."""
 
     def arrays(self) -> Arrays:
-        """Everything that training changes, but for optimisers and noise."""
+        """State of the training without optimisers and noise, for a checkpoint."""
         found = {"reward.center": self.reward_center.numpy(), "reward.factor": self.reward_factor.numpy()}
         for kind, networks in self.networks.items():
             found |= {f"{kind}.{name}": array for name, array in networks.arrays().items()}
         return found
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         self.reward_center = torch.from_numpy(arrays["reward.center"].copy())
         self.reward_factor = torch.from_numpy(arrays["reward.factor"].copy())
         for kind, networks in self.networks.items():
@@ -126,21 +127,23 @@ class IndependentAgents(ABC):
 
 
 class IndependentLearner(Federable):
-    """Settings and course of a training from a replay."""
+    """Off-policy training of independent agents: settings and training loop."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
     policy_type = DeterministicPolicy
 
-    view: str | None = Field(None, description="what an agent sees, by its name in the problem; none: the first")
+    view: str | None = Field(None, description="observation of the agents; none: the problem's first view")
     shared: bool = Field(False, description="one network for all agents instead of one for each")
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
-    num_envs: int = Field(16, ge=1, description="episodes that are decided side by side")
+    num_envs: int = Field(16, ge=1, description="parallel environments")
     update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
-    warm_up: int = Field(400, ge=1, description="slots of all environments decided by chance, before any gradient step")
-    buffer_size: int = Field(250_000, ge=1, description="latest slots of an environment that are remembered")
-    batch_size: int = Field(128, ge=1, description="of those in a gradient step, each with all its agents")
-    gamma: float = Field(0.99, ge=0, lt=1, description="discount of a slot")
-    tau: float = Field(0.02, gt=0, le=1, description="share of the way that targets follow in a gradient step")
+    warm_up: int = Field(
+        400, ge=1, description="slots of all environments with random actions, before any gradient step"
+    )
+    buffer_size: int = Field(250_000, ge=1, description="latest transitions of environments in the replay buffer")
+    batch_size: int = Field(128, ge=1, description="transitions in a gradient step, each with all its agents")
+    gamma: float = Field(0.99, ge=0, lt=1, description="discount factor of a slot")
+    tau: float = Field(0.02, gt=0, le=1, description="rate of the soft target updates")
     standardise: bool = Field(True, description="whether features are standardised")
     reward_scale: float | None = Field(
         None, gt=0, description="factor of the reward, which is minus an agent's cost; none: standardised"
@@ -148,22 +151,22 @@ class IndependentLearner(Federable):
     huber_delta: float | None = Field(
         1.0, gt=0, description="error from which a critic's loss grows no faster than linearly; none: squared"
     )
-    steps: int = Field(1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
+    steps: int = Field(1_200_000, ge=1, description="agents' decisions in training without a budget")
 
     @model_validator(mode="after")
-    def _a_slot_fits(self) -> Self:
+    def _buffer_holds_a_slot(self) -> Self:
         if self.buffer_size < self.num_envs:
             raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least num_envs = {self.num_envs}")
         return self
 
     @property
     def default_steps(self) -> int:
-        """Decisions of agents in training without a budget."""
+        """Agents' decisions in training without a budget."""
         return self.steps
 
     @abstractmethod
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> IndependentAgents:
-        """Agents that have learned nothing yet."""
+        """Create agents with initial weights."""
 
     def fit(
         self,

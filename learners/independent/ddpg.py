@@ -1,22 +1,21 @@
-"""DDPG: deep deterministic policy gradient (Lillicrap et al. 2016), the baseline of the papers on `carbon_mimo`.
+"""Deep deterministic policy gradient (Lillicrap et al. 2016), the baseline of the papers on `carbon_mimo`.
 
 Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (arXiv:1812.07394, the authors' code):
 
-1. an agent's actor answers its view with a number in (0, 1) for each decision, the share of the way between its limits;
+1. an agent's actor maps its view to a number in (0, 1) for each decision, scaled to the decision's limits;
 2. Ornstein-Uhlenbeck noise is added to explore;
-3. the critic steps towards ``r + gamma Q'(s', mu'(s'))`` with the target networks Q', mu';
-4. the actor steps up ``Q(s, mu(s))``; the targets follow both by a share ``tau``.
+3. the critic is regressed on ``r + gamma Q'(s', mu'(s'))`` with the target networks Q', mu';
+4. the actor ascends the gradient of ``Q(s, mu(s))``; the targets of both are updated softly at the rate ``tau``.
 
-The ancestor takes 400,000 gradient steps. The defaults train within minutes; each was chosen by one or two trainings of
-6,000 to 14,000 steps on the presets ``ancestor``, with one user, and ``paper``:
+The ancestor takes 400,000 gradient steps. The defaults train within minutes:
 
 - 16 environments, networks of 64-64 and batches of 128 make many cheap, well-mixed gradient steps;
-- features are standardised by median and quartiles and seen on a logarithmic scale, rewards are standardised, and a
-  Huber loss bounds what a flood of lost bits does to a critic. Batch normalisation, which had that part, is off;
-- targets follow 20 times as fast, and actors wait for 2,000 steps of their critics: with critics that do not look ahead
-  the least power is best, and the actors shut everything down until the buffers overflow;
-- inverting gradients bring back actors that went to a limit, where the sigmoid has no slope;
-- the noise forgets within 7 slots instead of 667, longer than an episode; it spreads as widely.
+- features are standardised by median and quartiles and compressed logarithmically, rewards are standardised, and a
+  Huber loss bounds the effect of a flood of lost bits on a critic. Batch normalisation, which had that role, is off;
+- targets are updated 20 times as fast, and actors wait for 2,000 steps of their critics: with critics that do not look
+  ahead the least power is best, and the actors shut everything down until the buffers overflow;
+- inverting gradients bring back actors from a limit, where the sigmoid's gradient vanishes;
+- the noise decorrelates within 7 slots instead of 667, longer than an episode; its standard deviation is the same.
 """
 
 from __future__ import annotations
@@ -69,13 +68,13 @@ ANCESTOR: Mapping[str, Any] = {
 
 
 class Ddpg(IndependentLearner):
-    """Actors and critics of agents that decide by continuous numbers."""
+    """Independent DDPG agents with continuous actions."""
 
     name = "ddpg"
 
     batch_norm: bool = Field(False, description="batch normalisation, as in the original")
-    actor_rate: float = Field(3e-4, gt=0, description="Adam's step size for actors")
-    critic_rate: float = Field(1e-3, gt=0, description="Adam's step size for critics")
+    actor_rate: float = Field(3e-4, gt=0, description="Adam's learning rate for actors")
+    critic_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for critics")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
     actor_delay: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
     inverting: bool = Field(
@@ -86,19 +85,19 @@ class Ddpg(IndependentLearner):
     ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without agents, and decisions that are whole numbers or have no limits."""
+        """Raise an error for problems without agents, and for decisions that are integers or have no limits."""
         super().require(problem)
         for name, field in problem.decision_fields.items():
             if field.integer:
                 raise Unsupported(f"learner {self.name!r} decides continuous numbers; {name!r} is a whole number")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
-        """Actors and critics with fresh weights."""
+        """Create actors and critics with initial weights."""
         return ActorsAndCritics(self, problem, generator)
 
 
 class ActorsAndCritics(IndependentAgents):
-    """Every agent's actor, critic and their targets."""
+    """Actors and critics of all agents, with their target networks."""
 
     def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(1 if settings.shared else problem.num_agents)
@@ -108,14 +107,14 @@ class ActorsAndCritics(IndependentAgents):
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
         features = problem.view_size(view_name(problem, settings.view))
         self.networks = {}
-        for kind, outputs, joining in (("actor", self.action_size, 0), ("critic", 1, self.action_size)):
+        for kind, outputs, second_input in (("actor", self.action_size, 0), ("critic", 1, self.action_size)):
             for role in (kind, f"target_{kind}"):
                 self.networks[role] = AgentNetworks(
                     len(self.reward_center),
                     features,
                     settings.hidden,
                     outputs,
-                    joining=joining,
+                    second_input=second_input,
                     compress=settings.standardise,
                     batch_norm=settings.batch_norm,
                 ).eval()
@@ -132,34 +131,34 @@ class ActorsAndCritics(IndependentAgents):
         )
         start = torch.randn((settings.num_envs, problem.num_agents, self.action_size), generator=generator)
         self._steps = 0
-        # The noise goes on over all episodes; it starts as it is spread in the long run.
+        # The noise continues over all episodes and starts from its stationary distribution.
         self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.ou_theta)
 
     def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
-        """Uniform shares."""
+        """Sample actions uniformly in [0, 1]."""
         return rng.random((count, *self._noise.shape[1:]))
 
     def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
-        """The actors' shares, disturbed."""
+        """Actions of the actors with Ornstein-Uhlenbeck noise."""
         s = self.settings
         self._noise = ornstein_uhlenbeck(self._noise, s.noise, s.ou_theta, s.ou_dt, rng)
         with torch.no_grad():
-            shares = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
-        return np.clip(shares + 0.5 * self._noise, 0.0, 1.0)
+            actions = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
+        return np.clip(actions + 0.5 * self._noise, 0.0, 1.0)
 
     def decode(self, actions: NDArray[Any]) -> Decisions:
         """ActionScaling of the way between the limits."""
         return self._scaling.decode(actions)
 
     def target(self, batch: TransitionBatch) -> Tensor:
-        """[rows, agents] what the critics should say: ``r + gamma Q'(s', mu'(s'))``."""
+        """Compute the critics' regression targets ``r + gamma Q'(s', mu'(s'))``, ``[rows, agents]``."""
         with torch.no_grad():
-            shares = torch.sigmoid(self.networks["target_actor"](batch.next_view))
-            following = self.networks["target_critic"](batch.next_view, shares)[..., 0]
-        return self.scaled_rewards(batch) + self._gamma * following
+            actions = torch.sigmoid(self.networks["target_actor"](batch.next_view))
+            next_value = self.networks["target_critic"](batch.next_view, actions)[..., 0]
+        return self.scaled_rewards(batch) + self._gamma * next_value
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
-        """A step of the critics, one of the actors, and their targets behind them."""
+        """Take a gradient step of the critics and one of the actors, update the targets, and return metrics."""
         critic = self.networks["critic"].train()
         self.networks["actor"].train()
         value = critic(batch.view, batch.action)[..., 0]
@@ -168,34 +167,34 @@ class ActorsAndCritics(IndependentAgents):
 
         self._steps += 1
         if self._steps > self.settings.actor_delay:
-            self._improve(batch, spent)
+            self._update_actors(batch, spent)
         for kind in ("actor", "critic"):
             self.networks[kind].eval()
             polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
         return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
-    def _improve(self, batch: TransitionBatch, spent: float) -> None:
-        """A step of the actors along the critics' slope at what they would do."""
+    def _update_actors(self, batch: TransitionBatch, spent: float) -> None:
+        """Take a gradient step of the actors on the critics' value of their actions."""
         signal = self.networks["actor"](batch.view)
-        shares = torch.sigmoid(signal).detach().requires_grad_()
-        value = self.networks["critic"](batch.view, shares)
-        (slope,) = torch.autograd.grad(value.sum(), shares)
-        reach = presigmoid_factor(shares.detach(), slope, self.settings.inverting)
-        self._actors.descend(-(signal * slope * reach).sum(dim=-1).mean(dim=0), spent)
+        actions = torch.sigmoid(signal).detach().requires_grad_()
+        value = self.networks["critic"](batch.view, actions)
+        (gradient,) = torch.autograd.grad(value.sum(), actions)
+        factor = presigmoid_factor(actions.detach(), gradient, self.settings.inverting)
+        self._actors.descend(-(signal * gradient * factor).sum(dim=-1).mean(dim=0), spent)
 
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
-        """The actors."""
+        """Create the policy of the actors."""
         return DeterministicPolicy(problem, self.networks["actor"], None, origin)
 
     def arrays(self) -> Arrays:
-        """Networks, optimisers and the noise."""
+        """State of the training, for a checkpoint."""
         found = {**super().arrays(), "noise": self._noise, "steps": np.array([self._steps])}
         for kind, agents in (("actors", self._actors), ("critics", self._critics)):
             found |= {f"{kind}.{name}": array for name, array in agents.arrays().items()}
         return found
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         super().restore(arrays)
         self._noise = arrays["noise"].copy()
         self._steps = int(arrays["steps"][0])
@@ -203,23 +202,23 @@ class ActorsAndCritics(IndependentAgents):
         self._critics.restore(with_prefix(arrays, "critics"))
 
 
-def presigmoid_factor(shares: Tensor, slope: Tensor, inverting: bool) -> Tensor:
-    """What the critics' slope by a share counts for the signal before the sigmoid, of the same shape.
+def presigmoid_factor(actions: Tensor, gradient: Tensor, inverting: bool) -> Tensor:
+    """Factor from the gradient by an action ``u`` in [0, 1] to that by the signal before its sigmoid.
 
-    The sigmoid's own derivative ``u (1 - u)`` vanishes at both limits, and who went too far never comes back. Inverting
-    gradients (Hausknecht and Stone 2016) shrink by the room left in the slope's direction alone.
+    The sigmoid's derivative ``u (1 - u)`` vanishes at both limits, from which an actor would never return. Inverting
+    gradients (Hausknecht and Stone 2016) shrink only by the distance to the limit in the gradient's direction.
     """
     if inverting:
-        return torch.where(slope > 0, 1.0 - shares, shares)
-    return shares * (1.0 - shares)
+        return torch.where(gradient > 0, 1.0 - actions, actions)
+    return actions * (1.0 - actions)
 
 
 def ornstein_uhlenbeck(
     noise: FloatArray, sigma: float, theta: float, step: float, rng: np.random.Generator
 ) -> FloatArray:
-    """The next value of a process that returns to 0: ``x - theta x dt + sigma sqrt(dt) N(0, 1)``.
+    """Advance an Ornstein-Uhlenbeck process by one slot: ``x - theta x dt + sigma sqrt(dt) N(0, 1)``.
 
-    In the long run its deviation is about ``sigma / sqrt(2 theta)``, and it forgets in ``1 / (theta dt)`` slots.
+    Its stationary standard deviation is about ``sigma / sqrt(2 theta)``, its correlation time ``1 / (theta dt)`` slots.
     """
-    fresh = rng.standard_normal(noise.shape)
-    return np.asarray(noise - theta * step * noise + sigma * np.sqrt(step) * fresh)
+    normal = rng.standard_normal(noise.shape)
+    return np.asarray(noise - theta * step * noise + sigma * np.sqrt(step) * normal)

@@ -1,10 +1,11 @@
-"""DQN: a deep Q-network (Mnih et al. 2015) over discrete levels of each decision, the ancestor's second baseline.
+"""Deep Q-networks (Mnih et al. 2015) over discrete levels of each decision, the ancestor's second baseline.
 
 Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (arXiv:1812.07394, the authors' code):
 
 1. every combination of the levels of an agent's decisions is an entry of a menu, 25 for two powers of 5 levels;
-2. an agent takes the entry of which it expects most, or with a probability that decays slot by slot any one;
-3. its network steps towards ``r + gamma max_a Q'(s', a)`` with the target network Q', which follows by a share ``tau``.
+2. an agent takes the entry of greatest value, or a random one with a probability that decays slot by slot;
+3. its network is regressed on ``r + gamma max_a Q'(s', a)`` with the target network Q', which is updated softly at the
+   rate ``tau``.
 
 The defaults differ from the ancestor's as those of `ddpg` do, and explore for a tenth of the slots.
 """
@@ -54,25 +55,25 @@ ANCESTOR: Mapping[str, Any] = {
 
 
 class Dqn(IndependentLearner):
-    """Networks that say what each combination of an agent's decisions is worth."""
+    """Independent DQN agents, whose networks give the value of each combination of an agent's decisions."""
 
     name = "dqn"
 
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
-    rate: float = Field(1e-3, gt=0, description="Adam's step size")
+    rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of it left at the end; it falls along a cosine")
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> QNetworks:
-        """Networks with fresh weights."""
+        """Create networks with initial weights."""
         return QNetworks(self, problem, generator)
 
 
 class QNetworks(IndependentAgents):
-    """Every agent's network and its target."""
+    """Networks of all agents, with their target networks."""
 
-    action_size = 1  # the entry's place in the menu
+    action_size = 1  # the entry's index in the menu
 
     def __init__(self, settings: Dqn, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(1 if settings.shared else problem.num_agents)
@@ -93,30 +94,30 @@ class QNetworks(IndependentAgents):
         self._learner = AdamOptimizer(self.networks["value"], settings.rate, settings.final_rate * settings.rate)
 
     def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
-        """Any entry."""
+        """Sample entries of the menu uniformly."""
         return rng.integers(len(self.menu), size=(count, self.num_agents, 1))
 
     def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
-        """The best entry, or with the slot's probability any one."""
+        """Entries of greatest value, or random ones with a probability that decays with the slot."""
         s = self.settings
         with torch.no_grad():
             best = self.networks["value"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
         epsilon = max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
-        by_chance = rng.random((len(view), self.num_agents, 1)) < epsilon
-        return np.where(by_chance, self.random_actions(len(view), rng), best.numpy())
+        explores = rng.random((len(view), self.num_agents, 1)) < epsilon
+        return np.where(explores, self.random_actions(len(view), rng), best.numpy())
 
     def decode(self, actions: NDArray[Any]) -> Decisions:
-        """What the entries stand for."""
+        """Convert entries of the menu to decisions."""
         return self._scaling.decode(self.menu[actions[..., 0]])
 
     def target(self, batch: TransitionBatch) -> Tensor:
-        """[rows, agents] what the networks should say: ``r + gamma max_a Q'(s', a)``."""
+        """Compute the regression targets ``r + gamma max_a Q'(s', a)``, ``[rows, agents]``."""
         with torch.no_grad():
-            following = self.networks["target"](batch.next_view).amax(dim=-1)
-        return self.scaled_rewards(batch) + self._gamma * following
+            next_value = self.networks["target"](batch.next_view).amax(dim=-1)
+        return self.scaled_rewards(batch) + self._gamma * next_value
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
-        """A step of the networks, and their targets behind them."""
+        """Take a gradient step of the networks, update the targets, and return metrics."""
         value = self.networks["value"](batch.view).gather(-1, batch.action.long())[..., 0]
         error = value - self.target(batch)
         self._learner.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
@@ -124,15 +125,15 @@ class QNetworks(IndependentAgents):
         return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
 
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
-        """The networks and their menu."""
+        """Create the policy that takes the entry of greatest value."""
         return DeterministicPolicy(problem, self.networks["value"], self.menu, origin)
 
     def arrays(self) -> Arrays:
-        """Networks and optimiser."""
+        """State of the training, for a checkpoint."""
         optimiser = {f"learner.{name}": array for name, array in self._learner.arrays().items()}
         return {**super().arrays(), **optimiser}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         super().restore(arrays)
         self._learner.restore(with_prefix(arrays, "learner"))

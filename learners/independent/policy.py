@@ -1,4 +1,4 @@
-"""Agents that decide by a network and no chance: numbers squashed to a decision's limits, or the best of a menu."""
+"""Deterministic decentralised policies: numbers scaled to their limits, or the best entry of an action menu."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from offloadopt.structures.agents import AgentProblem
 
 
 class DeterministicPolicy(Policy):
-    """Each agent decides by its own view alone.
+    """Policy in which each agent decides from its own view without exploration.
 
     Parameters
     ----------
     problem : AgentProblem
     networks : AgentNetworks
-        Without a menu their outputs, through a sigmoid, are the shares; with one, the worth of each entry.
+        Without a menu, the sigmoids of their outputs are the actions; with one, outputs are the entries' values.
     menu : array [choices, size], optional
     origin : Origin
-        Its setting ``view`` says what the agents see.
+        Its setting ``view`` names the agents' view.
     """
 
     name = "deterministic"
@@ -48,7 +48,7 @@ class DeterministicPolicy(Policy):
 
     @property
     def parameters(self) -> int:
-        """Weights that each device holds."""
+        """Number of weights that each device stores."""
         return sum(parameter[0].numel() for parameter in self.networks.parameters())
 
     @property
@@ -57,7 +57,7 @@ class DeterministicPolicy(Policy):
         return sum(parameter[0].nbytes for parameter in self.networks.parameters())
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """The network's answer to what each agent sees."""
+        """Decide one slot from the agents' views."""
         view = torch.from_numpy(self.problem.view(observation, self._view).astype(np.float32))
         with one_thread(), torch.no_grad():
             outputs = self.networks(view)
@@ -66,13 +66,13 @@ class DeterministicPolicy(Policy):
             return self._scaling.decode(torch.sigmoid(outputs).numpy()), memory
 
     def save(self, folder: Path) -> None:
-        """Write networks and menu as safetensors + JSON."""
+        """Write networks and menu as safetensors, and their origin as JSON."""
         menu = {} if self.menu is None else {"menu": self.menu}
         policies.save(folder, self.origin, {**self.networks.arrays(), **menu})
 
     @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read networks that fit the problem's views and decisions; a shared one serves any number of agents."""
+        """Read a saved policy; a shared network fits any number of agents, separate ones only their own."""
         origin, arrays = policies.read(folder, problem)
         if not isinstance(problem, AgentProblem):
             raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
@@ -93,9 +93,9 @@ class DeterministicPolicy(Policy):
         return cls(problem, networks, menu, origin)
 
 
-def view_name(problem: AgentProblem[Any], asked: str | None) -> str:
-    """The view asked for, by default the problem's first; refused if there is none of that name."""
-    name = next(iter(problem.views)) if asked is None else asked
+def view_name(problem: AgentProblem[Any], requested: str | None) -> str:
+    """Return the requested view's name, by default the problem's first; raise an error if there is none."""
+    name = next(iter(problem.views)) if requested is None else requested
     problem.view_features(name)
     return name
 

@@ -110,7 +110,7 @@ def test_a_feature_that_hardly_varies_is_not_blown_up() -> None:
 
 @pytest.mark.parametrize("copies", [1, 3])
 def test_each_agent_is_answered_by_its_own_copy(copies: int) -> None:
-    networks = AgentNetworks(copies, 2, (5, 4), 3, joining=2, compress=True)
+    networks = AgentNetworks(copies, 2, (5, 4), 3, second_input=2, compress=True)
     networks.initialise(seeded_generator(0))
     rng = np.random.default_rng(0)
     view, joined = rng.random((6, 3, 2)), rng.random((6, 3, 2))
