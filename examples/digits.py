@@ -1,4 +1,4 @@
-"""Digits written by conditional StyleGANs: each loss's accuracy and diversity, and a picture of what it writes.
+"""Handwritten digits of conditional StyleGANs: accuracy and diversity under each loss, and a picture.
 
     python examples/digits.py --loss conditional-wgan-gp --minutes 5 --out results/digits
 
@@ -58,7 +58,7 @@ def main() -> None:
     files.write_atomic(given.out / "scores.json", json.dumps(found, indent=1).encode() + b"\n")
     picture = given.out / "digits.png"
     image_grid(generators, of_each_label=3 if len(generators) > 1 else 10).savefig(picture, dpi=150)
-    print(f"What was written: {picture}")
+    print(f"Picture of the digits: {picture}")
 
 
 if __name__ == "__main__":

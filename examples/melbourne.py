@@ -1,4 +1,4 @@
-"""Real users and base-station sites in Melbourne: which site should serve whom, proved optimal and drawn as a map.
+"""Real users and base-station sites in Melbourne: the proved optimal site of each user, drawn as a map.
 
 The two tables are those of the EUA dataset (https://github.com/swinedge/eua-dataset), or any others with columns
 `latitude` and `longitude`:
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import offloadopt
-from offloadopt.cli.solutions import print_solutions
 from offloadopt.errors import OffloadError
-from offloadopt.progress import progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def draw(users_m: np.ndarray, sites_m: np.ndarray, site_of_user: np.ndarray, title: str) -> Figure:
-    """A map: each user joined to the site that computes its task; users that compute for themselves are hollow."""
+    """Draw a map: a line joins each user to the site that computes its task; users that compute locally are hollow."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.5, 8), layout="constrained")
@@ -48,7 +46,7 @@ def draw(users_m: np.ndarray, sites_m: np.ndarray, site_of_user: np.ndarray, tit
 
 
 def _draw_scale(axes: Axes, length_m: float = 200.0) -> None:
-    """A scale bar below the map on the left and an arrow to the north on the right."""
+    """Draw a scale bar below the map on the left and an arrow to the north on the right."""
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
     step = 0.01 * (north - south)
     axes.set_ylim(south - 8 * step, north)
@@ -78,11 +76,8 @@ def main() -> None:
         servers=given.sites,
     )
     instances = problem.sample(count=1, seed=0)
-    with progress("solving", 1) as advance:
-        solutions = offloadopt.solver("exact", problem, relative_gap=given.relative_gap).run(
-            problem, instances, progress=advance
-        )
-    print_solutions(problem, instances, solutions, seed=0)
+    solutions = offloadopt.solve(problem, instances, relative_gap=given.relative_gap, display=True)
+    print(solutions)
 
     site_of_user = problem.assignment(solutions.decisions)[0]
     title = (
@@ -91,7 +86,7 @@ def main() -> None:
     )
     given.picture.parent.mkdir(parents=True, exist_ok=True)
     draw(*problem.positions(), site_of_user, title).savefig(given.picture, dpi=150, bbox_inches="tight")
-    print(f"Who is served by which site: {given.picture}")
+    print(f"Map of users and their sites: {given.picture}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What keeps DIRS from the optimum: what its agents may see, their size, their teachers, or how long they learn.
+"""Ablation of DIRS's gap to the optimum: observation, network size, expert, or training time of its agents.
 
 Trains the same agents several times with one thing changed, and measures each on the same held-out instances against
 the certified optimum. Takes some minutes.
@@ -6,22 +6,24 @@ the certified optimum. Takes some minutes.
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import offloadopt
 from offloadopt.errors import OffloadError
 from offloadopt.evaluation.statistics import mean_interval
-from offloadopt.learners.dirs.ablation import VARIANTS, causes
+from offloadopt.learners.dirs.ablation import VARIANTS, ablation_gaps
 from offloadopt.progress import progress
 
 HELD_OUT = 500
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     problem = offloadopt.problem("multi_server", preset="paper")
     held_out = problem.sample(HELD_OUT, seed=1)
     with progress("training", sum(variant.steps for variant in VARIANTS.values())) as advance:
-        gaps = causes(problem, held_out, progress=advance)
+        gaps = ablation_gaps(problem, held_out, progress=advance)
     print(f"{'mean gap to the optimum':42}  %      95 % interval")
     for name, gap in gaps.items():
         low, high = mean_interval(gap, resamples=2000, seed=0)

@@ -22,22 +22,23 @@ def run(example: str, *arguments: str | Path, folder: Path) -> str:
     return ran.stdout
 
 
-def test_solve_one_tells_a_proved_optimum_and_where_each_task_goes(tmp_path: Path) -> None:
+def test_solve_one_prints_a_proved_optimum_and_where_each_task_goes(tmp_path: Path) -> None:
     out = run("solve_one.py", folder=tmp_path)
     problem = offloadopt.problem("multi_server", "heterogeneous")
     solutions = offloadopt.solver("exact", problem).run(problem, problem.sample(1, seed=0))
-    assert f"OPTIMAL: cost {solutions.objective[0]:.6f}" in out
-    places = [line.split(":")[1].split() for line in out.splitlines()[1:]]
+    first, *rest = out.splitlines()
+    assert first.startswith(f"OPTIMAL: cost {solutions.objective[0]:.8g}, ")
+    places = [line.split(":")[1].split() for line in rest]
     assert len(places) == 3
     assert sorted(int(task) for place in places for task in place) == list(range(30))
 
 
-def test_melbourne_proves_who_is_served_by_which_real_site(real_places: tuple[Path, Path], tmp_path: Path) -> None:
+def test_melbourne_proves_the_best_site_of_each_real_user(real_places: tuple[Path, Path], tmp_path: Path) -> None:
     users, sites = real_places
     out = run("melbourne.py", "--users-file", users, "--sites-file", sites, folder=tmp_path)
-    cost, bound = map(float, re.search(r"OPTIMAL +(\S+) +(\S+)", out).groups())
+    pattern = r"OPTIMAL: cost (\S+), no decision costs less than (\S+) "
+    cost, bound = map(float, re.search(pattern, out).groups())
     assert bound <= cost <= bound * (1 + 1e-5)
-    # read off a table of six digits
     problem = offloadopt.problem("multi_server", "melbourne", users_file=users, sites_file=sites)
     best = offloadopt.solver("exact", problem, relative_gap=1e-6).run(problem, problem.sample(1, seed=0))
     assert cost == pytest.approx(best.objective[0], rel=1e-5)
@@ -62,9 +63,8 @@ def test_digits_writes_scores_and_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "made" / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("example", ["demo.py", "digits.py", "melbourne.py"])
+@pytest.mark.parametrize("example", ["demo.py", "digits.py", "melbourne.py", "why_not_optimal.py"])
 def test_help_is_printed_without_running_anything(example: str, tmp_path: Path) -> None:
     out = run(example, "--help", folder=tmp_path)
     assert out.startswith("usage: ")
-    assert "default" in out
     assert not list(tmp_path.iterdir())

@@ -60,7 +60,7 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def causes(
+def ablation_gaps(
     problem: AssignmentProblem[Any],
     held_out: Instances,
     *,

@@ -11,7 +11,7 @@ import torch
 
 from offloadopt import registry
 from offloadopt.core import Demonstrations, relative_gap
-from offloadopt.learners.dirs.ablation import AS_TRAINED, VARIANTS, Variant, causes, seen
+from offloadopt.learners.dirs.ablation import AS_TRAINED, VARIANTS, Variant, ablation_gaps, seen
 
 SMALL = Variant(hidden=(9, 7), demonstrations=300, steps=60)
 
@@ -25,7 +25,7 @@ def test_the_variant_as_trained_is_plain_imitation(problem: Any) -> None:
     """The same training by the learner `imitation`, measured by hand."""
     held_out = problem.sample(50, 8)
     more = replace(SMALL, demonstrations=400)
-    gaps = causes(problem, held_out, variants={"some": SMALL, "more": more}, seed=2)
+    gaps = ablation_gaps(problem, held_out, variants={"some": SMALL, "more": more}, seed=2)
 
     exact = registry.solver("exact", problem)
     instances = problem.sample(300, 2)
@@ -47,7 +47,7 @@ def test_every_variant_is_trained_and_measured(problem: Any) -> None:
     quality = "quality of labels: 1,024 by Lévy search"
     variants[quality] = replace(variants[quality], expert="greedy")
     done: list[int] = []
-    gaps = causes(problem, problem.sample(40, 8), variants=variants, progress=done.append)
+    gaps = ablation_gaps(problem, problem.sample(40, 8), variants=variants, progress=done.append)
     assert list(gaps) == list(VARIANTS)
     assert sum(done) == sum(variant.steps for variant in variants.values())
     assert len({gap.tobytes() for gap in gaps.values()}) == len(VARIANTS)
