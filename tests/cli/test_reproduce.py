@@ -22,7 +22,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return err
 
 
-def test_wrong_usage_is_told_before_anything_is_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_wrong_usage_is_refused_before_anything_is_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out")
     assert "did you mean 'table-2'" in refused(capsys, "multi_server", "tabel-2", *out)
     assert "--quick and --full" in refused(capsys, "multi_server", "--quick", "--full", *out)

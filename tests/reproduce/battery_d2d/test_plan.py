@@ -85,7 +85,7 @@ def test_imitation_stands_beside_its_experts(made: tuple[Path, list[Claim]]) -> 
         assert methods - {measurements.BOUND} == {RMAPPO, *experts, *imitations}
 
 
-def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
+def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
     folder, claims = made
     rows = json.loads((folder / "claims.json").read_bytes())
     assert rows == [claim.row() for claim in claims]
@@ -126,7 +126,7 @@ def test_no_capacity_is_so_small_that_failing_on_purpose_pays(size: str) -> None
             assert dearest < scenario.failure_weight
 
 
-def test_a_policy_is_tested_and_taught_on_instances_that_it_was_not_trained_on() -> None:
+def test_a_policy_is_tested_and_pretrained_on_instances_that_it_was_not_trained_on() -> None:
     units = distinct_units(tiny().artefacts).values()
     for unit in units:
         if unit.function is measurements.train:

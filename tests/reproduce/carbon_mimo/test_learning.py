@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
+import pytest
+
+from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.carbon_mimo import measurements
+from offloadopt.reproduce.carbon_mimo.learning import POINTS, TrainingFigure, mean_reward
 
 from toys.tiny_papers import verdicts
-from toys.tiny_papers.carbon_mimo import full
+from toys.tiny_papers.carbon_mimo import SETTING, full
 
 
 def test_inference_is_judged_by_time_growth_and_size() -> None:
@@ -22,3 +26,25 @@ def test_inference_is_judged_by_time_growth_and_size() -> None:
     assert verdicts(full("inference"), rows(lambda users: 0.1, 67_000)) == [True, True]
     assert verdicts(full("inference"), rows(lambda users: 0.1 * users, 67_000)) == [False, False]
     assert verdicts(full("inference"), rows(lambda users: 0.1, 80_000)) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("learner", "point", "expected"),
+    [("ddpg", {"cost": 40.0}, -2.0), ("ppo", {"reward": -3.0}, -3.0), ("ppo-sb3", {"reward": -3.0}, -1.5)],
+)
+def test_records_of_all_learners_are_rewards_of_a_user_and_slot(
+    learner: str, point: dict[str, float], expected: float
+) -> None:
+    parameters = {"scenario": {"horizon": 10, "users": 2}, "learner": {"name": learner}}
+    assert mean_reward(point, Unit(measurements.train, parameters)) == expected
+
+
+def test_a_training_curve_is_averaged_over_equal_intervals() -> None:
+    figure = TrainingFigure(SETTING)
+    unit = figure.units[0]
+    steps = int(unit.parameters["steps"])
+    curve = [{"step": step, "reward": float(step)} for step in range(1, steps + 1)]
+    rows = list(figure.rows(unit, {"curve": curve}))
+    width = steps / POINTS
+    assert [row["step"] for row in rows] == [width * number for number in range(1, POINTS + 1)]
+    assert [row["reward"] for row in rows] == [width * number - (width - 1) / 2 for number in range(1, POINTS + 1)]

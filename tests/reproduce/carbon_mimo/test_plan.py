@@ -40,7 +40,7 @@ def test_no_method_is_below_the_hindsight_bound(made: tuple[Path, list[Claim]]) 
     assert (frame[frame["method"] == measurements.BOUND]["gap"] == 0).all()
 
 
-def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
+def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
     folder, claims = made
     rows = json.loads((folder / "claims.json").read_bytes())
     assert rows == [claim.row() for claim in claims]

@@ -54,7 +54,7 @@ def test_a_searched_fitness_never_rises_and_stays_above_the_optimum(made: tuple[
         assert (curve["gap_of_means"] >= -1e-9).all()
 
 
-def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
+def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
     folder, claims = made
     rows = json.loads((folder / "claims.json").read_bytes())
     assert rows == [claim.row() for claim in claims]

@@ -57,7 +57,7 @@ def test_a_grid_costs_something_and_not_less_than_a_finer_one_that_contains_it(
     assert (excess["K = 3"] >= excess["K = 5"] - 2e-3).all()
 
 
-def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
+def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
     folder, claims = made
     rows = json.loads((folder / "claims.json").read_bytes())
     assert rows == [claim.row() for claim in claims]

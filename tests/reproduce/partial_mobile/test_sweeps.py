@@ -36,7 +36,7 @@ def test_overload_must_be_lower_than_each_rivals_at_every_number_of_users() -> N
     assert judged(figure, without) == {}
 
 
-def test_a_dear_grid_is_told() -> None:
+def test_an_expensive_grid_fails_its_claim() -> None:
     def rows(at_half: float) -> list[dict[str, Any]]:
         return [
             {

@@ -85,7 +85,7 @@ def test_a_classifier_learns_and_the_same_seed_gives_the_same_bytes(digits: tupl
 
 
 def copies_of(digits: Digits, of_each: int = 100) -> Any:
-    """A maker that shows digits with the labels asked for."""
+    """A sampler of real digits with the requested labels."""
 
     def make(labels: Tensor, generator: torch.Generator) -> Tensor:
         chosen = [torch.nonzero(digits.labels == label)[:of_each, 0] for label in range(10)]
@@ -94,7 +94,7 @@ def copies_of(digits: Digits, of_each: int = 100) -> Any:
     return make
 
 
-def test_a_judge_knows_real_copied_repeated_and_wrong_digits(digits: tuple[Digits, Digits], judge: Judge) -> None:
+def test_a_judge_tells_real_copied_repeated_and_wrong_digits_apart(digits: tuple[Digits, Digits], judge: Judge) -> None:
     train, held_out = digits
     assert judge.accuracy > 0.85
     assert judge.accuracy == pytest.approx(

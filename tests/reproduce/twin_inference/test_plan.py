@@ -141,7 +141,7 @@ def test_a_perfect_twin_costs_nothing_and_distances_never_do(made: tuple[Path, l
     assert (wrong["excess"] > 0.01).all()
 
 
-def test_claims_are_told_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
+def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
     folder, claims = made
     rows = json.loads((folder / "claims.json").read_bytes())
     assert rows == [claim.row() for claim in claims]

@@ -26,7 +26,7 @@ from toys.tiny_papers.twin_inference import (
 )
 
 
-def test_policies_are_trained_taught_and_tested_on_different_instances() -> None:
+def test_policies_are_trained_pretrained_and_tested_on_different_instances() -> None:
     for unit in distinct_units([UsersFigure(SETTING), FederationFigure(SETTING)]).values():
         if unit.function is measurements.train:
             seeds = [unit.parameters["seed"], unit.parameters["test"]["seed"]]
