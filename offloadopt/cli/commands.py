@@ -75,6 +75,10 @@ def solve(
     time_limit: TimeLimit = None,
     input_file: Input = None,
     as_json: Json = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Solve by this solver too, and print what the solution saves; repeatable."),
+    ] = None,
     with_instances: Annotated[
         bool, typer.Option("--with-instances", help="Put each instance beside its result in the JSON.")
     ] = False,
@@ -87,23 +91,25 @@ def solve(
 ) -> int:
     """Solve instances and say how good each answer is proved to be."""
     problem = make_problem(problem_name, preset, changes)
-    solver = make_solver(solver_name, options, relative_gap, time_limit)
-    solver.require(problem)
     if with_instances and not as_json:
         raise InvalidInput("--with-instances is for programs; allowed: together with --json")
-    instances = take_instances(problem, input_file, count, seed, default=1)
     if export_file is not None:
+        instances = take_instances(problem, input_file, count, seed, default=1)
         from offloadopt.solvers.models.solver import export
 
         export(problem, instances, export_file)
         print(f"model of the first instance: {export_file}")
         return 0
-    with progress(f"solving with {solver_name}", instances.count) as advance:
+    solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
+    rivals = {name: make_solver(name, problem, None, None, time_limit) for name in against or ()}
+    instances = take_instances(problem, input_file, count, seed, default=1)
+    with progress(f"solving with {solver_name}", instances.count * (1 + len(rivals))) as advance:
         solutions = solver.run(problem, instances, seed=seed, progress=advance)
+        others = {name: rival.run(problem, instances, seed=seed, progress=advance) for name, rival in rivals.items()}
     if as_json:
-        print_json(solutions_json(problem, solver_name, solutions, instances if with_instances else None))
+        print_json(solutions_json(problem, solver_name, solutions, others, instances if with_instances else None))
     else:
-        print_solutions(problem, instances, solutions, seed)
+        print_solutions(problem, instances, solutions, others, hindsight=solver.hindsight)
     return _status(solutions.objective)
 
 
@@ -126,7 +132,7 @@ def demos(
     from offloadopt.datasets import demonstrations
 
     problem = make_problem(problem_name, preset, changes)
-    solver = make_solver(solver_name, options, relative_gap, time_limit)
+    solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
     with progress(f"collecting from {solver_name}", count) as advance:
         collected = demonstrations.collect(
             problem,
@@ -208,8 +214,14 @@ def train(
 def compare(
     problem_name: ProblemName,
     names: Annotated[
-        list[str], typer.Option("--method", metavar="NAME|FOLDER", help="A solver, or a saved policy; repeatable.")
-    ],
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME|FOLDER",
+            show_default="exact and the common rules that serve the problem",
+            help="A solver, or a saved policy; repeatable.",
+        ),
+    ] = None,
     preset: Preset = None,
     changes: Changes = None,
     count: Annotated[
@@ -236,6 +248,10 @@ def compare(
     from offloadopt import evaluation, files
 
     problem = make_problem(problem_name, preset, changes)
+    if not names:
+        from offloadopt.api import COMPARED, serves
+
+        names = [name for name in COMPARED if serves("solvers", name, problem)]
     methods = _methods(names, problem, relative_gap, time_limit)
     instances = take_instances(problem, input_file, count, seed, default=200)
     if out is not None:
@@ -292,9 +308,7 @@ def _methods(
         if name in methods:
             raise InvalidInput(f"--method {given}: the name {name!r} is taken; allowed: names that differ")
         if given in solvers:
-            solver = make_solver(given, None, relative_gap, time_limit_s)
-            solver.require(problem)
-            methods[name] = solver
+            methods[name] = make_solver(given, problem, None, relative_gap, time_limit_s)
         elif folder.is_dir():
             from offloadopt.learners.common.saved_policy import load_policy
 

@@ -1,4 +1,4 @@
-"""`offloadopt list`: what there is to solve, to solve it with, and to train."""
+"""`offloadopt list`: problems and presets, and which method serves which problem."""
 
 from __future__ import annotations
 
@@ -6,70 +6,83 @@ import inspect
 from typing import Any
 
 from offloadopt import registry
+from offloadopt.api import serves
 from offloadopt.cli.options import Json
 from offloadopt.cli.terminal import note, print_json, print_table
 from offloadopt.core import Problem
 from offloadopt.errors import OffloadError
 
+SERVES, PROVES, HINDSIGHT = "yes", "proof", "hindsight"
+"""Cells of the matrix: serves; serves and proves a bound; the same with all of nature known in advance."""
+LINE = 78
+"""Longest line that is printed, where the names allow it."""
+
 
 def list_(as_json: Json = False) -> None:
-    """List problems with their presets, solvers and learners."""
-    problems = _load("problems")
+    """List problems with their presets, and the solvers and learners that serve each of them."""
+    problems = _problems()
     found: dict[str, list[dict[str, Any]]] = {
         "problems": [
-            {"name": name, "summary": _summary(kind), "presets": dict(kind.scenario_type.presets)}
-            for name, kind in problems.items()
-        ]
+            {"name": name, "summary": _summary(type(problem)), "presets": dict(type(problem.scenario).presets)}
+            for name, problem in problems.items()
+        ],
+        "solvers": [_method("solvers", name, kinds, problems) for name, kinds in _kinds("solvers").items()],
+        "learners": [_method("learners", name, kinds, problems) for name, kinds in _kinds("learners").items()],
     }
-    for group in ("solvers", "learners"):
-        found[group] = [
-            {"name": name, "summary": _summary(kind), "serves": _served(kind, problems)}
-            | ({"proves": kind.proves} if group == "solvers" else {})
-            for name, kind in _load(group).items()
-        ]
     if as_json:
         print_json(found)
         return
-    presets = [
-        (f"{problem['name']}  {preset}", ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults")
-        for problem in found["problems"]
-        for preset, values in problem["presets"].items()
-    ]
-    print_table(
-        ["problem", "what it is"], [(entry["name"], entry["summary"]) for entry in found["problems"]], text_columns=2
-    )
-    print_table(["preset", "scenario"], presets, text_columns=2)
-    print_table(
-        ["solver", "what it is", "serves", "proves"],
-        [
-            (entry["name"], entry["summary"], " ".join(entry["serves"]), "yes" if entry["proves"] else "no")
-            for entry in found["solvers"]
-        ],
-        text_columns=4,
-    )
-    print_table(
-        ["learner", "what it is", "serves"],
-        [(entry["name"], entry["summary"], " ".join(entry["serves"])) for entry in found["learners"]],
-        text_columns=3,
-    )
+    for entry in found["problems"]:
+        presets = ", ".join(entry["presets"]) or "none"
+        print(f"{entry['name']}\n    {entry['summary']}\n    presets: {presets}")
+    shown = {name: f"[{position}]" for position, name in enumerate(problems, start=1)}
+    print("\n" + "  ".join(f"{mark} {name}" for name, mark in shown.items()))
+    for group in ("solvers", "learners"):
+        rows = [(entry["name"], *(_cell(entry, name) for name in problems)) for entry in found[group]]
+        print_table([group.removesuffix("s"), *shown.values()], rows, text_columns=1 + len(shown))
+    print("proof: proves a lower bound; hindsight: so does it, knowing nature's later slots;")
+    print("yes: serves; -: does not serve the default preset. `--json` tells what each method is.")
 
 
-def _load(group: str) -> dict[str, Any]:
-    """Every class of a group; one that cannot be loaded (a plugin's missing package) does not hide the others."""
+def _cell(entry: dict[str, Any], problem: str) -> str:
+    return str(entry["serves"].get(problem, "-"))
+
+
+def _method(group: str, name: str, kinds: tuple[Any, ...], problems: dict[str, Problem[Any]]) -> dict[str, Any]:
+    """A method's summary and, by problem, how it serves its default scenario."""
+    served = {}
+    for known, problem in problems.items():
+        if serves(group, name, problem):
+            kind = registry.serving(group, name, problem)
+            proves = group == "solvers" and kind.proves
+            served[known] = SERVES if not proves else HINDSIGHT if kind.hindsight and problem.horizon > 1 else PROVES
+    return {"name": name, "summary": _summary(kinds[0]), "serves": served}
+
+
+def _problems() -> dict[str, Problem[Any]]:
+    """Every problem with its default scenario."""
+    made = {}
+    for name in registry.names("problems"):
+        try:
+            made[name] = registry.problem(name)
+        except OffloadError as error:
+            note(f"note: {error}")
+    return made
+
+
+def _kinds(group: str) -> dict[str, tuple[Any, ...]]:
+    """Every method's implementations; one that cannot be loaded does not hide the others."""
     loaded = {}
     for name in registry.names(group):
         try:
-            loaded[name] = registry.get(group, name)
+            loaded[name] = registry.implementations(group, name)
         except OffloadError as error:
             note(f"note: {error}")
     return loaded
 
 
 def _summary(kind: type) -> str:
-    """First line of the docstring: a problem's module tells more than its class, which names the paper's equation."""
+    """First line of the class's docstring; of a problem, of its module, which tells more."""
     module = inspect.getmodule(kind) if issubclass(kind, Problem) else None
-    return (getattr(module, "__doc__", None) or kind.__doc__ or "").strip().partition("\n")[0]
-
-
-def _served(kind: Any, problems: dict[str, Any]) -> list[str]:
-    return [name for name, problem in problems.items() if issubclass(problem, kind.serves)]
+    text = (getattr(module, "__doc__", None) or kind.__doc__ or "").strip()
+    return text.partition("\n")[0]

@@ -70,13 +70,19 @@ def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -
 
 
 def make_solver(
-    name: str, options: Iterable[str] | None, relative_gap: float | None, time_limit_s: float | None
+    name: str,
+    problem: Problem[Any],
+    options: Iterable[str] | None,
+    relative_gap: float | None,
+    time_limit_s: float | None,
 ) -> Solver:
-    """The solver that --solver, --option and the limits name; limits left out are the solver's own."""
-    kind: type[Solver] = registry.get("solvers", name)
+    """Make the solver for ``problem`` that --solver, --option and the limits name; limits left out are its own."""
+    kind: type[Solver] = registry.serving("solvers", name, problem)
     limits = {"relative_gap": relative_gap, "time_limit_s": time_limit_s}
     given = {limit: value for limit, value in limits.items() if value is not None}
-    return kind(**{**fields(options, "--option", kind), **given})
+    made = kind(**{**fields(options, "--option", kind), **given})
+    made.require(problem)
+    return made
 
 
 def take_instances(problem: Problem[Any], file: Path | None, count: int | None, seed: int, default: int) -> Instances:

@@ -1,27 +1,33 @@
-"""Solutions as JSON for programs, and as tables that also tell people how hard the instances were."""
+"""Solutions as JSON for programs and as tables for people."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from offloadopt import registry
 from offloadopt.cli.terminal import note, print_table
 from offloadopt.core import Instances, Problem, Solutions
-from offloadopt.structures.assignment import AssignmentProblem, PricedAssignmentProblem
+from offloadopt.structures.assignment import PricedAssignmentProblem
 
-NAIVE = ("local", "greedy", "random")
-"""Rules that take no optimization; what a solution saves against them is what the instances have to give."""
 SHOWN = 20
 """Rows of the table; programs get all of them."""
 
 
 def solutions_json(
-    problem: Problem[Any], solver: str, solutions: Solutions, instances: Instances | None
+    problem: Problem[Any],
+    solver: str,
+    solutions: Solutions,
+    others: Mapping[str, Solutions],
+    instances: Instances | None,
 ) -> dict[str, Any]:
-    """What ``solve --json`` prints; with ``instances`` each result holds its own. What is not known is null."""
+    """Gather what ``solve --json`` prints.
+
+    With ``others`` the document tells their objectives; with ``instances`` each result holds its own. A number that is
+    not known is null.
+    """
     results = []
     gap = solutions.gap
     for index, status in enumerate(solutions.status_names):
@@ -38,11 +44,30 @@ def solutions_json(
             result["instance"] = {name: array[index].tolist() for name, array in instances.items()}
         results.append(result)
     scenario = problem.scenario.model_dump(mode="json")
-    return {"problem": problem.name, "scenario": scenario, "solver": solver, "results": results}
+    found: dict[str, Any] = {"problem": problem.name, "scenario": scenario, "solver": solver, "results": results}
+    if others:
+        found["against"] = {name: [_finite(cost) for cost in other.objective] for name, other in others.items()}
+    return found
 
 
-def print_solutions(problem: Problem[Any], instances: Instances, solutions: Solutions, seed: int) -> None:
-    """Print each solution, then how the tasks were decided and what that saves against naive rules."""
+def print_solutions(
+    problem: Problem[Any],
+    instances: Instances,
+    solutions: Solutions,
+    others: Mapping[str, Solutions],
+    *,
+    hindsight: bool = False,
+) -> None:
+    """Print what was proved and decided for each instance, and what it saves against other solvers.
+
+    Parameters
+    ----------
+    problem, instances, solutions
+    others : mapping of str to Solutions
+        Of the same instances, by the solvers to compare with.
+    hindsight : bool
+        Whether the solver knows nature's draws of later slots; said where there are any.
+    """
     count, shown = len(solutions.objective), solutions.take(slice(SHOWN))
     columns = (shown.status_names, shown.objective, shown.bound, shown.gap, shown.seconds)
     rows = [
@@ -52,30 +77,32 @@ def print_solutions(problem: Problem[Any], instances: Instances, solutions: Solu
     print_table(["index", "status", "objective", "bound", "gap", "seconds"], rows, text_columns=2)
     if count > SHOWN:
         print(f"... and {count - SHOWN} more; --json prints all of them\n")
+    if hindsight and problem.horizon > 1:
+        print(f"in hindsight: all {problem.horizon} slots of nature are known to the solver\n")
     solved = np.flatnonzero(np.isfinite(solutions.objective))
-    if len(solved) and isinstance(problem, AssignmentProblem):
-        _print_shares(problem, solutions.take(solved))
-        _print_spread(problem, instances.take(solved), solutions.take(solved), seed)
-        if isinstance(problem, PricedAssignmentProblem) and "prices" in solutions.details:
-            _print_prices(problem, instances.take(solved), solutions.take(solved))
+    if len(solved):
+        found = solutions.take(solved)
+        print("\n".join(problem.describe(found.decisions)))
+        if others:
+            _print_savings(solutions, others)
+        if isinstance(problem, PricedAssignmentProblem) and "prices" in found.details:
+            _print_prices(problem, instances.take(solved), found)
     if len(solved) < count:
         note(f"no feasible solution for {count - len(solved)} of {count} instances")
 
 
-def _print_shares(problem: AssignmentProblem[Any], solutions: Solutions) -> None:
-    options = problem.assignment(solutions.decisions)
-    names = ["local", *(f"server {j}" for j in range(1, problem.servers + 1))]
-    shares = [f"{name} {np.mean(options == option):.1%}" for option, name in enumerate(names)]
-    print("tasks decided:", ", ".join(shares))
-
-
-def _print_spread(problem: AssignmentProblem[Any], instances: Instances, solutions: Solutions, seed: int) -> None:
-    best = float(solutions.objective.mean())
-    rows = [("this solution", f"{best:.6g}", "")]
-    for name in NAIVE:
-        naive = registry.solver(name, problem).run(problem, instances, seed=seed).objective.mean()
-        rows.append((name, _number(naive), f"{naive / best - 1:+.2%}" if np.isfinite(naive) else "infeasible"))
-    print_table(["rule", "mean cost", "against this solution"], rows)
+def _print_savings(solutions: Solutions, others: Mapping[str, Solutions]) -> None:
+    """Mean costs of other solvers, and how far they lie above the solution's, over the instances that all solved."""
+    solved = np.isfinite([solutions.objective, *(other.objective for other in others.values())]).all(axis=0)
+    if not solved.any():
+        note("no instance was solved by all solvers")
+        return
+    cost = float(solutions.objective[solved].mean())
+    rows = [("this solution", f"{cost:.6g}", "")]
+    for name, other in others.items():
+        mean = float(other.objective[solved].mean())
+        rows.append((name, f"{mean:.6g}", f"{(mean - cost) / abs(cost):+.2%}" if cost else "-"))
+    print_table(["solver", "mean cost", "above this solution"], rows)
 
 
 def _print_prices(problem: PricedAssignmentProblem[Any], instances: Instances, solutions: Solutions) -> None:

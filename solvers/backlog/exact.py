@@ -33,6 +33,7 @@ class BacklogExact(Solver):
     name = "exact"
     serves = BacklogProblem
     proves = True
+    hindsight = True
 
     relative_gap: float = Field(1e-4, ge=0, description="call a decision optimal whose bound is this close")
 

@@ -69,6 +69,7 @@ class InferenceExact(Solver):
     name = "exact"
     serves = InferenceProblem
     proves = True
+    hindsight = True
 
     relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
     time_limit_s: float | None = Field(

@@ -36,6 +36,7 @@ class TaskQueuesExact(Solver):
     name = "exact"
     serves = QueueProblem
     proves = True
+    hindsight = True
 
     relative_gap: float = Field(
         1e-4, ge=0, description="stop once cost and bound are this close, relative to the bound"
