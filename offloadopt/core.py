@@ -504,8 +504,8 @@ class Solver(Settings, Method):
         if not isinstance(problem, self.serves):
             needs = self.serves.__name__
             raise Unsupported(
-                f"solver {self.name!r} does not serve problem {problem.name!r}; it needs a {needs} "
-                "(`offloadopt list` tells who serves what)"
+                f"solver {self.name!r} does not serve problem {problem.name!r}; it needs the structure {needs} "
+                "(`offloadopt list` tells what serves what)"
             )
 
 
@@ -614,6 +614,6 @@ class Learner(Settings, ABC):
         if not isinstance(problem, self.serves):
             needs = self.serves.__name__
             raise Unsupported(
-                f"learner {self.name!r} does not serve problem {problem.name!r}; it needs a {needs} "
-                "(`offloadopt list` tells who serves what)"
+                f"learner {self.name!r} does not serve problem {problem.name!r}; it needs the structure {needs} "
+                "(`offloadopt list` tells what serves what)"
             )

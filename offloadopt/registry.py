@@ -184,7 +184,7 @@ def serving(group: str, name: str, problem: Problem[Any]) -> Any:
             return kind
     needs = " or ".join(kind.serves.__name__ for kind in kinds)
     raise Unsupported(
-        f"{group.removesuffix('s')} {name!r} does not serve problem {problem.name!r}; it needs a {needs} "
+        f"{group.removesuffix('s')} {name!r} does not serve problem {problem.name!r}; it needs the structure {needs} "
         "(`offloadopt list` tells what serves what)"
     )
 

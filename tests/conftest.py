@@ -15,8 +15,8 @@ ENTRY_POINTS = """
 queues = toy_plugin:Queues
 
 [offloadopt.solvers]
-foresight = toy_plugin:HindsightData
-exact = toy_plugin:HindsightData
+foresight = toy_plugin:Foresight
+exact = toy_plugin:Foresight
 missing = toy_plugin:NoSuchClass
 
 [offloadopt.learners]

@@ -58,7 +58,7 @@ def test_solvers_and_learners_are_made_with_their_options() -> None:
 def test_an_installed_plugin_is_found_by_its_entry_points(toy: ModuleType) -> None:
     assert registry.names("problems")["queues"] == ("toy_plugin:Queues",)
     assert registry.get("problems", "queues") is toy.Queues
-    assert isinstance(registry.solver("foresight"), toy.HindsightData)
+    assert isinstance(registry.solver("foresight"), toy.Foresight)
     assert isinstance(registry.learner("threshold-search"), toy.ThresholdSearch)
     assert list(registry.names("problems"))[: len(registry.BUILT_IN["problems"])] == list(registry.BUILT_IN["problems"])
 
@@ -70,12 +70,12 @@ def test_without_the_plugin_its_names_are_unknown() -> None:
 
 def test_a_plugin_does_not_replace_what_is_built_in(toy: ModuleType) -> None:
     places = registry.names("solvers")["exact"]
-    assert places == (*registry.BUILT_IN["solvers"]["exact"], "toy_plugin:HindsightData")
-    assert not isinstance(registry.solver("exact", registry.problem("multi_server")), toy.HindsightData)
+    assert places == (*registry.BUILT_IN["solvers"]["exact"], "toy_plugin:Foresight")
+    assert not isinstance(registry.solver("exact", registry.problem("multi_server")), toy.Foresight)
 
 
 def test_a_plugin_adds_its_implementation_to_a_name_that_exists(toy: ModuleType) -> None:
-    assert isinstance(registry.solver("exact", registry.problem("queues")), toy.HindsightData)
+    assert isinstance(registry.solver("exact", registry.problem("queues")), toy.Foresight)
 
 
 def test_each_problem_gets_its_own_exact_solver() -> None:
@@ -97,7 +97,7 @@ def test_packages_are_scanned_once_and_not_at_all_for_built_in_names(
         registry.get("solvers", "exact")
     assert scanned == []
     for _ in range(3):
-        assert registry.get("solvers", "foresight") is toy.HindsightData
+        assert registry.get("solvers", "foresight") is toy.Foresight
     assert scanned == ["offloadopt.solvers"]
 
 
@@ -115,4 +115,4 @@ def test_a_plugin_that_cannot_be_loaded_is_named_and_the_others_work(toy: Module
     with pytest.raises(OffloadError, match=r"solver 'missing' \(toy_plugin:NoSuchClass\) cannot be loaded") as caught:
         registry.get("solvers", "missing")
     assert "\n" not in str(caught.value)
-    assert registry.get("solvers", "foresight") is toy.HindsightData
+    assert registry.get("solvers", "foresight") is toy.Foresight

@@ -13,7 +13,7 @@ The defaults differ from the ancestor's as those of `ddpg` do, and explore for a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.core import Decisions, FloatArray
+from offloadopt.core import Decisions, FloatArray, Problem
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
@@ -64,6 +64,11 @@ class Dqn(IndependentLearner):
     final_rate: float = Field(0.1, ge=0, le=1, description="share of it left at the end; it falls along a cosine")
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without agents, and menus with more entries than a network can have outputs for."""
+        super().require(problem)
+        ActionScaling(cast(AgentProblem[Any], problem)).menu(self.levels)
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> QNetworks:
         """Create networks with initial weights."""

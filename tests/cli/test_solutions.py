@@ -32,14 +32,19 @@ def test_solve_json_has_the_promised_fields_and_the_problem_s_own_cost(run: Run)
         assert result["gap"] == (result["objective"] - result["bound"]) / result["bound"]
 
 
+NAMES = ("local", "server 1", "server 2")
+
+
 def test_an_absent_bound_is_null(run: Run) -> None:
     result = run("solve", *SMALL, "--solver", "local", "--json").json["results"][0]
     assert (result["status"], result["bound"], result["gap"]) == ("FEASIBLE", None, None)
     assert "instance" not in result
 
 
-def test_people_see_the_shares_and_what_naive_rules_cost(run: Run) -> None:
-    ran = run("solve", *SMALL, "--solver", "exhaustive", "--count", "4", "--preset", "heterogeneous")
+def test_people_see_the_shares_and_what_the_solution_saves_against_others(run: Run) -> None:
+    command = ("solve", *SMALL, "--solver", "exhaustive", "--count", "4", "--preset", "heterogeneous")
+    assert "mean cost" not in run(*command).out  # nothing else is solved unless asked for
+    ran = run(*command, "--against", "local", "--against", "greedy")
     problem = offloadopt.problem("multi_server", "heterogeneous", users=5)
     instances = problem.sample(4, seed=0)
     best = offloadopt.solver("exhaustive", problem).run(problem, instances)
@@ -47,6 +52,17 @@ def test_people_see_the_shares_and_what_naive_rules_cost(run: Run) -> None:
     assert f"local {np.mean(best.decisions['server'] == 0):.1%}" in ran.out
     assert f"server 2 {np.mean(best.decisions['server'] == 2):.1%}" in ran.out
     assert re.search(rf"local +{local:.6g} +\{local / best.objective.mean() - 1:+.2%}", ran.out)
+    assert run(*command, "--against", "local", "--json").json["against"]["local"] == pytest.approx(
+        offloadopt.solver("local", problem).run(problem, instances).objective
+    )
+
+
+def test_one_instance_is_told_task_by_task(run: Run) -> None:
+    out = run("solve", *SMALL, "--solver", "exhaustive").out
+    problem = offloadopt.problem("multi_server", users=5)
+    (server,) = offloadopt.solve(problem, problem.sample(1, 0), "exhaustive").decisions["server"]
+    shown = [f"{name}: {' '.join(map(str, np.flatnonzero(server == j))) or '-'}" for j, name in enumerate(NAMES)]
+    assert [" ".join(line.split()) for line in out.splitlines() if line[:6] in ("local:", "server")] == shown
 
 
 def test_people_see_what_more_capacity_is_worth(run: Run) -> None:

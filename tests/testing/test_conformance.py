@@ -104,14 +104,14 @@ def test_a_plugin_with_a_horizon_conforms(toy: ModuleType, preset: str) -> None:
     problem = registry.problem("queues", preset)
     assert isinstance(problem, toy.Queues)
     check_problem(problem)
-    check_solver(registry.solver("hindsight_data"), problem)
+    check_solver(registry.solver("foresight"), problem)
     check_learner(registry.learner("threshold-search"), problem)
 
 
 def test_a_policy_with_a_horizon_lies_above_the_foresight_bound(toy: ModuleType) -> None:
     problem = registry.problem("queues")
     instances = problem.sample(200, seed=1)
-    bound = registry.solver("hindsight_data", problem).run(problem, instances).bound
+    bound = registry.solver("foresight", problem).run(problem, instances).bound
     learned = registry.learner("threshold-search").fit(problem).run(problem, instances)
     assert (learned.objective >= bound - 1e-9).all()
     assert learned.objective.mean() > bound.mean()

@@ -102,7 +102,7 @@ class Queues(Problem[QueueScenario]):
         return State(state.slot + 1, Batch({"waiting": waiting})), outcome
 
 
-class HindsightData(Solver):
+class Foresight(Solver):
     """The best plan of each queue when all of nature is known: its cost is a bound for every policy."""
 
     name = "foresight"
