@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from offloadopt import __version__, files
+from offloadopt import files
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Settings, Solutions, Solver
 from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.version import __version__
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from offloadopt.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from offloadopt.api import available as available
     from offloadopt.api import collect as collect
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from offloadopt.registry import learner as learner
     from offloadopt.registry import problem as problem
     from offloadopt.registry import solver as solver
-
-__version__ = "0.1.0"
 
 _CORE = (
     "Budget",

@@ -149,12 +149,12 @@ class Problem(ABC, Generic[ScenarioT]):
 
     def __repr__(self) -> str:
         sizes = ", ".join(
-            f"{number} {name if number != 1 else name.removesuffix('s')}" for name, number in self.sizes.items()
+            f"{number} {name if number != 1 else name.removesuffix('s')}" for name, number in self.dimensions.items()
         )
         return f"<{type(self).__name__}, {self.scenario.origin}: {sizes}>"
 
     @property
-    def sizes(self) -> Mapping[str, int]:
+    def dimensions(self) -> Mapping[str, int]:
         """The numbers that tell how large the problem is, by plural noun."""
         return {"agents": self.num_agents, "slots": self.horizon}
 

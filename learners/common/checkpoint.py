@@ -20,10 +20,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as safetensors_bytes
 
-from offloadopt import __version__, files
+from offloadopt import files
 from offloadopt.core import Budget, Learner, Problem, Settings
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.learners.common.torch_utils import Arrays
+from offloadopt.version import __version__
 
 FORMAT = 1
 INDEX = "checkpoint.json"

@@ -20,9 +20,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as safetensors_bytes
 
-from offloadopt import __version__, files, registry
+from offloadopt import files, registry
 from offloadopt.core import Learner, Policy, Problem, Settings
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
+from offloadopt.version import __version__
 
 FORMAT = 1
 DESCRIPTION = "policy.json"

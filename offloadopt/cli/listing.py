@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from typing import Any
 
 from offloadopt import registry
@@ -34,14 +35,17 @@ def list_(as_json: Json = False) -> None:
         return
     for entry in found["problems"]:
         presets = ", ".join(entry["presets"]) or "none"
-        print(f"{entry['name']}\n    {entry['summary']}\n    presets: {presets}")
-    shown = {name: f"[{position}]" for position, name in enumerate(problems, start=1)}
-    print("\n" + "  ".join(f"{mark} {name}" for name, mark in shown.items()))
+        print(entry["name"])
+        for text in (entry["summary"], f"presets: {presets}"):
+            print(textwrap.fill(text, LINE, initial_indent="    ", subsequent_indent="    "))
     for group in ("solvers", "learners"):
         rows = [(entry["name"], *(_cell(entry, name) for name in problems)) for entry in found[group]]
-        print_table([group.removesuffix("s"), *shown.values()], rows, text_columns=1 + len(shown))
-    print("proof: proves a lower bound; hindsight: so does it, knowing nature's later slots;")
-    print("yes: serves; -: does not serve the default preset. `--json` tells what each method is.")
+        headers = [name.replace("_", "_\n") for name in problems]  # narrow, so that all fit a line
+        print_table([group.removesuffix("s"), *headers], rows, text_columns=1 + len(headers))
+    print("yes        serves the problem's default preset")
+    print("proof      and proves a lower bound of every decision's cost")
+    print("hindsight  and does so with all of nature's slots known in advance")
+    print("`offloadopt list --json` says what each method is.")
 
 
 def _cell(entry: dict[str, Any], problem: str) -> str:

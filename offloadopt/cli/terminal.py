@@ -29,7 +29,7 @@ def print_json(value: Any) -> None:
 def print_version(wanted: bool) -> None:
     """Print the version and stop, if ``wanted``."""
     if wanted:
-        from offloadopt import __version__
+        from offloadopt.version import __version__
 
         print(f"offloadopt {__version__}")
         raise typer.Exit

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt import __version__
 from offloadopt.evaluation import plots
 from offloadopt.evaluation.formatting import MISSING, interval, number, percent, share
 from offloadopt.evaluation.statistics import Statistics
+from offloadopt.version import __version__
 
 _THEMED = {
     plots.INK: "var(--ink)",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from offloadopt import __version__
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.claims import Claim
+from offloadopt.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

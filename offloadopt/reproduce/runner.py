@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from offloadopt import __version__, files
+from offloadopt import files
 from offloadopt import parallel as parallel
 from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised
+from offloadopt.version import __version__
 
 RUN = "run.json"
 CLAIMS = "claims.json"

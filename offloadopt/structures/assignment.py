@@ -48,7 +48,7 @@ class AssignmentProblem(Problem[ScenarioT]):
         """Number of servers; a task has ``servers + 1`` options."""
 
     @property
-    def sizes(self) -> Mapping[str, int]:
+    def dimensions(self) -> Mapping[str, int]:
         """Tasks, servers and, if there are several, slots."""
         return {"tasks": self.tasks, "servers": self.servers, **({"slots": self.horizon} if self.horizon > 1 else {})}
 

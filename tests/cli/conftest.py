@@ -9,7 +9,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.cli import main
 
-from toys.command_line import Overloading, Ran, Run
+from toys.command_line import Ran, Run
 
 
 @pytest.fixture
@@ -23,9 +23,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def overloading(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = registry.get
-    monkeypatch.setattr(
-        registry, "get", lambda group, name: Overloading if name == "overloading" else original(group, name)
-    )
     known = registry.names
-    monkeypatch.setattr(registry, "names", lambda group: {**known(group), "overloading": "here"})
+    place = "toys.command_line:Overloading"
+    monkeypatch.setattr(registry, "names", lambda group: {**known(group), "overloading": (place,)})

@@ -10,6 +10,7 @@ import pytest
 
 import offloadopt
 from offloadopt import files, registry
+from offloadopt.core import Problem
 
 from toys.command_line import SMALL, Run, assert_one_line
 
@@ -54,7 +55,7 @@ FEDERATED = ["train", "twin_inference", "--learner", "federated", "--steps", "20
         ([*FEDERATED, "--out", "OUT", "--option", "rule=mean"], ["rule", "mean", "average"]),
         ([*FEDERATED, "--out", "OUT", "--option", 'options={"view":'], ["options", "no JSON"]),
         ([*FEDERATED, "--out", "OUT", "--option", 'options={"veiw": "full"}'], ["veiw", "'view'"]),
-        (["compare", "multi_server"], ["--method"]),
+        (["compare", "carbon_mimo", "--method", "levy"], ["'levy'", "carbon_mimo", "AssignmentProblem"]),
         (["compare", "multi_server", "--method", "loca"], ["loca", "'local'"]),
         (["compare", "multi_server", "--method", "local", "--method", "local"], ["local", "taken"]),
         (["compare", "multi_server", "--method", "local", "--reference", "exact"], ["exact", "local"]),
@@ -79,16 +80,12 @@ def test_options_may_be_lists_and_objects(run: Run, tmp_path: Path) -> None:
 def test_limits_and_options_reach_the_solver(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {}
 
-    def get(group: str, name: str) -> Any:
-        kind = original(group, name)
-        if group == "solvers":
-            return type(
-                kind.__name__, (kind,), {"model_post_init": lambda self, context: made.update(self.model_dump())}
-            )
-        return kind
+    def serving(group: str, name: str, problem: Problem[Any]) -> Any:
+        kind = original(group, name, problem)
+        return type(kind.__name__, (kind,), {"model_post_init": lambda self, context: made.update(self.model_dump())})
 
-    original = registry.get
-    monkeypatch.setattr(registry, "get", get)
+    original = registry.serving
+    monkeypatch.setattr(registry, "serving", serving)
     options = ("--relative-gap", "0.25", "--time-limit", "9", "--option", "generations=3")
     assert run("solve", *SMALL, "--solver", "levy", *options, "--json").status == 0
     assert (made["relative_gap"], made["time_limit_s"], made["generations"]) == (0.25, 9.0, 3)

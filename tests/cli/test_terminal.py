@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import offloadopt
@@ -14,17 +12,6 @@ from toys.command_line import Run
 
 def test_version_is_the_package_s(run: Run) -> None:
     assert run("--version").out == f"offloadopt {offloadopt.__version__}\n"
-
-
-def test_progress_is_a_plain_line_now_and_then_where_there_is_no_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = iter([0.0, 1.0, 3.0, 4.0, 14.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with terminal.progress("solving", 40) as advance:
-        for _ in range(4):
-            advance(10)
-    assert capsys.readouterr() == ("", "solving: 20 of 40 after 3 s\nsolving: 40 of 40 after 14 s\n")
 
 
 def test_errors_and_notes_go_to_stderr_and_json_alone_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:

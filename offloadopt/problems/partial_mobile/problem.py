@@ -111,7 +111,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return 2 * self.sites
 
     @property
-    def sizes(self) -> Mapping[str, int]:
+    def dimensions(self) -> Mapping[str, int]:
         """Users, servers proper, and slots."""
         return {"users": self.tasks, "servers": self.sites, "slots": self.horizon}
 
