@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from offloadopt import registry
 from offloadopt.core import (
+    Batch,
     Budget,
     Demonstrations,
     Instances,
@@ -259,6 +260,8 @@ def compare(
 
     if methods is None:
         methods = [name for name in COMPARED if serves("solvers", name, problem)]
+    if isinstance(methods, Batch) or not isinstance(instances, (int, Instances)):
+        raise InvalidInput("methods or instances are of a wrong type; allowed: compare(problem, methods, instances)")
     named = methods if isinstance(methods, Mapping) else _named(methods)
     made = {name: _method(problem, method) for name, method in named.items()}
     drawn = problem.sample(instances, seed) if isinstance(instances, int) else instances

@@ -106,6 +106,13 @@ def test_wrong_methods_are_one_line(methods: object, error: type[Exception], mes
         offloadopt.compare(small("multi_server"), methods, 2)  # type: ignore[arg-type]
 
 
+def test_swapped_arguments_are_one_line() -> None:
+    problem = small("multi_server")
+    instances = problem.sample(2, seed=0)
+    with pytest.raises(InvalidInput, match=r"allowed: compare\(problem, methods, instances\)"):
+        offloadopt.compare(problem, instances, ["exact"])  # type: ignore[arg-type]
+
+
 def test_available_tells_what_serves_a_problem() -> None:
     everything = offloadopt.available()
     assert everything["problems"] == list(registry.names("problems"))

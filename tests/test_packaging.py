@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,35 @@ def test_the_wheel_works_without_the_tree(wheel: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+def test_the_wheel_solves_a_problem_without_the_tree(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import offloadopt;"
+        "assert offloadopt.__file__.startswith(sys.argv[1]);"
+        "problem = offloadopt.problem('multi_server', users=4);"
+        "print(offloadopt.solve(problem, problem.sample(1, seed=0)))"
+    )
+    command = [sys.executable, "-P", "-c", code, str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("OPTIMAL: cost "), done.stderr
+
+
+def test_every_module_has_a_test_file_of_its_name() -> None:
+    untested = []
+    for name in shipped_sources():
+        path = Path(name).relative_to("offloadopt")
+        if path.name != "__init__.py" and not (ROOT / "tests" / path.with_name(f"test_{path.name}")).exists():
+            untested.append(path.as_posix())
+    assert sorted(untested) == []
+
+
+def test_no_room_of_solvers_or_learners_holds_more_than_sixteen_files() -> None:
+    folders = Counter(Path(name).parent.as_posix() for name in shipped_sources())
+    rooms = ("offloadopt/solvers", "offloadopt/learners")
+    assert {name: count for name, count in folders.items() if name.startswith(rooms) and count > 16} == {}
 
 
 def test_the_wheel_declares_its_version_license_and_command(wheel: Path) -> None:

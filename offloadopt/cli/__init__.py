@@ -18,7 +18,6 @@ INTERRUPTED = 130
 TRACEBACK = "OFFLOADOPT_TRACEBACK"
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 no feasible solution, 130 interrupted.",
