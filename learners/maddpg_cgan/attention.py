@@ -1,6 +1,6 @@
-"""Attention and Transformer encoders in copies, on signals ``[copies, rows, tokens, width]`` (see `trunks`).
+"""Stacked attention and Transformer encoders, on signals ``[copies, rows, tokens, width]`` (see `networks`).
 
-Everything is written out in products and sums that can be differentiated twice, as a gradient penalty asks.
+Everything is written as products and sums that can be differentiated twice, as a gradient penalty requires.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from offloadopt.learners.common.networks import HIDDEN_GAIN, StackedLinear
 
 SLOPE = 0.2
-"""Of leaky rectifiers below zero."""
+"""Slope of the leaky ReLU for negative inputs."""
 
 
-def rectified(signal: Tensor) -> Tensor:
-    """A leaky rectifier."""
+def leaky_relu(signal: Tensor) -> Tensor:
+    """Leaky ReLU with slope `SLOPE`."""
     return nn.functional.leaky_relu(signal, SLOPE)
 
 
-class Norm(nn.Module):
-    """Layer normalisation (Ba et al. 2016, arXiv:1607.06450) with a gain and a bias for each copy."""
+class LayerNorm(nn.Module):
+    """Layer normalisation (Ba et al. 2016, arXiv:1607.06450) with gain and bias for each copy."""
 
     def __init__(self, copies: int, width: int) -> None:
         super().__init__()
@@ -30,12 +30,12 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(copies, 1, 1, width))
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Signals of the same shape."""
+        """Map signals to signals of the same shape."""
         return torch.addcmul(self.bias, nn.functional.layer_norm(signal, signal.shape[-1:]), self.gain)
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) of some tokens to others, or to themselves."""
+    """Multi-head cross-attention or self-attention (Vaswani et al. 2017, arXiv:1706.03762)."""
 
     def __init__(self, copies: int, width: int, heads: int) -> None:
         super().__init__()
@@ -46,23 +46,23 @@ class Attention(nn.Module):
         self.last = StackedLinear(copies, width, width)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Orthogonal weights."""
+        """Draw orthogonal weights."""
         for layer in (self.query, self.key, self.value, self.last):
             layer.initialise(1.0, generator)
 
-    def forward(self, signal: Tensor, to: Tensor) -> Tensor:
-        """What tokens ``[copies, rows, tokens, width]`` find in ``to [copies, rows, others, width]``."""
+    def forward(self, signal: Tensor, source: Tensor) -> Tensor:
+        """Attend from tokens ``[copies, rows, tokens, width]`` to ``source [copies, rows, others, width]``."""
         query, key, value = (
-            layer(source).unflatten(-1, (self.heads, -1)).transpose(2, 3)
-            for layer, source in ((self.query, signal), (self.key, to), (self.value, to))
+            layer(values).unflatten(-1, (self.heads, -1)).transpose(2, 3)
+            for layer, values in ((self.query, signal), (self.key, source), (self.value, source))
         )
-        closeness = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-        found = torch.softmax(closeness, dim=-1) @ value
+        similarity = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        found = torch.softmax(similarity, dim=-1) @ value
         return self.last(found.transpose(2, 3).flatten(3))
 
 
-class Encoder(nn.Module):
-    """A Transformer encoder over places whose positions are learned; each layer normalises before it adds."""
+class TransformerEncoder(nn.Module):
+    """Transformer encoder with learned positional embeddings and pre-layer normalisation."""
 
     def __init__(self, copies: int, tokens: int, width: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -70,14 +70,14 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(_Layer(copies, width, heads) for _ in range(layers))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Orthogonal weights and small positions."""
+        """Draw orthogonal weights and small positional embeddings."""
         with torch.no_grad():
             self.position.normal_(0.0, 0.1, generator=generator)
         for layer in cast(list[_Layer], self.layers):
             layer.initialise(generator)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Signals of the same shape."""
+        """Map signals to signals of the same shape."""
         signal = signal + self.position
         for layer in self.layers:
             signal = layer(signal)
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 class _Layer(nn.Module):
     def __init__(self, copies: int, width: int, heads: int) -> None:
         super().__init__()
-        self.before_attention, self.before_wide = Norm(copies, width), Norm(copies, width)
+        self.before_attention, self.before_wide = LayerNorm(copies, width), LayerNorm(copies, width)
         self.attention = Attention(copies, width, heads)
         self.wide, self.narrow = StackedLinear(copies, width, 2 * width), StackedLinear(copies, 2 * width, width)
 
@@ -99,13 +99,13 @@ class _Layer(nn.Module):
     def forward(self, signal: Tensor) -> Tensor:
         normal = self.before_attention(signal)
         signal = signal + self.attention(normal, normal)
-        return signal + self.narrow(rectified(self.wide(self.before_wide(signal))))
+        return signal + self.narrow(leaky_relu(self.wide(self.before_wide(signal))))
 
 
-class Embedding(nn.Module):
-    """A condition ``[copies, rows, features]`` as tokens ``[copies, rows, tokens, width]``, to be attended to.
+class ConditionEmbedding(nn.Module):
+    """Embedding of a condition ``[copies, rows, features]`` to tokens ``[copies, rows, tokens, width]``.
 
-    There are several, because attention to a single one would not depend on who asks.
+    There are several tokens, because attention to a single one would not depend on the query.
     """
 
     def __init__(self, copies: int, features: int, tokens: int, width: int) -> None:
@@ -115,11 +115,11 @@ class Embedding(nn.Module):
         self._tokens = tokens
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Orthogonal weights."""
+        """Draw orthogonal weights."""
         self.first.initialise(HIDDEN_GAIN, generator)
         self.last.initialise(HIDDEN_GAIN, generator)
 
     def forward(self, condition: Tensor) -> Tensor:
-        """Tokens of conditions."""
-        tokens = self.last(rectified(self.first(condition[:, None])))[:, 0]
-        return rectified(tokens).unflatten(-1, (self._tokens, -1))
+        """Map conditions to tokens."""
+        tokens = self.last(leaky_relu(self.first(condition[:, None])))[:, 0]
+        return leaky_relu(tokens).unflatten(-1, (self._tokens, -1))

@@ -1,20 +1,20 @@
-"""The two players of a conditional GAN and the losses they are trained by.
+"""Conditional generative adversarial networks and their losses.
 
 Equation numbers are those of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), section 5.1. D is the
 discriminator's score, before any sigmoid:
 
-* ``minimax`` (15): D is right about what is real, by cross-entropy. The generator raises ``log D`` of its samples
-  instead of lowering ``log (1 - D)`` as printed, which has no slope where the discriminator is sure (Goodfellow et
-  al. 2014, arXiv:1406.2661, section 3);
+* ``minimax`` (15): D minimises the cross-entropy of real and generated samples. The generator maximises ``log D`` of
+  its samples instead of minimising ``log (1 - D)`` as printed, whose gradient vanishes where the discriminator is
+  certain (Goodfellow et al. 2014, arXiv:1406.2661, section 3);
 * ``wgan`` (16): ``E[D(x)] - E[D(x^)]``, with D's weights clipped (Arjovsky et al. 2017, arXiv:1701.07875);
 * ``wgan-gp`` (17)-(18): ``rho_GP (||grad D|| - 1)^2`` instead of clipping. The gradient is taken between real and
   generated samples, ``e x + (1 - e) x^``, as the paper's text says and (18) does not (Gulrajani et al. 2017,
   arXiv:1704.00028);
-* ``conditional-wgan-gp`` (19): the generator also bears ``rho_CE`` times how badly its samples fit their condition.
+* ``conditional-wgan-gp`` (19): the generator's loss has ``rho_CE`` times the mismatch of samples and conditions added.
   The sign of ``E[D]`` is minus, as (17) asks; it is printed without.
 
-Both players see the condition under every loss. Real samples should be of about unit deviation. The paper states no
-weights. With the usual ``rho_GP`` = 10 two conditioned Gaussians were not learned in 400 steps, with 1 in 80.
+Both networks receive the condition under every loss. Real samples should have about unit standard deviation. The paper
+states no weights of the terms.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ from offloadopt.settings import Settings
 Loss = Literal["minimax", "wgan", "wgan-gp", "conditional-wgan-gp"]
 PENALISED: tuple[Loss, ...] = ("wgan-gp", "conditional-wgan-gp")
 Consistency = Callable[[Tensor, Tensor], Tensor]
-"""How badly samples ``[copies, rows, *shape]`` fit conditions ``[copies, rows, condition]``: ``[copies]``."""
+"""Loss ``[copies]`` of samples ``[copies, rows, *shape]`` given conditions ``[copies, rows, condition]``."""
 
 
-class AdversarySettings(Settings):
-    """What decides how a generator is trained."""
+class GanSettings(Settings):
+    """Sizes of the networks and settings of their training."""
 
-    loss: Loss = Field("conditional-wgan-gp", description="by which both players are trained")
-    latent: int = Field(16, ge=1, description="numbers in a latent")
-    width: int = Field(32, ge=4, multiple_of=4, description="numbers in a style and a token, channels of maps")
+    loss: Loss = Field("conditional-wgan-gp", description="of both networks")
+    latent: int = Field(16, ge=1, description="size of a latent vector")
+    width: int = Field(32, ge=4, multiple_of=4, description="size of a style and a token, channels of feature maps")
     heads: int = Field(2, ge=1, description="of attention; they share the width")
     tokens: int = Field(4, ge=1, description="of an embedded condition")
     layers: int = Field(2, ge=1, description="of the mapping network after its first")
     blend: float = Field(0.5, gt=0, lt=1, description="lambda of (13), weight of the style that the condition guides")
     gradient_weight: float = Field(1.0, ge=0, description="rho_GP of (17)")
-    penalty_share: float = Field(0.25, gt=0, le=1, description="share of the rows at which slopes are penalised")
+    penalty_share: float = Field(0.25, gt=0, le=1, description="share of the rows at which gradients are penalised")
     consistency_weight: float = Field(1.0, ge=0, description="rho_CE of (19)")
     clip: float = Field(0.05, gt=0, description="largest weight of a wgan's discriminator")
     critic_steps: int = Field(1, ge=1, description="steps of the discriminator for each of the generator")
-    generator_rate: float = Field(1e-3, gt=0, description="Adam's step size for the generator")
-    critic_rate: float = Field(3e-3, gt=0, description="Adam's step size for the discriminator")
-    momentum: float = Field(0.0, ge=0, lt=1, description="Adam's first decay; the second is 0.9")
-    average: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that make samples")
+    generator_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for the generator")
+    critic_rate: float = Field(3e-3, gt=0, description="Adam's learning rate for the discriminator")
+    momentum: float = Field(0.0, ge=0, lt=1, description="beta_1 of Adam; beta_2 is 0.9")
+    average: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that generate samples")
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -69,26 +69,26 @@ class AdversarySettings(Settings):
 
 
 def gradient_penalty(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
-    """``E[(||grad D||_2 - 1)^2]`` (18) of each copy ``[copies]``, at samples ``[copies, rows, ...]``."""
+    """Compute ``E[(||grad D||_2 - 1)^2]`` (18), ``[copies]``, at samples ``[copies, rows, ...]``."""
     samples = samples.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(score(samples).sum(), samples, create_graph=True)
-    return (torch.linalg.vector_norm(slope.flatten(2), dim=-1) - 1.0).square().mean(dim=1)
+    (gradient,) = torch.autograd.grad(score(samples).sum(), samples, create_graph=True)
+    return (torch.linalg.vector_norm(gradient.flatten(2), dim=-1) - 1.0).square().mean(dim=1)
 
 
 def discriminator_loss(loss: Loss, real: Tensor, made: Tensor) -> Tensor:
-    """What the discriminator lowers, but for the penalty: ``[copies]`` of scores ``[copies, rows]``."""
+    """Loss of the discriminator without the penalty, ``[copies]``, for scores ``[copies, rows]``."""
     if loss == "minimax":
         return (nn.functional.softplus(-real) + nn.functional.softplus(made)).mean(dim=1)
     return (made - real).mean(dim=1)
 
 
 def generator_loss(loss: Loss, made: Tensor) -> Tensor:
-    """What the generator lowers, but for the consistency: ``[copies]`` of scores ``[copies, rows]``."""
+    """Loss of the generator without the consistency, ``[copies]``, for scores ``[copies, rows]``."""
     return (nn.functional.softplus(-made) if loss == "minimax" else -made).mean(dim=1)
 
 
-class Player(AdamOptimizer[nn.Module]):
-    """One side's networks under Adam."""
+class GanOptimizer(AdamOptimizer[nn.Module]):
+    """Adam for stacked generators or discriminators at a constant learning rate."""
 
     def __init__(self, networks: nn.Module, rate: float, momentum: float) -> None:
         super().__init__(networks, rate, rate)
@@ -96,31 +96,31 @@ class Player(AdamOptimizer[nn.Module]):
         self._optimizer = torch.optim.Adam(self._parameters, lr=rate, betas=(momentum, 0.9), fused=True)
 
     def step(self, loss: Tensor) -> None:
-        """One step down each copy's own loss ``[copies]``; nobody else's weights are touched by its gradient."""
+        """Take a gradient step on each copy's loss ``[copies]``; no other network receives a gradient."""
         gradients = torch.autograd.grad(loss.sum(), self._parameters, materialize_grads=True)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient.contiguous()  # fused Adam reads memory in order, whatever the strides say
         self._optimizer.step()
 
 
-class Adversaries:
-    """Conditional GANs side by side, none of which knows of the others.
+class ConditionalGans:
+    """Stacked conditional GANs that share nothing.
 
     Parameters
     ----------
-    settings : AdversarySettings
+    settings : GanSettings
     copies : int
     shape : (features,) or (channels, height, width)
-        Of a sample.
+        Shape of a sample.
     condition : int
-        Numbers in a condition.
+        Size of a condition.
     generator : torch.Generator
-        Of the initial weights.
+        Source of the initial weights.
     """
 
     def __init__(
         self,
-        settings: AdversarySettings,
+        settings: GanSettings,
         copies: int,
         shape: Sequence[int],
         condition: int,
@@ -136,43 +136,45 @@ class Adversaries:
         self.generator.initialise(generator)
         self.discriminator.initialise(generator)
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
-        self._generators = Player(self.generator, settings.generator_rate, settings.momentum)
-        self._discriminators = Player(self.discriminator, settings.critic_rate, settings.momentum)
+        self._generators = GanOptimizer(self.generator, settings.generator_rate, settings.momentum)
+        self._discriminators = GanOptimizer(self.discriminator, settings.critic_rate, settings.momentum)
         self._steps = 0
 
     @property
     def bytes(self) -> int:
-        """Bytes of one copy's generator, what is sent when it is shared."""
+        """Bytes of one copy's generator."""
         return sum(weight.numel() * weight.element_size() for weight in self.generator.parameters()) // self.copies
 
     def learn(
         self, real: Tensor, condition: Tensor, generator: torch.Generator, consistency: Consistency | None = None
     ) -> dict[str, Tensor]:
-        """A step of the discriminators, and of the generators in every ``critic_steps``-th call.
+        """Take a gradient step of the discriminators, and in every ``critic_steps``-th call of the generators.
 
         Parameters
         ----------
         real : Tensor [copies, rows, *shape]
         condition : Tensor [copies, rows, condition]
         generator : torch.Generator
-            Of latents and of where gradients are taken.
+            Source of latents and of the points at which gradients are penalised.
         consistency : callable, optional
-            Borne by generators under ``conditional-wgan-gp`` alone. The gradient passes through the samples.
+            Used under ``conditional-wgan-gp`` alone. The gradient passes through the samples.
 
         Returns
         -------
         dict of tensors [copies]
-            ``discriminator``, ``distance`` (mean score of real less that of generated samples), ``penalty`` where
-            there is one, and when they stepped ``generator`` and ``consistency``.
+            ``discriminator``, ``distance`` (mean score of real minus that of generated samples), ``penalty`` where
+            there is one, and ``generator`` and ``consistency`` when the generators took a step.
         """
         self._steps += 1
         generators_step = self._steps % self.settings.critic_steps == 0
         with torch.set_grad_enabled(generators_step):
             made = self.generator(self._latent(condition, generator), condition)
-        found = self._judge(real, made.detach(), condition, generator)
-        return found | self._imitate(made, condition, consistency) if generators_step else found
+        found = self._discriminator_step(real, made.detach(), condition, generator)
+        return found | self._generator_step(made, condition, consistency) if generators_step else found
 
-    def _judge(self, real: Tensor, made: Tensor, condition: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def _discriminator_step(
+        self, real: Tensor, made: Tensor, condition: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         scores = self.discriminator(torch.cat([real, made], dim=1), torch.cat([condition, condition], dim=1))
         of_real, of_made = scores.chunk(2, dim=1)
         loss = discriminator_loss(self.settings.loss, of_real, of_made)
@@ -191,7 +193,7 @@ class Adversaries:
                     weight.clamp_(-self.settings.clip, self.settings.clip)
         return {"discriminator": loss.detach(), **found}
 
-    def _imitate(self, made: Tensor, condition: Tensor, consistency: Consistency | None) -> dict[str, Tensor]:
+    def _generator_step(self, made: Tensor, condition: Tensor, consistency: Consistency | None) -> dict[str, Tensor]:
         loss = generator_loss(self.settings.loss, self.discriminator(made, condition))
         found: dict[str, Tensor] = {}
         if consistency is not None and self.settings.loss == "conditional-wgan-gp":
@@ -199,17 +201,17 @@ class Adversaries:
             loss = loss + self.settings.consistency_weight * unfit
             found["consistency"] = unfit.detach()
         self._generators.step(loss)
-        self._follow()
+        self._update_average()
         return {"generator": loss.detach(), **found}
 
     @torch.no_grad()
     def sample(self, condition: Tensor, generator: torch.Generator, networks: StyleGenerator | None = None) -> Tensor:
-        """Samples ``[copies, rows, *shape]`` for conditions, made with the averaged weights or with other networks."""
+        """Sample ``[copies, rows, *shape]`` given conditions, by the averaged weights or by other networks."""
         return (networks or self.averaged)(self._latent(condition, generator), condition)
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Let averaged weights follow, at first faster: they forget the initial ones within a few steps."""
+    def _update_average(self) -> None:
+        """Update the averaged weights, faster at first, so that the initial ones are forgotten within a few steps."""
         steps = self._steps // self.settings.critic_steps
         rate = 1.0 - min(self.settings.average, steps / (steps + 10.0))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), rate)
@@ -218,15 +220,15 @@ class Adversaries:
         return torch.randn(*condition.shape[:2], self.settings.latent, generator=generator)
 
     def arrays(self) -> Arrays:
-        """Everything that training changes; all arrays of weights lead with the copies."""
+        """State of the training, for a checkpoint; arrays of weights have shape ``[copies, ...]``."""
         found: Arrays = {"steps": np.array([self._steps])}
-        for kind, player in (("generator", self._generators), ("discriminator", self._discriminators)):
-            found |= {f"{kind}.{name}": array for name, array in player.arrays().items()}
+        for kind, optimizer in (("generator", self._generators), ("discriminator", self._discriminators)):
+            found |= {f"{kind}.{name}": array for name, array in optimizer.arrays().items()}
         averaged = self.averaged.state_dict()
         return found | {f"averaged.{name}": value.numpy().copy() for name, value in averaged.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         self._steps = int(arrays["steps"][0])
         self._generators.restore(with_prefix(arrays, "generator"))
         self._discriminators.restore(with_prefix(arrays, "discriminator"))

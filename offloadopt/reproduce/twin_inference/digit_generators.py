@@ -22,7 +22,7 @@ from offloadopt.core import Budget, Progress, Record
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.common.training import Course
-from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings, Consistency, Loss
+from offloadopt.learners.maddpg_cgan.gan import ConditionalGans, Consistency, GanSettings, Loss
 from offloadopt.reproduce.twin_inference.digit_classifiers import BATCH, LABELS, SIDE, Digits, one_hot, train_classifier
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ class DigitGenerator:
     seed, steps : int
     cpu_seconds : float
         Processor time of the training in this process; an interrupted run before it is not counted.
-    adversaries : Adversaries
+    adversaries : ConditionalGans
     """
 
     loss: Loss
     seed: int
     steps: int
     cpu_seconds: float
-    adversaries: Adversaries
+    adversaries: ConditionalGans
 
     def __call__(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Sample digits ``[rows, 1, 28, 28]`` in (-1, 1) of labels ``[rows]``."""
@@ -80,7 +80,7 @@ def train_digits(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     record: Record | None = None,
-    settings: AdversarySettings | None = None,
+    settings: GanSettings | None = None,
 ) -> DigitGenerator:
     """Train a generator of digits.
 
@@ -100,12 +100,12 @@ def train_digits(
     progress : callable, optional
         Called with the number of steps done since the last call.
     record : callable, optional
-        Called regularly with the losses of `Adversaries.learn`.
-    settings : AdversarySettings, optional
+        Called regularly with the losses of `ConditionalGans.learn`.
+    settings : GanSettings, optional
         Settings, whose loss is replaced; by default `DIGIT_SETTINGS`.
     """
     begin, begin_cpu = time.monotonic(), time.process_time()
-    settings = (settings or AdversarySettings(**DIGIT_SETTINGS)).replace(loss=loss)
+    settings = (settings or GanSettings(**DIGIT_SETTINGS)).replace(loss=loss)
     budget = Budget(steps=steps, seconds=seconds)
     store = None
     if checkpoint is not None:
@@ -113,7 +113,7 @@ def train_digits(
         store = Checkpoint.open(checkpoint, training)
     course = Course(begin, STEPS, budget, progress, record, store)
     with one_thread():
-        adversaries = Adversaries(settings, 1, (1, SIDE, SIDE), LABELS, seeded_generator(seed))
+        adversaries = ConditionalGans(settings, 1, (1, SIDE, SIDE), LABELS, seeded_generator(seed))
         if store is not None and (state := store.read()):
             adversaries.restore(state)
         consistency = _consistency(digits, seed) if loss == "conditional-wgan-gp" else None

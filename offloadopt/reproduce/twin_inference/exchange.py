@@ -41,7 +41,7 @@ TRAINED, COUNTED = "trained", "counted"
 ROUND_SLOTS, ROUNDS = 64, 4
 """A learner's round is whole episodes of at least so many slots; rounds of a training in which bytes are counted."""
 COUNTING_SETTINGS: dict[str, Json] = {MADDPG: {"batch_size": 8, "warm_up": 1}}
-COUNTING_SETTINGS[CGAN] = {**COUNTING_SETTINGS[MADDPG], "head_start": 2, "imagined_share": 0.0}
+COUNTING_SETTINGS[CGAN] = {**COUNTING_SETTINGS[MADDPG], "pretraining_steps": 2, "synthetic_fraction": 0.0}
 """Settings for counting bytes: few updates, and twins from the second round on."""
 LINEAR_BELOW = 1.5
 """Exponents below this count as growth like n, above it like n^2."""

@@ -58,7 +58,12 @@ QUICK = replace(
     judge_steps=300,
     digit_rounds=2,
     sample_steps=300,
-    changes={CGAN: {"warm_up": 80, "head_start": 80}, MADDPG: SHORT_WARM_UP, DDPG: SHORT_WARM_UP, DQN: SHORT_WARM_UP},
+    changes={
+        CGAN: {"warm_up": 80, "pretraining_steps": 80},
+        MADDPG: SHORT_WARM_UP,
+        DDPG: SHORT_WARM_UP,
+        DQN: SHORT_WARM_UP,
+    },
 )
 SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (

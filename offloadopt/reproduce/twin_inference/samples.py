@@ -130,15 +130,15 @@ def make_samples(name: str, steps: int, seed: int) -> Json:
     import torch
 
     from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-    from offloadopt.learners.maddpg_cgan.gan import Adversaries, AdversarySettings
+    from offloadopt.learners.maddpg_cgan.gan import ConditionalGans, GanSettings
     from offloadopt.reproduce.twin_inference.digit_generators import DIGIT_SETTINGS
 
     train, held_out = load(name, seed)
     labels = int(train.labels.max()) + 1
     with one_thread():
         judge, auxiliary = (classifier(train, labels, 1_000 * number + seed) for number in (1, 2))
-        settings = AdversarySettings(**(DIGIT_SETTINGS if name == IMAGES else {}))
-        adversaries = Adversaries(settings, 1, train.values.shape[1:], labels, seeded_generator(seed))
+        settings = GanSettings(**(DIGIT_SETTINGS if name == IMAGES else {}))
+        adversaries = ConditionalGans(settings, 1, train.values.shape[1:], labels, seeded_generator(seed))
         values, targets = torch.from_numpy(train.values), torch.from_numpy(train.labels)
         generator = seeded_generator(3_000 + seed)
 

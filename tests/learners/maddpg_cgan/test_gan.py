@@ -13,8 +13,8 @@ from torch import Tensor
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
 from offloadopt.learners.maddpg_cgan.gan import (
-    Adversaries,
-    AdversarySettings,
+    ConditionalGans,
+    GanSettings,
     Loss,
     discriminator_loss,
     generator_loss,
@@ -25,8 +25,8 @@ SMALL = {"width": 8, "latent": 4, "tokens": 2, "layers": 1}
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 
-def adversaries(copies: int = 2, shape: tuple[int, ...] = (5,), seed: int = 0, **changes: Any) -> Adversaries:
-    return Adversaries(AdversarySettings(**{**SMALL, **changes}), copies, shape, 3, seeded_generator(seed))
+def adversaries(copies: int = 2, shape: tuple[int, ...] = (5,), seed: int = 0, **changes: Any) -> ConditionalGans:
+    return ConditionalGans(GanSettings(**{**SMALL, **changes}), copies, shape, 3, seeded_generator(seed))
 
 
 def batch(copies: int = 2, shape: tuple[int, ...] = (5,), rows: int = 6) -> tuple[Tensor, Tensor]:
@@ -195,7 +195,7 @@ def test_bytes_are_those_of_one_copys_generator() -> None:
 def test_a_restored_training_goes_on_as_if_it_had_never_stopped(loss: Loss) -> None:
     real, condition = batch()
 
-    def go_on(players: Adversaries, seeds: range) -> Adversaries:
+    def go_on(players: ConditionalGans, seeds: range) -> ConditionalGans:
         for seed in seeds:
             players.learn(real, condition, seeded_generator(seed), lambda made, _: made.square().mean(dim=(1, 2)))
         return players
@@ -227,8 +227,8 @@ def test_conditioned_mixtures_are_learned_by_each_copy() -> None:
         return centre + noise, condition
 
     with one_thread():
-        settings = AdversarySettings(loss="wgan-gp", width=16, latent=4, layers=1)
-        players = Adversaries(settings, 2, (2,), 1, chance)
+        settings = GanSettings(loss="wgan-gp", width=16, latent=4, layers=1)
+        players = ConditionalGans(settings, 2, (2,), 1, chance)
         for _ in range(200):
             players.learn(*draw(64), chance)
         for sign in (-1.0, 1.0):

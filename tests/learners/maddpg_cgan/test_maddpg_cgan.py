@@ -21,7 +21,7 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.maddpg_cgan.maddpg_cgan import CganAgents, MaddpgCgan
-from offloadopt.learners.maddpg_cgan.synthetic_replay import Enrichment, choose
+from offloadopt.learners.maddpg_cgan.synthetic_replay import SelectionRule, select_synthetic
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
@@ -30,13 +30,13 @@ SMALL: dict[str, Any] = {
     "warm_up": 10,
     "batch_size": 16,
     "buffer_size": 400,
-    "twin": {"width": 4, "latent": 4, "layers": 1},
-    "head_start": 4,
-    "twin_every": 3,
-    "ahead": 2,
-    "behind": 2,
-    "imagine_every": 2,
-    "imagined_size": 30,
+    "generator": {"width": 4, "latent": 4, "layers": 1},
+    "pretraining_steps": 4,
+    "generator_every": 3,
+    "lookahead": 2,
+    "lookback": 2,
+    "generate_every": 2,
+    "synthetic_capacity": 30,
 }
 """Settings for trainings that need not learn."""
 
@@ -71,8 +71,8 @@ class TestTwins:
         problem: Any = inference()
         agents = agents_of(problem)
         batch = experience(problem, agents, 16)
-        agents.twins.update_statistics(batch)
-        taught = agents._taught_by(batch, torch.Generator().manual_seed(2))
+        agents.generators.update_statistics(batch)
+        taught = agents._training_batch(batch, torch.Generator().manual_seed(2))
         assert taught.others is not None
         whole = taught.observation.global_state
         assert whole is not None
@@ -91,16 +91,16 @@ class TestTwins:
         problem: Any = inference()
         agents = agents_of(problem)
         batch = experience(problem, agents, 16)
-        agents.twins.update_statistics(batch)
+        agents.generators.update_statistics(batch)
         # The same mean action from other agents' actions, in another order.
         turned = batch.action.roll(1, dims=1)
         made = [
-            agents.twins.stand_in(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
+            agents.generators.generate(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
             for action in (batch.action, turned)
         ]
         torch.testing.assert_close(made[0].observation.view, made[1].observation.view)
         silent = [
-            agents.twins.stand_in(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
+            agents.generators.generate(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
             for action in (batch.action, torch.zeros_like(batch.action))
         ]
         assert torch.equal(silent[0].observation.view, silent[1].observation.view)
@@ -109,8 +109,10 @@ class TestTwins:
         problem: Any = inference()
         agents = agents_of(problem)
         batch = experience(problem, agents, 64)
-        agents.twins.update_statistics(batch)
-        made = agents.twins.stand_in(batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0))
+        agents.generators.update_statistics(batch)
+        made = agents.generators.generate(
+            batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0)
+        )
         for real, twin in ((batch.observation.view, made.observation.view), (batch.reward, made.reward)):
             assert bool((twin >= real.amin(dim=0) - 1e-5).all())
             assert bool((twin <= real.amax(dim=0) + 1e-5).all())
@@ -121,8 +123,10 @@ class TestTwins:
         problem: Any = inference()
         agents = agents_of(problem)
         batch = experience(problem, agents, 16)
-        agents.twins.update_statistics(batch)
-        made = agents.twins.stand_in(batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0))
+        agents.generators.update_statistics(batch)
+        made = agents.generators.generate(
+            batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0)
+        )
         numbers = 2 * problem.places
         options = made.action[..., numbers:].unflatten(-1, (problem.places, problem.servers + 1))
         assert torch.equal(options.sum(dim=-1), torch.ones(16, 3, problem.places))
@@ -130,20 +134,20 @@ class TestTwins:
 
     def test_twins_learn_what_rewards_follow_from(self, aiming: Any) -> None:
         problem = aiming(horizon=5)
-        agents = agents_of(problem, twin={"width": 8, "latent": 4, "layers": 1, "consistency_weight": 10.0})
+        agents = agents_of(problem, generator={"width": 8, "latent": 4, "layers": 1, "consistency_weight": 10.0})
         generator = torch.Generator().manual_seed(0)
         batches = [experience(problem, agents, 64, seed) for seed in range(20)]
         for batch in batches:
-            agents.twins.update_statistics(batch)
+            agents.generators.update_statistics(batch)
 
         def correlation() -> float:
             batch = experience(problem, agents, 512, 99)
-            reward, _ = agents.twins.foresee(batch.observation, batch.action, torch.Generator().manual_seed(1))
+            reward, _ = agents.generators.predict(batch.observation, batch.action, torch.Generator().manual_seed(1))
             return float(np.mean([np.corrcoef(reward[:, i], batch.reward[:, i])[0, 1] for i in range(2)]))
 
         before = correlation()
         for step in range(200):
-            agents.twins.learn(batches[step % len(batches)], generator)
+            agents.generators.learn(batches[step % len(batches)], generator)
         assert before < 0.15
         assert correlation() > 0.3
 
@@ -151,7 +155,7 @@ class TestTwins:
 class TestForecasts:
     """Predictions whose reward says who made them: 100 x slot of making + lead."""
 
-    rule = Enrichment(ahead=3, behind=2, greedy=0.0, fall=0.9)
+    rule = SelectionRule(lookahead=3, lookback=2, greedy_probability=0.0, greedy_decay=0.9)
 
     @staticmethod
     def prediction(made: int, lead: int, num_envs: int = 400) -> Experience:
@@ -159,11 +163,11 @@ class TestForecasts:
         seen = AgentObservation(values[..., None])
         return Experience(seen, values[..., None], values, seen)
 
-    def chosen(self, rule: Enrichment, slots: int, value: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:
-        leads = range(1, rule.ahead + 1)
+    def chosen(self, rule: SelectionRule, slots: int, value: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:
+        leads = range(1, rule.lookahead + 1)
         made = [[self.prediction(slot, lead) for lead in leads] for slot in range(slots)]
         values = [[torch.full((400, 2), float(value(slot, lead))) for lead in leads] for slot in range(slots)]
-        return choose(rule, made, values, torch.Generator().manual_seed(seed))
+        return select_synthetic(rule, made, values, torch.Generator().manual_seed(seed))
 
     def test_every_prediction_chosen_is_of_the_slot_that_it_stands_for(self) -> None:
         now = 5
@@ -182,13 +186,13 @@ class TestForecasts:
         np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.05)
 
     def test_the_greedy_choice_is_that_of_most_worth(self) -> None:
-        rule = Enrichment(ahead=3, behind=2, greedy=1.0, fall=1.0)
+        rule = SelectionRule(lookahead=3, lookback=2, greedy_probability=1.0, greedy_decay=1.0)
         chosen = self.chosen(rule, 6, value=lambda made, lead: lead)
         assert set((5 - chosen[0].reward // 100).flatten().tolist()) == {2}  # the longest lead
         assert set((5 - chosen[2].reward // 100).flatten().tolist()) == {0}  # no older one reaches so far
 
     def test_greed_falls_with_the_lead(self) -> None:
-        rule = Enrichment(ahead=3, behind=1, greedy=0.9, fall=0.5)
+        rule = SelectionRule(lookahead=3, lookback=1, greedy_probability=0.9, greedy_decay=0.5)
         for ahead, greedy in ((1, 0.9), (2, 0.45)):
             shares = []
             for seed in range(20):
@@ -233,8 +237,8 @@ class TestTraining:
             learner.fit(problem, budget=budget, progress=kill, checkpoint=tmp_path / "state")
         found = Checkpoint.of(tmp_path / "state", learner, problem, budget, 0, None)
         assert found is not None
-        steps, slots = found.read()["lived"]
-        assert steps > learner.head_start
+        steps, slots = found.read()["counters"]
+        assert steps > learner.pretraining_steps
         assert slots > 0
         assert weights(learner.fit(problem, budget=budget, checkpoint=tmp_path / "state")) == whole
 
@@ -250,7 +254,7 @@ class TestTraining:
         assert found["bytes/sent"] == step / 12 * (slot + announced)
         assert found["bytes/delivered"] == step / 12 * (slot + 3 * announced)
         actor = sum(weight[0].nbytes for weight in agents.actor.network.parameters())
-        known = 3 * (agents.twins.bytes + actor)
+        known = 3 * (agents.generators.bytes + actor)
         step, found = points[-1]
         # Made known after the head start, and after every round of 65 slots since.
         assert found["bytes/sent"] == step / 12 * (slot + announced) + (1 + step // (12 * 65) - 1) * known
@@ -258,19 +262,19 @@ class TestTraining:
     @pytest.mark.parametrize(("share", "remembered"), [(0.0, False), (0.5, True)])
     def test_foreseen_experience_is_left_out_if_wanted(self, share: float, remembered: bool) -> None:
         problem: Any = inference()
-        agents = agents_of(problem, imagined_share=share, head_start=1)
+        agents = agents_of(problem, synthetic_fraction=share, pretraining_steps=1)
         batch = experience(problem, agents, 16)
         agents.learn(batch, 0.0, torch.Generator().manual_seed(0))
         for slot in range(4):
             agents.generate(batch.observation, slot, 0.0, torch.Generator().manual_seed(slot))
-        assert (agents._imagined.appended > 0) == remembered
-        taught = agents._taught_by(batch, torch.Generator().manual_seed(1))
+        assert (agents._synthetic.appended > 0) == remembered
+        taught = agents._training_batch(batch, torch.Generator().manual_seed(1))
         real = [bool(torch.equal(taught.action[row], batch.action[row])) for row in range(16)]
         assert real == [True] * (8 if remembered else 16) + [False] * (8 if remembered else 0)
 
     def test_others_know_twins_and_actors_as_they_were_made_known(self) -> None:
         problem: Any = inference()
-        agents = agents_of(problem, head_start=2, twin_every=1)
+        agents = agents_of(problem, pretraining_steps=2, generator_every=1)
         batch = experience(problem, agents, 16)
         for step in range(2):
             agents.learn(batch, 0.0, torch.Generator().manual_seed(step))
@@ -278,7 +282,9 @@ class TestTraining:
 
         def stand_in() -> Tensor:
             everything = torch.ones(16, dtype=torch.bool)
-            return agents.twins.stand_in(batch.action, everything, torch.Generator().manual_seed(9)).observation.view
+            return agents.generators.generate(
+                batch.action, everything, torch.Generator().manual_seed(9)
+            ).observation.view
 
         before = stand_in()
         for step in range(3):
@@ -303,10 +309,10 @@ class TestTraining:
             "tau": 0.05,
             "actor_rate": 5e-3,
             "critic_rate": 1e-2,
-            "twin": {"width": 8, "latent": 4, "layers": 1},
-            "head_start": 30,
-            "twin_every": 8,
-            "ahead": 2,
+            "generator": {"width": 8, "latent": 4, "layers": 1},
+            "pretraining_steps": 30,
+            "generator_every": 8,
+            "lookahead": 2,
         }
         policy = MaddpgCgan(**settings).fit(problem, budget=Budget(steps=20_000))
         test = problem.sample(64, 9)
@@ -316,7 +322,7 @@ class TestTraining:
 
 def test_others_without_masks(aiming: Any) -> None:
     agents = agents_of(aiming())
-    made: Tensor | None = agents.twins.stand_in(
+    made: Tensor | None = agents.generators.generate(
         torch.zeros(4, 2, agents.relaxed.size), torch.ones(4, dtype=torch.bool), torch.Generator()
     ).next_observation.allowed
     assert made is None

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.maddpg_cgan.attention import Attention, Encoder
+from offloadopt.learners.maddpg_cgan.attention import Attention, TransformerEncoder
 from offloadopt.learners.maddpg_cgan.convolutions import (
     Convolution,
-    Layout,
-    PlacedConvolution,
+    FeatureLayout,
+    PositionwiseConvolution,
     adain,
     as_maps,
     as_patches,
     as_tokens,
     from_patches,
 )
-from offloadopt.learners.maddpg_cgan.stylegan import Mapping, StyleDiscriminator, StyleGenerator
+from offloadopt.learners.maddpg_cgan.stylegan import MappingNetwork, StyleDiscriminator, StyleGenerator
 
 SHAPES = ((11,), (2, 8, 12))
 ROWS = 3
@@ -72,7 +72,11 @@ def test_attention_is_that_of_torch() -> None:
 
 
 def test_only_positions_tell_an_encoder_its_tokens_apart() -> None:
-    encoder, signal, turned = drawn(Encoder(1, 4, 8, 2, 2), 0), normal(1, ROWS, 4, 8), torch.tensor([2, 0, 3, 1])
+    encoder, signal, turned = (
+        drawn(TransformerEncoder(1, 4, 8, 2, 2), 0),
+        normal(1, ROWS, 4, 8),
+        torch.tensor([2, 0, 3, 1]),
+    )
     assert not torch.allclose(encoder(signal[:, :, turned]), encoder(signal)[:, :, turned], atol=1e-3)
     with torch.no_grad():
         encoder.position.zero_()
@@ -81,7 +85,7 @@ def test_only_positions_tell_an_encoder_its_tokens_apart() -> None:
 
 def test_style_is_the_blend_of_both_styles() -> None:
     latent, condition = normal(2, ROWS, 4), normal(2, ROWS, CONDITION, seed=1)
-    mapping = drawn(Mapping(2, 4, CONDITION, 8, 2, 3, 2, blend=0.3), 0)
+    mapping = drawn(MappingNetwork(2, 4, CONDITION, 8, 2, 3, 2, blend=0.3), 0)
     styles = []
     for blend in (0.0, 1.0):
         mapping._blend = blend
@@ -97,16 +101,16 @@ def test_style_is_the_blend_of_both_styles() -> None:
 
 @pytest.mark.parametrize("shape", [(8,), (11,), (2, 8, 12)])
 def test_maps_hold_samples_and_give_them_back(shape: tuple[int, ...]) -> None:
-    layout, samples = Layout(shape), normal(3, ROWS, *shape)
+    layout, samples = FeatureLayout(shape), normal(3, ROWS, *shape)
     maps = layout.spread(samples)
-    assert maps.shape == (ROWS, 3 * layout.channels, *layout.places)
+    assert maps.shape == (ROWS, 3 * layout.channels, *layout.positions)
     assert torch.equal(layout.gather(maps, 3), samples)
     torch.testing.assert_close(maps.sum(), samples.sum())
-    assert torch.equal(as_maps(as_tokens(maps, 3), layout.places), maps)
+    assert torch.equal(as_maps(as_tokens(maps, 3), layout.positions), maps)
     patches = as_patches(maps, layout.patch)
-    assert patches.shape[2:] == tuple(side // layout.patch for side in layout.places)
+    assert patches.shape[2:] == tuple(side // layout.patch for side in layout.positions)
     assert torch.equal(from_patches(patches, layout.patch), maps)
-    first = tuple(slice(layout.patch) for _ in layout.places)
+    first = tuple(slice(layout.patch) for _ in layout.positions)
     block = maps.unflatten(1, (3, -1))[1, 2][(slice(None), *first)]  # what the first patch of copy 2 covers
     assert torch.equal(as_tokens(patches, 3)[2, 1, 0].sort().values, block.flatten().sort().values)
 
@@ -122,7 +126,7 @@ def test_convolutions_of_copies_are_those_of_torch() -> None:
 
 
 def test_a_kernel_for_each_place_sees_that_place_and_its_neighbours() -> None:
-    convolution, maps = drawn(PlacedConvolution(2, 3, 4, 8), 0), normal(ROWS, 6, 8)
+    convolution, maps = drawn(PositionwiseConvolution(2, 3, 4, 8), 0), normal(ROWS, 6, 8)
     found = convolution(maps)
     for number in range(2):
         for place in range(8):

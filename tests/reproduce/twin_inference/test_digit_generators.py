@@ -14,14 +14,14 @@ import torch
 from offloadopt.errors import OutputExists
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.maddpg_cgan.gan import AdversarySettings, Loss
+from offloadopt.learners.maddpg_cgan.gan import GanSettings, Loss
 from offloadopt.reproduce.twin_inference import digit_generators
 from offloadopt.reproduce.twin_inference.digit_classifiers import (
     Digits,
 )
 from offloadopt.reproduce.twin_inference.digit_generators import DigitGenerator, image_grid, train_digits
 
-SMALL = AdversarySettings(width=8, latent=4, layers=1)
+SMALL = GanSettings(width=8, latent=4, layers=1)
 
 
 def arrays_of(digit_generator: DigitGenerator) -> dict[str, bytes]:
@@ -61,7 +61,7 @@ def test_digits_come_to_fit_their_labels(digits: tuple[Digits, Digits], monkeypa
         "conditional-wgan-gp",
         digits[0],
         steps=60,
-        settings=AdversarySettings(width=16, latent=4, generator_rate=3e-3),
+        settings=GanSettings(width=16, latent=4, generator_rate=3e-3),
         record=measured.__setitem__,
     )
     assert measured[60]["consistency"] < 0.85 * measured[10]["consistency"]
