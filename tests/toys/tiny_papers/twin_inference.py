@@ -39,7 +39,13 @@ TINY = Sizes(
     digit_rounds=1,
     sample_steps=2,
     changes={
-        CGAN: {**SMALL, "head_start": 2, "ahead": 1, "behind": 1, "twin": {"width": 8, "latent": 4, "tokens": 2}},
+        CGAN: {
+            **SMALL,
+            "pretraining_steps": 2,
+            "lookahead": 1,
+            "lookback": 1,
+            "generator": {"width": 8, "latent": 4, "tokens": 2},
+        },
         MADDPG: SMALL,
         DDPG: SMALL,
         DQN: SMALL,
