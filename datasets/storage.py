@@ -24,7 +24,7 @@ from offloadopt.core import Decisions, Demonstrations, Instances, Observation, P
 from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 FILE_PATTERNS = (MANIFEST, "shard-*.parquet")
 """Patterns of all file names of a set; the manifest first, so that a set that is half deleted is not read as one."""
@@ -79,7 +79,10 @@ class Manifest(Settings):
             values = json.loads(files.read_bytes(path))
             found = values["format_version"]
             if found != FORMAT:
-                raise DamagedFile(f"{path} has format version {found!r}; this offloadopt {__version__} reads {FORMAT}")
+                raise DamagedFile(
+                    f"{path} has format version {found!r}, but offloadopt {__version__} needs {FORMAT}: "
+                    "collect the demonstrations again"
+                )
             manifest = cls(**values)
         except (ValueError, TypeError, KeyError) as error:
             if isinstance(error, DamagedFile):

@@ -12,7 +12,7 @@ import sys
 import offloadopt
 from offloadopt.errors import OffloadError
 from offloadopt.evaluation.statistics import mean_interval
-from offloadopt.learners.dirs.ablation import VARIANTS, ablation_gaps
+from offloadopt.learners.dirs.ablation import BATCH_SIZE, VARIANTS, ablation_gaps
 from offloadopt.progress import progress
 
 HELD_OUT = 500
@@ -22,7 +22,8 @@ def main() -> None:
     argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     problem = offloadopt.problem("multi_server", preset="paper")
     held_out = problem.sample(HELD_OUT, seed=1)
-    with progress("training", sum(variant.steps for variant in VARIANTS.values())) as advance:
+    gradient_steps = sum(variant.gradient_steps for variant in VARIANTS.values())
+    with progress("training", gradient_steps * BATCH_SIZE * problem.num_agents) as advance:
         gaps = ablation_gaps(problem, held_out, progress=advance)
     print(f"{'mean gap to the optimum':42}  %      95 % interval")
     for name, gap in gaps.items():

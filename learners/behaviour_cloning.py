@@ -11,7 +11,6 @@ import torch
 from pydantic import Field, PositiveInt
 
 from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
-from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Checkpoint
@@ -19,7 +18,7 @@ from offloadopt.learners.common.demonstrations import ExpertActions
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress
 from offloadopt.learners.dirs.imitation import minibatches
 from offloadopt.structures.agents import AgentProblem
 
@@ -33,6 +32,7 @@ class AgentImitation(Learner):
     name = "imitation-agents"
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
     policy_type = AgentPolicy
+    uses_demonstrations = needs_demonstrations = True
 
     view: str | None = Field(None, description="what agents see; none: the problem's first view")
     controls: str | None = Field(None, description="what agents set; none: the decision itself")
@@ -43,12 +43,16 @@ class AgentImitation(Learner):
     standardise: bool = Field(True, description="views by their mean and deviation")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     minibatch_size: int = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
-    steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
+    gradient_steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
 
-    @property
-    def default_steps(self) -> int:
-        """Gradient steps without a budget."""
-        return self.steps
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
+        return self.gradient_steps * self._decisions(problem)
+
+    def _decisions(self, problem: Problem[Any]) -> int:
+        """Decisions in a minibatch, which is whole episodes of agents that remember, or else whole slots."""
+        row = problem.num_agents * (problem.horizon if self.recurrent else 1)
+        return -(-self.minibatch_size // row) * row
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without agents, and names that this one does not know."""
@@ -74,14 +78,16 @@ class AgentImitation(Learner):
         demonstrations : Demonstrations
             Feasible solutions of instances of ``problem``.
         budget : Budget, optional
-            ``steps`` are gradient steps; training ends early when ``seconds`` are over, and then depends on the clock.
+            Without it `default_steps`; rounded up to whole minibatches, and one that holds all demonstrations counts as
+            many decisions as if there were enough of them. Training ends early when ``seconds`` are over, and then
+            depends on the clock.
         seed : int
             Of the initial weights and the order of the demonstrations.
         progress : callable, optional
-            Called with the number of gradient steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called with the ``imitation_error`` of a batch: squared differences of numbers in units of their ranges,
-            cross-entropy of choices.
+            Called with the ``train/imitation_error`` of a batch: squared differences of numbers in units of their
+            ranges, cross-entropy of choices.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
 
@@ -92,12 +98,13 @@ class AgentImitation(Learner):
         """
         begin = time.monotonic()
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         interface = AgentInterface(cast(AgentProblem[Any], problem), self.view, self.controls)
-        if demonstrations is None:
-            raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
-        expert = ExpertActions.of(interface, demonstrations)
+        expert = ExpertActions.of(interface, cast(Demonstrations, demonstrations))
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
-        course = Course(begin, self.steps, budget, progress, record, store)
+        tracker = TrainingProgress(
+            begin, self.gradient_steps, budget, progress, record, store, decisions=self._decisions(problem)
+        )
         with one_thread():
             generator = seeded_generator(seed)
             copies = 1 if self.shared else problem.num_agents
@@ -109,9 +116,9 @@ class AgentImitation(Learner):
             agents = AdamOptimizer(actor, self.learning_rate)
             if store is not None and (state := store.read()):
                 agents.restore(state)
-            self._train(agents, interface, expert, course, generator)
-            course.finish(agents.arrays)
-        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=expert.count)
+            self._train(agents, interface, expert, tracker, generator)
+            tracker.finish(agents.arrays)
+        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=expert.count)
         return AgentPolicy(interface, actor, origin)
 
     def _train(
@@ -119,21 +126,21 @@ class AgentImitation(Learner):
         agents: AdamOptimizer[Actor],
         interface: AgentInterface,
         expert: ExpertActions,
-        course: Course,
+        tracker: TrainingProgress,
         generator: torch.Generator,
     ) -> None:
         """Descend until the budget is spent."""
         examples = expert if self.recurrent else expert.as_single_slots()
         slots, count, members, _ = examples.view.shape
         batches = minibatches(count, -(-self.minibatch_size // (slots * members)), generator)
-        for _ in range(course.step):  # those of steps that are done already are passed over
+        for _ in range(tracker.iteration):  # those of steps that are done already are passed over
             next(batches)
-        while course.spent < 1.0:
+        while tracker.spent < 1.0:
             error = examples.imitation_loss(agents.networks, interface.heads, next(batches))
-            agents.descend(error, course.spent)
-            course.advance(1, partial(_measured, error))
-            course.keep(agents.arrays)
+            agents.descend(error, tracker.spent)
+            tracker.advance(1, partial(_measured, error))
+            tracker.keep(agents.arrays)
 
 
 def _measured(error: torch.Tensor) -> dict[str, float]:
-    return {"imitation_error": float(error.detach())}
+    return {"train/imitation_error": float(error.detach())}

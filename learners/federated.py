@@ -7,8 +7,8 @@ The four ways of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), Fig. 10, 
 * ``average``, ``personalised``, ``literal``: agents share weights, see `federation`.
 
 Curves hold the bytes: of weights that pass, and of the experience ``(o, a, r, o')`` that a centre would collect, 4 for
-each number. What the learner itself passes between its agents, as `maddpg` does, is counted by it in ``bytes/sent`` and
-``bytes/delivered``. The policy is one of the learner that was wrapped.
+each number. What the learner itself passes between its agents, as `maddpg` does, is counted by it in
+``communication/sent_bytes`` and ``communication/delivered_bytes``. The policy is one of the learner that was wrapped.
 """
 
 from __future__ import annotations
@@ -65,9 +65,13 @@ class Federated(Learner):
         return self.wrapped.policy_type
 
     @property
-    def default_steps(self) -> int:
+    def uses_demonstrations(self) -> bool:  # type: ignore[override]
+        """That of the wrapped learner."""
+        return self.wrapped.uses_demonstrations
+
+    def default_steps(self, problem: Problem[Any]) -> int:
         """Those of the wrapped learner."""
-        return self.wrapped.default_steps
+        return self.wrapped.default_steps(problem)
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse what the wrapped learner refuses."""
@@ -87,12 +91,13 @@ class Federated(Learner):
     ) -> Policy:
         """Train the wrapped learner; parameters as it takes them."""
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         agent_problem = cast(AgentProblem[Any], problem)
         collected = self._experience_bytes(agent_problem) if self.rule == "centralised" else 0.0
 
         def counted(step: int, found: Mapping[str, float]) -> None:
             if record is not None:
-                record(step, {**found, "bytes/collected": collected * step})
+                record(step, {**found, "communication/collected_bytes": collected * step})
 
         return self.wrapped.fit(
             problem,

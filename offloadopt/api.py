@@ -205,7 +205,7 @@ def train(
 
         demonstrations = read(demonstrations, problem)
     budget = None if steps is None and seconds is None else Budget(steps, seconds)
-    total = learner.default_steps if steps is None else steps
+    total = learner.default_steps(problem) if steps is None else steps
     with _shown(display, f"training {learner.name}", total) as progress:
         return learner.fit(
             problem,

@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 Progress = Callable[[int], None]
-"""Called with the number of instances (of a learner: steps) finished since the last call."""
+"""Called with the number of instances (of a learner: decisions of agents) finished since the last call."""
 Record = Callable[[int, Mapping[str, float]], None]
 """Called with a training step and named numbers measured there, for curves and TensorBoard."""
 
@@ -559,7 +559,17 @@ class Demonstrations:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a learner may train: environment or gradient steps, wall seconds, or whichever ends first."""
+    """Limit of a training: steps, wall seconds, or whichever ends first.
+
+    Attributes
+    ----------
+    steps : int, optional
+        Number of decisions of single agents that training uses: taken in an episode, or imitated from a minibatch of
+        demonstrations. One slot of one instance has ``problem.num_agents`` of them. What a learner imitates before it
+        learns by interaction is limited by settings of its own and not counted.
+    seconds : float, optional
+        Wall time.
+    """
 
     steps: int | None = None
     seconds: float | None = None
@@ -571,11 +581,23 @@ class Budget:
 
 
 class Learner(Settings, ABC):
-    """Makes policies. Its hyper-parameters are its fields."""
+    """A method of training that makes policies. Its hyper-parameters are its fields.
+
+    Attributes
+    ----------
+    serves : type
+        The structure (a subclass of ``Problem``) that the learner needs.
+    policy_type : type
+        The class of its policies.
+    uses_demonstrations, needs_demonstrations : bool
+        Whether ``fit`` accepts demonstrations, and whether it cannot train without them.
+    """
 
     name: ClassVar[str]
     serves: ClassVar[type[Any]]
     policy_type: ClassVar[type[Policy]]
+    uses_demonstrations: ClassVar[bool] = False
+    needs_demonstrations: ClassVar[bool] = False
 
     @abstractmethod
     def fit(
@@ -593,21 +615,31 @@ class Learner(Settings, ABC):
 
         Parameters
         ----------
+        demonstrations : Demonstrations, optional
+            Refused by a learner that does not use them.
         budget : Budget, optional
-            Without it the learner's own default number of steps.
+            Without it ``default_steps``.
         progress : callable, optional
-            Called with the number of steps done since the last call; ``default_steps`` in all.
+            Called with the number of steps, decisions of single agents, since the last call; ``default_steps`` in all.
         record : callable, optional
-            Called now and then with the step and what was measured there.
+            Called now and then with the step and numbers measured there: ``episode/cost`` (mean cost of one agent in
+            one slot of the training's episodes, exploration included), ``episode/<metric>`` of the problem's metrics,
+            ``train/<quantity>`` (``train/critic_loss`` and so on) and ``communication/<bytes>``.
         checkpoint : Path, optional
             A folder in which the state of training is kept. If it holds the same unfinished training, that is continued
             and ends with the same policy as training without a break.
         """
 
-    @property
     @abstractmethod
-    def default_steps(self) -> int:
-        """Training steps without a budget."""
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions of single agents that training on ``problem`` uses without a budget, see `Budget`."""
+
+    def check_demonstrations(self, given: bool) -> None:
+        """Refuse demonstrations that the learner does not use, and their lack where it needs them."""
+        if given and not self.uses_demonstrations:
+            raise Unsupported(f"learner {self.name!r} does not use demonstrations; allowed: none")
+        if self.needs_demonstrations and not given:
+            raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse a problem that lacks the structure this learner needs."""

@@ -26,7 +26,7 @@ from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.learners.common.torch_utils import Arrays
 from offloadopt.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "checkpoint.json"
 
 
@@ -69,6 +69,7 @@ class Index(Settings):
     format_version: int = FORMAT
     training: Mapping[str, Any]
     """Everything that decides what is learned."""
+    iteration: int = Field(default=0, ge=0)
     step: int = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0)
     state: Stored | None = None
@@ -80,8 +81,8 @@ class Checkpoint:
 
     Attributes
     ----------
-    step : int
-        Steps done when the state was written.
+    iteration, step : int
+        Iterations and decisions done when the state was written.
     seconds : float
         Seconds spent on them.
     """
@@ -150,8 +151,13 @@ class Checkpoint:
         return cls.open(folder, training)
 
     @property
+    def iteration(self) -> int:
+        """Iterations done when the state was written, 0 if none was."""
+        return self._index.iteration
+
+    @property
     def step(self) -> int:
-        """Steps done when the state was written, 0 if none was."""
+        """Decisions done when the state was written, 0 if none was."""
         return self._index.step
 
     @property
@@ -163,10 +169,10 @@ class Checkpoint:
         """The latest state; nothing if none was written."""
         return {} if self._index.state is None else self._index.state.read(self._folder)
 
-    def write(self, step: int, seconds: float, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def write(self, iteration: int, step: int, seconds: float, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace the state."""
-        state = Stored.write(self._folder, f"state-{step:09d}.safetensors", arrays)
-        self._write(self._index.replace(step=step, seconds=seconds, state=state))
+        state = Stored.write(self._folder, f"state-{iteration:09d}.safetensors", arrays)
+        self._write(self._index.replace(iteration=iteration, step=step, seconds=seconds, state=state))
         for path in self._folder.glob("state-*.safetensors"):
             if path.name != state.file:  # the one before, or one that a killed process had not yet named
                 path.unlink()
@@ -193,7 +199,10 @@ def _read(path: Path) -> Index:
         values = json.loads(files.read_bytes(path))
         found = values["format_version"]
         if found != FORMAT:
-            raise DamagedFile(f"{path} has format version {found!r}; this offloadopt {__version__} reads {FORMAT}")
+            raise DamagedFile(
+                f"{path} has format version {found!r}, but offloadopt {__version__} needs {FORMAT}: "
+                "train again in a new folder"
+            )
         sha256 = values.pop("sha256")
         index = Index(**values)
     except DamagedFile:

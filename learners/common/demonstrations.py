@@ -16,7 +16,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import Heads, mask_outputs
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def imitate(
     steps: int,
     minibatch_size: int,
     learning_rate: float,
-    course: Course,
+    tracker: TrainingProgress,
     generator: torch.Generator,
 ) -> float:
     """Minimise the imitation loss of an actor by Adam.
@@ -112,7 +112,7 @@ def imitate(
         Gradient steps; fewer if the budget's seconds end before.
     minibatch_size : int
         Agent-steps in a gradient step, at least.
-    course : Course
+    tracker : TrainingProgress
         Ends the training when the budget's seconds are over.
 
     Returns
@@ -128,7 +128,7 @@ def imitate(
     optimizer = torch.optim.Adam(actor.parameters(), lr=learning_rate, fused=True)
     error = torch.zeros(())
     for _ in range(steps):
-        if course.spent >= 1.0:
+        if tracker.spent >= 1.0:
             break
         rows = torch.randint(count, (size,), generator=generator)
         error = examples.imitation_loss(actor, heads, rows)

@@ -40,13 +40,12 @@ from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import (
     Arrays,
-    episode_means,
     one_thread,
     polyak_update,
     seeded_generator,
     with_prefix,
 )
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.structures.agents import AgentProblem
 
@@ -90,9 +89,8 @@ class OffPolicyLearner(Federable):
             raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least 3 num_envs = {least}")
         return self
 
-    @property
-    def default_steps(self) -> int:
-        """Agents' decisions in training without a budget."""
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget."""
         return self.steps
 
     def require(self, problem: Problem[Any]) -> None:
@@ -125,26 +123,26 @@ class OffPolicyLearner(Federable):
         ----------
         problem : AgentProblem
         demonstrations : Demonstrations, optional
-            Not used: the papers have no expert.
+            Refused: the papers have no expert.
         budget : Budget, optional
-            ``steps`` are environments x slots x agents. Training ends early when ``seconds`` are over, and then depends
-            on the clock.
+            Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
         seed : int
             Of nature's draws, initial weights, exploration and replay.
         progress : callable, optional
-            Called with the number of steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called at the end of episodes with their mean ``cost`` and metrics, exploration included, what the last
-            gradient step measured, ``loss/critic`` and ``value`` in deviations of rewards among it, and the ``bytes``
-            that have passed between agents.
+            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, what the last
+            gradient step measured, ``train/critic_loss`` and ``train/value`` in deviations of rewards, and the bytes
+            that have passed between agents, ``communication/...``.
         checkpoint : Path, optional
             Folder from which an interrupted training continues with the round it was in. The whole replay is kept
             there (see `JointReplay`).
         """
         begin = time.monotonic()
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
-        course = Course(begin, self.default_steps, budget, progress, record, store)
+        tracker = TrainingProgress(begin, self.steps, budget, progress, record, store)
         with one_thread():
             agents = self.make_agents(cast(AgentProblem[Any], problem), seeded_generator(seed))
             replay = JointReplay(self.buffer_size // self.num_envs)
@@ -158,24 +156,24 @@ class OffPolicyLearner(Federable):
             def everything() -> Arrays:
                 return {"done": np.array([slot, number]), **agents.arrays(), **replay.arrays()}
 
-            while course.spent < 1.0:
+            while tracker.spent < 1.0:
                 # Every round has streams of its own, so a training continues without any generator's state.
                 stream = np.random.SeedSequence(seed, spawn_key=(number,))
                 nature, noise, lessons = stream.generate_state(3, np.uint64).tolist()
                 episodes.reseed(nature)
                 chance = torch.Generator().manual_seed(noise), np.random.default_rng(lessons)
-                slot += self._round(course, episodes, agents, replay, slot >= self.warm_up, chance)
+                slot += self._round(tracker, episodes, agents, replay, slot >= self.warm_up, chance)
                 number += 1
-                course.keep(everything)
-            course.finish(everything)
+                tracker.keep(everything)
+            tracker.finish(everything)
         # Saved policies of agents say whether these remember.
-        origin = Origin.of(self, problem, seed=seed, steps=course.step)
+        origin = Origin.of(self, problem, seed=seed, steps=tracker.step)
         origin = origin.replace(settings={**origin.settings, "recurrent": False})
         return self.policy_type(agents.interface, agents.policy_actor(), origin)
 
     def _round(
         self,
-        course: Course,
+        tracker: TrainingProgress,
         episodes: Episodes,
         agents: TrainableAgents,
         replay: JointReplay,
@@ -192,7 +190,7 @@ class OffPolicyLearner(Federable):
             outcomes: list[Outcome] = []
             episodes.begin()
             for slot in range(horizon):
-                if (spent := course.spent) >= 1.0:
+                if (spent := tracker.spent) >= 1.0:
                     return len(moments)  # all that is left to be done is to stop
                 seen = agents.observe(episodes.observation)
                 if learning:
@@ -206,9 +204,9 @@ class OffPolicyLearner(Federable):
                 agents.count_communication(seen, rows)
                 if learning and len(moments) % self.update_every == 0:
                     measured = agents.learn(replay.draw(self.batch_size, rng), spent, generator)
-                decided = min(rewards[-1].size, course.steps - course.step)
-                measure = partial(episode_means, outcomes, measured, agents.communication) if episodes.ended else None
-                course.advance(decided, measure)
+                decided = min(rewards[-1].size, tracker.left)
+                measure = partial(measurements, outcomes, measured, agents.communication) if episodes.ended else None
+                tracker.advance(decided, measure)
             last = agents.observe(episodes.observation)
             replay.append(last)
             agents.count_communication(last, None)

@@ -25,7 +25,7 @@ from offloadopt.core import Learner, Policy, Problem, Settings
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
 from offloadopt.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION = "policy.json"
 WEIGHTS = "weights.safetensors"
 LIBRARIES = ("numpy", "safetensors", "torch")
@@ -76,7 +76,10 @@ class Description(Settings):
             values = json.loads(files.read_bytes(path))
             found = values["format_version"]
             if found != FORMAT:
-                raise DamagedFile(f"{path} has format version {found!r}; this offloadopt {__version__} reads {FORMAT}")
+                raise DamagedFile(
+                    f"{path} has format version {found!r}, but offloadopt {__version__} needs {FORMAT}: "
+                    "train the policy again"
+                )
             sha256 = values.pop("sha256")
             description = cls(**{**values, "origin": Origin(**values["origin"])})
         except DamagedFile:

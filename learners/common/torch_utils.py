@@ -11,10 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.core import (
-    Outcome,
-)
-
 Arrays = dict[str, NDArray[Any]]
 """Named arrays: weights, optimiser moments, replay contents."""
 
@@ -47,15 +43,6 @@ def mean_squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:
     if huber_delta is None:
         return 0.5 * error.square().mean(dim=0)
     return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber_delta).mean(dim=0)
-
-
-def episode_means(
-    outcomes: Sequence[Outcome], measured: Mapping[str, Tensor], communication: Mapping[str, float]
-) -> dict[str, float]:
-    """What is recorded at episodes' ends: mean cost and metrics, what was measured in learning, what passed."""
-    total = Outcome.total(outcomes)
-    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
-    return {**means, **{name: float(value) for name, value in measured.items()}, **communication}
 
 
 def with_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:

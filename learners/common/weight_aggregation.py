@@ -128,7 +128,10 @@ class WeightExchange:
     @property
     def communication(self) -> dict[str, float]:
         """Bytes exchanged so far, by the names under which they are recorded."""
-        return {"bytes/weights_sent": float(self.sent), "bytes/weights_delivered": float(self.delivered)}
+        return {
+            "communication/weights_sent_bytes": float(self.sent),
+            "communication/weights_delivered_bytes": float(self.delivered),
+        }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State of the counters, for a checkpoint."""

@@ -51,7 +51,7 @@ servers. The paper has none.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -76,7 +76,7 @@ from offloadopt.learners.common.torch_utils import (
     seeded_generator,
     with_prefix,
 )
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress, measurements
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
 from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Grid
@@ -104,7 +104,7 @@ PAPER: Mapping[str, Any] = {
     "inverting": False,
     "noise": 0.01,
     "noise_least": 0.01,
-    "steps": 40_000,
+    "slots": 40_000,
 }
 """``DdpgDiscrete(**PAPER)``: the paper's algorithm to the letter, with the values of its kin's code."""
 
@@ -118,6 +118,7 @@ class DdpgDiscrete(Learner):
     name = "ddpg-discrete"
     serves: ClassVar[type[Any]] = JointProblem
     policy_type = CentralPolicy
+    uses_demonstrations = True
 
     normalise: bool = Field(True, description="whether states are scaled, Algorithm 1")
     standardise: bool = Field(
@@ -158,7 +159,7 @@ class DdpgDiscrete(Learner):
     noise_least: float = Field(0.1, ge=0, description="its least value")
     imitation_steps: int = Field(3000, ge=0, description="gradient steps on demonstrations, where there are any")
     imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size for them")
-    steps: int = Field(200_000, ge=1, description="slots decided in training, unless a budget says otherwise")
+    slots: int = Field(200_000, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     @model_validator(mode="after")
     def _a_slot_fits(self) -> DdpgDiscrete:
@@ -166,10 +167,9 @@ class DdpgDiscrete(Learner):
             raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least num_envs = {self.num_envs}")
         return self
 
-    @property
-    def default_steps(self) -> int:
-        """Slots decided in training without a budget."""
-        return self.steps
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: those of all agents in ``slots``."""
+        return self.slots * problem.num_agents
 
     def fit(
         self,
@@ -190,24 +190,25 @@ class DdpgDiscrete(Learner):
         demonstrations : Demonstrations, optional
             Feasible decisions, which the actor imitates before it acts; their steps are not counted.
         budget : Budget, optional
-            ``steps`` are slots decided, all agents at once. Training ends early when ``seconds`` are over, and then
-            depends on the clock.
+            Without it `default_steps`; rounded up to whole slots. Training ends early when ``seconds`` are over, and
+            then depends on the clock.
         seed : int
             Of nature's draws, initial weights, exploration and replay.
         progress : callable, optional
-            Called with the number of steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called at the end of episodes with their mean ``cost`` and metrics, exploration included, and what the
-            last gradient step measured.
+            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, and what the last
+            gradient step measured, ``train/critic_loss`` and ``train/value``.
         checkpoint : Path, optional
             Folder from which an interrupted training continues with the episode it was in.
         """
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         problem = cast(JointProblem[Any], problem)
         begin = time.monotonic()
         examples = None if demonstrations is None else Examples(self, problem, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
-        course = Course(begin, self.steps, budget, progress, record, store)
+        tracker = TrainingProgress(begin, self.slots, budget, progress, record, store, decisions=problem.num_agents)
         with one_thread():
             centre = Centre(self, problem, seeded_generator(seed))
             transitions = TransitionReplay(self.buffer_size)
@@ -222,22 +223,22 @@ class DdpgDiscrete(Learner):
                 if self.normalise and self.standardise:
                     centre.standardise_states(self._met_by_chance(episodes, centre, np.random.default_rng([seed, 2])))
                 if examples is not None:
-                    centre.imitate(examples, np.random.default_rng([seed, 1]), course)
+                    centre.imitate(examples, np.random.default_rng([seed, 1]), tracker)
 
             def everything() -> Arrays:
                 return {"done": np.array([slot, episode]), **centre.arrays(), **transitions.arrays()}
 
-            while course.spent < 1.0:
+            while tracker.spent < 1.0:
                 # Every episode has streams of its own, so a training continues without any generator's state.
                 nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
                 episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
-                slot = self._live(course, episodes, centre, transitions, slot, np.random.default_rng(chance))
+                slot = self._live(tracker, episodes, centre, transitions, slot, np.random.default_rng(chance))
                 episode += 1
-                course.keep(everything)
-            course.finish(everything)
+                tracker.keep(everything)
+            tracker.finish(everything)
         found = 0 if examples is None else len(examples.state)
         return CentralPolicy(
-            problem, centre.actor, Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=found)
+            problem, centre.actor, Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=found)
         )
 
     def _met_by_chance(self, episodes: Episodes, centre: Centre, rng: np.random.Generator) -> FloatArray:
@@ -256,7 +257,7 @@ class DdpgDiscrete(Learner):
 
     def _live(
         self,
-        course: Course,
+        tracker: TrainingProgress,
         episodes: Episodes,
         centre: Centre,
         transitions: TransitionReplay,
@@ -270,7 +271,7 @@ class DdpgDiscrete(Learner):
         episodes.begin()
         seen = state_of(problem, episodes.observation, self.normalise)
         for _ in range(problem.horizon):
-            if course.spent >= 1.0:
+            if tracker.spent >= 1.0:
                 break
             if slot < self.warm_up and not centre.imitated:
                 shares = centre.grid.snap(rng.random((len(seen), problem.num_agents, len(problem.choices))))
@@ -288,9 +289,9 @@ class DdpgDiscrete(Learner):
             if learns:
                 if not centre.learning and self.reward_scale is None:
                     centre.standardise_rewards(transitions.rewards())
-                measured = centre.learn(transitions.draw(self.batch_size, rng), course.spent, rng)
-            decided = min(len(seen), course.steps - course.step)
-            course.advance(decided, partial(_measure, outcomes, measured) if episodes.ended else None)
+                measured = centre.learn(transitions.draw(self.batch_size, rng), tracker.spent, rng)
+            decided = min(len(seen), tracker.left)
+            tracker.advance(decided, partial(measurements, outcomes, measured, {}) if episodes.ended else None)
         return slot
 
 
@@ -364,14 +365,14 @@ class Centre:
         if self._gamma > 0.0:
             for kind in ("actor", "critic"):
                 polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
-        return {"loss/critic": error.detach().square().mean(), "value": worth.detach().mean()}
+        return {"train/critic_loss": error.detach().square().mean(), "train/value": worth.detach().mean()}
 
-    def imitate(self, examples: Examples, rng: np.random.Generator, course: Course) -> None:
+    def imitate(self, examples: Examples, rng: np.random.Generator, tracker: TrainingProgress) -> None:
         """Supervised steps of the actor, at a rate that falls along a cosine; fewer if time is over before."""
         s = self.settings
         teacher = AdamOptimizer(self.actor, s.imitation_rate)
         for step in range(s.imitation_steps):
-            if course.spent >= 1.0:
+            if tracker.spent >= 1.0:
                 break
             rows = torch.from_numpy(rng.integers(len(examples.state), size=s.batch_size))
             loss = self.head.distance(self.actor(examples.state[rows]), examples.aim[rows])
@@ -429,9 +430,3 @@ class Examples:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Both by name."""
         return {"state": self.state.numpy(), "aim": self.aim.numpy()}
-
-
-def _measure(outcomes: Sequence[Outcome], measured: Mapping[str, Tensor]) -> dict[str, float]:
-    total = Outcome.total(outcomes)
-    means = {name: float(values.mean()) for name, values in {"cost": total.cost, **total.metrics}.items()}
-    return {**means, **{name: float(value) for name, value in measured.items()}}

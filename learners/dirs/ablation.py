@@ -17,7 +17,7 @@ from offloadopt import registry
 from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem, Progress, relative_gap
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
 from offloadopt.learners.dirs.imitation import minibatches, supervise
@@ -37,7 +37,7 @@ class Variant:
     hidden : tuple of int
     expert : str
         The solver whose solutions are imitated.
-    demonstrations, steps : int
+    demonstrations, gradient_steps : int
         Examples, and gradient steps.
     """
 
@@ -45,7 +45,7 @@ class Variant:
     hidden: tuple[int, ...] = (80, 60)
     expert: str = "exact"
     demonstrations: int = 32_768
-    steps: int = 6000
+    gradient_steps: int = 6000
 
 
 AS_TRAINED = Variant()
@@ -54,7 +54,7 @@ VARIANTS: Mapping[str, Variant] = {
     "as trained": AS_TRAINED,
     "information: agents see all links": replace(AS_TRAINED, sees_all=True),
     "capacity: four times as wide": replace(AS_TRAINED, hidden=(320, 240)),
-    "training time: three times as long": replace(AS_TRAINED, steps=18_000),
+    "training time: three times as long": replace(AS_TRAINED, gradient_steps=18_000),
     "number of labels: 1,024": FEW,
     "quality of labels: 1,024 by Lévy search": replace(FEW, expert="levy"),
 }
@@ -77,7 +77,7 @@ def ablation_gaps(
     seed : int
         Of demonstrations, initial weights and batches; the same for all variants.
     progress : callable, optional
-        Called with the gradient steps done since the last call.
+        Called with the number of decisions since the last call.
     """
     bound = registry.solver("exact", problem).run(problem, held_out).bound
     observation = _observe(problem, held_out)
@@ -106,14 +106,16 @@ def _train(
     problem: AssignmentProblem[Any], variant: Variant, examples: Examples, seed: int, progress: Progress | None
 ) -> ServerNetworks:
     examples = replace(examples, view=seen(examples.view, variant))
-    course = Course(time.monotonic(), variant.steps, progress=progress)
+    tracker = TrainingProgress(
+        time.monotonic(), variant.gradient_steps, progress=progress, decisions=BATCH_SIZE * problem.num_agents
+    )
     with one_thread():
         generator = seeded_generator(seed)
         networks = ServerNetworks(problem.servers, (examples.view.shape[2], *variant.hidden, problem.tasks))
         networks.initialise(generator)
         networks.standardise(examples.view)
         batches = minibatches(examples.count, BATCH_SIZE, generator)
-        supervise(course, 1.0, AdamOptimizer(networks, LEARNING_RATE), examples, batches, L2)
+        supervise(tracker, 1.0, AdamOptimizer(networks, LEARNING_RATE), examples, batches, L2)
     return networks
 
 

@@ -11,8 +11,7 @@ Jiang, Dong, Wang, Yang, Pan, IEEE Internet of Things Journal 9(9), 2022. Number
 `PAPER` holds the paper's numbers. The defaults differ where it was measured to pay: many exact demonstrations and a
 longer pre-training instead of 256 demonstrations by Lévy search, and a learning rate that falls along a cosine. On the
 preset ``paper`` they leave a mean gap of 0.2 % to the optimum, `PAPER` one of 1.3 %, half of which is its teachers'.
-A step of the budget is an iteration of pre-training or a slot. A budget other than the default ``pretraining + slots``
-is divided between both in the same proportion.
+A budget other than the default is divided between pre-training and slots in the same proportion.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
@@ -47,7 +47,7 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress, episode_metrics
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
@@ -90,6 +90,7 @@ class Dirs(Learner):
     name = "dirs"
     serves: ClassVar[type[Problem[Any]]] = AssignmentProblem  # type: ignore[type-abstract]
     policy_type = EnsemblePolicy
+    uses_demonstrations = True
 
     hidden: tuple[PositiveInt, ...] = Field((80, 60), description="widths of the hidden layers")
     imitation: bool = Field(True, description="pre-train on demonstrations and keep replaying them")
@@ -120,9 +121,14 @@ class Dirs(Learner):
         return self
 
     @property
-    def default_steps(self) -> int:
-        """Iterations of pre-training and slots without a budget."""
+    def iterations(self) -> int:
+        """Gradient steps of pre-training and slots after it, without a budget."""
         return (self.pretraining if self.imitation else 0) + self.slots
+
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: of the minibatches of pre-training, and in the slots."""
+        rehearsed = self.pretraining * self.batch_size if self.imitation else 0
+        return (rehearsed + self.slots) * problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without assignments, and those with more than one slot."""
@@ -151,17 +157,18 @@ class Dirs(Learner):
         demonstrations : Demonstrations, optional
             Feasible solutions of instances of ``problem``; without them the expert makes some.
         budget : Budget, optional
-            ``steps`` are iterations of pre-training and slots. Training ends early when ``seconds`` are over, those of
-            the demonstrations included; it then depends on the clock. The expert makes as many demonstrations as it can
-            in half of them, at least one.
+            Without it `default_steps`. Other ``steps`` shorten or lengthen pre-training and slots by the same factor; a
+            minibatch of pre-training counts ``batch_size`` instances, also where all demonstrations are fewer. Training
+            ends early when ``seconds`` are over, those of the demonstrations included; it then depends on the clock.
+            The expert makes as many demonstrations as it can in half of them, at least one.
         seed : int
             Of demonstrations, initial weights, batches, slots and searches.
         progress : callable, optional
-            Called with the number of steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called with each agent's loss on a batch (``loss/agent-1`` and so on), (15) in pre-training and (17) after
-            it; with the mean ``cost`` of the agents' decisions, and the mean of each metric that the problem names,
-            in the slots between two trainings. In pre-training, as many states are decided for the record alone.
+            Called with each agent's loss on a batch (``train/loss_agent_1`` and so on), (15) in pre-training and (17)
+            after it; with ``episode/cost``, ``episode/objective`` and metrics of the agents' decisions in the slots
+            between two trainings. In pre-training, as many states are decided for the record alone.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
 
@@ -172,6 +179,7 @@ class Dirs(Learner):
         """
         begin = time.monotonic()
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         problem = cast(AssignmentProblem[Any], problem)
         if demonstrations is not None and not self.imitation:
             raise InvalidInput("demonstrations were given, but imitation = False; allowed: none")
@@ -187,8 +195,16 @@ class Dirs(Learner):
             examples = given
         if budget.seconds is not None:
             left = budget.seconds - max(spent, time.monotonic() - begin)
-            budget = Budget(budget.steps, max(left, 1e-9))
-        course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
+            budget = replace(budget, seconds=max(left, 1e-9))
+        tracker = TrainingProgress(
+            time.monotonic(),
+            self._iterations(problem, budget.steps),
+            Budget(seconds=budget.seconds),
+            progress,
+            record,
+            store,
+            decisions=self.batch_size * problem.num_agents,
+        )
         with one_thread():
             generator = seeded_generator(seed)
             agents = self._agents(problem, examples, generator, seed)
@@ -199,16 +215,20 @@ class Dirs(Learner):
                 replay.restore(state)
             batches = minibatches(examples.count, self.batch_size, generator)
             if self.imitation:  # Algorithm 2
-                share = self.pretraining / self.default_steps
-                watch = partial(self._watch, problem, course, agents, seed)
-                supervise(course, share, agents, examples, batches, self.l2, watch)
-            while course.spent < 1.0:  # Algorithm 1
-                self._meet_slots(problem, course, agents, replay, seed)
-                course.keep(lambda: agents.arrays() | replay.arrays())
-            course.finish(lambda: agents.arrays() | replay.arrays())
+                share = self.pretraining / self.iterations
+                watch = partial(self._watch, problem, tracker, agents, seed)
+                supervise(tracker, share, agents, examples, batches, self.l2, watch)
+            while tracker.spent < 1.0:  # Algorithm 1
+                self._meet_slots(problem, tracker, agents, replay, seed)
+                tracker.keep(lambda: agents.arrays() | replay.arrays())
+            tracker.finish(lambda: agents.arrays() | replay.arrays())
         trained = {"demonstrations": examples.count, **examples.certificate()}
-        origin = Origin.of(self, problem, seed=seed, steps=course.step, **trained)
+        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, **trained)
         return EnsemblePolicy(problem, agents.networks, origin)
+
+    def _iterations(self, problem: Problem[Any], steps: int | None) -> int:
+        """Gradient steps of pre-training and slots in a budget of so many decisions."""
+        return self.iterations if steps is None else -(-steps * self.iterations // self.default_steps(problem))
 
     def _demonstrated(
         self, problem: AssignmentProblem[Any], seed: int, store: Checkpoint | None, seconds: float | None
@@ -269,33 +289,37 @@ class Dirs(Learner):
     def _meet_slots(
         self,
         problem: AssignmentProblem[Any],
-        course: Course,
+        tracker: TrainingProgress,
         agents: AdamOptimizer[ServerNetworks],
         replay: Replay,
         seed: int,
     ) -> None:
         """The slots until the next training, decided at once as the agents stay the same, and that training."""
-        slots = min(self.interval, course.steps - course.step)
-        nature, search, batch = _branch(seed, SLOTS, course.step).spawn(3)
+        slots = min(self.interval, tracker.left)
+        nature, search, batch = _branch(seed, SLOTS, tracker.iteration).spawn(3)
         instances = problem.sample(slots, _number(nature))
         observation = _observe(problem, instances)
         view, assignment, measured = _decide(problem, agents, instances, observation)
         if slots < self.interval:
-            course.advance(slots, None)
+            tracker.advance(slots, None, decisions=slots * problem.num_agents)
             return
         last = slice(slots - 1, slots)  # Algorithm 3
         refined = self._refine(
             problem, instances.take(last), observation.take(last), assignment[last], np.random.default_rng(search)
         )
         replay.append(view[-1], server_labels(refined, problem.servers)[0])
-        loss = self._train(agents, replay, course.spent, np.random.default_rng(batch))
-        course.advance(slots, lambda: {**by_agent(loss), **measured})
+        loss = self._train(agents, replay, tracker.spent, np.random.default_rng(batch))
+        tracker.advance(slots, lambda: {**by_agent(loss), **measured}, decisions=slots * problem.num_agents)
 
     def _watch(
-        self, problem: AssignmentProblem[Any], course: Course, agents: AdamOptimizer[ServerNetworks], seed: int
+        self,
+        problem: AssignmentProblem[Any],
+        tracker: TrainingProgress,
+        agents: AdamOptimizer[ServerNetworks],
+        seed: int,
     ) -> Mapping[str, float]:
         """How the agents decide states that nobody learns from."""
-        instances = problem.sample(self.interval, _number(_branch(seed, SLOTS, course.step)))
+        instances = problem.sample(self.interval, _number(_branch(seed, SLOTS, tracker.iteration)))
         return _decide(problem, agents, instances, _observe(problem, instances))[2]
 
     def _refine(
@@ -357,8 +381,7 @@ def _decide(
     view = view_tensor(problem, observation)
     assignment = linked_vote(problem, observation, probabilities(agents.networks, view))
     outcome = problem.evaluate(instances, problem.allocate(observation, assignment))
-    measured = {"cost": outcome.cost, **outcome.metrics}
-    return view, assignment, {name: float(values.mean()) for name, values in measured.items()}
+    return view, assignment, episode_metrics([outcome])
 
 
 def _block_size(done: int, spent: float, left: float) -> int:

@@ -28,7 +28,7 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Course, Measure
+from offloadopt.learners.common.training import Measure, TrainingProgress
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
 from offloadopt.structures.assignment import AssignmentProblem
@@ -40,17 +40,17 @@ class Imitation(Learner):
     name = "imitation"
     serves: ClassVar[type[Problem[Any]]] = AssignmentProblem  # type: ignore[type-abstract]
     policy_type = EnsemblePolicy
+    uses_demonstrations = needs_demonstrations = True
 
     hidden: tuple[PositiveInt, ...] = Field((80, 60), description="widths of the hidden layers")
     l2: float = Field(5e-3, ge=0, description="weight of the squared norm of an agent's parameters in (15)")
     learning_rate: float = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     batch_size: int = Field(256, ge=1, description="demonstrations in a gradient step, or all if there are fewer")
-    steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
+    gradient_steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
 
-    @property
-    def default_steps(self) -> int:
-        """Gradient steps without a budget."""
-        return self.steps
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
+        return self.gradient_steps * self.batch_size * problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without assignments, and those with more than one slot."""
@@ -77,13 +77,15 @@ class Imitation(Learner):
         demonstrations : Demonstrations
             Feasible solutions of instances of ``problem``.
         budget : Budget, optional
-            ``steps`` are gradient steps; training ends early when ``seconds`` are over, and then depends on the clock.
+            Without it `default_steps`; rounded up to whole minibatches, and one that holds all demonstrations counts as
+            many decisions as if there were ``batch_size`` of them. Training ends early when ``seconds`` are over, and
+            then depends on the clock.
         seed : int
             Of the initial weights and the order of the demonstrations.
         progress : callable, optional
-            Called with the number of gradient steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called with each agent's loss (15) on a batch, ``loss/agent-1`` and so on.
+            Called with each agent's loss (15) on a batch, ``train/loss_agent_1`` and so on.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
 
@@ -94,12 +96,22 @@ class Imitation(Learner):
         """
         begin = time.monotonic()
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         problem = cast(AssignmentProblem[Any], problem)
-        if demonstrations is None or demonstrations.instances.count == 0:
+        demonstrations = cast(Demonstrations, demonstrations)
+        if demonstrations.instances.count == 0:
             raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
         examples = Examples.of(problem, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
-        course = Course(begin, self.steps, budget, progress, record, store)
+        tracker = TrainingProgress(
+            begin,
+            self.gradient_steps,
+            budget,
+            progress,
+            record,
+            store,
+            decisions=self.batch_size * problem.num_agents,
+        )
         with one_thread():
             generator = seeded_generator(seed)
             networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
@@ -109,16 +121,16 @@ class Imitation(Learner):
             if store is not None and (state := store.read()):
                 agents.restore(state)
             batches = minibatches(examples.count, self.batch_size, generator)
-            supervise(course, 1.0, agents, examples, batches, self.l2)
-            course.finish(agents.arrays)
+            supervise(tracker, 1.0, agents, examples, batches, self.l2)
+            tracker.finish(agents.arrays)
         origin = Origin.of(
-            self, problem, seed=seed, steps=course.step, demonstrations=examples.count, **examples.certificate()
+            self, problem, seed=seed, steps=tracker.step, demonstrations=examples.count, **examples.certificate()
         )
         return EnsemblePolicy(problem, networks, origin)
 
 
 def supervise(
-    course: Course,
+    tracker: TrainingProgress,
     share: float,
     agents: AdamOptimizer[ServerNetworks],
     examples: Examples,
@@ -135,13 +147,13 @@ def supervise(
     also : callable, optional
         What else is to be recorded.
     """
-    batches = itertools.islice(batches, course.step, None)
-    while course.spent < share:
+    batches = itertools.islice(batches, tracker.iteration, None)
+    while tracker.spent < share:
         rows = next(batches)
         loss = demonstration_loss(agents.networks, examples.view[rows], examples.labels[rows], l2)
-        agents.descend(loss, course.spent)
-        course.advance(1, partial(_measured, loss, also))
-        course.keep(agents.arrays)
+        agents.descend(loss, tracker.spent)
+        tracker.advance(1, partial(_measured, loss, also))
+        tracker.keep(agents.arrays)
 
 
 def _measured(loss: Tensor, also: Measure | None) -> Mapping[str, float]:
@@ -150,7 +162,7 @@ def _measured(loss: Tensor, also: Measure | None) -> Mapping[str, float]:
 
 def by_agent(loss: Tensor) -> dict[str, float]:
     """Losses ``[servers]`` by name, for curves."""
-    return {f"loss/agent-{agent}": value for agent, value in enumerate(loss.tolist(), start=1)}
+    return {f"train/loss_agent_{agent}": value for agent, value in enumerate(loss.tolist(), start=1)}
 
 
 def minibatches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

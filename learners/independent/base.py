@@ -40,8 +40,8 @@ from offloadopt.envs.episodes import Episodes
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, episode_means, one_thread, seeded_generator, with_prefix
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator, with_prefix
+from offloadopt.learners.common.training import TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
@@ -159,9 +159,8 @@ class IndependentLearner(Federable):
             raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least num_envs = {self.num_envs}")
         return self
 
-    @property
-    def default_steps(self) -> int:
-        """Agents' decisions in training without a budget."""
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget."""
         return self.steps
 
     @abstractmethod
@@ -185,25 +184,25 @@ class IndependentLearner(Federable):
         ----------
         problem : AgentProblem
         demonstrations : Demonstrations, optional
-            Not used: the papers' baselines have no expert.
+            Refused: the papers' baselines have no expert.
         budget : Budget, optional
-            ``steps`` are environments x slots x agents. Training ends early when ``seconds`` are over, and then depends
-            on the clock.
+            Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
         seed : int
             Of nature's draws, initial weights, exploration and replay.
         progress : callable, optional
-            Called with the number of steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called at the end of episodes with their mean ``cost`` and metrics, exploration included, and what the
-            last gradient step measured.
+            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, and what the last
+            gradient step measured, ``train/critic_loss`` and ``train/value``.
         checkpoint : Path, optional
             Folder from which an interrupted training continues with the episode it was in. The whole replay is kept
             there (4 bytes for each number of two views, an action and a reward).
         """
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         problem = cast(AgentProblem[Any], problem)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
-        course = Course(time.monotonic(), self.default_steps, budget, progress, record, store)
+        tracker = TrainingProgress(time.monotonic(), self.steps, budget, progress, record, store)
         with one_thread():
             agents = self.make_agents(problem, seeded_generator(seed))
             exchange = None if self.federation is None else WeightExchange(self.federation)
@@ -223,21 +222,21 @@ class IndependentLearner(Federable):
                 counted = {} if exchange is None else exchange.arrays()
                 return {"done": np.array([slot, episode]), **agents.arrays(), **transitions.arrays(), **counted}
 
-            while course.spent < 1.0:
+            while tracker.spent < 1.0:
                 # Every episode has streams of its own, so a training continues without any generator's state.
                 nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
                 episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
                 rng = np.random.default_rng(chance)
-                slot = self._live(view, course, episodes, agents, exchange, transitions, slot, rng)
+                slot = self._live(view, tracker, episodes, agents, exchange, transitions, slot, rng)
                 episode += 1
-                course.keep(everything)
-            course.finish(everything)
-        return agents.policy(problem, Origin.of(self, problem, seed=seed, steps=course.step))
+                tracker.keep(everything)
+            tracker.finish(everything)
+        return agents.policy(problem, Origin.of(self, problem, seed=seed, steps=tracker.step))
 
     def _live(
         self,
         view: str,
-        course: Course,
+        tracker: TrainingProgress,
         episodes: Episodes,
         agents: IndependentAgents,
         exchange: WeightExchange | None,
@@ -252,7 +251,7 @@ class IndependentLearner(Federable):
         episodes.begin()
         seen = problem.view(episodes.observation, view)
         for _ in range(problem.horizon):
-            if course.spent >= 1.0:
+            if tracker.spent >= 1.0:
                 break
             by_chance = slot < self.warm_up
             actions = agents.random_actions(len(seen), rng) if by_chance else agents.explore(seen, slot, rng)
@@ -265,14 +264,14 @@ class IndependentLearner(Federable):
                 self._standardise(agents, transitions)
             elif slot > self.warm_up and slot % self.update_every == 0:
                 batch = transitions.draw(self.batch_size, rng)
-                measured = agents.learn(batch, course.spent)
+                measured = agents.learn(batch, tracker.spent)
                 if exchange is not None:
                     value = batch.reward.mean(dim=0)
-                    exchange.after_update(course.spent, agents.pairs, value, torch.ones_like(value))
-            decided = min(len(seen) * problem.num_agents, course.steps - course.step)
+                    exchange.after_update(tracker.spent, agents.pairs, value, torch.ones_like(value))
+            decided = min(len(seen) * problem.num_agents, tracker.left)
             communication = {} if exchange is None else exchange.communication
-            course.advance(
-                decided, partial(episode_means, outcomes, measured, communication) if episodes.ended else None
+            tracker.advance(
+                decided, partial(measurements, outcomes, measured, communication) if episodes.ended else None
             )
         return slot
 

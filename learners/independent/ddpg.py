@@ -171,7 +171,7 @@ class ActorsAndCritics(IndependentAgents):
         for kind in ("actor", "critic"):
             self.networks[kind].eval()
             polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
-        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
+        return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
     def _update_actors(self, batch: TransitionBatch, spent: float) -> None:
         """Take a gradient step of the actors on the critics' value of their actions."""

@@ -127,7 +127,7 @@ class QNetworks(IndependentAgents):
         error = value - self.target(batch)
         self._learner.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
         polyak_update_with_buffers(self.networks["target"], self.networks["value"], self.settings.tau)
-        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
+        return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
         """Create the policy that takes the entry of greatest value."""

@@ -121,7 +121,11 @@ class ActorsAndCritics(TrainableAgents):
     @property
     def communication(self) -> dict[str, float]:
         """Bytes of exchanged experience, and of exchanged weights if there are any."""
-        return {"bytes/sent": float(self.sent), "bytes/delivered": float(self.delivered), **super().communication}
+        return {
+            "communication/sent_bytes": float(self.sent),
+            "communication/delivered_bytes": float(self.delivered),
+            **super().communication,
+        }
 
     @torch.no_grad()
     def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
@@ -162,7 +166,7 @@ class ActorsAndCritics(TrainableAgents):
         self.optimizers["critic"].descend(self.loss_per_copy(0.5 * error.square()), spent)
         self._update_actors(batch, spent, generator)
         self.update_targets(spent, self.critic.to_reward_units(value.detach(), self.gamma).mean(dim=0))
-        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
+        return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
     def _update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """Take a gradient step of the actors: each changes its own action, the others' are those of the batch."""

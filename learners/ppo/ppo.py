@@ -49,7 +49,7 @@ from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
@@ -147,6 +147,7 @@ class Ppo(Federable):
     name = "ppo"
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
     policy_type = AgentPolicy
+    uses_demonstrations = True
 
     view: str | None = Field(None, description="what agents see; none: the problem's first view")
     controls: str | None = Field(None, description="what agents set; none: the decision itself")
@@ -200,9 +201,8 @@ class Ppo(Federable):
             )
         return self
 
-    @property
-    def default_steps(self) -> int:
-        """Agent-steps without a budget."""
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget."""
         return self.steps
 
     def require(self, problem: Problem[Any]) -> None:
@@ -232,25 +232,27 @@ class Ppo(Federable):
             An expert's decisions, which the actor first learns to imitate. This takes of the budget's seconds, not of
             its steps, and begins again if it is interrupted.
         budget : Budget, optional
-            ``steps`` are agent-steps; training ends early when ``seconds`` are over, and then depends on the clock.
+            Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
         seed : int
             Of initial weights, nature's draws, exploration and minibatches.
         progress : callable, optional
-            Called with the number of agent-steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called after every update with the roll-out's mean ``reward`` of an agent in a slot, ``entropy``, ``kl``
-            (of the policies before and after), ``clipped`` (share of agent-steps) and ``explained`` (share of the
-            returns' variance), and after imitation with its error.
+            Called after every update with the roll-out's ``episode/cost``, with ``episode/objective`` and metrics if it
+            is whole episodes, with ``train/reward`` (mean of an agent in a slot), ``train/entropy``,
+            ``train/approx_kl`` (of the policies before and after), ``train/clip_fraction`` (share of decisions) and
+            ``train/explained_variance`` (of the returns); after imitation with ``train/imitation_error``.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
         """
         begin = time.monotonic()
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         problem = cast(AgentProblem[Any], problem)
         interface = AgentInterface(problem, self.view, self.controls, self.explore_together)
         expert = None if demonstrations is None else ExpertActions.of(interface, demonstrations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
-        course = Course(begin, self.steps, budget, progress, record, store)
+        tracker = TrainingProgress(begin, self.steps, budget, progress, record, store)
         with one_thread():
             networks = self._networks(interface, seeded_generator(seed))
             training = ClippedAdam(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
@@ -271,16 +273,16 @@ class Ppo(Federable):
                     steps=self.imitation_steps,
                     minibatch_size=self.minibatch_size,
                     learning_rate=self.imitation_rate,
-                    course=course,
+                    tracker=tracker,
                     generator=seeded_generator(seed),
                 )
                 if record is not None:
-                    record(0, {"imitation_error": error})
-                course.keep(everything, now=True)
-            self._train(interface, training, exchange, course, everything, seed)
-            course.finish(everything)
+                    record(0, {"train/imitation_error": error})
+                tracker.keep(everything, now=True)
+            self._train(interface, training, exchange, tracker, everything, seed)
+            tracker.finish(everything)
         demonstrated = 0 if expert is None else expert.count
-        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=demonstrated)
+        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=demonstrated)
         return AgentPolicy(interface, networks.actor, origin)
 
     def _networks(self, interface: AgentInterface, generator: torch.Generator) -> ActorCritic:
@@ -307,39 +309,39 @@ class Ppo(Federable):
         interface: AgentInterface,
         training: ClippedAdam,
         exchange: WeightExchange | None,
-        course: Course,
+        tracker: TrainingProgress,
         everything: Callable[[], Arrays],
         seed: int,
     ) -> None:
         """Roll out and improve until the budget is spent, and keep everything now and then."""
         networks, problem, heads = training.networks, interface.problem, interface.heads
         slots = min(self.rollout_length or problem.horizon, problem.horizon)
-        side_by_side = min(self.num_envs, math.ceil(course.steps / (slots * problem.num_agents)))
+        side_by_side = min(self.num_envs, math.ceil(tracker.total / (slots * problem.num_agents)))
         pay = team_reward if self.reward == "team" else agent_reward
         collector = Collector(interface, side_by_side, pay, centre=self.critic == "central")
-        while course.spent < 1.0:
+        while tracker.spent < 1.0:
             # Every roll-out has streams of its own, so a training continues without any generator's state.
-            stream = np.random.SeedSequence(seed, spawn_key=(course.step,))
+            stream = np.random.SeedSequence(seed, spawn_key=(tracker.step,))
             nature, chance = stream.generate_state(2, np.uint64).tolist()
             generator = torch.Generator().manual_seed(chance)
             rollout = collector.collect(partial(networks.explore, heads=heads, generator=generator), slots, nature)
             lessons, explained = self._judge(networks, rollout)
-            kl, clipped = self._improve(training, heads, lessons, course.spent, generator)
+            kl, clipped = self._improve(training, heads, lessons, tracker.spent, generator)
             measured = {
-                "reward": rollout.reward.mean(),
-                "entropy": -rollout.log_probability.mean(),
-                "explained": explained,
-                "kl": kl,
-                "clipped": clipped,
+                "train/reward": rollout.reward.mean(),
+                "train/entropy": -rollout.log_probability.mean(),
+                "train/explained_variance": explained,
+                "train/approx_kl": kl,
+                "train/clip_fraction": clipped,
             }
             told = {}
             if exchange is not None:
                 worth = rollout.reward.mean(dim=(0, 1))
-                exchange.after_update(course.spent, [Pair(networks)], worth, torch.ones_like(worth))
+                exchange.after_update(tracker.spent, [Pair(networks)], worth, torch.ones_like(worth))
                 told = exchange.communication
-            course.advance(rollout.reward.numel(), partial(_numbers, measured, told))
+            tracker.advance(rollout.reward.numel(), partial(_numbers, rollout, measured, told))
             if collector.between_episodes:
-                course.keep(everything)
+                tracker.keep(everything)
 
     @torch.no_grad()
     def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
@@ -413,5 +415,9 @@ def _in_pieces(
     return torch.cat(answers), kept
 
 
-def _numbers(measured: Mapping[str, Tensor], told: Mapping[str, float]) -> dict[str, float]:
-    return {**{name: float(value) for name, value in measured.items()}, **told}
+def _numbers(rollout: Rollout, measured: Mapping[str, Tensor], communication: Mapping[str, float]) -> dict[str, float]:
+    found = measurements(rollout.outcomes, measured, communication)
+    if rollout.whole_episodes:
+        return found
+    # Sums over a part of an episode say nothing of episodes.
+    return {name: value for name, value in found.items() if name == "episode/cost" or not name.startswith("episode/")}

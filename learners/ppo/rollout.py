@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,10 @@ class Rollout:
     log_probability, reward : Tensors [slots, count, agents]
     terminated : bool
         Whether nothing follows the last slot.
+    outcomes : sequence of Outcome
+        What each slot cost.
+    whole_episodes : bool
+        Whether the slots are all of their episodes.
     """
 
     view: Tensor
@@ -41,6 +45,8 @@ class Rollout:
     log_probability: Tensor
     reward: Tensor
     terminated: bool
+    outcomes: Sequence[Outcome]
+    whole_episodes: bool
 
 
 class Collector:
@@ -91,9 +97,11 @@ class Collector:
         episodes = self._episodes
         seen = [self._interface.observe(episodes.observation, with_global_state=self._centre)]
         taken, likely, paid = [], [], []
+        outcomes: list[Outcome] = []
         for _ in range(slots):
             actions, log_probability, self._memory = act(seen[-1], self._memory)
             outcome = episodes.step(self._interface.decode(episodes.observation, actions))
+            outcomes.append(outcome)
             seen.append(self._interface.observe(episodes.observation, with_global_state=self._centre))
             taken.append(actions)
             likely.append(log_probability)
@@ -108,6 +116,8 @@ class Collector:
             log_probability=torch.stack(likely),
             reward=torch.stack(paid),
             terminated=episodes.terminated,
+            outcomes=outcomes,
+            whole_episodes=episodes.ended and len(outcomes) == episodes.problem.horizon,
         )
 
 

@@ -31,7 +31,7 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy
 from offloadopt.solvers.assignment.dual_bound import find_prices
@@ -47,11 +47,12 @@ class Prices(Learner):
     name = "prices"
     serves: ClassVar[type[Problem[Any]]] = PricedAssignmentProblem  # type: ignore[type-abstract]
     policy_type = PricePolicy
+    uses_demonstrations = True
 
     width: int = Field(8, ge=1, description="numbers that each round pools for a server")
     rounds: int = Field(2, ge=1, description="corrections of all prices, each with weights of its own")
     sweeps: int = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
-    steps: int = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
+    gradient_steps: int = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
     imitation_share: float = Field(0.4, ge=0, le=1, description="share of the budget spent on given prices")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     instances: int = Field(512, ge=1, description="instances sampled to cut from, if none are demonstrated")
@@ -67,10 +68,9 @@ class Prices(Learner):
             raise ValueError(f"fewest_tasks = {self.fewest_tasks}; allowed: at most most_tasks = {self.most_tasks}")
         return self
 
-    @property
-    def default_steps(self) -> int:
-        """Gradient steps without a budget."""
-        return self.steps
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
+        return self.gradient_steps * self.batch_size * problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without priced servers, and those with more than one slot."""
@@ -97,24 +97,34 @@ class Prices(Learner):
         demonstrations : Demonstrations, optional
             Instances to learn from, in place of sampled ones; their decisions are not looked at.
         budget : Budget, optional
-            ``steps`` are gradient steps; training ends early when ``seconds`` are over, and then depends on the clock.
+            Without it `default_steps`; rounded up to whole minibatches, of which each instance counts as many decisions
+            as the problem has agents. Training ends early when ``seconds`` are over, and then depends on the clock.
         seed : int
             Of the initial weights, the sampled instances and the cuts.
         progress : callable, optional
-            Called with the number of gradient steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called with a batch's relative squared ``price_error`` and its ``bound_loss``, what its bounds lack.
+            Called with a batch's relative squared ``train/price_error`` and ``train/bound_loss``, what its bounds lack.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
         """
         begin = time.monotonic()
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         problem = cast(PricedAssignmentProblem[Any], problem)
         given = None if demonstrations is None else _Given.of(problem, demonstrations)
         nature = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
         costs = problem.costs(problem.sample(self.instances, nature) if given is None else given.observations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, given)
-        course = Course(begin, self.steps, budget, progress, record, store)
+        tracker = TrainingProgress(
+            begin,
+            self.gradient_steps,
+            budget,
+            progress,
+            record,
+            store,
+            decisions=self.batch_size * problem.num_agents,
+        )
         with one_thread():
             network = PriceNetwork(self.width, self.rounds)
             network.initialise(seeded_generator(seed))
@@ -122,17 +132,17 @@ class Prices(Learner):
             if store is not None and (state := store.read()):
                 training.restore(state)
             lessons: dict[int, Lesson] = {}
-            while course.spent < 1.0:
-                number = course.step % self.batches
+            while tracker.spent < 1.0:
+                number = tracker.iteration % self.batches
                 if number not in lessons:
                     lessons[number] = self.cut(costs, np.random.SeedSequence(seed, spawn_key=(number,)))
-                loss = self._loss(network, lessons[number], course.spent)
-                training.descend(loss, course.spent)
-                course.advance(1, partial(_measured, network, lessons[number]))
-                course.keep(training.arrays)
-            course.finish(training.arrays)
+                loss = self._loss(network, lessons[number], tracker.spent)
+                training.descend(loss, tracker.spent)
+                tracker.advance(1, partial(_measured, network, lessons[number]))
+                tracker.keep(training.arrays)
+            tracker.finish(training.arrays)
         demonstrated = 0 if given is None else given.observations.count
-        origin = Origin.of(self, problem, seed=seed, steps=course.step, demonstrations=demonstrated)
+        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=demonstrated)
         return PricePolicy(problem, network, self.sweeps, origin)
 
     def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> Lesson:
@@ -207,4 +217,4 @@ def _best_prices(market: NormalisedAssignment) -> Tensor:
 def _measured(network: PriceNetwork, lesson: Lesson) -> dict[str, float]:
     with torch.inference_mode():
         v = network(lesson.market)
-        return {"price_error": float(lesson.price_error(v)), "bound_loss": float(lesson.bound_loss(v))}
+        return {"train/price_error": float(lesson.price_error(v)), "train/bound_loss": float(lesson.bound_loss(v))}

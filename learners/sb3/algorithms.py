@@ -91,6 +91,15 @@ class Baseline(Library):
     reward: Literal["negative-cost", "reciprocal-cost"] = Field(
         "negative-cost", description="what is maximised; DIRS's is reciprocal-cost"
     )
+    slots: int
+
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: those of all agents in ``slots``."""
+        return self.slots * problem.num_agents
+
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions of all agents, which the centre takes at once."""
+        return problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits."""
@@ -123,7 +132,7 @@ class A2C(Baseline):
     num_envs: int = Field(64, ge=1, description="instances decided at once")
     learning_rate: float = Field(3e-3, gt=0, description="RMSprop's step size (the library's default is 7e-4)")
     normalize_advantage: bool = Field(True, description="whether advantages are standardised (by default they are not)")
-    steps: int = Field(102_400, ge=1, description="slots decided in training, unless a budget says otherwise")
+    slots: int = Field(102_400, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     def model(self, environment: Any, seed: int) -> Any:
         """A2C with two networks of 64-64."""
@@ -155,7 +164,7 @@ class PPO(Baseline):
     minibatch_size: int = Field(256, ge=2, description="slots in a gradient step (64 by default)")
     epochs: int = Field(10, ge=1, description="times that an update goes through its slots")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 3e-4)")
-    steps: int = Field(204_800, ge=1, description="slots decided in training, unless a budget says otherwise")
+    slots: int = Field(204_800, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     def model(self, environment: Any, seed: int) -> Any:
         """PPO with two networks of 64-64."""
@@ -193,7 +202,7 @@ class DDPG(Baseline):
     noise: float = Field(0.5, ge=0, description="standard deviation of the noise on actions (by default there is none)")
     learning_starts: int = Field(2000, ge=0, description="random steps before training (100 by default)")
     buffer_size: int = Field(100_000, ge=1, description="latest steps that are remembered (1,000,000 by default)")
-    steps: int = Field(20_000, ge=1, description="slots decided in training, unless a budget says otherwise")
+    slots: int = Field(20_000, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     def model(self, environment: Any, seed: int) -> Any:
         """DDPG with networks of 400-300."""

@@ -31,16 +31,14 @@ class Library(Learner):
 
     num_envs: int
     learning_rate: float
-    steps: int
     discount: float = Field(0.99, ge=0, le=1, description="gamma; without effect in a one-shot problem")
     scale_rewards: bool = Field(
         False, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
     )
 
-    @property
-    def default_steps(self) -> int:
-        """Steps without a budget."""
-        return self.steps
+    @abstractmethod
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions of single agents in a step of the library, which decides a row of its environment."""
 
     def fit(
         self,
@@ -60,17 +58,16 @@ class Library(Learner):
         problem : Problem
             What the class says that it serves.
         demonstrations : Demonstrations, optional
-            Not used: the papers' baselines have no expert.
+            Refused: the papers' baselines have no expert.
         budget : Budget, optional
-            ``steps`` are slots decided, all agents or tasks at once, where a centre decides, and decisions of agents
-            where each decides for itself, rounded up to the library's whole roll-outs. Training ends early when
+            Without it `default_steps`; rounded up to the library's whole roll-outs. Training ends early when
             ``seconds`` are over, and then depends on the clock.
         seed : int
             Of nature's draws, initial weights and exploration.
         progress : callable, optional
-            Called with the number of steps done since the last call.
+            Called with the number of decisions since the last call.
         record : callable, optional
-            Called with the steps done and the mean ``reward`` of the last slot, all agents together.
+            Called after every slot with its ``episode/cost`` and ``train/reward``, all agents together.
         checkpoint : Path, optional
             Nothing is kept there, because the library would pickle: a training that was interrupted begins again, and
             with a budget in steps ends with the same policy.
@@ -81,8 +78,10 @@ class Library(Learner):
             If Stable-Baselines3 is not installed.
         """
         self.require(problem)
+        self.check_demonstrations(demonstrations is not None)
         model, environment = self.train(problem, budget or Budget(), seed, progress, record)
-        return self.policy(problem, environment, model, Origin.of(self, problem, seed=seed, steps=model.num_timesteps))
+        steps = model.num_timesteps * self.decisions(problem)
+        return self.policy(problem, environment, model, Origin.of(self, problem, seed=seed, steps=steps))
 
     def train(
         self,
@@ -97,13 +96,16 @@ class Library(Learner):
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import VecNormalize
 
+        decisions = self.decisions(problem)
+        steps = self.default_steps(problem) if budget.steps is None else budget.steps
         ends = math.inf if budget.seconds is None else time.monotonic() + budget.seconds
 
         def after_each_step(_: dict[str, Any], __: dict[str, Any]) -> bool:
             if progress is not None:
-                progress(environment.num_envs)
+                progress(environment.num_envs * decisions)
             if record is not None:
-                record(model.num_timesteps, {"reward": environment.slot_reward})
+                cost = environment.slot_cost / problem.num_agents
+                record(model.num_timesteps * decisions, {"episode/cost": cost, "train/reward": environment.slot_reward})
             return time.monotonic() < ends
 
         with one_thread(), private_randomness():
@@ -114,7 +116,7 @@ class Library(Learner):
             model = self.model(scaled, int(np.random.SeedSequence(seed).generate_state(1)[0]))
             # Its own logger would make a folder among the system's temporary ones.
             model.set_logger(Logger(folder=None, output_formats=[]))
-            model.learn(self.steps if budget.steps is None else budget.steps, callback=after_each_step)
+            model.learn(-(-steps // decisions), callback=after_each_step)
         return model, environment
 
     @abstractmethod

@@ -57,6 +57,14 @@ class DQN(Library):
     discount: float = Field(0.9, ge=0, le=1, description="gamma (0.99 by default); without effect in one-shot problems")
     steps: int = Field(1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
 
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget."""
+        return self.steps
+
+    def decisions(self, problem: Problem[Any]) -> int:
+        """One: every agent is a row of its own."""
+        return 1
+
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)

@@ -20,11 +20,12 @@ class BatchVecEnv(VecEnv):
 
     Attributes
     ----------
-    slot_reward : float
+    slot_reward, slot_cost : float
         Of the last slot, all agents together, the mean of the batch.
     """
 
     slot_reward: float
+    slot_cost: float
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions until `step_wait`."""
@@ -74,6 +75,7 @@ class BatchedEnvironment(BatchVecEnv):
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
         observation, reward, terminated, truncated, known = self.environment.step(self._actions)
         self.slot_reward = float(reward.mean())
+        self.slot_cost = float(known.get("final_info", known)["cost"].mean())
         infos = self._infos(known.get("final_obs"), bool(truncated.all()))
         return observation, reward.astype(np.float32), terminated | truncated, infos
 
@@ -110,6 +112,7 @@ class AgentsEnvironment(BatchVecEnv):
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
         episodes = self._episodes
         outcome = episodes.step(self.rows.decode(self._actions.reshape(-1, self._agents)))
+        self.slot_cost = float(outcome.cost.mean())
         self.slot_reward = float(-outcome.running_cost.sum(axis=-1).mean())
         ended, infos = episodes.ended, self._infos(self._seen() if episodes.ended else None, episodes.truncated)
         if ended:

@@ -101,7 +101,7 @@ class VdnAgents(TrainableAgents):
         self.optimizers["utility"].descend(0.5 * error.square().mean(), spent)
         self.update_actors(batch, spent, generator)
         self.update_targets(spent, batch.reward.mean(dim=0))
-        return {"loss/critic": error.detach().square().mean(), "value": value.detach().mean()}
+        return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
     def update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """Take a gradient step of the actors; here there are none."""

@@ -163,7 +163,10 @@ def train(
     options: Options = None,
     seed: Seed = 0,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, show_default="the learner's own", help="Training steps.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, show_default="the learner's own", help="Decisions of single agents in training."
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Stop training after this many seconds.")
@@ -186,6 +189,7 @@ def train(
     learner = kind(**fields(options, "--option", kind))
     if seconds is not None and not seconds > 0:
         raise InvalidInput(f"--seconds {seconds:g}; allowed: more than 0")
+    learner.check_demonstrations(demos_folder is not None)
     problem = _problem_to_train(problem_name, preset, changes, demos_folder)
     learner.require(problem)
     experts = None if demos_folder is None else demonstrations.read(demos_folder, problem)
@@ -195,7 +199,10 @@ def train(
     if overwrite:
         shutil.rmtree(checkpoint, ignore_errors=True)
     budget = None if steps is None and seconds is None else Budget(steps, seconds)
-    with curves(tensorboard) as record, progress(f"training {learner_name}", steps or learner.default_steps) as advance:
+    with (
+        curves(tensorboard) as record,
+        progress(f"training {learner_name}", steps or learner.default_steps(problem)) as advance,
+    ):
         policy = learner.fit(
             problem,
             demonstrations=experts,

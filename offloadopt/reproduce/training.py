@@ -22,7 +22,7 @@ class Training:
     ----------
     policy : Method
     curve : list of mapping
-        Everything that the learner recorded, with its ``step``.
+        Everything that the learner recorded, with its ``step`` in the unit of `own_length`.
     spent : mapping
         ``seconds`` and ``cpu_seconds``, including demonstrations that were collected for the training.
     """
@@ -49,7 +49,7 @@ def train(
     demonstrations : mapping or Demonstrations, optional
         Collected beforehand, or ``solver``, ``options``, ``count``, ``seed`` with which they are collected first.
     steps : int, optional
-        The budget; by default the learner's own.
+        The budget in the unit of `own_length`; by default the learner's own.
     seed : int
     """
     algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
@@ -58,13 +58,43 @@ def train(
     curve: list[Json] = []
 
     def record(step: int, numbers: Mapping[str, float]) -> None:
-        curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
+        curve.append(
+            {"step": own_step(algorithm, problem, step), **{name: float(value) for name, value in numbers.items()}}
+        )
 
-    policy: Method = algorithm.fit(
-        problem, demonstrations=experts, budget=Budget(steps=steps), seed=seed, record=record
-    )
+    budget = Budget(steps=None if steps is None else decisions(algorithm, problem, steps))
+    policy: Method = algorithm.fit(problem, demonstrations=experts, budget=budget, seed=seed, record=record)
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
     return Training(policy, curve, spent)
+
+
+def own_length(learner: Learner) -> int:
+    """Length of a training in the learner's own unit, in which papers give it.
+
+    Gradient steps of supervised learners, slots where a centre decides for all agents, iterations of DIRS (gradient
+    steps of pre-training, then slots), decisions of agents of all others.
+    """
+    for name in ("iterations", "steps", "slots", "gradient_steps"):
+        if hasattr(learner, name):
+            return int(getattr(learner, name))
+    wrapped: Learner = learner.wrapped  # type: ignore[attr-defined]
+    return own_length(wrapped)
+
+
+def decisions(learner: Learner, problem: Problem[Any], length: int) -> int:
+    """Decisions of agents in a training of so many of the learner's own units."""
+    return length * learner.default_steps(problem) // own_length(learner)
+
+
+def own_step(learner: Learner, problem: Problem[Any], step: int) -> int:
+    """The learner's own units after so many decisions of a training of its default length, or any if all are alike."""
+    if not hasattr(learner, "pretraining"):
+        return step * own_length(learner) // learner.default_steps(problem)
+    rehearsed = learner.pretraining if learner.imitation else 0  # type: ignore[attr-defined]
+    minibatch = learner.batch_size * problem.num_agents  # type: ignore[attr-defined]
+    if step <= rehearsed * minibatch:
+        return step // minibatch
+    return int(rehearsed + (step - rehearsed * minibatch) // problem.num_agents)
 
 
 def make_demonstrations(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from offloadopt.core import (
     State,
     Status,
 )
-from offloadopt.errors import Unsupported
+from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing.clauses import COUNT, SAME, bytes_of, check_fields, close, must, must_refuse, must_repeat
 
@@ -85,28 +86,40 @@ def check_learner(
         Handed on to ``fit``; a learner that imitates needs them.
     seed : int
     steps : int
-        Budget of each of the two trainings.
+        Budget of each training, in decisions of agents.
 
     Raises
     ------
     ConformanceError
         Naming the first clause that does not hold.
     """
+    recorded: list[tuple[int, Mapping[str, float]]] = []
 
-    def fit(subject: Problem[Any], progress: Progress | None = None) -> Policy:
+    def fit(subject: Problem[Any], progress: Progress | None = None, checkpoint: Path | None = None) -> Policy:
         return learner.fit(
-            subject, demonstrations=demonstrations, budget=Budget(steps=steps), seed=seed, progress=progress
+            subject,
+            demonstrations=demonstrations,
+            budget=Budget(steps=steps),
+            seed=seed,
+            progress=progress,
+            record=None if progress is None else lambda step, found: recorded.append((step, dict(found))),
+            checkpoint=checkpoint,
         )
 
     foreign = _Foreign(Scenario())
     serves_all = isinstance(foreign, learner.serves)
     if not serves_all:
         must_refuse("learner.fit on a problem it does not serve", lambda: fit(foreign), Unsupported)
-    must(learner.default_steps >= 1, f"default_steps is {learner.default_steps}; allowed: at least 1")
+    length = learner.default_steps(problem)
+    must(length >= 1, f"default_steps is {length}; allowed: at least 1")
     done: list[int] = []
-    policy = fit(problem, done.append)
+    with tempfile.TemporaryDirectory() as parent:
+        kept = Path(parent) / "checkpoint"
+        policy = fit(problem, done.append, kept)
+        continued = fit(problem, checkpoint=kept)
     must(isinstance(policy, learner.policy_type), f"fit gave a {type(policy).__name__}, not learner.policy_type")
     must(sum(done) >= 1, "progress was told of no step")
+    _check_recorded(recorded)
 
     instances = problem.sample(COUNT, seed + 1)
     decision, _ = policy.act(problem.observe(instances, problem.reset(instances)), policy.start(COUNT, seed))
@@ -119,6 +132,8 @@ def check_learner(
     must(proves, "a policy sees too little to prove a bound")
     must_repeat(solutions, policy.run(problem, instances, seed=seed), "policy.run with the same seed")
     must_repeat(solutions, fit(problem).run(problem, instances, seed=seed), "fit with the same seed")
+    must_repeat(solutions, continued.run(problem, instances, seed=seed), "fit with the checkpoint of the same training")
+    _check_demonstrations(learner, problem, steps, seed)
 
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "policy"
@@ -129,6 +144,36 @@ def check_learner(
         must_repeat(solutions, loaded.run(problem, instances, seed=seed), "save, then load")
         if not serves_all:
             must_refuse("loading a policy for another problem", lambda: learner.policy_type.load(folder, foreign))
+
+
+def _check_demonstrations(learner: Learner, problem: Problem[Any], steps: int, seed: int) -> None:
+    """Demonstrations are refused where they are not used, and asked for where they are needed."""
+    budget = Budget(steps=steps)
+    if learner.needs_demonstrations:
+        without = "learner.fit without the demonstrations that it needs"
+        must_refuse(without, lambda: learner.fit(problem, budget=budget, seed=seed), InvalidInput)
+    if not learner.uses_demonstrations:
+        instances = problem.sample(1, seed)
+        observation = problem.observe(instances, problem.reset(instances))
+        nothing = np.zeros(1)
+        decided = Decisions({name: nothing for name in problem.decision_fields})
+        solutions = Solutions(decided, nothing, nothing, nothing.astype(np.uint8), nothing)
+        given = Demonstrations(instances, observation, solutions)
+        must_refuse(
+            "learner.fit with demonstrations that it does not use",
+            lambda: learner.fit(problem, demonstrations=given, budget=budget, seed=seed),
+            Unsupported,
+        )
+
+
+def _check_recorded(recorded: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    steps = [step for step, _ in recorded]
+    must(steps == sorted(steps) and all(step >= 0 for step in steps), "steps of what is recorded do not ascend")
+    for step, found in recorded:
+        for name, value in found.items():
+            must(type(name) is str, f"record was given the name {name!r}; allowed: a string")
+            finite = type(value) is float and np.isfinite(value)
+            must(bool(finite), f"{name} = {value!r} at step {step}; allowed: a finite float")
 
 
 def _check_solutions(problem: Problem[Any], instances: Instances, solutions: Solutions) -> None:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import pytest
 import offloadopt
 from offloadopt import registry
 from offloadopt.cli import main
+from offloadopt.core import Budget
 
 from toys.command_line import COMMAND, SMALL, Run, assert_one_line, stacked
 
@@ -107,6 +110,27 @@ def test_from_demonstrations_to_a_report(run: Run, experts: Path, tmp_path: Path
     assert_one_line(run(*train[:-1], policy), 2, "my policy", "not empty")
     assert run(*train[:-1], policy, "--overwrite").status == 0
     assert "my policy" in run(*compare[:-1]).out
+
+
+def test_demonstrations_are_refused_where_they_are_not_used_and_asked_for_where_needed(
+    run: Run, experts: Path, tmp_path: Path
+) -> None:
+    train, out = ("train", "multi_server", "--out", tmp_path / "policy"), tmp_path / "policy"
+    refused = run(*train, "--learner", "a2c-sb3", "--demos", experts)
+    assert_one_line(refused, 2, "learner 'a2c-sb3' does not use demonstrations; allowed: none")
+    assert_one_line(run(*train, "--learner", "imitation"), 2, "learns from demonstrations; none were given")
+    assert not out.exists()
+
+
+def test_a_plugins_learner_is_trained_and_recorded(run: Run, toy: ModuleType, tmp_path: Path) -> None:
+    curves = tmp_path / "curves"
+    steps = 3 * 64 * 3 * 2  # thresholds, each tried in 64 instances of 3 slots and 2 queues
+    train = ("train", "queues", "--learner", "threshold-search", "--steps", str(steps), "--out", tmp_path / "policy")
+    ran = run(*train, *(("--tensorboard", curves) if find_spec("tensorboard") else ()))
+    assert ran.status == 0, ran.err
+    problem = offloadopt.problem("queues")
+    by_hand = offloadopt.learner("threshold-search").fit(problem, budget=Budget(steps))
+    assert toy.Threshold.load(tmp_path / "policy", problem).threshold == by_hand.threshold
 
 
 def test_the_same_seed_trains_the_same_policy(run: Run, experts: Path, tmp_path: Path) -> None:

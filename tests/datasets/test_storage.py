@@ -47,7 +47,7 @@ def test_the_manifest_tells_what_was_done(tmp_path: Path) -> None:
     assert manifest["scenario"] == PROBLEM.scenario.model_dump(mode="json")
     assert manifest["scenario_sha256"] == PROBLEM.scenario.digest()
     assert (manifest["solver"], manifest["solver_settings"]["relative_gap"]) == ("random", 0.25)
-    assert [manifest[name] for name in ("format_version", "seed", "count", "shard_size")] == [1, 3, 7, 3]
+    assert [manifest[name] for name in ("format_version", "seed", "count", "shard_size")] == [2, 3, 7, 3]
     assert manifest["finished"] is True
     assert manifest["versions"]["numpy"] == [np.__version__]
     assert [shard["rows"] for shard in manifest["shards"].values()] == [3, 3, 1]
@@ -102,7 +102,7 @@ def edit(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"format_version": 2}, ["format version 2", "reads 1"]),
+        ({"format_version": 1}, ["format version 1", "needs 2: collect the demonstrations again"]),
         ({"count": 8}, ["count of 8"]),
         ({"finished": False}, ["count of 7"]),
         ({"shards": {}}, ["count of 7"]),
@@ -122,7 +122,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(
     one_line(error, str(tmp_path / "manifest.json"), *parts)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"format_version": 1}', "\0" * 50])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"format_version": 2}', "\0" * 50])
 def test_what_is_no_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
     with pytest.raises(DamagedFile) as error:

@@ -30,7 +30,9 @@ def weights(policy: Any) -> dict[str, bytes]:
 
 def test_pupils_in_energy_controls_cost_what_the_rule_costs() -> None:
     demonstrations = shown(100)
-    policy = AgentImitation(view="full", controls="energy", steps=600).fit(PROBLEM, demonstrations=demonstrations)
+    policy = AgentImitation(view="full", controls="energy", gradient_steps=600).fit(
+        PROBLEM, demonstrations=demonstrations
+    )
     instances = PROBLEM.sample(100, seed=6)
     rule = registry.solver("lyapunov", PROBLEM).run(PROBLEM, instances).objective.mean()
     random = registry.solver("random", PROBLEM).run(PROBLEM, instances).objective.mean()
@@ -48,11 +50,14 @@ def test_without_demonstrations_it_refuses() -> None:
 def test_a_continued_training_ends_as_one_that_never_stopped(recurrent: bool, tmp_path: Path) -> None:
     demonstrations = shown(6)
     learner = AgentImitation(hidden=(8,), minibatch_size=20, recurrent=recurrent)
-    whole = learner.fit(PROBLEM, demonstrations=demonstrations, budget=Budget(steps=40), seed=3)
+    minibatch = 40 if recurrent else 20  # whole episodes of two agents, or slots
+    budget = Budget(steps=40 * minibatch)
+    whole = learner.fit(PROBLEM, demonstrations=demonstrations, budget=budget, seed=3)
+    assert whole.origin.training["steps"] == learner.replace(gradient_steps=40).default_steps(PROBLEM) == budget.steps
 
     def stop(done: int) -> None:
         seen.append(done)
-        if sum(seen) >= 20:
+        if sum(seen) >= 20 * minibatch:
             raise KeyboardInterrupt
 
     seen: list[int] = []
@@ -63,13 +68,11 @@ def test_a_continued_training_ends_as_one_that_never_stopped(recurrent: bool, tm
             learner.fit(
                 PROBLEM,
                 demonstrations=demonstrations,
-                budget=Budget(steps=40),
+                budget=budget,
                 seed=3,
                 progress=stop,
                 checkpoint=tmp_path / "kept",
             )
-    again = learner.fit(
-        PROBLEM, demonstrations=demonstrations, budget=Budget(steps=40), seed=3, checkpoint=tmp_path / "kept"
-    )
+    again = learner.fit(PROBLEM, demonstrations=demonstrations, budget=budget, seed=3, checkpoint=tmp_path / "kept")
     assert weights(again) == weights(whole)
     assert any(np.frombuffer(values, dtype=np.uint8).any() for values in weights(whole).values())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import pytest
+
+from offloadopt import registry
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
 from offloadopt.reproduce import training
 
@@ -26,3 +30,28 @@ def test_demonstrations_may_be_made_before_or_by_the_training() -> None:
         for demonstrations in (recipe, training.make_demonstrations(problem, **recipe))
     ]
     np.testing.assert_array_equal(*costs)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "length", "decisions"),
+    [
+        ("imitation", {"batch_size": 16}, 7, 7 * 16 * 3),
+        ("prices", {"batch_size": 4}, 7, 7 * 4 * 3),
+        ("a2c-sb3", {}, 40, 40 * 3),
+        ("dirs", {"pretraining": 5, "slots": 20, "batch_size": 16}, 25, (5 * 16 + 20) * 3),
+    ],
+)
+def test_a_learners_own_unit_becomes_decisions_of_agents_and_back(
+    name: str, settings: dict[str, Any], length: int, decisions: int
+) -> None:
+    problem = registry.problem("multi_server", users=3, servers=1)
+    learner = registry.learner(name, **settings)
+    assert training.decisions(learner, problem, length) == decisions
+    assert training.own_step(learner, problem, decisions) == length
+
+
+def test_every_length_of_dirs_is_trained_as_long_as_it_says() -> None:
+    problem = registry.problem("multi_server", users=3, servers=1)
+    learner = registry.learner("dirs", pretraining=5, slots=20, batch_size=16)
+    for length in range(1, 60):
+        assert learner._iterations(problem, training.decisions(learner, problem, length)) == length

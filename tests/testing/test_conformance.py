@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import pickle
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -93,7 +94,8 @@ def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> 
     served = served_by(learner)
     assert served
     for problem in served:
-        check_learner(learner, problem, demonstrations(problem, 32), seed=5)
+        given = demonstrations(problem, 32) if learner.uses_demonstrations else None
+        check_learner(learner, problem, given, seed=5)
 
 
 # --------------------------------------------------------------------------------------------------- a plugin's own
@@ -358,6 +360,15 @@ def test_a_broken_learner_is_told_which_clause_it_breaks(toy: ModuleType) -> Non
         progress(1)
         return toy.Threshold(next(thresholds), problem.horizon)
 
+    def recording(value: Any) -> Any:
+        def fit(self: Any, problem: Any, **options: Any) -> Any:
+            record = options.pop("record", None)
+            if record is not None:
+                record(1, {"episode/cost": value})
+            return toy.ThresholdSearch().fit(problem, **options)
+
+        return fit
+
     check_learner(change_fit(toy), problem)
     for clause, learner in {
         r"save wrote policy\.pkl": change_fit(toy, Pickling),
@@ -368,7 +379,10 @@ def test_a_broken_learner_is_told_which_clause_it_breaks(toy: ModuleType) -> Non
         "fit with the same seed gives other": change_fit(
             toy, fit=lambda self, problem, **options: self.require(problem) or unseeded(self, problem, **options)
         ),
-        "default_steps is 0": change_fit(toy, default_steps=0),
+        "default_steps is 0": change_fit(toy, default_steps=lambda *_: 0),
+        "demonstrations that it does not use is not refused": change_fit(toy, check_demonstrations=lambda *_: None),
+        r"episode/cost = nan at step": change_fit(toy, fit=recording(math.nan)),
+        r"episode/cost = 1 at step": change_fit(toy, fit=recording(1)),
     }.items():
         with pytest.raises(ConformanceError, match=clause):
             check_learner(learner, problem)

@@ -28,12 +28,15 @@ from offloadopt.core import (
     Policy,
     Problem,
     Progress,
+    Record,
     Scenario,
     Solutions,
     Solver,
     State,
 )
 from offloadopt.errors import Unsupported
+
+TRAINING_INSTANCES = 64
 
 
 class QueueScenario(Scenario):
@@ -148,7 +151,7 @@ class Threshold(Policy):
         return Decisions({"send": (useful & (memory + 1 < self.slots)).astype(np.int64)}), memory + 1
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "policy.json").write_text(json.dumps({"threshold": self.threshold, "slots": self.slots}))
 
     @classmethod
@@ -165,9 +168,8 @@ class ThresholdSearch(Learner):
     serves = Queues
     policy_type = Threshold
 
-    @property
-    def default_steps(self) -> int:
-        return 50
+    def default_steps(self, problem: Problem[Any]) -> int:
+        return 50 * TRAINING_INSTANCES * problem.horizon * problem.num_agents
 
     def fit(
         self,
@@ -177,14 +179,22 @@ class ThresholdSearch(Learner):
         budget: Budget | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        record: Record | None = None,
+        checkpoint: Path | None = None,
     ) -> Threshold:
         self.require(problem)
-        steps = self.default_steps if budget is None or budget.steps is None else budget.steps
-        training = problem.sample(64, seed)
-        policies = [Threshold(value, problem.horizon) for value in np.random.default_rng(seed).uniform(0, 3, steps)]
+        self.check_demonstrations(demonstrations is not None)
+        steps = self.default_steps(problem) if budget is None or budget.steps is None else budget.steps
+        decisions = TRAINING_INSTANCES * problem.horizon * problem.num_agents  # to try a threshold once
+        tried = np.random.default_rng(seed).uniform(0, 3, -(-steps // decisions))
+        training = problem.sample(TRAINING_INSTANCES, seed)
+        policies = [Threshold(value, problem.horizon) for value in tried]
         costs = []
         for policy in policies:
             costs.append(policy.run(problem, training).objective.mean())
             if progress is not None:
-                progress(1)
+                progress(decisions)
+            if record is not None:
+                cost = float(costs[-1]) / (problem.horizon * problem.num_agents)
+                record(len(costs) * decisions, {"episode/cost": cost})
         return policies[int(np.argmin(costs))]

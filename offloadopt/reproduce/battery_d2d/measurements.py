@@ -138,16 +138,19 @@ def learning_curve(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> 
     if not learner.endswith("-sb3"):
         slots = problem.horizon * problem.num_agents
         return [
-            {"step": point["step"], "cost": point["cost"] if "cost" in point else -slots * point["reward"]}
+            {
+                "step": point["step"],
+                "cost": -slots * point["train/reward"] if "train/reward" in point else point["episode/objective"],
+            }
             for point in curve
-            if "cost" in point or "reward" in point
+            if "episode/cost" in point
         ]
     decisions = 1 if learner == "dqn-sb3" else problem.num_agents
     ends = range(problem.horizon, len(curve) + 1, problem.horizon)
     return [
         {
             "step": decisions * curve[end - 1]["step"],
-            "cost": -float(sum(point["reward"] for point in curve[end - problem.horizon : end])),
+            "cost": -float(sum(point["train/reward"] for point in curve[end - problem.horizon : end])),
         }
         for end in ends
     ]

@@ -95,11 +95,11 @@ class TrainingFigure(Artefact):
 
 
 def mean_reward(point: Result, unit: Unit) -> float:
-    """Convert a learner's record (an episode's cost, or the reward of one or all users) to reward per user and slot."""
-    scenario, learner = unit.parameters["scenario"], unit.parameters["learner"]["name"]
-    if "cost" in point:
-        return -float(point["cost"]) / (scenario["horizon"] * scenario["users"])
-    return float(point["reward"]) / (scenario["users"] if learner.endswith("-sb3") else 1)
+    """Reward of a user in a slot: what PPO and a centre learn from, all users' of the latter; or minus the cost."""
+    if "train/reward" not in point:
+        return -float(point["episode/cost"])
+    centre = unit.parameters["learner"]["name"].endswith("-sb3")
+    return float(point["train/reward"]) / (unit.parameters["scenario"]["users"] if centre else 1)
 
 
 class InferenceTable(Artefact):

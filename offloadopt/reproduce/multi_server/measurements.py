@@ -27,6 +27,7 @@ from offloadopt.core import (
     relative_gap,
 )
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
+from offloadopt.reproduce import training
 from offloadopt.structures.assignment import PricedAssignment
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def train(
     demonstrations : mapping, optional
         ``solver``, ``count``, ``seed`` of demonstrations made beforehand; a learner may also make its own.
     budget : mapping
-        ``steps`` and ``seconds``; the time of collecting demonstrations is subtracted from the seconds.
+        ``steps`` (in the unit of `training.own_length`) and ``seconds``; the demonstrations' own time is taken off the
+        seconds.
     tests : sequence of mapping
         Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
     """
@@ -106,13 +108,17 @@ def train(
     curve: list[Json] = []
 
     def record(step: int, numbers: Mapping[str, float]) -> None:
-        curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
+        curve.append(
+            {
+                "step": training.own_step(algorithm, problem, step),
+                **{name: float(value) for name, value in numbers.items()},
+            }
+        )
 
-    policy = algorithm.fit(
-        problem, demonstrations=experts, budget=Budget(budget["steps"], seconds), seed=seed, record=record
-    )
+    steps = None if budget["steps"] is None else training.decisions(algorithm, problem, budget["steps"])
+    policy = algorithm.fit(problem, demonstrations=experts, budget=Budget(steps, seconds), seed=seed, record=record)
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
-    spent["samples"] = samples(algorithm, policy.origin.training)  # type: ignore[attr-defined]
+    spent["samples"] = samples(algorithm, problem, policy.origin.training)  # type: ignore[attr-defined]
     return {
         "spent": spent,
         "curve": curve,
@@ -139,18 +145,20 @@ def train_for_equal_time(
 def warm_up(learner: str) -> None:
     """Train on a toy problem once a process, so that timed trainings exclude loading and compiling."""
     toy = MultiServer(MultiServerScenario(users=2, servers=1))
-    registry.learner(learner).fit(toy, demonstrations=make_demonstrations(toy, "exact", 4, 0), budget=Budget(steps=1))
+    algorithm: Learner = registry.learner(learner)
+    experts = make_demonstrations(toy, "exact", 4, 0) if algorithm.uses_demonstrations else None
+    algorithm.fit(toy, demonstrations=experts, budget=Budget(steps=1))
 
 
-def samples(learner: Learner, training: Mapping[str, Any]) -> int:
-    """Number of instances that a learner was trained on: demonstrations and its own decisions."""
-    settings, demonstrated = learner.model_dump(), training.get("demonstrations", 0)
+def samples(learner: Learner, problem: MultiServer, origin: Mapping[str, Any]) -> int:
+    """Instances that a learner was shown: demonstrations, and those that it decided itself."""
+    settings, demonstrated = learner.model_dump(), origin.get("demonstrations", 0)
     if learner.name == "imitation":
         return int(demonstrated)
     if learner.name == "prices":
         return int(demonstrated or settings["instances"])
     pretraining = settings["pretraining"] if settings.get("imitation") else 0
-    return int(demonstrated + max(0, training["steps"] - pretraining))
+    return int(demonstrated + max(0, training.own_step(learner, problem, origin["steps"]) - pretraining))
 
 
 def make_demonstrations(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
@@ -188,7 +196,8 @@ def imitate(
     training_set = make_demonstrations(problem, **demonstrations)
     test_set = make_demonstrations(problem, **{**demonstrations, **test})
     algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
-    policy = algorithm.fit(problem, demonstrations=training_set, budget=Budget(steps), seed=seed)
+    budget = Budget(training.decisions(algorithm, problem, steps))
+    policy = algorithm.fit(problem, demonstrations=training_set, budget=budget, seed=seed)
     found: Json = {}
     for name, experts in (("train", training_set), ("test", test_set)):
         wanted = problem.assignment(experts.solutions.decisions)

@@ -12,6 +12,7 @@ from offloadopt.problems.multi_server import MultiServerScenario
 from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.measurements import Json
+from offloadopt.reproduce.training import own_length
 
 RULES = ("greedy", "random", "local")
 SHIFTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
@@ -159,7 +160,7 @@ class Setting:
     def learned(self, method: str, replicate: int, scenario: Json, share: float = 1.0) -> Unit:
         """A training of one of `LEARNED`, or of the given share of its steps."""
         learner = {
-            IMITATION: lambda: self.learner("imitation", steps=self.sizes.imitation_steps),
+            IMITATION: lambda: self.learner("imitation", gradient_steps=self.sizes.imitation_steps),
             DIRS: self.published_dirs,
             OWN_DIRS: lambda: self.learner("dirs", **self.sizes.own_dirs),
             PRICES: lambda: self.learner("prices", **self.sizes.prices),
@@ -167,7 +168,7 @@ class Setting:
         demonstrations = self.sizes.imitation_demonstrations if method == IMITATION else None
         steps = None
         if share < 1.0:
-            steps = max(1, round(share * registry.learner(learner["name"], **learner["settings"]).default_steps))
+            steps = max(1, round(share * own_length(registry.learner(learner["name"], **learner["settings"]))))
         return self.training(replicate, scenario, learner, demonstrations=demonstrations, steps=steps)
 
     def published_dirs(self, **changes: Any) -> Json:

@@ -71,7 +71,7 @@ class Curves(Artefact):
             before = settings["pretraining"] if settings["imitation"] else 0
             for point in result["curve"]:
                 if point["step"] > before:
-                    numbers = {name: point[name] for name in self.numbers}
+                    numbers = {name: point[f"episode/{name}"] for name in self.numbers}
                     yield {"method": unit.labels["method"], "step": point["step"] - before, **numbers}
             return
         for method in self.rules:
@@ -117,8 +117,8 @@ class LossFigure(Curves):
         """A row for each agent and recorded step, pre-training first."""
         tasks = unit.parameters["scenario"]["users"]
         for point in result["curve"]:
-            for name in (name for name in point if name.startswith("loss/")):
-                agent = name.removeprefix("loss/").replace("-", " ")
+            for name in (name for name in point if name.startswith("train/loss_agent_")):
+                agent = "agent " + name.removeprefix("train/loss_agent_")
                 yield {"agent": agent, "step": point["step"], "loss": point[name], "loss_per_task": point[name] / tasks}
 
     def draw(self, frame: pd.DataFrame) -> Figure:

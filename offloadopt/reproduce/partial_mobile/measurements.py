@@ -170,7 +170,7 @@ def train(
     """
     problem = make_problem(scenario)
     trained = training.train(problem, learner, demonstrations, steps, seed)
-    gains = ((point["step"], gain_of(problem, point)) for point in trained.curve)
+    gains = ((point["step"], gain_of(point)) for point in trained.curve)
     measured = [(step, gain) for step, gain in gains if gain is not None]
     instances = problem.sample(count, test_seed)
     test = averages(problem, instances, trained.policy.run(problem, instances, seed=test_seed))
@@ -181,11 +181,9 @@ def train(
     }
 
 
-def gain_of(problem: PartialMobile, numbers: Mapping[str, float]) -> float | None:
-    """Utility minus penalty per user and slot from a learner's record: an episode's cost or a slot's reward."""
-    if "cost" in numbers:
-        return 1.0 - float(numbers["cost"]) / (problem.horizon * problem.num_agents)
-    return 1.0 + float(numbers["reward"]) / problem.num_agents if "reward" in numbers else None
+def gain_of(numbers: Mapping[str, float]) -> float | None:
+    """Utility less penalties of a user and slot, of what a learner records."""
+    return 1.0 - float(numbers["episode/cost"]) if "episode/cost" in numbers else None
 
 
 def summarise_curve(measured: Sequence[tuple[int, float]], episode: int) -> Json:

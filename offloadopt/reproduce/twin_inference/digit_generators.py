@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from offloadopt.core import Budget, Progress, Record
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Course
+from offloadopt.learners.common.training import TrainingProgress
 from offloadopt.learners.maddpg_cgan.gan import ConditionalGans, Consistency, GanSettings, Loss
 from offloadopt.reproduce.twin_inference.digit_classifiers import BATCH, LABELS, SIDE, Digits, one_hot, train_classifier
 
@@ -111,22 +111,22 @@ def train_digits(
     if checkpoint is not None:
         training = {"digits": settings.model_dump(mode="json"), "steps": steps, "seconds": seconds, "seed": seed}
         store = Checkpoint.open(checkpoint, training)
-    course = Course(begin, STEPS, budget, progress, record, store)
+    tracker = TrainingProgress(begin, STEPS, budget, progress, record, store)
     with one_thread():
         adversaries = ConditionalGans(settings, 1, (1, SIDE, SIDE), LABELS, seeded_generator(seed))
         if store is not None and (state := store.read()):
             adversaries.restore(state)
         consistency = _consistency(digits, seed) if loss == "conditional-wgan-gp" else None
-        while course.spent < 1.0:
+        while tracker.spent < 1.0:
             # Every step has a stream of its own, so a training continues without any generator's state.
-            stream = np.random.SeedSequence(seed, spawn_key=(course.step,)).generate_state(1, np.uint64)
+            stream = np.random.SeedSequence(seed, spawn_key=(tracker.step,)).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(stream[0]))
             rows = digits.rows(torch.randint(len(digits.labels), (BATCH,), generator=generator))
             found = adversaries.learn(rows.images[None], one_hot(rows.labels)[None], generator, consistency)
-            course.advance(1, partial(_measure, found))
-            course.keep(adversaries.arrays)
-        course.finish(adversaries.arrays)
-    return DigitGenerator(loss, seed, course.step, time.process_time() - begin_cpu, adversaries)
+            tracker.advance(1, partial(_measure, found))
+            tracker.keep(adversaries.arrays)
+        tracker.finish(adversaries.arrays)
+    return DigitGenerator(loss, seed, tracker.step, time.process_time() - begin_cpu, adversaries)
 
 
 def _measure(found: Mapping[str, Tensor]) -> dict[str, float]:

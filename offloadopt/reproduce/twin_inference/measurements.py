@@ -106,14 +106,15 @@ def learning_curve(curve: Sequence[Json]) -> list[Json]:
     """
     found = []
     for point in curve:
-        if "cost" not in point:
+        if "episode/objective" not in point:
             continue
-        row = {"step": point["step"], "cost": point["cost"]}
-        if math.isfinite(point.get("loss/critic", math.nan)):
-            row["loss"] = point["loss/critic"]
+        row = {"step": point["step"], "cost": point["episode/objective"]}
+        if math.isfinite(point.get("train/critic_loss", math.nan)):
+            row["loss"] = point["train/critic_loss"]
         for way in ("sent", "delivered"):
-            exchanged = point.get(f"bytes/{way}", 0.0) + point.get(f"bytes/weights_{way}", 0.0)
-            row[way] = point.get("bytes/collected") or exchanged
+            exchanged = point.get(f"communication/{way}_bytes", 0.0)
+            exchanged += point.get(f"communication/weights_{way}_bytes", 0.0)
+            row[way] = point.get("communication/collected_bytes") or exchanged
         found.append(row)
     return found
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ DIRS = {
     "generations": 3,
     "hidden": (7, 5),
 }
-IMITATION = {"steps": 40, "batch_size": 16, "hidden": (7, 5)}
+IMITATION = {"gradient_steps": 40, "batch_size": 16, "hidden": (7, 5)}
 
 
 class Killed(BaseException):
@@ -57,8 +58,14 @@ def weights(policy: Any) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in policy.networks.arrays().items()}
 
 
+def decisions(name: str, options: Mapping[str, Any], iterations: int) -> int:
+    """Decisions of five agents after gradient steps on minibatches of 16 and, of `DIRS` that imitate 30, slots."""
+    rehearsed = 40 if name == "imitation" else 30 * options.get("imitation", True)
+    return 5 * (16 * min(iterations, rehearsed) + max(iterations - rehearsed, 0))
+
+
 def killer(after: int) -> Any:
-    """Progress that ends the training once so many steps are done."""
+    """Progress that ends the training once so many decisions are done."""
     done = 0
 
     def progress(steps: int) -> None:
@@ -96,7 +103,11 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
     for after in kills:
         with pytest.raises(Killed):
             learner.fit(
-                problem, demonstrations=demonstrations, seed=3, progress=killer(after), checkpoint=tmp_path / "state"
+                problem,
+                demonstrations=demonstrations,
+                seed=3,
+                progress=killer(decisions(name, options, after)),
+                checkpoint=tmp_path / "state",
             )
     done: list[int] = []
     resumed = learner.fit(
@@ -104,8 +115,8 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
     )
     assert weights(resumed) == weights(whole)
     assert resumed.origin == whole.origin  # type: ignore[attr-defined]
-    assert sum(done) == learner.default_steps
-    assert done[0] >= kills[-1] - 10  # what was done is not done again
+    assert sum(done) == learner.default_steps(problem)
+    assert done[0] >= decisions(name, options, kills[-1] - 10)  # what was done is not done again
     for folder, policy in (("resumed", resumed), ("whole", whole)):
         policy.save(tmp_path / folder)
     for file in ("policy.json", "weights.safetensors"):
@@ -123,7 +134,7 @@ def test_a_killed_process_loses_nothing_that_was_saved(problem: Problem[Any], tm
         def progress(steps):
             global done
             done += steps
-            if done >= 50:
+            if done >= {decisions("dirs", DIRS, 50)}:
                 os.kill(os.getpid(), signal.SIGKILL)
         learner = registry.learner("dirs", **{DIRS!r})
         problem = registry.problem("multi_server", users=5, servers=2)
@@ -134,7 +145,7 @@ def test_a_killed_process_loses_nothing_that_was_saved(problem: Problem[Any], tm
     done: list[int] = []
     learner = registry.learner("dirs", **DIRS)
     resumed = learner.fit(problem, seed=3, progress=done.append, checkpoint=tmp_path / "state")
-    assert done[0] >= 40
+    assert done[0] >= decisions("dirs", DIRS, 40)
     assert weights(resumed) == weights(learner.fit(problem, seed=3))
 
 
@@ -152,17 +163,17 @@ def test_a_finished_training_is_read_not_repeated(
 @pytest.fixture
 def trained(problem: Problem[Any], experts: Demonstrations, tmp_path: Path) -> Path:
     folder = tmp_path / "state"
-    registry.learner("dirs", **DIRS).fit(problem, budget=Budget(steps=20), seed=3, checkpoint=folder)
+    registry.learner("dirs", **DIRS).fit(problem, budget=Budget(steps=800), seed=3, checkpoint=folder)
     return folder
 
 
 @pytest.mark.parametrize(
     ("options", "scenario", "steps", "seed", "named"),
     [
-        ({}, {}, 20, 4, "seed is 3, not 4"),
-        ({}, {}, 30, 3, "budget.steps is 20, not 30"),
-        ({"l2": 0.0}, {}, 20, 3, "settings.l2 is 0.0005, not 0.0"),
-        ({}, {"area_m": 51.0}, 20, 3, "scenario.area_m is 50.0, not 51.0"),
+        ({}, {}, 800, 4, "seed is 3, not 4"),
+        ({}, {}, 900, 3, "budget.steps is 800, not 900"),
+        ({"l2": 0.0}, {}, 800, 3, "settings.l2 is 0.0005, not 0.0"),
+        ({}, {"area_m": 51.0}, 800, 3, "scenario.area_m is 50.0, not 51.0"),
     ],
 )
 def test_another_training_is_not_continued(
@@ -198,7 +209,7 @@ def test_a_folder_with_something_else_is_left_alone(
 
 def damage_index(folder: Path) -> None:
     path = folder / "checkpoint.json"
-    path.write_text(path.read_text().replace('"step": 20', '"step": 10'))
+    path.write_text(path.read_text().replace('"iteration": 22', '"iteration": 10'))
 
 
 def cut_index_short(folder: Path) -> None:
@@ -244,7 +255,7 @@ def test_a_damaged_checkpoint_is_named_in_one_line(
 ) -> None:
     damage(trained)
     with pytest.raises(DamagedFile, match=named) as caught:
-        registry.learner("dirs", **DIRS).fit(problem, budget=Budget(steps=20), seed=3, checkpoint=trained)
+        registry.learner("dirs", **DIRS).fit(problem, budget=Budget(steps=800), seed=3, checkpoint=trained)
     assert "\n" not in str(caught.value)
 
 
@@ -252,14 +263,14 @@ def test_a_state_is_replaced_only_by_a_whole_one(tmp_path: Path, monkeypatch: py
     """Killed between writing the arrays and naming them, the folder still gives the state before."""
     store = Checkpoint.open(tmp_path, {"seed": 1})
     assert store.read() == {}
-    store.write(5, 1.5, {"a": np.arange(3.0)})
+    store.write(5, 50, 1.5, {"a": np.arange(3.0)})
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "_write", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
-            store.write(6, 2.0, {"a": np.arange(4.0)})
+            store.write(6, 60, 2.0, {"a": np.arange(4.0)})
     again = Checkpoint.open(tmp_path, {"seed": 1})
-    assert (again.step, again.seconds, again.read()["a"].tolist()) == (5, 1.5, [0.0, 1.0, 2.0])
-    again.write(7, 3.0, {"a": np.arange(5.0)})
+    assert (again.iteration, again.step, again.seconds, again.read()["a"].tolist()) == (5, 50, 1.5, [0.0, 1.0, 2.0])
+    again.write(7, 70, 3.0, {"a": np.arange(5.0)})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.json", "state-000000007.safetensors"]
 
 

@@ -74,7 +74,7 @@ def test_the_description_says_who_made_the_policy_for_what(problem: Problem[Any]
     assert described["origin"]["scenario"] == problem.scenario.model_dump(mode="json")
     training = described["origin"]["training"]
     assert 0.0 <= training.pop("expert_gap_mean") <= training.pop("expert_gap_worst") < 1e-12
-    assert training == {"seed": 0, "steps": 30, "demonstrations": 32}
+    assert training == {"seed": 0, "steps": 256 * 5, "demonstrations": 32}
     assert described["shapes"]["weights.0"] == [2, 5, 7]
     assert described["weights_sha256"] == files.sha256(folder / "weights.safetensors")
 
@@ -129,7 +129,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a field too few": (lambda f: overwrite_json(f, lambda d: d.pop("versions")), "versions"),
     "no digest": (lambda f: overwrite_json(f, lambda d: d.pop("sha256")), "sha256"),
     "no origin": (lambda f: overwrite_json(f, lambda d: d.update(origin=3)), "policy.json does not describe"),
-    "another format": (lambda f: overwrite_json(f, lambda d: d.update(format_version=2)), "format version 2"),
+    "another format": (
+        lambda f: overwrite_json(f, lambda d: d.update(format_version=1)),
+        "needs 2: train the policy again",
+    ),
     "half of the JSON": (
         lambda f: (f / "policy.json").write_bytes((f / "policy.json").read_bytes()[:300]),
         "policy.json does not describe",

@@ -166,7 +166,7 @@ class TestTrainings:
         assert len(agent_parts(policy)[0]) == 1
         step, found = curve[-1]
         # A view, two powers and a reward; after each episode of 8 slots another view.
-        assert found["bytes/collected"] == 4 * (features * 9 / 8 + 2 + 1) * step
+        assert found["communication/collected_bytes"] == 4 * (features * 9 / 8 + 2 + 1) * step
 
     @pytest.mark.parametrize("learner", ["maddpg", "ppo"])
     def test_a_killed_training_ends_as_if_it_had_not_been(
@@ -199,7 +199,7 @@ class TestTrainings:
         Federated(options=SMALL, every=2).fit(
             mimo(), budget=Budget(steps=STEPS), record=lambda _, found: curve.append(dict(found))
         )
-        sent = [point["bytes/weights_sent"] for point in curve]
+        sent = [point["communication/weights_sent_bytes"] for point in curve]
         assert sent == sorted(sent)
         assert sent[-1] > 0
 

@@ -314,7 +314,7 @@ def test_states_are_standardised_by_an_episode_of_chance_whoever_is_imitated(sho
 
 @pytest.mark.parametrize("raw", [{"normalise": False}, {"standardise": False}])
 def test_states_are_not_standardised_where_they_are_to_stay_as_they_are(raw: dict[str, bool]) -> None:
-    actor = DdpgDiscrete(**{**SMALL, **raw}).fit(mobile(), budget=Budget(steps=60)).actor
+    actor = DdpgDiscrete(**{**SMALL, **raw}).fit(mobile(), budget=Budget(steps=180)).actor
     assert (actor.center == 0).all()
     assert (actor.scale == 1).all()
 
@@ -374,7 +374,7 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
     monkeypatch.setattr(TransitionReplay, "append", watched_append)
     monkeypatch.setattr(Centre, "learn", watched_learn)
     settings = DdpgDiscrete(**{**SMALL, "num_envs": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
-    settings.fit(mobile(), budget=Budget(steps=32))
+    settings.fit(mobile(), budget=Budget(steps=32 * 3))
     kinds = [kind for kind, _ in told]
     assert (kinds.count("append"), kinds.count("learn")) == (appended, learned)
     if replay == "paper":
@@ -400,7 +400,7 @@ def test_training_finds_a_better_policy_than_it_began_with(networks: Any) -> Non
     instances = problem.sample(40, 5)
     before, after = (
         learner.fit(problem, budget=Budget(steps=steps), seed=1).run(problem, instances).objective.mean()
-        for steps in (16, 16 * 700)
+        for steps in (32, 32 * 700)  # of two users
     )
     optimum = registry.solver("exact", problem).run(problem, instances).objective.mean()
     assert after - optimum < 0.5 * (before - optimum)
@@ -431,27 +431,27 @@ def test_demonstrations_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("networks", ["joint", "shared"])
 def test_it_conforms(networks: Any) -> None:
-    check_learner(DdpgDiscrete(**SMALL, networks=networks), mobile(), steps=60)
-    check_learner(DdpgDiscrete(**SMALL, networks=networks), mobile(horizon=1), expert(mobile(horizon=1), 3), steps=60)
+    check_learner(DdpgDiscrete(**SMALL, networks=networks), mobile(), steps=180)
+    check_learner(DdpgDiscrete(**SMALL, networks=networks), mobile(horizon=1), expert(mobile(horizon=1), 3), steps=180)
 
 
 def test_the_papers_settings_train() -> None:
     learner = DdpgDiscrete(**{**PAPER, "buffer_size": 20, "hidden": (12, 8, 4)})
-    policy = learner.fit(mobile(), budget=Budget(steps=60))
+    policy = learner.fit(mobile(), budget=Budget(steps=180))
     assert np.isfinite(policy.run(mobile(), mobile().sample(2, 0)).objective).all()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     shown = expert(mobile(), 3)
     one, same, other = (
-        DdpgDiscrete(**SMALL).fit(mobile(), demonstrations=shown, budget=Budget(steps=200), seed=seed)
+        DdpgDiscrete(**SMALL).fit(mobile(), demonstrations=shown, budget=Budget(steps=600), seed=seed)
         for seed in (3, 3, 4)
     )
     assert weights(one) == weights(same) != weights(other)
 
 
 @pytest.mark.parametrize("replay", ["paper", "overwrite"])
-@pytest.mark.parametrize("after", [40, 150])
+@pytest.mark.parametrize("after", [120, 450])
 def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replay: Any, after: int
 ) -> None:
@@ -464,14 +464,14 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
         if done >= after:
             raise Killed
 
-    whole, given = Budget(steps=300), {"demonstrations": expert(mobile(), 3), "seed": 3}
+    whole, given = Budget(steps=900), {"demonstrations": expert(mobile(), 3), "seed": 3}
     policy = learner.fit(mobile(), budget=whole, **given)
     with pytest.raises(Killed):
         learner.fit(mobile(), budget=whole, progress=killer, checkpoint=tmp_path / "state", **given)
     again: list[int] = []
     resumed = learner.fit(mobile(), budget=whole, progress=again.append, checkpoint=tmp_path / "state", **given)
     assert weights(resumed) == weights(policy)
-    assert sum(again) == 300
+    assert sum(again) == 900
     assert again[0] >= after - 32
 
 

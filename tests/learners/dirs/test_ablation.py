@@ -11,9 +11,9 @@ import torch
 
 from offloadopt import registry
 from offloadopt.core import Demonstrations, relative_gap
-from offloadopt.learners.dirs.ablation import AS_TRAINED, VARIANTS, Variant, ablation_gaps, seen
+from offloadopt.learners.dirs.ablation import AS_TRAINED, BATCH_SIZE, VARIANTS, Variant, ablation_gaps, seen
 
-SMALL = Variant(hidden=(9, 7), demonstrations=300, steps=60)
+SMALL = Variant(hidden=(9, 7), demonstrations=300, gradient_steps=60)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_the_variant_as_trained_is_plain_imitation(problem: Any) -> None:
     instances = problem.sample(300, 2)
     solutions = exact.run(problem, instances)
     experts = Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
-    learner = registry.learner("imitation", hidden=(9, 7), l2=5e-4, steps=60)
+    learner = registry.learner("imitation", hidden=(9, 7), l2=5e-4, gradient_steps=60)
     found = learner.fit(problem, demonstrations=experts, seed=2).run(problem, held_out)
     np.testing.assert_array_equal(gaps["some"], relative_gap(found.objective, exact.run(problem, held_out).bound))
     assert (gaps["more"] != gaps["some"]).any()
@@ -39,7 +39,12 @@ def test_the_variant_as_trained_is_plain_imitation(problem: Any) -> None:
 
 def test_every_variant_is_trained_and_measured(problem: Any) -> None:
     variants = {
-        name: replace(variant, demonstrations=variant.demonstrations // 128, steps=variant.steps // 300, hidden=(9, 7))
+        name: replace(
+            variant,
+            demonstrations=variant.demonstrations // 128,
+            gradient_steps=variant.gradient_steps // 300,
+            hidden=(9, 7),
+        )
         for name, variant in VARIANTS.items()
     }
     variants["capacity: four times as wide"] = replace(SMALL, hidden=(36, 28))
@@ -49,7 +54,7 @@ def test_every_variant_is_trained_and_measured(problem: Any) -> None:
     done: list[int] = []
     gaps = ablation_gaps(problem, problem.sample(40, 8), variants=variants, progress=done.append)
     assert list(gaps) == list(VARIANTS)
-    assert sum(done) == sum(variant.steps for variant in variants.values())
+    assert sum(done) == sum(variant.gradient_steps for variant in variants.values()) * BATCH_SIZE * problem.num_agents
     assert len({gap.tobytes() for gap in gaps.values()}) == len(VARIANTS)
     for gap in gaps.values():
         assert (gap > -1e-6).all()

@@ -61,6 +61,11 @@ def fit(problem: Problem[Any], seed: int = 0, curve: Curve | None = None, **opti
     return learner.fit(problem, seed=seed, record=None if curve is None else lambda *point: curve.append(point))
 
 
+def decisions(*iterations: int) -> list[int]:
+    """Decisions of six agents after iterations of `SMALL`: 40 minibatches of 32, then slots."""
+    return [6 * (32 * min(done, 40) + max(done - 40, 0)) for done in iterations]
+
+
 def weights(policy: EnsemblePolicy) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in policy.networks.arrays().items()}
 
@@ -152,28 +157,29 @@ def test_slots_are_decided_by_the_agents_and_paid_by_the_problem(problem: Any) -
     """Without pre-training the first ten slots are decided by the untrained networks: all can be done again."""
     curve: Curve = []
     fit(problem, seed=5, curve=curve, imitation=False, slots=20)
-    assert [step for step, _ in curve] == [10, 20]
+    assert [step for step, _ in curve] == [60, 120]  # 10 slots of 6 agents
     untrained = Dirs(**{**SMALL, "imitation": False}).fit(problem, budget=Budget(steps=1), seed=5)
     stream = np.random.SeedSequence(5, spawn_key=(dirs.SLOTS, 0)).spawn(3)[0]
     instances = problem.sample(10, int(stream.generate_state(1, np.uint64)[0]))
     decisions, _ = untrained.act(problem.observe(instances, problem.reset(instances)))
     outcome = problem.evaluate(instances, decisions)
-    assert curve[0][1]["cost"] == pytest.approx(outcome.cost.mean(), rel=1e-6)
+    assert curve[0][1]["episode/cost"] == pytest.approx(outcome.cost.mean() / 6, rel=1e-6)
     for name in ("time_s", "energy_j", "reward", "offloaded"):
-        assert curve[0][1][name] == pytest.approx(outcome.metrics[name].mean(), rel=1e-6)
+        assert curve[0][1][f"episode/{name}"] == pytest.approx(outcome.metrics[name].mean(), rel=1e-6)
 
 
 def test_every_point_of_the_curves_has_the_same_numbers(problem: Any) -> None:
     curve: Curve = []
     fit(problem, curve=curve, slots=55)
-    assert [step for step, _ in curve] == [10, 20, 30, 40, 50, 60, 70, 80, 90]
-    names = {"loss/agent-1", "loss/agent-2", "cost", "time_s", "energy_j", "reward", "offloaded"}
+    assert [step for step, _ in curve] == decisions(10, 20, 30, 40, 50, 60, 70, 80, 90)
+    metrics = {"cost", "objective", "time_s", "energy_j", "reward", "offloaded"}
+    names = {"train/loss_agent_1", "train/loss_agent_2", *(f"episode/{name}" for name in metrics)}
     for _, numbers in curve:
         assert set(numbers) == names
-    assert curve[3][1]["loss/agent-1"] < curve[0][1]["loss/agent-1"]
+    assert curve[3][1]["train/loss_agent_1"] < curve[0][1]["train/loss_agent_1"]
     curve.clear()
     fit(problem, curve=curve, interval=25)  # after the last training there is no loss to be told
-    assert [step for step, _ in curve] == [10, 20, 30, 40, 65, 90]
+    assert [step for step, _ in curve] == decisions(10, 20, 30, 40, 65, 90)
 
 
 def test_watching_changes_nothing(problem: Any) -> None:
@@ -203,19 +209,20 @@ def test_a_budget_is_divided_in_the_proportion_of_the_stages(
 ) -> None:
     met: list[int] = []
     meet = Dirs._meet_slots
-    monkeypatch.setattr(Dirs, "_meet_slots", lambda *given: (met.append(given[2].step), meet(*given))[1])
+    monkeypatch.setattr(Dirs, "_meet_slots", lambda *given: (met.append(given[2].iteration), meet(*given))[1])
     done: list[int] = []
     learner = Dirs(**SMALL)
-    policy = learner.fit(problem, demonstrations=experts, budget=Budget(steps=200), progress=done.append)
+    budget = Budget(steps=2 * learner.default_steps(problem))
+    policy = learner.fit(problem, demonstrations=experts, budget=budget, progress=done.append)
     assert met == list(range(80, 200, 10))
-    assert sum(done) == policy.origin.training["steps"] == 200
-    assert learner.default_steps == 100
-    assert Dirs(**{**SMALL, "imitation": False}).default_steps == 60
+    assert sum(done) == policy.origin.training["steps"] == budget.steps
+    assert learner.default_steps(problem) == (40 * 32 + 60) * 6
+    assert Dirs(**{**SMALL, "imitation": False}).default_steps(problem) == 60 * 6
 
 
 def test_training_ends_when_its_seconds_are_over(problem: Any) -> None:
     policy = Dirs().fit(problem, budget=Budget(seconds=1.0))
-    assert policy.origin.training["steps"] < 9000  # type: ignore[operator]
+    assert policy.origin.training["steps"] < Dirs().default_steps(problem)  # type: ignore[operator]
     assert policy.origin.training["demonstrations"] > 0  # type: ignore[operator]
 
 
@@ -243,10 +250,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
             for number in range(solved, solved + instances.count):
                 clock.now += min(20.0 if number == 9 else 1.0, self.limit)
             solved += instances.count
-            return made("greedy").run(problem, instances)
+            return made("greedy", problem).run(problem, instances)
 
-    def solver(name: str, **options: Any) -> Any:
-        return Slow(options["time_limit_s"]) if name == "expert" else made(name, **options)
+    def solver(name: str, problem: Any = None, **options: Any) -> Any:
+        return Slow(options["time_limit_s"]) if name == "expert" else made(name, problem, **options)
 
     def slowly(*given: Any) -> None:
         clock.now += 0.1
@@ -269,7 +276,9 @@ def test_seconds_cover_demonstrations_too_and_half_of_them_is_left_for_training(
     assert seconds <= spent <= seconds + 0.2
     fewest, most = demonstrated
     assert fewest <= training["demonstrations"] <= most  # type: ignore[operator]
-    assert training["steps"] >= int(0.5 * seconds / 0.1) - 1  # type: ignore[operator]
+    minibatch = Dirs().batch_size * problem.num_agents
+    # Pre-training has two thirds of the half that is left.
+    assert training["steps"] >= int(0.3 * seconds / 0.1) * minibatch  # type: ignore[operator]
 
 
 def test_a_continued_training_does_not_get_the_seconds_of_its_demonstrations_again(

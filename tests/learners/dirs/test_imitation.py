@@ -38,7 +38,8 @@ def experts(small: Problem[Any]) -> Demonstrations:
 def fit(problem: Problem[Any], demonstrations: Demonstrations, steps: int = 20, **options: Any) -> EnsemblePolicy:
     seed = options.pop("seed", 0)
     learner = registry.learner("imitation", **options)
-    return learner.fit(problem, demonstrations=demonstrations, budget=Budget(steps=steps), seed=seed)
+    budget = Budget(steps=steps * learner.batch_size * problem.num_agents)
+    return learner.fit(problem, demonstrations=demonstrations, budget=budget, seed=seed)
 
 
 # ---------------------------------------------------------------------------------------------------- what is learned
@@ -122,9 +123,9 @@ def test_a_pass_over_the_demonstrations_takes_each_at_most_once() -> None:
 
 def test_progress_adds_up_to_the_steps_done(small: Problem[Any], experts: Demonstrations) -> None:
     done: list[int] = []
-    learner = registry.learner("imitation", steps=120)
+    learner = registry.learner("imitation", gradient_steps=120, batch_size=16)
     policy = learner.fit(small, demonstrations=experts, progress=done.append)
-    assert sum(done) == learner.default_steps == policy.origin.training["steps"] == 120
+    assert sum(done) == learner.default_steps(small) == policy.origin.training["steps"] == 120 * 16 * 6
     assert len(done) > 1
 
 

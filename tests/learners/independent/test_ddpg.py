@@ -305,7 +305,7 @@ def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
     points: list[tuple[int, dict[str, float]]] = []
     Ddpg(**SMALL).fit(aiming(), budget=Budget(steps=400), record=lambda step, found: points.append((step, dict(found))))
     assert [step for step, _ in points] == list(range(40, 401, 40))  # 4 environments x 2 agents x 5 slots
-    assert {"cost", "loss/critic", "value"} <= points[-1][1].keys()
+    assert {"episode/cost", "episode/objective", "train/critic_loss", "train/value"} <= points[-1][1].keys()
 
 
 def test_a_shared_network_serves_any_number_of_agents(aiming: Any, tmp_path: Path) -> None:

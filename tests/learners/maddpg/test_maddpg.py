@@ -445,7 +445,14 @@ def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
     )
     assert sum(reported) == 1000
     assert [step for step, _ in points] == [320, 640, 960]  # 4 environments x 2 agents x 40 slots
-    assert points[-1][1] == {"cost", "loss/critic", "value", "bytes/sent", "bytes/delivered"}
+    assert points[-1][1] == {
+        "episode/cost",
+        "episode/objective",
+        "train/critic_loss",
+        "train/value",
+        "communication/sent_bytes",
+        "communication/delivered_bytes",
+    }
 
 
 def test_seconds_end_training(aiming: Any) -> None:

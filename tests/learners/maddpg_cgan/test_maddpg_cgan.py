@@ -251,13 +251,13 @@ class TestTraining:
         slot = 4 * 3 * agents.interface.action_bytes  # environments x agents' actions reported
         announced = 4 * 4 * agents.relaxed.size  # environments x bytes of a number x numbers in the mean action
         step, found = points[0]
-        assert found["bytes/sent"] == step / 12 * (slot + announced)
-        assert found["bytes/delivered"] == step / 12 * (slot + 3 * announced)
+        assert found["communication/sent_bytes"] == step / 12 * (slot + announced)
+        assert found["communication/delivered_bytes"] == step / 12 * (slot + 3 * announced)
         actor = sum(weight[0].nbytes for weight in agents.actor.network.parameters())
         known = 3 * (agents.generators.bytes + actor)
         step, found = points[-1]
         # Made known after the head start, and after every round of 65 slots since.
-        assert found["bytes/sent"] == step / 12 * (slot + announced) + (1 + step // (12 * 65) - 1) * known
+        assert found["communication/sent_bytes"] == step / 12 * (slot + announced) + (1 + step // (12 * 65) - 1) * known
 
     @pytest.mark.parametrize(("share", "remembered"), [(0.0, False), (0.5, True)])
     def test_foreseen_experience_is_left_out_if_wanted(self, share: float, remembered: bool) -> None:

@@ -248,7 +248,20 @@ def test_progress_counts_agent_steps_in_whole_rollouts() -> None:
         guess(), budget=Budget(steps=50), progress=told.append, record=lambda step, m: curve.append((step, set(m)))
     )
     assert told == [24, 24, 24]  # 2 environments x 4 slots x 3 agents
-    assert curve == [(24 * n, {"reward", "entropy", "explained", "kl", "clipped"}) for n in (1, 2, 3)]
+    names = {"reward", "entropy", "explained_variance", "approx_kl", "clip_fraction"}
+    expected = {"episode/cost", "episode/objective", *(f"train/{name}" for name in names)}
+    assert curve == [(24 * n, expected) for n in (1, 2, 3)]
+
+
+def test_a_recorded_cost_is_of_one_agent_in_one_slot_also_in_parts_of_episodes() -> None:
+    whole, parts = [], []
+    for found, length in ((whole, None), (parts, 2)):
+        learner = Ppo(**SMALL, rollout_length=length, standardise=False)
+        learner.fit(guess(slots=4), budget=Budget(steps=100), record=lambda _, m, found=found: found.append(m))
+    for measured in (whole[0], parts[0]):  # every agent bears its own cost, and nothing settles the end
+        assert measured["episode/cost"] == pytest.approx(-measured["train/reward"])
+    assert whole[0]["episode/objective"] == pytest.approx(4 * guess().num_agents * whole[0]["episode/cost"])
+    assert "episode/objective" not in parts[0]
 
 
 def test_seconds_end_training() -> None:

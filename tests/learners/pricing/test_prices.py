@@ -30,7 +30,9 @@ def make(users: int, servers: int, **changes: Any) -> Any:
 
 
 def train(problem: Problem[Any], steps: int = 150, seed: int = 0, **options: Any) -> PricePolicy:
-    return registry.learner("prices", batches=20).fit(problem, budget=Budget(steps=steps), seed=seed, **options)
+    learner: Prices = registry.learner("prices", batches=20)
+    budget = Budget(steps=steps * learner.batch_size * problem.num_agents)
+    return learner.fit(problem, budget=budget, seed=seed, **options)
 
 
 @pytest.fixture(scope="module")
@@ -379,8 +381,8 @@ def test_an_interrupted_training_ends_as_one_without_a_break(tmp_path: Path, mon
     problem = make(12, 2)
 
     def stop(step: int, measured: Any) -> None:
-        assert set(measured) == {"price_error", "bound_loss"}
-        if step >= 20:
+        assert set(measured) == {"train/price_error", "train/bound_loss"}
+        if step >= 20 * Prices().batch_size * problem.num_agents:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -6,6 +6,7 @@ import itertools
 import random
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,8 @@ def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, s
     held_out = small.sample(300, 9)
     optimum = registry.solver("exact", small).run(small, held_out).bound.mean()
     before, after = (
-        learner.fit(small, budget=Budget(steps=steps), seed=0).run(small, held_out).objective.mean() - optimum
+        learner.fit(small, budget=Budget(steps=steps * small.num_agents), seed=0).run(small, held_out).objective.mean()
+        - optimum
         for steps in (1, 12_000 if learner.name == "a2c-sb3" else 4_000)
     )
     assert after < 0.7 * before
@@ -238,7 +240,9 @@ def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, s
 def test_training_lowers_the_cost_of_agents_over_a_horizon(learner: Baseline, agents: Any, library: Any) -> None:
     held_out = agents.sample(300, 9)
     before, after = (
-        learner.fit(agents, budget=Budget(steps=steps), seed=0).run(agents, held_out).objective.mean()
+        learner.fit(agents, budget=Budget(steps=steps * agents.num_agents), seed=0)
+        .run(agents, held_out)
+        .objective.mean()
         for steps in (1, 4_000)
     )
     assert after < 0.85 * before
@@ -251,7 +255,7 @@ def test_training_finds_good_options_among_whole_numbers(learner: Baseline, aimi
     instances = problem.sample(300, 9)
     by_chance = registry.solver("random", problem).run(problem, instances).objective.mean() / 5
     steps = {"a2c-sb3": 40_000, "ppo-sb3": 10_000, "ddpg-sb3": 6_000}[learner.name]
-    policy = learner.replace(discount=0.0).fit(problem, budget=Budget(steps=steps), seed=0)
+    policy = learner.replace(discount=0.0).fit(problem, budget=Budget(steps=steps * problem.num_agents), seed=0)
     learned = policy.run(problem, instances).objective.mean() / 5
     assert by_chance == pytest.approx(4.58, rel=0.05)
     assert learned < 0.7
@@ -302,15 +306,18 @@ def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
     learner: Baseline, small: Any, library: Any
 ) -> None:
     done: list[int] = []
-    curve: dict[int, float] = {}
+    curve: dict[int, Mapping[str, float]] = {}
+    slots, agents = 640, small.num_agents
     policy = learner.fit(
         small,
-        budget=Budget(steps=640),
+        budget=Budget(steps=slots * agents),
         progress=done.append,
-        record=lambda step, numbers: curve.update({step: numbers["reward"]}),
+        record=lambda step, numbers: curve.update({step: numbers}),
     )
-    assert sum(done) == policy.origin.training["steps"] == 640 == max(curve)
-    assert all(reward < 0 for reward in curve.values())
+    assert sum(done) == policy.origin.training["steps"] == slots * agents == max(curve)
+    for found in curve.values():
+        assert found["train/reward"] < 0
+        assert found["episode/cost"] == pytest.approx(-found["train/reward"] / agents)
 
 
 @every

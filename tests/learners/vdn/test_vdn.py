@@ -463,7 +463,7 @@ def test_curves_tell_what_episodes_cost(aiming: Any, learner: type[Vdn]) -> None
     )
     assert sum(reported) == 1000
     assert [step for step, _ in points] == [320, 640, 960]  # 4 environments x 2 agents x 40 slots
-    assert points[-1][1] == {"cost", "loss/critic", "value"}
+    assert points[-1][1] == {"episode/cost", "episode/objective", "train/critic_loss", "train/value"}
 
 
 @BOTH

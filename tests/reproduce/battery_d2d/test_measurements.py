@@ -52,15 +52,14 @@ def test_windows_are_the_first_that_have_few_enough_tasks() -> None:
 
 def test_a_course_counts_decisions_of_agents_and_costs_of_the_fleet() -> None:
     problem = BatteryD2D(BatteryD2DScenario(**SETTING.scenario("paper")))
-    step = {"step": 10, "reward": -2.0}
-    assert measurements.learning_curve(problem, "ppo", [step, {"step": 20, "imitation_error": 1.0}]) == [
+    step = {"step": 10, "train/reward": -2.0, "episode/cost": 2.0}
+    assert measurements.learning_curve(problem, "ppo", [step, {"step": 20, "train/imitation_error": 1.0}]) == [
         {"step": 10, "cost": 24.0}
     ]
-    assert measurements.learning_curve(problem, "maddpg", [{"step": 10, "cost": 5.0, "tasks": 3.0}]) == [
-        {"step": 10, "cost": 5.0}
-    ]
+    recorded = {"step": 10, "episode/cost": 0.4, "episode/objective": 5.0, "episode/tasks": 3.0}
+    assert measurements.learning_curve(problem, "maddpg", [recorded]) == [{"step": 10, "cost": 5.0}]
     # Slots of two episodes of six, and what is left of a third.
-    slots = [{"step": 4 * number, "reward": -float(number % 6 == 0) * number} for number in range(1, 15)]
+    slots = [{"step": 4 * number, "train/reward": -float(number % 6 == 0) * number} for number in range(1, 15)]
     assert measurements.learning_curve(problem, "ppo-sb3", slots) == [
         {"step": 48, "cost": 6.0},
         {"step": 96, "cost": 12.0},

@@ -59,23 +59,24 @@ def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
 
 def test_demonstrations_made_beforehand_are_taken_off_the_seconds() -> None:
     unit = SETTING.training(1, SETTING.scenario(1), SETTING.learner("imitation"), demonstrations=16, seconds=0.3)
-    steps = registry.learner("imitation").default_steps
-    assert measurements.train(**unit.parameters)["curve"][-1]["step"] < steps
+    gradient_steps = registry.learner("imitation").gradient_steps
+    assert measurements.train(**unit.parameters)["curve"][-1]["step"] < gradient_steps
 
 
 @pytest.mark.parametrize(
     ("learner", "training", "expected"),
     [
-        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 400}, 350),
-        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 60}, 50),
-        (("dirs", {"imitation": False}), {"demonstrations": 0, "steps": 400}, 400),
+        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 3 * (100 * 256 + 300)}, 350),
+        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 3 * 60 * 256}, 50),
+        (("dirs", {"imitation": False}), {"demonstrations": 0, "steps": 3 * 400}, 400),
         (("imitation", {}), {"demonstrations": 50, "steps": 400}, 50),
         (("prices", {"instances": 70}), {"demonstrations": 0, "steps": 400}, 70),
-        (("a2c-sb3", {}), {"steps": 400}, 400),
+        (("a2c-sb3", {}), {"steps": 3 * 400}, 400),
     ],
 )
 def test_samples_are_demonstrations_and_slots_but_no_rehearsals(
     learner: tuple[str, dict[str, Any]], training: dict[str, int], expected: int
 ) -> None:
     name, settings = learner
-    assert measurements.samples(registry.learner(name, **settings), training) == expected
+    three_users = MultiServer(MultiServerScenario(users=3, servers=1))
+    assert measurements.samples(registry.learner(name, **settings), three_users, training) == expected

@@ -33,7 +33,8 @@ def test_a_share_of_a_budget_is_that_share_of_the_learners_steps(method: str) ->
     whole, half = (SETTING.learned(method, 1, SETTING.scenario(1), share) for share in (1.0, 0.5))
     learner = whole.parameters["learner"]
     assert whole.parameters["budget"]["steps"] is None
-    steps = registry.learner(learner["name"], **learner["settings"]).default_steps
+    settings = learner["settings"]
+    steps = settings["gradient_steps"] if "gradient_steps" in settings else settings["pretraining"] + settings["slots"]
     assert half.parameters["budget"]["steps"] == round(0.5 * steps)
     assert half.parameters["learner"] == learner
     assert (whole.parameters["demonstrations"] is not None) == (method == IMITATION)

@@ -88,8 +88,6 @@ def test_a_course_has_means_of_equal_stretches_and_the_spread_of_its_last_episod
     assert measurements.summarise_curve(measured, 5)["spread"] == pytest.approx(1.0)
 
 
-def test_a_gain_is_read_from_an_episodes_cost_or_a_slots_reward() -> None:
-    problem = mobile()
-    assert measurements.gain_of(problem, {"cost": 6.0, "value": 3.0}) == pytest.approx(1 - 6 / 12)
-    assert measurements.gain_of(problem, {"reward": -0.75}) == pytest.approx(0.75)
-    assert measurements.gain_of(problem, {"loss/critic": 1.0}) is None
+def test_a_gain_is_read_from_the_cost_of_a_user_in_a_slot() -> None:
+    assert measurements.gain_of({"episode/cost": 0.25, "train/value": 3.0}) == 0.75
+    assert measurements.gain_of({"train/critic_loss": 1.0}) is None

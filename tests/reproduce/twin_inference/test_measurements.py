@@ -38,14 +38,14 @@ def test_what_has_no_denominator_is_left_out() -> None:
 
 
 def test_a_course_adds_up_what_passes_and_leaves_out_what_was_not_learned() -> None:
-    told = {"cost": 5.0, "bytes/sent": 3.0, "bytes/delivered": 6.0}
-    weights = {"bytes/weights_sent": 10.0, "bytes/weights_delivered": 20.0}
+    told = {"episode/objective": 5.0, "communication/sent_bytes": 3.0, "communication/delivered_bytes": 6.0}
+    weights = {"communication/weights_sent_bytes": 10.0, "communication/weights_delivered_bytes": 20.0}
     found = measurements.learning_curve(
         [
-            {"step": 1, "imitation_error": 1.0},
+            {"step": 1, "train/imitation_error": 1.0},
             {"step": 2, **told},
-            {"step": 3, **told, **weights, "loss/critic": 0.5, "bytes/collected": 0.0},
-            {"step": 4, **told, "loss/critic": math.inf, "bytes/collected": 7.0},
+            {"step": 3, **told, **weights, "train/critic_loss": 0.5, "communication/collected_bytes": 0.0},
+            {"step": 4, **told, "train/critic_loss": math.inf, "communication/collected_bytes": 7.0},
         ]
     )
     assert found == [
