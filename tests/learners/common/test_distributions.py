@@ -1,4 +1,4 @@
-"""Heads: probabilities that are ones, decisions within their limits."""
+"""Action distributions: densities and probabilities sum to one, decisions stay within their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DDPG's parts against numbers computed by hand, and that it finds a decision known to be best."""
+"""Independent DDPG: targets, gradient steps, noise, and what trainings reach."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from offloadopt import registry
 from offloadopt.core import Budget
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
-from offloadopt.learners.common.saved_policy import load_policy
+from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.independent.ddpg import ANCESTOR, ActorsAndCritics, Ddpg, ornstein_uhlenbeck, presigmoid_factor
-from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
+from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
@@ -47,118 +46,6 @@ def relu_network(layers: list[tuple[np.ndarray, np.ndarray]], signal: np.ndarray
 def layers_of(networks: AgentNetworks, copy: int) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = zip(networks.weights, networks.biases, strict=True)
     return [(weight[copy].detach().double().numpy(), bias[copy].detach().double().numpy()) for weight, bias in pairs]
-
-
-# ------------------------------------------------------------------------------------------------------------- replay
-
-
-def test_a_full_ring_holds_the_latest_rows() -> None:
-    ring = TransitionReplay(5)
-    for slot in range(4):
-        number = np.full((2, 2), float(slot))  # two environments, two agents
-        ring.append(number[..., None], number[..., None], number, number[..., None] + 1)
-    assert ring.count == 5
-    assert sorted(ring.rewards()[:, 0]) == [1, 2, 2, 3, 3]
-    batch = ring.draw(200, np.random.default_rng(0))
-    assert set(batch.reward.flatten().tolist()) == {1.0, 2.0, 3.0}
-    assert torch.equal(batch.next_view[..., 0], batch.reward + 1)
-    assert torch.equal(batch.view[..., 0], batch.reward)
-
-
-def test_a_ring_that_is_put_back_draws_the_same() -> None:
-    ring, copy = (TransitionReplay(7) for _ in range(2))
-    rng = np.random.default_rng(1)
-    for _ in range(4):
-        ring.append(rng.random((3, 1, 2)), rng.random((3, 1, 1)), rng.random((3, 1)), rng.random((3, 1, 2)))
-    copy.restore(ring.arrays())
-    one, other = (held.draw(9, np.random.default_rng(2)) for held in (ring, copy))
-    assert torch.equal(one.view, other.view)
-    assert torch.equal(one.next_view, other.next_view)
-    assert copy.appended == 12
-
-
-def test_what_follows_the_last_slot_of_an_episode_is_held_with_it(aiming: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Episode by episode the views lead from one to the next, and none of them to another episode's."""
-    held: list[tuple[Any, Any]] = []
-    append = TransitionReplay.append
-
-    def watched(self: TransitionReplay, view: Any, action: Any, reward: Any, following: Any) -> None:
-        held.append((view, following))
-        append(self, view, action, reward, following)
-
-    monkeypatch.setattr(TransitionReplay, "append", watched)
-    Ddpg(**SMALL).fit(aiming(horizon=3), budget=Budget(steps=4 * 2 * 12))
-    assert len(held) == 12
-    for slot, (_, following) in enumerate(held[:-1]):
-        same = np.array_equal(following, held[slot + 1][0])
-        assert same == (slot % 3 != 2)
-    last, following = held[2]
-    np.testing.assert_array_equal(following, last)  # this problem's views are nature alone: the last slot's
-
-
-# ----------------------------------------------------------------------------------------------------------- networks
-
-
-def test_a_feature_that_hardly_varies_is_not_blown_up() -> None:
-    networks = AgentNetworks(1, 3, (4,), 1)
-    constant, seldom = np.full(100, 0.3), np.where(np.arange(100) < 10, 0.0, 1.0)
-    networks.standardise(np.stack([constant, seldom, np.arange(100.0)], axis=-1)[:, None])
-    center, scale = networks.center[0].tolist(), networks.scale[0].tolist()
-    assert center == pytest.approx([0.3, 1.0, 49.5])
-    assert scale == pytest.approx([1.0, 0.3, 49.5 / 1.349])
-
-
-@pytest.mark.parametrize("copies", [1, 3])
-def test_each_agent_is_answered_by_its_own_copy(copies: int) -> None:
-    networks = AgentNetworks(copies, 2, (5, 4), 3, second_input=2, compress=True)
-    networks.initialise(seeded_generator(0))
-    rng = np.random.default_rng(0)
-    view, joined = rng.random((6, 3, 2)), rng.random((6, 3, 2))
-    networks.standardise(view)
-    with torch.no_grad():
-        outputs = networks(torch.from_numpy(view).float(), torch.from_numpy(joined).float()).numpy()
-    for agent in range(3):
-        copy = 0 if copies == 1 else agent
-        first, *later = layers_of(networks, copy)
-        seen = view.reshape(-1, 2) if copies == 1 else view[:, agent]
-        low, middle, high = np.percentile(seen, (25, 50, 75), axis=0)
-        standard = 1.349 * (view[:, agent] - middle) / (high - low)
-        standard = np.sign(standard) * np.log(1.0 + np.abs(standard))
-        signal = np.maximum(standard @ first[0] + first[1], 0.0)
-        expected = relu_network(later, np.concatenate([signal, joined[:, agent]], axis=-1))
-        np.testing.assert_allclose(outputs[:, agent], expected, rtol=1e-4, atol=1e-6)
-
-
-def test_batch_normalisation_is_that_of_torch_for_each_copy() -> None:
-    networks = AgentNetworks(2, 3, (4,), 1, batch_norm=True)
-    networks.initialise(seeded_generator(0))
-    view = torch.randn((50, 2, 3), generator=seeded_generator(1))
-    networks.train()
-    outputs = networks(view)
-    for agent in range(2):
-        (weight, last), (bias, last_bias) = networks.weights, networks.biases
-        signal = view[:, agent] @ weight[agent] + bias[agent]
-        reference = torch.nn.BatchNorm1d(4)(signal).relu() @ last[agent] + last_bias[agent]
-        torch.testing.assert_close(outputs[:, agent], reference)
-    for _ in range(1500):
-        networks(view)
-    networks.eval()
-    torch.testing.assert_close(networks(view), outputs, rtol=1e-3, atol=1e-5)
-
-
-def test_targets_follow_by_the_share_tau() -> None:
-    target, source = (AgentNetworks(2, 3, (4,), 1, batch_norm=True) for _ in range(2))
-    source.initialise(seeded_generator(0))
-    source.center.fill_(2.0)
-    before = target.arrays()
-    polyak_update_with_buffers(target, source, 0.25)
-    polyak_update_with_buffers(target, source, 0.25)
-    for name, now in source.arrays().items():
-        expected = before[name] + (1 - 0.75**2) * (now - before[name])
-        np.testing.assert_allclose(target.arrays()[name], expected, rtol=1e-5, atol=1e-7)
-
-
-# ---------------------------------------------------------------------------------------------------------- algorithm
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
@@ -236,9 +123,6 @@ def test_exploration_starts_spread_as_in_the_long_run(aiming: Any) -> None:
     assert agents.arrays()["noise"].std() == pytest.approx(0.12 / np.sqrt(0.3), rel=0.02)
 
 
-# ----------------------------------------------------------------------------------------------------------- learning
-
-
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_best_decision_is_learned(aiming: Any, shared: bool) -> None:
     """Agents of odd number aim elsewhere than those of even number: one network for both cannot know who it is."""
@@ -306,15 +190,6 @@ def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
     Ddpg(**SMALL).fit(aiming(), budget=Budget(steps=400), record=lambda step, found: points.append((step, dict(found))))
     assert [step for step, _ in points] == list(range(40, 401, 40))  # 4 environments x 2 agents x 5 slots
     assert {"episode/cost", "episode/objective", "train/critic_loss", "train/value"} <= points[-1][1].keys()
-
-
-def test_a_shared_network_serves_any_number_of_agents(aiming: Any, tmp_path: Path) -> None:
-    Ddpg(**SMALL, shared=True).fit(aiming(), budget=Budget(steps=100)).save(tmp_path / "shared")
-    Ddpg(**SMALL).fit(aiming(), budget=Budget(steps=100)).save(tmp_path / "own")
-    three = aiming(agents=3)
-    assert np.isfinite(load_policy(tmp_path / "shared", three).run(three, three.sample(2, 0)).objective).all()
-    with pytest.raises(InvalidInput, match="networks of 2 agents"):
-        load_policy(tmp_path / "own", three)
 
 
 def test_what_it_cannot_learn_is_refused(aiming: Any) -> None:

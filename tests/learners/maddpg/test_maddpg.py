@@ -1,4 +1,4 @@
-"""MADDPG: gradients through choices, its critics and replay by hand, and that it finds what is known to be best."""
+"""MADDPG: targets, gradient steps, and what trainings reach."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ import torch
 from torch import Tensor
 
 from offloadopt import registry
-from offloadopt.core import ArrayField, Budget, Problem
+from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
-from offloadopt.learners.common.distributions import Heads, mask_outputs
-from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.networks import StackedMLP
-from offloadopt.learners.common.replay import Experience, JointReplay
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.saved_policy import load_policy
-from offloadopt.learners.common.torch_utils import clip_gradients_per_copy, polyak_update, seeded_generator
-from offloadopt.learners.maddpg.critic import CentralisedCritic
+from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.testing import check_learner
 
@@ -30,6 +27,8 @@ from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
 
 SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
 """Settings for trainings that need not learn."""
+
+
 QUICK: dict[str, Any] = {
     "hidden": (32,),
     "batch_size": 64,
@@ -40,13 +39,6 @@ QUICK: dict[str, Any] = {
     "critic_rate": 1e-2,
 }
 """Settings that learn the toy problem in seconds."""
-FIELDS = {
-    "mode": ArrayField((3, 2), low=1, high=3, integer=True),
-    "level": ArrayField((3,), low=2.0, high=6.0),
-    "pair": ArrayField((3, 2), low=-1.0, high=0.5),
-    "place": ArrayField((3,), low=0, high=4, integer=True),
-}
-WIDTH = 3 + 2 * 3 + 5
 
 
 class Killed(BaseException):
@@ -89,132 +81,6 @@ def experience(agents: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Experi
     return Experience(now, agents.random_actions(now, rng), torch.randn((rows, count), generator=rng), seen())
 
 
-# ----------------------------------------------------------------------------------------------------- relaxed actions
-
-
-def test_a_row_means_what_the_heads_read() -> None:
-    relaxed, heads = RelaxedActions(FIELDS), Heads(FIELDS, 3)
-    assert relaxed.size == heads.outputs == WIDTH
-    outputs = torch.randn((50, 3, WIDTH), generator=seeded_generator(0))
-    rows = relaxed.harden(torch.cat([outputs[..., :3].tanh(), outputs[..., 3:]], dim=-1))
-    found, expected = heads.decode(relaxed.to_head_actions(rows)), heads.decode(heads.mode(outputs))
-    for name in FIELDS:
-        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
-
-
-def test_numbers_reach_their_limits() -> None:
-    relaxed, heads = RelaxedActions(FIELDS), Heads(FIELDS, 3)
-    rows = torch.zeros((2, 3, WIDTH))
-    rows[0, :, :3], rows[1, :, :3] = -1.0, 1.0
-    found = heads.decode(relaxed.to_head_actions(rows))
-    assert found["level"].tolist() == [[2.0] * 3, [6.0] * 3]
-    assert found["pair"].tolist() == [[[-1.0] * 2] * 3, [[0.5] * 2] * 3]
-
-
-def test_choices_are_drawn_by_the_softmax_and_numbers_spread_by_the_noise() -> None:
-    relaxed = RelaxedActions(FIELDS)
-    outputs = torch.linspace(-1.0, 1.0, WIDTH)
-    rows = relaxed.explore(outputs.repeat(40_000, 1), 0.1, seeded_generator(0))
-    for first, last in ((3, 6), (6, 9), (9, 14)):
-        assert set(rows[:, first:last].sum(dim=-1).tolist()) == {1.0}
-        torch.testing.assert_close(rows[:, first:last].mean(dim=0), outputs[first:last].softmax(-1), atol=0.01, rtol=0)
-    torch.testing.assert_close(rows[:, 1:3].mean(dim=0), outputs[1:3].tanh(), atol=3e-3, rtol=0)
-    torch.testing.assert_close(rows[:, 1:3].std(dim=0), torch.full((2,), 0.1), atol=2e-3, rtol=0)
-    assert rows[:, :3].abs().max() <= 1.0
-
-
-def test_a_guess_is_any_number_and_any_option_that_is_allowed() -> None:
-    relaxed = RelaxedActions(FIELDS)
-    allowed = torch.ones(WIDTH, dtype=torch.bool)
-    allowed[[4, 10, 11]] = False
-    rows = relaxed.random_actions(mask_outputs(torch.zeros((30_000, WIDTH)), allowed), seeded_generator(0))
-    expected = [0.5, 0, 0.5, *[1 / 3] * 3, 1 / 3, 0, 0, 1 / 3, 1 / 3]
-    np.testing.assert_allclose(rows[:, 3:].mean(dim=0), expected, atol=0.012)
-    numbers = np.sort(rows[:, :3].numpy(), axis=0)
-    np.testing.assert_allclose(numbers, np.linspace(-1, 1, len(numbers))[:, None].repeat(3, axis=1), atol=0.02)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_gradients_through_choices_are_those_of_the_relaxed_value(temperature: float) -> None:
-    """Of a value along a slope, against central differences under the same Gumbel noise."""
-    relaxed = RelaxedActions(FIELDS)
-    outputs = torch.randn((4, 3, WIDTH), dtype=torch.float64, generator=seeded_generator(1))
-    allowed = torch.rand((4, 3, WIDTH), generator=seeded_generator(2)) < 0.7
-    allowed[..., [0, 1, 2, 3, 6, 9]] = True
-    slope = torch.randn((4, 3, WIDTH), dtype=torch.float64, generator=seeded_generator(3))
-
-    def value(at: Tensor) -> Tensor:
-        return (slope * relaxed.sample_soft(mask_outputs(at, allowed), temperature, seeded_generator(4))).sum()
-
-    leaf = outputs.clone().requires_grad_()
-    rows = relaxed.straight_through(mask_outputs(leaf, allowed), temperature, seeded_generator(4))
-    (rows * slope).sum().backward()  # type: ignore[no-untyped-call]
-    assert leaf.grad is not None
-    step = 1e-6
-    for index in np.ndindex(*outputs.shape):
-        up, down = outputs.clone(), outputs.clone()
-        up[index] += step
-        down[index] -= step
-        difference = float(value(up) - value(down)) / (2 * step)
-        assert float(leaf.grad[index]) == pytest.approx(difference, abs=1e-7)
-    assert (leaf.grad[~allowed] == 0).all()
-    choices = rows.detach()[..., 3:]
-    assert ((choices - choices.round()).abs() < 1e-12).all()
-    assert (choices[~allowed[..., 3:]] == 0).all()
-
-
-# -------------------------------------------------------------------------------------------------------------- replay
-
-
-def moment(number: float, num_envs: int = 2) -> tuple[AgentObservation, Tensor, np.ndarray[Any, Any]]:
-    values = torch.arange(num_envs) + 10.0 * number
-    return (
-        AgentObservation(values.view(-1, 1, 1), None, values.view(-1, 1)),
-        values.view(-1, 1, 1),
-        values.view(-1, 1).numpy(),
-    )
-
-
-def filled(room: int, moments: int, horizon: int) -> JointReplay:
-    """Episodes of ``horizon`` slots; moment k is seen, done and paid as 10 k + environment."""
-    replay = JointReplay(room)
-    for number in range(moments):
-        seen, action, reward = moment(number)
-        if number % (horizon + 1) == horizon:
-            replay.append(seen)
-        else:
-            replay.append(seen, action, reward)
-    return replay
-
-
-@pytest.mark.parametrize("room", [4, 7, 100])
-@pytest.mark.parametrize("moments", [7, 8, 9, 24])
-def test_what_follows_is_the_next_moment_of_the_same_episode(room: int, moments: int) -> None:
-    horizon = 2
-    batch = filled(room, moments, horizon).draw(400, np.random.default_rng(0))
-    assert torch.equal(batch.observation.view[..., 0], batch.reward)
-    assert torch.equal(batch.action[..., 0], batch.reward)
-    assert torch.equal(batch.next_observation.view[..., 0], batch.reward + 10)
-    drawn = set(batch.reward.flatten().tolist())
-    held = range(max(0, moments - room), moments - 1)
-    assert drawn == {10.0 * k + e for k in held if k % (horizon + 1) < horizon for e in (0, 1)}
-
-
-def test_a_replay_that_is_put_back_draws_the_same_also_later() -> None:
-    replay, copy = filled(7, 9, 2), JointReplay(7)
-    copy.restore(replay.arrays())
-    for number in range(9, 14):
-        seen, action, reward = moment(number)
-        one, other = (held.draw(9, np.random.default_rng(number)) for held in (replay, copy))
-        assert torch.equal(one.reward, other.reward)
-        assert torch.equal(one.next_observation.view, other.next_observation.view)
-        for held in (replay, copy):
-            held.append(seen, *((action, reward) if number % 3 < 2 else ()))
-
-
-# ------------------------------------------------------------------------------------------------------------- critics
-
-
 def by_hand(network: StackedMLP, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     layers = [*network.hidden, network.last]
     for number, layer in enumerate(layers):
@@ -246,51 +112,6 @@ def test_the_critics_target_is_the_reward_and_what_follows(aiming: Any, horizon:
             signal = np.concatenate([view[:, agent], acts[agent], whole, *others], axis=-1)
             expected = expected + 0.9 * by_hand(agents.target_critic.network, copy, signal)[:, 0]
         np.testing.assert_allclose(found[:, agent], expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_an_agents_value_depends_on_its_own_action_once_and_on_all_others(aiming: Any, shared: bool) -> None:
-    agents = agents_of(aiming(agents=3), shared=shared)
-    batch = experience(agents)
-    own, joint = (batch.action.clone().requires_grad_() for _ in range(2))
-    values = agents.critic(batch.observation, own, joint)
-    for agent in range(3):
-        by_own, by_joint = torch.autograd.grad(values[:, agent].sum(), (own, joint), retain_graph=True)
-        others = [other for other in range(3) if other != agent]
-        assert (by_own[:, others] == 0).all()
-        assert (by_joint[:, agent] == 0).all()
-        assert (by_own[:, agent] != 0).any()
-        assert all((by_joint[:, other] != 0).any() for other in others)
-
-
-def test_a_new_scale_of_rewards_changes_no_value(aiming: Any) -> None:
-    agents = agents_of(aiming(), shared=False)
-    critic, target, gamma = agents.critic, agents.target_critic, 0.9
-    batch = experience(agents)
-    assert batch.observation.global_state is not None
-
-    def values(networks: CentralisedCritic) -> Tensor:
-        center, deviation = critic.reward_scale()
-        return networks(batch.observation, batch.action, batch.action) * deviation + center / (1 - gamma)
-
-    critic.update_reward_statistics(torch.tensor([[100.0, 1.0], [140.0, 2.0]]), gamma, None)
-    before = values(critic), values(target)
-    critic.update_reward_statistics(torch.tensor([[3.0, 4.0], [9.0, -3.0]]), gamma, target)
-    for held, now in zip(before, (values(critic), values(target)), strict=True):
-        torch.testing.assert_close(now, held, rtol=1e-4, atol=1e-3)
-    paid = np.array([[100.0, 140, 3, 9], [1, 2, 4, -3]])
-    expected = (batch.reward.numpy() - paid.mean(axis=1)) / paid.std(axis=1)
-    np.testing.assert_allclose(critic.standardise_rewards(batch.reward), expected, rtol=1e-5)
-
-
-def test_constant_rewards_make_no_unit(aiming: Any) -> None:
-    critic = agents_of(aiming(), shared=True).critic
-    critic.update_reward_statistics(torch.full((50, 2), 1e5), 0.9, None)
-    critic.update_reward_statistics(torch.full((50, 2), 1e5), 0.9, None)
-    torch.testing.assert_close(critic.standardise_rewards(torch.full((1, 2), 1e5 + 2.0)), torch.full((1, 2), 2.0))
-
-
-# ------------------------------------------------------------------------------------------------------ gradient steps
 
 
 def test_a_step_of_the_actors_leaves_the_critics_as_the_critics_step_left_them(aiming: Any) -> None:
@@ -333,29 +154,6 @@ def test_the_actors_step_up_their_critics(aiming: Any) -> None:
     assert (value() > before + 1e-3).all()
 
 
-def test_each_copys_gradient_is_shortened_by_itself() -> None:
-    weight, bias = torch.zeros(3, 2, 1), torch.zeros(3, 1, 1)
-    weight[0], bias[0] = torch.tensor([[3.0], [0.0]]), 4.0
-    weight[1] = 0.1
-    clip_gradients_per_copy([weight, bias], 1.0)
-    torch.testing.assert_close(weight[0], torch.tensor([[0.6], [0.0]]))
-    torch.testing.assert_close(bias[0], torch.tensor([[0.8]]))
-    torch.testing.assert_close(weight[1], torch.full((2, 1), 0.1))
-    assert (weight[2] == 0).all()
-
-
-def test_targets_follow_by_the_share_tau(aiming: Any) -> None:
-    agents = agents_of(aiming())
-    before = [parameter.detach().clone() for parameter in agents.target_actor.parameters()]
-    polyak_update(agents.target_actor, agents.actor, 0.25)
-    polyak_update(agents.target_actor, agents.actor, 0.25)
-    for old, now, source in zip(before, agents.target_actor.parameters(), agents.actor.parameters(), strict=True):
-        torch.testing.assert_close(now, old + (1 - 0.75**2) * (source - old))
-
-
-# --------------------------------------------------------------------------------------------------- what is learned
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -384,9 +182,6 @@ def test_it_learns_costs_of_any_magnitude_alike() -> None:
 def test_what_is_not_allowed_is_never_tried() -> None:
     problem = OddGuess(GuessScenario(slots=8))
     assert cost(train(problem, 40_000, **QUICK), problem) < 0.1
-
-
-# ------------------------------------------------------------------------------------------------------------ training
 
 
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False, "update_every": 3}], ids=str)

@@ -1,4 +1,4 @@
-"""MADDPG-CGAN: what of others' experience critics may see, forecasts and their rule, bytes, and that it learns."""
+"""MADDPG-CGAN: communication, synthetic experience, and what trainings reach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,12 +15,10 @@ from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import off_policy as joint_learner
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.maddpg_cgan.maddpg_cgan import CganAgents, MaddpgCgan
-from offloadopt.learners.maddpg_cgan.synthetic_replay import SelectionRule, select_synthetic
 from offloadopt.testing import check_learner
 
 SMALL: dict[str, Any] = {
@@ -64,146 +61,6 @@ def experience(problem: Any, agents: CganAgents, rows: int, seed: int = 1) -> Ex
 
 def weights(policy: Any) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
-
-
-class TestTwins:
-    def test_critics_see_their_own_agents_experience_and_twins_of_the_others(self) -> None:
-        problem: Any = inference()
-        agents = agents_of(problem)
-        batch = experience(problem, agents, 16)
-        agents.generators.update_statistics(batch)
-        taught = agents._training_batch(batch, torch.Generator().manual_seed(2))
-        assert taught.others is not None
-        whole = taught.observation.global_state
-        assert whole is not None
-        demand = whole[..., -agents.relaxed.size :]
-        whole = whole[..., : -agents.relaxed.size].unflatten(-1, (3, -1))
-        for asking in range(3):
-            for seen in range(3):
-                source = batch.observation.view if seen == asking else taught.others.observation.view
-                assert torch.equal(whole[:, asking, seen], source[:, seen])
-            others = [other for other in range(3) if other != asking]
-            torch.testing.assert_close(demand[:, asking], batch.action[:, others].mean(dim=1))
-        assert torch.equal(taught.action, batch.action)
-        assert not torch.equal(taught.others.action, batch.action)
-
-    def test_stand_ins_know_nothing_but_what_is_announced(self) -> None:
-        problem: Any = inference()
-        agents = agents_of(problem)
-        batch = experience(problem, agents, 16)
-        agents.generators.update_statistics(batch)
-        # The same mean action from other agents' actions, in another order.
-        turned = batch.action.roll(1, dims=1)
-        made = [
-            agents.generators.generate(action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(3))
-            for action in (batch.action, turned)
-        ]
-        torch.testing.assert_close(made[0].observation.view, made[1].observation.view)
-        silent = [
-            agents.generators.generate(action, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(3))
-            for action in (batch.action, torch.zeros_like(batch.action))
-        ]
-        assert torch.equal(silent[0].observation.view, silent[1].observation.view)
-
-    def test_what_twins_make_up_stays_within_what_was_experienced(self) -> None:
-        problem: Any = inference()
-        agents = agents_of(problem)
-        batch = experience(problem, agents, 64)
-        agents.generators.update_statistics(batch)
-        made = agents.generators.generate(
-            batch.action, torch.ones(64, dtype=torch.bool), torch.Generator().manual_seed(0)
-        )
-        for real, twin in ((batch.observation.view, made.observation.view), (batch.reward, made.reward)):
-            assert bool((twin >= real.amin(dim=0) - 1e-5).all())
-            assert bool((twin <= real.amax(dim=0) + 1e-5).all())
-        constant = batch.observation.view.std(dim=0) == 0
-        torch.testing.assert_close(made.observation.view[0][constant], batch.observation.view[0][constant])
-
-    def test_actions_of_stand_ins_choose_one_option_each(self) -> None:
-        problem: Any = inference()
-        agents = agents_of(problem)
-        batch = experience(problem, agents, 16)
-        agents.generators.update_statistics(batch)
-        made = agents.generators.generate(
-            batch.action, torch.ones(16, dtype=torch.bool), torch.Generator().manual_seed(0)
-        )
-        numbers = 2 * problem.places
-        options = made.action[..., numbers:].unflatten(-1, (problem.places, problem.servers + 1))
-        assert torch.equal(options.sum(dim=-1), torch.ones(16, 3, problem.places))
-        assert bool((made.action[..., :numbers].abs() <= 1.0).all())
-
-    def test_twins_learn_what_rewards_follow_from(self, aiming: Any) -> None:
-        problem = aiming(horizon=5)
-        agents = agents_of(problem, generator={"width": 8, "latent": 4, "layers": 1, "consistency_weight": 10.0})
-        generator = torch.Generator().manual_seed(0)
-        batches = [experience(problem, agents, 64, seed) for seed in range(20)]
-        for batch in batches:
-            agents.generators.update_statistics(batch)
-
-        def correlation() -> float:
-            batch = experience(problem, agents, 512, 99)
-            reward, _ = agents.generators.predict(batch.observation, batch.action, torch.Generator().manual_seed(1))
-            return float(np.mean([np.corrcoef(reward[:, i], batch.reward[:, i])[0, 1] for i in range(2)]))
-
-        before = correlation()
-        for step in range(200):
-            agents.generators.learn(batches[step % len(batches)], generator)
-        assert before < 0.15
-        assert correlation() > 0.3
-
-
-class TestForecasts:
-    """Predictions whose reward says who made them: 100 x slot of making + lead."""
-
-    rule = SelectionRule(lookahead=3, lookback=2, greedy_probability=0.0, greedy_decay=0.9)
-
-    @staticmethod
-    def prediction(made: int, lead: int, num_envs: int = 400) -> Experience:
-        values = torch.full((num_envs, 2), 100.0 * made + lead)
-        seen = AgentObservation(values[..., None])
-        return Experience(seen, values[..., None], values, seen)
-
-    def chosen(self, rule: SelectionRule, slots: int, value: Any = lambda made, lead: 0.0, seed: int = 0) -> Any:
-        leads = range(1, rule.lookahead + 1)
-        made = [[self.prediction(slot, lead) for lead in leads] for slot in range(slots)]
-        values = [[torch.full((400, 2), float(value(slot, lead))) for lead in leads] for slot in range(slots)]
-        return select_synthetic(rule, made, values, torch.Generator().manual_seed(seed))
-
-    def test_every_prediction_chosen_is_of_the_slot_that_it_stands_for(self) -> None:
-        now = 5
-        chosen = self.chosen(self.rule, now + 1)
-        assert len(chosen) == 3
-        for ahead, experience in enumerate(chosen, start=1):
-            made = (experience.reward // 100).int()
-            lead = (experience.reward % 100).int()
-            assert bool((made + lead == now + ahead).all())
-            assert set(now - made.flatten().numpy()) == set(range(min(3, 3 - ahead + 1)))  # p <= n', p + q <= n
-
-    def test_older_predictions_are_chosen_as_rarely_as_the_rule_says(self) -> None:
-        age = 5 - (self.chosen(self.rule, 6)[0].reward // 100)
-        weights = np.array([1.0 - (p + 1) / 5 for p in range(3)])
-        shares = [float((age == p).float().mean()) for p in range(3)]
-        np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.05)
-
-    def test_the_greedy_choice_is_that_of_most_worth(self) -> None:
-        rule = SelectionRule(lookahead=3, lookback=2, greedy_probability=1.0, greedy_decay=1.0)
-        chosen = self.chosen(rule, 6, value=lambda made, lead: lead)
-        assert set((5 - chosen[0].reward // 100).flatten().tolist()) == {2}  # the longest lead
-        assert set((5 - chosen[2].reward // 100).flatten().tolist()) == {0}  # no older one reaches so far
-
-    def test_greed_falls_with_the_lead(self) -> None:
-        rule = SelectionRule(lookahead=3, lookback=1, greedy_probability=0.9, greedy_decay=0.5)
-        for ahead, greedy in ((1, 0.9), (2, 0.45)):
-            shares = []
-            for seed in range(20):
-                chosen = self.chosen(rule, 3, value=lambda made, lead: lead, seed=seed)
-                shares.append(float((chosen[ahead - 1].reward // 100 == 1).float().mean()))
-            # The older one is of most worth; by weight it is drawn with (1 - (1 + q) / 4) of both.
-            old, new = 1.0 - (1 + ahead) / 4, 1.0 - ahead / 4
-            assert np.mean(shares) == pytest.approx(greedy + (1 - greedy) * old / (old + new), abs=0.02)
-
-    def test_at_first_there_is_only_what_was_foreseen_now(self) -> None:
-        assert [float(e.reward[0, 0]) for e in self.chosen(self.rule, 1)] == [1, 2, 3]
 
 
 class TestTraining:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from offloadopt import registry
 from offloadopt.core import (
@@ -21,9 +22,10 @@ from offloadopt.core import (
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_policy import AgentPolicy
+from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.saved_policy import load_policy
-from offloadopt.learners.ppo.ppo import Ppo
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.ppo.ppo import Ppo, _in_pieces, clipped_gain
 from offloadopt.testing import check_learner
 
 from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
@@ -291,3 +293,25 @@ def test_demonstrations_must_be_there_and_feasible() -> None:
     failed = dataclasses.replace(given.solutions, objective=np.array([0.0, np.inf]))
     with pytest.raises(InvalidInput, match="demonstration 1 is not feasible"):
         Ppo().fit(problem, demonstrations=dataclasses.replace(given, solutions=failed))
+
+
+def test_the_clipped_gain_is_the_smaller_of_both() -> None:
+    ratio = torch.tensor([1.5, 1.5, 0.5, 0.5, 1.1])
+    advantage = torch.tensor([2.0, -2.0, 2.0, -2.0, 3.0])
+    # 1.2 x 2, 1.5 x -2 (not clipped), 0.5 x 2 (not clipped), 0.8 x -2, 1.1 x 3
+    expected = torch.tensor([2.4, -3.0, 1.0, -1.6, 3.3])
+    torch.testing.assert_close(clipped_gain(ratio.log(), advantage, 0.2), expected)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_pieces_that_start_from_their_memories_answer_as_the_whole(copies: int) -> None:
+    actor = Actor(copies, (2, 8, 4), "tanh", recurrent=True, standardise=False)
+    actor.initialise(seeded_generator(0))
+    view = torch.from_numpy(np.random.default_rng(2).normal(size=(7, 5, 3, 2)).astype(np.float32))
+    with torch.no_grad():
+        whole, _ = actor(view)
+        outputs, memories = _in_pieces(actor, view, 2)
+        rows = view[:6].unflatten(0, (3, 2)).transpose(0, 1).flatten(1, 2)
+        again, _ = actor(rows, memories)
+    torch.testing.assert_close(outputs, whole)
+    torch.testing.assert_close(again.unflatten(1, (3, 5)).transpose(0, 1).flatten(0, 1), whole[:6])
