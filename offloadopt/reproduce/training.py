@@ -71,7 +71,7 @@ def train(
 def own_length(learner: Learner) -> int:
     """Length of a training in the learner's own unit, in which papers give it.
 
-    Gradient steps of supervised learners, slots where a centre decides for all agents, iterations of DIRS (gradient
+    Gradient steps of supervised learners, slots of joint learners, iterations of DIRS (gradient
     steps of pre-training, then slots), decisions of agents of all others.
     """
     for name in ("iterations", "steps", "slots", "gradient_steps"):
@@ -82,19 +82,19 @@ def own_length(learner: Learner) -> int:
 
 
 def decisions(learner: Learner, problem: Problem[Any], length: int) -> int:
-    """Decisions of agents in a training of so many of the learner's own units."""
+    """Convert a length in the learner's own unit to agents' decisions."""
     return length * learner.default_steps(problem) // own_length(learner)
 
 
 def own_step(learner: Learner, problem: Problem[Any], step: int) -> int:
-    """The learner's own units after so many decisions of a training of its default length, or any if all are alike."""
+    """Convert agents' decisions in a training to the learner's own unit."""
     if not hasattr(learner, "pretraining"):
         return step * own_length(learner) // learner.default_steps(problem)
-    rehearsed = learner.pretraining if learner.imitation else 0  # type: ignore[attr-defined]
+    pretraining = learner.pretraining if learner.imitation else 0  # type: ignore[attr-defined]
     minibatch = learner.batch_size * problem.num_agents  # type: ignore[attr-defined]
-    if step <= rehearsed * minibatch:
+    if step <= pretraining * minibatch:
         return step // minibatch
-    return int(rehearsed + (step - rehearsed * minibatch) // problem.num_agents)
+    return int(pretraining + (step - pretraining * minibatch) // problem.num_agents)
 
 
 def make_demonstrations(

@@ -95,11 +95,11 @@ class TrainingFigure(Artefact):
 
 
 def mean_reward(point: Result, unit: Unit) -> float:
-    """Reward of a user in a slot: what PPO and a centre learn from, all users' of the latter; or minus the cost."""
+    """Reward per user and slot: the recorded reward (of all users for joint learners), else minus the cost."""
     if "train/reward" not in point:
         return -float(point["episode/cost"])
-    centre = unit.parameters["learner"]["name"].endswith("-sb3")
-    return float(point["train/reward"]) / (unit.parameters["scenario"]["users"] if centre else 1)
+    joint = unit.parameters["learner"]["name"].endswith("-sb3")
+    return float(point["train/reward"]) / (unit.parameters["scenario"]["users"] if joint else 1)
 
 
 class InferenceTable(Artefact):

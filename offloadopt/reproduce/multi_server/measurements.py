@@ -92,8 +92,8 @@ def train(
     demonstrations : mapping, optional
         ``solver``, ``count``, ``seed`` of demonstrations made beforehand; a learner may also make its own.
     budget : mapping
-        ``steps`` (in the unit of `training.own_length`) and ``seconds``; the demonstrations' own time is taken off the
-        seconds.
+        ``steps`` (in the unit of `training.own_length`) and ``seconds``; the time of collecting demonstrations is
+        subtracted from the seconds.
     tests : sequence of mapping
         Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
     """
@@ -151,7 +151,7 @@ def warm_up(learner: str) -> None:
 
 
 def samples(learner: Learner, problem: MultiServer, origin: Mapping[str, Any]) -> int:
-    """Instances that a learner was shown: demonstrations, and those that it decided itself."""
+    """Number of instances that a learner was trained on: demonstrations and its own decisions."""
     settings, demonstrated = learner.model_dump(), origin.get("demonstrations", 0)
     if learner.name == "imitation":
         return int(demonstrated)

@@ -182,7 +182,7 @@ def train(
 
 
 def gain_of(numbers: Mapping[str, float]) -> float | None:
-    """Utility less penalties of a user and slot, of what a learner records."""
+    """Utility minus penalty per user and slot from a learner's record of the cost, if it has one."""
     return 1.0 - float(numbers["episode/cost"]) if "episode/cost" in numbers else None
 
 

@@ -30,7 +30,11 @@ def test_inference_is_judged_by_time_growth_and_size() -> None:
 
 @pytest.mark.parametrize(
     ("learner", "point", "expected"),
-    [("ddpg", {"cost": 40.0}, -2.0), ("ppo", {"reward": -3.0}, -3.0), ("ppo-sb3", {"reward": -3.0}, -1.5)],
+    [
+        ("ddpg", {"episode/cost": 2.0}, -2.0),
+        ("ppo", {"episode/cost": 2.0, "train/reward": -3.0}, -3.0),
+        ("ppo-sb3", {"episode/cost": 2.0, "train/reward": -3.0}, -1.5),
+    ],
 )
 def test_records_of_all_learners_are_rewards_of_a_user_and_slot(
     learner: str, point: dict[str, float], expected: float
@@ -43,7 +47,7 @@ def test_a_training_curve_is_averaged_over_equal_intervals() -> None:
     figure = TrainingFigure(SETTING)
     unit = figure.units[0]
     steps = int(unit.parameters["steps"])
-    curve = [{"step": step, "reward": float(step)} for step in range(1, steps + 1)]
+    curve = [{"step": step, "train/reward": float(step)} for step in range(1, steps + 1)]
     rows = list(figure.rows(unit, {"curve": curve}))
     width = steps / POINTS
     assert [row["step"] for row in rows] == [width * number for number in range(1, POINTS + 1)]
