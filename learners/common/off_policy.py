@@ -153,20 +153,20 @@ class OffPolicyLearner(Federable):
                 agents.restore(state)
                 replay.restore(state)
 
-            def everything() -> Arrays:
+            def state_arrays() -> Arrays:
                 return {"done": np.array([slot, number]), **agents.arrays(), **replay.arrays()}
 
             while tracker.spent < 1.0:
                 # Every round has streams of its own, so a training continues without any generator's state.
                 stream = np.random.SeedSequence(seed, spawn_key=(number,))
-                nature, noise, lessons = stream.generate_state(3, np.uint64).tolist()
+                nature, noise, sampling = stream.generate_state(3, np.uint64).tolist()
                 episodes.reseed(nature)
-                chance = torch.Generator().manual_seed(noise), np.random.default_rng(lessons)
-                slot += self._round(tracker, episodes, agents, replay, slot >= self.warm_up, chance)
+                generators = torch.Generator().manual_seed(noise), np.random.default_rng(sampling)
+                slot += self._round(tracker, episodes, agents, replay, slot >= self.warm_up, generators)
                 number += 1
-                tracker.keep(everything)
-            tracker.finish(everything)
-        # Saved policies of agents say whether these remember.
+                tracker.keep(state_arrays)
+            tracker.finish(state_arrays)
+        # Policies of agents are loaded by the setting ``recurrent``.
         origin = Origin.of(self, problem, seed=seed, steps=tracker.step)
         origin = origin.replace(settings={**origin.settings, "recurrent": False})
         return self.policy_type(agents.interface, agents.policy_actor(), origin)
@@ -178,12 +178,12 @@ class OffPolicyLearner(Federable):
         agents: TrainableAgents,
         replay: JointReplay,
         learning: bool,
-        chance: tuple[torch.Generator, np.random.Generator],
+        generators: tuple[torch.Generator, np.random.Generator],
     ) -> int:
-        """Some episodes of all environments, or what the budget leaves of them; returns the slots done."""
-        generator, rng = chance
+        """Run whole episodes of all environments, or until the budget ends; return the number of slots."""
+        generator, rng = generators
         interface, horizon = agents.interface, episodes.problem.horizon
-        moments: list[AgentObservation] = []
+        observations: list[AgentObservation] = []
         rewards: list[NDArray[Any]] = []
         measured: dict[str, Tensor] = {}
         for _ in range(math.ceil(ROUND_SLOTS / horizon)):
@@ -191,18 +191,21 @@ class OffPolicyLearner(Federable):
             episodes.begin()
             for slot in range(horizon):
                 if (spent := tracker.spent) >= 1.0:
-                    return len(moments)  # all that is left to be done is to stop
-                seen = agents.observe(episodes.observation)
+                    return len(observations)  # the budget is used up
+                observation = agents.observe(episodes.observation)
                 if learning:
-                    agents.generate(seen, slot, spent, generator)
-                rows = agents.explore(seen, spent, generator) if learning else agents.random_actions(seen, generator)
-                decisions = interface.decode(episodes.observation, agents.relaxed.to_head_actions(rows))
+                    agents.generate(observation, slot, spent, generator)
+                if learning:
+                    actions = agents.explore(observation, spent, generator)
+                else:
+                    actions = agents.random_actions(observation, generator)
+                decisions = interface.decode(episodes.observation, agents.relaxed.to_head_actions(actions))
                 outcomes.append(episodes.step(decisions))
-                moments.append(seen)
+                observations.append(observation)
                 rewards.append(self.rewards(outcomes[-1]))
-                replay.append(seen, rows, rewards[-1])
-                agents.count_communication(seen, rows)
-                if learning and len(moments) % self.update_every == 0:
+                replay.append(observation, actions, rewards[-1])
+                agents.count_communication(observation, actions)
+                if learning and len(observations) % self.update_every == 0:
                     measured = agents.learn(replay.draw(self.batch_size, rng), spent, generator)
                 decided = min(rewards[-1].size, tracker.left)
                 measure = partial(measurements, outcomes, measured, agents.communication) if episodes.ended else None
@@ -210,8 +213,8 @@ class OffPolicyLearner(Federable):
             last = agents.observe(episodes.observation)
             replay.append(last)
             agents.count_communication(last, None)
-        agents.update_statistics(moments, torch.from_numpy(np.stack(rewards)), learning)
-        return len(moments)
+        agents.update_statistics(observations, torch.from_numpy(np.stack(rewards)), learning)
+        return len(observations)
 
 
 class TrainableAgents(ABC):

@@ -218,7 +218,7 @@ class IndependentLearner(Federable):
                 if exchange is not None:
                     exchange.restore(state)
 
-            def everything() -> Arrays:
+            def state_arrays() -> Arrays:
                 counted = {} if exchange is None else exchange.arrays()
                 return {"done": np.array([slot, episode]), **agents.arrays(), **transitions.arrays(), **counted}
 
@@ -227,13 +227,13 @@ class IndependentLearner(Federable):
                 nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
                 episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
                 rng = np.random.default_rng(chance)
-                slot = self._live(view, tracker, episodes, agents, exchange, transitions, slot, rng)
+                slot = self._run_episode(view, tracker, episodes, agents, exchange, transitions, slot, rng)
                 episode += 1
-                tracker.keep(everything)
-            tracker.finish(everything)
+                tracker.keep(state_arrays)
+            tracker.finish(state_arrays)
         return agents.policy(problem, Origin.of(self, problem, seed=seed, steps=tracker.step))
 
-    def _live(
+    def _run_episode(
         self,
         view: str,
         tracker: TrainingProgress,
@@ -244,21 +244,21 @@ class IndependentLearner(Federable):
         slot: int,
         rng: np.random.Generator,
     ) -> int:
-        """One episode of all environments, or what the budget leaves of it; returns the slots done in all."""
+        """Run an episode of all environments, or until the budget ends; return the number of slots of the training."""
         problem = cast(AgentProblem[Any], episodes.problem)
         outcomes: list[Outcome] = []
         measured: dict[str, Tensor] = {}
         episodes.begin()
-        seen = problem.view(episodes.observation, view)
+        views = problem.view(episodes.observation, view)
         for _ in range(problem.horizon):
             if tracker.spent >= 1.0:
                 break
-            by_chance = slot < self.warm_up
-            actions = agents.random_actions(len(seen), rng) if by_chance else agents.explore(seen, slot, rng)
+            warming_up = slot < self.warm_up
+            actions = agents.random_actions(len(views), rng) if warming_up else agents.explore(views, slot, rng)
             outcomes.append(episodes.step(agents.decode(actions)))
-            following = problem.view(episodes.observation, view)
-            transitions.append(seen, actions, -outcomes[-1].running_cost, following)
-            seen = following
+            next_views = problem.view(episodes.observation, view)
+            transitions.append(views, actions, -outcomes[-1].running_cost, next_views)
+            views = next_views
             slot += 1
             if slot == self.warm_up:
                 self._standardise(agents, transitions)
@@ -268,7 +268,7 @@ class IndependentLearner(Federable):
                 if exchange is not None:
                     value = batch.reward.mean(dim=0)
                     exchange.after_update(tracker.spent, agents.pairs, value, torch.ones_like(value))
-            decided = min(len(seen) * problem.num_agents, tracker.left)
+            decided = min(len(views) * problem.num_agents, tracker.left)
             communication = {} if exchange is None else exchange.communication
             tracker.advance(
                 decided, partial(measurements, outcomes, measured, communication) if episodes.ended else None
