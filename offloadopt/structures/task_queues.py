@@ -116,7 +116,7 @@ class HindsightData:
         return int(self.speed_hz.shape[1])
 
 
-class QueueProblem(AgentProblem[ScenarioT]):
+class TaskQueueProblem(AgentProblem[ScenarioT]):
     """Agents that give their tasks to devices with queues and batteries.
 
     What becomes of a slot's tasks is settled in that slot: ``agent_cost`` of a step is what each agent's task costs.

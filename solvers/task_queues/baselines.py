@@ -16,21 +16,21 @@ from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, IntArray, Observation
 from offloadopt.solvers.base import Rule
-from offloadopt.structures.task_queues import QueueProblem
+from offloadopt.structures.task_queues import TaskQueueProblem
 
 
 class TaskQueuesGreedy(Rule):
     """The least expected cost given queue, deadline, battery, chance of success and of staying connected."""
 
     name = "greedy"
-    serves = QueueProblem
+    serves = TaskQueueProblem
 
-    def decide(self, problem: QueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
+    def decide(self, problem: TaskQueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """The cheapest target and mode."""
         cost = problem.expected_costs(observation).cost
         return problem.choose(*cheapest(np.where(self.among(problem), cost, np.inf)))
 
-    def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
+    def among(self, problem: TaskQueueProblem[Any]) -> NDArray[np.bool_]:
         """[targets, modes] the options from which the rule chooses."""
         return np.ones((problem.devices, problem.modes), dtype=np.bool_)
 
@@ -42,7 +42,7 @@ class AllEdge(TaskQueuesGreedy):
 
     mode: int | None = Field(default=None, ge=0, description="of the processor, 0 the fastest; none: the cheapest")
 
-    def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
+    def among(self, problem: TaskQueueProblem[Any]) -> NDArray[np.bool_]:
         """The last targets."""
         edge = np.arange(problem.devices) >= problem.num_agents
         return edge[:, None] & _only(problem, self.mode)
@@ -53,7 +53,7 @@ class AllMobile(AllEdge):
 
     name = "all-mobile"
 
-    def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
+    def among(self, problem: TaskQueueProblem[Any]) -> NDArray[np.bool_]:
         """The first targets."""
         mobile = np.arange(problem.devices) < problem.num_agents
         return mobile[:, None] & _only(problem, self.mode)
@@ -64,7 +64,7 @@ class FixedFrequency(TaskQueuesGreedy):
 
     name = "fixed-frequency"
 
-    def among(self, problem: QueueProblem[Any]) -> NDArray[np.bool_]:
+    def among(self, problem: TaskQueueProblem[Any]) -> NDArray[np.bool_]:
         """The fastest mode of all targets."""
         return np.broadcast_to(_only(problem, 0), (problem.devices, problem.modes))
 
@@ -84,7 +84,7 @@ def cheapest(cost: FloatArray) -> tuple[IntArray, IntArray]:
     return target, mode
 
 
-def _only(problem: QueueProblem[Any], mode: int | None) -> NDArray[np.bool_]:
+def _only(problem: TaskQueueProblem[Any], mode: int | None) -> NDArray[np.bool_]:
     """[modes] the one mode, or all; a slower one than there is means the slowest."""
     modes = np.arange(problem.modes)
     return modes == min(mode, problem.modes - 1) if mode is not None else modes >= 0

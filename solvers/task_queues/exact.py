@@ -19,7 +19,7 @@ from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
 from offloadopt.solvers.task_queues.milp_model import Choice, QueueModel
 from offloadopt.solvers.task_queues.task_options import SendOutcome, tasks_of
-from offloadopt.structures.task_queues import QueueProblem
+from offloadopt.structures.task_queues import TaskQueueProblem
 
 TIGHT, USUAL = 1e-9, 1e-6
 """HiGHS's tolerances: the first that is tried, and its own default."""
@@ -34,7 +34,7 @@ class TaskQueuesExact(Solver):
     """The cheapest decisions of a whole window, with a proved bound."""
 
     name = "exact"
-    serves = QueueProblem
+    serves = TaskQueueProblem
     proves = True
     hindsight = True
 
@@ -47,7 +47,7 @@ class TaskQueuesExact(Solver):
     ) -> Solutions:
         """Solve instance by instance; ``details`` count the rounds and say what HiGHS's first model proved."""
         self.require(problem)
-        problem = cast(QueueProblem[Any], problem)
+        problem = cast(TaskQueueProblem[Any], problem)
         windows = []
         for row in range(instances.count):
             window = _Window(problem, instances.take([row]), self.relative_gap, self.time_limit_s)
@@ -78,7 +78,7 @@ class _Window:
     """One instance: the best decisions so far, and what is proved."""
 
     def __init__(
-        self, problem: QueueProblem[Any], instances: Instances, relative_gap: float, time_limit_s: float | None
+        self, problem: TaskQueueProblem[Any], instances: Instances, relative_gap: float, time_limit_s: float | None
     ) -> None:
         self.begin = clock()
         self.deadline = self.begin + (np.inf if time_limit_s is None else time_limit_s)

@@ -29,7 +29,7 @@ from offloadopt.core import (
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.task_queues.baselines import cheapest
 from offloadopt.solvers.tuning import tune_parameter, tuning_sample
-from offloadopt.structures.task_queues import QueueProblem
+from offloadopt.structures.task_queues import TaskQueueProblem
 
 TUNING_SEED = 431_205_887
 """Of the sample on which ``v`` is tuned; nobody's own instances should be these."""
@@ -43,13 +43,13 @@ class TaskQueuesLyapunov(Rule):
     """The least expected cost, where joules from a battery cost the more the more of it has been used."""
 
     name = "lyapunov"
-    serves = QueueProblem
+    serves = TaskQueueProblem
 
     v: float | None = Field(
         default=None, gt=0, description="J per unit of cost: a joule from an empty battery costs 1 / v; none: tuned"
     )
 
-    def decide(self, problem: QueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
+    def decide(self, problem: TaskQueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """The slot's least drift plus penalty."""
         return _decision(problem, observation, np.asarray(self._chosen_v(problem)))
 
@@ -74,7 +74,7 @@ def tuned_v(problem: Problem[Any]) -> float:
     return _tuned_v(type(problem), problem.scenario)
 
 
-def _decision(problem: QueueProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
+def _decision(problem: TaskQueueProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
     """The slot's decisions for one ``v``, or one for each instance ``[count, 1, 1, 1]``."""
     seen = problem.expected_costs(observation)
     queue = seen.used_share[..., None]
@@ -82,7 +82,7 @@ def _decision(problem: QueueProblem[Any], observation: Observation, v: FloatArra
 
 
 @lru_cache(maxsize=64)
-def _tuned_v(kind: type[QueueProblem[Any]], scenario: Scenario) -> float:
+def _tuned_v(kind: type[TaskQueueProblem[Any]], scenario: Scenario) -> float:
     problem = kind(scenario)
     instances = tuning_sample(problem, TUNING_SEED)
     first = problem.expected_costs(problem.observe(instances, problem.reset(instances)))

@@ -78,7 +78,7 @@ from offloadopt.physics.ofdma import Band
 from offloadopt.problems.battery_d2d import structure as battery_outlook
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
 from offloadopt.structures.actions import Allowed
-from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, QueueProblem
+from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, TaskQueueProblem
 
 KINDS = 3
 """Real-time, interactive, and tasks that can wait."""
@@ -115,7 +115,7 @@ class Sending:
     dropped: NDArray[np.bool_]
 
 
-class BatteryD2D(QueueProblem[BatteryD2DScenario]):
+class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
     """Targets and CPU modes for the tasks of ``users`` mobile devices over ``horizon`` slots.
 
     Devices are numbered: mobile devices 0 to users - 1, then the edge devices. A target is seen from its device: 0 is

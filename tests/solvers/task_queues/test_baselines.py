@@ -163,5 +163,5 @@ def test_rules_conform(name: str) -> None:
 
 def test_other_problems_are_refused() -> None:
     other = offloadopt.problem("carbon_mimo", horizon=2)
-    with pytest.raises(Unsupported, match="it needs a QueueProblem"):
+    with pytest.raises(Unsupported, match="it needs a TaskQueueProblem"):
         offloadopt.solver("lyapunov", other).run(other, other.sample(1, 0))
