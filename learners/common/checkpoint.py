@@ -1,8 +1,8 @@
-"""The state of an unfinished training in a folder, so that it can be continued and ends as if it had never stopped.
+"""Checkpoints: the state of a training in a folder, from which it continues as if it had never been interrupted.
 
 ``checkpoint.json`` names the training (learner, settings, problem, seed, budget) and the one safetensors file that
-holds its latest state. That file is written first, ``checkpoint.json`` replaced after it: killed at any moment, the
-folder holds one whole state. Nothing in it runs when it is read.
+holds its latest state. That file is written first and ``checkpoint.json`` replaced after it, so that a process killed
+at any moment leaves one complete state. Reading a checkpoint executes no code from it.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ INDEX = "checkpoint.json"
 
 
 class Named(Protocol):
-    """What is made of named arrays."""
+    """Object that can be represented by named arrays."""
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """All of them."""
+        """Arrays by name."""
 
 
 class Stored(Settings):
-    """A file of arrays and its SHA-256."""
+    """Name of a file of arrays and its SHA-256."""
 
     file: str = Field(pattern=r"^[a-z0-9-]+\.safetensors$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
     def read(self, folder: Path) -> Arrays:
-        """The arrays, after every byte has been checked."""
+        """Read the arrays after checking the file's SHA-256."""
         path = folder / self.file
         data = files.read_bytes(path)
         if files.digest(data) != self.sha256:
@@ -57,18 +57,18 @@ class Stored(Settings):
 
     @classmethod
     def write(cls, folder: Path, file: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Write arrays as a whole file, or not at all."""
+        """Write arrays atomically."""
         data = _bytes(arrays)
         files.write_atomic(folder / file, data)
         return cls(file=file, sha256=files.digest(data))
 
 
 class Index(Settings):
-    """What ``checkpoint.json`` holds, together with the SHA-256 of these fields."""
+    """Contents of ``checkpoint.json``, which is stored together with the SHA-256 of these fields."""
 
     format_version: int = FORMAT
     training: Mapping[str, Any]
-    """Everything that decides what is learned."""
+    """All inputs that determine the result."""
     iteration: int = Field(default=0, ge=0)
     step: int = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0)
@@ -77,7 +77,7 @@ class Index(Settings):
 
 
 class Checkpoint:
-    """One training's folder.
+    """Folder of one training's state.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path, training: Mapping[str, Any]) -> Self:
-        """Begin in a new or empty folder, or continue what it holds.
+        """Open a new or empty folder, or the folder of the same training.
 
         Parameters
         ----------
@@ -130,12 +130,12 @@ class Checkpoint:
         seed: int,
         examples: Named | None,
     ) -> Self | None:
-        """The checkpoint of a training that is decided by these; ``None`` without a folder.
+        """Open the checkpoint of a training with these inputs; return ``None`` without a folder.
 
         Parameters
         ----------
         examples : with arrays, optional
-            What is learned from, if it was given.
+            Training data.
         """
         if folder is None:
             return None
@@ -166,19 +166,19 @@ class Checkpoint:
         return self._index.seconds
 
     def read(self) -> Arrays:
-        """The latest state; nothing if none was written."""
+        """Read the latest state; empty if none was written."""
         return {} if self._index.state is None else self._index.state.read(self._folder)
 
     def write(self, iteration: int, step: int, seconds: float, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Replace the state."""
+        """Replace the stored state."""
         state = Stored.write(self._folder, f"state-{iteration:09d}.safetensors", arrays)
         self._write(self._index.replace(iteration=iteration, step=step, seconds=seconds, state=state))
         for path in self._folder.glob("state-*.safetensors"):
-            if path.name != state.file:  # the one before, or one that a killed process had not yet named
+            if path.name != state.file:  # an older one, or one that a killed process had not yet named
                 path.unlink()
 
     def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
-        """Arrays that never change: made and written at the first call, read at any later one."""
+        """Make and store constant arrays at the first call, and read them at later ones."""
         if name not in self._index.kept:
             stored = Stored.write(self._folder, f"{name}.safetensors", make())
             self._write(self._index.replace(kept={**self._index.kept, name: stored}))
@@ -215,7 +215,7 @@ def _read(path: Path) -> Index:
 
 
 def _difference(found: Any, asked: Any, name: str = "") -> str:
-    """The first field that differs, with both values; empty if none does."""
+    """Describe the first field that differs, with both values; empty if none does."""
     if isinstance(found, dict) and isinstance(asked, dict):
         for key in sorted(found.keys() | asked.keys()):
             differ = _difference(found.get(key), asked.get(key), f"{name}.{key}" if name else key)

@@ -1,4 +1,4 @@
-"""Networks with their Adam optimiser, and the arrays from which a training continues."""
+"""Adam optimisers with a learning rate schedule and gradient clipping, whose state can be saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NetworksT = TypeVar("NetworksT", bound=nn.Module)
 
 
 class AdamOptimizer(Generic[NetworksT]):
-    """Networks with their Adam optimiser, whose learning rate falls along a cosine.
+    """Adam optimiser of some networks, with a cosine schedule of the learning rate.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class AdamOptimizer(Generic[NetworksT]):
         loss : Tensor
             Loss of each copy; their sum is minimised, and no copy's loss depends on another's parameters.
         spent : float
-            Share of the budget that is spent, which sets the learning rate.
+            Fraction of the budget that is used, which sets the learning rate.
         """
         first, last = self._rates
         share = 0.5 * (1.0 + math.cos(math.pi * min(spent, 1.0)))
@@ -49,7 +49,7 @@ class AdamOptimizer(Generic[NetworksT]):
         self._optimizer.step()
 
     def _clip(self) -> None:
-        """Limit the gradients before the step; here they are left as they are."""
+        """Clip the gradients before the step; here they are unchanged."""
 
     def arrays(self) -> Arrays:
         """Networks, Adam's moments and step numbers by name."""
@@ -59,7 +59,7 @@ class AdamOptimizer(Generic[NetworksT]):
         return found
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
+        """Restore the state that `arrays` returned."""
         weights: dict[str, Tensor] = {}
         moments: dict[int, dict[str, Tensor]] = {}
         for name, array in arrays.items():

@@ -1,4 +1,4 @@
-"""Saved policies: ``weights.safetensors`` with the arrays, ``policy.json`` with everything else. Nothing in them runs.
+"""Saved policies: arrays in ``weights.safetensors``, everything else in ``policy.json``; loading executes no code.
 
 Any policy, a plugin's too, that is written by `save` and whose class reads it with `read` can be loaded by its
 folder's name alone: `load_policy` finds the class through the learner that ``policy.json`` names.
@@ -29,13 +29,13 @@ FORMAT = 2
 DESCRIPTION = "policy.json"
 WEIGHTS = "weights.safetensors"
 LIBRARIES = ("numpy", "safetensors", "torch")
-"""Libraries whose version may show in the weights."""
+"""Libraries whose versions are stored, since weights may depend on them."""
 
 Weights = dict[str, NDArray[Any]]
 
 
 class Origin(Settings):
-    """Who made a policy, for what, and how."""
+    """Learner, problem and training of a policy."""
 
     learner: str
     settings: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Origin(Settings):
 
     @classmethod
     def of(cls, learner: Learner, problem: Problem[Any], **training: float | None) -> Self:
-        """The origin of a policy that ``learner`` made for ``problem``."""
+        """Create the origin of a policy that ``learner`` trained for ``problem``."""
         return cls(
             learner=learner.name,
             settings=learner.model_dump(mode="json"),
@@ -58,7 +58,7 @@ class Origin(Settings):
 
 
 class Description(Settings):
-    """What ``policy.json`` holds, together with the SHA-256 of these fields."""
+    """Contents of ``policy.json``, which is stored together with the SHA-256 of these fields."""
 
     format_version: int
     origin: Origin
@@ -68,7 +68,7 @@ class Description(Settings):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The description in a folder, refused with one line if it is damaged, foreign or of another format."""
+        """Read a folder's description; raise an error if it is damaged, foreign or of another format."""
         path = folder / DESCRIPTION
         if not path.is_file():
             raise InvalidInput(f"{folder} holds no saved policy: there is no {DESCRIPTION} in it")
@@ -91,13 +91,13 @@ class Description(Settings):
         return description
 
     def write(self, folder: Path) -> None:
-        """Replace the folder's description."""
+        """Write the description, replacing an older one."""
         fields = {**self.model_dump(mode="json"), "sha256": self.digest()}
         files.write_atomic(folder / DESCRIPTION, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def save(folder: Path | str, origin: Origin, weights: Mapping[str, NDArray[Any]]) -> None:
-    """Write a policy. The description comes last, so a save that is cut short is never taken for a policy."""
+    """Write a policy. The description comes last, so that an interrupted save is never read as a policy."""
     data = safetensors_bytes({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})
     folder = files.make_folder(folder)
     files.write_atomic(folder / WEIGHTS, data)
@@ -111,9 +111,9 @@ def save(folder: Path | str, origin: Origin, weights: Mapping[str, NDArray[Any]]
 
 
 def read(folder: Path | str, problem: Problem[Any]) -> tuple[Origin, Weights]:
-    """What `save` wrote, after every byte has been checked.
+    """Read a saved policy's origin and weights after checking their SHA-256.
 
-    A policy of another scenario is given: whether it fits in shape is for its class to say.
+    A policy for another scenario is accepted: its class checks whether its shape fits.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def read(folder: Path | str, problem: Problem[Any]) -> tuple[Origin, Weights]:
 
 
 def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
-    """The policy saved in a folder, whichever learner made it, ready to decide instances of ``problem``.
+    """Load a policy of any learner from a folder, for instances of ``problem``.
 
     Raises
     ------

@@ -270,7 +270,7 @@ def test_a_shared_network_serves_any_number_of_agents_and_separate_ones_only_the
 
 
 def test_what_it_cannot_learn_is_refused() -> None:
-    with pytest.raises(Unsupported, match="needs a AgentProblem"):
+    with pytest.raises(Unsupported, match="needs the structure AgentProblem"):
         Maddpg().fit(registry.problem("multi_server", users=3, servers=2))
     with pytest.raises(UnknownName, match="no view 'ful' of guess"):
         Maddpg(view="ful").fit(guess())

@@ -273,7 +273,7 @@ def test_seconds_end_training() -> None:
 
 
 def test_problems_without_agents_are_refused() -> None:
-    with pytest.raises(Unsupported, match="needs a AgentProblem"):
+    with pytest.raises(Unsupported, match="needs the structure AgentProblem"):
         Ppo().fit(registry.problem("multi_server", users=3, servers=2))
 
 

@@ -292,7 +292,7 @@ def test_a_policy_that_lacks_an_array_is_refused(tmp_path: Path, lost: str) -> N
 
 @BOTH
 def test_what_it_cannot_learn_is_refused(learner: type[Vdn]) -> None:
-    with pytest.raises(Unsupported, match="needs a AgentProblem"):
+    with pytest.raises(Unsupported, match="needs the structure AgentProblem"):
         learner().fit(registry.problem("multi_server", users=3, servers=2))
     with pytest.raises(UnknownName, match="no view 'ful' of guess"):
         learner(view="ful").fit(guess())
