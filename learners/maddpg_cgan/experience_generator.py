@@ -113,7 +113,7 @@ class ExperienceGenerators:
         condition = torch.cat([own, mean_action], dim=-1)
         real = real.transpose(0, 1)
         found = self.gans.learn(real, condition.transpose(0, 1), generator, partial(self._squared_difference, real))
-        return {f"train/generator_{name}": value.mean() for name, value in found.items()}
+        return {f"train/gan_{name}": value.mean() for name, value in found.items()}
 
     def generate(self, action: Tensor, announced: Tensor, generator: torch.Generator) -> Experience:
         """Sample experiences ``[rows, agents, ...]`` given the mean action of all agents or nothing.
