@@ -158,7 +158,9 @@ def samples(learner: Learner, problem: MultiServer, origin: Mapping[str, Any]) -
     if learner.name == "prices":
         return int(demonstrated or settings["instances"])
     pretraining = settings["pretraining"] if settings.get("imitation") else 0
-    return int(demonstrated + max(0, training.own_step(learner, problem, origin["steps"]) - pretraining))
+    # Phases of a training have the same shares in every budget, so its own units are proportional to decisions.
+    length = origin["steps"] * training.own_length(learner) // learner.default_steps(problem)
+    return int(demonstrated + max(0, length - pretraining))
 
 
 def make_demonstrations(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:

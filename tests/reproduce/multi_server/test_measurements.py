@@ -66,15 +66,15 @@ def test_demonstrations_made_beforehand_are_taken_off_the_seconds() -> None:
 @pytest.mark.parametrize(
     ("learner", "training", "expected"),
     [
-        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 3 * (100 * 256 + 300)}, 350),
-        (("dirs", {"pretraining": 100}), {"demonstrations": 50, "steps": 3 * 60 * 256}, 50),
+        (("dirs", {"pretraining": 100, "slots": 300}), {"demonstrations": 50, "steps": 3 * (100 * 256 + 300)}, 350),
+        (("dirs", {"pretraining": 100, "slots": 300}), {"demonstrations": 50, "steps": 3 * (50 * 256 + 150)}, 150),
         (("dirs", {"imitation": False}), {"demonstrations": 0, "steps": 3 * 400}, 400),
         (("imitation", {}), {"demonstrations": 50, "steps": 400}, 50),
         (("prices", {"instances": 70}), {"demonstrations": 0, "steps": 400}, 70),
         (("a2c-sb3", {}), {"steps": 3 * 400}, 400),
     ],
 )
-def test_samples_are_demonstrations_and_slots_but_no_rehearsals(
+def test_samples_are_demonstrations_and_slots_but_no_pretraining(
     learner: tuple[str, dict[str, Any]], training: dict[str, int], expected: int
 ) -> None:
     name, settings = learner
