@@ -260,7 +260,8 @@ def compare(
 
     if methods is None:
         methods = [name for name in COMPARED if serves("solvers", name, problem)]
-    if isinstance(methods, Batch) or not isinstance(instances, (int, Instances)):
+    given: tuple[object, object] = (methods, instances)  # callers may have no type checker
+    if isinstance(given[0], Batch) or not isinstance(given[1], (int, Instances)):
         raise InvalidInput("methods or instances are of a wrong type; allowed: compare(problem, methods, instances)")
     named = methods if isinstance(methods, Mapping) else _named(methods)
     made = {name: _method(problem, method) for name, method in named.items()}

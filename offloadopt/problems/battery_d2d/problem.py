@@ -70,19 +70,15 @@ from offloadopt.core import (
     Outcome,
     State,
 )
-from offloadopt.physics import channel
-from offloadopt.physics.ageing import Ageing
-from offloadopt.physics.dvfs import Processor
 from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
-from offloadopt.physics.ofdma import Band
-from offloadopt.problems.battery_d2d import structure as battery_outlook
+from offloadopt.problems.battery_d2d import structure
+from offloadopt.problems.battery_d2d.devices import DeviceModel
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, TaskQueueProblem
 
 KINDS = 3
 """Real-time, interactive, and tasks that can wait."""
-NEVER = np.iinfo(np.int64).max
 TOLD_BY_DEVICES = ("transmitters_before", "battery", "backlog", "connected")
 """Features of targets that are the same whoever looks at them."""
 
@@ -115,7 +111,7 @@ class Sending:
     dropped: NDArray[np.bool_]
 
 
-class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
+class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
     """Targets and CPU modes for the tasks of ``users`` mobile devices over ``horizon`` slots.
 
     Devices are numbered: mobile devices 0 to users - 1, then the edge devices. A target is seen from its device: 0 is
@@ -153,21 +149,6 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
     def num_agents(self) -> int:
         """Every mobile device bears the cost of its own tasks."""
         return self.scenario.users
-
-    @property
-    def devices(self) -> int:
-        """Mobile and edge devices together; a task has as many targets."""
-        return self.scenario.users + self.scenario.servers
-
-    @property
-    def modes(self) -> int:
-        """CPU modes to choose from, 0 the fastest."""
-        return len(self.scenario.mobile_hz) if self.scenario.dvfs else 1
-
-    @property
-    def longest_deadline_s(self) -> float:
-        """The longest deadline, for which a joule counts in full."""
-        return max(self.scenario.deadline_max_s)
 
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
@@ -210,37 +191,6 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
             "connected": ArrayField(targets, low=0, high=1, integer=True),
         }
 
-    @cached_property
-    def processors(self) -> tuple[Processor, Processor]:
-        """Of mobile and of edge devices, with the modes that can be chosen."""
-        s = self.scenario
-        mobile = Processor.scaled(s.mobile_hz, s.mobile_v, s.mobile_cores, s.mobile_full_w)
-        edge = Processor.scaled(s.edge_hz, s.edge_v, s.edge_cores, s.edge_full_w)
-        return (mobile, edge) if s.dvfs else (mobile.fastest, edge.fastest)
-
-    @cached_property
-    def band(self) -> Band:
-        """Of each receiver."""
-        s = self.scenario
-        return Band(s.bandwidth_hz, s.subchannels, float(channel.from_db(s.noise_dbm_per_hz - 30.0)))
-
-    @cached_property
-    def sinr_threshold(self) -> float:
-        """Below which a transmission is lost: a lone one over ``d2d_m`` succeeds with ``edge_success``."""
-        s = self.scenario
-        received_w = s.d2d_w * self.gain(np.asarray(s.d2d_m))
-        return float(-np.log(s.edge_success) * received_w / (self.band.noise_w_per_hz * s.bandwidth_hz))
-
-    @cached_property
-    def ageing(self) -> Ageing:
-        """Of every battery."""
-        s = self.scenario
-        return Ageing(s.ageing_per_cycle, s.ageing_deviation, s.ageing_level)
-
-    def gain(self, distance_m: FloatArray) -> FloatArray:
-        """Mean power gain of a link."""
-        return channel.path_gain(distance_m, self.scenario.reference_gain_db, self.scenario.path_loss_exponent)
-
     # ------------------------------------------------------------------------------------------------------- nature
 
     def sample(self, count: int, seed: int) -> Instances:
@@ -266,21 +216,6 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
                 "link_draw": link.random(shape),
             }
         )
-
-    def targets(self, instances: Instances) -> tuple[IntArray, FloatArray]:
-        """Which device each target is, ``[count, users, devices]``, and how far away in m."""
-        s, position = self.scenario, instances["position_m"]
-        count = len(position)
-        offset = position[:, :, None] - position[:, None]
-        apart = np.hypot(offset[..., 0], offset[..., 1])
-        themselves = np.arange(s.users)
-        apart[:, themselves, themselves] = -1.0  # first, also before those who stand in the same place
-        mobile = np.argsort(apart, axis=-1, kind="stable")
-        edge = np.broadcast_to(np.arange(s.users, self.devices), (count, s.users, s.servers))
-        station = np.hypot(position[..., 0] - s.room_m / 2.0, position[..., 1] - s.room_m / 2.0)
-        near = np.maximum(np.take_along_axis(apart, mobile, axis=-1), 0.0)
-        far = np.broadcast_to(station[..., None], edge.shape)
-        return np.concatenate([mobile, edge], axis=-1), np.concatenate([near, far], axis=-1)
 
     def device(self, instances: Instances, target: IntArray) -> IntArray:
         """The devices that targets ``[count, ..., users]`` stand for."""
@@ -309,12 +244,6 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
             "transmitters_before": np.zeros((count, self.devices), dtype=np.int64),
         }
         return State(0, Batch(values))
-
-    def next_down(self, instances: Instances) -> IntArray:
-        """[count, horizon, devices] the first slot from each on in which each device is disconnected."""
-        slots = np.arange(self.horizon)[:, None]
-        down = np.where(instances["connected"] == 1, NEVER, slots)
-        return np.minimum.accumulate(down[:, ::-1], axis=1)[:, ::-1]
 
     def observe(self, instances: Instances, state: State) -> Observation:
         """The slot's tasks, and the targets as they are seen from each mobile device."""
@@ -401,11 +330,6 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
             dropped=away & (~sends | (fades & ~cut)),
         )
 
-    def damage(self, held_j: FloatArray, used_j: FloatArray, seconds: FloatArray) -> FloatArray:
-        """Share of a battery's life ``[...]`` that pieces ``[..., pieces]`` take from a battery that holds so much."""
-        capacity_j = self.scenario.battery_j
-        return self.ageing.damage(held_j / capacity_j, used_j / capacity_j, seconds)
-
     def _charge(
         self,
         now: Batch,
@@ -449,14 +373,6 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
         summed = {name: np.asarray(amount, dtype=np.float64).sum(axis=-1) for name, amount in metrics.items()}
         return Outcome(cost.sum(axis=-1), cost, {}, summed)
 
-    def speeds(self, edge: NDArray[np.bool_], mode: IntArray | int) -> tuple[FloatArray, FloatArray]:
-        """Speed in cycles/s and power in W of modes of edge or mobile CPUs."""
-        speed_hz, power_w = (
-            np.stack([getattr(cpu, name) for cpu in self.processors]) for name in ("speed_hz", "power_w")
-        )
-        which = edge.astype(np.int64)
-        return speed_hz[which, mode], power_w[which, mode]
-
     # ----------------------------------------------------------------------------------------------------- structure
 
     def allowed(self, observation: Observation) -> Allowed:
@@ -466,23 +382,17 @@ class BatteryD2D(TaskQueueProblem[BatteryD2DScenario]):
         target[..., 0] = mode[..., 0] = True
         return {"target": target, "mode": mode}
 
-    def within_reach(self, observation: Observation) -> NDArray[np.bool_]:
-        """[count, users, devices] whether a target is close enough."""
-        within = observation["distance_m"] <= self.scenario.d2d_m
-        within[..., self.num_agents :] = True
-        return within
-
     def choose(self, target: IntArray, mode: IntArray) -> Decisions:
         """The decisions for targets and modes ``[count, ..., users]``."""
         return Decisions({"target": target, "mode": mode})
 
     def expected_costs(self, observation: Observation) -> ExpectedCosts:
-        """What each target and mode is expected to cost (see `battery_outlook`)."""
-        return battery_outlook.expected_costs(self, observation)
+        """What each target and mode is expected to cost (see `structure`)."""
+        return structure.expected_costs(self, observation)
 
     def hindsight_data(self, instances: Instances) -> HindsightData:
-        """All tasks, and what nature does to them on each way (see `battery_outlook`)."""
-        return battery_outlook.hindsight_data(self, instances)
+        """All tasks, and what nature does to them on each way (see `structure`)."""
+        return structure.hindsight_data(self, instances)
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
         """Numbers ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of their largest values."""

@@ -135,4 +135,5 @@ def test_they_conform(name: str, changes: dict[str, Any]) -> None:
     options: dict[str, Any] = {"v": 1.0} if name == "lyapunov" else {}
     if name == "levy":
         options = {"generations": 20}
-    check_solver(solver(name, **options), make(**{"users": 2, "servers": 2, "horizon": 2, **changes}))
+    problem = make(**{"users": 2, "servers": 2, "horizon": 2, **changes})
+    check_solver(solver(name, problem, **options), problem)

@@ -157,11 +157,11 @@ def test_where_energy_is_short_its_price_pays() -> None:
 
 @pytest.mark.parametrize("name", RULES)
 def test_rules_conform(name: str) -> None:
-    check_solver(offloadopt.solver(name), make(horizon=3))
-    check_solver(offloadopt.solver(name), make(horizon=2, users=1, servers=1, dvfs=False))
+    for problem in (make(horizon=3), make(horizon=2, users=1, servers=1, dvfs=False)):
+        check_solver(offloadopt.solver(name, problem), problem)
 
 
 def test_other_problems_are_refused() -> None:
     other = offloadopt.problem("carbon_mimo", horizon=2)
-    with pytest.raises(Unsupported, match="it needs a TaskQueueProblem"):
-        offloadopt.solver("lyapunov", other).run(other, other.sample(1, 0))
+    with pytest.raises(Unsupported, match="'all-edge' does not serve problem 'carbon_mimo'; it needs the structure"):
+        offloadopt.solver("all-edge").run(other, other.sample(1, 0))
