@@ -170,4 +170,14 @@ class SlotwiseProblem(AssignmentProblem[ScenarioT]):
 
     def slots(self, instances: Instances) -> Instances:
         """All slots of all instances as instances of `one_slot`, instance by instance."""
-        return Instances({name: array.reshape(-1, *array.shape[2:]) for name, array in instances.items()})
+        if self.horizon == 1:
+            return instances
+        fields = self.instance_fields
+        return Instances(
+            {
+                name: array.reshape(-1, *array.shape[2:])
+                if fields[name].per_slot
+                else np.repeat(array, self.horizon, axis=0)
+                for name, array in instances.items()
+            }
+        )

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from offloadopt.core import ArrayField, Batch, FloatArray, Outcome, Solutions
+from offloadopt.core import (
+    ArrayField,
+    Batch,
+    Decisions,
+    FloatArray,
+    Instances,
+    Observation,
+    Outcome,
+    Problem,
+    Solutions,
+    State,
+)
 from offloadopt.errors import InvalidInput
 
 COUNT = 4
@@ -17,6 +31,36 @@ SAME = 1e-12
 
 class ConformanceError(AssertionError):
     """A clause of the contract that does not hold."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One slot of a roll-out: the state and observation before the decision, and what followed from it."""
+
+    state: State
+    observation: Observation
+    decision: Decisions
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Instances, decisions over the whole horizon, and the slots that they lead through."""
+
+    instances: Instances
+    decisions: Decisions
+    slots: tuple[Slot, ...]
+
+
+def roll_out(problem: Problem[Any], instances: Instances, decisions: Decisions) -> Rollout:
+    """Apply decisions slot by slot and keep what was observed and charged."""
+    state, slots = problem.reset(instances), list[Slot]()
+    for slot in range(problem.horizon):
+        decision = decisions if problem.horizon == 1 else decisions.at_slot(slot)
+        following, outcome = problem.step(instances, state, decision)
+        slots.append(Slot(state, problem.observe(instances, state), decision, outcome))
+        state = following
+    return Rollout(instances, decisions, tuple(slots))
 
 
 def named(outcome: Outcome) -> Batch:
@@ -48,6 +92,12 @@ def check_fields(what: str, batch: Batch, fields: Mapping[str, ArrayField], coun
             fields[name].check(name, array, horizon)
         except InvalidInput as error:
             raise ConformanceError(f"{what}: {error}") from None
+
+
+def must_have_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """An array has a shape, and neither NaN nor infinite values."""
+    must(array.shape == shape, f"{name} has shape {list(array.shape)}; allowed: {list(shape)}")
+    must(bool(np.isfinite(array).all()), f"{name} holds NaN or infinite values")
 
 
 def must(holds: bool, clause: str) -> None:

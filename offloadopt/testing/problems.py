@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Batch, Decisions, Instances, Outcome, Problem
-from offloadopt.structures.assignment import AssignmentProblem
-from offloadopt.testing.clauses import COUNT, bytes_of, check_fields, must, must_match, must_refuse, named
-from offloadopt.testing.structure import check_structure
+from offloadopt.testing.clauses import COUNT, bytes_of, check_fields, must, must_match, must_refuse, named, roll_out
+from offloadopt.testing.structures import check_structures
 
 
 def check_problem(problem: Problem[Any], seed: int = 0) -> None:
-    """Check a problem against `Problem`, and against `AssignmentProblem` where it claims that structure.
+    """Check a problem against `Problem` and against every structure (`offloadopt.structures`) that it claims.
 
     Raises
     ------
@@ -32,8 +31,7 @@ def check_problem(problem: Problem[Any], seed: int = 0) -> None:
     _check_refusals("instances", problem.check_instances, instances, problem.instance_fields)
     check_decisions = partial(problem.check_decisions, count=COUNT)
     _check_refusals("decisions", check_decisions, decisions, problem.decision_fields)
-    if isinstance(problem, AssignmentProblem):
-        check_structure(problem, instances, seed)
+    check_structures(problem, roll_out(problem, instances, decisions), seed)
 
 
 def _check_scenario(problem: Problem[Any]) -> None:

@@ -1,0 +1,49 @@
+"""The clauses of `SharedServersProblem`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from offloadopt.core import ROUNDING, FloatArray, IntArray
+from offloadopt.physics.task_splitting import Splitting, share_cpu
+from offloadopt.structures.shared_servers import SharedServersProblem
+from offloadopt.testing.clauses import COUNT, Rollout, close, must
+
+
+def check_shared_servers(problem: SharedServersProblem[Any], rollout: Rollout, seed: int) -> None:
+    """Costs of assignments follow from ``sharing``: users by server, and each server's CPU shared optimally."""
+    tasks, servers, observation = problem.tasks, problem.servers, rollout.slots[0].observation
+    must(servers % 2 == 0, f"servers = {servers}; allowed: two for each site, the balanced split and everything")
+    sites, ways = servers // 2, problem.sharing(observation)
+    parts = {name: getattr(ways, name) for name in ("local_s", "local_j", "send_s", "send_j", "cycles")}
+    shape = np.broadcast_shapes(*(values.shape for values in parts.values()))
+    must(shape == (COUNT, tasks, sites, tasks), f"sharing has shape {list(shape)}; not [count, tasks, sites, tasks]")
+    for name, values in parts.items():
+        missing = name.startswith("send")  # infinite over a missing link
+        must(not np.isnan(values).any() and (missing or bool(np.isfinite(values).all())), f"sharing: {name} is NaN")
+        must(bool((values >= 0 if missing else values > 0).all()), f"sharing: {name} is negative, or 0")
+    must(ways.cpu_max_hz > 0, "sharing: cpu_max_hz is not positive")
+    must(0 <= ways.time_weight <= 1, "sharing: time_weight leaves [0, 1]")
+    send_s = np.broadcast_to(ways.send_s, shape)
+    must(bool((send_s[..., 1:] >= send_s[..., :-1]).all()), "sharing: a link gets faster with more users")
+
+    costs, drawn = problem.costs(observation), np.random.default_rng(seed).integers(0, servers + 1, (5, COUNT, tasks))
+    for assignment in (np.zeros((COUNT, tasks), dtype=np.int64), *drawn):
+        predicted = _shared_cost(ways, shape, assignment)
+        must(close(costs.cost(assignment), predicted, ROUNDING), "costs(a) do not follow from sharing")
+
+
+def _shared_cost(ways: Splitting, shape: tuple[int, ...], assignment: IntArray) -> FloatArray:
+    """Costs ``[count]`` of assignments ``[count, tasks]`` by ``sharing`` alone."""
+    count, tasks, sites, _ = shape
+    rows, users = np.arange(count)[:, None], np.arange(tasks)
+    site, whole = np.maximum(assignment - 1, 0) % sites, assignment > sites
+    linked = (assignment > 0) & np.isfinite(np.broadcast_to(ways.send_s, shape)[rows, users, site, 0])
+    here = linked[..., None] & (site[..., None] == np.arange(sites))
+    number = np.maximum(here.sum(axis=1), 1)[rows, site]
+    chosen = ways.take((rows, users, site, number - 1))
+    server = np.where(linked, site, -1)
+    cpu_hz = share_cpu(server, whole, chosen.packed(), ways.time_weight, ways.cpu_max_hz)
+    return np.asarray(np.where(linked & (cpu_hz > 0), chosen.mode_cost(whole, cpu_hz), 1.0).sum(axis=-1))
