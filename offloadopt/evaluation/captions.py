@@ -22,13 +22,14 @@ def reference_note(reference: Reference, horizon: int) -> str:
     ----------
     reference : Reference
     horizon : int
-        Slots of an episode: with more than one, a proved bound is one in hindsight.
+        Slots of an episode.
     """
     if not reference.proved:
-        return (
+        note = (
             "Gaps are measured from the best cost that any method found. No method proved a bound, so the true gaps "
             "may be larger."
         )
+        return _with_hindsight(note, reference, horizon)
     provers, slack = _enumerate(reference.provers), 100 * reference.slack[reference.measured]
     if not len(slack):
         return f"Gaps are measured from a bound proved by {provers}, but no method found a feasible decision."
@@ -45,7 +46,12 @@ def reference_note(reference: Reference, horizon: int) -> str:
             f"decision found lies {slack.mean():.2g} % above it on average, {slack.max():.2g} % at worst. Gaps are "
             "overstated by up to that much."
         )
-    if horizon == 1:
+    return _with_hindsight(note, reference, horizon)
+
+
+def _with_hindsight(note: str, reference: Reference, horizon: int) -> str:
+    """Add what a reference that knows nature's later slots means for other methods."""
+    if not reference.hindsight:
         return note
     return (
         f"{note} It is a reference in hindsight: it knows all {horizon:,} slots of an episode from the start. A method "

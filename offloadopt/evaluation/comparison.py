@@ -88,7 +88,14 @@ def compare(
             )
         )
 
-    chosen = choose_reference({run.name: run.cost for run in runs}, {run.name: run.bound for run in runs}, reference)
+    hindsight = [
+        name
+        for name, method in methods.items()
+        if problem.horizon > 1 and isinstance(method, Solver) and method.hindsight
+    ]
+    chosen = choose_reference(
+        {run.name: run.cost for run in runs}, {run.name: run.bound for run in runs}, reference, hindsight
+    )
     if paired_with is None and len(runs) > 1:
         paired_with = next((run.name for run in runs if not run.proves), runs[0].name)
     fields = type(problem.scenario).model_fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,14 @@ class Reference:
         The methods whose bounds are used; empty if nothing is proved.
     slack : array [count]
         Relative gap of the best cost found to the reference; NaN where there is none.
+    hindsight : bool
+        Whether a method that the reference comes from knows nature's draws of later slots.
     """
 
     values: FloatArray
     provers: tuple[str, ...]
     slack: FloatArray
+    hindsight: bool = False
 
     @property
     def count(self) -> int:
@@ -95,7 +98,10 @@ def gap_to(values: FloatArray, cost: FloatArray) -> FloatArray:
 
 
 def choose_reference(
-    costs: Mapping[str, FloatArray], bounds: Mapping[str, FloatArray], named: str | None = None
+    costs: Mapping[str, FloatArray],
+    bounds: Mapping[str, FloatArray],
+    named: str | None = None,
+    hindsight: Collection[str] = (),
 ) -> Reference:
     """Choose the reference: the largest bound over all methods, or one method's own bounds.
 
@@ -105,6 +111,8 @@ def choose_reference(
         By method: ``inf`` for an infeasible decision, ``-inf`` for no bound.
     named : str, optional
         The method whose bounds are the reference.
+    hindsight : collection of str
+        Methods that know nature's draws of later slots.
 
     Raises
     ------
@@ -122,7 +130,8 @@ def choose_reference(
     provers = tuple(name for name, bound in used.items() if not np.isneginf(bound).all())
     values = np.max(list(used.values()), axis=0) if provers else best_cost
     values = np.minimum(values, best_cost)  # two correct proofs may differ by rounding; a gap is never negative
-    return Reference(values, provers, gap_to(values, best_cost))
+    sources = provers or tuple(costs)
+    return Reference(values, provers, gap_to(values, best_cost), any(name in hindsight for name in sources))
 
 
 def _refuse_broken(name: str, bound: FloatArray, costs: Mapping[str, FloatArray], best_cost: FloatArray) -> None:

@@ -69,8 +69,9 @@ class AssignmentProblem(Problem[ScenarioT]):
                 f"{name + ':':{width}} {' '.join(map(str, tasks)) or '-'}"
                 for name, tasks in zip(self.option_names, members, strict=True)
             ]
-        shares = [f"{name} {np.mean(chosen == option):.1%}" for option, name in enumerate(self.option_names)]
-        return [f"tasks decided: {', '.join(shares)}"]
+        shares = [float(np.mean(chosen == option)) for option in range(len(self.option_names))]
+        taken = [f"{name} {share:.1%}" for name, share in zip(self.option_names, shares, strict=True) if share > 0.0]
+        return [f"tasks decided: {', '.join(taken)}"]
 
     @abstractmethod
     def assignment(self, decisions: Decisions) -> IntArray:

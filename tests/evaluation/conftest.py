@@ -26,6 +26,7 @@ def make_report() -> MakeReport:
         bounds: Mapping[str, Sequence[float]] | None = None,
         paired_with: str | None = None,
         scenario: Mapping[str, Any] | None = None,
+        hindsight: Sequence[str] = (),
         horizon: int = 1,
     ) -> Report:
         def run(name: str) -> MethodRun:
@@ -34,7 +35,8 @@ def make_report() -> MakeReport:
             return MethodRun(name, {}, cost, bound, np.full(len(cost), 0.002), np.full(3, 0.004), False)
 
         runs = tuple(map(run, costs))
-        reference = choose_reference({run.name: run.cost for run in runs}, {run.name: run.bound for run in runs})
+        costs, proved = {run.name: run.cost for run in runs}, {run.name: run.bound for run in runs}
+        reference = choose_reference(costs, proved, hindsight=hindsight)
         notes = dict.fromkeys(scenario or {}, "what it is")
         fields = scenario or {"users": 3}
         return Report("demo", fields, notes, reference, runs, paired_with, seed=0, bootstrap=200, horizon=horizon)

@@ -46,9 +46,10 @@ def test_the_reference_is_named_in_plain_words() -> None:
 
 def test_a_proof_for_episodes_is_said_to_know_the_future() -> None:
     proved, unproved = reference([10.0], [10.0]), reference([10.0], [-INF])
-    assert "in hindsight: it knows all 100 slots" in captions.reference_note(proved, 100)
-    assert "hindsight" not in captions.reference_note(proved, 1)
-    assert "hindsight" not in captions.reference_note(unproved, 100)
+    for found in (proved, unproved):
+        assert "hindsight" not in captions.reference_note(found, 100)
+        known = captions.reference_note(replace(found, hindsight=True), 100)
+        assert "in hindsight: it knows all 100 slots" in known
 
 
 def test_times_of_problems_with_a_horizon_are_said_to_be_of_whole_episodes() -> None:

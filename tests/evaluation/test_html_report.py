@@ -93,7 +93,7 @@ def test_a_page_without_any_feasible_decision_still_renders(hopeless: Report) ->
 
 
 def test_the_times_of_a_problem_with_a_horizon_are_headed_as_those_of_an_episode(make_report: MakeReport) -> None:
-    html = make_report({"a": [10.0], "b": [11.0]}, {"a": [10.0]}, horizon=100).to_html()
+    html = make_report({"a": [10.0], "b": [11.0]}, {"a": [10.0]}, horizon=100, hindsight=["a"]).to_html()
     assert "<span>Time of an episode, ms</span>" in html
     assert "time to decide a whole episode, ms" in html
     assert "it knows all 100 slots" in Page(html).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import offloadopt
 from offloadopt.core import FloatArray
 from offloadopt.errors import BrokenProof, InvalidInput
 from offloadopt.evaluation.reference import Reference, choose_reference
@@ -90,3 +91,18 @@ def test_a_reference_that_nothing_is_measured_from_says_so() -> None:
     assert choose({"a": [INF]}, {"a": [INF]}).label == "none (every instance is proved infeasible)"
     assert choose({"a": [INF]}, {"a": [3.0]}).label == "lower bound (no feasible decision to compare it with)"
     assert choose({"a": [INF]}, {}).label == "best found (no proof)"
+
+
+def test_a_reference_is_in_hindsight_if_a_method_it_comes_from_is() -> None:
+    costs, bounds = {"a": np.array([3.0]), "b": np.array([2.0])}, {"a": np.array([-np.inf]), "b": np.array([1.0])}
+    assert not choose_reference(costs, bounds).hindsight
+    assert not choose_reference(costs, bounds, hindsight=["a"]).hindsight  # a proves nothing
+    assert choose_reference(costs, bounds, hindsight=["b"]).hindsight
+    unproved = dict.fromkeys(costs, np.array([-np.inf]))
+    assert choose_reference(costs, unproved, hindsight=["a"]).hindsight
+
+
+@pytest.mark.parametrize(("name", "known"), [("partial_mobile", False), ("carbon_mimo", True)])
+def test_only_problems_whose_slots_depend_on_each_other_have_a_reference_in_hindsight(name: str, known: bool) -> None:
+    problem = offloadopt.problem(name, users=2, horizon=2)
+    assert offloadopt.compare(problem, ["exact"], 1).reference.hindsight is known

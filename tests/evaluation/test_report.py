@@ -94,7 +94,7 @@ def test_the_summary_ends_with_what_reference_feasibility_and_times_mean(make_re
         "Gaps are measured from the certified optimum, proved by a.",
         "Feasible: no constraint has a relative violation above 1e-09.",
     ]
-    episodes = make_report(costs, bounds, horizon=20).summary()
+    episodes = make_report(costs, bounds, horizon=20, hindsight=["a"]).summary()
     assert "it knows all 20 slots of an episode from the start" in " ".join(episodes.split())
     assert episodes.endswith("Times are those of a whole episode of 20 slots, not of one slot.")
     assert max(map(len, episodes.splitlines())) <= 120
@@ -118,7 +118,7 @@ def test_a_notebook_shows_the_same_table_as_the_summary_escaped(report: Report) 
 
 
 def test_the_json_states_horizon_tolerance_and_reference(make_report: MakeReport) -> None:
-    read = json.loads(make_report({"a": [10.0]}, {"a": [10.0]}, horizon=5).to_json())
+    read = json.loads(make_report({"a": [10.0]}, {"a": [10.0]}, horizon=5, hindsight=["a"]).to_json())
     assert (read["horizon"], read["feasibility_tolerance"]) == (5, 1e-9)
     assert "in hindsight" in read["reference_note"]
 
