@@ -251,7 +251,7 @@ def test_training_leaves_nothing_in_the_systems_temporary_folder(
 
 
 def test_what_it_cannot_serve_is_refused_in_one_line(aiming: Any, devices: Any, moving: Any) -> None:
-    with pytest.raises(Unsupported, match="does not serve problem 'multi_server'; it needs a MenuProblem"):
+    with pytest.raises(Unsupported, match="does not serve problem 'multi_server'; it needs the structure MenuProblem"):
         DQN().require(registry.problem("multi_server", users=3))
     with pytest.raises(Unsupported, match=r"^10000 combinations of an agent's decisions; allowed: at most 4096$"):
         DQN(levels=100).require(aiming())
