@@ -1,7 +1,7 @@
-"""Rules of thumb for buffers that are emptied by CPU and over the air.
+"""Baseline rules for buffers that are emptied by local computing and offloading.
 
-The greedy two are those that Chen and Wang compare with (arXiv:1812.07394; `GD-Local` and `GD-Offload` of their code):
-clear the whole buffer at once, one way as far as it goes and the other way for the rest.
+The two greedy rules are the baselines of Chen and Wang (arXiv:1812.07394; `GD-Local` and `GD-Offload` in their code):
+they serve the whole buffer in the slot, first by one of the two means up to its power limit, then by the other.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from offloadopt.structures.backlog import BacklogProblem
 
 
 class GreedyLocal(Rule):
-    """Clears the buffer, by CPU as far as it goes; the rest over the air."""
+    """Serve the whole buffer by local computing up to the CPU's limit, and offload the rest."""
 
     name = "greedy-local"
     serves = BacklogProblem
 
     def decide(self, problem: BacklogProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
-        """CPU power ``kappa (b L / tau)^3``, transmit power ``(2^(b / (tau W)) - 1) / g``, cut at their limits."""
+        """CPU power ``kappa (b L / tau)^3`` and transmit power ``(2^(b / (tau W)) - 1) / g``, at most their limits."""
         service, buffer = problem.service(observation), problem.buffer_bits(observation)
         device, gain = service.device, service.gain_per_w
         local_w = np.minimum(device.local_power(buffer), device.local_max_w)
@@ -33,13 +33,13 @@ class GreedyLocal(Rule):
 
 
 class GreedyOffload(Rule):
-    """Clears the buffer, over the air as far as it goes; the rest by CPU."""
+    """Offload the whole buffer up to the transmitter's limit, and compute the rest locally."""
 
     name = "greedy-offload"
     serves = BacklogProblem
 
     def decide(self, problem: BacklogProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
-        """The same powers in the other order; a missing link stays silent."""
+        """The same powers in the other order; nothing is sent over a missing link."""
         service, buffer = problem.service(observation), problem.buffer_bits(observation)
         device, gain = service.device, service.gain_per_w
         wanted_w = np.minimum(device.offload_power(buffer, gain), device.offload_max_w)
@@ -49,12 +49,12 @@ class GreedyOffload(Rule):
 
 
 class FullPower(Rule):
-    """Both powers at their limits in every slot, bits or no bits."""
+    """Set both powers to their limits in every slot, also when the buffer is empty."""
 
     name = "full-power"
     serves = BacklogProblem
 
     def decide(self, problem: BacklogProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
-        """The limits."""
+        """Largest CPU and transmit power."""
         device, buffer = problem.service(observation).device, problem.buffer_bits(observation)
         return problem.serve(np.full(buffer.shape, device.local_max_w), np.full(buffer.shape, device.offload_max_w))

@@ -1,9 +1,9 @@
-"""Buffer and battery of one agent over a known horizon as a convex programme (exponential and power cones).
+"""Convex programme of one agent's buffer and battery over a known horizon (exponential and power cones).
 
-Bits and joules are two chains of balances that the powers couple. Losing bits or green energy is free to happen at any
-time here, as is drawing from the grid while the battery holds energy: the real ones overflow only when full and draw
-only when empty. What the programme gives are therefore powers and prices; what they are worth is said by the problem
-itself and by `offloadopt.solvers.backlog.dual_bound`.
+Bits and joules follow two chains of balance equations, which the powers couple. The programme is a relaxation: it may
+lose bits or green energy in any slot, and may draw from the grid while the battery holds energy, whereas a buffer and a
+battery overflow only when full, and the grid is drawn on only when the battery is empty. It therefore gives candidate
+powers and dual prices; the problem computes their cost, and `offloadopt.solvers.backlog.dual_bound` the lower bound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from offloadopt.structures.backlog import Backlog
 
 @dataclass(frozen=True)
 class BatteryPlan:
-    """Powers and prices of one agent, ``[horizon]`` each."""
+    """Powers in W and dual prices per bit and per joule of one agent, ``[horizon]`` each."""
 
     local_w: FloatArray
     offload_w: FloatArray
@@ -30,83 +30,87 @@ class BatteryPlan:
 
 
 class BatteryProgramme:
-    """The programme, compiled once for a batch and solved for one agent at a time.
+    """The convex programme, compiled once for a batch and solved for one agent at a time.
 
-    Bits are counted in ``slot_s * bandwidth_hz``, joules in a slot at full power, costs in such a slot from the grid:
-    Clarabel loses digits in SI units.
+    Numbers are scaled because Clarabel loses digits in SI units: the unit of bits is ``slot_s * bandwidth_hz``, that of
+    energy a slot at full power, that of cost such a slot powered by the grid.
     """
 
     def __init__(self, backlog: Backlog) -> None:
         cp: Any = import_module("cvxpy")
         self.backlog = backlog
         device, horizon = backlog.service.device, backlog.arrival_bits.shape[1]
-        self.bit = device.slot_s * device.bandwidth_hz
-        self.joule = device.slot_s * (device.local_max_w + device.offload_max_w)
+        self.bit_unit = device.slot_s * device.bandwidth_hz
+        self.joule_unit = device.slot_s * (device.local_max_w + device.offload_max_w)
         self.grid_price = np.broadcast_to(backlog.service.grid_price, backlog.arrival_bits.shape)
-        self.cost = float(self.grid_price.max(initial=0.0)) * self.joule or 1.0
+        self.cost_unit = float(self.grid_price.max(initial=0.0)) * self.joule_unit or 1.0
         self.sinr, self.green, self.grid, self.arrivals = (cp.Parameter(horizon, nonneg=True) for _ in range(4))
         self.start = cp.Parameter(nonneg=True)
 
-        self.local, self.offload = cp.Variable(horizon), cp.Variable(horizon)  # shares of the largest powers
-        by_cpu, by_air, remains, buffer, lost, bought, wasted, battery = (
+        self.local, self.offload = cp.Variable(horizon), cp.Variable(horizon)  # fractions of the largest powers
+        local_bits, offload_bits, remaining, buffer, lost, purchased, wasted, battery = (
             cp.Variable(horizon, nonneg=True) for _ in range(8)
         )
         waiting = cp.hstack([self.start, buffer[:-1]])
         stored = cp.hstack([0.0, battery[:-1]])
-        drawn = (device.local_max_w * self.local + device.offload_max_w * self.offload) * (device.slot_s / self.joule)
-        self.served = remains == waiting - by_cpu - by_air
-        self.powered = battery == stored + self.green - drawn + bought - wasted
-        most_local = float(device.local_bits(np.asarray(device.local_max_w))) / self.bit
-        limits = [
+        drawn = (device.local_max_w * self.local + device.offload_max_w * self.offload) * (
+            device.slot_s / self.joule_unit
+        )
+        self.bit_balance = remaining == waiting - local_bits - offload_bits
+        self.joule_balance = battery == stored + self.green - drawn + purchased - wasted
+        most_local_bits = float(device.local_bits(np.asarray(device.local_max_w))) / self.bit_unit
+        constraints = [
             self.local >= 0,
             self.local <= 1,
             self.offload >= 0,
             self.offload <= 1,
-            by_cpu <= most_local * cp.power(self.local, 1 / 3),
-            by_air <= cp.log1p(cp.multiply(self.sinr, self.offload)) / np.log(2.0),
-            self.served,
-            buffer == remains + self.arrivals - lost,
-            self.powered,
-            battery <= backlog.battery_j / self.joule,
+            local_bits <= most_local_bits * cp.power(self.local, 1 / 3),
+            offload_bits <= cp.log1p(cp.multiply(self.sinr, self.offload)) / np.log(2.0),
+            self.bit_balance,
+            buffer == remaining + self.arrivals - lost,
+            self.joule_balance,
+            battery <= backlog.battery_j / self.joule_unit,
         ]
         if np.isfinite(backlog.capacity_bits):
-            limits.append(buffer <= backlog.capacity_bits / self.bit)
+            constraints.append(buffer <= backlog.capacity_bits / self.bit_unit)
         else:
-            limits.append(lost == 0)
-        price = self.bit / self.cost
-        charge = (
-            self.grid @ bought
-            + backlog.waste_price * self.joule / self.cost * cp.sum(wasted)
-            + price * backlog.holding_price * cp.sum(buffer)
-            + price * backlog.overflow_price * cp.sum(lost)
-            + price * backlog.final_price * buffer[-1]
+            constraints.append(lost == 0)
+        price_unit = self.bit_unit / self.cost_unit
+        objective = (
+            self.grid @ purchased
+            + backlog.waste_price * self.joule_unit / self.cost_unit * cp.sum(wasted)
+            + price_unit * backlog.holding_price * cp.sum(buffer)
+            + price_unit * backlog.overflow_price * cp.sum(lost)
+            + price_unit * backlog.final_price * buffer[-1]
         )
-        self.programme = cp.Problem(cp.Minimize(charge), limits)
+        self.programme = cp.Problem(cp.Minimize(objective), constraints)
 
     def solve(self, row: int, agent: int, time_limit_s: float | None = None) -> BatteryPlan | None:
-        """One agent's plan; ``None`` where Clarabel finds none in time."""
+        """Solve the programme of one agent; ``None`` where Clarabel finds no solution within the time limit."""
         cp: Any = import_module("cvxpy")
         backlog, device = self.backlog, self.backlog.service.device
         gain = np.broadcast_to(backlog.service.gain_per_w, self.grid_price.shape)[row, :, agent]
         self.sinr.value = gain * device.offload_max_w
-        self.green.value = backlog.service.green_j[row, :, agent] / self.joule
-        self.grid.value = self.grid_price[row, :, agent] * self.joule / self.cost
-        self.arrivals.value = backlog.arrival_bits[row, :, agent] / self.bit
-        self.start.value = backlog.start_bits[row, agent] / self.bit
+        self.green.value = backlog.service.green_j[row, :, agent] / self.joule_unit
+        self.grid.value = self.grid_price[row, :, agent] * self.joule_unit / self.cost_unit
+        self.arrivals.value = backlog.arrival_bits[row, :, agent] / self.bit_unit
+        self.start.value = backlog.start_bits[row, agent] / self.bit_unit
         limit: dict[str, Any] = {} if time_limit_s is None else {"time_limit": time_limit_s}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an inaccurate plan is welcome: it is not taken at its word
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # inaccurate solutions are accepted: cost and bound are computed afresh
             try:
                 self.programme.solve(solver=cp.CLARABEL, **limit)
             except cp.SolverError:
                 return None
         local, offload = self.local.value, self.offload.value
-        bit_price, joule_price = self.served.dual_value, self.powered.dual_value
+        bit_price, joule_price = self.bit_balance.dual_value, self.joule_balance.dual_value
         if local is None or offload is None or bit_price is None or joule_price is None:
             return None
         return BatteryPlan(
             np.clip(local, 0.0, 1.0) * device.local_max_w,
             np.clip(offload, 0.0, 1.0) * device.offload_max_w,
-            -np.asarray(bit_price) * (self.cost / self.bit),
-            np.asarray(joule_price) * (self.cost / self.joule),
+            -np.asarray(bit_price) * (self.cost_unit / self.bit_unit),
+            np.asarray(joule_price) * (self.cost_unit / self.joule_unit),
         )

@@ -1,16 +1,16 @@
-"""Drift-plus-penalty: in every slot a bit is worth its backlog over ``v``, whatever the future brings.
+"""Lyapunov drift-plus-penalty for buffers: in every slot the value of a served bit is its backlog over ``v``.
 
 Minimising ``v * energy cost - B * bits served`` slot by slot bounds the sum of the drift of ``B^2 / 2`` and of the
-penalty, so that the mean cost of energy comes within O(1/v) of the least that keeps the buffers stable while these grow
-like O(v) (Neely 2010; Mao, Zhang, Song, Letaief: "Power-delay tradeoff in multi-user mobile-edge computing systems",
-arXiv:1609.06027). Users are apart once their links are given, and the slot's problem is closed form up to
-one bisection on the energy's price: `Service.best`.
+penalty, so that the mean cost of energy comes within O(1/v) of the least that keeps the buffers stable, while the
+backlogs grow as O(v) (Neely 2010; Mao, Zhang, Song, Letaief: "Power-delay tradeoff in multi-user mobile-edge computing
+systems", arXiv:1609.06027). Given the links, users are independent, and the slot's problem has a closed form up to one
+bisection on the price of energy: `Service.best`.
 
-A battery adds LODCO's second queue (Mao, Zhang, Letaief: "Dynamic computation offloading for mobile-edge computing with
-energy harvesting devices", JSAC 2016): the drift of ``(b - theta)^2 / 2`` puts a price ``~ theta - b`` on a joule from
-the battery. Its two free constants follow from its ends. A joule that leaves an empty battery must soon be replaced
-from the grid: it costs what a grid joule costs. A full battery loses what comes next: its joules are free. Hence
-``theta`` is the capacity, and the price is ``grid price * (1 - b / capacity)``.
+A battery adds LODCO's virtual queue (Mao, Zhang, Letaief: "Dynamic computation offloading for mobile-edge computing
+with energy harvesting devices", JSAC 2016): the drift of ``(b - theta)^2 / 2`` puts a price proportional to
+``theta - b`` on a joule from the battery. Its two constants follow from the two extreme levels. A joule taken from an
+empty battery must soon be replaced from the grid: its price is the grid price. A full battery loses the next green
+joule: its price is 0. Hence ``theta`` is the capacity, and the price is ``grid price * (1 - b / capacity)``.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from offloadopt.solvers.tuning import pair_values_with_instances, tune_parameter
 from offloadopt.structures.backlog import BacklogProblem
 
 TUNING_SEED = 712_389_051
-"""Of the sample on which ``v`` is tuned; nobody's own instances should be these."""
-COARSE = np.logspace(-4.0, 4.0, 13)
-"""First round of ``v``, over the natural scale: what a slot at full power serves, squared, over what it costs."""
+"""Seed of the sample on which ``v`` is tuned; do not evaluate on it."""
+COARSE_FACTORS = np.logspace(-4.0, 4.0, 13)
+"""First round of ``v``, relative to the reference scale: squared bits of a slot at full power over its cost."""
 FINE_STEPS = 9
-"""Second round: so many values between the neighbours of the first round's best."""
+"""Second round: number of values between the neighbours of the first round's best value."""
 
 
 class BacklogLyapunov(Rule):
-    """Drift-plus-penalty: serves a bit when its backlog is worth the energy, green energy first."""
+    """Minimise drift plus penalty: serve bits whose backlog over ``v`` exceeds their energy cost."""
 
     name = "lyapunov"
     serves = BacklogProblem
@@ -55,21 +55,21 @@ class BacklogLyapunov(Rule):
     v: float | None = Field(
         default=None,
         gt=0,
-        description="bit^2 per unit of energy cost (not carbon_aware: per joule), energy against backlog; none: tuned",
+        description="weight of energy cost against backlog, bit^2 per unit of cost (blind: per J); none: tuned",
     )
     carbon_aware: bool = Field(
-        default=True, description="whether energy costs what it costs; otherwise every joule costs 1, green or not"
+        default=True, description="charge energy at its cost; otherwise every joule costs 1, green or not"
     )
 
     def decide(self, problem: BacklogProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
-        """The slot's least drift plus penalty."""
+        """Powers of least drift plus penalty in the slot."""
         v = np.asarray(self._chosen_v(problem))
         return problem.serve(*_powers(problem, observation, v, self.carbon_aware))
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Roll out and score; ``v`` stands in the solutions' details. Tuning counts as training, not as time."""
+        """Roll out and score; ``details["v"]`` holds ``v``. The time of tuning is not counted."""
         self.require(problem)
         v = self._chosen_v(problem)
         solutions = super().run(problem, instances, seed=seed, progress=progress)
@@ -80,7 +80,7 @@ class BacklogLyapunov(Rule):
 
 
 def tuned_v(problem: Problem[Any], carbon_aware: bool = True) -> float:
-    """The ``v`` of least mean cost on a fixed sample of the problem, found once for a scenario.
+    """Find the ``v`` of least mean cost on a fixed sample of the problem; cached by scenario.
 
     Two rounds over a logarithmic scale, all values on the same instances.
     """
@@ -90,7 +90,7 @@ def tuned_v(problem: Problem[Any], carbon_aware: bool = True) -> float:
 def trade_off(
     problem: BacklogProblem[Any], instances: Instances, v: ArrayLike, carbon_aware: bool = True
 ) -> tuple[FloatArray, FloatArray]:
-    """What each ``v`` comes to in the mean over instances, slots and agents: [O(1/v), O(v)].
+    """Compute mean energy cost and mean backlog as functions of ``v``: the [O(1/v), O(v)] trade-off.
 
     Parameters
     ----------
@@ -103,66 +103,73 @@ def trade_off(
     Returns
     -------
     energy_cost : array [values]
-        Cost of a slot's energy, relative to using none.
+        Cost of an agent's energy in a slot, relative to using none; mean over instances, slots and agents.
     buffer_bits : array [values]
-        Bits that wait when a slot is decided.
+        Bits that wait before a slot's service; mean over instances, slots and agents.
     """
     BacklogLyapunov().require(problem)
     values = np.atleast_1d(np.asarray(v, dtype=np.float64))
     energy_cost, buffer_bits = np.zeros(len(values)), np.zeros(len(values))
-    each, many = pair_values_with_instances(instances, values)
+    v_of_instance, repeated_instances = pair_values_with_instances(instances, values)
 
     def decide(observation: Observation) -> Decisions:
         nonlocal energy_cost, buffer_bits
         service = problem.service(observation)
-        powers = _powers(problem, observation, each[:, None], carbon_aware)
+        powers = _powers(problem, observation, v_of_instance[:, None], carbon_aware)
         cost = service.energy_cost(service.energy_j(*powers))
         energy_cost += cost.reshape(len(values), -1).mean(axis=1) / problem.horizon
         buffer_bits += problem.buffer_bits(observation).reshape(len(values), -1).mean(axis=1) / problem.horizon
         return problem.serve(*powers)
 
-    rollout(problem, many, decide)
+    rollout(problem, repeated_instances, decide)
     return energy_cost, buffer_bits
 
 
 def _powers(
     problem: BacklogProblem[Any], observation: Observation, v: FloatArray, carbon_aware: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """The slot's powers ``[count, agents]``, for one ``v`` or one a row ``[count, 1]``."""
+    """Powers ``[count, agents]`` of a slot, for one ``v`` or one for each instance ``[count, 1]``."""
     service, buffer = problem.service(observation), problem.buffer_bits(observation)
     value = buffer / v
     if not carbon_aware:
-        one = np.ones(())
-        return replace(service, green_price=one, grid_price=one).best(value, buffer)
+        unit_price = np.ones(())
+        return replace(service, green_price=unit_price, grid_price=unit_price).best(value, buffer)
     battery_j = problem.battery_j
     if battery_j == 0:
         return service.best(value, buffer)
 
-    # Three prices: what the battery cannot hold is charged when unused, what it can is worth keeping, then the grid.
-    level = np.minimum(service.green_j / battery_j, 1.0)
-    kept_price = service.grid_price * np.maximum(1.0 - level, 1e-9)
+    # Prices in this order: energy beyond the capacity (wasted when unused), energy in the battery, the grid.
+    charge_level = np.minimum(service.green_j / battery_j, 1.0)
+    battery_price = service.grid_price * np.maximum(1.0 - charge_level, 1e-9)
     spare = np.maximum(service.green_j - battery_j, 0.0)
-    unheld = replace(service, green_j=spare, green_price=np.full((), -problem.waste_price), grid_price=kept_price)
-    light, heavy = unheld.best(value, buffer), replace(service, green_price=kept_price).best(value, buffer)
-    # The cost of energy is convex: where the first two prices alone stay within the green energy, they decide.
-    within = service.energy_j(*light) <= service.green_j
-    return np.where(within, light[0], heavy[0]), np.where(within, light[1], heavy[1])
+    spare_service = replace(
+        service, green_j=spare, green_price=np.full((), -problem.waste_price), grid_price=battery_price
+    )
+    spare_powers, battery_powers = (
+        spare_service.best(value, buffer),
+        replace(service, green_price=battery_price).best(value, buffer),
+    )
+    # The cost of energy is convex: where the first two prices keep consumption within the green energy, they apply.
+    spare_suffices = service.energy_j(*spare_powers) <= service.green_j
+    return np.where(spare_suffices, spare_powers[0], battery_powers[0]), np.where(
+        spare_suffices, spare_powers[1], battery_powers[1]
+    )
 
 
 @lru_cache(maxsize=64)
-def _tuned_v(kind: type[BacklogProblem[Any]], scenario: Scenario, carbon_aware: bool) -> float:
-    problem = kind(scenario)
+def _tuned_v(problem_type: type[BacklogProblem[Any]], scenario: Scenario, carbon_aware: bool) -> float:
+    problem = problem_type(scenario)
     instances = tuning_sample(problem, TUNING_SEED)
 
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         return problem.serve(*_powers(problem, observation, v[:, None], carbon_aware))
 
-    coarse = _natural_v(problem, instances, carbon_aware) * COARSE
+    coarse = _reference_v(problem, instances, carbon_aware) * COARSE_FACTORS
     return tune_parameter(problem, instances, coarse, FINE_STEPS, decide)
 
 
-def _natural_v(problem: BacklogProblem[Any], instances: Instances, carbon_aware: bool) -> float:
-    """What a slot at full power serves, squared, over what it costs from the grid: bit^2 per unit of energy cost."""
+def _reference_v(problem: BacklogProblem[Any], instances: Instances, carbon_aware: bool) -> float:
+    """Squared bits of a slot at full power over its cost from the grid, in bit^2 per unit of energy cost."""
     service = problem.service(problem.observe(instances, problem.reset(instances)))
     full = np.asarray(service.device.local_max_w), np.asarray(service.device.offload_max_w)
     price = float(np.mean(service.grid_price)) if carbon_aware else 1.0

@@ -1,19 +1,19 @@
-"""The cheapest way to empty a buffer whose whole future is known, found along its price like a taut string.
+"""Taut-string algorithm for the cheapest service of one buffer whose arrivals and links are known in advance.
 
-What a bit's service is worth, ``price_t``, equals its marginal energy cost. While the buffer is neither emptied nor
-full a bit may as well wait, so that the price falls by what holding it costs: ``price_t = level - holding * t``. The
-level changes only where the string touches its walls:
+In an optimal plan the price of a bit, ``price_t``, equals the marginal energy cost of its service. While the buffer is
+neither empty nor full, bits can be moved between slots, so that the price falls by the holding cost of a slot:
+``price_t = level - holding * t``. The level changes only where the buffer reaches one of its limits:
 
 * it may rise after a slot that empties the buffer (later bits cannot be served earlier);
-* it may fall after a slot that fills it (earlier bits cannot be kept);
-* where bits are lost, the price is the price of a lost bit.
+* it may fall after a slot that fills the buffer (earlier bits cannot be kept);
+* where bits are lost, the price is the overflow price.
 
-From left to right each stretch's level is found by bisection: too low a level fills the buffer first, too high a level
-empties it first, and at the right one both happen at once. The first of the two touches ends the stretch. This is the
+Segments of constant level are found from left to right, each level by bisection: too low a level fills the buffer
+first, too high a level empties it first, and at the optimal level both happen in the same slot. The earlier of the two
+contacts ends the segment. This is the
 nested resource allocation of Vidal, Gribel, Jaillet: "Separable convex optimization with nested lower and upper
-constraints", INFORMS J. Optim. 2019, with bits that are lost only where the buffer is really full. That gate makes the
-problem nonconvex: the plan is optimal where no bit is lost, and `dual_bound` proves how good it
-is where bits must be.
+constraints", INFORMS J. Optim. 2019, with bits that are lost only while the buffer is full. This condition makes the
+problem nonconvex: the plan is optimal where no bit is lost; where bits must be lost, `dual_bound` gives its gap.
 """
 
 from __future__ import annotations
@@ -29,31 +29,40 @@ TOO_LOW, TOO_HIGH = -1, 1
 EMPTY, FULL, END = 0, 1, 2
 
 
-def string_plan(backlog: Backlog, edge_j_per_bit: FloatArray, row: int, agent: int) -> tuple[FloatArray, FloatArray]:
-    """Bits to serve and what a bit is worth, ``[horizon]`` each, for one buffer.
+def taut_string(backlog: Backlog, green_effort: FloatArray, row: int, agent: int) -> tuple[FloatArray, FloatArray]:
+    """Compute the bits to serve and the price of a bit, ``[horizon]`` each, for one buffer.
 
     Parameters
     ----------
     backlog : Backlog
-        Its battery is left out.
+        Its battery is ignored.
     edge_j_per_bit : array [count, horizon, agents]
-        The effort that uses up the slot's green energy.
+        Effort in J/bit at which the slot's green energy is used up.
     row, agent : int
-        Which buffer.
+        Indices of the buffer.
     """
     service = backlog.service
-    mine = service.take((row, slice(None), agent))
+    service_of_buffer = service.take((row, slice(None), agent))
     arrivals = backlog.arrival_bits[row, :, agent]
     slots = np.stack(
-        [mine.gain_per_w, edge_j_per_bit[row, :, agent], mine.full_effort, mine.green_price, mine.grid_price, arrivals]
+        [
+            service_of_buffer.gain_per_w,
+            green_effort[row, :, agent],
+            service_of_buffer.full_effort,
+            service_of_buffer.green_price,
+            service_of_buffer.grid_price,
+            arrivals,
+        ]
     )
     prices = (backlog.holding_price, backlog.overflow_price, backlog.final_price)
     start = float(backlog.start_bits[row, agent])
-    return _taut_string(slots, _constants(service.device), start, float(backlog.capacity_bits), *map(float, prices))
+    return _taut_string_kernel(
+        slots, _device_constants(service.device), start, float(backlog.capacity_bits), *map(float, prices)
+    )
 
 
-def _constants(device: Device) -> FloatArray:
-    """The device's numbers as the kernels use them."""
+def _device_constants(device: Device) -> FloatArray:
+    """Constants of the device in the form that the kernels use."""
     root = np.cbrt(device.kappa)
     return np.array(
         [
@@ -68,23 +77,25 @@ def _constants(device: Device) -> FloatArray:
 
 
 @njit(cache=True)
-def _served(slot: FloatArray, device: FloatArray, price: float) -> float:
-    """Bits that it pays to serve in a slot when one is worth ``price``: `Service.powers` in closed form."""
-    gain, edge, full, green_price, grid_price = slot[0], slot[1], slot[2], slot[3], slot[4]
+def _served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
+    """Bits served in a slot when a bit has the value ``price``: `Service.powers` in closed form."""
+    gain, green_effort, full, green_price, grid_price = slot[0], slot[1], slot[2], slot[3], slot[4]
     if price < 0.0:
         return 0.0
     effort = price / grid_price
-    if effort < edge:  # the green energy would not be used up: it sets the price, or its end does
-        effort = max(effort, min(edge, price / green_price)) if green_price > 0.0 else edge
+    if (
+        effort < green_effort
+    ):  # green energy would be left over: its price, or the point where it is used up, sets the effort
+        effort = max(effort, min(green_effort, price / green_price)) if green_price > 0.0 else green_effort
     effort = min(effort, full)
     local = device[1] * min(np.sqrt(effort / device[0]), device[2])
-    strong = max(gain, WEAKEST)
-    sinr = strong * min(max(effort * device[3] - 1.0 / strong, 0.0), device[5])
+    gain_floor = max(gain, WEAKEST)
+    sinr = gain_floor * min(max(effort * device[3] - 1.0 / gain_floor, 0.0), device[5])
     return float(local + device[4] * np.log1p(sinr))
 
 
 @njit(cache=True)
-def _touch(
+def _first_contact(
     slots: FloatArray,
     device: FloatArray,
     bits: float,
@@ -95,21 +106,21 @@ def _touch(
     overflow: float,
     final: float,
 ) -> tuple[int, int, int]:
-    """Whether ``level`` is too high or too low from slot ``begin`` on, and the slot and wall that tell."""
+    """Whether ``level`` is too high or too low from slot ``begin`` on, and the slot and limit of the first contact."""
     horizon = slots.shape[1]
     for t in range(begin, horizon):
         price = level - holding * t
-        bits -= _served(slots[:, t], device, price)
+        bits -= _served_bits(slots[:, t], device, price)
         if bits < 0.0:
             return TOO_HIGH, t, EMPTY
         bits += slots[5, t]
-        if bits > capacity:  # a bit dearer than its loss is lost rightly, and could be cheaper
+        if bits > capacity:  # above the overflow price losing the bit is optimal: the level is not too low
             return (TOO_HIGH if price >= overflow else TOO_LOW), t, FULL
     return (TOO_HIGH if level >= final else TOO_LOW), horizon - 1, END
 
 
 @njit(cache=True)
-def _taut_string(
+def _taut_string_kernel(
     slots: FloatArray,
     device: FloatArray,
     start: float,
@@ -118,46 +129,46 @@ def _taut_string(
     overflow: float,
     final: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Served bits and prices ``[horizon]``."""
+    """Served bits and prices, ``[horizon]`` each."""
     horizon = slots.shape[1]
     served, prices = np.zeros(horizon), np.zeros(horizon)
-    last = final + holding * horizon  # the level at which a bit may as well wait for the end
-    rules = (capacity, holding, overflow, last)
+    final_level = final + holding * horizon  # the level at which bits are equally well left at the end of the horizon
+    limits = (capacity, holding, overflow, final_level)
     begin, bits = 0, start
     while begin < horizon:
         if bits <= 0.0:  # nothing to serve
             bits = min(slots[5, begin], capacity)
             begin += 1
             continue
-        side, end, wall = _touch(slots, device, bits, begin, last, *rules)
-        level = last
-        if wall != END:
+        side, end, contact = _first_contact(slots, device, bits, begin, final_level, *limits)
+        level = final_level
+        if contact != END:
             if side == TOO_LOW:
-                low, high = last, overflow + holding * horizon
+                low, high = final_level, overflow + holding * horizon
             else:
-                low, high = holding * begin, last
-            _, high_end, high_wall = _touch(slots, device, bits, begin, high, *rules)
-            low_side, low_end, low_wall = _touch(slots, device, bits, begin, low, *rules)
-            if low_side == TOO_HIGH:  # served for nothing
-                high, high_end, high_wall = low, low_end, low_wall
+                low, high = holding * begin, final_level
+            _, high_end, high_contact = _first_contact(slots, device, bits, begin, high, *limits)
+            low_side, low_end, low_contact = _first_contact(slots, device, bits, begin, low, *limits)
+            if low_side == TOO_HIGH:  # bits that cost nothing to serve
+                high, high_end, high_contact = low, low_end, low_contact
             while low_side == TOO_LOW:
                 middle = 0.5 * (low + high)
                 if not low < middle < high:
                     break
-                side, end, wall = _touch(slots, device, bits, begin, middle, *rules)
+                side, end, contact = _first_contact(slots, device, bits, begin, middle, *limits)
                 if side == TOO_HIGH:
-                    high, high_end, high_wall = middle, end, wall
+                    high, high_end, high_contact = middle, end, contact
                 else:
-                    low, low_end, low_wall = middle, end, wall
+                    low, low_end, low_contact = middle, end, contact
             level = high
-            end, wall = (low_end, low_wall) if low_end < high_end else (high_end, high_wall)
+            end, contact = (low_end, low_contact) if low_end < high_end else (high_end, high_contact)
         for t in range(begin, end + 1):
             prices[t] = level - holding * t
-            served[t] = min(_served(slots[:, t], device, prices[t]), bits)
-            if t == end and wall == EMPTY:
+            served[t] = min(_served_bits(slots[:, t], device, prices[t]), bits)
+            if t == end and contact == EMPTY:
                 served[t] = bits
             bits = min(bits - served[t] + slots[5, t], capacity)
-        if wall == FULL:
+        if contact == FULL:
             bits = capacity
         begin = end + 1
     return served, prices

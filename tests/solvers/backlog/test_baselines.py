@@ -1,4 +1,4 @@
-"""Rules of thumb against the same rules written down for one user and one slot."""
+"""Baseline rules against the same rules written down for one user and one slot."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ def test_random_powers_are_uniform_and_the_seed_s() -> None:
 
 @pytest.mark.parametrize("name", [*GREEDY, "full-power", "random"])
 def test_more_instances_extend_fewer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, solver, told = small(), offloadopt.solver(name), list[int]()
+    problem, solver, counted = small(), offloadopt.solver(name), list[int]()
     monkeypatch.setattr(type(solver), "block_size", lambda self, problem: 3)
-    long = solver.run(problem, problem.sample(8, 1), seed=5, progress=told.append)
+    long = solver.run(problem, problem.sample(8, 1), seed=5, progress=counted.append)
     short = solver.run(problem, problem.sample(4, 1), seed=5)
-    assert told == [3, 3, 2]
+    assert counted == [3, 3, 2]
     for array in ("local_w", "offload_w"):
         assert np.array_equal(long.decisions[array][:4], short.decisions[array])
 
@@ -133,5 +133,7 @@ def test_random_draws_whole_numbers_and_needs_limits(monkeypatch: pytest.MonkeyP
 def test_rules_for_buffers_refuse_other_problems() -> None:
     other = offloadopt.problem("multi_server", users=3)
     for name in (*GREEDY, "full-power", "lyapunov"):
-        with pytest.raises(Unsupported, match=f"'{name}' does not serve problem 'multi_server'; it needs a Backlog"):
+        with pytest.raises(
+            Unsupported, match=f"'{name}' does not serve problem 'multi_server'; it needs the structure Backlog"
+        ):
             offloadopt.solver(name, other).run(other, other.sample(1, 0))

@@ -1,3 +1,5 @@
+"""Dynamic programming against enumerated powers, simulated costs, other rules and the known future."""
+
 from __future__ import annotations
 
 import itertools
@@ -13,7 +15,6 @@ from offloadopt import registry
 from offloadopt.core import Decisions
 from offloadopt.errors import Unsupported
 from offloadopt.problems.carbon_mimo import CarbonMimo
-from offloadopt.solvers.backlog.backward_induction import Resolution, gain_chain, hat_weights, solve
 from offloadopt.solvers.backlog.dynamic_programming import DynamicProgramming
 from offloadopt.testing import check_solver
 
@@ -32,7 +33,7 @@ def lone(preset: str = "paper", **changes: Any) -> CarbonMimo:
 
 
 def enumerated_cost(problem: CarbonMimo, start_bits: float) -> float:
-    """Expected cost of the best policy over two slots with independent fading, told without efforts and hats.
+    """Expected cost of the best policy over two slots with independent fading, without efforts and hat functions.
 
     Every pair of powers from a fine lattice is tried. The slot's gain is integrated by Gauss and Laguerre's rule, the
     buffer after the first slot stands on an even lattice.
@@ -65,7 +66,7 @@ def enumerated_cost(problem: CarbonMimo, start_bits: float) -> float:
         return total
 
     def end(buffer: Array, price_per_bit: float, value: Array) -> Array:
-        """What a slot's end costs, and what follows it."""
+        """Expected cost of a slot's end and of all later slots."""
         waiting = buffer[:, None] + arrivals
         kept = np.minimum(waiting, problem.capacity_bits)
         cost = price_per_bit * kept + problem.overflow_price * (waiting - kept) + np.interp(kept, buffer, value)
@@ -90,7 +91,7 @@ def test_the_expected_cost_is_that_of_enumerated_powers(distance: float, start: 
         buffer_bits=6e3,
         carbon_weight=1.0,
     )
-    expected = DynamicProgramming().plan(problem).expected_cost(np.asarray(start))
+    expected = DynamicProgramming().cost_to_go(problem).expected_cost(np.asarray(start))
     assert expected == pytest.approx(enumerated_cost(problem, start), rel=3e-3)
 
 
@@ -122,7 +123,7 @@ def test_refining_the_grid_converges_from_above() -> None:
     problem = lone(horizon=20)
     costs = [
         DynamicProgramming(buffer_points=24 * 2**k + 1, gain_points=4 * 2**k + 1, actions=8 * 2**k + 1)
-        .plan(problem)
+        .cost_to_go(problem)
         .expected_cost(np.zeros(1))[0]
         for k in range(4)
     ]
@@ -159,46 +160,6 @@ def test_knowing_the_future_costs_less() -> None:
     assert (bound <= COARSE.run(problem, instances).objective + 1e-9).all()
 
 
-# -------------------------------------------------------------------------------------------------------- the chain
-
-
-def test_hat_weights_are_those_of_simulated_fading() -> None:
-    antennas, correlation, draws = 3, 0.9, 200_000
-    rng = np.random.default_rng(3)
-    nodes = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
-    for row, present in enumerate(nodes):
-        before = np.sqrt(np.full(antennas, present / antennas)) * np.exp(1j * np.arange(antennas))
-        fresh = (rng.standard_normal((draws, antennas, 2)) / np.sqrt(2.0)) @ np.array([1.0, 1j])
-        share = np.sum(np.abs(correlation * before + np.sqrt(1.0 - correlation**2) * fresh) ** 2, axis=1)
-        simulated = [np.interp(share, nodes, hat).mean() for hat in np.eye(len(nodes))]
-        spread = 2.0 * correlation**2 * nodes / (1.0 - correlation**2)
-        weights = hat_weights(nodes, (1.0 - correlation**2) / 2.0, 2 * antennas, spread)[row]
-        np.testing.assert_allclose(weights, simulated, atol=4.0 * 0.5 / np.sqrt(draws))
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.95, 0.999])
-def test_the_gains_chain_has_the_moments_of_fading(correlation: float) -> None:
-    law = lone(correlation=correlation).mdp()
-    share, weights, at_start = gain_chain(law, 33)
-    kept, fresh, n = correlation**2, 1.0 - correlation**2, law.antennas
-    mean = kept * share + fresh * n
-    variance = fresh**2 * n + 2.0 * kept * fresh * share
-    middle = slice(4, -8)  # far from the ends, where the gain is cut off
-    np.testing.assert_allclose((weights @ share)[middle], mean[middle], rtol=1e-3)
-    np.testing.assert_allclose((weights @ share**2)[middle], (variance + mean**2)[middle], rtol=2e-3)
-    np.testing.assert_allclose((at_start @ share, at_start @ share**2), (n, n + n**2), rtol=1e-3)
-    np.testing.assert_allclose(at_start @ weights, at_start, atol=2e-4)
-
-
-def test_the_law_states_the_chances_of_poisson_numbers() -> None:
-    law = lone(harvest_w=0.0).mdp()
-    assert law.green.probabilities == (1.0,)
-    np.testing.assert_allclose(
-        law.arrivals.probabilities, poisson.pmf(np.arange(len(law.arrivals.probabilities)), 3.0), atol=1e-12
-    )
-    assert sum(lone(arrival_quanta=2000.0).mdp().arrivals.probabilities) == pytest.approx(1.0, abs=1e-12)
-
-
 # -------------------------------------------------------------------------------------------------------- the solver
 
 
@@ -206,23 +167,20 @@ def test_it_conforms() -> None:
     check_solver(COARSE, lone(horizon=4))
 
 
-def test_a_plan_is_made_once_for_a_law() -> None:
-    plan = COARSE.plan(lone())
-    assert COARSE.plan(lone()) is plan
-    assert COARSE.plan(lone(sinr_target=5.0)) is plan, "an observation's scale changes nothing"
-    assert COARSE.plan(lone(arrival_quanta=2.0)) is not plan
+def test_backward_induction_runs_once_for_a_law() -> None:
+    first = COARSE.cost_to_go(lone())
+    assert COARSE.cost_to_go(lone()) is first
+    assert COARSE.cost_to_go(lone(sinr_target=5.0)) is first, "an observation's scale changes nothing"
+    assert COARSE.cost_to_go(lone(arrival_quanta=2.0)) is not first
 
 
-def test_an_unlimited_buffer_goes_on_beyond_the_grid() -> None:
+def test_an_unlimited_buffer_is_served_beyond_the_grid() -> None:
     problem = lone("ancestor", distance_m=100.0, start_bits=4e4)
-    short, long = (solve(problem.mdp(), Resolution(193, 9, 33, end)) for end in (30.0, 120.0))
-    bits = np.array([1e3, 1e4, 3.5e4])
-    np.testing.assert_allclose(short.expected_cost(bits), long.expected_cost(bits), rtol=0.01)
     instances = problem.sample(200, seed=2)
-    cut, whole = (
+    short, long = (
         DynamicProgramming(gain_points=9, unlimited_quanta=end).run(problem, instances) for end in (30.0, 120.0)
     )
-    assert cut.objective.mean() == pytest.approx(whole.objective.mean(), rel=2e-3)
+    assert short.objective.mean() == pytest.approx(long.objective.mean(), rel=2e-3)
 
 
 def test_a_missing_link_leaves_the_cpu() -> None:
@@ -250,5 +208,5 @@ def test_a_missing_link_leaves_the_cpu() -> None:
 def test_it_refuses_a_future_without_a_known_law(changes: dict[str, Any], why: str) -> None:
     problem = lone(**changes)
     with pytest.raises(Unsupported, match=why) as refused:
-        DynamicProgramming().plan(problem)
+        DynamicProgramming().cost_to_go(problem)
     assert "\n" not in str(refused.value)

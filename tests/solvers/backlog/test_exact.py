@@ -137,7 +137,7 @@ def optimum_by_dynamic_programming(backlog: Backlog, levels: int = 801, efforts:
 
 
 @pytest.mark.parametrize("changes", [{"arrival_quanta": 10.0}, {"arrival_quanta": 8.0, "overflow_unit": 5.0}])
-def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming_and_the_gap_is_told(
+def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming_and_a_gap_is_reported(
     changes: dict[str, Any],
 ) -> None:
     problem = carbon(users=1, horizon=40, buffer_bits=5e4, distance_m=80.0, **changes)

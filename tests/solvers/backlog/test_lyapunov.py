@@ -137,7 +137,7 @@ def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
     problem = small(**changes, battery_j=0.01, horizon=40)
     instances = problem.sample(30, seed=6)
 
-    def careless(v: float) -> float:
+    def unpriced(v: float) -> float:
         def decide(seen: Observation) -> Any:
             buffer = problem.buffer_bits(seen)
             return problem.serve(*problem.service(seen).best(buffer / v, buffer))
@@ -145,7 +145,7 @@ def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
         return float(problem.evaluate(instances, rollout(problem, instances, decide)).cost.mean())
 
     priced = BacklogLyapunov().run(problem, instances).objective.mean()
-    assert priced < 0.9 * min(careless(v) for v in np.geomspace(3e7, 1e9, 4))
+    assert priced < 0.9 * min(unpriced(v) for v in np.geomspace(3e7, 1e9, 4))
 
 
 def test_energy_comes_within_1_over_v_of_its_least_while_buffers_grow_like_v() -> None:
