@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from offloadopt.core import Decisions, Instances
-from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
+from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.traces.locations import read_coordinates
 
@@ -288,52 +288,6 @@ def test_the_nearest_server_is_by_distance_or_else_by_the_strongest_link() -> No
 
 
 # ------------------------------------------------------------------------------------------------------- scenarios
-
-
-@pytest.mark.parametrize(
-    ("users", "servers", "load", "hertz"), [(30, 2, 1.0, 15e9), (100, 10, 0.33, 3.3e9), (9, 3, 2.0, 6e9)]
-)
-def test_load_sets_the_servers_cpu(users: int, servers: int, load: float, hertz: float) -> None:
-    assert MultiServerScenario(users=users, servers=servers, load=load).cpu_server_hz == pytest.approx(hertz)
-
-
-def test_load_follows_a_change_of_size_and_survives_the_scenario_as_json() -> None:
-    scenario = MultiServerScenario.preset("heterogeneous")
-    assert (scenario.cpu_server_hz, scenario.replace(users=60).cpu_server_hz) == (15e9, 30e9)
-    assert MultiServerScenario(**scenario.model_dump(mode="json")).digest() == scenario.digest()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"users": 0}, "users = 0; allowed: greater than or equal to 1"),
-        ({"servers": 0}, "servers = 0; allowed: greater than or equal to 1"),
-        ({"servers": 0, "load": 1.0}, "servers = 0"),
-        ({"users": -3}, "users = -3"),
-        ({"bandwidth_hz": 0}, "bandwidth_hz = 0; allowed: greater than 0"),
-        ({"noise_w_per_hz": float("nan")}, "noise_w_per_hz = nan"),
-        ({"power_max_w": float("inf")}, "power_max_w = inf"),
-        ({"task_spread": 1.0}, "task_spread = 1.0; allowed: less than 1"),
-        ({"load": "much"}, "load = 'much'"),
-        ({"load": -1.0}, "load = -1"),
-        ({"load": 0.0}, "load = 0"),
-        ({"load": float("nan")}, "load = nan"),
-        ({"load": 1.0, "cpu_server_hz": 1e9}, "load and cpu_server_hz both set"),
-        ({"sites_file": "sites.csv"}, "users_file is missing; users_file and sites_file are given together"),
-        ({"users_file": "users.csv"}, "sites_file is missing"),
-        ({"layout_seed": -1}, "layout_seed = -1"),
-        ({"cpu_server": 1e9}, "unknown field 'cpu_server' of MultiServerScenario; did you mean 'cpu_server_hz'"),
-    ],
-)
-def test_a_wrong_scenario_is_refused_with_one_line(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message) as caught:
-        MultiServerScenario(**changes)
-    assert "\n" not in str(caught.value)
-
-
-def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(UnknownName, match="did you mean 'heterogeneous'"):
-        MultiServerScenario.preset("heterogenous")
 
 
 def write_places(folder: Path, users: int = 8, sites: int = 4) -> dict[str, Path]:
