@@ -24,7 +24,7 @@ from offloadopt.core import (
     Solutions,
     Solver,
 )
-from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported, nearest
+from offloadopt.errors import InvalidInput, UnknownName, nearest
 
 if TYPE_CHECKING:
     from offloadopt.evaluation import Report
@@ -39,7 +39,7 @@ def available(problem: Problem[Any] | None = None) -> dict[str, list[str]]:
     Parameters
     ----------
     problem : Problem, optional
-        With it, only methods that serve this problem as it is (see `serves`).
+        With it, only methods that serve this problem as it is (see `offloadopt.registry.serves`).
 
     Returns
     -------
@@ -49,28 +49,9 @@ def available(problem: Problem[Any] | None = None) -> dict[str, list[str]]:
     if problem is None:
         return {group: list(registry.names(group)) for group in ("problems", "solvers", "learners")}
     return {
-        group: [name for name in registry.names(group) if serves(group, name, problem)]
+        group: [name for name in registry.names(group) if registry.serves(group, name, problem)]
         for group in ("solvers", "learners")
     }
-
-
-def serves(group: str, name: str, problem: Problem[Any]) -> bool:
-    """Tell whether the method ``name``, with its default options, serves ``problem`` as it is.
-
-    Parameters
-    ----------
-    group : {"solvers", "learners"}
-    name : str
-    problem : Problem
-        The method's ``require`` decides; a plugin that cannot be loaded serves nothing.
-    """
-    try:
-        registry.serving(group, name, problem)().require(problem)
-    except (Unsupported, InvalidInput):
-        return False
-    except OffloadError:
-        return False
-    return True
 
 
 def solve(
@@ -104,7 +85,10 @@ def solve(
     Solutions
         ``print(solutions)`` says what was proved and decided.
     """
+    _check_problem(problem)
     made = _solver(problem, solver, options)
+    if not isinstance(instances, Mapping):
+        raise InvalidInput(f"instances = {instances!r:.60}; allowed: Instances, or arrays by name")
     checked = instances if isinstance(instances, Instances) else problem.check_instances(instances)
     with _shown(display, f"solving with {made.name}", checked.count) as progress:
         return made.run(problem, checked, seed=seed, progress=progress)
@@ -139,6 +123,7 @@ def collect(
     """
     from offloadopt.datasets.demonstrations import collect as collect_demonstrations
 
+    _check_problem(problem)
     expert = _solver(problem, solver, options)
     with _shown(display, f"collecting from {expert.name}", count) as progress:
         return collect_demonstrations(
@@ -195,6 +180,7 @@ def train(
     Policy
         ``policy.save(folder)`` keeps it.
     """
+    _check_problem(problem)
     if isinstance(learner, Learner):
         _no_options(options)
         learner.require(problem)
@@ -258,8 +244,9 @@ def compare(
     """
     from offloadopt.evaluation import compare as compare_methods
 
+    _check_problem(problem)
     if methods is None:
-        methods = [name for name in COMPARED if serves("solvers", name, problem)]
+        methods = [name for name in COMPARED if registry.serves("solvers", name, problem)]
     given: tuple[object, object] = (methods, instances)  # callers may have no type checker
     if isinstance(given[0], Batch) or not isinstance(given[1], (int, Instances)):
         raise InvalidInput("methods or instances are of a wrong type; allowed: compare(problem, methods, instances)")
@@ -269,6 +256,14 @@ def compare(
     with _shown(display, f"comparing {len(made)} methods", drawn.count * len(made)) as progress:
         return compare_methods(
             problem, made, drawn, reference=reference, paired_with=paired_with, seed=seed, progress=progress
+        )
+
+
+def _check_problem(problem: object) -> None:
+    """Refuse what is no problem, for example its name."""
+    if not isinstance(problem, Problem):
+        raise InvalidInput(
+            f"problem = {problem!r:.60}; allowed: a Problem, for example offloadopt.problem('multi_server')"
         )
 
 

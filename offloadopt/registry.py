@@ -178,15 +178,40 @@ def serving(group: str, name: str, problem: Problem[Any]) -> Any:
     Unsupported
         If no implementation serves the problem.
     """
-    kinds = implementations(group, name)
-    for kind in kinds:
-        if isinstance(problem, kind.serves):
-            return kind
-    needs = " or ".join(kind.serves.__name__ for kind in kinds)
+    kind = _kind_for(group, name, problem)
+    if kind is not None:
+        return kind
+    needs = " or ".join(kind.serves.__name__ for kind in implementations(group, name))
+    others = [other for other in names(group) if other != name and serves(group, other, problem)]
     raise Unsupported(
-        f"{group.removesuffix('s')} {name!r} does not serve problem {problem.name!r}; it needs the structure {needs} "
-        "(`offloadopt list` tells what serves what)"
+        f"{group.removesuffix('s')} {name!r} does not serve problem {problem.name!r}; it needs the structure {needs}; "
+        f"{group} that serve it: {', '.join(others)}"
     )
+
+
+def _kind_for(group: str, name: str, problem: Problem[Any]) -> Any | None:
+    """The first implementation of ``name`` for the problem's structure, if there is one."""
+    return next((kind for kind in implementations(group, name) if isinstance(problem, kind.serves)), None)
+
+
+def serves(group: str, name: str, problem: Problem[Any]) -> bool:
+    """Tell whether the method ``name``, with its default options, serves ``problem`` as it is.
+
+    Parameters
+    ----------
+    group : {"solvers", "learners"}
+    name : str
+    problem : Problem
+        The method's ``require`` decides; a plugin that cannot be loaded serves nothing.
+    """
+    try:
+        kind = _kind_for(group, name, problem)
+        if kind is None:
+            return False
+        kind().require(problem)
+    except OffloadError:
+        return False
+    return True
 
 
 def problem(name: str, preset: str = "paper", **changes: Any) -> Problem[Any]:

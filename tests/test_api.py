@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,28 @@ def test_swapped_arguments_are_one_line() -> None:
     instances = problem.sample(2, seed=0)
     with pytest.raises(InvalidInput, match=r"allowed: compare\(problem, methods, instances\)"):
         offloadopt.compare(problem, instances, ["exact"])  # type: ignore[arg-type]
+
+
+def test_a_problems_name_is_no_problem() -> None:
+    problem = small("multi_server")
+    for call in (
+        offloadopt.compare,
+        lambda name: offloadopt.solve(name, 3),
+        lambda name: offloadopt.train(name, "ppo"),
+    ):
+        with pytest.raises(InvalidInput, match=r"problem = 'multi_server'; allowed: a Problem"):
+            call("multi_server")  # type: ignore[operator]
+    with pytest.raises(InvalidInput, match="instances = 3; allowed: Instances"):
+        offloadopt.solve(problem, 3)  # type: ignore[arg-type]
+
+
+def test_a_method_that_does_not_serve_is_refused_with_those_that_do() -> None:
+    problem = small("carbon_mimo")
+    with pytest.raises(Unsupported, match=r"solvers that serve it: exact, .*lyapunov.*greedy-local") as error:
+        offloadopt.solver("levy", problem)
+    assert not re.search("local-search|milp|dynamic-programming", str(error.value))
+    with pytest.raises(Unsupported, match=r"learners that serve it: .*ppo"):
+        offloadopt.train(problem, "dirs")
 
 
 def test_available_tells_what_serves_a_problem() -> None:

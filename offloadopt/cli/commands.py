@@ -256,9 +256,9 @@ def compare(
 
     problem = make_problem(problem_name, preset, changes)
     if not names:
-        from offloadopt.api import COMPARED, serves
+        from offloadopt.api import COMPARED
 
-        names = [name for name in COMPARED if serves("solvers", name, problem)]
+        names = [name for name in COMPARED if registry.serves("solvers", name, problem)]
     methods = _methods(names, problem, relative_gap, time_limit)
     instances = take_instances(problem, input_file, count, seed, default=200)
     if out is not None:

@@ -7,11 +7,11 @@ import textwrap
 from typing import Any
 
 from offloadopt import registry
-from offloadopt.api import serves
 from offloadopt.cli.options import Json
 from offloadopt.cli.terminal import note, print_json, print_table
 from offloadopt.core import Problem
 from offloadopt.errors import OffloadError
+from offloadopt.registry import serves
 
 SERVES, PROVES, HINDSIGHT = "yes", "proof", "hindsight"
 """Cells of the matrix: serves; serves and proves a bound; the same with all of nature known in advance."""

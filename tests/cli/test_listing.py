@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from offloadopt import registry
-from offloadopt.api import serves
 from offloadopt.core import Budget, Learner, Problem, Solver
 from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.registry import serves
 
 from toys.command_line import Run
 
