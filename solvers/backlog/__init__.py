@@ -1,1 +1,1 @@
-"""Buffers that agents empty by CPU and over the air, at the cost of energy."""
+"""Solvers for buffers that agents empty by local computing and offloading, at the cost of energy."""

@@ -1,1 +1,1 @@
-"""Tasks that queue at devices which live on batteries."""
+"""Solvers for tasks that queue at battery-powered devices."""

@@ -1,10 +1,11 @@
-"""Hindsight for tasks in queues: who does each task, how fast, when everything that nature does is known.
+"""Offline optimum of task queues: device and speed of every task, with the whole instance known.
 
-`queue_model` states the whole window as a MILP whose cost is a lower bound of the problem's own: exact in queues,
-starts, hurry, energy, transmissions, disconnections and batteries, from below in ageing. HiGHS solves it. What it
-finds is scored by the problem, task by task, and where the model thought a task too cheap a cut says what it costs;
-then HiGHS runs again. So the bound is proved, and meets the cost in the end: of windows up to some ten tasks; a time
-limit ends longer ones with the bound that stands. The optimum is that of all agents' sum, not what each would choose.
+`milp_model` states the whole horizon as a MILP whose cost is a lower bound of the problem's: exact in queues, start
+times, deadlines, energy, transmissions, disconnections and batteries, from below in ageing. HiGHS solves it. The
+problem evaluates the solution task by task; where the model underestimates a task's cost, a cut corrects it, and HiGHS
+runs again. The bound is therefore proved and finally meets the cost, for instances of up to some ten tasks; for larger
+ones a time limit ends the search with the bound reached. The optimum minimises the sum over agents, not each agent's
+own cost.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ from pydantic import Field
 
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
-from offloadopt.solvers.task_queues.milp_model import Choice, QueueModel
-from offloadopt.solvers.task_queues.task_options import SendOutcome, tasks_of
+from offloadopt.solvers.task_queues.milp_model import Choice, TaskQueueMilp
+from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
 from offloadopt.structures.task_queues import TaskQueueProblem
 
-TIGHT, USUAL = 1e-9, 1e-6
-"""HiGHS's tolerances: the first that is tried, and its own default."""
+TIGHTEST_TOLERANCE, DEFAULT_TOLERANCE = 1e-9, 1e-6
+"""Feasibility tolerances of HiGHS: the first that is tried, and its default."""
 SAFETY = 100.0
-"""So many tolerances, per unit of cost and one, are taken off HiGHS's bound."""
+"""Number of tolerances, times one plus the cost, that is subtracted from HiGHS's bound."""
 ROUNDS = 200
+"""Largest number of MILPs that are solved for an instance."""
 SWEEPS = 20
-"""Rounds of the local search that gives HiGHS something to beat."""
+"""Largest number of rounds of the local search that finds the first incumbent."""
 
 
 class TaskQueuesExact(Solver):
-    """The cheapest decisions of a whole window, with a proved bound."""
+    """Optimise the decisions of the whole horizon in hindsight, with a proved lower bound."""
 
     name = "exact"
     serves = TaskQueueProblem
@@ -45,14 +47,14 @@ class TaskQueuesExact(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Solve instance by instance; ``details`` count the rounds and say what HiGHS's first model proved."""
+        """Solve instance by instance; ``details`` hold the number of ``rounds`` and the first MILP's bound."""
         self.require(problem)
         problem = cast(TaskQueueProblem[Any], problem)
-        windows = []
+        searches = []
         for row in range(instances.count):
-            window = _Window(problem, instances.take([row]), self.relative_gap, self.time_limit_s)
-            window.solve()
-            windows.append(window)
+            search = _InstanceSearch(problem, instances.take([row]), self.relative_gap, self.time_limit_s)
+            search.solve()
+            searches.append(search)
             if progress is not None:
                 progress(1)
         shape = (0, problem.horizon, problem.num_agents)
@@ -61,21 +63,21 @@ class TaskQueuesExact(Solver):
             problem,
             instances,
             problem.choose(
-                np.concatenate([empty, *(window.target for window in windows)]),
-                np.concatenate([empty, *(window.mode for window in windows)]),
+                np.concatenate([empty, *(search.target for search in searches)]),
+                np.concatenate([empty, *(search.mode for search in searches)]),
             ),
-            seconds=np.array([window.seconds for window in windows]),
-            bound=np.array([window.bound for window in windows]),
+            seconds=np.array([search.seconds for search in searches]),
+            bound=np.array([search.bound for search in searches]),
             asked_gap=self.relative_gap,
             details={
-                "rounds": np.array([window.rounds for window in windows], dtype=np.int64),
-                "first_bound": np.array([window.first_bound for window in windows]),
+                "rounds": np.array([search.rounds for search in searches], dtype=np.int64),
+                "first_bound": np.array([search.first_bound for search in searches]),
             },
         )
 
 
-class _Window:
-    """One instance: the best decisions so far, and what is proved."""
+class _InstanceSearch:
+    """Search of one instance: incumbent and proved bound."""
 
     def __init__(
         self, problem: TaskQueueProblem[Any], instances: Instances, relative_gap: float, time_limit_s: float | None
@@ -83,40 +85,40 @@ class _Window:
         self.begin = clock()
         self.deadline = self.begin + (np.inf if time_limit_s is None else time_limit_s)
         self.problem, self.instances, self.relative_gap = problem, instances, relative_gap
-        self.view = problem.hindsight_data(instances)
+        self.data = problem.hindsight_data(instances)
         shape = (1, problem.horizon, problem.num_agents)
         self.target = np.zeros(shape, dtype=np.int64)
         self.mode = np.full(shape, problem.modes - 1)
         self.cost = float(self._costs(self.target, self.mode)[0].sum())
-        # Costs are sums of what is not negative.
+        # Costs are sums of nonnegative terms.
         self.bound = self.first_bound = 0.0
         self.rounds, self.seconds = 0, 0.0
 
     def solve(self) -> None:
-        """Search nearby, then prove."""
-        self._search()
-        tasks = tasks_of(self.view, 0)
+        """Find an incumbent by local search, then prove and improve it by the MILP."""
+        self._local_search()
+        tasks = build_tasks(self.data, 0)
         if tasks:
-            self._prove(QueueModel(self.view, 0, tasks))
+            self._prove(TaskQueueMilp(self.data, 0, tasks))
         self.seconds = clock() - self.begin
 
     def _costs(self, target: IntArray, mode: IntArray) -> FloatArray:
-        """[rows, horizon, agents] what the tasks cost, for several decisions ``[rows, horizon, agents]``."""
-        many = self.instances.take(np.zeros(len(target), dtype=np.int64))
-        decisions, state, costs = self.problem.choose(target, mode), self.problem.reset(many), []
+        """Tasks' costs ``[rows, horizon, agents]`` of several decisions ``[rows, horizon, agents]``."""
+        copies = self.instances.take(np.zeros(len(target), dtype=np.int64))
+        decisions, state, costs = self.problem.choose(target, mode), self.problem.reset(copies), []
         for slot in range(self.problem.horizon):
-            now = decisions if self.problem.horizon == 1 else decisions.at_slot(slot)
-            state, outcome = self.problem.step(many, state, now)
+            decision_of_slot = decisions if self.problem.horizon == 1 else decisions.at_slot(slot)
+            state, outcome = self.problem.step(copies, state, decision_of_slot)
             costs.append(outcome.agent_cost)
         return np.stack(costs, axis=1)
 
-    def _search(self) -> None:
-        """Change one task at a time, as long as that helps."""
+    def _local_search(self) -> None:
+        """Improve the incumbent by changes of one task at a time, until none reduces the cost."""
         options = self.problem.devices * self.problem.modes
         option = np.arange(options)
         for _ in range(SWEEPS):
             before = self.cost
-            for slot, agent in np.argwhere(self.view.arrives[0]):
+            for slot, agent in np.argwhere(self.data.arrives[0]):
                 if clock() > self.deadline:
                     return
                 target, mode = (np.repeat(values, options, axis=0) for values in (self.target, self.mode))
@@ -129,30 +131,31 @@ class _Window:
             if self.cost >= before:
                 return
 
-    def _prove(self, model: QueueModel) -> None:
+    def _prove(self, model: TaskQueueMilp) -> None:
+        """Solve the MILP and add cuts until bound and cost meet."""
         import highspy
 
         highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        columns = model.columns
-        number = len(columns.low)
+        milp = model.milp
+        number = len(milp.low)
         options: dict[str, bool | int | float] = {
             "output_flag": False,
             "threads": 1,
             "mip_rel_gap": 0.0,
-            # The incumbent is better than what heuristics find.
+            # The incumbent is better than the solutions of HiGHS's heuristics.
             "mip_heuristic_effort": 0.0,
-            # Restarts take four fifths of the time.
+            # Restarts would take four fifths of the time.
             "mip_allow_restart": False,
         }
         for name, value in options.items():
             highs.setOptionValue(name, value)
-        highs.addVars(number, np.array(columns.low), np.array(columns.high))
-        highs.changeColsCost(number, np.arange(number, dtype=np.int32), np.array(columns.price))
-        whole = np.array(columns.whole, dtype=np.int32)
-        highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
-        tolerance = TIGHT
+        highs.addVars(number, np.array(milp.low), np.array(milp.high))
+        highs.changeColsCost(number, np.arange(number, dtype=np.int32), np.array(milp.costs))
+        integers = np.array(milp.integers, dtype=np.int32)
+        highs.changeColsIntegrality(len(integers), integers, np.full(len(integers), highspy.HighsVarType.kInteger))
+        tolerance = TIGHTEST_TOLERANCE
         while self.rounds < ROUNDS and clock() < self.deadline:
-            _hand_over(highs, model)
+            _pass_new_rows(highs, model)
             for name in ("mip", "primal", "dual"):
                 highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
             margin = SAFETY * tolerance * (1.0 + self.cost)
@@ -169,8 +172,8 @@ class _Window:
                 self.bound = max(self.bound, self.cost - margin)
                 return
             if status == highspy.HighsModelStatus.kSolveError:
-                # Now and then HiGHS finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
-                if tolerance >= USUAL:
+                # HiGHS sometimes finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
+                if tolerance >= DEFAULT_TOLERANCE:
                     return
                 tolerance *= 10.0
                 highs.clearSolver()
@@ -181,41 +184,43 @@ class _Window:
                 self.first_bound = self.bound
             if status != highspy.HighsModelStatus.kOptimal or self.cost - self.bound <= allowance:
                 return
-            if self._learn(model, model.choices(np.asarray(highs.getSolution().col_value))) == 0:
+            if self._add_cuts(model, model.choices(np.asarray(highs.getSolution().col_value))) == 0:
                 return
 
-    def _learn(self, model: QueueModel, choices: list[Choice]) -> int:
-        """Score what HiGHS chose and say what its tasks cost, and those of what else may be as good; how much is new.
+    def _add_cuts(self, model: TaskQueueMilp, choices: list[Choice]) -> int:
+        """Add cuts with exact costs at HiGHS's choices and at near-optimal neighbours; returns how many are new.
 
-        As good may be what differs in one task and costs no more than the gap above the best.
+        Neighbours differ in one task; near-optimal ones cost at most the gap more than the incumbent.
         """
-        nearby = [choices]
+        candidates = [choices]
         for n, task in enumerate(model.tasks):
-            for way, mode in np.ndindex(len(task.ways), self.problem.modes):
-                if mode == 0 or task.ways[way].fate is SendOutcome.DONE:
-                    nearby.append([*choices[:n], Choice(way, mode), *choices[n + 1 :]])
-        target, mode_of = self._decisions(model, nearby)
+            for option, mode in np.ndindex(len(task.options), self.problem.modes):
+                if mode == 0 or task.options[option].outcome is SendOutcome.DELIVERED:
+                    candidates.append([*choices[:n], Choice(option, mode), *choices[n + 1 :]])
+        target, mode_of = self._decisions(model, candidates)
         costs = self._costs(target, mode_of)
         total = costs.sum(axis=(1, 2))
         best = int(np.argmin(total))
         if total[best] < self.cost:
             self.cost, self.target, self.mode = float(total[best]), target[best : best + 1], mode_of[best : best + 1]
         slots, agents = [task.slot for task in model.tasks], [task.agent for task in model.tasks]
-        good = np.flatnonzero(total <= 2.0 * self.cost - self.bound)
-        return sum(self._insist(model, nearby[k], costs[k, slots, agents]) for k in {0, *good.tolist()})
+        near_best = np.flatnonzero(total <= 2.0 * self.cost - self.bound)
+        return sum(
+            self._add_consistent_cuts(model, candidates[k], costs[k, slots, agents]) for k in {0, *near_best.tolist()}
+        )
 
-    def _insist(self, model: QueueModel, choices: list[Choice], costs: FloatArray) -> int:
-        """Only what can happen is said: how many send to each device follows from the choices."""
+    def _add_consistent_cuts(self, model: TaskQueueMilp, choices: list[Choice], costs: FloatArray) -> int:
+        """Add cuts for choices whose numbers of senders are consistent; others cannot occur."""
         senders: Counter[tuple[int, int]] = Counter()
-        chosen = [task.ways[choice.way] for task, choice in zip(model.tasks, choices, strict=True)]
-        for task, way in zip(model.tasks, chosen, strict=True):
-            senders[task.slot, way.device] += way.senders > 0
-        for task, way in zip(model.tasks, chosen, strict=True):
-            if way.senders > 0 and way.senders != senders[task.slot, way.device]:
+        chosen = [task.options[choice.option] for task, choice in zip(model.tasks, choices, strict=True)]
+        for task, option in zip(model.tasks, chosen, strict=True):
+            senders[task.slot, option.device] += option.senders > 0
+        for task, option in zip(model.tasks, chosen, strict=True):
+            if option.senders > 0 and option.senders != senders[task.slot, option.device]:
                 return 0
-        return model.insist(choices, costs)
+        return model.add_cost_cuts(choices, costs)
 
-    def _decisions(self, model: QueueModel, several: list[list[Choice]]) -> tuple[IntArray, IntArray]:
+    def _decisions(self, model: TaskQueueMilp, several: list[list[Choice]]) -> tuple[IntArray, IntArray]:
         shape = (len(several), self.problem.horizon, self.problem.num_agents)
         device, mode = (
             np.broadcast_to(np.arange(self.problem.num_agents), shape).copy(),
@@ -223,15 +228,15 @@ class _Window:
         )
         for row, choices in enumerate(several):
             for task, choice in zip(model.tasks, choices, strict=True):
-                device[row, task.slot, task.agent] = task.ways[choice.way].device
+                device[row, task.slot, task.agent] = task.options[choice.option].device
                 mode[row, task.slot, task.agent] = choice.mode
-        many = self.instances.take(np.zeros(len(several), dtype=np.int64))
-        return self.problem.target(many, device), mode
+        copies = self.instances.take(np.zeros(len(several), dtype=np.int64))
+        return self.problem.target(copies, device), mode
 
 
-def _hand_over(highs: Any, model: QueueModel) -> None:
-    """Give HiGHS the rows that it has not got yet."""
-    rows = model.columns.rows
+def _pass_new_rows(highs: Any, model: TaskQueueMilp) -> None:
+    """Pass rows to HiGHS that have been added since the last call."""
+    rows = model.milp.rows
     if not rows:
         return
     sizes = [len(terms) for terms, _, _ in rows]

@@ -1,10 +1,11 @@
-"""Drift-plus-penalty for batteries that are not recharged: a joule costs what its battery lacks.
+"""Lyapunov drift-plus-penalty for batteries that are not recharged: a virtual queue prices each battery's energy.
 
-The virtual queue of a battery is the share of its capacity that has been used. Minimising ``v * cost + queue * energy``
-slot by slot bounds the drift of the queues' squares plus the penalty (Neely, "Stochastic network optimization with
-application to communication and queueing systems", 2010, ch. 4): the lower a battery, the dearer its joules, so that
-work moves to those who still have some. It knows neither how long the horizon is nor what others choose; each agent
-decides by its own row. ``v`` weighs costs against energy; it is tuned on a sample of its own.
+The virtual queue of a battery is the fraction of its capacity that has been used. Minimising
+``v * cost + queue * energy`` slot by slot bounds the drift of the queues' squares plus the penalty (Neely, "Stochastic
+network optimization with application to communication and queueing systems", 2010, ch. 4): the lower a battery, the
+higher the price of its energy, so that work moves to devices with more energy left. The rule knows neither the length
+of the horizon nor the other agents' choices; each agent decides from its own observation. ``v`` weighs costs against
+energy; it is tuned on a separate sample.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from offloadopt.solvers.tuning import tune_parameter, tuning_sample
 from offloadopt.structures.task_queues import TaskQueueProblem
 
 TUNING_SEED = 431_205_887
-"""Of the sample on which ``v`` is tuned; nobody's own instances should be these."""
-COARSE = np.logspace(-3.0, 2.0, 11)
-"""First round of ``v``, over the energy of a task per unit of its cost."""
+"""Seed of the sample on which ``v`` is tuned; do not evaluate on it."""
+COARSE_FACTORS = np.logspace(-3.0, 2.0, 11)
+"""First round of ``v``, relative to the energy of a locally executed task per unit of its cost."""
 FINE_STEPS = 7
-"""Second round: so many values between the neighbours of the first round's best."""
+"""Second round: number of values between the neighbours of the first round's best value."""
 
 
 class TaskQueuesLyapunov(Rule):
-    """The least expected cost, where joules from a battery cost the more the more of it has been used."""
+    """Minimise drift plus penalty: expected cost plus energy priced by the used fraction of each battery."""
 
     name = "lyapunov"
     serves = TaskQueueProblem
@@ -50,13 +51,13 @@ class TaskQueuesLyapunov(Rule):
     )
 
     def decide(self, problem: TaskQueueProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
-        """The slot's least drift plus penalty."""
+        """Targets and modes of least drift plus penalty in the slot."""
         return _decision(problem, observation, np.asarray(self._chosen_v(problem)))
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Roll out and score; ``v`` stands in the solutions' details. Tuning counts as training, not as time."""
+        """Roll out and score; ``details["v"]`` holds ``v``. The time of tuning is not counted."""
         self.require(problem)
         v = self._chosen_v(problem)
         solutions = super().run(problem, instances, seed=seed, progress=progress)
@@ -67,7 +68,7 @@ class TaskQueuesLyapunov(Rule):
 
 
 def tuned_v(problem: Problem[Any]) -> float:
-    """The ``v`` of least mean cost on a fixed sample of the problem, found once for a scenario.
+    """Find the ``v`` of least mean cost on a fixed sample of the problem; cached by scenario.
 
     Two rounds over a logarithmic scale, all values on the same instances.
     """
@@ -75,19 +76,19 @@ def tuned_v(problem: Problem[Any]) -> float:
 
 
 def _decision(problem: TaskQueueProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
-    """The slot's decisions for one ``v``, or one for each instance ``[count, 1, 1, 1]``."""
-    seen = problem.expected_costs(observation)
-    queue = seen.used_share[..., None]
-    return problem.choose(*cheapest(seen.cost + (queue[:, :, :1] * seen.own_j + queue * seen.target_j) / v))
+    """Decisions of a slot for one ``v``, or one for each instance ``[count, 1, 1, 1]``."""
+    expected = problem.expected_costs(observation)
+    queue = expected.used_share[..., None]
+    return problem.choose(*cheapest(expected.cost + (queue[:, :, :1] * expected.own_j + queue * expected.target_j) / v))
 
 
 @lru_cache(maxsize=64)
-def _tuned_v(kind: type[TaskQueueProblem[Any]], scenario: Scenario) -> float:
-    problem = kind(scenario)
+def _tuned_v(problem_type: type[TaskQueueProblem[Any]], scenario: Scenario) -> float:
+    problem = problem_type(scenario)
     instances = tuning_sample(problem, TUNING_SEED)
     first = problem.expected_costs(problem.observe(instances, problem.reset(instances)))
-    at_home = first.target_j[:, :, 0].sum() / first.cost[:, :, 0].sum()
-    coarse = COARSE * (at_home if at_home > 0 else 1.0)
+    local_energy_per_cost = first.target_j[:, :, 0].sum() / first.cost[:, :, 0].sum()
+    coarse = COARSE_FACTORS * (local_energy_per_cost if local_energy_per_cost > 0 else 1.0)
 
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         return _decision(problem, observation, v[:, None, None, None])
