@@ -41,6 +41,14 @@ def test_the_front_door_shows_what_it_has() -> None:
         offloadopt.solves  # noqa: B018
 
 
+def test_rooms_show_what_is_in_them() -> None:
+    assert {"assignment", "backlog", "inference", "shared_servers", "task_queues"} <= {*dir(offloadopt.solvers)}
+    assert {"dirs", "ppo", "maddpg", "common"} <= {*dir(offloadopt.learners)}
+    assert offloadopt.solvers.backlog.__name__ == "offloadopt.solvers.backlog"
+    with pytest.raises(AttributeError, match=r"'offloadopt.learners' has no attribute 'exact'"):
+        offloadopt.learners.exact  # noqa: B018
+
+
 @EVERY
 def test_every_problem_is_solved_collected_and_compared_without_naming_a_method(name: str, tmp_path: Path) -> None:
     problem = small(name)
