@@ -23,7 +23,6 @@ from offloadopt.core import (
 )
 from offloadopt.errors import BrokenProof, InvalidInput, OffloadError, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
-from offloadopt.structures.assignment import PricedAssignment
 
 # ---------------------------------------------------------------------------------------------------- named arrays
 
@@ -255,31 +254,6 @@ def test_solutions_are_taken_and_joined_with_their_decisions(problem: MultiServe
     assert last.status_names == ["BOUNDED"]
     assert last.decisions.count == 1
     np.testing.assert_allclose(both.gap, [np.inf, 3.0 / 2.7 - 1.0])
-
-
-# ------------------------------------------------------------------------------------------------ assignment costs
-
-
-@pytest.mark.parametrize("count", [0, 1, 5])
-def test_priced_assignments_cost_what_the_sum_over_tasks_and_servers_says(count: int) -> None:
-    rng = np.random.default_rng(count)
-    costs = PricedAssignment(rng.random((count, 4, 3)), rng.uniform(0.5, 2, (count, 4)), rng.uniform(1, 3, (count, 2)))
-    assignment = rng.integers(0, 3, (count, 7, 4))
-    total = np.zeros((count, 7))
-    for row, trial in np.ndindex(count, 7):
-        chosen = assignment[row, trial]
-        total[row, trial] = sum(costs.option_cost[row, task, option] for task, option in enumerate(chosen))
-        for server in (1, 2):
-            load = sum(costs.load[row, task] for task in range(4) if chosen[task] == server)
-            total[row, trial] += load**2 / costs.capacity[row, server - 1]
-    np.testing.assert_allclose(costs.cost(assignment), total, rtol=1e-12)
-    np.testing.assert_allclose(costs.cost(assignment[:, 0]), total[:, 0], rtol=1e-12)
-
-
-def test_a_price_gives_a_lower_bound_that_is_linear_in_the_assignment() -> None:
-    rng = np.random.default_rng(0)
-    load, capacity, price = rng.uniform(0, 9, (3, 1000))
-    assert (load**2 / capacity >= 2 * price * load - capacity * price**2 - 1e-9).all()
 
 
 # ---------------------------------------------------------------------------------------------------------- errors

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from offloadopt.core import FloatArray, Observation, Problem, ScenarioT
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.structures.actions import Allowed, Controls, DirectControls
-
-if TYPE_CHECKING:
-    pass
 
 
 class AgentProblem(Problem[ScenarioT]):

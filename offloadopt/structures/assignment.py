@@ -5,15 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT
-
-if TYPE_CHECKING:
-    pass
 
 
 class AssignmentCosts(Protocol):
@@ -85,21 +82,52 @@ class AssignmentProblem(Problem[ScenarioT]):
     def costs(self, observation: Observation | Instances) -> AssignmentCosts:
         """The cost of any assignment, prepared for many evaluations."""
 
-    @abstractmethod
+    def lone_costs(self, observation: Observation | Instances) -> FloatArray:
+        """[count, tasks, servers] cost of offloading one task less that of computing it locally, all others local.
+
+        ``inf`` where an option does not exist. The defaults of views below are derived from these costs; a problem
+        with many tasks, or whose tasks cannot all be computed locally, has views of its own.
+        """
+        tasks, servers = self.tasks, self.servers
+        alone = np.zeros((tasks, servers, tasks), dtype=np.int64)
+        for task in range(tasks):
+            alone[task, :, task] = np.arange(1, servers + 1)
+        every = np.concatenate([np.zeros((1, tasks), dtype=np.int64), alone.reshape(-1, tasks)])
+        cost = self.costs(observation).cost(np.broadcast_to(every, (observation.count, *every.shape)))
+        return np.asarray((cost[:, 1:] - cost[:, :1]).reshape(-1, tasks, servers))
+
     def server_view(self, observation: Observation | Instances) -> FloatArray:
-        """[count, servers, features] what the agent on each server can measure by itself."""
+        """[count, servers, features] what the agent on each server can measure by itself.
 
-    @abstractmethod
+        By default the `lone_costs` of the server's tasks, the highest of all where an option does not exist.
+        """
+        costs = self.lone_costs(observation)
+        highest = np.max(costs, axis=(1, 2), keepdims=True, initial=0.0, where=np.isfinite(costs))
+        return np.where(np.isfinite(costs), costs, highest).transpose(0, 2, 1)
+
     def affinity(self, observation: Observation | Instances) -> FloatArray:
-        """[count, tasks, servers] link quality scaled to [0, 1] over each task's links."""
+        """[count, tasks, servers] link quality scaled to [0, 1] over each task's links, 0 where there is no link.
 
-    @abstractmethod
+        By default it falls from 1 for the server with the least of the `lone_costs` to 0.5 for that with the highest.
+        """
+        costs = self.lone_costs(observation)
+        linked = np.isfinite(costs)
+        least = np.min(costs, axis=-1, keepdims=True, initial=np.inf, where=linked)
+        highest = np.max(costs, axis=-1, keepdims=True, initial=-np.inf, where=linked)
+        span = highest - least
+        above = np.divide(costs - least, span, out=np.zeros_like(costs), where=linked & (span > 0))
+        return np.where(linked, 1.0 - 0.5 * above, 0.0)
+
     def nearest(self, observation: Observation | Instances) -> IntArray:
-        """[count, tasks] the option (1 to servers) of each task's nearest server."""
+        """[count, tasks] the option (1 to servers) of each task's nearest server, by default that of most affinity."""
+        return np.asarray(np.argmax(self.affinity(observation), axis=-1) + 1, dtype=np.int64)
 
-    @abstractmethod
     def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
-        """Demand ``[count, tasks]`` and each server's capacity ``[servers]`` in one unit, for admission rules."""
+        """Demand ``[count, tasks]`` and each server's capacity ``[servers]`` in one unit, for admission rules.
+
+        By default every server admits all tasks.
+        """
+        return np.ones((observation.count, self.tasks)), np.full(self.servers, float(self.tasks))
 
 
 @dataclass(frozen=True)
@@ -157,6 +185,12 @@ class PricedAssignmentProblem(AssignmentProblem[ScenarioT]):
     def costs(self, observation: Observation | Instances) -> PricedAssignment:
         """The priced form of the whole one-shot problem."""
 
+    def lone_costs(self, observation: Observation | Instances) -> FloatArray:
+        """[count, tasks, servers] cost of offloading one task alone less that of computing it locally."""
+        priced = self.costs(observation)
+        alone = priced.load[..., None] ** 2 / priced.capacity[:, None]
+        return np.asarray(priced.option_cost[..., 1:] + alone - priced.option_cost[..., :1])
+
 
 class SlotwiseProblem(AssignmentProblem[ScenarioT]):
     """A horizon of assignments that have nothing to do with each other once nature is known.
@@ -165,9 +199,9 @@ class SlotwiseProblem(AssignmentProblem[ScenarioT]):
     """
 
     @property
-    @abstractmethod
     def one_slot(self) -> Self:
-        """The same problem with a single slot."""
+        """The same problem with a single slot; by default the scenario's field ``horizon`` says how many there are."""
+        return self if self.horizon == 1 else type(self)(self.scenario.replace(horizon=1))
 
     def slots(self, instances: Instances) -> Instances:
         """All slots of all instances as instances of `one_slot`, instance by instance."""

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from offloadopt.core import Decisions, FloatArray, Instances, Observation, Scena
 from offloadopt.errors import Unsupported
 from offloadopt.physics.device import Device, Service
 from offloadopt.structures.actions import Controls, EnergyControls
-
-if TYPE_CHECKING:
-    pass
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -128,14 +124,14 @@ class BacklogProblem(AgentProblem[ScenarioT]):
         """What agents' hardware can do."""
 
     @property
-    @abstractmethod
     def battery_j(self) -> float:
         """Capacity of each agent's battery for unused green energy; 0 for none."""
+        return 0.0
 
     @property
-    @abstractmethod
     def waste_price(self) -> float:
         """Cost of a joule of green energy that is neither used nor kept."""
+        return 0.0
 
     @abstractmethod
     def service(self, observation: Observation) -> Service:

@@ -71,10 +71,10 @@ class PriorityControls(Controls):
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """Priorities that lead to shares, or the highest where none does; 0 where there is no task."""
-        priorities = {}
+        priorities, present = {}, self._problem.seen(observation)[0].present
         for kind, most in zip(("cpu", "bandwidth"), self._most(observation), strict=True):
             share = decisions[f"{kind}_share"]
-            there = (observation["present"] == 1) & (most > 0)
+            there = present & (most > 0)
             priorities[f"{kind}_priority"] = np.minimum(
                 np.divide(share, most, out=np.zeros_like(share), where=there), 1.0
             )
@@ -114,17 +114,30 @@ class InferenceProblem(AgentProblem[ScenarioT]):
     def start_j(self, instances: Instances) -> FloatArray:
         """[count, users] what batteries hold at first."""
 
-    @abstractmethod
+    @cached_property
+    def decision_fields(self) -> Mapping[str, ArrayField]:
+        """Where each task is computed, and on which shares of CPU and band, ``[users, places]``."""
+        tasks = (self.num_agents, self.places)
+        share = ArrayField(tasks, low=0.0, high=1.0)
+        server = ArrayField(tasks, low=0, high=self.servers, integer=True)
+        return {"server": server, "cpu_share": share, "bandwidth_share": share}
+
     def share(self, server: IntArray, cpu_share: FloatArray, band_share: FloatArray) -> Decisions:
         """The decisions for options and shares ``[count, horizon, users, places]``; who fails has no CPU."""
+        arrays = {"server": server, "cpu_share": cpu_share, "bandwidth_share": band_share}
+        return Decisions({name: values[:, 0] if self.horizon == 1 else values for name, values in arrays.items()})
 
-    @abstractmethod
     def twin(self, instances: Instances) -> Instances:
-        """The same instances as the digital twin knows them."""
+        """The same instances as the digital twin knows them; by default it knows what there is."""
+        return instances
 
-    @abstractmethod
     def sizes(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
-        """Cycles and bits of the slot's tasks ``[count, users, places]``, in those of an average task."""
+        """Cycles and bits of the slot's tasks ``[count, users, places]``, in those of an average task.
+
+        By default all tasks count as average ones.
+        """
+        present = self.seen(observation)[0].present.astype(np.float64)
+        return present, present
 
     @cached_property
     def controls(self) -> Mapping[str, Controls]:
@@ -142,6 +155,6 @@ class InferenceProblem(AgentProblem[ScenarioT]):
         """Servers besides the own CPU."""
 
     @property
-    @abstractmethod
     def one_slot(self) -> Self:
-        """The same problem with a single slot."""
+        """The same problem with a single slot; by default the scenario's field ``horizon`` says how many there are."""
+        return self if self.horizon == 1 else type(self)(self.scenario.replace(horizon=1))

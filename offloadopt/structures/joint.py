@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
 
 from offloadopt.core import Decisions, FloatArray, Observation, Problem, ScenarioT
-
-if TYPE_CHECKING:
-    pass
 
 
 class JointProblem(Problem[ScenarioT]):

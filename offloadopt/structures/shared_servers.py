@@ -1,15 +1,17 @@
-"""Structure of slots whose servers share bandwidth by number of users and CPU by need."""
+"""Structure of slots whose servers share bandwidth equally among their users and CPU by need."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
-from offloadopt.core import Instances, Observation, ScenarioT
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from offloadopt.physics.task_splitting import Splitting
-from offloadopt.structures.assignment import SlotwiseProblem
+from offloadopt.core import FloatArray, Instances, IntArray, Observation, ScenarioT
+from offloadopt.physics.task_splitting import Splitting, share_cpu
+from offloadopt.structures.assignment import AssignmentCosts, SlotwiseProblem
 
 
 class SharedServersProblem(SlotwiseProblem[ScenarioT]):
@@ -25,3 +27,67 @@ class SharedServersProblem(SlotwiseProblem[ScenarioT]):
 
         ``cpu_max_hz`` is each server's CPU, shared by its tasks.
         """
+
+    def costs(self, observation: Observation | Instances) -> AssignmentCosts:
+        """Costs of assignments with every server's CPU shared optimally among its tasks."""
+        every = (slice(None),) * 4
+        return SharedServersCosts(self.sharing(observation).take(every))
+
+
+@dataclass(frozen=True)
+class SharedServersCosts:
+    """Costs of assignments of tasks to shared servers.
+
+    Attributes
+    ----------
+    sharing : Splitting
+        Arrays ``[count, tasks, sites, tasks]`` by task, server and number of users there.
+    """
+
+    sharing: Splitting
+
+    def cost(self, assignment: IntArray) -> FloatArray:
+        """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
+        count, tasks = len(assignment), assignment.shape[-1]
+        rows = np.repeat(np.arange(count), int(np.prod(assignment.shape[1:-1])))
+        server, whole, cpu_hz, chosen = self.allocate(assignment.reshape(-1, tasks), rows)
+        away = (server >= 0) & (cpu_hz > 0)
+        cost = np.where(away, chosen.mode_cost(whole, cpu_hz), 1.0).sum(axis=-1)
+        return np.asarray(cost.reshape(assignment.shape[:-1]))
+
+    def take(self, rows: Any) -> SharedServersCosts:
+        """The chosen instances."""
+        return SharedServersCosts(self.sharing.take(rows))
+
+    def allocate(
+        self, assignment: IntArray, rows: IntArray | None = None
+    ) -> tuple[IntArray, NDArray[np.bool_], FloatArray, Splitting]:
+        """Share each server's CPU optimally among the tasks assigned to it.
+
+        Parameters
+        ----------
+        assignment : int array [some, tasks]
+        rows : int array [some], optional
+            The instance of each assignment; by default one assignment per instance.
+
+        Returns
+        -------
+        server : int array [some, tasks]
+            From 0; -1 for tasks that stay local, also for want of a link.
+        whole : bool array [some, tasks]
+            Whether everything is offloaded, not the balanced share.
+        cpu_hz : array [some, tasks]
+            Shares of the server's CPU.
+        tasks : Splitting
+            Arrays ``[some, tasks]``, for the number of users of each task's server.
+        """
+        ways = self.sharing
+        count, tasks, sites, _ = ways.send_s.shape
+        row = (np.arange(count) if rows is None else rows)[:, None]
+        site, whole, task = np.maximum(assignment - 1, 0) % sites, assignment > sites, np.arange(tasks)
+        # A task without a link stays local, and leaves its share of the link to the others.
+        linked = (assignment > 0) & np.isfinite(ways.send_s[row, task, site, 0])
+        here = linked[..., None] & (site[..., None] == np.arange(sites))
+        users = np.maximum(np.take_along_axis(here.sum(axis=1), site, axis=-1), 1)
+        chosen, server = ways.take((row, task, site, users - 1)), np.where(linked, site, -1)
+        return server, whole, share_cpu(server, whole, chosen.packed(), ways.time_weight, ways.cpu_max_hz), chosen

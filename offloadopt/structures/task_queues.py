@@ -17,6 +17,9 @@ from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observat
 from offloadopt.physics.ageing import Ageing
 from offloadopt.structures.agents import AgentProblem
 
+NO_AGEING = Ageing(per_cycle=0.0, deviation=1.0, level=0.0)
+"""Batteries whose use takes nothing of their life."""
+
 
 @dataclass(frozen=True)
 class ExpectedCosts:
@@ -95,10 +98,10 @@ class HindsightData:
     power_w: FloatArray
     start_j: FloatArray
     capacity_j: float
-    ageing: Ageing
-    ageing_price: float
     failure_cost: float
-    drop_cost: float
+    drop_cost: float = 0.0
+    ageing: Ageing = NO_AGEING
+    ageing_price: float = 0.0
 
     @property
     def num_agents(self) -> int:

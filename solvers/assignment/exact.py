@@ -9,7 +9,7 @@ tasks. At a time limit the incumbent is returned with the bound proved so far.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,12 @@ class Exact(Solver):
         seed : int
             Of iterated local search.
         """
+        # Every task takes one option: where costs are negative, a constant per task makes them all at least 0.
+        offset = np.minimum(cost.min(axis=1), 0.0)
+        if offset.any():
+            proof = self.prove(cost - offset[:, None], load, capacity, start=start, seed=seed)
+            rounding = 4.0 * EPS * (len(cost) + 8) * (abs(proof.bound) - offset.sum())
+            return replace(proof, bound=proof.bound + float(offset.sum()) - rounding)
         if load.min() == load.max():
             counts = useful_positions(cost, float(load[0]), capacity)
             if len(cost) * (counts.sum() + len(cost)) <= MAX_MATRIX_ENTRIES:
@@ -142,6 +148,8 @@ class Exact(Solver):
         deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
         # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
         cost_unit, capacity_unit = float(cost.min(axis=1).mean()), float(capacity.mean())
+        if cost_unit == 0.0:  # the best options are free: costs of load are left
+            cost_unit = float(load.mean()) ** 2 / capacity_unit
         scaled = cost / cost_unit, load / np.sqrt(cost_unit * capacity_unit), capacity / capacity_unit
         v = None if start is None else np.sqrt(start * capacity_unit / cost_unit)
         assignment, bound, v = self._search_with_merged_servers(*scaled, v, seed, deadline)

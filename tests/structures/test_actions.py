@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from offloadopt.structures.actions import EnergyControls
 COUNT, AGENTS = 400, 5
 
 
+@cache
 def problem(**changes: Any) -> Any:
     return registry.problem("carbon_mimo", **changes)
 
 
+@cache
 def observation(**changes: Any) -> Observation:
     made = problem(**changes)
     instances = made.sample(COUNT, seed=3)

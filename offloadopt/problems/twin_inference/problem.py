@@ -63,7 +63,6 @@ from offloadopt.core import (
     Decisions,
     FloatArray,
     Instances,
-    IntArray,
     Observation,
     Outcome,
     State,
@@ -154,16 +153,6 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
             "start_j": ArrayField((s.users,), low=0.0, unit="J", per_slot=False),
             **real,
             **twin,
-        }
-
-    @cached_property
-    def decision_fields(self) -> Mapping[str, ArrayField]:
-        """Where, and on which shares."""
-        tasks = (self.num_agents, self.places)
-        return {
-            "server": ArrayField(tasks, low=0, high=self.servers, integer=True),
-            "cpu_share": ArrayField(tasks, low=0.0, high=1.0),
-            "bandwidth_share": ArrayField(tasks, low=0.0, high=1.0),
         }
 
     @cached_property
@@ -449,11 +438,6 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         return following, Outcome(agent_cost.sum(axis=-1), agent_cost, {}, summed)
 
     # ----------------------------------------------------------------------------------------------------- structure
-
-    def share(self, server: IntArray, cpu_share: FloatArray, band_share: FloatArray) -> Decisions:
-        """The decisions, without the slot axis where there is one slot."""
-        arrays = {"server": server, "cpu_share": cpu_share, "bandwidth_share": band_share}
-        return Decisions({name: values[:, 0] if self.horizon == 1 else values for name, values in arrays.items()})
 
     def allowed(self, observation: Observation) -> Allowed:
         """Any server for a task; places without one stay at home."""

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.core import ROUNDING, FloatArray, IntArray
-from offloadopt.physics.task_splitting import Splitting, share_cpu
-from offloadopt.structures.shared_servers import SharedServersProblem
+from offloadopt.core import ROUNDING
+from offloadopt.structures.shared_servers import SharedServersCosts, SharedServersProblem
 from offloadopt.testing.clauses import COUNT, Rollout, close, must
 
 
@@ -29,21 +28,8 @@ def check_shared_servers(problem: SharedServersProblem[Any], rollout: Rollout, s
     send_s = np.broadcast_to(ways.send_s, shape)
     must(bool((send_s[..., 1:] >= send_s[..., :-1]).all()), "sharing: a link gets faster with more users")
 
-    costs, drawn = problem.costs(observation), np.random.default_rng(seed).integers(0, servers + 1, (5, COUNT, tasks))
+    costs, predicted = problem.costs(observation), SharedServersCosts(ways.take((slice(None),) * 4))
+    drawn = np.random.default_rng(seed).integers(0, servers + 1, (5, COUNT, tasks))
     for assignment in (np.zeros((COUNT, tasks), dtype=np.int64), *drawn):
-        predicted = _shared_cost(ways, shape, assignment)
-        must(close(costs.cost(assignment), predicted, ROUNDING), "costs(a) do not follow from sharing")
-
-
-def _shared_cost(ways: Splitting, shape: tuple[int, ...], assignment: IntArray) -> FloatArray:
-    """Costs ``[count]`` of assignments ``[count, tasks]`` by ``sharing`` alone."""
-    count, tasks, sites, _ = shape
-    rows, users = np.arange(count)[:, None], np.arange(tasks)
-    site, whole = np.maximum(assignment - 1, 0) % sites, assignment > sites
-    linked = (assignment > 0) & np.isfinite(np.broadcast_to(ways.send_s, shape)[rows, users, site, 0])
-    here = linked[..., None] & (site[..., None] == np.arange(sites))
-    number = np.maximum(here.sum(axis=1), 1)[rows, site]
-    chosen = ways.take((rows, users, site, number - 1))
-    server = np.where(linked, site, -1)
-    cpu_hz = share_cpu(server, whole, chosen.packed(), ways.time_weight, ways.cpu_max_hz)
-    return np.asarray(np.where(linked & (cpu_hz > 0), chosen.mode_cost(whole, cpu_hz), 1.0).sum(axis=-1))
+        same = close(costs.cost(assignment), predicted.cost(assignment), ROUNDING)
+        must(same, "costs(a) do not follow from sharing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.problems.multi_server import MultiServer
 from offloadopt.solvers.assignment.exact import Exact
 
-from toys.priced_costs import enumerate_optimum
+from toys.priced_costs import enumerate_optimum, random_costs
 
 SMALL = [(3, 2, 1.0), (5, 2, 1.0), (8, 2, 0.5), (8, 2, 3.0), (6, 3, 2.0), (8, 1, 1.0), (5, 4, 1.0)]
 
@@ -127,7 +129,7 @@ def test_a_problem_without_the_structure_is_refused() -> None:
         pass
 
     Exact().require(Other(problem.scenario))
-    with pytest.raises(Unsupported, match="needs a PricedAssignmentProblem"):
+    with pytest.raises(Unsupported, match="needs the structure PricedAssignmentProblem"):
         Exact().require(object.__new__(type("Bare", (), {"name": "bare"})))  # type: ignore[arg-type]
 
 
@@ -141,3 +143,19 @@ def test_given_prices_start_the_search_and_wrong_ones_do_no_harm() -> None:
         np.testing.assert_allclose(warm.objective, cold.objective, rtol=2e-6)
     with pytest.raises(InvalidInput, match="initial_prices has shape"):
         Exact(initial_prices=np.ones((2, 5))).run(problem, instances)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_costs_of_any_sign_are_proved_optimal(seed: int) -> None:
+    """Rewards, free options and missing links, with equal and with different loads."""
+    rng = np.random.default_rng(seed)
+    costs = random_costs(rng, 6, 3, equal=seed % 3 == 0)
+    options = costs.option_cost - (rng.uniform(0, 4, (1, 6, 1)) if seed % 2 else costs.option_cost[..., :1])
+    options[0, 0, 1] = np.inf
+    costs = dataclasses.replace(costs, option_cost=options)
+    best = enumerate_optimum(costs)[0]
+    proof = Exact().prove(options[0], costs.load[0], costs.capacity[0])
+    found = costs.cost(proof.assignment[None])[0]
+    assert best < 0
+    assert proof.bound <= best + 1e-12
+    assert found - proof.bound <= 1e-6 * abs(best) + 1e-9
