@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,18 @@ from offloadopt.structures.agents import AgentProblem
 
 SAMPLE_SIZE = 8_000
 """Number of decisions (instances x slots x agents) in a tuning sample."""
+
+
+@dataclass(frozen=True)
+class TunedParameter:
+    """Value of a rule's parameter, and the time in s of its tuning (without compilation, see `offloadopt.clock`)."""
+
+    value: float
+    tuning_seconds: float
+
+    def details(self, name: str, count: int) -> dict[str, FloatArray]:
+        """Details of solutions ``[count]``: the value under ``name``, and ``tuning_seconds``."""
+        return {name: np.full(count, self.value), "tuning_seconds": np.full(count, self.tuning_seconds)}
 
 
 def tuning_sample(problem: AgentProblem[Any], seed: int) -> Instances:

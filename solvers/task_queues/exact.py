@@ -4,8 +4,8 @@
 times, deadlines, energy, transmissions, disconnections and batteries, from below in ageing. HiGHS solves it. The
 problem evaluates the solution task by task; where the model underestimates a task's cost, a cut corrects it, and HiGHS
 runs again. The bound is therefore proved and finally meets the cost, for instances of up to some ten tasks; for larger
-ones a time limit ends the search with the bound reached. The optimum minimises the sum over agents, not each agent's
-own cost.
+ones the time limit (60 s unless set) ends the search with the bound reached. The optimum minimises the sum over agents,
+not each agent's own cost.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class TaskQueuesExact(Solver):
 
     relative_gap: float = Field(
         1e-4, ge=0, description="stop once cost and bound are this close, relative to the bound"
+    )
+    time_limit_s: float | None = Field(
+        60.0, gt=0, description="wall-clock limit for each instance, building the MILP not interrupted; none: no limit"
     )
 
     def run(

@@ -93,6 +93,18 @@ def test_no_powers_have_less_drift_plus_penalty(battery_j: float) -> None:
             assert (reached <= least + 1e-9 * np.abs(least) + 1e-3).all()
 
 
+def test_the_time_of_tuning_stands_in_the_details_and_is_0_where_v_is_given() -> None:
+    problem = small(horizon=2)
+    instances = problem.sample(3, 0)
+    tuned, again = BacklogLyapunov().run(problem, instances), BacklogLyapunov().run(problem, instances)
+    given = BacklogLyapunov(v=V).run(problem, instances)
+    (seconds,) = np.unique(tuned.details["tuning_seconds"])
+    assert seconds > 0
+    assert tuned.details["tuning_seconds"].shape == (3,)
+    np.testing.assert_array_equal(again.details["tuning_seconds"], seconds)
+    np.testing.assert_array_equal(given.details["tuning_seconds"], 0.0)
+
+
 def test_the_tuned_v_costs_least_on_instances_that_it_has_not_seen() -> None:
     problem = offloadopt.problem("carbon_mimo", users=2, antennas=6, horizon=30)
     instances = problem.sample(60, seed=3)

@@ -43,3 +43,8 @@ def test_a_time_limit_leaves_a_bound() -> None:
 def test_it_conforms() -> None:
     check_solver(TaskQueuesExact(), small_d2d())
     check_solver(TaskQueuesExact(), small_d2d(dvfs=False))
+
+
+def test_the_limit_of_an_instance_is_60_s_unless_set() -> None:
+    assert TaskQueuesExact().time_limit_s == 60.0
+    assert TaskQueuesExact(time_limit_s=None).time_limit_s is None

@@ -43,6 +43,18 @@ def test_the_smaller_v_the_less_energy_is_used() -> None:
     assert used[0] < used[-1]
 
 
+def test_the_time_of_tuning_stands_in_the_details_and_is_0_where_v_is_given() -> None:
+    problem = make(horizon=2, battery_j=150.5)
+    instances = problem.sample(3, 0)
+    tuned, again = TaskQueuesLyapunov().run(problem, instances), TaskQueuesLyapunov().run(problem, instances)
+    given = TaskQueuesLyapunov(v=3.0).run(problem, instances)
+    (seconds,) = np.unique(tuned.details["tuning_seconds"])
+    assert seconds > 0
+    assert tuned.details["tuning_seconds"].shape == (3,)
+    np.testing.assert_array_equal(again.details["tuning_seconds"], seconds)
+    np.testing.assert_array_equal(given.details["tuning_seconds"], 0.0)
+
+
 def test_v_must_be_positive() -> None:
     with pytest.raises(InvalidInput, match="v = 0"):
         TaskQueuesLyapunov(v=0)
