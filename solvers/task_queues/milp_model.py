@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offloadopt.clock import clock
 from offloadopt.core import FloatArray
 from offloadopt.solvers.task_queues.task_options import (
     SendOption,
@@ -86,6 +87,11 @@ def scaled(terms: Terms, factor: float) -> Terms:
     return [(column, factor * value) for column, value in terms]
 
 
+def _stop_after(deadline: float) -> None:
+    if clock() > deadline:
+        raise TimeoutError("the time limit ended while the MILP was built")
+
+
 class TaskQueueMilp:
     """MILP of one instance; its optimum is a lower bound of the problem's cost.
 
@@ -96,9 +102,16 @@ class TaskQueueMilp:
         Index of the instance.
     tasks : list of Task
         The instance's tasks, in the order (slot, agent).
+    deadline : float
+        Reading of `offloadopt.clock.clock` after which building stops; it is checked task by task, device by device.
+
+    Raises
+    ------
+    TimeoutError
+        If the deadline passes before the model is complete.
     """
 
-    def __init__(self, data: HindsightData, row: int, tasks: list[Task]) -> None:
+    def __init__(self, data: HindsightData, row: int, tasks: list[Task], deadline: float = np.inf) -> None:
         self.data, self.tasks, self.milp = data, tasks, MilpBuilder()
         self.known_cuts: set[tuple[tuple[int, ...], tuple[tuple[int, float], ...]]] = set()
         self.start_j = data.start_j[row]
@@ -125,14 +138,17 @@ class TaskQueueMilp:
             {d: milp.add_binary() for d in t.bounds if self.can_deplete[d]} for t in tasks
         ]
         for n, task in enumerate(tasks):
+            _stop_after(deadline)
             self._choice_rows(n, task)
             self._execution_rows(n, task)
         self._sender_rows()
         for device in range(data.devices):
+            _stop_after(deadline)
             self._queue_rows(device)
             if self.can_deplete[device]:
                 self._battery_rows(device)
         for n, task in enumerate(tasks):
+            _stop_after(deadline)
             self._ageing_rows(n, task)
             self._cost_row(n, task)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import clock
 from offloadopt.core import Decisions
 from offloadopt.solvers.task_queues.milp_model import Choice, MilpBuilder, TaskQueueMilp, scaled
 from offloadopt.solvers.task_queues.task_options import build_tasks
@@ -81,3 +82,9 @@ def test_a_cost_cut_makes_the_optimum_at_these_choices_exact_and_is_added_once()
     assert model.add_cost_cuts(choices, exact) > 0
     assert model.add_cost_cuts(choices, exact) == 0
     assert least_of(model) == pytest.approx(exact.sum(), rel=1e-6)
+
+
+def test_building_stops_at_the_deadline() -> None:
+    data = small_d2d().hindsight_data(small_d2d().sample(4, seed=5))
+    with pytest.raises(TimeoutError, match="time limit"):
+        TaskQueueMilp(data, 1, build_tasks(data, 1), deadline=clock() - 1.0)
