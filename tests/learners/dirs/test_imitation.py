@@ -13,7 +13,6 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Instances, Problem
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy
 from offloadopt.learners.dirs.imitation import minibatches
 
@@ -138,16 +137,6 @@ def test_training_ends_when_its_seconds_are_over(small: Problem[Any], experts: D
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
-def test_labels_and_views_are_those_of_the_problem(small: Any, experts: Demonstrations) -> None:
-    examples = Examples.of(small, experts)
-    np.testing.assert_allclose(
-        examples.view.numpy(), 10 * np.log10(experts.instances["gain"]).transpose(0, 2, 1), rtol=1e-6
-    )
-    assignment = experts.solutions.decisions["server"]
-    for server in (1, 2):
-        assert np.array_equal(examples.labels[:, server - 1].numpy(), assignment == server)
-
-
 def test_nothing_is_learned_without_demonstrations(small: Problem[Any], experts: Demonstrations) -> None:
     nobody = Demonstrations(
         experts.instances.take(slice(0)), experts.observations.take(slice(0)), experts.solutions.take(slice(0))
@@ -155,21 +144,6 @@ def test_nothing_is_learned_without_demonstrations(small: Problem[Any], experts:
     for given in (None, nobody):
         with pytest.raises(InvalidInput, match="'imitation' learns from demonstrations; none were given"):
             registry.learner("imitation").fit(small, demonstrations=given)
-
-
-def test_an_expert_without_a_feasible_decision_is_no_example(small: Problem[Any], experts: Demonstrations) -> None:
-    objective, status = experts.solutions.objective.copy(), experts.solutions.status.copy()
-    objective[7], status[7] = np.inf, 4
-    failed = dataclasses.replace(experts.solutions, objective=objective, status=status)
-    with pytest.raises(InvalidInput, match="demonstration 7 is LIMIT_NO_SOLUTION"):
-        fit(small, dataclasses.replace(experts, solutions=failed))
-
-
-@pytest.mark.parametrize(("field", "value"), [("users", 5), ("servers", 3)])
-def test_demonstrations_of_another_size_are_refused(experts: Demonstrations, field: str, value: int) -> None:
-    problem = registry.problem("multi_server", **{"users": 6, "servers": 2, field: value})
-    with pytest.raises(InvalidInput, match=r"gain has shape \[64, 6, 2\]"):
-        fit(problem, experts)
 
 
 @pytest.mark.parametrize(

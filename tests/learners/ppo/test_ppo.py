@@ -188,11 +188,6 @@ def test_a_policy_for_other_features_is_refused(tmp_path: Path) -> None:
         load_policy(tmp_path, mimo())
 
 
-def test_the_papers_policy_takes_68_kilobytes() -> None:
-    policy = registry.learner("caddto-ppo", epochs=1, num_envs=1).fit(mimo(), budget=Budget(steps=1))
-    assert (policy.parameters, policy.bytes) == (17_282, 69_128)
-
-
 # --------------------------------------------------------------------------------------------------------- training
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import random
 import sys
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +11,11 @@ import pytest
 import torch
 
 from offloadopt import registry
-from offloadopt.core import ArrayField, Budget, Decisions, Problem, rollout
-from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv, ScoreView
-from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName, Unsupported
+from offloadopt.core import ArrayField, Budget, Decisions, rollout
+from offloadopt.envs import AgentsView, ScoreView
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, Baseline, ModeActor
+from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, Baseline
 from offloadopt.learners.sb3.exported_actor import Actor
 
 LEARNERS = [
@@ -152,22 +148,6 @@ def test_the_exported_actor_rounds_the_librarys_shares_to_options(devices: Any, 
         assert decided[name].dtype == np.int64
 
 
-def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
-    """One hidden unit that reads the first measurement; server 1 gets twice its tangent, server 2 minus it."""
-    view = ScoreView.of(small)
-    first = np.zeros((1, 12), dtype=np.float32)
-    first[0, 0] = 1.0
-    second = np.repeat([[2.0], [-1.0]], 6, axis=0).astype(np.float32)
-    layers = [(first, np.float32([0.5])), (second, np.zeros(12, dtype=np.float32))]
-    actor = ModeActor(small, view, layers, policies.Origin.of(A2C(), small))
-    instances = small.sample(50, 0)
-    seen = np.tanh(view.observe(instances)[:, 0] + 0.5)
-    expected = np.stack([(2 * seen).clip(-1, 1), -seen], axis=1)
-    np.testing.assert_allclose(actor.actions(instances), np.repeat(expected[..., None], 6, axis=2), rtol=1e-6)
-    decided = actor.run(small, instances).decisions["server"]
-    assert np.array_equal(decided, np.repeat(np.where(seen >= 0, 1, 2)[:, None], 6, axis=1))
-
-
 @both
 def test_a_saved_policy_decides_the_same_without_the_library(
     learner: Baseline, small: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,12 +193,6 @@ def test_a_saved_policy_of_whole_numbers_decides_the_same_without_the_library(
     other = registry.problem("battery_d2d", horizon=6, users=2, servers=2)
     with pytest.raises(InvalidInput, match=r"inputs and (30|6) outputs; this battery_d2d has \d+ and (20|4)$"):
         policies.load_policy(tmp_path, other)
-
-
-def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    with pytest.raises(OffloadError, match=r"pip install 'offloadopt\[sb3\]'$"):
-        A2C().fit(small)
 
 
 # ---------------------------------------------------------------------------------------------------- what is learned
@@ -273,95 +247,6 @@ def test_the_same_seed_gives_the_same_weights(learner: Baseline, small: Any, lib
     assert first != other
 
 
-@every
-def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseline, small: Any, library: Any) -> None:
-    def state() -> tuple[Any, ...]:
-        return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
-
-    before, threads = state(), torch.get_num_threads()
-    learner.fit(small, budget=Budget(steps=320), seed=0)
-    assert state() == before
-    assert torch.get_num_threads() == threads
-
-
-@every
-@pytest.mark.parametrize("scale_rewards", [False, True])
-def test_training_leaves_nothing_in_the_systems_temporary_folder_and_is_silent(
-    learner: Baseline,
-    scale_rewards: bool,
-    devices: Any,
-    library: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    learner.replace(scale_rewards=scale_rewards).fit(devices, budget=Budget(steps=320))
-    assert not list(tmp_path.iterdir())
-    assert capsys.readouterr() == ("", "")
-
-
-@every
-def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
-    learner: Baseline, small: Any, library: Any
-) -> None:
-    done: list[int] = []
-    curve: dict[int, Mapping[str, float]] = {}
-    slots, agents = 640, small.num_agents
-    policy = learner.fit(
-        small,
-        budget=Budget(steps=slots * agents),
-        progress=done.append,
-        record=lambda step, numbers: curve.update({step: numbers}),
-    )
-    assert sum(done) == policy.origin.training["steps"] == slots * agents == max(curve)
-    for found in curve.values():
-        assert found["train/reward"] < 0
-        assert found["episode/cost"] == pytest.approx(-found["train/reward"] / agents)
-
-
-@every
-def test_training_ends_when_its_seconds_are_over(learner: Baseline, small: Any, library: Any) -> None:
-    policy = learner.fit(small, budget=Budget(steps=10**9, seconds=0.2))
-    assert 0 < policy.origin.training["steps"] < 10**9
-
-
-def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
-    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
-
-    ours, theirs = AssignmentVectorEnv(small, 5), BatchedEnvironment(AssignmentVectorEnv(small, 5))
-    theirs.seed(3)
-    np.testing.assert_array_equal(theirs.reset(), ours.reset(seed=3)[0])
-    np.testing.assert_array_equal(theirs.reset(), ours.reset()[0])
-    score = np.random.default_rng(0).uniform(-1, 1, (5, 2, 6)).astype(np.float32)
-    observation, reward, terminated, _, info = ours.step(score)
-    given = theirs.step(score)
-    np.testing.assert_array_equal(given[0], observation)
-    np.testing.assert_array_equal(given[1], reward.astype(np.float32))
-    np.testing.assert_array_equal(given[2], terminated)
-    for row in range(5):
-        np.testing.assert_array_equal(given[3][row]["terminal_observation"], info["final_obs"][row])
-        assert given[3][row]["TimeLimit.truncated"] is False
-
-
-def test_the_end_of_a_horizon_is_told_as_a_truncation_with_what_was_left(agents: Any, library: Any) -> None:
-    """So that the library bootstraps from the last observation, not from the next episode's first."""
-    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
-
-    view = AgentsView(agents)
-    batch = BatchedEnvironment(ProblemVectorEnv(agents, 3, view=view))
-    batch.reset()
-    for slot in range(8):
-        observation, _, done, infos = batch.step(np.zeros((3, 4), dtype=np.float32))
-        assert done.tolist() == [slot == 7] * 3
-    for row, info in enumerate(infos):
-        assert info["TimeLimit.truncated"] is True
-        left = info["terminal_observation"]
-        assert left.shape == view.observation_space.shape
-        assert left[2] > 0  # agent 0's SINR before: only a first slot has none
-        assert observation[row, 2] == 0
-
-
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 
@@ -377,50 +262,6 @@ def test_what_cannot_be_decided_is_refused_before_anything_begins(
         learner.replace(view="papers").require(agents)
     with pytest.raises(Unsupported, match=r"^view = 'full': the servers of 'multi_server' have one view"):
         learner.replace(view="full").require(small)
-
-
-def untrained(problem: Problem[Any], layers: int = 2) -> ModeActor:
-    sizes = [12, *[4] * (layers - 1), 12]
-    rng = np.random.default_rng(0)
-    made = [
-        (rng.normal(size=(wide, narrow)).astype(np.float32), np.zeros(wide, dtype=np.float32))
-        for narrow, wide in itertools.pairwise(sizes)
-    ]
-    return ModeActor(problem, ScoreView.of(problem), made, policies.Origin.of(A2C(), problem))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("field", "value"), [("users", 5), ("servers", 3)])
-def test_a_policy_of_another_size_is_refused(small: Any, tmp_path: Path, field: str, value: int) -> None:
-    untrained(small).save(tmp_path)
-    other = registry.problem("multi_server", **{"users": 6, "servers": 2, field: value})
-    with pytest.raises(InvalidInput, match=r"holds a policy with 12 inputs and 12 outputs; this multi_server has"):
-        ModeActor.load(tmp_path, other)
-
-
-def test_another_scenario_of_the_same_size_keeps_the_statistics_of_training(small: Any, tmp_path: Path) -> None:
-    policy = untrained(small)
-    policy.save(tmp_path)
-    loaded = ModeActor.load(tmp_path, registry.problem("multi_server", users=6, servers=2, layout_seed=8))
-    assert loaded.view.center.tobytes() == policy.view.center.tobytes()
-
-
-@pytest.mark.parametrize("change", ["missing layer", "layer of another width", "no layers", "no statistics"])
-def test_arrays_that_are_no_network_are_refused(small: Any, tmp_path: Path, change: str) -> None:
-    policy = untrained(small, layers=3)
-    arrays: dict[str, Any] = {"center": policy.view.center, "scale": policy.view.scale}
-    for number, (matrix, biases) in enumerate(policy.layers):
-        arrays |= {f"weights.{number}": matrix, f"biases.{number}": biases}
-    if change == "missing layer":
-        del arrays["weights.1"]
-    elif change == "layer of another width":
-        arrays["weights.1"] = arrays["weights.1"][:, :3]
-    elif change == "no layers":
-        arrays = {"center": policy.view.center, "scale": policy.view.scale}
-    else:
-        del arrays["center"]
-    policies.save(tmp_path, policy.origin, arrays)
-    with pytest.raises(DamagedFile, match="holds no network of an actor"):
-        ModeActor.load(tmp_path, small)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from offloadopt import registry
-from offloadopt.core import ArrayField, Budget, Decisions
-from offloadopt.envs.episodes import instance_batches
-from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+from offloadopt.core import ArrayField, Budget
+from offloadopt.errors import UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3.dqn import DQN
-from offloadopt.learners.sb3.per_agent import MenuPolicy, rows_of
+from offloadopt.learners.sb3.per_agent import MenuPolicy
 
 QUICK = DQN(num_envs=8, learning_starts=64)
 """With so few random decisions that a short training trains."""
@@ -46,98 +45,6 @@ def observed(problem: Any, count: int) -> Any:
 
 def weights(policy: MenuPolicy) -> bytes:
     return b"".join(array.tobytes() for layer in policy.layers for array in layer)
-
-
-# --------------------------------------------------------------------------------------------- what rows see and decide
-
-
-def test_an_entry_is_a_combination_of_an_agents_options(devices: Any) -> None:
-    rows = rows_of(devices, levels=5)
-    assert len(rows.menu) == 24
-    decided = rows.decode(np.array([[0, 7, 23], [6, 5, 18]]))
-    assert decided["target"].tolist() == [[0, 1, 3], [1, 0, 3]]
-    assert decided["mode"].tolist() == [[0, 1, 5], [0, 5, 0]]
-
-
-def test_numbers_are_decided_by_levels(aiming: Any) -> None:
-    rows = rows_of(aiming(), levels=3)
-    decided = rows.decode(np.array([[0, 5], [7, 8]]))
-    assert decided["aim"].tolist() == [[[-1, -1], [1, 3]], [[3, 1], [3, 3]]]
-
-
-@pytest.mark.parametrize("view", [None, "full"])
-def test_an_agent_sees_its_own_view(devices: Any, view: str | None) -> None:
-    rows, observation = rows_of(devices, levels=5, view=view), observed(devices, 6)
-    seen = rows.see(observation)
-    assert seen.shape == (6, 3, rows.features)
-    np.testing.assert_array_equal(seen, devices.view(observation, view or "paper").astype(np.float32))
-
-
-def test_a_user_of_a_centre_sees_its_own_numbers_and_the_common_ones(moving: Any) -> None:
-    rows, instances = rows_of(moving, levels=5), moving.sample(2, 0)
-    first = observed(moving, 2)
-    everything = {"server": np.full((2, 3), 2), "ratio": np.ones((2, 3)), "cpu_hz": np.full((2, 3), 1e9)}
-    state, _ = moving.step(instances, moving.reset(instances), Decisions(everything))
-    for observation in (first, moving.observe(instances, state)):
-        seen = rows.see(observation)
-        assert seen.shape == (2, 3, 8) == (2, 3, rows.features)
-        for user in range(3):
-            np.testing.assert_allclose(seen[1, user, :2], observation["position_m"][1, user] * moving.user_factors[:2])
-            np.testing.assert_allclose(seen[1, user, 2], observation["task_bits"][1, user] * moving.user_factors[2])
-            np.testing.assert_allclose(seen[1, user, 3:], observation["workload_hz"][1] * moving.common_factors)
-    assert seen[1, 0, 4] > 0
-
-
-def test_a_user_of_a_centre_decides_on_the_grid_of_its_coordinates(moving: Any) -> None:
-    rows = rows_of(moving, levels=3)
-    assert len(rows.menu) == 3 * 3 * 5
-    entries = np.array([[0, 44, 3 * 5 + 5 + 2]])
-    decided = rows.decode(entries)
-    capacity = moving.scenario.cpu_server_hz
-    assert decided["server"].tolist() == [[0, 5, 3]]
-    np.testing.assert_allclose(decided["ratio"], [[0, 1, 0.5]])
-    np.testing.assert_allclose(decided["cpu_hz"], [[0, capacity, 0.5 * capacity]])
-
-
-@pytest.mark.parametrize("name", ["devices", "moving"])
-def test_every_agent_of_every_episode_is_paid_its_own_cost(
-    name: str, library: Any, request: pytest.FixtureRequest
-) -> None:
-    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
-
-    problem = request.getfixturevalue(name)
-    rows = rows_of(problem, levels=4)
-    batch = AgentsEnvironment(problem, rows, 4)
-    batch.seed(3)
-    seen, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
-    for _ in range(2):
-        instances = next(nature)
-        state = problem.reset(instances)
-        for slot in range(problem.horizon):
-            known = rows.see(problem.observe(instances, state))
-            np.testing.assert_array_equal(seen, known.reshape(12, -1))
-            entries = rng.integers(len(rows.menu), size=12)
-            state, outcome = problem.step(instances, state, rows.decode(entries.reshape(4, 3)))
-            seen, paid, done, infos = batch.step(entries)
-            np.testing.assert_allclose(paid, -outcome.agent_cost.ravel(), rtol=1e-6)
-            assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
-            assert done.tolist() == [slot == problem.horizon - 1] * 12
-    assert len({id(info) for info in infos}) == 12
-    assert all(info["TimeLimit.truncated"] is True for info in infos)
-    last = np.stack([info["terminal_observation"] for info in infos])
-    assert last.shape == seen.shape
-    assert not np.array_equal(last, seen)
-
-
-def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
-    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
-
-    problem = aiming(horizon=1)
-    batch = AgentsEnvironment(problem, rows_of(problem, levels=3), 4)
-    batch.reset()
-    _, _, done, infos = batch.step(np.zeros(8, dtype=int))
-    assert done.all()
-    assert not any(info["TimeLimit.truncated"] for info in infos)
 
 
 # ------------------------------------------------------------------------------------------------- what is exported
@@ -171,20 +78,6 @@ def test_a_saved_policy_decides_the_same_without_the_library(
     instances = problem.sample(50, 3)
     for array, decided in policy.run(problem, instances).decisions.items():
         assert decided.tobytes() == loaded.run(problem, instances).decisions[array].tobytes()
-
-
-def test_one_network_serves_any_number_of_agents(library: Any, tmp_path: Path, moving: Any) -> None:
-    QUICK.fit(moving, budget=Budget(steps=240)).save(tmp_path)
-    more = registry.problem("partial_mobile", horizon=4, users=7)
-    decided, _ = policies.load_policy(tmp_path, more).act(observed(more, 2))
-    assert decided["server"].shape == (2, 7)
-
-
-def test_a_policy_with_another_menu_is_refused(library: Any, tmp_path: Path, devices: Any) -> None:
-    QUICK.fit(devices, budget=Budget(steps=240)).save(tmp_path)
-    other = registry.problem("battery_d2d", "fixed-frequency", horizon=5, users=3, servers=1)
-    with pytest.raises(InvalidInput, match=r"24 entries on the menu; those of this battery_d2d have \d+ and 4$"):
-        policies.load_policy(tmp_path, other)
 
 
 # ---------------------------------------------------------------------------------------------------- what is learned

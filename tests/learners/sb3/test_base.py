@@ -1,0 +1,104 @@
+"""What a training by Stable-Baselines3 leaves alone, and how its budget is counted."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from offloadopt import registry
+from offloadopt.core import Budget
+from offloadopt.errors import OffloadError
+from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, Baseline
+
+LEARNERS = [
+    A2C(),
+    DDPG(learning_starts=64, num_envs=32),
+    PPO(num_envs=16, rollout_length=20, minibatch_size=64, learning_rate=1e-3),
+]
+"""With so few random steps, and so short roll-outs, that a short training trains."""
+
+
+every = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    return registry.problem("multi_server", "heterogeneous", users=6, servers=2)
+
+
+@pytest.fixture(scope="module")
+def devices() -> Any:
+    """Agents who decide nothing but whole numbers: one of 4 targets and one of 6 modes each."""
+    return registry.problem("battery_d2d", horizon=6, users=3, servers=1)
+
+
+@pytest.fixture
+def library() -> Any:
+    return pytest.importorskip("stable_baselines3")
+
+
+def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(OffloadError, match=r"pip install 'offloadopt\[sb3\]'$"):
+        A2C().fit(small)
+
+
+@every
+def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseline, small: Any, library: Any) -> None:
+    def state() -> tuple[Any, ...]:
+        return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
+
+    before, threads = state(), torch.get_num_threads()
+    learner.fit(small, budget=Budget(steps=320), seed=0)
+    assert state() == before
+    assert torch.get_num_threads() == threads
+
+
+@every
+@pytest.mark.parametrize("scale_rewards", [False, True])
+def test_training_leaves_nothing_in_the_systems_temporary_folder_and_is_silent(
+    learner: Baseline,
+    scale_rewards: bool,
+    devices: Any,
+    library: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    learner.replace(scale_rewards=scale_rewards).fit(devices, budget=Budget(steps=320))
+    assert not list(tmp_path.iterdir())
+    assert capsys.readouterr() == ("", "")
+
+
+@every
+def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
+    learner: Baseline, small: Any, library: Any
+) -> None:
+    done: list[int] = []
+    curve: dict[int, Mapping[str, float]] = {}
+    slots, agents = 640, small.num_agents
+    policy = learner.fit(
+        small,
+        budget=Budget(steps=slots * agents),
+        progress=done.append,
+        record=lambda step, numbers: curve.update({step: numbers}),
+    )
+    assert sum(done) == policy.origin.training["steps"] == slots * agents == max(curve)
+    for found in curve.values():
+        assert found["train/reward"] < 0
+        assert found["episode/cost"] == pytest.approx(-found["train/reward"] / agents)
+
+
+@every
+def test_training_ends_when_its_seconds_are_over(learner: Baseline, small: Any, library: Any) -> None:
+    policy = learner.fit(small, budget=Budget(steps=10**9, seconds=0.2))
+    assert 0 < policy.origin.training["steps"] < 10**9

@@ -1,0 +1,117 @@
+"""Batched episodes as environments of Stable-Baselines3: the same numbers, and how episodes end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offloadopt import registry
+from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv
+from offloadopt.envs.episodes import instance_batches
+from offloadopt.learners.sb3.per_agent import rows_of
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    return registry.problem("multi_server", "heterogeneous", users=6, servers=2)
+
+
+@pytest.fixture(scope="module")
+def agents() -> Any:
+    return registry.problem("carbon_mimo", horizon=8, users=2, antennas=4)
+
+
+@pytest.fixture
+def library() -> Any:
+    return pytest.importorskip("stable_baselines3")
+
+
+def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
+    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
+
+    ours, theirs = AssignmentVectorEnv(small, 5), BatchedEnvironment(AssignmentVectorEnv(small, 5))
+    theirs.seed(3)
+    np.testing.assert_array_equal(theirs.reset(), ours.reset(seed=3)[0])
+    np.testing.assert_array_equal(theirs.reset(), ours.reset()[0])
+    score = np.random.default_rng(0).uniform(-1, 1, (5, 2, 6)).astype(np.float32)
+    observation, reward, terminated, _, info = ours.step(score)
+    given = theirs.step(score)
+    np.testing.assert_array_equal(given[0], observation)
+    np.testing.assert_array_equal(given[1], reward.astype(np.float32))
+    np.testing.assert_array_equal(given[2], terminated)
+    for row in range(5):
+        np.testing.assert_array_equal(given[3][row]["terminal_observation"], info["final_obs"][row])
+        assert given[3][row]["TimeLimit.truncated"] is False
+
+
+def test_the_end_of_a_horizon_is_told_as_a_truncation_with_what_was_left(agents: Any, library: Any) -> None:
+    """So that the library bootstraps from the last observation, not from the next episode's first."""
+    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
+
+    view = AgentsView(agents)
+    batch = BatchedEnvironment(ProblemVectorEnv(agents, 3, view=view))
+    batch.reset()
+    for slot in range(8):
+        observation, _, done, infos = batch.step(np.zeros((3, 4), dtype=np.float32))
+        assert done.tolist() == [slot == 7] * 3
+    for row, info in enumerate(infos):
+        assert info["TimeLimit.truncated"] is True
+        left = info["terminal_observation"]
+        assert left.shape == view.observation_space.shape
+        assert left[2] > 0  # agent 0's SINR before: only a first slot has none
+        assert observation[row, 2] == 0
+
+
+@pytest.fixture(scope="module")
+def devices() -> Any:
+    """Three agents who choose one of 4 targets and one of 6 modes each."""
+    return registry.problem("battery_d2d", horizon=5, users=3, servers=1)
+
+
+@pytest.fixture(scope="module")
+def moving() -> Any:
+    """Three users of a centre: ratio, CPU and one of 5 servers each."""
+    return registry.problem("partial_mobile", horizon=4, users=3)
+
+
+@pytest.mark.parametrize("name", ["devices", "moving"])
+def test_every_agent_of_every_episode_is_paid_its_own_cost(
+    name: str, library: Any, request: pytest.FixtureRequest
+) -> None:
+    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
+
+    problem = request.getfixturevalue(name)
+    rows = rows_of(problem, levels=4)
+    batch = AgentsEnvironment(problem, rows, 4)
+    batch.seed(3)
+    seen, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
+    for _ in range(2):
+        instances = next(nature)
+        state = problem.reset(instances)
+        for slot in range(problem.horizon):
+            known = rows.see(problem.observe(instances, state))
+            np.testing.assert_array_equal(seen, known.reshape(12, -1))
+            entries = rng.integers(len(rows.menu), size=12)
+            state, outcome = problem.step(instances, state, rows.decode(entries.reshape(4, 3)))
+            seen, paid, done, infos = batch.step(entries)
+            np.testing.assert_allclose(paid, -outcome.agent_cost.ravel(), rtol=1e-6)
+            assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
+            assert done.tolist() == [slot == problem.horizon - 1] * 12
+    assert len({id(info) for info in infos}) == 12
+    assert all(info["TimeLimit.truncated"] is True for info in infos)
+    last = np.stack([info["terminal_observation"] for info in infos])
+    assert last.shape == seen.shape
+    assert not np.array_equal(last, seen)
+
+
+def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
+    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
+
+    problem = aiming(horizon=1)
+    batch = AgentsEnvironment(problem, rows_of(problem, levels=3), 4)
+    batch.reset()
+    _, _, done, infos = batch.step(np.zeros(8, dtype=int))
+    assert done.all()
+    assert not any(info["TimeLimit.truncated"] for info in infos)
