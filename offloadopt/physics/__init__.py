@@ -1,1 +1,1 @@
-"""What the problems share: channel and computing formulas, in SI units."""
+"""Physical models shared by the problems: radio links, processors, batteries and mobility, in SI units."""

@@ -1,8 +1,8 @@
-"""How use ages a lithium-ion battery.
+"""Cycle ageing of a lithium-ion battery: share of its life consumed by a sequence of discharges.
 
 Millner: "Modeling lithium ion battery degradation in electric vehicles", IEEE CITRES 2010, in the form that Valentini,
 Dang, Levorato, Bozorgzadeh: "Modeling and control battery aging in energy harvesting systems", IEEE SmartGridComm 2015,
-give it: at the reference temperature and without the ageing of the calendar.
+give it: at the reference temperature and without calendar ageing.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from offloadopt.core import FloatArray
 
 @dataclass(frozen=True)
 class Ageing:
-    """Constants of a battery.
+    """Ageing model of a battery: Millner's stress factors and their constants.
 
     Attributes
     ----------
     per_cycle : float
-        ``K_co``, the share of its life that an effective full cycle takes.
+        ``K_co``, the share of the battery's life consumed by one effective full cycle.
     deviation : float
-        ``K_ex``, the scale on which the deviation of the state of charge counts.
+        ``K_ex``, the scale of the normalised deviation of the state of charge.
     level : float
-        ``K_soc``, how much more a full battery ages than an empty one.
+        ``K_soc``, the exponent by which ageing grows with the mean state of charge.
     """
 
     per_cycle: float
@@ -33,19 +33,20 @@ class Ageing:
     level: float
 
     def damage(self, start: FloatArray, used: FloatArray, seconds: FloatArray) -> FloatArray:
-        """Share of the battery's life ``[...]`` that a sequence of uses takes.
+        """Compute the share of the battery's life ``[...]`` consumed by a sequence of discharges.
 
-        Between two changes of power the level falls linearly, and counts with its mean over that piece. An effective
-        cycle moves the whole capacity twice: ``I tau / (2 Q)`` is half the share of the capacity that is used.
+        Between two changes of power the state of charge falls linearly, and its mean over that piece is used. An
+        effective cycle moves the whole capacity twice: ``I tau / (2 Q)`` is half the share of the capacity that is
+        used.
 
         Parameters
         ----------
         start : array [...]
             State of charge at the beginning, as a share of the capacity.
         used : array [..., pieces]
-            Share of the capacity that each piece takes, 0 where the battery only waits.
+            Share of the capacity drawn in each piece, 0 while the battery is idle.
         seconds : array [..., pieces]
-            How long the pieces last.
+            Durations of the pieces in s.
         """
         level = start[..., None] - np.cumsum(used, axis=-1) + used / 2.0
         total = seconds.sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Processors whose frequency and voltage are scaled together, and what a deadline makes of a chosen mode."""
+"""Dynamic voltage and frequency scaling: speed and power of CPU modes, and execution times under a deadline."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from offloadopt.core import FloatArray
 
 @dataclass(frozen=True)
 class Processor:
-    """What each mode of a processor does, the fastest first.
+    """Speed and power of a processor's modes, the fastest first.
 
     Attributes
     ----------
     speed_hz : array [modes]
         Cycles per second of all cores together.
     power_w : array [modes]
-        Of the whole package, static part included.
+        Power of the whole package in W, static part included.
     """
 
     speed_hz: FloatArray
@@ -29,10 +29,10 @@ class Processor:
 
     @classmethod
     def scaled(cls, frequency_hz: Sequence[float], voltage_v: Sequence[float], cores: int, full_w: float) -> Self:
-        """Modes whose power is proportional to ``V^2 f``, with ``full_w`` in the first.
+        """Build modes whose power is proportional to ``V^2 f``, with ``full_w`` in the first.
 
-        A static part that is proportional to the dynamic one, ``(1 + a_s) a_d V^2 f``, is in there whatever its share
-        ``a_s``: only the product of the two factors counts, and ``full_w`` sets it.
+        A static part proportional to the dynamic one, ``(1 + a_s) a_d V^2 f``, is included for any share ``a_s``: only
+        the product of the two factors matters, and ``full_w`` determines it.
         """
         frequency, voltage = np.asarray(frequency_hz, dtype=np.float64), np.asarray(voltage_v, dtype=np.float64)
         scale = voltage**2 * frequency
@@ -40,21 +40,22 @@ class Processor:
 
     @property
     def fastest(self) -> Processor:
-        """The same processor without a choice."""
+        """Processor with the fastest mode alone."""
         return Processor(self.speed_hz[:1], self.power_w[:1])
 
 
 @njit(cache=True)
-def hurry(cycles: float, speed_hz: float, full_hz: float, slack_s: float) -> tuple[float, float]:
-    """Seconds at the chosen and at full speed of a task that is hurried once its deadline has passed.
+def execution_times(cycles: float, speed_hz: float, full_hz: float, slack_s: float) -> tuple[float, float]:
+    """Compute the seconds in the chosen and in the fastest mode of a task that switches modes at its deadline.
 
     Parameters
     ----------
     cycles : float
+        CPU cycles of the task.
     speed_hz, full_hz : float
         Cycles per second in the chosen and in the fastest mode.
     slack_s : float
-        From the start of the execution to the deadline, negative where it has passed.
+        Time from the start of the execution to the deadline in s, negative where it has passed.
     """
     if speed_hz >= full_hz or cycles <= speed_hz * slack_s:
         return cycles / speed_hz, 0.0

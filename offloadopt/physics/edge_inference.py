@@ -1,14 +1,14 @@
-"""Tasks that share CPUs and bands: what a share of each costs in time and energy, and which shares are best at prices.
+"""Edge inference: time and energy of tasks on shares of CPUs and bands, and optimal shares at given prices.
 
 A task of X cycles and D bits on a share u of a CPU of F cycles/s takes ``X / (u F)`` and ``kappa (u F)^2 X``. Sent over
-a share v of a band of B Hz in which it has the power to noise ratio ``snr`` when alone, it takes ``(D / B) h(v)`` with
+a share v of a band of B Hz with signal-to-noise ratio ``snr`` over the whole band, it takes ``(D / B) h(v)`` with
 
     h(v) = 1 / (v log2(1 + snr / v)),
 
-which falls and is convex in v. So everything is told by four numbers: time ``a = X / F`` and energy ``kappa F^2 X`` of
-the whole CPU, time ``D / B`` that a bit per second and hertz would take, and ``snr``. The compiled functions take an
-option as the row ``(a, e, t, snr, g)``: its cost ``p a / u + e u^2 + (p + g) t h(v)`` with the price p of a second has
-its energies' prices in e and g. An option without a band has ``t = 0``.
+which decreases and is convex in v. Four numbers describe an option: time ``a = X / F`` and energy ``kappa F^2 X`` on
+the whole CPU, time ``D / B`` at a spectral efficiency of 1 bit/s/Hz, and ``snr``. The compiled functions take an
+option as the row ``(a, e, t, snr, g)``. Its cost is ``p a / u + e u^2 + (p + g) t h(v)``, with the price p of a
+second; e and g include the prices of energy. An option without a band has ``t = 0``.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from numpy.typing import NDArray
 from offloadopt.core import FloatArray
 
 LN2 = float(np.log(2.0))
-STEPS = 60
+MAX_STEPS = 60
 """Steps of a root search, at most."""
-LEAST_SHARE = 1e-12
-"""Of a band: nothing asks for less, however dear it is."""
-THIN = 1e-2
-"""Ratios ``snr / v`` below which the rate's slope is summed as a series: its closed form would lose its digits."""
-MET = 1e-13
-"""Relative difference of a time and its limit at which the price of a second is settled."""
+MIN_SHARE = 1e-12
+"""Smallest share of a band, at any price."""
+SERIES_BELOW = 1e-2
+"""Ratios ``snr / v`` below which the rate's slope is summed as a series, as its closed form loses precision."""
+TIME_TOLERANCE = 1e-13
+"""Relative difference of time and time limit at which the search for the price of a second ends."""
 
 
 @dataclass(frozen=True)
 class InferenceTasks:
-    """What tasks take on each whole CPU and band; arrays lead with ``[..., users, places]``.
+    """Time and energy of tasks on each whole CPU and band; arrays lead with ``[..., users, places]``.
 
     Attributes
     ----------
     present : bool array [..., users, places]
-        Which places hold a task.
+        Whether a place holds a task.
     local_s, local_j : array [..., users, places]
-        On the user's own CPU.
+        Time in s and energy in J on the user's own CPU.
     server_s, server_j, send_s : array [..., users, places, servers]
-        On a server's CPU; and ``D / B``.
+        Time in s and energy in J on a server's CPU, and ``D / B`` in s.
     snr : array [..., users, servers]
-        Over the whole band.
+        Signal-to-noise ratio over the whole band.
     power_w : array [..., users]
-        Of the transmitter.
+        Transmit power in W.
     """
 
     present: NDArray[np.bool_]
@@ -60,12 +60,12 @@ class InferenceTasks:
     snr: FloatArray
     power_w: FloatArray
 
-    def spend(
+    def time_energy(
         self, server: NDArray[Any], cpu_share: FloatArray, band_share: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Seconds of computing and sending, joules of computing and sending ``[..., users, places]``.
+        """Compute times of computing and sending in s, then their energies in J, each ``[..., users, places]``.
 
-        ``server`` is 0 for the own CPU. Without CPU, or away without a band, a task never ends: ``inf`` seconds.
+        ``server`` is 0 for the own CPU. Without CPU, or offloaded without a band, a task takes ``inf`` seconds.
         """
         away, which = server > 0, np.maximum(server - 1, 0)[..., None]
 
@@ -85,16 +85,16 @@ class InferenceTasks:
 
 @njit(cache=True, inline="always")
 def send_factor(share: float, snr: float) -> Any:
-    """``h(v)``."""
+    """Compute ``h(v)``, the time of sending relative to ``D / B``."""
     return LN2 / (share * np.log1p(snr / share))
 
 
 @njit(cache=True)
 def send_slope(share: float, snr: float) -> float:
-    """``-h'(v)``."""
+    """Compute ``-h'(v)``, the decrease of `send_factor` per share of the band."""
     z = snr / share
     log = np.log1p(z)
-    if z < THIN:
+    if z < SERIES_BELOW:
         slope, power = 0.0, z
         for n in range(2, 12):
             power *= -z
@@ -105,18 +105,18 @@ def send_slope(share: float, snr: float) -> float:
 
 
 @njit(cache=True)
-def best_cpu(pull: float, energy: float, price: float) -> float:
-    """The share u in (0, 1] that minimises ``pull / u + energy u^2 + price u``: a root of a cubic.
+def best_cpu(weight: float, energy: float, price: float) -> float:
+    """Compute the CPU share u in (0, 1] that minimises ``weight / u + energy u^2 + price u``: a root of a cubic.
 
     Each of the cubic's terms alone bounds the root from above; Newton's method descends from the least of the bounds.
     """
     cpu = 1.0
     if price > 0.0:
-        cpu = min(cpu, np.sqrt(pull / price))
-    if energy > 0.0 and 2.0 * energy * cpu**3 > pull:
-        cpu = (0.5 * pull / energy) ** (1.0 / 3.0)
-    for _ in range(STEPS):
-        above = (2.0 * energy * cpu + price) * cpu * cpu - pull
+        cpu = min(cpu, np.sqrt(weight / price))
+    if energy > 0.0 and 2.0 * energy * cpu**3 > weight:
+        cpu = (0.5 * weight / energy) ** (1.0 / 3.0)
+    for _ in range(MAX_STEPS):
+        above = (2.0 * energy * cpu + price) * cpu * cpu - weight
         if above <= 0.0:
             break
         step = above / ((6.0 * energy * cpu + 2.0 * price) * cpu)
@@ -127,17 +127,17 @@ def best_cpu(pull: float, energy: float, price: float) -> float:
 
 
 @njit(cache=True)
-def best_band(pull: float, price: float, snr: float) -> float:
-    """The share v in (0, 1] that minimises ``pull h(v) + price v``; Newton's method in logarithms, in a bracket."""
-    if price <= pull * send_slope(1.0, snr):
+def best_band(weight: float, price: float, snr: float) -> float:
+    """Compute the band share v in (0, 1] that minimises ``weight h(v) + price v``, by Newton steps in log v."""
+    if price <= weight * send_slope(1.0, snr):
         return 1.0
-    low, high = np.log(LEAST_SHARE), 0.0
-    goal = np.log(price / pull)
-    # h is between 1/v (snr small) and 1 / (v log v): its slope falls nearly as the share squared.
+    low, high = np.log(MIN_SHARE), 0.0
+    goal = np.log(price / weight)
+    # h is between 1/v (snr small) and 1 / (v log v): its slope decreases nearly as one over the share squared.
     at = max(low, min(-1e-9, 0.5 * (np.log(send_slope(1.0, snr)) - goal)))
     above = np.log(send_slope(np.exp(at), snr)) - goal
     slope = -2.0
-    for _ in range(STEPS):
+    for _ in range(MAX_STEPS):
         if above > 0.0:
             low = at
         else:
@@ -159,46 +159,49 @@ def best_band(pull: float, price: float, snr: float) -> float:
 
 
 @njit(cache=True)
-def _at(second: float, option: Any, cpu_price: float, band_price: float) -> tuple[float, float, float]:
-    """Shares that are best for a price of a second, and the time they take."""
-    cpu = best_cpu(second * option[0], option[1], cpu_price)
+def _shares_and_time(
+    second_price: float, option: Any, cpu_price: float, band_price: float
+) -> tuple[float, float, float]:
+    """Compute the optimal shares at a price of a second, and the time in s at these shares."""
+    cpu = best_cpu(second_price * option[0], option[1], cpu_price)
     if option[2] <= 0.0:
         return cpu, 0.0, option[0] / cpu
-    band = best_band((second + option[4]) * option[2], band_price, option[3])
+    band = best_band((second_price + option[4]) * option[2], band_price, option[3])
     return cpu, band, option[0] / cpu + option[2] * send_factor(band, option[3])
 
 
 @njit(cache=True)
 def best_shares(
-    option: Any, second: float, limit: float, cpu_price: float, band_price: float
+    option: Any, second_price: float, limit: float, cpu_price: float, band_price: float
 ) -> tuple[float, float, float]:
-    """The least cost plus price of CPU and band within a time limit, never above it, and the shares; ``inf`` if none.
+    """Compute a lower bound of cost plus prices of CPU and band within a time limit, and shares; ``inf`` if infeasible.
 
-    The limit has a price of its own, in which the time falls; whatever price is found, what it proves is valid.
+    The time limit has a dual price, and the time decreases in it. The bound is valid at any price that is found, and
+    exact at the optimal one.
     """
     fastest = option[0] + (option[2] * send_factor(1.0, option[3]) if option[2] > 0.0 else 0.0)
     if not fastest <= limit:
         return np.inf, 1.0, 1.0
-    price = second
-    cpu, band, taken = _at(price, option, cpu_price, band_price)
+    price = second_price
+    cpu, band, taken = _shares_and_time(price, option, cpu_price, band_price)
     if taken > limit:
         low, slow, high, fast = price, taken, 0.0, 0.0
-        for step in range(4 * STEPS):
-            if high == 0.0:  # times fall about as one over the root of the price
+        for step in range(4 * MAX_STEPS):
+            if high == 0.0:  # the time decreases about as one over the root of the price
                 price = low * max((slow / limit) ** 2, 1.0 + 1e-12) * (1.0 if step < 3 else 4.0)
             else:
                 part = 0.5 if step % 3 == 2 else np.log(slow / limit) / np.log(slow / fast)
                 price = low * (high / low) ** min(max(part, 0.01), 0.99)
-            cpu, band, taken = _at(price, option, cpu_price, band_price)
+            cpu, band, taken = _shares_and_time(price, option, cpu_price, band_price)
             if taken > limit:
                 low, slow = price, taken
             else:
                 high, fast = price, taken
-            if abs(taken - limit) <= MET * limit or price > 1e15 * second:
+            if abs(taken - limit) <= TIME_TOLERANCE * limit or price > 1e15 * second_price:
                 break
             if high > 0.0 and (high <= low * (1.0 + 1e-15) or slow == fast):
                 break
-    value = price * option[0] / cpu + option[1] * cpu * cpu + cpu_price * cpu - (price - second) * limit
+    value = price * option[0] / cpu + option[1] * cpu * cpu + cpu_price * cpu - (price - second_price) * limit
     if option[2] > 0.0:
         value += (price + option[4]) * option[2] * send_factor(band, option[3]) + band_price * band
     return value, cpu, band

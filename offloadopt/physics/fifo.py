@@ -1,4 +1,4 @@
-"""Devices that live on batteries and compute first come, first served: event times in seconds, not in slots."""
+"""First-in-first-out queues of battery-powered devices, with event times in seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.dvfs import hurry
+from offloadopt.physics.dvfs import execution_times
 
 RECEIVE, WAIT, CHOSEN, FULL = range(4)
 """The pieces of a job, in order: reception, waiting, execution in the chosen mode, and at full speed."""
@@ -18,23 +18,24 @@ PIECES = 4
 
 @dataclass(frozen=True)
 class Jobs:
-    """Work that reaches devices, arrays ``[count, jobs]``.
+    """Jobs sent to devices, arrays ``[count, jobs]``.
 
     Attributes
     ----------
     device : int array
-        Where the job is done; -1 for none.
+        Device that executes the job; -1 for none.
     arrival_s : array
-        Instant at which it has been received.
+        Time in s at which the job has been received.
     deadline_s : array
-        Instant from which on it is hurried.
+        Time in s from which on the job runs in the fastest mode.
     cycles : array
+        CPU cycles of the job.
     speed_hz, power_w : array
-        Of the device's processor in the chosen mode.
+        Speed in cycles/s and power in W of the device's processor in the chosen mode.
     full_hz, full_w : array
-        In its fastest mode.
+        Speed and power in its fastest mode.
     receive_s, receive_w : array
-        Duration and power of the reception, 0 where there is none.
+        Duration in s and power in W of the reception, 0 where there is none.
     """
 
     device: IntArray
@@ -51,22 +52,22 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Runs:
-    """What became of jobs.
+    """Results of jobs: times, energies, and the devices' state afterwards.
 
     Attributes
     ----------
     before_j : array [count, jobs]
-        What the device's battery held before the job.
+        Energy in the device's battery before the job.
     seconds : array [count, jobs, PIECES]
-        How long each piece lasted.
+        Duration of each piece in s.
     energy_j : array [count, jobs, PIECES]
-        What each piece took.
+        Energy of each piece in J.
     exhausted : bool array [count, jobs]
         Whether the battery was empty before the job was done.
     finish_s : array [count, jobs]
-        Instant at which the job was done, or given up.
+        Time in s at which the job was completed, or aborted.
     free_s, battery_j : array [count, devices]
-        When each queue is free, and what each battery holds, after all jobs.
+        Time in s from which each queue is free, and energy in each battery, after all jobs.
     """
 
     before_j: FloatArray
@@ -79,17 +80,17 @@ class Runs:
 
 
 def serve(jobs: Jobs, free_s: FloatArray, battery_j: FloatArray) -> Runs:
-    """Book all jobs in the order of their arrival, those that arrive together in the order of their index.
+    """Process all jobs in the order of their arrival, simultaneous ones in the order of their index.
 
-    A job takes its place in its device's queue after all that were booked before, and the energy at once. A battery
-    that holds too little is emptied: the job stops where the energy ends, and the queue is free again. A job whose
-    reception is not completed takes no place.
+    A job joins its device's queue behind all jobs processed before, and its energy is deducted at once. A battery that
+    holds too little is emptied: the job stops where the energy ends, and the queue is free again. A job whose
+    reception is not completed does not join the queue.
 
     Parameters
     ----------
     jobs : Jobs
     free_s, battery_j : array [count, devices]
-        When each queue is free, and what each battery holds.
+        Time in s from which each queue is free, and energy in each battery.
     """
     count, number = jobs.device.shape
     free, battery = np.array(free_s), np.array(battery_j)
@@ -98,13 +99,13 @@ def serve(jobs: Jobs, free_s: FloatArray, battery_j: FloatArray) -> Runs:
     order = np.argsort(jobs.arrival_s, axis=-1, kind="stable")
     numbers = (jobs.arrival_s, jobs.deadline_s, jobs.cycles, jobs.speed_hz, jobs.power_w, jobs.full_hz, jobs.full_w)
     table = np.stack([*numbers, jobs.receive_s, jobs.receive_w], axis=-1)
-    _book(order, np.array(jobs.device), table, free, battery, before, seconds, exhausted, finish)
+    _process(order, np.array(jobs.device), table, free, battery, before, seconds, exhausted, finish)
     power = np.stack([jobs.receive_w, np.zeros((count, number)), jobs.power_w, jobs.full_w], axis=-1)
     return Runs(before, seconds, seconds * power, exhausted, finish, free, battery)
 
 
 @njit(cache=True)
-def _book(
+def _process(
     order: IntArray,
     device: IntArray,
     table: FloatArray,
@@ -115,7 +116,7 @@ def _book(
     exhausted: NDArray[np.bool_],
     finish: FloatArray,
 ) -> None:
-    """`serve`, one job after the other; everything from ``free`` on is written."""
+    """Process jobs one by one, see `serve`; ``free`` and the arrays after it are written in place."""
     for row in range(order.shape[0]):
         for job in order[row]:
             place = device[row, job]
@@ -134,7 +135,7 @@ def _book(
             seconds[row, job, RECEIVE] = receive_s
 
             start = max(free[row, place], arrival)  # (8)
-            chosen_s, full_s = hurry(cycles, speed, full_speed, deadline - start)  # (9)
+            chosen_s, full_s = execution_times(cycles, speed, full_speed, deadline - start)  # (9)
             if chosen_s * power + full_s * full_power > left:
                 exhausted[row, job] = True
                 chosen_s = min(chosen_s, left / power)

@@ -1,4 +1,4 @@
-"""Linear detection of many single-antenna users at an array: who is heard how well.
+"""Multi-user MIMO uplink: SINR of single-antenna users after linear detection at an antenna array.
 
 Channels are complex arrays ``[..., users, antennas]`` of amplitude gains: row u is the transpose of ``h_u``.
 """
@@ -17,19 +17,19 @@ Channel = NDArray[np.complex128]
 
 
 def zero_forcing_gain(channel: Channel, noise_w: float) -> FloatArray:
-    """SINR per watt after zero forcing, ``1 / (noise [(H^H H)^-1]_uu)`` in 1/W.
+    """Compute the SINR per watt after zero forcing, ``1 / (noise [(H^H H)^-1]_uu)`` in 1/W.
 
     Parameters
     ----------
     channel : array [..., users, antennas]
-        Known to the receiver without error.
+        Channel, known to the receiver without error.
     noise_w : float
         Noise power at each antenna in W.
 
     Returns
     -------
     array [..., users]
-        0 for users whose channels depend linearly on others': nothing tells them apart.
+        0 for users whose channels are linearly dependent on others', which cannot be separated.
     """
     users, antennas = channel.shape[-2:]
     flat = np.ascontiguousarray(channel).reshape(-1, users, antennas)
@@ -41,7 +41,7 @@ def zero_forcing_gain(channel: Channel, noise_w: float) -> FloatArray:
 def detected_sinr(
     detector: str, channel: Channel, estimate: Channel, power_w: FloatArray, noise_w: float
 ) -> FloatArray:
-    """SINR of every user after linear detection with weights ``w_u`` that the receiver derives from its estimate.
+    """Compute every user's SINR after linear detection with weights ``w_u`` from the channel estimate.
 
     ``psi_u = p_u |w_u^H h_u|^2 / (sum_{j != u} p_j |w_u^H h_j|^2 + noise |w_u|^2)``; the weights are ``h_u`` (maximum
     ratio combining, ``mrc``), the rows of the pseudo-inverse (``zero-forcing``), or ``(sum_j p_j h_j h_j^H + noise
@@ -51,7 +51,7 @@ def detected_sinr(
     ----------
     detector : {"zero-forcing", "mmse", "mrc"}
     channel, estimate : arrays [..., users, antennas]
-        The true channel, and what the receiver takes it for.
+        The true channel, and the receiver's estimate of it.
     power_w : array [..., users]
     noise_w : float
 
@@ -75,7 +75,7 @@ def detected_sinr(
 
 @njit(cache=True)
 def _zero_forcing(channel: Any, gain: Any) -> None:
-    """Diagonals of the inverse Gram matrices by Cholesky: ``[G^-1]_uu = sum_i |[L^-1]_iu|^2``."""
+    """Compute diagonals of the inverse Gram matrices by Cholesky factorisation: ``[G^-1]_uu = sum_i |[L^-1]_iu|^2``."""
     count, users, antennas = channel.shape
     lower = np.zeros((users, users), dtype=np.complex128)
     inverse = np.zeros((users, users), dtype=np.complex128)
@@ -91,14 +91,14 @@ def _zero_forcing(channel: Any, gain: Any) -> None:
                 if i > j:
                     lower[i, j] = dot / lower[j, j] if lower[j, j] != 0 else 0.0
                 else:
-                    # What is left of a channel outside the others' span; less than rounding leaves is nothing.
+                    # Part of the channel outside the others' span; 0 below the rounding error.
                     lower[i, i] = np.sqrt(dot.real) if dot.real > 1e-13 * whole else 0.0
         singular = False
         for i in range(users):
             singular = singular or lower[i, i].real == 0.0
         for u in range(users):
             if singular:
-                gain[row, u] = _apart(channel[row], u)
+                gain[row, u] = _residual_power(channel[row], u)
                 continue
             total = 0.0
             for i in range(u, users):
@@ -114,10 +114,10 @@ def _zero_forcing(channel: Any, gain: Any) -> None:
 
 
 @njit(cache=True)
-def _apart(channel: Any, user: int) -> float:
-    """Squared norm of what lies outside the others' span of a user's channel, by Gram and Schmidt.
+def _residual_power(channel: Any, user: int) -> float:
+    """Compute the squared norm of a user's channel outside the others' span, by Gram-Schmidt orthogonalisation.
 
-    This is ``1 / [G^-1]_uu`` where the inverse exists, and right where other users cannot be told apart.
+    This is ``1 / [G^-1]_uu`` where the inverse exists, and remains valid where other users are linearly dependent.
     """
     users, antennas = channel.shape
     basis = np.zeros((users, antennas), dtype=np.complex128)
@@ -126,7 +126,7 @@ def _apart(channel: Any, user: int) -> float:
         last = turn == users - 1
         rest = channel[user if last else users - 1 if turn == user else turn].copy()
         whole = np.sum(np.abs(rest) ** 2)
-        for _ in range(2):  # once more, for the digits that the first pass lost
+        for _ in range(2):  # twice, as the first pass loses precision
             for k in range(kept):
                 rest -= basis[k] * np.sum(basis[k].conjugate() * rest)
         left = np.sum(np.abs(rest) ** 2)
@@ -141,11 +141,11 @@ def _apart(channel: Any, user: int) -> float:
 
 
 @njit(cache=True)
-def fade(rng: Any, values: Any, correlation: float, amplitude: Any) -> None:
-    """Fill ``[count, horizon, users, numbers]`` with normal AR(1) series of ``amplitude``.
+def fill_rayleigh_fading(rng: Any, values: Any, correlation: float, amplitude: Any) -> None:
+    """Fill ``values [count, horizon, users, numbers]`` with real parts of Rayleigh fading: normal AR(1) series.
 
     ``h(t) = rho h(t-1) + sqrt(1 - rho^2) e(t)`` on the unit scale, times ``amplitude [count, horizon, users]``. The
-    numbers are those of ``rng.standard_normal(values.shape)``; drawn in compiled code they take a third of its time.
+    random numbers are those of ``rng.standard_normal(values.shape)``.
     """
     count, horizon, users, numbers = values.shape
     fresh = np.sqrt(1.0 - correlation**2)

@@ -1,4 +1,4 @@
-"""How users move."""
+"""Mobility: random walks of users around a base station."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import numpy as np
 from offloadopt.core import FloatArray
 
 
-def wander(
+def random_walk_distances(
     rng: np.random.Generator, shape: tuple[int, int, int], nearest_m: float, farthest_m: float, stride_m: float
 ) -> FloatArray:
-    """Distances ``[count, horizon, users]`` from the centre of users that start uniformly over a ring and wander in it.
+    """Sample distances ``[count, horizon, users]`` in m from the centre, of users on a random walk in a ring.
 
-    Headings change by a normal angle of 0.3 rad a slot; who would leave the ring turns back.
+    Starts are uniform over the ring's area. Headings change by a normal angle of 0.3 rad a slot; a user that would
+    leave the ring turns back.
     """
     count, horizon, users = shape
     first, later = rng.spawn(2)  # so that a longer sample begins with the shorter one

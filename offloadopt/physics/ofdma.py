@@ -1,4 +1,4 @@
-"""A receiver's band, cut into subchannels that its transmitters share evenly."""
+"""OFDMA band of a receiver, whose subchannels are shared equally among its transmitters."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ class Band:
     Attributes
     ----------
     bandwidth_hz : float
-        Of all subchannels together.
+        Bandwidth of all subchannels together in Hz.
     subchannels : int
+        Number of subchannels.
     noise_w_per_hz : float
+        Noise power density in W/Hz.
     """
 
     bandwidth_hz: float
@@ -27,14 +29,14 @@ class Band:
     noise_w_per_hz: float
 
     def share_hz(self, transmitters: IntArray) -> FloatArray:
-        """What each of so many transmitters gets: whole subchannels, 0 where they are too many."""
+        """Compute the band in Hz of each of so many transmitters: whole subchannels, 0 where they are too many."""
         each = self.subchannels // np.maximum(transmitters, 1)
         return np.asarray(each * (self.bandwidth_hz / self.subchannels))
 
     def rate(self, received_w: FloatArray, share_hz: FloatArray) -> FloatArray:
-        """Bit/s of a received power over a positive share of the band."""
+        """Compute the rate in bit/s of a received power in W over a positive share of the band."""
         return shannon_rate(share_hz, received_w / (self.noise_w_per_hz * share_hz))
 
     def success(self, received_w: FloatArray, share_hz: FloatArray, threshold: float) -> FloatArray:
-        """Probability that the SINR of a Rayleigh-faded signal of this mean power exceeds ``threshold``."""
+        """Compute the probability that the SNR of a Rayleigh-faded signal of this mean power exceeds ``threshold``."""
         return np.asarray(np.exp(-threshold * self.noise_w_per_hz * share_hz / received_w))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import Decisions, Observation
-from offloadopt.physics.device import WEAKEST
+from offloadopt.physics.device import MIN_GAIN_PER_W
 from offloadopt.solvers.base import Rule
 from offloadopt.structures.backlog import BacklogProblem
 
@@ -29,7 +29,7 @@ class GreedyLocal(Rule):
         local_w = np.minimum(device.local_power(buffer), device.local_max_w)
         rest = np.maximum(buffer - device.local_bits(local_w), 0.0)
         offload_w = np.minimum(device.offload_power(rest, gain), device.offload_max_w)
-        return problem.serve(local_w, np.where(gain < WEAKEST, 0.0, offload_w))
+        return problem.serve(local_w, np.where(gain < MIN_GAIN_PER_W, 0.0, offload_w))
 
 
 class GreedyOffload(Rule):
@@ -43,7 +43,7 @@ class GreedyOffload(Rule):
         service, buffer = problem.service(observation), problem.buffer_bits(observation)
         device, gain = service.device, service.gain_per_w
         wanted_w = np.minimum(device.offload_power(buffer, gain), device.offload_max_w)
-        offload_w = np.where(gain < WEAKEST, 0.0, wanted_w)
+        offload_w = np.where(gain < MIN_GAIN_PER_W, 0.0, wanted_w)
         rest = np.maximum(buffer - device.offload_bits(gain * offload_w), 0.0)
         return problem.serve(np.minimum(device.local_power(rest), device.local_max_w), offload_w)
 

@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 
 from offloadopt.core import FloatArray
-from offloadopt.physics.device import WEAKEST, Device
+from offloadopt.physics.device import MIN_GAIN_PER_W, Device
 from offloadopt.structures.backlog import Backlog
 
 TOO_LOW, TOO_HIGH = -1, 1
@@ -89,7 +89,7 @@ def _served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
         effort = max(effort, min(green_effort, price / green_price)) if green_price > 0.0 else green_effort
     effort = min(effort, full)
     local = device[1] * min(np.sqrt(effort / device[0]), device[2])
-    gain_floor = max(gain, WEAKEST)
+    gain_floor = max(gain, MIN_GAIN_PER_W)
     sinr = gain_floor * min(max(effort * device[3] - 1.0 / gain_floor, 0.0), device[5])
     return float(local + device[4] * np.log1p(sinr))
 

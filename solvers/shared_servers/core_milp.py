@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.task_splitting import Splitting, settle
+from offloadopt.physics.task_splitting import Splitting, share_server_cpu
 from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
 from offloadopt.solvers.shared_servers.dual_bound import DualBound
 from offloadopt.structures.assignment import AssignmentCosts
@@ -219,4 +219,4 @@ def clearing_price(modes: Splitting, members: IntArray, site: int, whole: NDArra
     """CPU price at which the demand of these tasks in these modes equals a server's CPU; 0 if the demand is less."""
     number = len(members)
     tasks = modes.take((members, np.full(number, site), np.full(number, number - 1))).packed()
-    return float(settle(number, whole, tasks, modes.time_weight, modes.cpu_max_hz, np.empty(number)))
+    return float(share_server_cpu(number, whole, tasks, modes.time_weight, modes.cpu_max_hz, np.empty(number)))

@@ -15,7 +15,7 @@ from numba import njit
 
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, settle
+from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, share_server_cpu
 from offloadopt.solvers.shared_servers.dual_bound import SlotTasks
 
 MIN_IMPROVEMENT = 1e-11
@@ -39,7 +39,7 @@ def _choose_modes(number: int, price: float, packed: Any, time_weight: float, cp
 @njit(cache=True)
 def _cost_of_modes(number: int, whole: Any, packed: Any, time_weight: float, cpu_max: float, cpu: Any) -> float:
     """Cost of a server's users in these modes with optimal CPU shares, which fill ``cpu``."""
-    settle(number, whole, packed, time_weight, cpu_max, cpu)
+    share_server_cpu(number, whole, packed, time_weight, cpu_max, cpu)
     cost = 0.0
     for k in range(number):
         cost += mode_cost(whole[k], cpu[k], packed[k], time_weight)

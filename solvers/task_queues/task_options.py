@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 
 from offloadopt.core import FloatArray
-from offloadopt.physics.dvfs import hurry
+from offloadopt.physics.dvfs import execution_times
 from offloadopt.structures.task_queues import HindsightData
 
 
@@ -73,7 +73,7 @@ class Task:
     def seconds(self, data: HindsightData, device: int, mode: int, start_s: float) -> tuple[float, float]:
         """Execution seconds in the chosen and in the fastest mode, for a start at ``start_s``."""
         speed = data.speed_hz[device]
-        chosen_s, full_s = hurry(self.cycles, speed[mode], speed[0], self.deadline_s - start_s)
+        chosen_s, full_s = execution_times(self.cycles, speed[mode], speed[0], self.deadline_s - start_s)
         return float(chosen_s), float(full_s)
 
     def energy_j(self, data: HindsightData, device: int, mode: int, start_s: float) -> float:

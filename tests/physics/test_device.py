@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offloadopt.physics.device import WEAKEST, Device, Service
+from offloadopt.physics.device import MIN_GAIN_PER_W, Device, Service
 
 DEVICE = Device(slot_s=1e-3, bandwidth_hz=1e6, kappa=1e-27, cycles_per_bit=500.0, local_max_w=2.0, offload_max_w=1.5)
 CASES = 400
@@ -123,7 +123,7 @@ def test_powers_and_bits_of_a_device_are_inverse() -> None:
 
 
 def test_a_missing_link_takes_infinite_power_and_gets_none() -> None:
-    missing = np.array([0.0, WEAKEST / 2])
+    missing = np.array([0.0, MIN_GAIN_PER_W / 2])
     assert DEVICE.offload_power(np.array([5.0, 5.0]), missing).tolist() == [np.inf, np.inf]
     assert DEVICE.offload_power(np.array([0.0, 0.0]), missing).tolist() == [0.0, 0.0]
     assert np.isinf(DEVICE.offload_power(np.array(1e9), np.array(1.0)))

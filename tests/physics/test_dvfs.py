@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from offloadopt.physics.dvfs import Processor, hurry
+from offloadopt.physics.dvfs import Processor, execution_times
 
 OPTERON = Processor.scaled((2.6e9, 2.4e9, 2.2e9, 2.0e9, 1.8e9, 1.0e9), (1.3, 1.25, 1.2, 1.15, 1.1, 1.05), 2, 95.0)
 TURION = Processor.scaled((1.8e9, 1.6e9, 1.4e9, 1.2e9, 1.0e9, 0.8e9), (1.2, 1.15, 1.1, 1.05, 1.0, 0.9), 1, 25.0)
@@ -60,7 +60,7 @@ def test_hurrying_after_the_deadline_costs_more_than_the_uniform_speed_of_the_sa
     frequency = np.linspace(2.6e9, 1.0e9, 6)
     voltage = 0.8 + 0.2e-9 * frequency
     cpu = Processor.scaled(frequency.tolist(), voltage.tolist(), 1, 95.0)
-    chosen_s, full_s = hurry(3e9, cpu.speed_hz[slow], cpu.speed_hz[0], 0.7)
+    chosen_s, full_s = execution_times(3e9, cpu.speed_hz[slow], cpu.speed_hz[0], 0.7)
     assert min(chosen_s, full_s) > 0
     uniform = 3e9 / (chosen_s + full_s)
     uniform_w = 95.0 * (uniform * (0.8 + 0.2e-9 * uniform) ** 2) / (frequency[0] * voltage[0] ** 2)
@@ -72,7 +72,7 @@ def test_hurrying_after_the_deadline_costs_more_than_the_uniform_speed_of_the_sa
 def test_the_two_pieces_are_what_a_fine_clock_counts(cycles: float, which: tuple[int, int], slack_s: float) -> None:
     mode, processor = which
     cpu = (TURION, OPTERON)[processor]
-    chosen_s, full_s = hurry(cycles, cpu.speed_hz[mode], cpu.speed_hz[0], slack_s)
+    chosen_s, full_s = execution_times(cycles, cpu.speed_hz[mode], cpu.speed_hz[0], slack_s)
     assert chosen_s * cpu.speed_hz[mode] + full_s * cpu.speed_hz[0] == pytest.approx(cycles, rel=1e-12)
     ticks = 20_000
     clock = (np.arange(ticks) + 0.5) * (cycles / cpu.speed_hz[-1] / ticks)  # the slowest mode's whole time

@@ -34,7 +34,7 @@ def cases(draw: st.DrawFn, batteries: bool) -> tuple[CarbonMimo, Instances]:
             distance_m=draw(st.sampled_from([None, 10.0, 1e3, 1e6])),
             charge=draw(st.sampled_from(["normalised", "literal", "ancestor"])),
             buffer_weight=draw(st.sampled_from([0.0, 1 / 3])),
-            settle=draw(st.sampled_from([0.0, 1.0, 50.0])),
+            final_weight=draw(st.sampled_from([0.0, 1.0, 50.0])),
             carbon_by_hour=draw(st.sampled_from([None, tuple(np.linspace(1.0, 1000.0, 24))])),
             slot_s=draw(st.sampled_from([1e-3, 600.0])),
             bandwidth_hz=1e6,

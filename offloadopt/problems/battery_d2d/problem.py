@@ -79,7 +79,7 @@ from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, Task
 
 KINDS = 3
 """Real-time, interactive, and tasks that can wait."""
-TOLD_BY_DEVICES = ("transmitters_before", "battery", "backlog", "connected")
+DEVICE_FEATURES = ("transmitters_before", "battery", "backlog", "connected")
 """Features of targets that are the same whoever looks at them."""
 
 
@@ -255,10 +255,10 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
                 "arrives": arrives,
                 **{name: instances[name][:, slot] * arrives for name in ("bits", "cycles", "deadline_s", "kind")},
                 "distance_m": values["distance_m"],
-                "transmitters_before": _seen(values["transmitters_before"], device),
-                "battery_j": _seen(values["battery_j"] * connected, device),
-                "backlog_s": _seen(backlog, device),
-                "connected": _seen(connected, device),
+                "transmitters_before": _by_target(values["transmitters_before"], device),
+                "battery_j": _by_target(values["battery_j"] * connected, device),
+                "backlog_s": _by_target(backlog, device),
+                "connected": _by_target(connected, device),
             }
         )
 
@@ -290,7 +290,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
         last_slot = np.maximum(np.ceil(runs.finish_s / s.slot_s) - 1.0, slot)
         next_down = values["next_down"][:, slot]
-        down = np.minimum(next_down[:, : s.users], _at(next_down, sent.device)) <= last_slot
+        down = np.minimum(next_down[:, : s.users], _of_device(next_down, sent.device)) <= last_slot
         failed = tasks & ~(here | sent.received) | runs.exhausted | (sent.received & down)
 
         # A battery that receives waits with the task; at home the task begins with its execution.
@@ -304,13 +304,13 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
     def _send(self, now: Batch, values: Batch, target: IntArray) -> Sending:
         """The slot's transmissions."""
         s = self.scenario
-        device, distance = _chosen(values["device"], target), _chosen(values["distance_m"], target)
+        device, distance = _of_target(values["device"], target), _of_target(values["distance_m"], target)
         cellular, connected = device >= s.users, now["connected"] == 1
         away = (now["arrives"] == 1) & (target > 0)
-        linked = connected[:, : s.users] & _at(connected, device) & (cellular | (distance <= s.d2d_m))
+        linked = connected[:, : s.users] & _of_device(connected, device) & (cellular | (distance <= s.d2d_m))
         asks = away & linked
         transmitters = np.sum(asks[..., None] & (device[..., None] == np.arange(self.devices)), axis=1)
-        share_hz = self.band.share_hz(_at(transmitters, device))  # (2)
+        share_hz = self.band.share_hz(_of_device(transmitters, device))  # (2)
         sends = asks & (share_hz > 0)
         share_hz = np.where(sends, share_hz, s.bandwidth_hz)  # any number for those who send nothing
         power_w = np.where(cellular, s.cellular_w, s.d2d_w)
@@ -418,22 +418,22 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         features, parts = self.features(observation), []
         for feature in self.view_features(name):
             values = features[feature]
-            if feature in TOLD_BY_DEVICES:
+            if feature in DEVICE_FEATURES:
                 values = np.concatenate([values[..., 0], values[:, 0, self.num_agents :]], axis=-1)
             parts.append(values.reshape(len(values), -1))
         return np.concatenate(parts, axis=-1)
 
 
-def _at(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
+def _of_device(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
     """``values [count, devices]`` of devices ``[count, users]``."""
     return np.take_along_axis(values, device, axis=-1)
 
 
-def _seen(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
+def _by_target(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
     """``values [count, devices]`` in the order of targets, ``[count, users, devices]``."""
     return np.take_along_axis(values[:, None], device, axis=-1)
 
 
-def _chosen(values: NDArray[Any], target: IntArray) -> NDArray[Any]:
+def _of_target(values: NDArray[Any], target: IntArray) -> NDArray[Any]:
     """``values [count, users, devices]`` of targets ``[count, users]``."""
     return np.asarray(np.take_along_axis(values, target[..., None], axis=-1)[..., 0])

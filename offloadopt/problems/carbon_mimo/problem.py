@@ -21,9 +21,9 @@ charge                 ``normalised`` divides carbon by that of full power for a
                        optimal at high load. ``literal`` is equation (26) in bits, grams and joules
 buffer                 what is left at a slot's end is charged, ``B(t+1)`` for equation (26)'s ``B(t)``: the same sum
                        but for its ends, and the last decision matters
-end                    bits left at the end of the horizon are settled at ``settle`` times the carbon of computing them
-                       at full CPU power from the grid; otherwise the optimum stops working 50 slots before the end.
-                       ``literal`` and ``ancestor`` settle nothing
+end                    bits left at the end of the horizon cost ``final_weight`` times the carbon of computing them at
+                       full CPU power from the grid; otherwise the optimum stops working 50 slots before the end.
+                       With ``literal`` and ``ancestor`` they cost nothing
 energy                 a power that is set is drawn, bits or no bits (the ancestor's "over-power"). As unused green
                        energy is charged, running idle on it is then right: the paper's model, kept
 gain that is known     the SINR per watt that a transmission is sure of: exact under zero forcing; under ``mmse`` and
@@ -196,7 +196,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             return 0.0
         full_w = np.asarray(s.local_max_w)
         joule_per_bit = float(s.slot_s * full_w / self.device.local_bits(full_w))
-        return s.settle * float(self.grid_price(np.asarray(s.carbon_g_per_kwh))) * joule_per_bit
+        return s.final_weight * float(self.grid_price(np.asarray(s.carbon_g_per_kwh))) * joule_per_bit
 
     # ------------------------------------------------------------------------------------------------------- nature
 
@@ -209,7 +209,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         shape = (count, s.horizon, s.users)
         amplitude = np.sqrt(self._path_gain(count, paths) / 2.0)
         parts = np.empty((*shape, 2 * s.antennas))
-        mimo.fade(fading, parts, s.correlation, amplitude)
+        mimo.fill_rayleigh_fading(fading, parts, s.correlation, amplitude)
         arrays: dict[str, FloatArray] = {"channel": parts.reshape(*shape, s.antennas, 2)}
         if s.csi_error > 0:
             noise = error.standard_normal((*shape, s.antennas, 2))
@@ -230,7 +230,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         if s.distance_m is not None:
             distance = np.broadcast_to(np.asarray(s.distance_m, dtype=np.float64), (count, s.horizon, s.users))
         else:
-            distance = mobility.wander(
+            distance = mobility.random_walk_distances(
                 rng, (count, s.horizon, s.users), s.nearest_m, s.cell_m, s.speed_m_per_s * s.slot_s
             )
         return channel.path_gain(distance, s.reference_gain_db, s.path_loss_exponent)

@@ -68,7 +68,7 @@ class CarbonMimoScenario(Scenario):
     carbon_weight: float = Field(1 / 3, gt=0, description="w2")
     loss_weight: float = Field(1 / 3, ge=0, description="w3, of lost bits and wasted energy")
     overflow_unit: float = Field(0.1, gt=0, description="quanta that, when lost, cost w3 (normalised charge)")
-    settle: float = Field(1.0, ge=0, description="price of bits left at the end, see above (normalised charge)")
+    final_weight: float = Field(1.0, ge=0, description="price of bits left at the end, see above (normalised charge)")
     power_weight: float = Field(0.5, gt=0, le=1, description="w of the ancestor's charge 10 w P + (1 - w) B/kbit")
     sinr_target: float = Field(10.0, gt=0, description="SINR that an observation counts as 1")
 

@@ -409,7 +409,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         at_home = np.sum(np.where(server == 0, cpu_share, 0.0), axis=-1, keepdims=True)  # C2
         cpu_share = cpu_share * np.where(server == 0, 1.0 / np.maximum(at_home, 1.0), cut(cpu_share))  # C3
         band_share = band_share * cut(band_share)  # C4
-        compute_s, send_s, compute_j, send_j = tasks.spend(server, cpu_share, band_share)
+        compute_s, send_s, compute_j, send_j = tasks.time_energy(server, cpu_share, band_share)
         time_s = compute_s + send_s  # (2)
         in_time = there & (time_s <= prices.limit_s * (1.0 + FEASIBILITY_TOLERANCE))  # C6
         energy_j = np.where(in_time, compute_j + np.where(in_time, send_j, 0.0), 0.0)  # (3)

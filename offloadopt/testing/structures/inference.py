@@ -101,7 +101,7 @@ def _slot_cost(
             axes = (2,) if option == 0 else (1, 2)  # every user has a CPU of its own
             asked = np.sum(np.where(here, share, 0.0), axis=axes, keepdims=True)
             np.divide(share, np.maximum(asked, 1.0), out=share, where=here)
-    compute_s, send_s, compute_j, send_j = tasks.spend(server, cpu, band)
+    compute_s, send_s, compute_j, send_j = tasks.time_energy(server, cpu, band)
     time_s = compute_s + send_s
     in_time = there & (time_s <= weights.limit_s * (1.0 + FEASIBILITY_TOLERANCE))
     energy_j = np.where(in_time, compute_j + np.where(in_time, send_j, 0.0), 0.0)

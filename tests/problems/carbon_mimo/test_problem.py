@@ -96,7 +96,7 @@ def told(
             if t == s.horizon - 1:
                 per_slot = s.slot_s * (s.local_max_w / s.kappa) ** (1 / 3) / s.cycles_per_bit
                 settled = s.carbon_g_per_kwh * s.local_max_w * s.slot_s * buffer[u] / per_slot / 3.6e6
-                cost[u] += s.settle * s.carbon_weight * settled / full_grams
+                cost[u] += s.final_weight * s.carbon_weight * settled / full_grams
         amounts = (arrived, served, lost, buffer[u] / s.horizon, energy, grid, wasted, grams)
         for name, amount in zip(names, amounts, strict=True):
             sums[name] += amount
@@ -111,7 +111,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unlimited": {"buffer_bits": None, "arrival_quanta": 9.0},
     "literal": {"charge": "literal", "buffer_bits": 5e3, "start_bits": 4e3, "arrival_quanta": 6.0},
     "ancestor": {"charge": "ancestor", "buffer_bits": None, "harvest_w": 0.0, "power_weight": 0.8, "start_bits": 9e3},
-    "weights": {"buffer_weight": 0.7, "carbon_weight": 0.2, "loss_weight": 0.1, "settle": 0.0, "overflow_unit": 3.0},
+    "weights": {
+        "buffer_weight": 0.7,
+        "carbon_weight": 0.2,
+        "loss_weight": 0.1,
+        "final_weight": 0.0,
+        "overflow_unit": 3.0,
+    },
     "bits": {"slot_s": 1.0, "bandwidth_hz": 1.0, "cycles_per_bit": 5e8, "buffer_bits": 12.0, "arrival_quanta": 8.0},
     "mmse": {"detector": "mmse", "users": 5},
     "mrc": {"detector": "mrc", "users": 5},
