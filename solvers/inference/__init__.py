@@ -1,1 +1,1 @@
-"""Inference tasks that share CPU and bandwidth of users and servers."""
+"""Solvers for edge inference: tasks on own CPUs or servers, within time limits and batteries."""

@@ -1,16 +1,17 @@
-"""Slots that share batteries: prices of joules by column generation, and plans that batteries can pay for.
+"""Column generation over the slots that share batteries: prices of energy, and plans within the batteries.
 
-A column is one slot's plan with its cost and what it drains. The least mixture of columns, one for each slot, within
-batteries is a small linear programme; its duals are prices of joules, at which every slot's best plan is a new
-column. Prices are drawn back halfway to the best ones so far, as the first duals are far off. Here slots are
-searched, not proved, so that nothing is a bound; a proof at the prices found gives one.
+A column is one slot's plan with its cost and the energy that it drains. The restricted master problem chooses a convex
+combination of columns for each slot within the batteries, a small linear programme; its duals are prices of energy, at
+which every slot's best plan is a new column. Prices are stabilised halfway towards the best ones so far, as the first
+duals are far off. The pricing is a local search, so that its values are no bounds; a proof at the prices found gives
+one.
 
-Plans can be divided: by how many tasks of a user fail over all slots, a limit that has a price, too, at which failures
-become dearer or cheaper, so that slots still have nothing to do with each other; and by what becomes of a task.
+The set of plans can be branched: on the number of a user's failures over all slots, a limit whose dual price changes
+the cost of failures, so that slots stay independent; and on the option of a task.
 
-A plan takes one column for each slot, by a MILP of few nodes. Then its options are kept, and shares of CPUs and bands
-found likewise; as options are given this is convex, and nothing is lost. At the prices found, plans of each slot with
-one task elsewhere are further columns.
+A plan chooses one column for each slot, by a MILP with few nodes. Then its options are kept, and the shares of CPUs and
+bands are found by column generation, too; for given options the problem is convex, so that this is exact. At the prices
+found, plans of each slot with one changed option are further columns.
 """
 
 from __future__ import annotations
@@ -24,53 +25,54 @@ from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import (
-    best_shares_of,
-    by_user,
-    charged,
-    drained,
-    joules_of,
-    searched,
-    true_cost,
+    optimal_shares,
+    options_cost,
+    plan_cost,
+    search_plan,
+    slot_in_joules,
+    sum_by_user,
+    task_energies,
 )
-from offloadopt.solvers.inference.resource_allocation import Slot, slot_of
+from offloadopt.solvers.inference.resource_allocation import SlotTasks, slot_tasks
 from offloadopt.structures.inference import CostWeights
 
-PRICINGS, PLANS = 30, 8
-"""Rounds of prices, and of plans, at most."""
-CLOSE = 1e-4
-"""Plans are good enough when another round saves no more, relatively."""
-NEARLY = 1e-5
-"""Prices are good enough when their value is so near to the mixture's, relatively."""
-NEAR = 8
-"""Plans with one task elsewhere that become columns, for each slot and round."""
-NODES = 50
-"""Of the MILP: a limit in seconds would make plans depend on the clock."""
-INSIDE = 1e-6
-"""Relative part of batteries that mixtures must leave, more than the tolerance of their programme."""
-LIKELY, ALIKE = 16, 2
-"""Columns of a slot among which the MILP chooses, the least at the mixture's prices; these of the same options."""
-SETTLINGS, SETTLED = 25, 1e-6
-"""Rounds in which shares of given options are settled; relative difference at which they are."""
-KEPT = 3
-"""Columns of these rounds that are kept for each slot."""
-WHOLE = 1e-4
-"""A mixture's part of a choice is whole when it is so near to a whole number."""
-DEAR, CHEAP = 4.0, 0.9
-"""Most that a failure gets dearer or cheaper, in what it costs: beyond it mixtures need not keep limits."""
+PRICE_ROUNDS, PLAN_ROUNDS = 30, 8
+"""Largest numbers of rounds of prices and of plans."""
+PLAN_TOLERANCE = 1e-4
+"""Relative saving of a round below which the search of plans ends."""
+PRICE_TOLERANCE = 1e-5
+"""Relative difference of the master problem's and the priced cost at which the search of prices ends."""
+NEIGHBOURS = 8
+"""Number of plans with one changed option that become columns, for each slot and round."""
+MILP_NODES = 50
+"""Node limit of the MILP; a limit in seconds would make plans depend on the clock."""
+BATTERY_MARGIN = 1e-6
+"""Relative part of the batteries that the master problem leaves unused, more than HiGHS's tolerance."""
+MILP_COLUMNS, MILP_COLUMNS_OF_OPTIONS = 16, 2
+"""Number of a slot's columns of least priced cost in the MILP; number of these with the same options."""
+SHARE_ROUNDS, SHARE_TOLERANCE = 25, 1e-6
+"""Largest number of rounds that optimise the shares of given options; relative difference at which they end."""
+KEPT_COLUMNS = 3
+"""Number of columns of these rounds that are kept for each slot."""
+INTEGRALITY_TOLERANCE = 1e-4
+"""Distance to the nearest integer below which a fraction counts as integer."""
+LARGEST_FAILURE_PRICE, LARGEST_FAILURE_DISCOUNT = 4.0, 0.9
+"""Bounds of the price of failures, in units of a failure's cost: beyond them the master problem may break limits."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One slot's plan.
+    """Column of the master problem: one slot's plan.
 
     Attributes
     ----------
     option, shares : array [tasks], [tasks, 2]
     cost : float
-        Without prices.
+        Cost without prices.
     drain_j, failures : array [users]
-    chosen : array [tasks, servers + 2]
-        1 for a task that fails, that is at home, on a server.
+        Energy taken from each battery, and number of failed tasks.
+    choices : array [tasks, servers + 2]
+        One-hot options: failure, own CPU, servers.
     """
 
     option: IntArray
@@ -78,298 +80,320 @@ class Column:
     cost: float
     drain_j: FloatArray
     failures: FloatArray
-    chosen: FloatArray
+    choices: FloatArray
 
 
 @dataclass(frozen=True)
-class Limits:
-    """A part of all plans.
+class BranchLimits:
+    """Subset of the plans, made by branching.
 
     Attributes
     ----------
     low, high : array [users]
-        How many of a user's tasks fail over the horizon, at least and at most.
-    barred : list of bool array [tasks, servers + 2]
-        Slot by slot, what is not allowed: to fail, the own CPU, servers.
+        Least and largest number of each user's failures over the horizon.
+    forbidden : list of bool array [tasks, servers + 2]
+        Forbidden choices of each slot: failure, own CPU, servers.
     """
 
     low: FloatArray
     high: FloatArray
-    barred: list[NDArray[np.bool_]]
+    forbidden: list[NDArray[np.bool_]]
 
-    def worth(self, price: FloatArray) -> float:
-        """By how much these prices of failures raise costs at most; none is positive where there is no upper limit."""
+    def price_term(self, price: FloatArray) -> float:
+        """Largest increase of costs by prices ``[users]`` of failures; a price with no upper limit is not positive."""
         free = np.where(np.isfinite(self.high), self.high, 0.0)
         return float(np.maximum(price, 0.0) @ free + np.minimum(price, 0.0) @ self.low)
 
-    def halves(self, user: int, failures: float) -> tuple[Limits, Limits]:
-        """At most so many failures of a user, rounded down; more."""
+    def branch_on_failures(self, user: int, failures: float) -> tuple[BranchLimits, BranchLimits]:
+        """Branch on a user's failures: at most ``failures`` rounded down; more."""
         low, high = self.low.copy(), self.high.copy()
         high[user] = np.floor(failures)
         low[user] = np.floor(failures) + 1.0
         return replace(self, high=high), replace(self, low=low)
 
-    def either(self, t: int, task: int, choice: int) -> tuple[Limits, Limits]:
-        """All but a choice for one task; this choice."""
-        others, this = [own.copy() for own in self.barred], [own.copy() for own in self.barred]
+    def branch_on_choice(self, t: int, task: int, choice: int) -> tuple[BranchLimits, BranchLimits]:
+        """Branch on a task's choice in slot t: all choices but one; only this one."""
+        others, this = [own.copy() for own in self.forbidden], [own.copy() for own in self.forbidden]
         others[t][task, choice] = True
         this[t][task] |= np.arange(this[t].shape[1]) != choice
-        return replace(self, barred=others), replace(self, barred=this)
+        return replace(self, forbidden=others), replace(self, forbidden=this)
 
 
-class Horizon:
-    """All slots of one instance.
+class MasterProblem:
+    """Restricted master problem over all slots of one instance.
 
     Parameters
     ----------
     tasks : list of InferenceTasks
-        Slot by slot.
+        The tasks of each slot.
     prices : CostWeights
     held_j : array [users]
-        What batteries hold at first.
+        Initial energy in the batteries.
     """
 
     def __init__(self, tasks: list[InferenceTasks], prices: CostWeights, held_j: FloatArray) -> None:
         self.tasks, self.prices, self.held_j = tasks, prices, held_j
-        nothing = np.zeros(len(held_j))
-        self.plain = [slot_of(slot, prices, nothing, 0.0) for slot in tasks]
-        all_allowed = [np.zeros((slot.tasks, slot.servers + 2), dtype=np.bool_) for slot in self.plain]
-        self.free = Limits(nothing, np.full(len(held_j), np.inf), all_allowed)
-        self.joules = [joules_of(slot, prices) for slot in tasks]
+        zeros = np.zeros(len(held_j))
+        self.unpriced = [slot_tasks(slot, prices, zeros, 0.0) for slot in tasks]
+        all_allowed = [np.zeros((slot.tasks, slot.servers + 2), dtype=np.bool_) for slot in self.unpriced]
+        self.unrestricted = BranchLimits(zeros, np.full(len(held_j), np.inf), all_allowed)
+        self.joules = [slot_in_joules(slot, prices) for slot in tasks]
         self.columns = [
-            [self._column(t, np.full(slot.tasks, -1), np.zeros((slot.tasks, 2)))] for t, slot in enumerate(self.plain)
+            [self._column_of_shares(t, np.full(slot.tasks, -1), np.zeros((slot.tasks, 2)))]
+            for t, slot in enumerate(self.unpriced)
         ]
         self.best: tuple[float, list[Column]] = sum(own[0].cost for own in self.columns), [c[0] for c in self.columns]
 
-    def slot(self, t: int, price: FloatArray, limits: Limits, looseness: float = 0.0) -> Slot:
-        """A slot at prices ``[2, users]`` of joules and failures.
+    def slot(self, t: int, price: FloatArray, limits: BranchLimits, limit_tolerance: float = 0.0) -> SlotTasks:
+        """Slot ``t`` at prices ``[2, users]`` of energy and failures.
 
-        Where a task is not allowed to be it is never in time; a failure that is not allowed is dear.
+        A task misses the time limit at a forbidden place; a forbidden failure gets a high cost.
         """
-        slot = slot_of(self.tasks[t], self.prices, price[0], looseness, price[1])
-        barred = limits.barred[t]
-        if barred.any():
-            slot.failing[barred[:, 0]] += DEAR * slot.failure
-            slot.local[barred[:, 1], 0] = np.inf
-            slot.away[barred[:, 2:], 0] = np.inf
+        slot = slot_tasks(self.tasks[t], self.prices, price[0], limit_tolerance, price[1])
+        forbidden = limits.forbidden[t]
+        if forbidden.any():
+            slot.failure_costs[forbidden[:, 0]] += LARGEST_FAILURE_PRICE * slot.failure
+            slot.local[forbidden[:, 1], 0] = np.inf
+            slot.remote[forbidden[:, 2:], 0] = np.inf
         return slot
 
     def column(self, t: int, option: IntArray, price: FloatArray) -> Column:
-        """Options of a slot, shared at prices ``[2, users]``."""
-        return self._column(t, option, best_shares_of(self.slot(t, price, self.free), option))
+        """Column of a slot's options, with optimal shares at prices ``[2, users]``."""
+        return self._column_of_shares(t, option, optimal_shares(self.slot(t, price, self.unrestricted), option))
 
-    def _column(self, t: int, option: IntArray, shares: FloatArray) -> Column:
-        slot, joules = self.plain[t], self.joules[t]
-        endless = np.full(len(self.held_j), np.inf)
-        cost = charged(
-            option, shares, slot.first, slot.local, slot.away, joules.local, joules.away, slot.second, slot.failure,
-            endless,
+    def _column_of_shares(self, t: int, option: IntArray, shares: FloatArray) -> Column:
+        slot, joules = self.unpriced[t], self.joules[t]
+        unlimited = np.full(len(self.held_j), np.inf)
+        cost = plan_cost(
+            option, shares, slot.first_task, slot.local, slot.remote, joules.local, joules.remote, slot.second_price,
+            slot.failure, unlimited,
         )  # fmt: skip
-        drain = drained(option, shares, joules.local, joules.away)
+        drain = task_energies(option, shares, joules.local, joules.remote)
         chosen = np.eye(slot.servers + 2)[np.where(shares[:, 0] > 0.0, option, -1) + 1]
-        return Column(option.copy(), shares, float(cost), by_user(slot, drain), by_user(slot, chosen[:, 0]), chosen)
+        return Column(
+            option.copy(), shares, float(cost), sum_by_user(slot, drain), sum_by_user(slot, chosen[:, 0]), chosen
+        )
 
-    def take(self, options: list[IntArray], price: FloatArray, limits: Limits) -> float:
-        """Add columns of options ``[tasks]`` of all slots at prices; what they cost at these, less what is held."""
-        value = -float(price[0] @ self.held_j) - limits.worth(price[1])
+    def add_columns(self, options: list[IntArray], price: FloatArray, limits: BranchLimits) -> float:
+        """Add columns of options ``[tasks]`` of all slots at prices; returns their Lagrangian."""
+        value = -float(price[0] @ self.held_j) - limits.price_term(price[1])
         for t, option in enumerate(options):
             column = self.column(t, option, price)
             self.columns[t].append(column)
-            value += _charged(column, price) + self._broken(t, column, limits)
+            value += _priced_cost(column, price) + self._violation_cost(t, column, limits)
         return value
 
-    def _broken(self, t: int, column: Column, limits: Limits) -> float:
-        """What it counts for that a column has choices that are not allowed."""
-        barred = limits.barred[t]
-        return DEAR * self.prices.failure * float(column.chosen[barred].sum()) if barred.any() else 0.0
+    def _violation_cost(self, t: int, column: Column, limits: BranchLimits) -> float:
+        """Penalty of a column for its forbidden choices."""
+        forbidden = limits.forbidden[t]
+        return (
+            LARGEST_FAILURE_PRICE * self.prices.failure * float(column.choices[forbidden].sum())
+            if forbidden.any()
+            else 0.0
+        )
 
-    def searched(self, price: FloatArray, start: list[IntArray], limits: Limits) -> list[IntArray]:
-        """[slots] options of local searches at prices."""
-        return [searched(self.slot(t, price, limits), option)[0] for t, option in enumerate(start)]
+    def search_slots(self, price: FloatArray, start: list[IntArray], limits: BranchLimits) -> list[IntArray]:
+        """[slots] options of a local search of each slot at prices, from ``start``."""
+        return [search_plan(self.slot(t, price, limits), option)[0] for t, option in enumerate(start)]
 
     def find_prices(
-        self, options: list[IntArray], start: FloatArray, limits: Limits, deadline: float
+        self, options: list[IntArray], start: FloatArray, limits: BranchLimits, deadline: float
     ) -> tuple[FloatArray, list[IntArray]]:
-        """Prices ``[2, users]`` from ``start`` that prove about as much as any, and options at the last ones."""
+        """Find prices ``[2, users]`` of nearly the largest Lagrangian; returns these and the last options."""
         best = start
-        value = self.take(options, best, limits)
-        for _ in range(PRICINGS):
-            mixture, dual, _ = self.mixture(self.columns, limits)
-            if mixture - value <= NEARLY * mixture or clock() > deadline:
+        value = self.add_columns(options, best, limits)
+        for _ in range(PRICE_ROUNDS):
+            master_cost, dual, _ = self.solve(self.columns, limits)
+            if master_cost - value <= PRICE_TOLERANCE * master_cost or clock() > deadline:
                 break
             price = 0.5 * (best + dual)
-            options = self.searched(price, options, limits)
-            reached = self.take(options, price, limits)
-            if reached > value:
-                best, value = price, reached
+            options = self.search_slots(price, options, limits)
+            lagrangian = self.add_columns(options, price, limits)
+            if lagrangian > value:
+                best, value = price, lagrangian
         return best, options
 
-    def find_plan(self, limits: Limits, deadline: float) -> tuple[float, list[Column]]:
-        """The best plan so far, columns slot by slot, and their cost; limits only say where to look."""
-        for _ in range(PLANS):
+    def find_plan(self, limits: BranchLimits, deadline: float) -> tuple[float, list[Column]]:
+        """Search plans near ``limits``; returns cost and columns of the best plan so far, inside the limits or not."""
+        for _ in range(PLAN_ROUNDS):
             before = self.best[0]
-            _, dual, _ = self.mixture(self.columns, limits)
-            likely = [_likely(own, dual) for own in self.columns]
-            _, _, parts = self.mixture(likely, limits, whole=True)
-            chosen = [own[int(np.argmax(part))] for own, part in zip(likely, parts, strict=True)]
-            self._keep(chosen)
-            price = self._settle(chosen)
-            options = self.searched(price, [column.option for column in chosen], limits)
-            self.take(options, price, limits)
+            _, dual, _ = self.solve(self.columns, limits)
+            candidates = [_cheapest_columns(own, dual) for own in self.columns]
+            _, _, fractions = self.solve(candidates, limits, integer=True)
+            chosen = [own[int(np.argmax(fraction))] for own, fraction in zip(candidates, fractions, strict=True)]
+            self._update_best(chosen)
+            price = self._optimise_shares(chosen)
+            options = self.search_slots(price, [column.option for column in chosen], limits)
+            self.add_columns(options, price, limits)
             for t, column in enumerate(chosen):
-                self.columns[t] += [self.column(t, near, price) for near in self._near(t, column.option, price, limits)]
-            if clock() > deadline or self.best[0] >= before * (1.0 - CLOSE):
+                self.columns[t] += [
+                    self.column(t, neighbour, price) for neighbour in self._neighbours(t, column.option, price, limits)
+                ]
+            if clock() > deadline or self.best[0] >= before * (1.0 - PLAN_TOLERANCE):
                 break
         return self.best
 
-    def _keep(self, columns: list[Column]) -> None:
-        """A plan, if it is the best so far and batteries pay for it."""
+    def _update_best(self, columns: list[Column]) -> None:
+        """Store a plan if it is the best so far and within the batteries."""
         cost = sum(column.cost for column in columns)
         drain = np.sum([column.drain_j for column in columns], axis=0)
         if cost < self.best[0] and (drain <= self.held_j).all():
             self.best = cost, columns
 
-    def _settle(self, chosen: list[Column]) -> FloatArray:
-        """Share as is best within batteries where options are given; the prices at which that is best.
+    def _optimise_shares(self, chosen: list[Column]) -> FloatArray:
+        """Optimise shares within the batteries for given options; returns the prices at which they are optimal.
 
-        Cost and drain are convex in shares: mixed shares cost and drain no more than the mixture.
+        Cost and energy are convex in shares: averaged shares cost and drain at most the average.
         """
         options = [column.option for column in chosen]
-        known = [[own[0], column] for own, column in zip(self.columns, chosen, strict=True)]
+        columns = [[own[0], column] for own, column in zip(self.columns, chosen, strict=True)]
         best, value = np.zeros((2, len(self.held_j))), -np.inf
-        for _ in range(SETTLINGS):
-            mixture, dual, parts = self.mixture(known, self.free)
-            if mixture - value <= SETTLED * mixture:
+        for _ in range(SHARE_ROUNDS):
+            master_cost, dual, fractions = self.solve(columns, self.unrestricted)
+            if master_cost - value <= SHARE_TOLERANCE * master_cost:
                 break
             price = dual if value == -np.inf else 0.5 * (best + dual)
-            reached = -float(price[0] @ self.held_j)
+            lagrangian = -float(price[0] @ self.held_j)
             for t, option in enumerate(options):
                 column = self.column(t, option, price)
-                known[t].append(column)
-                reached += _charged(column, price)
-            if reached > value:
-                best, value = price, reached
+                columns[t].append(column)
+                lagrangian += _priced_cost(column, price)
+            if lagrangian > value:
+                best, value = price, lagrangian
         mixed = []
-        for t, (own, part) in enumerate(zip(known, parts, strict=True)):
-            weight = part[1:] / max(float(part[1:].sum()), 1e-9)
-            shares = np.einsum("c,cjr->jr", weight, np.array([column.shares for column in own[1 : len(part)]]))
-            mixed.append(self._column(t, options[t], shares if part[0] < 0.5 else own[0].shares))
-            self.columns[t] += [*own[2:][-KEPT:], mixed[-1]]
-        self._keep(mixed)
+        for t, (own, fraction) in enumerate(zip(columns, fractions, strict=True)):
+            weight = fraction[1:] / max(float(fraction[1:].sum()), 1e-9)
+            shares = np.einsum("c,cjr->jr", weight, np.array([column.shares for column in own[1 : len(fraction)]]))
+            mixed.append(self._column_of_shares(t, options[t], shares if fraction[0] < 0.5 else own[0].shares))
+            self.columns[t] += [*own[2:][-KEPT_COLUMNS:], mixed[-1]]
+        self._update_best(mixed)
         return best
 
-    def _near(self, t: int, option: IntArray, price: FloatArray, limits: Limits) -> IntArray:
-        """[plans, tasks] options with one task elsewhere that cost least at prices."""
+    def _neighbours(self, t: int, option: IntArray, price: FloatArray, limits: BranchLimits) -> IntArray:
+        """[plans, tasks] options of least priced cost among those with one changed task."""
         slot = self.slot(t, price, limits)
-        rows = (slot.first, slot.local, slot.away, slot.second, slot.limit_s, slot.failing)
-        every, cost = [], []
+        rows = (slot.first_task, slot.local, slot.remote, slot.second_price, slot.limit_s, slot.failure_costs)
+        neighbours, cost = [], []
         for j in range(slot.tasks):
-            for where in range(-1, slot.servers + 1):
-                if where != option[j]:
+            for place in range(-1, slot.servers + 1):
+                if place != option[j]:
                     changed = option.copy()
-                    changed[j] = where
-                    every.append(changed)
-                    cost.append(true_cost(changed, *rows))
-        least = np.argsort(cost, kind="stable")[:NEAR]
-        return np.array(every, dtype=np.int64).reshape(len(every), slot.tasks)[least]
+                    changed[j] = place
+                    neighbours.append(changed)
+                    cost.append(options_cost(changed, *rows))
+        least = np.argsort(cost, kind="stable")[:NEIGHBOURS]
+        return np.array(neighbours, dtype=np.int64).reshape(len(neighbours), slot.tasks)[least]
 
-    def mixture(
-        self, columns: list[list[Column]], limits: Limits, whole: bool = False
+    def solve(
+        self, columns: list[list[Column]], limits: BranchLimits, integer: bool = False
     ) -> tuple[float, FloatArray, list[FloatArray]]:
-        """The least mixture of slots' columns within batteries and limits: its cost, prices, and the columns' parts.
+        """Solve the master problem over columns within batteries and limits: cost, prices, fractions of the columns.
 
-        With ``whole`` columns only, prices are 0.
+        With ``integer``, one column is chosen for each slot, and prices are 0.
         """
         import highspy
 
         slots, users = len(columns), len(self.held_j)
         owner = np.repeat(np.arange(slots), [len(own) for own in columns])
-        every = [column for own in columns for column in own]
-        cost = [column.cost + self._broken(t, column, limits) for t, own in enumerate(columns) for column in own]
+        all_columns = [column for own in columns for column in own]
+        cost = [
+            column.cost + self._violation_cost(t, column, limits) for t, own in enumerate(columns) for column in own
+        ]
         scale = np.where(self.held_j > 0, self.held_j, 1.0)
-        drain = np.array([column.drain_j for column in every]).reshape(len(every), users) / scale
-        failures = np.array([column.failures for column in every]).reshape(len(every), users)
-        full = (self.held_j > 0) * (1.0 - INSIDE)
-        # Beyond the mixture's columns: each user's failures beyond its limits.
-        number, rows = len(every) + 2 * users, slots + 2 * users
+        drain = np.array([column.drain_j for column in all_columns]).reshape(len(all_columns), users) / scale
+        failures = np.array([column.failures for column in all_columns]).reshape(len(all_columns), users)
+        battery_limits = (self.held_j > 0) * (1.0 - BATTERY_MARGIN)
+        # Besides the plans' columns: violations of each user's limits of failures.
+        number, rows = len(all_columns) + 2 * users, slots + 2 * users
         failure = self.prices.failure
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = number, rows
-        model.col_cost_ = np.concatenate([cost, np.repeat([DEAR * failure, CHEAP * failure], users)])
-        model.col_lower_ = np.zeros(number)
-        model.col_upper_ = np.append(np.ones(len(every)), np.full(2 * users, highspy.kHighsInf))
-        endless = np.full(users, -highspy.kHighsInf)
-        model.row_lower_ = np.concatenate([np.ones(slots), endless, np.where(limits.low > 0, limits.low, endless)])
-        model.row_upper_ = np.concatenate(
-            [np.ones(slots), full, np.where(np.isfinite(limits.high), limits.high, -endless)]
+        model.col_cost_ = np.concatenate(
+            [cost, np.repeat([LARGEST_FAILURE_PRICE * failure, LARGEST_FAILURE_DISCOUNT * failure], users)]
         )
-        if whole:
+        model.col_lower_ = np.zeros(number)
+        model.col_upper_ = np.append(np.ones(len(all_columns)), np.full(2 * users, highspy.kHighsInf))
+        unlimited = np.full(users, -highspy.kHighsInf)
+        model.row_lower_ = np.concatenate([np.ones(slots), unlimited, np.where(limits.low > 0, limits.low, unlimited)])
+        model.row_upper_ = np.concatenate(
+            [np.ones(slots), battery_limits, np.where(np.isfinite(limits.high), limits.high, -unlimited)]
+        )
+        if integer:
             kinds = highspy.HighsVarType.kInteger, highspy.HighsVarType.kContinuous
-            model.integrality_ = [kinds[0]] * len(every) + [kinds[1]] * (2 * users)
+            model.integrality_ = [kinds[0]] * len(all_columns) + [kinds[1]] * (2 * users)
         matrix = np.zeros((number, rows))
-        matrix[np.arange(len(every)), owner] = 1.0
-        matrix[: len(every), slots : slots + users], matrix[: len(every), slots + users :] = drain, failures
-        beyond = np.arange(users)
-        matrix[len(every) + beyond, slots + users + beyond] = -1.0
-        matrix[len(every) + users + beyond, slots + users + beyond] = 1.0
+        matrix[np.arange(len(all_columns)), owner] = 1.0
+        matrix[: len(all_columns), slots : slots + users], matrix[: len(all_columns), slots + users :] = drain, failures
+        slack_columns = np.arange(users)
+        matrix[len(all_columns) + slack_columns, slots + users + slack_columns] = -1.0
+        matrix[len(all_columns) + users + slack_columns, slots + users + slack_columns] = 1.0
         column, row = np.nonzero(matrix)
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         model.a_matrix_.start_ = np.searchsorted(column, np.arange(number + 1)).astype(np.int32)
         model.a_matrix_.index_, model.a_matrix_.value_ = row.astype(np.int32), matrix[column, row]
         highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        for name, value in (("output_flag", False), ("threads", 1), ("mip_max_nodes", NODES), ("mip_rel_gap", CLOSE)):
+        for name, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("mip_max_nodes", MILP_NODES),
+            ("mip_rel_gap", PLAN_TOLERANCE),
+        ):
             highs.setOptionValue(name, value)
         highs.passModel(model)
         highs.run()
         found = highs.getSolution()
         price = np.zeros((2, users))
-        if not whole:
+        if not integer:
             dual = -np.asarray(found.row_dual)[slots:]
             price[0] = np.maximum(dual[:users], 0.0) / scale
-            cheapest = np.where(limits.low > 0, -CHEAP * failure, 0.0)
-            price[1] = np.clip(dual[users:], cheapest, np.where(np.isfinite(limits.high), DEAR * failure, 0.0))
-        part = np.asarray(found.col_value)[: len(every)]
-        parts = np.split(part, np.cumsum([len(own) for own in columns])[:-1])
-        return float(highs.getInfo().objective_function_value), price, parts
+            lowest = np.where(limits.low > 0, -LARGEST_FAILURE_DISCOUNT * failure, 0.0)
+            price[1] = np.clip(
+                dual[users:], lowest, np.where(np.isfinite(limits.high), LARGEST_FAILURE_PRICE * failure, 0.0)
+            )
+        fraction = np.asarray(found.col_value)[: len(all_columns)]
+        fractions = np.split(fraction, np.cumsum([len(own) for own in columns])[:-1])
+        return float(highs.getInfo().objective_function_value), price, fractions
 
-    def branches(self, limits: Limits) -> tuple[Limits, ...]:
-        """Two parts of the plans, by what the least mixture has only a part of; none if all is whole.
+    def branches(self, limits: BranchLimits) -> tuple[BranchLimits, ...]:
+        """Branch on the most fractional quantity of the master problem's solution; empty if all are integer.
 
-        That is how many of a user's tasks fail, or else whether one does or is at home, or else where it is.
+        First the number of a user's failures, then whether a task fails or is on the own CPU, then its server.
         """
-        _, _, parts = self.mixture(self.columns, limits)
+        _, _, fractions = self.solve(self.columns, limits)
         chosen = [
-            np.einsum("c,cjo->jo", part, np.array([column.chosen for column in own]))
-            for own, part in zip(self.columns, parts, strict=True)
+            np.einsum("c,cjo->jo", fraction, np.array([column.choices for column in own]))
+            for own, fraction in zip(self.columns, fractions, strict=True)
         ]
-        failures = np.sum([by_user(slot, own[:, 0]) for slot, own in zip(self.plain, chosen, strict=True)], axis=0)
+        failures = np.sum(
+            [sum_by_user(slot, own[:, 0]) for slot, own in zip(self.unpriced, chosen, strict=True)], axis=0
+        )
         user = int(np.argmax(np.abs(failures - np.round(failures))))
-        if abs(failures[user] - np.round(failures[user])) > WHOLE:
-            return limits.halves(user, float(failures[user]))
+        if abs(failures[user] - np.round(failures[user])) > INTEGRALITY_TOLERANCE:
+            return limits.branch_on_failures(user, float(failures[user]))
         owner = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
-        every = np.concatenate(chosen)
-        unclear = np.abs(every - np.round(every))
+        all_choices = np.concatenate(chosen)
+        fractionality = np.abs(all_choices - np.round(all_choices))
         for choices in (slice(0, 2), slice(2, None)):
-            place = np.unravel_index(np.argmax(unclear[:, choices]), unclear[:, choices].shape)
-            if unclear[:, choices][place] > WHOLE:
+            place = np.unravel_index(np.argmax(fractionality[:, choices]), fractionality[:, choices].shape)
+            if fractionality[:, choices][place] > INTEGRALITY_TOLERANCE:
                 t, choice = int(owner[place[0]]), int(place[1]) + int(choices.start)
-                return limits.either(t, int(place[0] - np.searchsorted(owner, t)), choice)
+                return limits.branch_on_choice(t, int(place[0] - np.searchsorted(owner, t)), choice)
         return ()
 
 
-def _charged(column: Column, price: FloatArray) -> float:
-    """What a column costs at prices."""
+def _priced_cost(column: Column, price: FloatArray) -> float:
+    """Cost of a column at prices."""
     return float(column.cost + price[0] @ column.drain_j + price[1] @ column.failures)
 
 
-def _likely(columns: list[Column], price: FloatArray) -> list[Column]:
-    """The least columns at prices, few of the same options, and the first one: that all fail is always possible."""
-    kept, times = columns[:1], dict[bytes, int]()
-    for column in sorted(columns[1:], key=lambda column: _charged(column, price)):
-        seen = times.get(column.option.tobytes(), 0)
-        if seen < ALIKE:
-            times[column.option.tobytes()] = seen + 1
+def _cheapest_columns(columns: list[Column], price: FloatArray) -> list[Column]:
+    """Columns of least priced cost, few with the same options; and the first column, in which all tasks fail."""
+    kept, count_of_options = columns[:1], dict[bytes, int]()
+    for column in sorted(columns[1:], key=lambda column: _priced_cost(column, price)):
+        count = count_of_options.get(column.option.tobytes(), 0)
+        if count < MILP_COLUMNS_OF_OPTIONS:
+            count_of_options[column.option.tobytes()] = count + 1
             kept.append(column)
-        if len(kept) > LIKELY:
+        if len(kept) > MILP_COLUMNS:
             break
     return kept

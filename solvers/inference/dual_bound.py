@@ -1,12 +1,12 @@
-"""Lower bounds of a slot by prices of servers' CPUs and bands, and what can be in a better decision.
+"""Lagrangian lower bounds of a slot, from prices of the servers' CPUs and bands.
 
-At prices q, w of each whole CPU and band every decision costs at least
+At prices q_k, w_k of server k's whole CPU and band every decision costs at least
 
-    sum_i min over sets S of i's tasks (V_i(S) + sum of the others' m_j) - sum_k (q_k + w_k)
+    sum_i min over sets S of i's tasks (V_i(S) + sum of the other tasks' m_j) - sum_k (q_k + w_k)
 
-where ``V_i(S)`` is what computing S at home costs, and ``m_j`` the least of failing and each server's cost plus prices:
-a user's own CPU is not priced but looked through. Concave in the prices, and as strong as the relaxation in which each
-server's cost is convex in parts of tasks.
+where ``V_i(S)`` is the cost of computing S on user i's own CPU, and ``m_j`` the minimum of the failure cost and of each
+server's cost plus prices: the user's own CPU is not priced, its sets are enumerated. The bound is concave in the prices
+and as strong as the relaxation in which each server's cost is convex in fractions of tasks.
 """
 
 from __future__ import annotations
@@ -16,87 +16,88 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
-from offloadopt.solvers.inference.resource_allocation import Slot, charges
+from offloadopt.solvers.inference.resource_allocation import SlotTasks, priced_costs
 
 EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A valid bound with what it knows of each choice.
+class DualBound:
+    """A valid lower bound, with its increase under each choice.
 
     Attributes
     ----------
     value : float
     prices : array [servers, 2]
-    charged : array [tasks, servers]
-        Cost plus prices.
-    dearer_away : array [tasks, servers]
-        By how much the bound is higher where a task is on a server.
-    dearer_own : array [users, sets]
-        Where a user computes a set at home.
-    dearer_failed : array [tasks]
+        Prices of each server's CPU and band.
+    priced_cost : array [tasks, servers]
+        Least cost plus prices of each task on each server.
+    remote_increase : array [tasks, servers]
+        Increase of the bound if a task is on a server.
+    local_increase : array [users, sets]
+        Increase of the bound if a user computes a set on its own CPU.
+    failure_increase : array [tasks]
+        Increase of the bound if a task fails.
     """
 
     value: float
     prices: FloatArray
-    charged: FloatArray
-    dearer_away: FloatArray
-    dearer_own: FloatArray
-    dearer_failed: FloatArray
+    priced_cost: FloatArray
+    remote_increase: FloatArray
+    local_increase: FloatArray
+    failure_increase: FloatArray
 
 
 @njit(cache=True)
-def _look_through(first: Any, own: Any, charged: Any, failing: Any) -> Any:
-    tasks, servers = charged.shape
+def _minimise_over_local_sets(first_task: Any, local_cost: Any, priced_cost: Any, failure_costs: Any) -> Any:
+    tasks, servers = priced_cost.shape
     least = np.empty(tasks)
     for j in range(tasks):
-        least[j] = failing[j]
+        least[j] = failure_costs[j]
         for k in range(servers):
-            least[j] = min(least[j], charged[j, k])
-    away, failed, at_home = np.empty((tasks, servers)), np.empty(tasks), np.full(own.shape, np.inf)
+            least[j] = min(least[j], priced_cost[j, k])
+    remote_increase, failure_increase, local_increase = (
+        np.empty((tasks, servers)),
+        np.empty(tasks),
+        np.full(local_cost.shape, np.inf),
+    )
     total, magnitude = 0.0, 0.0
-    for i in range(len(first) - 1):
-        size = first[i + 1] - first[i]
+    for i in range(len(first_task) - 1):
+        size = first_task[i + 1] - first_task[i]
         best = np.inf
         for chosen in range(1 << size):
-            value = own[i, chosen]
+            value = local_cost[i, chosen]
             for j in range(size):
                 if not chosen >> j & 1:
-                    value += least[first[i] + j]
-            at_home[i, chosen] = value
+                    value += least[first_task[i] + j]
+            local_increase[i, chosen] = value
             best = min(best, value)
         total += best
         magnitude += abs(best)
         for chosen in range(1 << size):
-            at_home[i, chosen] -= best
+            local_increase[i, chosen] -= best
         for j in range(size):
-            without = np.inf  # the least with this task not at home
+            without = np.inf  # least increase without this task on the own CPU
             for chosen in range(1 << size):
                 if not chosen >> j & 1:
-                    without = min(without, at_home[i, chosen])
-            task = first[i] + j
-            failed[task] = without + failing[task] - least[task]
+                    without = min(without, local_increase[i, chosen])
+            task = first_task[i] + j
+            failure_increase[task] = without + failure_costs[task] - least[task]
             for k in range(servers):
-                away[task, k] = without + charged[task, k] - least[task]
-    return total, magnitude, away, at_home, failed
+                remote_increase[task, k] = without + priced_cost[task, k] - least[task]
+    return total, magnitude, remote_increase, local_increase, failure_increase
 
 
-def bound_at(slot: Slot, own: FloatArray, prices: FloatArray) -> Bound:
-    """The bound at prices ``[servers, 2]`` of CPUs and bands, less a margin for the rounding of its sums."""
+def bound_at_prices(slot: SlotTasks, local_cost: FloatArray, prices: FloatArray) -> DualBound:
+    """Compute the bound at prices ``[servers, 2]`` of CPUs and bands, less a margin for the rounding of its sums."""
     q, w = np.ascontiguousarray(prices[:, 0]), np.ascontiguousarray(prices[:, 1])
-    charged = charges(slot.away, slot.second, slot.limit_s, q, w)
-    total, magnitude, away, at_home, failed = _look_through(slot.first, own, charged, slot.failing)
-    paid = float(prices.sum())
-    # Each least cost is a sum of a few terms with roots that are exact to some 1e-14.
-    margin = EPS * (64.0 + 2.0 * slot.tasks) * (magnitude + paid)
-    return Bound(total - paid - margin, prices, charged, away, at_home, failed)
-
-
-def possible(bound: Bound, upper: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """What a decision below ``upper`` can do: tasks on servers, sets at home, failures."""
-    room = upper - bound.value
-    return bound.dearer_away <= room, bound.dearer_own <= room, bound.dearer_failed <= room
+    priced_cost = priced_costs(slot.remote, slot.second_price, slot.limit_s, q, w)
+    total, magnitude, remote_increase, local_increase, failure_increase = _minimise_over_local_sets(
+        slot.first_task, local_cost, priced_cost, slot.failure_costs
+    )
+    price_sum = float(prices.sum())
+    # Each least cost is a sum of a few terms with roots that are accurate to about 1e-14.
+    margin = EPS * (64.0 + 2.0 * slot.tasks) * (magnitude + price_sum)
+    return DualBound(total - price_sum - margin, prices, priced_cost, remote_increase, local_increase, failure_increase)

@@ -1,6 +1,6 @@
-"""Local search over where tasks are computed: moves of one task, exchanges of two, CPUs and bands shared optimally.
+"""Local search over the placement of inference tasks: moves of one task and exchanges of two, with optimal shares.
 
-Options: -1 fails, 0 is the own CPU, j is server j.
+Options are -1 (the task fails), 0 (own CPU) and j (server j).
 """
 
 from __future__ import annotations
@@ -12,136 +12,178 @@ from numba import njit
 
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
-from offloadopt.solvers.inference.resource_allocation import Slot, settle_server
+from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_server
 
-BETTER = 1e-12
-"""Least relative saving that counts."""
+LEAST_SAVING = 1e-12
+"""Least relative reduction of the cost for which a move is made."""
 
 
 @njit(cache=True)
 def _server_cost(
-    option: Any, k: int, without: int, extra: int, away: Any, second: float, limit: float, failing: Any, prices: Any,
-    work: Any, ones: Any,
+    option: Any, k: int, without: int, extra: int, remote: Any, second_price: float, limit: float, failure_costs: Any,
+    prices: Any, work: Any, ones: Any,
 ) -> float:  # fmt: skip
-    """What server k costs without one of its tasks and with an extra one (-1: nobody)."""
-    number, most = 0, 0.0
+    """Cost of server k without one of its tasks and with an extra one (-1: none)."""
+    number, cost_limit = 0, 0.0
     for j in range(len(option)):
         if (option[j] == k + 1 and j != without) or j == extra:
-            work[number, :5] = away[j, k]
-            most += failing[j]
+            work[number, :5] = remote[j, k]
+            cost_limit += failure_costs[j]
             number += 1
-    return settle_server(number, work[:, :5], ones, second, limit, most, prices, work[:, 5], work[:, 6])
+    return share_server(number, work[:, :5], ones, second_price, limit, cost_limit, prices, work[:, 5], work[:, 6])
 
 
 @njit(cache=True)
-def _own_set(option: Any, first: Any, user: int) -> int:
-    """The set of a user's tasks on its own CPU."""
+def _local_set(option: Any, first_task: Any, user: int) -> int:
+    """Set of a user's tasks on its own CPU, as bits."""
     chosen = 0
-    for j in range(first[user], first[user + 1]):
+    for j in range(first_task[user], first_task[user + 1]):
         if option[j] == 0:
-            chosen |= 1 << (j - first[user])
+            chosen |= 1 << (j - first_task[user])
     return chosen
 
 
 @njit(cache=True)
 def total_cost(
-    option: Any, user: Any, first: Any, own: Any, away: Any, second: float, limit: float, failing: Any, costs: Any,
-    prices: Any,
+    option: Any, user: Any, first_task: Any, local_cost: Any, remote: Any, second_price: float, limit: float,
+    failure_costs: Any, costs: Any, prices: Any,
 ) -> float:  # fmt: skip
-    """Cost of options ``[tasks]``; fills each server's cost and ``prices [servers, 2]``."""
-    tasks, servers = away.shape[0], away.shape[1]
+    """Cost of options ``[tasks]``; writes each server's cost and its resources' ``prices [servers, 2]``."""
+    tasks, servers = remote.shape[0], remote.shape[1]
     work, ones = np.empty((tasks + 1, 7)), np.ones(tasks + 1)
     total = 0.0
     for j in range(tasks):
         if option[j] < 0:
-            total += failing[j]
-    for i in range(len(first) - 1):
-        total += own[i, _own_set(option, first, i)]
+            total += failure_costs[j]
+    for i in range(len(first_task) - 1):
+        total += local_cost[i, _local_set(option, first_task, i)]
     for k in range(servers):
-        costs[k] = _server_cost(option, k, -1, -1, away, second, limit, failing, prices[k], work, ones)
+        costs[k] = _server_cost(option, k, -1, -1, remote, second_price, limit, failure_costs, prices[k], work, ones)
         total += costs[k]
     return total
 
 
 @njit(cache=True)
 def improve(
-    option: Any, user: Any, first: Any, own: Any, away: Any, second: float, limit: float, failing: Any, swaps: bool
+    option: Any,
+    user: Any,
+    first_task: Any,
+    local_cost: Any,
+    remote: Any,
+    second_price: float,
+    limit: float,
+    failure_costs: Any,
+    swaps: bool,
 ) -> float:
-    """Improve options until no move, and with ``swaps`` no exchange between two servers, saves anything; the cost.
+    """Improve options in place until no move, and with ``swaps`` no exchange between servers, helps; returns the cost.
 
-    Tasks on a CPU that cannot do all that it is given fail at first: one move alone would not mend that.
+    Where the tasks on a CPU cannot all meet the time limit, they are first set to fail: a single move could not make
+    them feasible.
     """
-    tasks, servers = away.shape[0], away.shape[1]
+    tasks, servers = remote.shape[0], remote.shape[1]
     costs, prices = np.empty(servers), np.zeros((servers, 2))
-    work, ones, guess = np.empty((tasks + 1, 7)), np.ones(tasks + 1), np.zeros(2)
-    total = total_cost(option, user, first, own, away, second, limit, failing, costs, prices)
+    work, ones, trial_prices = np.empty((tasks + 1, 7)), np.ones(tasks + 1), np.zeros(2)
+    total = total_cost(option, user, first_task, local_cost, remote, second_price, limit, failure_costs, costs, prices)
     if not np.isfinite(total):
         for j in range(tasks):
             if option[j] > 0 and not np.isfinite(costs[option[j] - 1]):
                 option[j] = -1
-        for i in range(len(first) - 1):
-            if not np.isfinite(own[i, _own_set(option, first, i)]):
-                for j in range(first[i], first[i + 1]):
+        for i in range(len(first_task) - 1):
+            if not np.isfinite(local_cost[i, _local_set(option, first_task, i)]):
+                for j in range(first_task[i], first_task[i + 1]):
                     option[j] = -1 if option[j] == 0 else option[j]
-        total = total_cost(option, user, first, own, away, second, limit, failing, costs, prices)
-    quiet, j = 0, 0
-    while quiet < tasks:
-        here, i = option[j], user[j]
-        bit = 1 << (j - first[i])
-        chosen = _own_set(option, first, i)
-        if here < 0:
-            left = -failing[j]
-        elif here == 0:
-            left = own[i, chosen ^ bit] - own[i, chosen]
+        total = total_cost(
+            option, user, first_task, local_cost, remote, second_price, limit, failure_costs, costs, prices
+        )
+    unchanged, j = 0, 0
+    while unchanged < tasks:
+        current, i = option[j], user[j]
+        bit = 1 << (j - first_task[i])
+        chosen = _local_set(option, first_task, i)
+        if current < 0:
+            removal_change = -failure_costs[j]
+        elif current == 0:
+            removal_change = local_cost[i, chosen ^ bit] - local_cost[i, chosen]
         else:
-            guess[:] = prices[here - 1]
-            left = (
-                _server_cost(option, here - 1, j, -1, away, second, limit, failing, guess, work, ones) - costs[here - 1]
+            trial_prices[:] = prices[current - 1]
+            removal_change = (
+                _server_cost(
+                    option, current - 1, j, -1, remote, second_price, limit, failure_costs, trial_prices, work, ones
+                )
+                - costs[current - 1]
             )
-        best, target, partner = -BETTER * (1.0 + abs(total)), here, -1
-        for there in range(-1, servers + 1):
-            if there == here:
+        best, target, partner = -LEAST_SAVING * (1.0 + abs(total)), current, -1
+        for candidate in range(-1, servers + 1):
+            if candidate == current:
                 continue
-            if there < 0:
-                change = left + failing[j]
-            elif there == 0:
-                change = left + own[i, chosen | bit] - own[i, chosen]
+            if candidate < 0:
+                change = removal_change + failure_costs[j]
+            elif candidate == 0:
+                change = removal_change + local_cost[i, chosen | bit] - local_cost[i, chosen]
             else:
-                guess[:] = prices[there - 1]
-                grown = _server_cost(option, there - 1, -1, j, away, second, limit, failing, guess, work, ones)
-                change = left + grown - costs[there - 1]
+                trial_prices[:] = prices[candidate - 1]
+                new_cost = _server_cost(
+                    option, candidate - 1, -1, j, remote, second_price, limit, failure_costs, trial_prices, work, ones
+                )
+                change = removal_change + new_cost - costs[candidate - 1]
             if change < best:
-                best, target = change, there
-        if swaps and target == here and here > 0:
+                best, target = change, candidate
+        if swaps and target == current and current > 0:
             for other in range(tasks):
-                there = option[other]
-                if there <= 0 or there == here:
+                candidate = option[other]
+                if candidate <= 0 or candidate == current:
                     continue
-                guess[:] = prices[here - 1]
-                mine = _server_cost(option, here - 1, j, other, away, second, limit, failing, guess, work, ones)
-                change = mine - costs[here - 1] - costs[there - 1]
+                trial_prices[:] = prices[current - 1]
+                new_cost = _server_cost(
+                    option, current - 1, j, other, remote, second_price, limit, failure_costs, trial_prices, work, ones
+                )
+                change = new_cost - costs[current - 1] - costs[candidate - 1]
                 if change >= best:
                     continue
-                guess[:] = prices[there - 1]
-                change += _server_cost(option, there - 1, other, j, away, second, limit, failing, guess, work, ones)
+                trial_prices[:] = prices[candidate - 1]
+                change += _server_cost(
+                    option,
+                    candidate - 1,
+                    other,
+                    j,
+                    remote,
+                    second_price,
+                    limit,
+                    failure_costs,
+                    trial_prices,
+                    work,
+                    ones,
+                )
                 if change < best:
-                    best, target, partner = change, there, other
-        if target == here:
-            quiet += 1
+                    best, target, partner = change, candidate, other
+        if target == current:
+            unchanged += 1
         else:
-            quiet = 0
+            unchanged = 0
             option[j] = target
             if partner >= 0:
-                option[partner] = here
-            total = total_cost(option, user, first, own, away, second, limit, failing, costs, prices)
+                option[partner] = current
+            total = total_cost(
+                option, user, first_task, local_cost, remote, second_price, limit, failure_costs, costs, prices
+            )
         j = (j + 1) % tasks
     return total
 
 
-def search(slot: Slot, own: FloatArray, start: IntArray, deadline: float) -> tuple[IntArray, float, FloatArray]:
-    """Local optimum from options ``start [tasks]``: the options, their cost, and prices ``[servers, 2]``."""
+def local_search(
+    slot: SlotTasks, local_cost: FloatArray, start: IntArray, deadline: float
+) -> tuple[IntArray, float, FloatArray]:
+    """Find a local optimum from ``start [tasks]``: options, their cost, and resource prices ``[servers, 2]``."""
     option = start.copy()
-    arguments = (slot.user, slot.first, own, slot.away, slot.second, slot.limit_s, slot.failing)
+    arguments = (
+        slot.user,
+        slot.first_task,
+        local_cost,
+        slot.remote,
+        slot.second_price,
+        slot.limit_s,
+        slot.failure_costs,
+    )
     for swaps in (False, True):
         if slot.tasks and clock() < deadline:
             improve(option, *arguments, swaps)

@@ -1,10 +1,11 @@
-"""Drift-plus-penalty for inference at the edge: a joule costs what its battery lacks, and nobody knows the future.
+"""Lyapunov drift-plus-penalty for edge inference: a virtual queue prices the energy of each battery.
 
-The virtual queue of a battery is what it lacks of the most that any battery holds at first. Minimising ``v * cost +
-queue * drain`` slot by slot bounds the drift of the queues' squares plus the penalty (Neely, "Stochastic network
-optimization with application to communication and queueing systems", 2010, ch. 4). A centre decides each slot: local
-search over places at these prices, with CPUs and bands shared optimally. A plan for which a battery does not suffice
-is made again with dearer joules. ``v`` weighs costs against energy; it is tuned on a sample of its own.
+The virtual queue of a battery is the difference between the largest initial energy of any battery and the energy that
+it holds. Minimising ``v * cost + queue * drained energy`` slot by slot bounds the drift of the queues' squares plus the
+penalty (Neely, "Stochastic network optimization with application to communication and queueing systems", 2010, ch. 4).
+A central controller decides each slot by local search over placements at these prices, with optimal shares of CPUs and
+bands. A plan that exceeds a battery is repeated at higher prices of energy. ``v`` weighs cost against energy; it is
+tuned on a separate sample.
 """
 
 from __future__ import annotations
@@ -28,40 +29,48 @@ from offloadopt.core import (
     Solutions,
 )
 from offloadopt.physics.edge_inference import InferenceTasks
-from offloadopt.solvers.inference.base import InferenceRule, decided, searched, task_row, within
-from offloadopt.solvers.inference.resource_allocation import Slot
+from offloadopt.solvers.inference.base import (
+    InferenceRule,
+    instance_tasks,
+    plan_within_batteries,
+    search_plan,
+    slot_decisions,
+)
+from offloadopt.solvers.inference.resource_allocation import SlotTasks
 from offloadopt.solvers.tuning import tune_parameter
 from offloadopt.structures.inference import InferenceProblem
 
 TUNING_SEED = 905_116_873
-"""Of the sample on which ``v`` is tuned; nobody's own instances should be these."""
+"""Seed of the sample on which ``v`` is tuned; do not evaluate on it."""
 TUNING_SLOTS = 480
-"""Agents' slots in it: each is searched for every value of ``v``."""
-COARSE = np.logspace(-3.0, 3.0, 9)
-"""First round of ``v``, over what a full queue is per price of a joule."""
+"""Number of agents' slots in this sample; each is searched for every value of ``v``."""
+COARSE_FACTORS = np.logspace(-3.0, 3.0, 9)
+"""First round of ``v``, relative to the largest virtual queue over the cost of a joule."""
 FINE_STEPS = 5
-"""Second round: so many values between the neighbours of the first round's best."""
+"""Second round: number of values between the neighbours of the first round's best value."""
 
 
 class InferenceLyapunov(InferenceRule):
-    """The slot's least cost, where joules from a battery cost the more the more it lacks."""
+    """Minimise drift plus penalty: the slot's cost plus energy priced by each battery's virtual queue over ``v``."""
 
     name = "lyapunov"
 
     v: float | None = Field(
-        default=None, gt=0, description="J^2 per unit of cost: a joule costs what its battery lacks over v; none: tuned"
+        default=None,
+        gt=0,
+        description="J^2 per unit of cost: the price of a joule is the virtual queue over v; none: tuned",
     )
 
     def plan(
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
-    ) -> tuple[Slot, IntArray, FloatArray]:
-        """The slot's least drift plus penalty."""
+    ) -> tuple[SlotTasks, IntArray, FloatArray]:
+        """Plan of least drift plus penalty in the slot."""
         return _plan(problem, tasks, held_j, self._chosen_v(problem))
 
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Roll out and score; ``v`` stands in the solutions' details. Tuning counts as training, not as time."""
+        """Roll out and score; ``details["v"]`` holds ``v``. The time of tuning is not counted."""
         self.require(problem)
         v = self._chosen_v(problem)
         solutions = super().run(problem, instances, seed=seed, progress=progress)
@@ -72,20 +81,22 @@ class InferenceLyapunov(InferenceRule):
 
 
 def tuned_v(problem: Problem[Any]) -> float:
-    """The ``v`` of least mean cost on a fixed sample of the problem, found once for a scenario."""
+    """Find the ``v`` of least mean cost on a fixed sample of the problem; cached by scenario."""
     return _tuned_v(type(problem), problem.scenario)
 
 
-def _search(slot: Slot, exchanges: bool) -> tuple[IntArray, FloatArray]:
-    """Options and shares from tasks dealt out to the servers in turn."""
-    return searched(slot, np.arange(slot.tasks, dtype=np.int64) % slot.servers + 1, exchanges)
+def _searched_from_round_robin(slot: SlotTasks, exchanges: bool) -> tuple[IntArray, FloatArray]:
+    """Options and shares of a local search that starts from a round-robin assignment to the servers."""
+    return search_plan(slot, np.arange(slot.tasks, dtype=np.int64) % slot.servers + 1, exchanges)
 
 
 def _plan(
-    problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray, v: float, roughly: bool = False
-) -> tuple[Slot, IntArray, FloatArray]:
-    lacking_j = np.maximum(_most_j(type(problem), problem.scenario) - held_j, 0.0)
-    return within(tasks, problem.prices, lacking_j / v, held_j, partial(_search, exchanges=not roughly), roughly)
+    problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray, v: float, coarse: bool = False
+) -> tuple[SlotTasks, IntArray, FloatArray]:
+    lacking_j = np.maximum(_largest_initial_j(type(problem), problem.scenario) - held_j, 0.0)
+    return plan_within_batteries(
+        tasks, problem.prices, lacking_j / v, held_j, partial(_searched_from_round_robin, exchanges=not coarse), coarse
+    )
 
 
 def _sample(problem: InferenceProblem[Any]) -> Instances:
@@ -93,21 +104,23 @@ def _sample(problem: InferenceProblem[Any]) -> Instances:
 
 
 @lru_cache(maxsize=64)
-def _most_j(kind: type[InferenceProblem[Any]], scenario: Scenario) -> float:
-    """What the fullest battery of the sample holds at first."""
-    problem = kind(scenario)
+def _largest_initial_j(problem_type: type[InferenceProblem[Any]], scenario: Scenario) -> float:
+    """Largest initial energy of a battery in the sample, in J."""
+    problem = problem_type(scenario)
     return float(problem.start_j(_sample(problem)).max())
 
 
 @lru_cache(maxsize=64)
-def _tuned_v(kind: type[InferenceProblem[Any]], scenario: Scenario) -> float:
-    problem = kind(scenario)
+def _tuned_v(problem_type: type[InferenceProblem[Any]], scenario: Scenario) -> float:
+    problem = problem_type(scenario)
     prices = problem.prices
-    natural = _most_j(kind, scenario) / (prices.per_joule if prices.per_joule > 0 else prices.per_second)
+    natural = _largest_initial_j(problem_type, scenario) / (
+        prices.per_joule if prices.per_joule > 0 else prices.per_second
+    )
 
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         tasks, held_j = problem.seen(observation)
-        plans = [_plan(problem, task_row(tasks, row), held_j[row], v[row], roughly=True) for row in range(len(v))]
-        return decided(problem, plans)
+        plans = [_plan(problem, instance_tasks(tasks, row), held_j[row], v[row], coarse=True) for row in range(len(v))]
+        return slot_decisions(problem, plans)
 
-    return tune_parameter(problem, _sample(problem), natural * COARSE, FINE_STEPS, decide)
+    return tune_parameter(problem, _sample(problem), natural * COARSE_FACTORS, FINE_STEPS, decide)

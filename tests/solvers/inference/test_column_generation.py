@@ -13,8 +13,8 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import FloatArray, Instances
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference.column_generation import Horizon, Limits
-from offloadopt.solvers.inference.exact import InferenceExact, Node, _at
+from offloadopt.solvers.inference.column_generation import BranchLimits, MasterProblem
+from offloadopt.solvers.inference.exact import InferenceExact, Node, slot_of_horizon
 
 
 def make(**changes: Any) -> TwinInference:
@@ -23,25 +23,29 @@ def make(**changes: Any) -> TwinInference:
     return problem
 
 
-def horizon_of(problem: TwinInference, instances: Instances, row: int) -> Horizon:
+def master_of(problem: TwinInference, instances: Instances, row: int) -> MasterProblem:
     one = instances.take([row])
     work = problem.work(one)
-    return Horizon([_at(work, t) for t in range(problem.horizon)], problem.prices, problem.start_j(one)[0])
+    return MasterProblem(
+        [slot_of_horizon(work, t) for t in range(problem.horizon)], problem.prices, problem.start_j(one)[0]
+    )
 
 
-def by_cvxpy(horizon: Horizon, options: tuple[int, ...], held_j: FloatArray) -> float:
+def by_cvxpy(master: MasterProblem, options: tuple[int, ...], held_j: FloatArray) -> float:
     """One user's single tasks, slot by slot: the convex programme of given options; ``inf`` if it has no solution."""
     cost, drain, limits, least_j = 0.0, 0.0, [], 0.0
-    for slot, joules, option in zip(horizon.plain, horizon.joules, options, strict=True):
+    for slot, joules, option in zip(master.unpriced, master.joules, options, strict=True):
         if option < 0:
             cost += slot.failure
             continue
         row, joule = (
-            (slot.local[0], joules.local[0]) if option == 0 else (slot.away[0, option - 1], joules.away[0, option - 1])
+            (slot.local[0], joules.local[0])
+            if option == 0
+            else (slot.remote[0, option - 1], joules.remote[0, option - 1])
         )
         cpu = cp.Variable(pos=True)
         took = row[0] * cp.inv_pos(cpu)
-        cost += slot.second * took + row[1] * cp.square(cpu)
+        cost += slot.second_price * took + row[1] * cp.square(cpu)
         drain += joule[1] * cp.square(cpu)
         limits.append(cpu <= 1)
         # What is as slow as allowed, or sent over the whole band, drains least.
@@ -50,7 +54,7 @@ def by_cvxpy(horizon: Horizon, options: tuple[int, ...], held_j: FloatArray) -> 
         if option > 0:
             band = cp.Variable(pos=True)
             sent = row[2] * cp.inv_pos(-cp.rel_entr(band, band + row[3]) / np.log(2))
-            cost += (slot.second + row[4]) * sent
+            cost += (slot.second_price + row[4]) * sent
             drain += joule[4] * sent
             took = took + sent
             limits.append(band <= 1)
@@ -68,9 +72,9 @@ def test_no_choice_of_places_over_the_slots_beats_the_plan_by_much_and_none_the_
     proved = solver("exact", problem).run(problem, instances)
     binds = 0
     for row in range(4):
-        horizon, held_j = horizon_of(problem, instances, row), instances["start_j"][row]
-        least = min(by_cvxpy(horizon, options, held_j) for options in itertools.product((-1, 0, 1), repeat=3))
-        free = min(by_cvxpy(horizon, options, np.array([1e6])) for options in itertools.product((0, 1), repeat=3))
+        master, held_j = master_of(problem, instances, row), instances["start_j"][row]
+        least = min(by_cvxpy(master, options, held_j) for options in itertools.product((-1, 0, 1), repeat=3))
+        free = min(by_cvxpy(master, options, np.array([1e6])) for options in itertools.product((0, 1), repeat=3))
         binds += least > 1.01 * free
         assert proved.bound[row] <= least * (1 + 1e-6)
         assert least * (1 - 1e-5) <= proved.objective[row] <= 1.0001 * least
@@ -82,14 +86,16 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
     problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
     instances = problem.sample(3, seed=5)
     for row in range(3):
-        horizon = horizon_of(problem, instances, row)
-        start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
+        master = master_of(problem, instances, row)
+        start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in master.unpriced]
         nothing = np.zeros((2, 3))
-        price, _ = horizon.find_prices(horizon.searched(nothing, start, horizon.free), nothing, horizon.free, np.inf)
+        price, _ = master.find_prices(
+            master.search_slots(nothing, start, master.unrestricted), nothing, master.unrestricted, np.inf
+        )
         assert price[0].max() > 0
-        cost, columns = horizon.find_plan(horizon.free, np.inf)
+        cost, columns = master.find_plan(master.unrestricted, np.inf)
         server, shares = np.zeros((1, 3, 3, 4), dtype=np.int64), np.zeros((2, 1, 3, 3, 4))
-        for t, (slot, column) in enumerate(zip(horizon.plain, columns, strict=True)):
+        for t, (slot, column) in enumerate(zip(master.unpriced, columns, strict=True)):
             server[0, t, slot.user, slot.place] = np.maximum(column.option, 0)
             shares[:, 0, t, slot.user, slot.place] = column.shares.T
         outcome = problem.evaluate(instances.take([row]), problem.share(server, shares[0], shares[1]))
@@ -98,22 +104,24 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
         assert (drained <= instances["start_j"][row]).all()
 
 
-def test_mixtures_cost_no_more_than_plans_and_no_less_than_what_is_proved() -> None:
+def test_the_master_problem_costs_no_more_than_plans_and_no_less_than_what_is_proved() -> None:
     problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
     instances = problem.sample(3, seed=5)
     undivided = solver("exact", problem, branchings=0).run(problem, instances)
     for row in range(3):
-        horizon = horizon_of(problem, instances, row)
-        start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in horizon.plain]
+        master = master_of(problem, instances, row)
+        start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in master.unpriced]
         nothing = np.zeros((2, 3))
-        horizon.find_prices(horizon.searched(nothing, start, horizon.free), nothing, horizon.free, np.inf)
-        horizon.find_plan(horizon.free, np.inf)
-        mixture, _, _ = horizon.mixture(horizon.columns, horizon.free)
-        assert mixture <= horizon.best[0] * (1 + 1e-6)
-        assert mixture >= undivided.bound[row] * (1 - 1e-6)
+        master.find_prices(
+            master.search_slots(nothing, start, master.unrestricted), nothing, master.unrestricted, np.inf
+        )
+        master.find_plan(master.unrestricted, np.inf)
+        relaxed_cost, _, _ = master.solve(master.columns, master.unrestricted)
+        assert relaxed_cost <= master.best[0] * (1 + 1e-6)
+        assert relaxed_cost >= undivided.bound[row] * (1 - 1e-6)
 
 
-def test_halving_what_fails_raises_bounds_and_betters_plans() -> None:
+def test_branching_on_failures_raises_bounds_and_improves_plans() -> None:
     problem = make(users=3, servers=3, horizon=4, battery_j=1.0)
     instances = problem.sample(20, seed=1).take([11])
     undivided = solver("exact", problem, branchings=0).run(problem, instances)
@@ -127,29 +135,29 @@ def test_halving_what_fails_raises_bounds_and_betters_plans() -> None:
 
 def test_the_best_plan_at_prices_is_worth_the_bound_of_the_part_that_it_is_in_and_no_other_plan_less() -> None:
     problem = make(users=2, servers=2, horizon=2, battery_j=0.5)
-    horizon, exact = horizon_of(problem, problem.sample(1, seed=3), 0), InferenceExact()
+    master, exact = master_of(problem, problem.sample(1, seed=3), 0), InferenceExact()
     rng, failed = np.random.default_rng(0), set[float]()
-    work = [slot.tasks for slot in horizon.plain]
+    work = [slot.tasks for slot in master.unpriced]
 
-    def bounded(limits: Limits, price: FloatArray) -> tuple[list[Any], float]:
+    def bounded(limits: BranchLimits, price: FloatArray) -> tuple[list[Any], float]:
         node = Node(limits, price, [np.full(n, -1) for n in work], -np.inf)
-        options, bound = exact._prove_all(problem, horizon, node, np.inf)  # type: ignore[attr-defined]
+        options, bound = exact._prove_all(problem, master, node, np.inf)  # type: ignore[attr-defined]
         return options, float(bound)
 
     for _ in range(30):
         price = np.stack([10.0 ** rng.uniform(-1, 2, 2), rng.uniform(-7, 7, 2)])
-        options, _ = bounded(horizon.free, price)
-        columns = [horizon.column(t, option, price) for t, option in enumerate(options)]
+        options, _ = bounded(master.unrestricted, price)
+        columns = [master.column(t, option, price) for t, option in enumerate(options)]
         failures = np.sum([column.failures for column in columns], axis=0)
         failed |= set(failures)
         # In this part failures cost what they cost, and what batteries lack is charged for.
         value = sum(own.cost for own in columns) + price[0] @ (
-            np.sum([own.drain_j for own in columns], axis=0) - horizon.held_j
+            np.sum([own.drain_j for own in columns], axis=0) - master.held_j
         )
         t = int(rng.integers(2))
         task = int(rng.integers(work[t]))
-        part = Limits(failures, failures, horizon.free.barred)
-        others, this = part.either(t, task, int(options[t][task]) + 1)
+        part = BranchLimits(failures, failures, master.unrestricted.forbidden)
+        others, this = part.branch_on_choice(t, task, int(options[t][task]) + 1)
         assert bounded(part, price)[1] == pytest.approx(value, rel=1e-4)
         assert bounded(this, price)[1] == pytest.approx(value, rel=1e-4)
         elsewhere, bound = bounded(others, price)

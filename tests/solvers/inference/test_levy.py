@@ -12,7 +12,7 @@ import offloadopt
 from offloadopt import solver
 from offloadopt.core import Instances
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference.base import decided, task_row
+from offloadopt.solvers.inference.base import instance_tasks, slot_decisions
 from offloadopt.solvers.inference.levy import InferenceLevy, PlaceCosts
 
 
@@ -24,12 +24,12 @@ def make(**changes: Any) -> TwinInference:
 
 def place_costs(problem: TwinInference, instances: Instances) -> PlaceCosts:
     tasks, held_j = problem.seen(problem.observe(instances, problem.reset(instances)))
-    return PlaceCosts([task_row(tasks, row) for row in range(instances.count)], problem.prices, held_j)
+    return PlaceCosts([instance_tasks(tasks, row) for row in range(instances.count)], problem.prices, held_j)
 
 
 def all_at_home(problem: TwinInference, instances: Instances) -> Any:
-    nobody = np.zeros((instances.count, 1, problem.num_agents * problem.places), dtype=np.int64)
-    return place_costs(problem, instances).cost(nobody)[:, 0]
+    all_local = np.zeros((instances.count, 1, problem.num_agents * problem.places), dtype=np.int64)
+    return place_costs(problem, instances).cost(all_local)[:, 0]
 
 
 @pytest.mark.parametrize("changes", [{}, {"battery_j": 0.3}, {"limit_s": 0.4}, {"server_drains": True}], ids=str)
@@ -40,7 +40,7 @@ def test_places_cost_what_the_problem_charges(changes: dict[str, Any]) -> None:
     failures = 0
     for _ in range(20):
         drawn = rng.integers(0, 3, (6, 1, 12))
-        decisions = decided(problem, [costs.plan(row, drawn[row, 0]) for row in range(6)])
+        decisions = slot_decisions(problem, [costs.plan(row, drawn[row, 0]) for row in range(6)])
         outcome = problem.evaluate(instances, decisions)
         np.testing.assert_allclose(costs.cost(drawn)[:, 0], outcome.cost, rtol=1e-9)
         failures += int(outcome.metrics["failures"].sum())

@@ -14,9 +14,9 @@ from offloadopt.core import Instances
 from offloadopt.errors import InvalidInput
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.problems.twin_inference import TwinInference
-from offloadopt.solvers.inference.local_search import search
+from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.lyapunov import InferenceLyapunov, tuned_v
-from offloadopt.solvers.inference.resource_allocation import local_costs, slot_of
+from offloadopt.solvers.inference.resource_allocation import local_set_costs, slot_tasks
 
 
 def make(**changes: Any) -> TwinInference:
@@ -35,9 +35,9 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
         for t in range(3):
             parts = {f.name: getattr(work, f.name) for f in fields(InferenceTasks)}
             tasks = InferenceTasks(**{k: v[row, t if v.shape[1] > 1 else 0] for k, v in parts.items()})
-            slot = slot_of(tasks, problem.prices, np.zeros(4), 0.0)
-            own = local_costs(slot.first, slot.local, slot.second, slot.limit_s, 16)
-            total += search(slot, own, np.arange(slot.tasks) % 3 + 1, np.inf)[1]
+            slot = slot_tasks(tasks, problem.prices, np.zeros(4), 0.0)
+            own = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
+            total += local_search(slot, own, np.arange(slot.tasks) % 3 + 1, np.inf)[1]
         assert found.objective[row] == pytest.approx(total, rel=1e-9)
     proved = solver("exact", problem).run(problem, instances)
     assert (found.objective >= proved.bound).all()
@@ -47,10 +47,10 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
 def test_scarce_batteries_are_spared_and_that_pays() -> None:
     problem = make(users=3, servers=2, horizon=6, battery_j=2.0, start_share=0.6)
     instances = problem.sample(12, seed=5)
-    careless, spared = (solver("lyapunov", problem, v=v).run(problem, instances) for v in (1e9, None))
-    fails = [problem.evaluate(instances, these.decisions).metrics["failures"].mean() for these in (careless, spared)]
+    unpriced, spared = (solver("lyapunov", problem, v=v).run(problem, instances) for v in (1e9, None))
+    fails = [problem.evaluate(instances, these.decisions).metrics["failures"].mean() for these in (unpriced, spared)]
     assert fails[0] > fails[1]
-    assert spared.objective.mean() < 0.98 * careless.objective.mean()
+    assert spared.objective.mean() < 0.98 * unpriced.objective.mean()
     np.testing.assert_array_equal(spared.details["v"], tuned_v(problem))
 
 
