@@ -75,6 +75,17 @@ def test_joules_without_a_price_can_still_be_scarce() -> None:
     assert (found.objective < solver("local", problem).run(problem, instances).objective).all()
 
 
+def test_the_time_of_tuning_stands_in_the_details_and_is_0_where_v_is_given() -> None:
+    problem = make(users=1, servers=1, horizon=2, battery_j=0.4)
+    instances = problem.sample(3, seed=1)
+    tuned, again, given = (solver("lyapunov", problem, v=v).run(problem, instances) for v in (None, None, 2.0))
+    (seconds,) = np.unique(tuned.details["tuning_seconds"])
+    assert seconds > 0
+    assert tuned.details["tuning_seconds"].shape == (3,)
+    np.testing.assert_array_equal(again.details["tuning_seconds"], seconds)
+    np.testing.assert_array_equal(given.details["tuning_seconds"], 0.0)
+
+
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InvalidInput, match="v = 0"):
         InferenceLyapunov(v=0)
