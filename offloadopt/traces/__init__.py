@@ -1,1 +1,1 @@
-"""Readers of recorded inputs: locations, requests, solar energy and carbon intensity."""
+"""Readers of recorded data: locations, requests, solar energy and carbon intensity."""

@@ -1,6 +1,6 @@
-"""What energy a place offers: sunshine under a clear sky, and the carbon of its grid.
+"""Energy data of a place: clear-sky irradiance, and carbon intensity of a country's grid.
 
-Both come from tables of other packages (extra ``traces``); nothing is fetched.
+Both come from tables of other packages (extra ``traces``); nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MINUTES = 24 * 60
 
 @cache
 def clear_sky_w_per_m2(latitude: float, longitude: float, day: date) -> FloatArray:
-    """Global horizontal irradiance under a clear sky in W/m2 ``[1440]``, minute by minute from midnight UTC.
+    """Compute the clear-sky global horizontal irradiance in W/m2 ``[1440]``, minute by minute from midnight UTC.
 
     The model is Ineichen and Perez's with pvlib's table of Linke turbidity.
 
@@ -42,7 +42,7 @@ def clear_sky_w_per_m2(latitude: float, longitude: float, day: date) -> FloatArr
 
 @cache
 def country_carbon_g_per_kwh(country: str) -> float:
-    """Mean carbon intensity of a country's grid in g/kWh, from codecarbon's table (its year is codecarbon's).
+    """Look up the mean carbon intensity of a country's grid in g/kWh, in codecarbon's table and for its year.
 
     Parameters
     ----------

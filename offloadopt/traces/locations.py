@@ -1,7 +1,4 @@
-"""Positions: a user's own latitude/longitude tables, as metres on a local plane.
-
-Reading stands this low in the house because positions are part of a scenario; other real traces are in ``datasets``.
-"""
+"""Positions: tables of latitude and longitude, projected to metres on a local plane."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ EARTH_RADIUS_M = 6_371_008.8
 
 
 def read_coordinates(path: Path) -> FloatArray:
-    """Rows ``(latitude, longitude)`` in degrees of a CSV file with these two columns, in any case and order.
+    """Read rows ``(latitude, longitude)`` in degrees of a CSV file with these columns, in any case and order.
 
     Raises
     ------
@@ -51,7 +48,7 @@ def read_coordinates(path: Path) -> FloatArray:
 
 
 def to_metres(places: Sequence[FloatArray]) -> list[FloatArray]:
-    """Tables of degrees as metres (east, north) about the mean place of all.
+    """Project tables of degrees to metres (east, north) from the mean position of all tables.
 
     The projection is equirectangular, exact enough for a city.
     """
@@ -61,7 +58,7 @@ def to_metres(places: Sequence[FloatArray]) -> list[FloatArray]:
 
 
 def read_map(users_file: Path | None, sites_file: Path | None) -> tuple[FloatArray, FloatArray] | None:
-    """Users ``[n, 2]`` and sites ``[m, 2]`` of two files in metres on one plane; ``None`` without files."""
+    """Read users ``[n, 2]`` and sites ``[m, 2]`` of two files, in metres on one plane; ``None`` without files."""
     if users_file is None or sites_file is None:
         return None
     users, sites = to_metres([read_coordinates(users_file), read_coordinates(sites_file)])
@@ -69,7 +66,7 @@ def read_map(users_file: Path | None, sites_file: Path | None) -> tuple[FloatArr
 
 
 def require_both(users_file: Path | None, sites_file: Path | None) -> None:
-    """Refuse one of the two files without the other."""
+    """Raise `InvalidInput` if one of the two files is given without the other."""
     if (users_file is None) != (sites_file is None):
         missing = "users_file" if users_file is None else "sites_file"
         raise InvalidInput(f"{missing} is missing; users_file and sites_file are given together or not at all")

@@ -1,7 +1,4 @@
-"""Recorded requests: a user's own table of when a language model was asked, and how many tokens it read and wrote.
-
-Reading stands this low in the house because requests are part of a scenario; see `places`.
-"""
+"""Recorded requests to a language model: arrival times, context tokens and generated tokens."""
 
 from __future__ import annotations
 
@@ -25,9 +22,9 @@ class Requests:
     Attributes
     ----------
     second : array
-        Arrival after the first one's.
+        Arrival in s after the first request.
     context, generated : array
-        Tokens that were read and written.
+        Numbers of context tokens and of generated tokens.
     """
 
     second: FloatArray
@@ -36,7 +33,7 @@ class Requests:
 
 
 def read_requests(path: Path) -> Requests:
-    """Requests of a CSV file with the columns of the Azure LLM inference traces.
+    """Read requests of a CSV file with the columns of the Azure LLM inference traces.
 
     Raises
     ------
@@ -62,7 +59,7 @@ def read_requests(path: Path) -> Requests:
         raise DamagedFile(f"{path} is not a table of times and numbers of tokens: {error}") from None
     if not len(rows):
         raise DamagedFile(f"{path} has no rows")
-    # Without what was read and written there is no work.
+    # A request needs context tokens; without them there is no work.
     wrong = ~(np.isfinite(tokens).all(axis=1) & (tokens >= 0).all(axis=1) & (tokens[:, 0] > 0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

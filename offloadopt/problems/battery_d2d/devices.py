@@ -15,7 +15,7 @@ from offloadopt.physics.ofdma import Band
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
 
 NEVER = np.iinfo(np.int64).max
-"""Slot that stands for: not within the horizon."""
+"""Slot number for events that do not occur within the horizon."""
 
 
 class DeviceModel:
@@ -30,22 +30,22 @@ class DeviceModel:
 
     @property
     def devices(self) -> int:
-        """Mobile and edge devices together; a task has as many targets."""
+        """Number of mobile and edge devices together, which is the number of targets of a task."""
         return self.scenario.users + self.scenario.servers
 
     @property
     def modes(self) -> int:
-        """CPU modes to choose from, 0 the fastest."""
+        """Number of CPU modes; mode 0 is the fastest."""
         return len(self.scenario.mobile_hz) if self.scenario.dvfs else 1
 
     @property
     def longest_deadline_s(self) -> float:
-        """The longest deadline, for which a joule counts in full."""
+        """Longest deadline in s, relative to which energy is prioritised in (18)."""
         return max(self.scenario.deadline_max_s)
 
     @cached_property
     def processors(self) -> tuple[Processor, Processor]:
-        """Of mobile and of edge devices, with the modes that can be chosen."""
+        """Processors of mobile and of edge devices, with their available modes."""
         s = self.scenario
         mobile = Processor.scaled(s.mobile_hz, s.mobile_v, s.mobile_cores, s.mobile_full_w)
         edge = Processor.scaled(s.edge_hz, s.edge_v, s.edge_cores, s.edge_full_w)
@@ -53,35 +53,35 @@ class DeviceModel:
 
     @cached_property
     def band(self) -> Band:
-        """Of each receiver."""
+        """Band of each receiver."""
         s = self.scenario
         return Band(s.bandwidth_hz, s.subchannels, float(channel.from_db(s.noise_dbm_per_hz - 30.0)))
 
     @cached_property
     def sinr_threshold(self) -> float:
-        """Below which a transmission is lost: a lone one over ``d2d_m`` succeeds with ``edge_success``."""
+        """SINR below which a transmission is lost: a lone one over ``d2d_m`` succeeds with ``edge_success``."""
         s = self.scenario
         received_w = s.d2d_w * self.gain(np.asarray(s.d2d_m))
         return float(-np.log(s.edge_success) * received_w / (self.band.noise_w_per_hz * s.bandwidth_hz))
 
     @cached_property
     def ageing(self) -> Ageing:
-        """Of every battery."""
+        """Ageing model of every battery."""
         s = self.scenario
         return Ageing(s.ageing_per_cycle, s.ageing_deviation, s.ageing_level)
 
     def gain(self, distance_m: FloatArray) -> FloatArray:
-        """Mean power gain of a link."""
+        """Compute the mean power gain of a link from its length in m."""
         return channel.path_gain(distance_m, self.scenario.reference_gain_db, self.scenario.path_loss_exponent)
 
     def targets(self, instances: Instances) -> tuple[IntArray, FloatArray]:
-        """Which device each target is, ``[count, users, devices]``, and how far away in m."""
+        """Return device numbers of targets ``[count, users, devices]``, and their distances in m."""
         s, position = self.scenario, instances["position_m"]
         count = len(position)
         offset = position[:, :, None] - position[:, None]
         apart = np.hypot(offset[..., 0], offset[..., 1])
         themselves = np.arange(s.users)
-        apart[:, themselves, themselves] = -1.0  # first, also before those who stand in the same place
+        apart[:, themselves, themselves] = -1.0  # first, also before devices at the same position
         mobile = np.argsort(apart, axis=-1, kind="stable")
         edge = np.broadcast_to(np.arange(s.users, self.devices), (count, s.users, s.servers))
         station = np.hypot(position[..., 0] - s.room_m / 2.0, position[..., 1] - s.room_m / 2.0)
@@ -90,19 +90,19 @@ class DeviceModel:
         return np.concatenate([mobile, edge], axis=-1), np.concatenate([near, far], axis=-1)
 
     def next_down(self, instances: Instances) -> IntArray:
-        """[count, horizon, devices] the first slot from each on in which each device is disconnected."""
+        """Compute the first slot, from each slot on, with each device disconnected, ``[count, horizon, devices]``."""
         slots = np.arange(self.scenario.horizon)[:, None]
         down = np.where(instances["connected"] == 1, NEVER, slots)
         return np.minimum.accumulate(down[:, ::-1], axis=1)[:, ::-1]
 
     def within_reach(self, observation: Observation) -> NDArray[np.bool_]:
-        """[count, users, devices] whether a target is close enough."""
+        """Tell which targets are within reach, ``[count, users, devices]``."""
         within = observation["distance_m"] <= self.scenario.d2d_m
         within[..., self.scenario.users :] = True
         return within
 
     def speeds(self, edge: NDArray[np.bool_], mode: IntArray | int) -> tuple[FloatArray, FloatArray]:
-        """Speed in cycles/s and power in W of modes of edge or mobile CPUs."""
+        """Return speed in cycles/s and power in W of modes of edge or mobile CPUs."""
         speed_hz, power_w = (
             np.stack([getattr(cpu, name) for cpu in self.processors]) for name in ("speed_hz", "power_w")
         )
@@ -110,6 +110,6 @@ class DeviceModel:
         return speed_hz[which, mode], power_w[which, mode]
 
     def damage(self, held_j: FloatArray, used_j: FloatArray, seconds: FloatArray) -> FloatArray:
-        """Share of a battery's life ``[...]`` that pieces ``[..., pieces]`` take from a battery that holds so much."""
+        """Compute the share of a battery's life ``[...]`` consumed by discharges in pieces ``[..., pieces]``."""
         capacity_j = self.scenario.battery_j
         return self.ageing.damage(held_j / capacity_j, used_j / capacity_j, seconds)

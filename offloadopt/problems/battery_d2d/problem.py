@@ -1,23 +1,21 @@
-"""Rescue after a disaster: tasks of battery-powered devices, done at home, by other devices or by edge devices.
+"""Post-disaster offloading of battery-powered devices: local, device-to-device or edge execution, and CPU modes.
 
 Tang, Huang, Zhan, Min, Duan, Lei: "Battery-care resource allocation and task offloading in multi-agent post-disaster
 MEC environment", IEEE WCNC 2024, arXiv:2312.15380. Its text names every quantity; the bodies of the equations and Table
 II are missing from the copy at hand. Equation numbers are the paper's, their bodies follow from its definitions.
 
-In every slot each mobile device (MD) with a task names the device that does it and the mode of that device's CPU. What
-was chosen where the paper is silent, or where its word does not make a problem:
+In every slot each mobile device (MD) with a task selects the device that executes it and that device's CPU mode.
+Choices of the model where the paper is silent or gives no well-posed problem (for values see `scenario`):
 
 =================  ==================================================================================================
 what               choice and reason
 =================  ==================================================================================================
-room, path loss    60 m x 60 m, -40 dB at 1 m (free space at 3.5 GHz) and exponent 4: the base station "covers the
-                   complete room", 4 of 5 transmissions succeed from its corners. Sending takes 0.01 to 0.4 s
 receivers          each has a band of its own, edge devices too ("identical bandwidth to each receiver")
 (1) to (4)         the rate follows from the mean SNR, success from its Rayleigh fading: ``exp(-threshold / SNR)``. The
                    threshold lets a lone transmission over the D2D reach succeed with 0.9; on fewer subchannels there
                    is less noise, so that crowded receivers are slower and surer
-not sent           who is disconnected, or names a disconnected target, another mobile device out of reach, or one with
-                   more transmitters than subchannels, sends nothing: a dropped task, no error
+not sent           a disconnected device sends nothing, nor does one whose target is disconnected, a mobile device out
+                   of reach, or one with more transmitters than subchannels: the task is dropped
 lost               a signal that fades was sent: its energy is spent, nothing is received
 queues             tasks take their place by (slot, arrival, number of the device) when they are planned, and keep it
 (9)                cycles left at the deadline run in the fastest mode. Nothing else punishes lateness
@@ -29,24 +27,14 @@ batteries          energy is booked when a task is planned: first what the slot'
                    completely full at first: large ones are never empty within 100 slots (50 tasks of 10 J), and
                    batteries that are equally full leave little to share
 failure            drop, empty battery, or, for tasks done elsewhere, a disconnection of the target or the owner in any
-                   slot until the task is finished, within the horizon. The target works for nothing then. Who is
-                   disconnected can work for itself
+                   slot until the task is finished, within the horizon. The target works for nothing then. A
+                   disconnected device can execute its own tasks
 observation        a battery without what is booked; 0 of a disconnected device, also of oneself (Section II-A)
 (12), (13)         with each piece's mean level, as printed: within a piece the level does not deviate. A typical task
                    takes 2 % of a battery, and its damage is 2 % less than by Millner's integral
 (14)               ``I tau / (2 Q) = E / (2 E_max)`` at the nominal voltage
-(15)               Millner's constants as commonly quoted: 3.66e-5, 0.717, 0.916
 (18)               ``T_max / T_longest`` times all energy spent on the task, in vain or not
-(20)               a task costs about 0.25 by energy and 0.25 by ageing (local, slowest mode: 9.2 J, 8.5e-8 of a life).
-                   A failure costs 8, more than any execution in any mode on a full battery (6.4 at most): failing on
-                   purpose does not pay. Ageing weighs a quarter of one over its mean: at one over its mean a failure
-                   would have to cost more than 20, and nothing else would count
 =================  ==================================================================================================
-
-How easy is it? Mean costs of 256 draws with the preset ``paper``: everything at home in the slowest mode 823, in the
-fastest 1,673, at the edge devices 2,861 (two batteries for the work of eight), at the nearest neighbour 2,067. On eight
-of these draws a rule that looks through each slot and keeps energy for each device's own later tasks costs 309 where
-the best of those constants costs 770. With 800 J, where hardly a task has to fail, it is 165 against 196.
 """
 
 from __future__ import annotations
@@ -78,14 +66,14 @@ from offloadopt.structures.actions import Allowed
 from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, TaskQueueProblem
 
 KINDS = 3
-"""Real-time, interactive, and tasks that can wait."""
+"""Kinds of tasks: real-time, interactive, and delay-tolerant."""
 DEVICE_FEATURES = ("transmitters_before", "battery", "backlog", "connected")
-"""Features of targets that are the same whoever looks at them."""
+"""Features of targets that are the same for every observing device."""
 
 
 @dataclass(frozen=True)
 class Sending:
-    """What a slot's tasks do on their way to a target, arrays ``[count, users]``.
+    """Transmissions of a slot's tasks, arrays ``[count, users]``.
 
     Attributes
     ----------
@@ -138,7 +126,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         ),
     }
 
-    # ------------------------------------------------------------------------------------------------- what is what
+    # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
     def horizon(self) -> int:
@@ -147,7 +135,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
     @property
     def num_agents(self) -> int:
-        """Every mobile device bears the cost of its own tasks."""
+        """Number of agents: every mobile device bears the cost of its own tasks."""
         return self.scenario.users
 
     @cached_property
@@ -168,7 +156,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:
-        """Who does the task, and how fast."""
+        """Target of each task, and the mode of the target's CPU."""
         return {
             "target": ArrayField((self.num_agents,), low=0, high=self.devices - 1, integer=True),
             "mode": ArrayField((self.num_agents,), low=0, high=self.modes - 1, integer=True),
@@ -176,7 +164,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        """What a mobile device may know: its task, and of every target what it tells; 0 where there is no task."""
+        """Observation of a mobile device: its task, and the state of every target; 0 where there is no task."""
         s, each, targets = self.scenario, (self.num_agents,), (self.num_agents, self.devices)
         return {
             "arrives": ArrayField(each, low=0, high=1, integer=True),
@@ -194,7 +182,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
     # ------------------------------------------------------------------------------------------------------- nature
 
     def sample(self, count: int, seed: int) -> Instances:
-        """Devices anywhere in the room, tasks and disconnections slot by slot."""
+        """Sample uniform positions and batteries, and tasks and disconnections slot by slot."""
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(9)]
@@ -218,21 +206,21 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         )
 
     def device(self, instances: Instances, target: IntArray) -> IntArray:
-        """The devices that targets ``[count, ..., users]`` stand for."""
+        """Convert targets ``[count, ..., users]`` to device numbers."""
         order = self.targets(instances)[0]
         order = order.reshape(len(order), *(1,) * (target.ndim - 2), *order.shape[1:])
         return np.asarray(np.take_along_axis(order, target[..., None], axis=-1)[..., 0])
 
     def target(self, instances: Instances, device: IntArray) -> IntArray:
-        """The targets that devices ``[count, ..., users]`` are to their users."""
-        seen_as = np.argsort(self.targets(instances)[0], axis=-1)
-        seen_as = seen_as.reshape(len(seen_as), *(1,) * (device.ndim - 2), *seen_as.shape[1:])
-        return np.asarray(np.take_along_axis(seen_as, device[..., None], axis=-1)[..., 0])
+        """Convert device numbers ``[count, ..., users]`` to targets of their users."""
+        target_of = np.argsort(self.targets(instances)[0], axis=-1)
+        target_of = target_of.reshape(len(target_of), *(1,) * (device.ndim - 2), *target_of.shape[1:])
+        return np.asarray(np.take_along_axis(target_of, device[..., None], axis=-1)[..., 0])
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
     def reset(self, instances: Instances) -> State:
-        """Empty queues; when each device is disconnected next, which decides over what it does for others."""
+        """Start with empty queues; the state holds each device's next disconnection, which fails tasks of others."""
         count = instances.count
         device, distance = self.targets(instances)
         values = {
@@ -246,7 +234,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         return State(0, Batch(values))
 
     def observe(self, instances: Instances, state: State) -> Observation:
-        """The slot's tasks, and the targets as they are seen from each mobile device."""
+        """Return the slot's tasks, and each mobile device's targets in its own order."""
         slot, values, device = state.slot, state.values, state.values["device"]
         arrives, connected = instances["arrives"][:, slot], instances["connected"][:, slot]
         backlog = np.maximum(values["free_s"] - slot * self.scenario.slot_s, 0.0)
@@ -263,7 +251,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         )
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        """Plan the slot's tasks: what becomes of each of them, however late, is settled now."""
+        """Process the slot's tasks; the outcome of each, however late, is determined and charged now."""
         s, slot, values = self.scenario, state.slot, state.values
         now = Batch({name: instances[name][:, slot] for name, spec in self.instance_fields.items() if spec.per_slot})
         begin_s, tasks, mode = slot * s.slot_s, now["arrives"] == 1, decision["mode"]
@@ -302,7 +290,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         return State(slot + 1, Batch({**values, **following})), outcome
 
     def _send(self, now: Batch, values: Batch, target: IntArray) -> Sending:
-        """The slot's transmissions."""
+        """Determine the slot's transmissions, equations (1) to (6)."""
         s = self.scenario
         device, distance = _of_target(values["device"], target), _of_target(values["distance_m"], target)
         cellular, connected = device >= s.users, now["connected"] == 1
@@ -339,7 +327,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         delay_s: FloatArray,
         degradation: FloatArray,
     ) -> Outcome:
-        """Equation (20) for the slot's tasks, and what it is made of."""
+        """Compute the cost (20) of the slot's tasks, its terms, and the metrics."""
         s, tasks = self.scenario, now["arrives"] == 1
         finished = tasks & ~failed
         receive_j, execute_j = runs.energy_j[..., RECEIVE], runs.energy_j[..., CHOSEN:].sum(axis=-1)
@@ -376,7 +364,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
     # ----------------------------------------------------------------------------------------------------- structure
 
     def allowed(self, observation: Observation) -> Allowed:
-        """Targets within reach, and all modes; where there is no task, the first of both, as nothing depends on it."""
+        """Return the allowed targets (within reach) and modes; without a task the first of both, as neither matters."""
         there = (observation["arrives"] == 1)[..., None]
         target, mode = self.within_reach(observation) & there, np.repeat(there, self.modes, axis=-1)
         target[..., 0] = mode[..., 0] = True
@@ -387,11 +375,11 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         return Decisions({"target": target, "mode": mode})
 
     def expected_costs(self, observation: Observation) -> ExpectedCosts:
-        """What each target and mode is expected to cost (see `structure`)."""
+        """Compute the expected cost of each target and mode (see `structure`)."""
         return structure.expected_costs(self, observation)
 
     def hindsight_data(self, instances: Instances) -> HindsightData:
-        """All tasks, and what nature does to them on each way (see `structure`)."""
+        """Return all tasks, links and disconnections of instances (see `structure`)."""
         return structure.hindsight_data(self, instances)
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
@@ -411,10 +399,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         }
 
     def global_view(self, observation: Observation, name: str) -> FloatArray:
-        """What all agents see, once: of every device what it tells of itself, of edge devices what the first MD sees.
-
-        Distances differ from row to row, and stand for all.
-        """
+        """Return the union of the agents' observations: each device's state once, distances of every agent."""
         features, parts = self.features(observation), []
         for feature in self.view_features(name):
             values = features[feature]
@@ -425,15 +410,15 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
 
 def _of_device(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
-    """``values [count, devices]`` of devices ``[count, users]``."""
+    """Take ``values [count, devices]`` of devices ``[count, users]``."""
     return np.take_along_axis(values, device, axis=-1)
 
 
 def _by_target(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
-    """``values [count, devices]`` in the order of targets, ``[count, users, devices]``."""
+    """Arrange ``values [count, devices]`` in the order of targets, ``[count, users, devices]``."""
     return np.take_along_axis(values[:, None], device, axis=-1)
 
 
 def _of_target(values: NDArray[Any], target: IntArray) -> NDArray[Any]:
-    """``values [count, users, devices]`` of targets ``[count, users]``."""
+    """Take ``values [count, users, devices]`` of targets ``[count, users]``."""
     return np.asarray(np.take_along_axis(values, target[..., None], axis=-1)[..., 0])

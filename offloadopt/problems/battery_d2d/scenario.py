@@ -1,4 +1,19 @@
-"""Scenario of `battery_d2d`: parameters with units and sources, and presets."""
+"""Scenario of `battery_d2d`: parameters with units and sources, and presets.
+
+Equation and table numbers are those of the paper named in `problem`. Values that the paper does not state:
+
+=================  ==================================================================================================
+what               choice and reason
+=================  ==================================================================================================
+room, path loss    60 m x 60 m, -40 dB at 1 m (free space at 3.5 GHz) and exponent 4: the base station "covers the
+                   complete room", 4 of 5 transmissions succeed from its corners. Sending takes 0.01 to 0.4 s
+(15)               Millner's constants as commonly quoted: 3.66e-5, 0.717, 0.916
+(20)               a task costs about 0.25 by energy and 0.25 by ageing (local, slowest mode: 9.2 J, 8.5e-8 of a life).
+                   A failure costs 8, more than any execution in any mode on a full battery (6.4 at most): failing on
+                   purpose does not pay. Ageing weighs a quarter of one over its mean: at one over its mean a failure
+                   would have to cost more than 20, and nothing else would count
+=================  ==================================================================================================
+"""
 
 from __future__ import annotations
 
@@ -14,59 +29,80 @@ from offloadopt.core import (
 
 
 class BatteryD2DScenario(Scenario):
-    """Parameters of the model; see the module's table for what the paper does not state."""
+    """Parameters of the model; the table above explains what the paper does not state."""
 
-    users: int = Field(8, ge=1, description="mobile devices, each with an agent")
-    servers: int = Field(2, ge=1, description="edge devices, wired to the base station")
+    users: int = Field(8, ge=1, description="number of mobile devices, each with an agent")
+    servers: int = Field(2, ge=1, description="number of edge devices, wired to the base station")
     horizon: int = Field(100, ge=2, description="slots of an episode")
-    slot_s: float = Field(1.0, gt=0, description="length of a slot")
+    slot_s: float = Field(1.0, gt=0, description="length of a slot [s]")
 
-    room_m: float = Field(60.0, gt=0, description="side of the square room, base station in its centre")
-    d2d_m: float = Field(30.0, gt=0, description="reach of a link between mobile devices")
-    d2d_w: float = Field(0.1, gt=0, description="transmit and receive power of such a link")
-    cellular_w: float = Field(0.2, gt=0, description="transmit and receive power of a link to the base station")
-    bandwidth_hz: float = Field(20e6, gt=0, description="of each receiver")
-    subchannels: int = Field(10, ge=1, description="K, of each receiver")
-    reference_gain_db: float = Field(-40.0, le=0, description="power gain at 1 m")
-    path_loss_exponent: float = Field(4.0, ge=0, description="exponent of distance")
-    noise_dbm_per_hz: float = Field(-174.0, description="noise power density")
+    room_m: float = Field(60.0, gt=0, description="side of the square room with the base station in its centre [m]")
+    d2d_m: float = Field(30.0, gt=0, description="reach of a link between mobile devices [m]")
+    d2d_w: float = Field(0.1, gt=0, description="transmit and receive power of a link between mobile devices [W]")
+    cellular_w: float = Field(0.2, gt=0, description="transmit and receive power of a link to the base station [W]")
+    bandwidth_hz: float = Field(20e6, gt=0, description="bandwidth of each receiver [Hz]")
+    subchannels: int = Field(10, ge=1, description="K, number of subchannels of each receiver")
+    reference_gain_db: float = Field(-40.0, le=0, description="power gain at 1 m [dB]")
+    path_loss_exponent: float = Field(4.0, ge=0, description="path loss exponent")
+    noise_dbm_per_hz: float = Field(-174.0, description="noise power density [dBm/Hz]")
     edge_success: float = Field(
-        0.9, gt=0, lt=1, description="success of a lone transmission over d2d_m; sets the SINR threshold"
+        0.9,
+        gt=0,
+        lt=1,
+        description="success probability of a lone transmission over d2d_m; determines the SINR threshold",
     )
 
-    disconnect_chance: float = Field(0.05, ge=0, lt=1, description="of each device in each slot")
-    task_chance: float = Field(0.5, ge=0, le=1, description="of each mobile device in each slot")
-    bits_min: float = Field(4e6, gt=0, description="smallest task")
-    bits_max: float = Field(8e6, gt=0, description="largest task")
-    cycles_min: float = Field(0.5e9, gt=0, description="shortest task")
-    cycles_max: float = Field(1.5e9, gt=0, description="longest task")
-    deadline_min_s: tuple[float, float, float] = Field((0.5, 1.0, 2.0), description="of each kind of task")
-    deadline_max_s: tuple[float, float, float] = Field((1.0, 2.0, 4.0), description="of each kind of task")
+    disconnect_chance: float = Field(
+        0.05, ge=0, lt=1, description="probability that a device is disconnected in a slot"
+    )
+    task_chance: float = Field(0.5, ge=0, le=1, description="probability that a mobile device has a task in a slot")
+    bits_min: float = Field(4e6, gt=0, description="smallest data size of a task [bit]")
+    bits_max: float = Field(8e6, gt=0, description="largest data size of a task [bit]")
+    cycles_min: float = Field(0.5e9, gt=0, description="smallest number of CPU cycles of a task [cycle]")
+    cycles_max: float = Field(1.5e9, gt=0, description="largest number of CPU cycles of a task [cycle]")
+    deadline_min_s: tuple[float, float, float] = Field(
+        (0.5, 1.0, 2.0), description="shortest deadline of each kind of task [s]"
+    )
+    deadline_max_s: tuple[float, float, float] = Field(
+        (1.0, 2.0, 4.0), description="longest deadline of each kind of task [s]"
+    )
 
     mobile_hz: tuple[float, ...] = Field(
-        (1.8e9, 1.6e9, 1.4e9, 1.2e9, 1.0e9, 0.8e9), description="modes of a mobile CPU, the fastest first"
+        (1.8e9, 1.6e9, 1.4e9, 1.2e9, 1.0e9, 0.8e9),
+        description="clock frequencies of a mobile CPU's modes, the fastest first [Hz]",
     )
-    mobile_v: tuple[float, ...] = Field((1.2, 1.15, 1.1, 1.05, 1.0, 0.9), description="its voltages")
-    mobile_full_w: float = Field(25.0, gt=0, description="its power in the fastest mode")
-    mobile_cores: int = Field(1, ge=1, description="its cores, all of which do the same task")
+    mobile_v: tuple[float, ...] = Field(
+        (1.2, 1.15, 1.1, 1.05, 1.0, 0.9), description="voltages of a mobile CPU's modes [V]"
+    )
+    mobile_full_w: float = Field(25.0, gt=0, description="power of a mobile CPU in the fastest mode [W]")
+    mobile_cores: int = Field(1, ge=1, description="cores of a mobile CPU, all of which execute the same task")
     edge_hz: tuple[float, ...] = Field(
-        (2.6e9, 2.4e9, 2.2e9, 2.0e9, 1.8e9, 1.0e9), description="modes of an edge device's CPU, the fastest first"
+        (2.6e9, 2.4e9, 2.2e9, 2.0e9, 1.8e9, 1.0e9),
+        description="clock frequencies of an edge CPU's modes, the fastest first [Hz]",
     )
-    edge_v: tuple[float, ...] = Field((1.3, 1.25, 1.2, 1.15, 1.1, 1.05), description="its voltages")
-    edge_full_w: float = Field(95.0, gt=0, description="its power in the fastest mode, all cores together")
-    edge_cores: int = Field(2, ge=1, description="its cores, all of which do the same task")
-    dvfs: bool = Field(True, description="whether a mode is chosen; if not, everything runs at full speed")
+    edge_v: tuple[float, ...] = Field(
+        (1.3, 1.25, 1.2, 1.15, 1.1, 1.05), description="voltages of an edge CPU's modes [V]"
+    )
+    edge_full_w: float = Field(
+        95.0, gt=0, description="power of an edge CPU in the fastest mode, all cores together [W]"
+    )
+    edge_cores: int = Field(2, ge=1, description="cores of an edge CPU, all of which execute the same task")
+    dvfs: bool = Field(True, description="whether modes are chosen; otherwise every task runs in the fastest mode")
 
-    battery_j: float = Field(500.0, gt=0, description="capacity of every battery")
-    start_share: float = Field(0.5, ge=0, le=1, description="a battery first holds from so much of it to all of it")
-    ageing_per_cycle: float = Field(3.66e-5, gt=0, description="K_co: life that a full effective cycle takes")
-    ageing_deviation: float = Field(0.717, gt=0, description="K_ex: scale of the level's deviation")
-    ageing_level: float = Field(0.916, ge=0, description="K_soc: how much more a full battery ages")
+    battery_j: float = Field(500.0, gt=0, description="capacity of every battery [J]")
+    start_share: float = Field(
+        0.5, ge=0, le=1, description="smallest initial charge relative to the capacity; it is uniform up to 1"
+    )
+    ageing_per_cycle: float = Field(
+        3.66e-5, gt=0, description="K_co, share of a battery's life consumed by a full effective cycle"
+    )
+    ageing_deviation: float = Field(0.717, gt=0, description="K_ex, scale of the state of charge's deviation")
+    ageing_level: float = Field(0.916, ge=0, description="K_soc, effect of the mean state of charge on ageing")
 
-    energy_weight: float = Field(1 / 15, ge=0, description="w1, of a prioritised joule")
-    failure_weight: float = Field(8.0, ge=0, description="w2, of a failed task")
-    drop_weight: float = Field(1.0, ge=0, description="w3, of a dropped task, which has failed as well")
-    ageing_weight: float = Field(3e6, ge=0, description="w4, of a battery's whole life")
+    energy_weight: float = Field(1 / 15, ge=0, description="w1, cost of a prioritised joule [1/J]")
+    failure_weight: float = Field(8.0, ge=0, description="w2, cost of a failed task")
+    drop_weight: float = Field(1.0, ge=0, description="w3, cost of a dropped task in addition to that of its failure")
+    ageing_weight: float = Field(3e6, ge=0, description="w4, cost of a battery's whole life")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

@@ -11,9 +11,9 @@ from offloadopt.structures.task_queues import ExpectedCosts, HindsightData
 
 
 def expected_costs(devices: DeviceModel, observation: Observation) -> ExpectedCosts:
-    """What each target and mode is expected to cost a lone sender who knows how often devices disconnect.
+    """Compute the expected cost of each target and mode for a lone sender that knows the rate of disconnections.
 
-    Who is disconnected sees nothing of its own battery, and supposes that it is full.
+    A disconnected device does not observe its own battery, which is taken as full.
     """
     s, connected = devices.scenario, observation["connected"] == 1
     home, edge = np.arange(devices.devices) == 0, np.arange(devices.devices) >= s.users
@@ -72,7 +72,7 @@ def expected_costs(devices: DeviceModel, observation: Observation) -> ExpectedCo
 
 
 def hindsight_data(devices: DeviceModel, instances: Instances) -> HindsightData:
-    """All tasks, and what nature does to them on each way; devices by their numbers."""
+    """Return all tasks with links, success and disconnections for each device, in the order of device numbers."""
     s, order = devices.scenario, np.argsort(devices.targets(instances)[0], axis=-1)
     distance = np.take_along_axis(devices.targets(instances)[1], order, axis=-1)[:, None]
     edge, connected = np.arange(devices.devices) >= s.users, instances["connected"] == 1

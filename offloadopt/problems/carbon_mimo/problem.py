@@ -1,20 +1,16 @@
-"""Carbon-aware offloading of moving devices over a multi-antenna uplink: buffers, harvested energy, a grid with carbon.
+"""Carbon-aware power control of devices with task buffers, MIMO uplink, harvested energy and grid energy.
 
 Zulfiqar, Mirza, Qureshi: "Carbon-aware decentralized dynamic task offloading in MIMO-MEC networks via multi-agent
 reinforcement learning", arXiv:2602.18797, 2026. Its text leaves most of the physics to its ancestor, Chen and Wang:
 "Decentralized computation offloading for multi-user mobile edge computing: a deep reinforcement learning approach",
 EURASIP JWCN 2020:188, arXiv:1812.07394, preset ``ancestor``. Equation numbers are the first paper's.
 
-In every slot each user sets the power of its CPU and of its transmitter. What was chosen where the papers are silent,
-or where their word does not make a problem:
+In every slot each user sets the power of its CPU and of its transmitter. Choices of the model where the papers are
+silent or give no well-posed problem (for values see `scenario`):
 
 =====================  ==============================================================================================
 what                   choice and reason
 =====================  ==============================================================================================
-physics                the ancestor's constants (1 ms, 1 MHz, 1e-9 W, 500 cycles/bit, 1e-27, 2 W, path loss 1e-3 d^-3);
-                       8 antennas for 5 users; buffer 100 kbit; harvest 1 W on average, half of a typical demand
-units                  ``paper-normalised`` has the paper's own scale, where a slot carries a few "bits": the
-                       published 3e-4 g/bit is possible there alone. Compare shapes and ranks, not grams
 charge                 ``normalised`` divides carbon by that of full power for a slot, waste by ``harvest_max_w`` for a
                        slot, lost bits by ``overflow_unit``, a tenth of a kbit: a lost bit then costs more than serving
                        it down to gains of 0.1 per W. Divided by the whole buffer, as would be natural, giving up is
@@ -78,7 +74,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         "ancestor": ("buffer", "gain_before", "channel_power"),
     }
 
-    # ------------------------------------------------------------------------------------------------- what is what
+    # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
     def horizon(self) -> int:
@@ -87,7 +83,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     @property
     def num_agents(self) -> int:
-        """Every user bears its own cost."""
+        """Number of agents: every user bears its own cost."""
         return self.scenario.users
 
     @cached_property
@@ -106,7 +102,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:
-        """The two powers."""
+        """CPU power and transmit power of every user."""
         s = self.scenario
         return {
             "local_w": ArrayField((s.users,), low=0.0, high=s.local_max_w, unit="W"),
@@ -115,7 +111,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        """What a controller may know when a slot is decided, user by user."""
+        """Observation of every user at the beginning of a slot."""
         units = {
             "buffer_bits": "bit",
             "green_j": "J",
@@ -174,7 +170,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     @cached_property
     def holding_price(self) -> float:
-        """Cost of a bit that waits over a slot's end."""
+        """Cost of a bit in the buffer at a slot's end."""
         s = self.scenario
         if s.charge == "ancestor":
             return (1.0 - s.power_weight) / self.quantum_bits
@@ -201,7 +197,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
     # ------------------------------------------------------------------------------------------------------- nature
 
     def sample(self, count: int, seed: int) -> Instances:
-        """Rayleigh fading over the path loss of moving users, Poisson arrivals, harvest, the grid's carbon."""
+        """Sample Rayleigh fading with path loss of moving users, Poisson arrivals, harvest and the grid's carbon."""
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(8)]
@@ -263,7 +259,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
     # ---------------------------------------------------------------------------------------------------- evaluation
 
     def reset(self, instances: Instances) -> State:
-        """Buffers as they start; what the detector makes of the whole horizon's channels, in one batch."""
+        """Start with the initial buffers; gains of the whole horizon are computed in one batch."""
         known = self._estimate(instances)
         power = np.sum(np.abs(known) ** 2, axis=-1) / self.scenario.noise_w
         none = np.zeros((instances.count, self.num_agents))
@@ -271,7 +267,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return State(0, Batch({**values, "gain_per_w": self._gain(known), "channel_power_per_w": power}))
 
     def observe(self, instances: Instances, state: State) -> Observation:
-        """Buffers, energy, the slot's channel and the last slot's SINR."""
+        """Return buffers, energy, the slot's channel and the last slot's SINR."""
         slot, values = state.slot, state.values
         carbon = instances["carbon_g_per_kwh"][:, slot, None]
         gain = values["gain_per_w"]
@@ -332,7 +328,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return known + _complex(instances["channel_error"]) if self.scenario.csi_error > 0 else known
 
     def _gain(self, known: mimo.Channel) -> FloatArray:
-        """SINR per watt that the receiver is sure of, were its estimate right."""
+        """Compute the SINR per watt that is guaranteed if the channel estimate is exact."""
         s = self.scenario
         if s.detector == "zero-forcing":
             return mimo.zero_forcing_gain(known, s.noise_w)
@@ -340,7 +336,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return mimo.detected_sinr(s.detector, known, known, full, s.noise_w) / s.offload_max_w
 
     def _sinr(self, instances: Instances, state: State, offload_w: FloatArray) -> FloatArray:
-        """What the detector really achieves in the slot."""
+        """Compute the SINR after detection in the slot."""
         s = self.scenario
         if self._decoupled:
             return np.asarray(offload_w * state.values["gain_per_w"][:, state.slot])
@@ -353,7 +349,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     @property
     def _decoupled(self) -> bool:
-        """Whether no user's power touches another's SINR."""
+        """Whether users' SINRs are independent of the other users' powers."""
         return self.scenario.detector == "zero-forcing" and self.scenario.csi_error == 0
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
@@ -375,22 +371,22 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         }
 
     def buffer_bits(self, observation: Observation) -> FloatArray:
-        """The buffers."""
+        """Return the buffers in bits."""
         return np.asarray(observation["buffer_bits"])
 
     def serve(self, local_w: FloatArray, offload_w: FloatArray) -> Decisions:
-        """The two powers, cut at their limits."""
+        """Return decisions with both powers clipped to their limits."""
         s = self.scenario
         return Decisions(
             {"local_w": np.clip(local_w, 0.0, s.local_max_w), "offload_w": np.clip(offload_w, 0.0, s.offload_max_w)}
         )
 
     def powers(self, decisions: Decisions) -> tuple[FloatArray, FloatArray]:
-        """The decision's arrays."""
+        """Return CPU power and transmit power in W."""
         return decisions["local_w"], decisions["offload_w"]
 
     def service(self, observation: Observation) -> Service:
-        """What can be done now. With a battery unused energy is kept, and green energy has no price of its own."""
+        """Return the service options of the slot; with a battery green energy is free, as it can be kept."""
         return self._service(
             observation["gain_per_w"], observation["green_j"], self.grid_price(observation["carbon_g_per_kwh"])
         )
@@ -400,7 +396,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return Service(self.device, np.asarray(gain_per_w), np.asarray(green_j), green_price, grid_price)
 
     def backlog(self, instances: Instances) -> Backlog:
-        """Zero forcing with perfect knowledge of the channel leaves users alone with their buffers."""
+        """Return the backlog problems of single users; zero forcing with perfect channel knowledge decouples users."""
         s = self.scenario
         if not self._decoupled:
             why = f"detector {s.detector}" if s.detector != "zero-forcing" else f"csi_error = {s.csi_error:g}"
@@ -422,7 +418,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         )
 
     def mdp(self) -> BacklogMDP:
-        """Poisson arrivals and harvest, an array of Rayleigh links at a known distance."""
+        """Return the MDP of one user: Poisson arrivals and harvest, Rayleigh fading at a fixed distance."""
         s = self.scenario
         for name, allowed in (
             ("users", s.users == 1),
@@ -463,9 +459,9 @@ def _poisson(mean: float) -> tuple[float, ...]:
     """Probabilities of 0, 1, 2, ... until they stay below 1e-12."""
     count = np.arange(1.0, mean + 9.0 * np.sqrt(mean) + 20.0)
     steps = np.log(mean / count) if mean > 0 else np.full(count.shape, -np.inf)
-    chances = np.exp(np.concatenate(([0.0], np.cumsum(steps))) - mean)
-    chances = chances[: np.flatnonzero(chances >= 1e-12)[-1] + 1]
-    return tuple((chances / chances.sum()).tolist())
+    probabilities = np.exp(np.concatenate(([0.0], np.cumsum(steps))) - mean)
+    probabilities = probabilities[: np.flatnonzero(probabilities >= 1e-12)[-1] + 1]
+    return tuple((probabilities / probabilities.sum()).tolist())
 
 
 def _complex(parts: FloatArray) -> mimo.Channel:

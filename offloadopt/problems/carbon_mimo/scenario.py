@@ -1,4 +1,16 @@
-"""Scenario of `carbon_mimo`: parameters with units and sources, and presets."""
+"""Scenario of `carbon_mimo`: parameters with units and sources, and presets.
+
+Equation and table numbers are those of the first paper named in `problem`. Values that the papers do not state:
+
+=====================  ==============================================================================================
+what                   choice and reason
+=====================  ==============================================================================================
+physics                the ancestor's constants (1 ms, 1 MHz, 1e-9 W, 500 cycles/bit, 1e-27, 2 W, path loss 1e-3 d^-3);
+                       8 antennas for 5 users; buffer 100 kbit; harvest 1 W on average, half of a typical demand
+units                  ``paper-normalised`` has the paper's own scale, where a slot carries a few "bits": the
+                       published 3e-4 g/bit is possible there alone. Compare shapes and ranks, not grams
+=====================  ==============================================================================================
+"""
 
 from __future__ import annotations
 
@@ -17,60 +29,82 @@ PerUser = float | tuple[float, ...]
 
 
 class CarbonMimoScenario(Scenario):
-    """Parameters of the model; see the module's table for what the papers do not state.
+    """Parameters of the model; the table above explains what the papers do not state.
 
     Amounts of data come in quanta of ``bandwidth_hz * slot_s`` bits, 1 kbit in physical units.
     """
 
-    users: int = Field(5, ge=1, description="devices with one antenna each")
+    users: int = Field(5, ge=1, description="number of devices with one antenna each")
     antennas: int = Field(8, ge=1, description="antennas of the base station")
     horizon: int = Field(100, ge=2, description="slots of an episode")
-    slot_s: float = Field(1e-3, gt=0, description="length of a slot")
+    slot_s: float = Field(1e-3, gt=0, description="length of a slot [s]")
 
-    cell_m: float = Field(100.0, gt=0, description="radius in which users move")
-    nearest_m: float = Field(10.0, gt=0, description="nearest distance to the base station")
-    speed_m_per_s: float = Field(1.0, ge=0, description="speed of the users")
-    distance_m: PerUser | None = Field(None, description="fixed distances instead: one for all, or one for each user")
-    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m")
-    path_loss_exponent: float = Field(3.0, ge=0, description="exponent of distance")
-    correlation: float = Field(0.95, ge=0, le=1, description="of fading from slot to slot")
-    bandwidth_hz: float = Field(1e6, gt=0, description="shared by all users")
-    noise_w: float = Field(1e-9, gt=0, description="noise at each antenna")
-    detector: Literal["zero-forcing", "mmse", "mrc"] = Field("zero-forcing", description="linear detector")
-    csi_error: float = Field(0.0, ge=0, description="variance of the channel estimate's error over the path gain")
+    cell_m: float = Field(100.0, gt=0, description="radius of the cell in which users move [m]")
+    nearest_m: float = Field(10.0, gt=0, description="smallest distance to the base station [m]")
+    speed_m_per_s: float = Field(1.0, ge=0, description="speed of the users [m/s]")
+    distance_m: PerUser | None = Field(
+        None, description="fixed distances in place of movement: one for all users, or one for each [m]"
+    )
+    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m [dB]")
+    path_loss_exponent: float = Field(3.0, ge=0, description="path loss exponent")
+    correlation: float = Field(0.95, ge=0, le=1, description="correlation of fading between successive slots")
+    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth shared by all users [Hz]")
+    noise_w: float = Field(1e-9, gt=0, description="noise power at each antenna [W]")
+    detector: Literal["zero-forcing", "mmse", "mrc"] = Field(
+        "zero-forcing", description="linear detector of the base station"
+    )
+    csi_error: float = Field(
+        0.0, ge=0, description="variance of the channel estimate's error, relative to the path gain"
+    )
 
-    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a CPU, W s^3")
-    cycles_per_bit: float = Field(500.0, gt=0, description="work in a bit")
-    local_max_w: float = Field(2.0, gt=0, description="largest CPU power")
-    offload_max_w: float = Field(2.0, gt=0, description="largest transmit power")
+    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a CPU [W s^3]")
+    cycles_per_bit: float = Field(500.0, gt=0, description="CPU cycles per bit [cycle/bit]")
+    local_max_w: float = Field(2.0, gt=0, description="largest CPU power [W]")
+    offload_max_w: float = Field(2.0, gt=0, description="largest transmit power [W]")
 
-    buffer_bits: float | None = Field(1e5, gt=0, description="capacity of a buffer; none: unlimited")
-    start_bits: float = Field(0.0, ge=0, description="a buffer first holds up to so much, uniformly")
-    arrival_quanta: PerUser = Field(3.0, description="mean arrivals per slot: one for all, or one for each user")
+    buffer_bits: float | None = Field(1e5, gt=0, description="capacity of a buffer; none: unlimited [bit]")
+    start_bits: float = Field(0.0, ge=0, description="largest initial backlog; it is uniform from 0 [bit]")
+    arrival_quanta: PerUser = Field(
+        3.0, description="mean arrivals per slot in quanta: one for all users, or one for each"
+    )
     arrival_quanta_to: float | None = Field(
         None, gt=0, description="if given, each instance's mean is uniform between arrival_quanta and this"
     )
 
-    harvest_w: float = Field(1.0, ge=0, description="mean harvested power (Poisson quanta of 0.1 W x slot)")
-    harvest_max_w: float = Field(2.0, gt=0, description="harvest that counts as much: scale of observation and charge")
-    solar_place: tuple[float, float] | None = Field(None, description="latitude and longitude: clear-sky harvest")
+    harvest_w: float = Field(1.0, ge=0, description="mean harvested power, in Poisson quanta of 0.1 W times a slot [W]")
+    harvest_max_w: float = Field(
+        2.0, gt=0, description="harvested power by which observation and charge are scaled [W]"
+    )
+    solar_place: tuple[float, float] | None = Field(
+        None, description="latitude and longitude in degrees of the clear sky that gives the harvest"
+    )
     solar_day: date = Field(date(2026, 6, 21), description="day of the clear sky (UTC)")
-    panel_m2: float = Field(0.01, gt=0, description="area of a user's solar panel")
-    panel_efficiency: float = Field(0.2, gt=0, le=1, description="share of the sunshine that becomes electricity")
-    battery_j: float = Field(0.0, ge=0, description="battery that keeps unused green energy; 0: none")
+    panel_m2: float = Field(0.01, gt=0, description="area of a user's solar panel [m2]")
+    panel_efficiency: float = Field(
+        0.2, gt=0, le=1, description="electrical output of a panel, relative to the irradiation"
+    )
+    battery_j: float = Field(0.0, ge=0, description="capacity of a battery for unused green energy; 0: none [J]")
 
-    carbon_g_per_kwh: float = Field(700.0, gt=0, description="the grid's carbon intensity")
-    carbon_by_hour: tuple[float, ...] | None = Field(None, description="24 intensities instead, from midnight UTC")
-    country: str | None = Field(None, description="ISO code: codecarbon's intensity of that country instead")
+    carbon_g_per_kwh: float = Field(700.0, gt=0, description="carbon intensity of the grid [g/kWh]")
+    carbon_by_hour: tuple[float, ...] | None = Field(
+        None, description="24 hourly intensities in place of a constant, from midnight UTC, in g/kWh"
+    )
+    country: str | None = Field(
+        None, description="ISO code of a country whose mean intensity (codecarbon) replaces the constant"
+    )
 
-    charge: Literal["normalised", "literal", "ancestor"] = Field("normalised", description="what a slot costs")
-    buffer_weight: float = Field(1 / 3, ge=0, description="w1")
-    carbon_weight: float = Field(1 / 3, gt=0, description="w2")
-    loss_weight: float = Field(1 / 3, ge=0, description="w3, of lost bits and wasted energy")
-    overflow_unit: float = Field(0.1, gt=0, description="quanta that, when lost, cost w3 (normalised charge)")
-    final_weight: float = Field(1.0, ge=0, description="price of bits left at the end, see above (normalised charge)")
+    charge: Literal["normalised", "literal", "ancestor"] = Field(
+        "normalised", description="formula of the cost of a slot"
+    )
+    buffer_weight: float = Field(1 / 3, ge=0, description="w1, weight of the backlog")
+    carbon_weight: float = Field(1 / 3, gt=0, description="w2, weight of carbon")
+    loss_weight: float = Field(1 / 3, ge=0, description="w3, weight of lost bits and of wasted energy")
+    overflow_unit: float = Field(0.1, gt=0, description="lost quanta that cost w3 (normalised charge)")
+    final_weight: float = Field(
+        1.0, ge=0, description="price of the final backlog, relative to computing it from the grid (normalised charge)"
+    )
     power_weight: float = Field(0.5, gt=0, le=1, description="w of the ancestor's charge 10 w P + (1 - w) B/kbit")
-    sinr_target: float = Field(10.0, gt=0, description="SINR that an observation counts as 1")
+    sinr_target: float = Field(10.0, gt=0, description="SINR that the observation scales to 1")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

@@ -3,23 +3,8 @@
 Jiang, Dong, Wang, Yang, Pan: "Distributed Resource Scheduling for Large-Scale MEC Systems: A Multi-Agent Ensemble Deep
 Reinforcement Learning with Imitation Acceleration", IEEE Internet of Things Journal 9(9), 2022, arXiv:2005.12364.
 
-Equation numbers are the paper's. Its text does not give every magnitude; what was chosen, and why:
-
-==================  =====================  ===========================================================================
-field               value                  reason
-==================  =====================  ===========================================================================
-cpu_server_hz       2e9                    gives the published reward level (0.0348) and Table II's accuracies
-noise_w_per_hz      1e-13                  at thermal noise every link is so good that power control is irrelevant
-reference_gain_db   -30                    usual free-space value at 1 m
-path_loss_exponent  2                      equation (3) has a plain squared distance
-kappa, exponent v   1e-27, 3               1 W at 1 GHz, below the 1.5 W that (7) also sets for local execution
-weights             0.5, 0.5               all-local then costs 1 per device, as the published rewards imply
-task_cycles         1e9                    Table I prints "cycles/s"; one second of local computing
-==================  =====================  ===========================================================================
-
-With these values the ``paper`` preset keeps about 87 % of the tasks local at the optimum, all-local lies about 6 %
-above it, and one fixed assignment that knows the layout comes within 0.3 to 1.1 % (layouts 1 to 5): an easy problem,
-kept because it is the paper's. On ``heterogeneous`` the best fixed assignment is 14 to 22 % above the optimum.
+Equation numbers are the paper's. The values that it does not state are explained in `scenario`. The preset ``paper`` is
+easy: a fixed assignment that fits the layout is close to the optimum (docs/results/multi_server.md).
 
 The time-varying channel gains are the only random input of the paper; ``heterogeneous`` draws tasks as well.
 """
@@ -49,7 +34,7 @@ from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentP
 from offloadopt.traces import locations as places
 
 LINKS_AT_ONCE = 2**22
-"""Links whose costs are worked out together: bounds the memory of very large instances."""
+"""Number of links whose costs are computed together, which bounds the memory of very large instances."""
 
 
 class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
@@ -63,11 +48,11 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     name = "multi_server"
     scenario_type = MultiServerScenario
 
-    # ------------------------------------------------------------------------------------------------- what is what
+    # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
     def tasks(self) -> int:
-        """One task per user."""
+        """Number of tasks, one per user."""
         return self.scenario.users
 
     @property
@@ -77,7 +62,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
 
     @property
     def num_agents(self) -> int:
-        """Every user bears its own time and energy."""
+        """Number of agents: every user bears the cost of its own time and energy."""
         return self.scenario.users
 
     @cached_property
@@ -110,7 +95,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     # ------------------------------------------------------------------------------------------------------- nature
 
     def sample(self, count: int, seed: int) -> Instances:
-        """Rayleigh power fading on the layout's path loss, equation (3), and the tasks."""
+        """Sample Rayleigh fading with path loss, equation (3), and tasks."""
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         fading, bits, cycles, layout = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
@@ -152,10 +137,10 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     def _layouts(self, layouts: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Users ``[layouts, users, 2]`` and servers ``[layouts, servers, 2]`` in m."""
         s = self.scenario
-        if self._map is None:
+        if self._recorded_positions is None:
             points = s.area_m * rng.random((layouts, s.users + s.servers, 2))
             return points[:, : s.users], points[:, s.users :]
-        users, sites = self._map
+        users, sites = self._recorded_positions
         return (
             np.stack([users[rng.choice(len(users), s.users, replace=False)] for _ in range(layouts)]),
             np.stack([sites[rng.choice(len(sites), s.servers, replace=False)] for _ in range(layouts)]),
@@ -164,21 +149,21 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     # ---------------------------------------------------------------------------------------------------- evaluation
 
     def reset(self, instances: Instances) -> State:
-        """Nothing is carried over in a one-shot problem."""
+        """Start a one-shot problem, which has no state."""
         return State(0, Batch({}))
 
     def observe(self, instances: Instances, state: State) -> Observation:
-        """All of nature that the cost depends on."""
+        """Return gains and tasks."""
         return Observation({name: instances[name] for name in self.observation_fields})
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        """Equations (1), (2), (6) to (11) for given servers, CPU shares and powers."""
+        """Evaluate equations (1), (2), (6) to (11) for given servers, CPU shares and powers."""
         s = self.scenario
         server, cpu_hz, power_w = decision["server"], decision["cpu_hz"], decision["power_w"]
         away = server > 0
         link_gain = np.take_along_axis(instances["gain"], np.maximum(server - 1, 0)[..., None], axis=-1)[..., 0]
         with np.errstate(divide="ignore", invalid="ignore"):
-            # (2), (8), (9); a link without gain or power takes for ever
+            # (2), (8), (9); a link without gain or power takes infinitely long
             rate = channel.shannon_rate(s.bandwidth_hz, power_w * link_gain / (s.noise_w_per_hz * s.bandwidth_hz))
             send_s = np.where(away, instances["task_bits"] / rate, 0.0)
             compute_s = instances["task_cycles"] / np.where(away, cpu_hz, s.cpu_local_hz)
@@ -186,7 +171,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         local_j = compute.cpu_power(s.cpu_local_hz, s.kappa, s.cpu_exponent) * compute_s
         time_s = send_s + compute_s
         energy_j = np.where(away, send_j, local_j)
-        # (10); without a price for energy even a link that takes for ever costs none
+        # (10); without a price for energy even a link that takes infinitely long costs none
         energy_cost = s.energy_weight * energy_j if s.energy_weight > 0 else 0.0
         user_cost = s.time_weight * time_s + energy_cost
 
@@ -208,7 +193,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     # ----------------------------------------------------------------------------------------------------- structure
 
     def assignment(self, decisions: Decisions) -> IntArray:
-        """The servers, 0 for local."""
+        """Return the servers of tasks, 0 for local."""
         return np.asarray(decisions["server"], dtype=np.int64)
 
     def allocate(self, observation: Observation | Instances, assignment: IntArray) -> Decisions:
@@ -271,7 +256,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         return np.asarray(np.divide(gain, best, out=np.zeros_like(gain), where=best > 0))
 
     def nearest(self, observation: Observation | Instances) -> IntArray:
-        """By distance, as the paper's greedy rule says; a user's instances without distances: by the strongest link."""
+        """Return the nearest servers, as in the paper's greedy rule; without distances those of the strongest links."""
         if "distance_m" not in observation:
             return np.asarray(np.argmax(observation["gain"], axis=-1) + 1, dtype=np.int64)
         return np.asarray(np.argmin(observation["distance_m"], axis=-1) + 1, dtype=np.int64)
@@ -281,8 +266,8 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         return observation["task_cycles"] / 1.0, np.full(self.scenario.servers, self.scenario.cpu_server_hz)
 
     @cached_property
-    def _map(self) -> tuple[FloatArray, FloatArray] | None:
-        """All users' and sites' positions of the scenario's files, in m."""
+    def _recorded_positions(self) -> tuple[FloatArray, FloatArray] | None:
+        """Positions of all users and sites in the scenario's files, in m."""
         s = self.scenario
         both = places.read_map(s.users_file, s.sites_file)
         if both is None:

@@ -1,4 +1,19 @@
-"""Scenario of `multi_server`: parameters with units and sources, and presets."""
+"""Scenario of `multi_server`: parameters with units and sources, and presets.
+
+Equation and table numbers are those of the paper named in `problem`. Values that the paper does not state:
+
+==================  =====================  ===========================================================================
+field               value                  reason
+==================  =====================  ===========================================================================
+cpu_server_hz       2e9                    gives the published reward level (0.0348) and Table II's accuracies
+noise_w_per_hz      1e-13                  at thermal noise every link is so good that power control is irrelevant
+reference_gain_db   -30                    usual free-space value at 1 m
+path_loss_exponent  2                      equation (3) has a plain squared distance
+kappa, exponent v   1e-27, 3               1 W at 1 GHz, below the 1.5 W that (7) also sets for local execution
+weights             0.5, 0.5               all-local then costs 1 per device, as the published rewards imply
+task_cycles         1e9                    Table I prints "cycles/s"; one second of local computing
+==================  =====================  ===========================================================================
+"""
 
 from __future__ import annotations
 
@@ -16,36 +31,44 @@ from offloadopt.traces import locations as places
 
 
 class MultiServerScenario(Scenario):
-    """Parameters of the model, with the paper's values; see the module's table for the ones it does not state.
+    """Parameters of the model, with the paper's values; the table above explains those it does not state.
 
     ``load`` sets ``cpu_server_hz`` to ``load * users / servers`` GHz, so that sizes stay comparable.
     """
 
-    users: int = Field(30, ge=1, description="devices, one task each")
-    servers: int = Field(2, ge=1, description="edge servers")
-    area_m: float = Field(50.0, gt=0, description="side of the square in which all stand")
-    layout_seed: int | None = Field(1, ge=0, description="seed of the positions; none draws a layout per instance")
-    users_file: Path | None = Field(None, description="CSV with latitude, longitude: users are drawn from it")
-    sites_file: Path | None = Field(None, description="CSV with latitude, longitude: servers are drawn from it")
+    users: int = Field(30, ge=1, description="number of devices, one task each")
+    servers: int = Field(2, ge=1, description="number of edge servers")
+    area_m: float = Field(50.0, gt=0, description="side of the square that holds devices and servers [m]")
+    layout_seed: int | None = Field(
+        1, ge=0, description="seed of the positions; none draws new positions for each instance"
+    )
+    users_file: Path | None = Field(
+        None, description="CSV with columns latitude, longitude, from which users' positions are drawn"
+    )
+    sites_file: Path | None = Field(
+        None, description="CSV with columns latitude, longitude, from which servers' positions are drawn"
+    )
 
-    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth of each link")
-    noise_w_per_hz: float = Field(1e-13, gt=0, description="noise density")
-    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m")
-    path_loss_exponent: float = Field(2.0, ge=0, description="exponent of distance")
-    power_max_w: float = Field(1.5, gt=0, description="largest transmit power")
+    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth of each link [Hz]")
+    noise_w_per_hz: float = Field(1e-13, gt=0, description="noise power density [W/Hz]")
+    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m [dB]")
+    path_loss_exponent: float = Field(2.0, ge=0, description="path loss exponent")
+    power_max_w: float = Field(1.5, gt=0, description="largest transmit power [W]")
 
-    cpu_local_hz: float = Field(1e9, gt=0, description="a device's CPU")
-    cpu_server_hz: float = Field(2e9, gt=0, description="a server's CPU, shared by its tasks")
+    cpu_local_hz: float = Field(1e9, gt=0, description="CPU speed of a device [Hz]")
+    cpu_server_hz: float = Field(2e9, gt=0, description="CPU speed of a server, shared by its tasks [Hz]")
     load: float | None = Field(None, gt=0, description="if given, cpu_server_hz = load * users / servers GHz")
-    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a device's CPU, W s^v")
-    cpu_exponent: float = Field(3.0, ge=1, description="v of the device's power kappa f^v")
+    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a device's CPU [W s^v]")
+    cpu_exponent: float = Field(3.0, ge=1, description="exponent v of the CPU power kappa f^v")
 
-    task_bits: float = Field(8e5, gt=0, description="mean data of a task, bit")
-    task_cycles: float = Field(1e9, gt=0, description="mean CPU cycles of a task")
-    task_spread: float = Field(0.0, ge=0, lt=1, description="bits and cycles are uniform in (1 -+ spread) x mean")
+    task_bits: float = Field(8e5, gt=0, description="mean data size of a task [bit]")
+    task_cycles: float = Field(1e9, gt=0, description="mean CPU cycles of a task [cycle]")
+    task_spread: float = Field(
+        0.0, ge=0, lt=1, description="relative half-width of the uniform distributions of bits and cycles"
+    )
 
-    time_weight: float = Field(0.5, gt=0, description="cost of a second")
-    energy_weight: float = Field(0.5, ge=0, description="cost of a joule")
+    time_weight: float = Field(0.5, gt=0, description="cost of a second [1/s]")
+    energy_weight: float = Field(0.5, ge=0, description="cost of a joule [1/J]")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

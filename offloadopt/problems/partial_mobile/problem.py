@@ -2,42 +2,22 @@
 
 "Research on multi-user computation offloading: a model and a discretised deep deterministic policy gradient", Journal
 of Electronics & Information Technology 2024 no. 4. Equations (1) to (25) are missing from the text at hand; the numbers
-below are those of its reconstruction, which Table 3's totals support. What was chosen, and why:
+below are those of its reconstruction, which Table 3's totals support. Choices of the model (for values see `scenario`):
 
 ====================  ===============================================================================================
 what                  choice and reason
 ====================  ===============================================================================================
 cost                  one minus the utility (15) of a user: ``beta_t T/T0 + beta_e E/E0``, relative to local computing,
                       so that local computing costs 1 and the cost is positive
-path loss (2)         140.7 + 36.7 log10(km) dB (3GPP TR 36.814); the noise is a power whatever the share of the band
 bandwidth (3)         split equally among the users that send to a server
-edge energy (10)      ``kappa_e F^2`` joule a cycle with 1e-28, not in the text: without a price of the server's energy
-                      Table 3's energy could not rise while its delay falls
-who offloads          who names a server, a ratio above 0 and CPU above 0; everybody else computes locally
+offloading            a user with a server, a ratio above 0 and CPU above 0 offloads; all others compute locally
 overload              requests beyond a server's CPU are cut pro rata, and the server's users share a penalty
-area                  400 m x 400 m, five servers in a quincunx: SNR from 16 to -2 dB, a meaningful spread
 ====================  ===============================================================================================
 
-Slots are tied together by nothing but what is observed: the workload of the last slot, so that an optimum is a sum of
-slots' optima.
+Slots are coupled by the observed workload of the last slot alone, so that the optimum is the sum of the slots' optima.
 
-How easy is it? Constant policies against the optimum, in percent of its mean cost (one slot; 200 draws of 10 users, 40
-of 40). CPU is shared optimally in the first three rows. The first two send to the nearest server, the third deals the
-users out in turn, the fourth asks for one and the same ratio and CPU at the nearest server, the best pair of 28.
-
-========================  =====  =====  =====  =====  =====  =====  =====  =====  =====  =====
-users, ``time_weight``    10 .1  10 .3  10 .5  10 .7  10 .9  40 .1  40 .3  40 .5  40 .7  40 .9
-========================  =====  =====  =====  =====  =====  =====  =====  =====  =====  =====
-everything                  0.4    0.4    0.5    1.3   15.3    1.1    9.6   13.4   16.7   47.5
-the balanced share        264.2   78.5   29.9    7.4    6.2  308.4  104.8   40.5    7.7    7.2
-everything, in turn         4.4    4.7    5.7    7.2   17.1   17.3   18.1   19.3   22.6   55.5
-one fixed ratio and CPU     1.9    1.5   13.8   11.6   39.3   27.6   31.9   36.1   32.5   45.0
-local                      1061    506    380    352    475   1012    471    303    218    227
-========================  =====  =====  =====  =====  =====  =====  =====  =====  =====  =====
-
-So with few users the choice of a server is easy: links differ little, and the nearest one is good enough. What there is
-to learn is how much CPU to ask for, and to split tasks once time weighs most. With many users it matters whom to send
-away from the nearest server.
+With few users the choice of a server is easy (docs/results/partial_mobile.md); what remains to be learnt are CPU
+requests and, where time has most weight, offloading ratios.
 """
 
 from __future__ import annotations
@@ -83,7 +63,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
     scenario_type = PartialMobileScenario
     ties_decisions = True
 
-    # ------------------------------------------------------------------------------------------------- what is what
+    # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
     def horizon(self) -> int:
@@ -97,7 +77,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     @property
     def num_agents(self) -> int:
-        """Every user bears its own time and energy."""
+        """Number of agents: every user bears the cost of its own time and energy."""
         return self.scenario.users
 
     @property
@@ -143,7 +123,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:
-        """Where, how much of the task, with which CPU."""
+        """Server, offloading ratio and CPU of every user."""
         users = self.scenario.users
         return {
             "server": ArrayField((users,), low=0, high=self.sites, integer=True),
@@ -174,7 +154,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return sites[rng.choice(len(sites), self.scenario.servers_drawn, replace=False)]
 
     def sample(self, count: int, seed: int) -> Instances:
-        """Random paths, equation (1), and tasks of uniform size."""
+        """Sample random walks, equation (1), and tasks of uniform size."""
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         start, walk, tasks = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
@@ -198,22 +178,22 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return Instances({"position_m": self._slots(position), "task_bits": self._slots(bits)})
 
     def _slots(self, values: FloatArray) -> FloatArray:
-        """Without the slot axis where there is one slot."""
+        """Remove the slot axis where there is one slot."""
         return values if self.horizon > 1 else values[:, 0]
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
     def reset(self, instances: Instances) -> State:
-        """Idle servers."""
+        """Start with idle servers."""
         return State(0, Batch({"workload_hz": np.zeros((instances.count, self.sites))}))
 
     def observe(self, instances: Instances, state: State) -> Observation:
-        """The slot's nature, and the last slot's workload."""
+        """Return the slot's positions and tasks, and the last slot's workload."""
         now = instances if self.horizon == 1 else instances.at_slot(state.slot)
         return Observation({**now, **state.values})
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        """Equations (3) to (15) for given servers, ratios and CPU."""
+        """Evaluate equations (3) to (15) for given servers, ratios and CPU."""
         s = self.scenario
         now = self.observe(instances, state)
         asked = np.where(decision["server"] > 0, decision["cpu_hz"], 0.0)
@@ -230,9 +210,9 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         tasks = self._splitting(now["task_bits"], self._pick(self._snr(now), link), of_server)
         cpu_hz = np.where(away, asked * np.take_along_axis(cut, link, axis=-1), s.cpu_server_hz)
         time_s, energy_j = tasks.time_energy(ratio, cpu_hz)
-        blamed = np.where(away & np.take_along_axis(overload, link, axis=-1), s.overload_penalty / of_server, 0.0)
+        penalty = np.where(away & np.take_along_axis(overload, link, axis=-1), s.overload_penalty / of_server, 0.0)
         relative = s.time_weight * time_s / tasks.local_s + (1 - s.time_weight) * energy_j / tasks.local_j
-        cost = relative + blamed
+        cost = relative + penalty
         metrics = {
             "time_s": time_s.sum(axis=-1),
             "energy_j": energy_j.sum(axis=-1),
@@ -276,13 +256,13 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
     # ----------------------------------------------------------------------------------------------------- structure
 
     def assignment(self, decisions: Decisions) -> IntArray:
-        """Who offloads, and whether everything; whatever else is offloaded counts as the balanced share."""
+        """Return the option of each user: local, or a server with full or, for any other ratio, balanced offloading."""
         away = (decisions["server"] > 0) & (decisions["ratio"] > 0) & (decisions["cpu_hz"] > 0)
         option = decisions["server"] + np.where(decisions["ratio"] >= 1.0, self.sites, 0)
         return np.asarray(np.where(away, option, 0), dtype=np.int64)
 
     def allocate(self, observation: Observation | Instances, assignment: IntArray) -> Decisions:
-        """Each server's CPU shared at one price among its tasks, and the ratio that belongs to it."""
+        """Compute the optimal CPU shares of each server's tasks, and the ratios for these shares."""
         server, cpu_hz, tasks = self._shared(observation, assignment)
         ratio = np.where(assignment > self.sites, 1.0, tasks.balanced_ratio(cpu_hz))
         away = (server >= 0) & (cpu_hz > 0)
@@ -300,7 +280,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         """Servers (-1: local), optimal CPU, and the tasks on their shared links, all ``[count, users]``."""
         s, snr = self.scenario, self._snr(observation)
         link = np.where(assignment > 0, (assignment - 1) % self.sites, 0)
-        # Who has no link stays local, and leaves the band to the others.
+        # A user without a link computes locally and takes no part of the band.
         server = np.where((assignment > 0) & (self._pick(snr, link) > 0), link, -1)
         here = server[..., None] == np.arange(self.sites)
         sharing = np.take_along_axis(np.maximum(here.sum(axis=1), 1), link, axis=-1)
@@ -314,7 +294,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return self._splitting(observation["task_bits"][..., None, None], snr, np.arange(1, self.tasks + 1))
 
     def costs(self, observation: Observation | Instances) -> SharedCosts:
-        """Evaluated assignment by assignment: shares of the band and of the CPU tie a server's users together."""
+        """Return costs evaluated assignment by assignment, as users of a server share its band and CPU."""
         return SharedCosts(self, Observation({name: observation[name] for name in self.instance_fields}))
 
     def server_view(self, observation: Observation | Instances) -> FloatArray:
@@ -331,7 +311,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return np.tile(np.divide(rate, best, out=np.zeros_like(rate), where=best > 0), (1, 1, 2))
 
     def nearest(self, observation: Observation | Instances) -> IntArray:
-        """Everything to the nearest server."""
+        """Return full offloading to the nearest server."""
         return np.asarray(np.argmax(self._snr(observation), axis=-1) + 1 + self.sites, dtype=np.int64)
 
     def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
@@ -339,7 +319,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         cycles = self.scenario.cycles_per_bit * observation["task_bits"]
         return cycles / self.scenario.slot_s, np.full(self.servers, self.scenario.cpu_server_hz)
 
-    # --------------------------------------------------------------------------------------------------- as one centre
+    # --------------------------------------------------------------------------------------------------central control
 
     @property
     def choices(self) -> tuple[int | None, ...]:
@@ -366,7 +346,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return np.asarray(observation["workload_hz"])
 
     def decode(self, coordinates: FloatArray) -> Decisions:
-        """Ratio, CPU and server; who sends nothing, or asks for no CPU, computes locally."""
+        """Decode ratio, CPU and server; with a ratio or CPU of 0 a user computes locally."""
         ratio, cpu = coordinates[..., 0], coordinates[..., 1]
         server = np.rint(coordinates[..., 2] * (self.sites - 1)).astype(np.int64) + 1
         away = (ratio > 0) & (cpu > 0)
@@ -379,7 +359,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         )
 
     def encode(self, decisions: Decisions) -> FloatArray:
-        """Who computes locally has ratio and CPU 0, and no server."""
+        """Encode ratio, CPU and server; a local user has ratio and CPU 0, and no server."""
         away = (decisions["server"] > 0) & (decisions["ratio"] > 0) & (decisions["cpu_hz"] > 0)
         server = (decisions["server"] - 1) / max(self.sites - 1, 1)
         shares = [decisions["ratio"], decisions["cpu_hz"] / self.scenario.cpu_server_hz]

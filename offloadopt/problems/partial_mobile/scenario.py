@@ -1,4 +1,16 @@
-"""Scenario of `partial_mobile`: parameters with units and sources, and presets."""
+"""Scenario of `partial_mobile`: parameters with units and sources, and presets.
+
+Equation and table numbers are those of the paper named in `problem`. Values that the paper does not state:
+
+====================  ===============================================================================================
+what                  choice and reason
+====================  ===============================================================================================
+path loss (2)         140.7 + 36.7 log10(km) dB (3GPP TR 36.814); the noise is a power whatever the share of the band
+edge energy (10)      ``kappa_e F^2`` joule a cycle with 1e-28, not in the text: without a price of the server's energy
+                      Table 3's energy could not rise while its delay falls
+area                  400 m x 400 m, five servers in a quincunx: SNR from 16 to -2 dB, a meaningful spread
+====================  ===============================================================================================
+"""
 
 from __future__ import annotations
 
@@ -17,35 +29,45 @@ QUINCUNX_M = ((100.0, 100.0), (300.0, 100.0), (200.0, 200.0), (100.0, 300.0), (3
 
 
 class PartialMobileScenario(Scenario):
-    """Parameters of the model, with the paper's values; see the module's table for the ones it does not state."""
+    """Parameters of the model, with the paper's values; the table above explains those it does not state."""
 
-    users: int = Field(10, ge=1, description="moving devices, one task each in every slot")
+    users: int = Field(10, ge=1, description="number of moving users, one task each in every slot")
     horizon: int = Field(40, ge=1, description="slots of an episode")
-    slot_s: float = Field(1.0, gt=0, description="time between two slots' positions")
-    sites_m: tuple[tuple[float, float], ...] = Field(QUINCUNX_M, min_length=1, description="servers, east and north")
-    area_m: float = Field(400.0, gt=0, description="side of the square in which users move")
-    speed_max_m_per_s: float = Field(5.0, ge=0, description="speeds are uniform between 0 and this, slot by slot")
-    users_file: Path | None = Field(None, description="CSV with latitude, longitude: users start there")
-    sites_file: Path | None = Field(None, description="CSV with latitude, longitude: servers are drawn from it")
-    servers_drawn: int = Field(5, ge=1, description="servers drawn from sites_file")
+    slot_s: float = Field(1.0, gt=0, description="length of a slot [s]")
+    sites_m: tuple[tuple[float, float], ...] = Field(
+        QUINCUNX_M, min_length=1, description="positions (east, north) of the servers [m]"
+    )
+    area_m: float = Field(400.0, gt=0, description="side of the square in which users move [m]")
+    speed_max_m_per_s: float = Field(
+        5.0, ge=0, description="largest speed; speeds are uniform from 0, slot by slot [m/s]"
+    )
+    users_file: Path | None = Field(
+        None, description="CSV with columns latitude, longitude: users' first positions are drawn from it"
+    )
+    sites_file: Path | None = Field(None, description="CSV with columns latitude, longitude: servers are drawn from it")
+    servers_drawn: int = Field(5, ge=1, description="number of servers drawn from sites_file")
     layout_seed: int = Field(1, ge=0, description="seed of the draw of servers")
 
-    bandwidth_hz: float = Field(40e6, gt=0, description="bandwidth of each server")
-    noise_w: float = Field(1e-13, gt=0, description="noise power")
-    reference_gain_db: float = Field(-30.6, le=0, description="power gain at 1 m")
-    path_loss_exponent: float = Field(3.67, ge=0, description="exponent of distance")
-    power_w: float = Field(0.1, gt=0, description="transmit power")
+    bandwidth_hz: float = Field(40e6, gt=0, description="bandwidth of each server [Hz]")
+    noise_w: float = Field(1e-13, gt=0, description="noise power [W]")
+    reference_gain_db: float = Field(-30.6, le=0, description="power gain at 1 m [dB]")
+    path_loss_exponent: float = Field(3.67, ge=0, description="path loss exponent")
+    power_w: float = Field(0.1, gt=0, description="transmit power of a user [W]")
 
-    cpu_local_hz: float = Field(0.5e9, gt=0, description="a device's CPU, f_i")
-    cpu_server_hz: float = Field(10e9, gt=0, description="a server's CPU, F_max")
-    kappa_local: float = Field(1e-26, gt=0, description="phi of the device's power phi f^3, W s^3")
-    kappa_server: float = Field(1e-28, ge=0, description="kappa_e of the server's power kappa_e F^3, W s^3")
-    task_bits_min: float = Field(1.5e6, gt=0, description="smallest task")
-    task_bits_max: float = Field(2e6, gt=0, description="largest task")
-    cycles_per_bit: float = Field(500.0, gt=0, description="work in a bit")
+    cpu_local_hz: float = Field(0.5e9, gt=0, description="f_i, CPU speed of a device [Hz]")
+    cpu_server_hz: float = Field(10e9, gt=0, description="F_max, CPU speed of a server [Hz]")
+    kappa_local: float = Field(1e-26, gt=0, description="phi of a device's CPU power phi f^3 [W s^3]")
+    kappa_server: float = Field(1e-28, ge=0, description="kappa_e of a server's CPU power kappa_e F^3 [W s^3]")
+    task_bits_min: float = Field(1.5e6, gt=0, description="smallest data size of a task [bit]")
+    task_bits_max: float = Field(2e6, gt=0, description="largest data size of a task [bit]")
+    cycles_per_bit: float = Field(500.0, gt=0, description="CPU cycles per bit of a task [cycle/bit]")
 
-    time_weight: float = Field(0.5, gt=0, lt=1, description="beta_t; beta_e is the rest to 1")
-    overload_penalty: float = Field(1.0, ge=0, description="cost of an overloaded server in a slot")
+    time_weight: float = Field(
+        0.5, gt=0, lt=1, description="beta_t, weight of time; the weight of energy is beta_e = 1 - beta_t"
+    )
+    overload_penalty: float = Field(
+        1.0, ge=0, description="cost of an overloaded server in a slot, divided among its users"
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

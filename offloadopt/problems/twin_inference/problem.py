@@ -1,12 +1,12 @@
-"""Inference at the edge under a digital twin: tasks of many users, their own CPUs, servers with CPU and bandwidth.
+"""Edge inference with a digital twin: placement of users' tasks, and shares of servers' CPU and bandwidth.
 
 Yuan, Tian, Huang, Deng, Kang, Li, Duan: "A GAN-enhanced multi-agent deep reinforcement learning for digital twin-driven
 edge inference and heterogeneous resource co-optimization", Chinese Journal of Computers 48(8), 2025,
 doi:10.11897/SP.J.1016.2025.01763. Equation and table numbers are the paper's.
 
 In every slot each user has a few tasks, and decides for each where it is computed (C1), on which share of that CPU and,
-away from home, over which share of the server's band. What was chosen where the paper is silent, or where its word does
-not make a problem:
+if offloaded, over which share of the server's band. Choices of the model where the paper is silent or gives no well-posed
+problem (for values see `scenario`):
 
 ====================  ===============================================================================================
 what                  choice and reason
@@ -14,12 +14,6 @@ what                  choice and reason
 tasks                 one to four a user and slot, each an image batch for one of Table 2's twelve models, all equally
                       likely. The number differs, so that there are four places, and ``present`` says which hold a
                       task: always the first ones. Places without a task have nothing to decide and cost nothing
-work                  1 to 4 images of 28 x 28 pixels, 8 bit a channel; a cycle does one FLOP
-power, gain           1 to 2 W and 1e-11 to 2e-11, for kW and 1e-14: the same SNR, and joules that fit the CPUs'
-noise                 1e-13 W over 150 kHz, as (1) has ``b N0``: with a noise power the rate would be linear in b
-path loss             exponent 0: it is in the gain already; with any exponent the uplinks of Table 1 would not carry
-CPU energy            kappa 1e-27, on servers 1e-28. With the same on both, offloading saves no energy, and pays only
-                      for users with several tasks at once
 C2 to C4              decisions are shares of a CPU or band; what adds up to more than 1 is cut pro rata. So they hold,
                       and learners act within a box
 C5, C6                a task that would miss the limit, or for which the battery does not suffice once the user's tasks
@@ -33,18 +27,10 @@ what varies           gains and tasks slot by slot; the rest is a layout, fixed 
 twin                  CPUs, bands, gains and distances as the twin knows them: the real ones times ``1 + bias +
                       deviation x normal``, at least a tenth. Without bias (6) and (7) hold up to errors squared. As
                       decisions are shares, a plan for the twin is carried out as it is, on what is really there (4)
-llm-trace             requests as recorded, dealt to the users in turn; of one user at most four in a slot. Others are
-                      left out, a third of what is recorded at hand, where requests come in bursts. A request takes ``2
-                      x parameters x tokens`` FLOP (context and generated) and sends its context at ``bits_per_token``;
-                      processors do 4,096 FLOP a cycle
 ====================  ===============================================================================================
 
-How easy is it? One slot of the preset ``paper``, full batteries, 20 draws: 69 % of the tasks are offloaded at the
-optimum. With equal shares, all at home costs 5.2 times as much, dealing tasks out to the servers in turn 1.6, each
-user to one server 2.3, first tasks at home and the others in turn 1.6.
-
-``paper-literal`` has the powers of Table 1 in kW, one kappa, and servers that drain batteries. Sending an image then
-costs fifty times the energy of computing it at home, where all tasks stay: an easy problem.
+``paper-literal`` has the powers of Table 1 in kW, one kappa, and servers that drain batteries. It is easy: sending an
+image costs far more energy than local computing, and all tasks are local at the optimum.
 """
 
 from __future__ import annotations
@@ -76,9 +62,9 @@ from offloadopt.traces import requests as arrivals
 from offloadopt.traces.requests import Requests
 
 IMAGE_BITS = 28 * 28 * 8
-"""Of each channel."""
+"""Bits of an image per channel."""
 LEAST_FACTOR = 0.1
-"""What the twin knows is at least so much of the truth."""
+"""Smallest ratio of a quantity known to the twin to the real one."""
 
 
 class TwinInference(InferenceProblem[TwinInferenceScenario]):
@@ -102,7 +88,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         "full": ("present", "bits", "cycles", "battery", "cpu", "server_cpu", "server_band", "power", "rate", "slots"),
     }
 
-    # ------------------------------------------------------------------------------------------------- what is what
+    # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
     def horizon(self) -> int:
@@ -116,12 +102,12 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     @property
     def num_agents(self) -> int:
-        """Every user bears the cost of its tasks."""
+        """Number of agents: every user bears the cost of its tasks."""
         return self.scenario.users
 
     @property
     def places(self) -> int:
-        """Tasks that a user can have in a slot."""
+        """Largest number of tasks of a user in a slot."""
         return self.scenario.tasks_max
 
     @property
@@ -315,19 +301,19 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         return {"present": present, "bits": bits.reshape(shape), "cycles": cycles.reshape(shape)}
 
     def twin(self, instances: Instances) -> Instances:
-        """What the twin knows in the place of what is there; reality where instances do not say what it knows."""
+        """Return the instances as the twin knows them; quantities without a twin's value are the real ones."""
         known = {name: values for name, values in instances.items() if not name.startswith("twin_")}
-        told = {name: f"twin_{name}" for name in known if f"twin_{name}" in instances}
-        return Instances({**known, **{name: instances[twin] for name, twin in told.items()}})
+        twin_names = {name: f"twin_{name}" for name in known if f"twin_{name}" in instances}
+        return Instances({**known, **{name: instances[twin] for name, twin in twin_names.items()}})
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
     def reset(self, instances: Instances) -> State:
-        """Batteries as they start."""
+        """Start with the batteries' initial energy."""
         return State(0, Batch({"battery_j": np.array(instances["start_j"], dtype=np.float64)}))
 
     def observe(self, instances: Instances, state: State) -> Observation:
-        """The slot's tasks and links, what is left in the batteries, and the layout."""
+        """Return the slot's tasks and links, the batteries' energy, and the layout."""
         now, count = self._now(instances, state.slot), instances.count
         there = now["present"] == 1
         links = (count, self.num_agents, self.servers)
@@ -348,7 +334,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         )
 
     def _now(self, instances: Instances, slot: int) -> Instances:
-        """One slot's nature, with what does not change."""
+        """Select one slot of the arrays per slot, and keep the others."""
         if self.horizon == 1:
             return instances
         return Instances(
@@ -384,16 +370,16 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         )
 
     def seen(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
-        """Tasks; what all users see alike of servers is taken from the first one's row."""
+        """Return tasks and batteries' energy; servers' data, equal for all users, come from the first user's row."""
         alike = {name: observation[name][:, 0] for name in ("server_hz", "bandwidth_hz")}
         return self._work({**observation, **alike}), observation["battery_j"]
 
     def start_j(self, instances: Instances) -> FloatArray:
-        """[count, users] what batteries hold at first."""
+        """Return the batteries' initial energy ``[count, users]`` in J."""
         return np.asarray(instances["start_j"])
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        """Equations (1) to (3) and (8) for given places and shares, with C2 to C6 as the module says."""
+        """Evaluate equations (1) to (3) and (8) for given servers and shares, under C2 to C6."""
         prices, battery_j = self.prices, state.values["battery_j"]
         tasks = self._work(self._now(instances, state.slot))
         there, server = tasks.present, decision["server"]
@@ -401,14 +387,14 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         band_share = np.where(there & (server > 0), decision["bandwidth_share"], 0.0)
         here = server[..., None] == np.arange(1, self.servers + 1)  # [count, users, places, servers]
 
-        def cut(share: FloatArray) -> FloatArray:
-            """What each task is cut to on its server, so that shares add up to no more than 1."""
+        def scale(share: FloatArray) -> FloatArray:
+            """Compute the factor that scales a server's shares to a sum of at most 1."""
             asked = np.einsum("cup,cups->cs", share, here.astype(np.float64))
             return np.asarray(np.einsum("cs,cups->cup", 1.0 / np.maximum(asked, 1.0), here.astype(np.float64)))
 
         at_home = np.sum(np.where(server == 0, cpu_share, 0.0), axis=-1, keepdims=True)  # C2
-        cpu_share = cpu_share * np.where(server == 0, 1.0 / np.maximum(at_home, 1.0), cut(cpu_share))  # C3
-        band_share = band_share * cut(band_share)  # C4
+        cpu_share = cpu_share * np.where(server == 0, 1.0 / np.maximum(at_home, 1.0), scale(cpu_share))  # C3
+        band_share = band_share * scale(band_share)  # C4
         compute_s, send_s, compute_j, send_j = tasks.time_energy(server, cpu_share, band_share)
         time_s = compute_s + send_s  # (2)
         in_time = there & (time_s <= prices.limit_s * (1.0 + FEASIBILITY_TOLERANCE))  # C6
@@ -440,7 +426,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
     # ----------------------------------------------------------------------------------------------------- structure
 
     def allowed(self, observation: Observation) -> Allowed:
-        """Any server for a task; places without one stay at home."""
+        """Return the allowed servers: any for a task, local alone for places without one."""
         server = np.repeat((observation["present"] == 1)[..., None], self.servers + 1, axis=-1)
         server[..., 0] = True
         return {"server": server}

@@ -1,4 +1,22 @@
-"""Scenario of `twin_inference`: parameters with units and sources, and presets."""
+"""Scenario of `twin_inference`: parameters with units and sources, and presets.
+
+Equation and table numbers are those of the paper named in `problem`. Values that the paper does not state:
+
+====================  ===============================================================================================
+what                  choice and reason
+====================  ===============================================================================================
+work                  1 to 4 images of 28 x 28 pixels, 8 bit a channel; a cycle does one FLOP
+power, gain           1 to 2 W and 1e-11 to 2e-11, for kW and 1e-14: the same SNR, and joules that fit the CPUs'
+noise                 1e-13 W over 150 kHz, as (1) has ``b N0``: with a noise power the rate would be linear in b
+path loss             exponent 0: it is in the gain already; with any exponent the uplinks of Table 1 would not carry
+CPU energy            kappa 1e-27, on servers 1e-28. With the same on both, offloading saves no energy, and pays only
+                      for users with several tasks at once
+llm-trace             requests as recorded, dealt to the users in turn; of one user at most four in a slot. Others are
+                      left out, a third of what is recorded at hand, where requests come in bursts. A request takes ``2
+                      x parameters x tokens`` FLOP (context and generated) and sends its context at ``bits_per_token``;
+                      processors do 4,096 FLOP a cycle
+====================  ===============================================================================================
+"""
 
 from __future__ import annotations
 
@@ -30,54 +48,76 @@ MEDMNIST: Mapping[str, tuple[float, int]] = {
 
 
 class TwinInferenceScenario(Scenario):
-    """Parameters of the model; see the module's table for what the paper does not state."""
+    """Parameters of the model; the table above explains what the paper does not state."""
 
-    users: int = Field(8, ge=1, description="devices, each with an agent")
-    servers: int = Field(6, ge=1, description="servers")
+    users: int = Field(8, ge=1, description="number of devices, each with an agent")
+    servers: int = Field(6, ge=1, description="number of edge servers")
     horizon: int = Field(20, ge=1, description="slots of an episode")
-    layout_seed: int | None = Field(1, ge=0, description="seed of CPUs, powers, bands, distances; none: per instance")
+    layout_seed: int | None = Field(
+        1, ge=0, description="seed of CPUs, powers, bands and distances; none draws them for each instance"
+    )
 
-    tasks_min: int = Field(1, ge=0, description="fewest tasks of a user in a slot")
-    tasks_max: int = Field(4, ge=1, le=8, description="most tasks of a user in a slot: places")
-    task_mix: tuple[str, ...] = Field(tuple(MEDMNIST), min_length=1, description="data sets of Table 2, equally likely")
-    images_min: int = Field(1, ge=1, description="fewest images of a task")
-    images_max: int = Field(4, ge=1, description="most images of a task")
-    flop_per_cycle: float = Field(1.0, gt=0, description="of every processor")
+    tasks_min: int = Field(1, ge=0, description="smallest number of tasks of a user in a slot")
+    tasks_max: int = Field(4, ge=1, le=8, description="largest number of tasks of a user in a slot (places)")
+    task_mix: tuple[str, ...] = Field(
+        tuple(MEDMNIST),
+        min_length=1,
+        description="data sets of Table 2 from which tasks are drawn with equal probability",
+    )
+    images_min: int = Field(1, ge=1, description="smallest number of images of a task")
+    images_max: int = Field(4, ge=1, description="largest number of images of a task")
+    flop_per_cycle: float = Field(1.0, gt=0, description="floating-point operations per cycle of every processor")
 
     requests_file: Path | None = Field(
-        None, description="CSV with TIMESTAMP, ContextTokens, GeneratedTokens: the tasks"
+        None, description="CSV with columns TIMESTAMP, ContextTokens, GeneratedTokens: recorded tasks"
     )
-    slot_s: float = Field(5.0, gt=0, description="length of a slot for recorded requests")
+    slot_s: float = Field(5.0, gt=0, description="length of a slot for recorded requests [s]")
     model_parameters: tuple[float, ...] = Field(
-        (0.5e9, 1.1e9), min_length=1, description="of the models asked, in turn"
+        (0.5e9, 1.1e9), min_length=1, description="parameters of the language models to which requests go in turn"
     )
-    bits_per_token: float = Field(32.0, gt=0, description="that are sent, of the context")
+    bits_per_token: float = Field(32.0, gt=0, description="bits sent per token of the context")
 
-    user_hz: tuple[float, float] = Field((1e9, 2e9), description="users' CPUs, least and most")
-    power_w: tuple[float, float] = Field((1.0, 2.0), description="users' transmit powers")
-    server_hz: tuple[float, float] = Field((5e9, 10e9), description="servers' CPUs")
-    bandwidth_hz: tuple[float, float] = Field((100e3, 200e3), description="servers' bands")
-    distance_m: tuple[float, float] = Field((200.0, 400.0), description="of users from servers")
-    gain: tuple[float, float] = Field((1e-11, 2e-11), description="of links, slot by slot")
-    path_loss_exponent: float = Field(0.0, ge=0, description="lambda, of distance, beyond what is in the gain")
-    noise_w_per_hz: float = Field(1e-13 / 150e3, gt=0, description="N0")
+    user_hz: tuple[float, float] = Field((1e9, 2e9), description="smallest and largest CPU speed of a user [Hz]")
+    power_w: tuple[float, float] = Field((1.0, 2.0), description="smallest and largest transmit power of a user [W]")
+    server_hz: tuple[float, float] = Field((5e9, 10e9), description="smallest and largest CPU speed of a server [Hz]")
+    bandwidth_hz: tuple[float, float] = Field(
+        (100e3, 200e3), description="smallest and largest bandwidth of a server [Hz]"
+    )
+    distance_m: tuple[float, float] = Field(
+        (200.0, 400.0), description="smallest and largest distance between user and server [m]"
+    )
+    gain: tuple[float, float] = Field(
+        (1e-11, 2e-11), description="smallest and largest power gain of a link, drawn in each slot"
+    )
+    path_loss_exponent: float = Field(0.0, ge=0, description="lambda, path loss exponent in addition to the gain")
+    noise_w_per_hz: float = Field(1e-13 / 150e3, gt=0, description="N0, noise power density [W/Hz]")
 
-    kappa_user: float = Field(1e-27, gt=0, description="of users' CPUs, W s^3")
-    kappa_server: float = Field(1e-28, ge=0, description="of servers' CPUs, W s^3")
-    battery_j: float = Field(12.0, gt=0, description="most that a battery holds at first")
-    start_share: float = Field(0.3, ge=0, le=1, description="least that it holds at first, as a share")
-    server_drains: bool = Field(False, description="whether a server's energy drains the user's battery, C5 literally")
+    kappa_user: float = Field(1e-27, gt=0, description="effective capacitance of users' CPUs [W s^3]")
+    kappa_server: float = Field(1e-28, ge=0, description="effective capacitance of servers' CPUs [W s^3]")
+    battery_j: float = Field(12.0, gt=0, description="largest initial energy of a battery [J]")
+    start_share: float = Field(
+        0.3, ge=0, le=1, description="smallest initial energy of a battery, relative to battery_j"
+    )
+    server_drains: bool = Field(
+        False, description="whether a server's energy is drawn from the user's battery (C5 as printed)"
+    )
 
-    limit_s: float = Field(1.0, gt=0, description="T_max, of every task")
-    time_weight: float = Field(0.5, gt=0, description="mu_T")
-    energy_weight: float = Field(0.5, ge=0, description="mu_E")
-    failure_cost: float = Field(8.0, gt=0, description="of a task that is not begun")
+    limit_s: float = Field(1.0, gt=0, description="T_max, time limit of every task [s]")
+    time_weight: float = Field(0.5, gt=0, description="mu_T, weight of time")
+    energy_weight: float = Field(0.5, ge=0, description="mu_E, weight of energy")
+    failure_cost: float = Field(8.0, gt=0, description="cost of a failed task")
 
-    cpu_deviation: float = Field(0.1, ge=0, description="of what the twin knows of CPUs, relative")
-    bandwidth_deviation: float = Field(0.1, ge=0, description="of bands")
-    gain_deviation: float = Field(0.1, ge=0, description="of gains")
-    distance_deviation: float = Field(0.1, ge=0, description="of distances")
-    twin_bias: float = Field(0.0, gt=-1, description="relative, of all four")
+    cpu_deviation: float = Field(0.1, ge=0, description="relative standard deviation of the twin's error in CPU speeds")
+    bandwidth_deviation: float = Field(
+        0.1, ge=0, description="relative standard deviation of the twin's error in bandwidths"
+    )
+    gain_deviation: float = Field(0.1, ge=0, description="relative standard deviation of the twin's error in gains")
+    distance_deviation: float = Field(
+        0.1, ge=0, description="relative standard deviation of the twin's error in distances"
+    )
+    twin_bias: float = Field(
+        0.0, gt=-1, description="relative bias of the twin's CPU speeds, bandwidths, gains and distances"
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

@@ -9,7 +9,7 @@ import pytest
 from offloadopt.errors import InvalidInput
 from offloadopt.problems.battery_d2d import BatteryD2DScenario
 
-from toys.scenario_fields import assert_presets_differ
+from toys.scenario_fields import assert_presets_differ, assert_units_are_named
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def test_a_wrong_scenario_is_refused_with_one_line(changes: dict[str, Any], why:
     with pytest.raises(InvalidInput, match=why) as refusal:
         BatteryD2DScenario(**changes)
     assert "\n" not in str(refusal.value)
+
+
+def test_every_quantity_names_its_unit() -> None:
+    assert_units_are_named(BatteryD2DScenario)
 
 
 def test_presets_differ_and_survive_as_json() -> None:

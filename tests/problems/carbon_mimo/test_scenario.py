@@ -10,7 +10,7 @@ import pytest
 from offloadopt.errors import InvalidInput
 from offloadopt.problems.carbon_mimo import CarbonMimoScenario
 
-from toys.scenario_fields import assert_presets_differ
+from toys.scenario_fields import assert_presets_differ, assert_units_are_named
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,10 @@ from toys.scenario_fields import assert_presets_differ
 def test_scenarios_that_make_no_sense_are_refused_with_the_reason(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
         CarbonMimoScenario(**changes)
+
+
+def test_every_quantity_names_its_unit() -> None:
+    assert_units_are_named(CarbonMimoScenario)
 
 
 def test_presets_differ_and_survive_as_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 from offloadopt.errors import InvalidInput, UnknownName
 from offloadopt.problems.multi_server import MultiServerScenario
 
-from toys.scenario_fields import assert_presets_differ
+from toys.scenario_fields import assert_presets_differ, assert_units_are_named
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,10 @@ def test_a_wrong_scenario_is_refused_with_one_line(changes: dict[str, Any], mess
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(UnknownName, match="did you mean 'heterogeneous'"):
         MultiServerScenario.preset("heterogenous")
+
+
+def test_every_quantity_names_its_unit() -> None:
+    assert_units_are_named(MultiServerScenario)
 
 
 def test_presets_differ_and_survive_as_json() -> None:

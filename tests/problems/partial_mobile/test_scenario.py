@@ -10,7 +10,7 @@ import pytest
 from offloadopt.errors import OffloadError
 from offloadopt.problems.partial_mobile import PartialMobileScenario
 
-from toys.scenario_fields import assert_presets_differ
+from toys.scenario_fields import assert_presets_differ, assert_units_are_named
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,10 @@ from toys.scenario_fields import assert_presets_differ
 def test_scenarios_that_mean_nothing_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(OffloadError, match=next(iter(changes))):
         PartialMobileScenario(**changes)
+
+
+def test_every_quantity_names_its_unit() -> None:
+    assert_units_are_named(PartialMobileScenario)
 
 
 def test_presets_differ_and_survive_as_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 from offloadopt.errors import InvalidInput
 from offloadopt.problems.twin_inference import TwinInferenceScenario
 
-from toys.scenario_fields import assert_presets_differ
+from toys.scenario_fields import assert_presets_differ, assert_units_are_named
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,10 @@ from toys.scenario_fields import assert_presets_differ
 def test_a_scenario_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         TwinInferenceScenario(**changes)
+
+
+def test_every_quantity_names_its_unit() -> None:
+    assert_units_are_named(TwinInferenceScenario)
 
 
 def test_presets_differ_and_survive_as_json() -> None:
