@@ -162,9 +162,8 @@ class InferenceExact(Solver):
                 if best[0] - child.bound > self._allowance(best[0]):
                     best = self._improved_incumbent(problem, instance, master, best, limits, deadline)
                 if not branches and child.bound - node.bound <= LEAST_RISE * (best[0] - node.bound):
-                    finished_bound = min(
-                        finished_bound, child.bound
-                    )  # nothing left to branch on, and prices do not improve the bound
+                    # Nothing left to branch on, and prices do not improve the bound.
+                    finished_bound = min(finished_bound, child.bound)
                 else:
                     waiting.append(child)
         return best, min([finished_bound, *(node.bound for node in waiting)])

@@ -151,8 +151,8 @@ class SetEnumeration:
 
     Parameters
     ----------
-    slot : Slot
-    own : array [users, sets]
+    slot : SlotTasks
+    local_cost : array [users, sets]
         Cost of each user's sets on its own CPU.
     reference : DualBound
         Good resource prices with the tasks' priced costs, for the order and the bounds of the search.
@@ -306,8 +306,8 @@ def improve_task_prices(
     smaller reduced cost at these prices are added. The sets with the largest fractions are a start for a local search
     of better options.
     """
-    slot, unlimited = enumeration.slot, np.zeros(enumeration.slot.servers)
-    initial = enumeration.sets_within(task_price, unlimited, FIRST_SLACK * USUAL_GAP * upper)
+    slot, ceiling = enumeration.slot, np.zeros(enumeration.slot.servers)
+    initial = enumeration.sets_within(task_price, ceiling, FIRST_SLACK * USUAL_GAP * upper)
     if initial is None:
         return None
     sets, least = initial

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,36 @@ def test_decisions_without_limits_are_refused() -> None:
 
     with pytest.raises(Unsupported, match=r"decision 'extra'.*0 to inf"):
         Random().require(Unlimited(agents.scenario))
+
+
+def test_powers_of_agents_are_uniform_and_independent() -> None:
+    problem = registry.problem("carbon_mimo", users=3, antennas=4, horizon=8, local_max_w=0.5)
+    instances = problem.sample(500, 0)
+    first, again, other = (Random().run(problem, instances, seed=seed).decisions for seed in (1, 1, 2))
+    for name, most in (("local_w", 0.5), ("offload_w", 2.0)):
+        draws = first[name].ravel() / most
+        assert first[name].tobytes() == again[name].tobytes()
+        assert not np.array_equal(first[name], other[name])
+        # 12,000 draws: five standard errors of the mean of a power of a uniform number are below 0.014.
+        for power in (1, 2, 3):
+            assert np.mean(draws**power) == pytest.approx(1 / (power + 1), abs=0.014)
+    assert abs(np.corrcoef(first["local_w"].ravel(), first["offload_w"].ravel())[0, 1]) < 0.046
+    assert abs(np.corrcoef(first["local_w"][:, 0].ravel(), first["local_w"][:, 1].ravel())[0, 1]) < 0.13
+
+
+def test_only_allowed_options_are_drawn_all_with_the_same_probability() -> None:
+    problem: Any = registry.problem("battery_d2d", users=5, servers=1, horizon=6, room_m=50.0, task_chance=1.0)
+    instances = problem.sample(2_000, 0)
+    drawn = Random().run(problem, instances, seed=1).decisions["target"]
+    allowed = problem.allowed(problem.observe(instances, problem.reset(instances)))["target"]
+    assert np.take_along_axis(allowed, drawn.swapaxes(1, 2), axis=-1).all()
+    for option in range(problem.devices):
+        expected = np.where(allowed[..., option], 1 / allowed.sum(axis=-1), 0.0).mean()
+        # 60,000 draws: five standard errors are below 0.0103.
+        assert (drawn == option).mean() == pytest.approx(expected, abs=0.0103)
+
+
+def test_blocks_hold_a_bounded_number_of_values() -> None:
+    # 100 slots of 5 users: 8 complex gains, arrivals, harvest; the grid's carbon; what the buffers begin with.
+    numbers = 100 * (5 * (16 + 2) + 1) + 5
+    assert Random().block_size(registry.problem("carbon_mimo")) == 2**22 // numbers

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 import offloadopt
-from offloadopt.core import ArrayField, Decisions
 from offloadopt.errors import Unsupported
 from offloadopt.problems.carbon_mimo import CarbonMimo
-from offloadopt.solvers.random import Random
 
 GREEDY = ("greedy-local", "greedy-offload")
 
@@ -83,21 +81,6 @@ def test_full_power_is_at_both_limits() -> None:
     assert (decisions["offload_w"] == 2.0).all()
 
 
-def test_random_powers_are_uniform_and_the_seed_s() -> None:
-    problem = small(users=3, local_max_w=0.5)
-    instances = problem.sample(500, 0)
-    first, again, other = (Random().run(problem, instances, seed=seed).decisions for seed in (1, 1, 2))
-    for name, most in (("local_w", 0.5), ("offload_w", 2.0)):
-        draws = first[name].ravel() / most
-        assert first[name].tobytes() == again[name].tobytes()
-        assert not np.array_equal(first[name], other[name])
-        # 12,000 draws: five standard errors of the mean of a power of a uniform number are below 0.014.
-        for power in (1, 2, 3):
-            assert np.mean(draws**power) == pytest.approx(1 / (power + 1), abs=0.014)
-    assert abs(np.corrcoef(first["local_w"].ravel(), first["offload_w"].ravel())[0, 1]) < 0.046
-    assert abs(np.corrcoef(first["local_w"][:, 0].ravel(), first["local_w"][:, 1].ravel())[0, 1]) < 0.13
-
-
 @pytest.mark.parametrize("name", [*GREEDY, "full-power", "random"])
 def test_more_instances_extend_fewer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem, solver, counted = small(), offloadopt.solver(name), list[int]()
@@ -107,27 +90,6 @@ def test_more_instances_extend_fewer(name: str, monkeypatch: pytest.MonkeyPatch)
     assert counted == [3, 3, 2]
     for array in ("local_w", "offload_w"):
         assert np.array_equal(long.decisions[array][:4], short.decisions[array])
-
-
-def test_blocks_hold_a_bounded_part_of_nature() -> None:
-    # 100 slots of 5 users: 8 complex gains, arrivals, harvest; the grid's carbon; what the buffers begin with.
-    numbers = 100 * (5 * (16 + 2) + 1) + 5
-    assert Random().block_size(offloadopt.problem("carbon_mimo")) == 2**22 // numbers
-
-
-def test_random_draws_whole_numbers_and_needs_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, instances = small(), small().sample(200, 0)
-    fields = {"local_w": ArrayField((2,), low=1, high=3, integer=True), "offload_w": ArrayField((2,), low=0.0)}
-    monkeypatch.setattr(CarbonMimo, "decision_fields", fields)
-    with pytest.raises(
-        Unsupported, match="'random' draws between limits; decision 'offload_w' of problem 'carbon_mimo' has 0 to inf"
-    ):
-        Random().run(problem, instances)
-    fields["offload_w"] = fields["local_w"]
-    observation = problem.observe(instances, problem.reset(instances))
-    drawn = Random().decide(problem, observation, np.random.default_rng(0))
-    assert isinstance(drawn, Decisions)
-    assert np.unique(drawn["local_w"]).tolist() == [1, 2, 3]
 
 
 def test_rules_for_buffers_refuse_other_problems() -> None:
