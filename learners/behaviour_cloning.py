@@ -1,4 +1,4 @@
-"""Agents that imitate an expert and do nothing else: what they see must explain what it decided."""
+"""Behaviour cloning: supervised imitation of an expert by decentralised agents."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from offloadopt.learners.common.demonstrations import ExpertActions
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress
-from offloadopt.learners.dirs.imitation import minibatches
+from offloadopt.learners.common.training import TrainingProgress, minibatches
 from offloadopt.structures.agents import AgentProblem
 
 
 class AgentImitation(Learner):
-    """Supervised learning of what an expert's agents set, from what each of them could see.
+    """Behaviour cloning of an expert's decisions by agents that each observe their own view.
 
-    An expert that knows the future (`hindsight`) decides what no agent can foresee; its pupils learn the mean of that.
+    An expert that knows the future (`hindsight`) decides what no agent can foresee; policies learn the mean of that.
     """
 
     name = "imitation-agents"

@@ -4,7 +4,7 @@ The four ways of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), Fig. 10, 
 
 * ``none``: every agent learns alone;
 * ``centralised``: one network learns from what all agents experience;
-* ``average``, ``personalised``, ``literal``: agents share weights, see `federation`.
+* ``average``, ``personalised``, ``literal``: agents share weights, see `weight_aggregation`.
 
 Curves hold the bytes: of weights that pass, and of the experience ``(o, a, r, o')`` that a centre would collect, 4 for
 each number. What the learner itself passes between its agents, as `maddpg` does, is counted by it in
@@ -29,7 +29,7 @@ from offloadopt.structures.agents import AgentProblem
 
 
 class Federated(Learner):
-    """A learner with a way for its agents to share what they learn."""
+    """Federated learning: train any learner with one network per agent and a rule that shares weights."""
 
     name = "federated"
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
@@ -44,7 +44,7 @@ class Federated(Learner):
 
     @cached_property
     def wrapped(self) -> Federable:
-        """The learner with its way to share."""
+        """The learner with its federation rule."""
         kind = registry.get("learners", self.learner)
         if not issubclass(kind, Federable):
             known = ", ".join(
@@ -110,7 +110,7 @@ class Federated(Learner):
         )
 
     def _experience_bytes(self, problem: AgentProblem[Any]) -> float:
-        """Of what an agent tells a centre of a decision: view, action, reward; of an episode's end, what it sees."""
+        """Bytes per decision that an agent sends to a centre: view, action, reward; one more view per episode."""
         controls = getattr(self.wrapped, "controls", None)
         interface = AgentInterface(problem, getattr(self.wrapped, "view", None), controls)
         views = interface.view_bytes * (problem.horizon + 1) / problem.horizon

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from offloadopt.core import Budget, Outcome, Progress, Record
@@ -164,3 +165,11 @@ def measurements(
         **{name: float(value) for name, value in measured.items()},
         **communication,
     }
+
+
+def minibatches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless batches of row numbers; every pass over all rows has an order of its own and drops its remainder."""
+    size = min(size, count)
+    while True:
+        order = torch.randperm(count, generator=generator)
+        yield from order[: count - count % size].split(size)

@@ -1,48 +1,29 @@
-"""Discretised DDPG: a centre decides for all users by an actor of continuous numbers, read as levels.
+"""Discretised DDPG: one central actor decides for all users; its continuous outputs are quantised to levels.
 
 "Research on multi-user computation offloading" (JEIT 2024 no. 4), Algorithms 1 to 3; what its text does not state is
-its kin's code (`PAPER`). Reconstruction:
+the code of a related paper (`PAPER`). Reconstruction:
 
 1. Algorithm 1: each entry of the state (places, tasks, workloads of the last slot) times its scale factor;
 2. the actor answers with three numbers in (0, 1) for each user, ratio, CPU and server; Gaussian noise is added (25);
 3. Algorithm 2: each number becomes one of K levels; CPU level 0 is local computing;
 4. Algorithm 3: the reward is minus the cost (the users' utility but for a constant, less overload penalties); the
-   critic steps towards ``r + gamma Q'(s', mu'(s'))``, the actor up ``Q(s, mu(s))``, and the targets follow both.
+   critic steps towards ``r + gamma Q'(s', mu'(s'))``, the actor ascends ``Q(s, mu(s))``, and the targets follow both.
 
 What a decision leads to is over with its slot: nothing but the workload that is shown in the next one depends on it,
-and no cost depends on that. So ``gamma`` has no say in what is best; the kin's 0.001 comes to the same.
+and no cost depends on that. So ``gamma`` has no say in what is best; the related code's 0.001 has the same optimum.
 
-``networks="joint"`` is the paper's: one perceptron of all ``3 N + M`` numbers, a critic of the summed reward. It came
-to 0.67 and 0.70. Two things are likely in its way, neither tested apart: an actor of ``3 N`` outputs must learn for
-each user what is the same for all, from one number for all; and a server that is a number between its neighbours' is
-only reached past them. With ``networks="shared"`` Algorithm 3 stays, and
+``networks="joint"`` is the paper's: one perceptron of all ``3 N + M`` numbers, a critic of the summed reward. With
+``networks="shared"`` Algorithm 3 stays, and
 
-- actor and critic are the same for all users and pool over them; the critic is told what each user is paid, and pools
-  apart those on the same server;
+- actor and critic are the same for all users and pool over them; the critic is trained on each user's reward, and pools
+  those on the same server separately;
 - the actor has an output for each server, of which the largest counts, and explores by taking any other;
 - the critic sees quantities by their nearness to each level;
-- a server's output rises by what the critic says when a user tries it while all others keep theirs (`Options.climb`);
+- a server's logit follows the critic's value of a user's choosing it while all others keep theirs
+  (`LogitHead.actor_objective`);
 - features are standardised by their mean and deviation (``standardise``).
 
-Without the last two, three trainings of four ended with all users on one server, at 0.64 to 0.69. In two of them, at
-60,000 slots, the critic knew that leaving pays (0.32 a move in one, in truth 0.31), but its slope at the softmax's
-chances found no gain and had the right sign in 22 and 40 % of moves: by their chances users were spread, by their
-largest outputs not. And these outputs differed by 0.24 at most from user to user and state to state, so that all had
-the same largest one; features far from 0, among them workloads that all users see alike, are the likely reason, not
-tested apart. Either remedy alone left seed 1 at 0.65 (trying) and 0.69 (standardising), both together came to 0.76.
-
-What is reached with 10 users, utility on 50 held-out episodes; the optimum has 0.792, and the grid costs 2.7 % of it:
-
-- **with demonstrations**: 30 episodes of `exact` and ``imitation_steps=1000`` alone: 0.770 with each of five
-  seeds, 2.8 % below the optimum, in 6 to 9 s of CPU; after 40,000 more slots with ``actor_delay=1000`` 0.769 to 0.770;
-- **without**: not dependable. Trainings stay with an overloaded server, whose penalty is due in full until all but a
-  few have left, for long, and some to the end. Of five seeds with 200,000 slots, features standardised by the slots of
-  chance instead of an episode of its own, all came to 0.767 to 0.770, one of them with a server overloaded in every
-  slot. As it stands, 100,000 slots left one of two seeds on one server (0.682) and the other overloading one (0.764);
-  ``actor_delay=1000`` one of five (0.682; the others 0.764). The first of the two, with 200,000 slots, overloads one
-  server in every slot at 0.761.
-
-`PAPER` stood at 0.243 after 17,000 of its 40,000 slots.
+Recorded results: ``docs/results/learners.md``.
 
 Demonstrations, of `exact` for example, are imitated first: squared distances of quantities, cross-entropy of
 servers. The paper has none.
@@ -79,7 +60,7 @@ from offloadopt.learners.common.torch_utils import (
 from offloadopt.learners.common.training import TrainingProgress, measurements
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
-from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Grid
+from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Quantiser
 from offloadopt.learners.independent.networks import polyak_update_with_buffers
 from offloadopt.structures.joint import JointProblem
 
@@ -106,13 +87,15 @@ PAPER: Mapping[str, Any] = {
     "noise_least": 0.01,
     "slots": 40_000,
 }
-"""``DdpgDiscrete(**PAPER)``: the paper's algorithm to the letter, with the values of its kin's code."""
+"""``DdpgDiscrete(**PAPER)``: the paper's algorithm to the letter, with the values of the related code."""
 
 
 class DdpgDiscrete(Learner):
-    """One actor and one critic of a centre, with Algorithms 1 to 3; `PAPER` are the paper's own settings.
+    """Discretised DDPG: one actor and one critic decide for all users on a grid of levels (JEIT 2024).
 
-    It depends on demonstrations for coming within 5 % of the optimum with every seed; see the module.
+    `PAPER` holds the paper's own settings.
+
+    It comes within 5 % of the optimum with every seed only with demonstrations; see ``docs/results/learners.md``.
     """
 
     name = "ddpg-discrete"
@@ -153,7 +136,7 @@ class DdpgDiscrete(Learner):
     critic_rate: float = Field(2e-3, gt=0, description="Adam's step size for the critic")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
     actor_delay: int = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
-    inverting: bool = Field(True, description="whether the actor comes back from 0 and 1, see `ddpg.along`")
+    inverting: bool = Field(True, description="inverting gradients: whether the actor comes back from 0 and 1")
     noise: float = Field(0.4, ge=0, description="standard deviation of the noise on coordinates, at first")
     noise_decay: float = Field(0.9995, gt=0, le=1, description="its factor from slot to slot")
     noise_least: float = Field(0.1, ge=0, description="its least value")
@@ -210,56 +193,56 @@ class DdpgDiscrete(Learner):
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
         tracker = TrainingProgress(begin, self.slots, budget, progress, record, store, decisions=problem.num_agents)
         with one_thread():
-            centre = Centre(self, problem, seeded_generator(seed))
+            agent = CentralAgent(self, problem, seeded_generator(seed))
             transitions = TransitionReplay(self.buffer_size)
             episodes = Episodes(problem, self.num_envs, seed)
             slot = episode = 0
             state = {} if store is None else store.read()
             if state:
                 slot, episode = (int(number) for number in state["done"])
-                centre.restore(state)
+                agent.restore(state)
                 transitions.restore(state)
             else:
                 if self.normalise and self.standardise:
-                    centre.standardise_states(self._met_by_chance(episodes, centre, np.random.default_rng([seed, 2])))
+                    agent.standardise_states(self._random_states(episodes, agent, np.random.default_rng([seed, 2])))
                 if examples is not None:
-                    centre.imitate(examples, np.random.default_rng([seed, 1]), tracker)
+                    agent.imitate(examples, np.random.default_rng([seed, 1]), tracker)
 
             def everything() -> Arrays:
-                return {"done": np.array([slot, episode]), **centre.arrays(), **transitions.arrays()}
+                return {"done": np.array([slot, episode]), **agent.arrays(), **transitions.arrays()}
 
             while tracker.spent < 1.0:
                 # Every episode has streams of its own, so a training continues without any generator's state.
                 nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
                 episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
-                slot = self._live(tracker, episodes, centre, transitions, slot, np.random.default_rng(chance))
+                slot = self._run_episode(tracker, episodes, agent, transitions, slot, np.random.default_rng(chance))
                 episode += 1
                 tracker.keep(everything)
             tracker.finish(everything)
         found = 0 if examples is None else len(examples.state)
         return CentralPolicy(
-            problem, centre.actor, Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=found)
+            problem, agent.actor, Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=found)
         )
 
-    def _met_by_chance(self, episodes: Episodes, centre: Centre, rng: np.random.Generator) -> FloatArray:
+    def _random_states(self, episodes: Episodes, agent: CentralAgent, rng: np.random.Generator) -> FloatArray:
         """The states ``[count, agents, features]`` of an episode in all environments; its slots are not counted.
 
-        An expert's would not do: its workloads hardly differ, and those of a pupil's first mistakes would be far out.
+        An expert's states do not serve: its workloads hardly differ, and those of an imperfect policy lie far outside.
         """
         problem = cast(JointProblem[Any], episodes.problem)
         states = []
         episodes.begin()
         while not episodes.ended:
             states.append(state_of(problem, episodes.observation, self.normalise))
-            shares = centre.grid.snap(rng.random((episodes.count, problem.num_agents, len(problem.choices))))
+            shares = agent.quantiser.quantise(rng.random((episodes.count, problem.num_agents, len(problem.choices))))
             episodes.step(problem.decode(shares))
         return np.concatenate(states)
 
-    def _live(
+    def _run_episode(
         self,
         tracker: TrainingProgress,
         episodes: Episodes,
-        centre: Centre,
+        agent: CentralAgent,
         transitions: TransitionReplay,
         slot: int,
         rng: np.random.Generator,
@@ -269,38 +252,40 @@ class DdpgDiscrete(Learner):
         outcomes: list[Outcome] = []
         measured: dict[str, Tensor] = {}
         episodes.begin()
-        seen = state_of(problem, episodes.observation, self.normalise)
+        observed_state = state_of(problem, episodes.observation, self.normalise)
         for _ in range(problem.horizon):
             if tracker.spent >= 1.0:
                 break
-            if slot < self.warm_up and not centre.imitated:
-                shares = centre.grid.snap(rng.random((len(seen), problem.num_agents, len(problem.choices))))
+            if slot < self.warm_up and not agent.imitated:
+                shares = agent.quantiser.quantise(
+                    rng.random((len(observed_state), problem.num_agents, len(problem.choices)))
+                )
             else:
-                shares = centre.explore(seen, slot, rng)
+                shares = agent.explore(observed_state, slot, rng)
             outcomes.append(episodes.step(problem.decode(shares)))
-            following = state_of(problem, episodes.observation, self.normalise)
+            next_state = state_of(problem, episodes.observation, self.normalise)
             if self.replay == "overwrite" or transitions.count < self.buffer_size:
-                transitions.append(seen, shares, -outcomes[-1].running_cost, following)
+                transitions.append(observed_state, shares, -outcomes[-1].running_cost, next_state)
                 learns = self.replay == "overwrite" and slot >= self.warm_up
             else:
                 learns = True
-            seen = following
+            observed_state = next_state
             slot += 1
             if learns:
-                if not centre.learning and self.reward_scale is None:
-                    centre.standardise_rewards(transitions.rewards())
-                measured = centre.learn(transitions.draw(self.batch_size, rng), tracker.spent, rng)
-            decided = min(len(seen), tracker.left)
+                if not agent.learning and self.reward_scale is None:
+                    agent.standardise_rewards(transitions.rewards())
+                measured = agent.learn(transitions.draw(self.batch_size, rng), tracker.spent, rng)
+            decided = min(len(observed_state), tracker.left)
             tracker.advance(decided, partial(measurements, outcomes, measured, {}) if episodes.ended else None)
         return slot
 
 
-class Centre:
-    """Actor, critic and their targets."""
+class CentralAgent:
+    """Actor, critic, their target networks and optimisers."""
 
     def __init__(self, settings: DdpgDiscrete, problem: JointProblem[Any], generator: torch.Generator) -> None:
         self.settings = settings
-        self.grid = Grid(settings.encoding, settings.levels, problem.choices)
+        self.quantiser = Quantiser(settings.encoding, settings.levels, problem.choices)
         self.learning = 0
         self.imitated = False
         self._gamma = settings.gamma if problem.horizon > 1 else 0.0
@@ -316,7 +301,7 @@ class Centre:
             polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
         self._actors = AdamOptimizer(self.actor, settings.actor_rate, settings.final_rate * settings.actor_rate)
         self._critics = AdamOptimizer(self.critic, settings.critic_rate, settings.final_rate * settings.critic_rate)
-        self._whole = settings.networks == "joint"
+        self._sums_rewards = settings.networks == "joint"
         self._center, self._factor = 0.0, settings.reward_scale or 1.0
 
     def standardise_states(self, states: FloatArray) -> None:
@@ -326,12 +311,12 @@ class Centre:
 
     def standardise_rewards(self, rewards: FloatArray) -> None:
         """Take the scale of rewards from ``[count, agents]``."""
-        paid = rewards.sum(axis=-1) if self._whole else rewards
-        self._center, self._factor = float(paid.mean()), 1.0 / max(float(paid.std()), 1e-9)
+        scaled = rewards.sum(axis=-1) if self._sums_rewards else rewards
+        self._center, self._factor = float(scaled.mean()), 1.0 / max(float(scaled.std()), 1e-9)
 
-    def paid(self, batch: TransitionBatch) -> Tensor:
-        """[rows, agents or 1] rewards on the scale that is learned in: of each agent, or their sum."""
-        reward = batch.reward.sum(dim=-1, keepdim=True) if self._whole else batch.reward
+    def scaled_reward(self, batch: TransitionBatch) -> Tensor:
+        """[rows, agents or 1] Standardised rewards of each agent, or of their sum."""
+        reward = batch.reward.sum(dim=-1, keepdim=True) if self._sums_rewards else batch.reward
         return (reward - self._center) * self._factor
 
     def explore(self, state: FloatArray, slot: int, rng: np.random.Generator) -> FloatArray:
@@ -340,43 +325,43 @@ class Centre:
         sigma = max(s.noise * s.noise_decay**slot, s.noise_least)
         with torch.no_grad():
             signal = self.actor(state_tensor(state))
-        return self.grid.snap(self.head.explore(signal, sigma, rng))
+        return self.quantiser.quantise(self.head.explore(signal, sigma, rng))
 
     def target(self, batch: TransitionBatch) -> Tensor:
-        """What the critic should say, ``r + gamma Q'(s', mu'(s'))`` of equation (21)."""
+        """Targets of the critic, ``r + gamma Q'(s', mu'(s'))`` of equation (21)."""
         if self._gamma == 0.0:
-            return self.paid(batch)
+            return self.scaled_reward(batch)
         with torch.no_grad():
             signal = self.networks["target_actor"](batch.next_view)
-            shares = torch.from_numpy(self.grid.snap(self.head.shares(signal))).float()
-            following = self.networks["target_critic"](batch.next_view, self.head.see(shares))[..., 0]
-        return self.paid(batch) + self._gamma * following
+            shares = torch.from_numpy(self.quantiser.quantise(self.head.shares(signal))).float()
+            next_state = self.networks["target_critic"](batch.next_view, self.head.critic_input(shares))[..., 0]
+        return self.scaled_reward(batch) + self._gamma * next_state
 
     def learn(self, batch: TransitionBatch, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
         """A step of the critic and one of the actor when a share of the budget is spent, and what was measured."""
-        worth = self.critic(batch.view, self.head.see(batch.action))[..., 0]
-        error = worth - self.target(batch)
+        value = self.critic(batch.view, self.head.critic_input(batch.action))[..., 0]
+        error = value - self.target(batch)
         self._critics.descend(mean_squared_or_huber(error, self.settings.huber_delta).mean(), spent)
         self.learning += 1
         if self.learning > self.settings.actor_delay:
             signal = self.actor(batch.view)
-            rise = self.head.climb(signal, self.critic, batch.view, self.settings.inverting, rng)
-            self._actors.descend(-rise.mean(), spent)
+            objective = self.head.actor_objective(signal, self.critic, batch.view, self.settings.inverting, rng)
+            self._actors.descend(-objective.mean(), spent)
         if self._gamma > 0.0:
             for kind in ("actor", "critic"):
                 polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
-        return {"train/critic_loss": error.detach().square().mean(), "train/value": worth.detach().mean()}
+        return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
     def imitate(self, examples: Examples, rng: np.random.Generator, tracker: TrainingProgress) -> None:
         """Supervised steps of the actor, at a rate that falls along a cosine; fewer if time is over before."""
         s = self.settings
-        teacher = AdamOptimizer(self.actor, s.imitation_rate)
+        optimizer = AdamOptimizer(self.actor, s.imitation_rate)
         for step in range(s.imitation_steps):
             if tracker.spent >= 1.0:
                 break
             rows = torch.from_numpy(rng.integers(len(examples.state), size=s.batch_size))
-            loss = self.head.distance(self.actor(examples.state[rows]), examples.aim[rows])
-            teacher.descend(loss, step / s.imitation_steps)
+            loss = self.head.imitation_loss(self.actor(examples.state[rows]), examples.aim[rows])
+            optimizer.descend(loss, step / s.imitation_steps)
         self.imitated = True
         polyak_update_with_buffers(self.networks["target_actor"], self.actor, 1.0)
 
@@ -401,7 +386,7 @@ class Centre:
 
 
 class Examples:
-    """What an expert saw and decided, slot by slot.
+    """States and imitation targets of an expert's decisions, one row per slot.
 
     Attributes
     ----------
@@ -422,8 +407,8 @@ class Examples:
             name: field.check(name, demonstrations.observations[name], horizon).reshape(count * horizon, *field.shape)
             for name, field in problem.observation_fields.items()
         }
-        grid = Grid(settings.encoding, settings.levels, problem.choices)
-        aim = grid.aim(problem.encode(decisions))
+        quantiser = Quantiser(settings.encoding, settings.levels, problem.choices)
+        aim = quantiser.imitation_targets(problem.encode(decisions))
         self.state = state_tensor(state_of(problem, Observation(by_slot), settings.normalise))
         self.aim = torch.from_numpy(aim.reshape(count * horizon, *aim.shape[-2:]).astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Networks of a centre that decides for all agents: one for the whole state at once, or one that agents share."""
+"""Central networks that decide for all agents: one perceptron of the whole state, or one shared by the agents."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CentralNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(features))
 
     def standardise(self, states: Tensor) -> None:
-        """See features from now on by their mean and deviation in states ``[rows, agents, features]``.
+        """Standardise features by their mean and deviation in states ``[rows, agents, features]``.
 
         Otherwise what is the same for all agents, and only shifts the hidden layers, drowns what tells them apart.
         """
@@ -53,7 +53,7 @@ class CentralNetwork(nn.Module):
         self.scale.copy_(torch.where(constant, torch.ones_like(spread), spread))
 
     def standard(self, state: Tensor) -> Tensor:
-        """The state as layers see it; as it is, unless `standardise` was called."""
+        """Standardised state; unchanged unless `standardise` was called."""
         return (state - self.center) / self.scale
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -70,24 +70,26 @@ class CentralNetwork(nn.Module):
         return {name: value.numpy().copy() for name, value in self.state_dict().items()}
 
 
-class Joint(CentralNetwork):
-    """The paper's: one perceptron with ReLU6 that takes all numbers of a state, and for a critic those of the actions.
+class JointNetwork(CentralNetwork):
+    """The paper's network: one perceptron with ReLU6 of all numbers of a state, and for a critic of the actions.
 
     Parameters
     ----------
     agents, own, common : int
         Agents, and features of each and of all.
-    joining : int
+    action_features : int
         Numbers of an agent's action, 0 for an actor.
     hidden : sequence of int
     outputs : int
         Numbers of each agent; 0 for a single number for all, a critic's.
     """
 
-    def __init__(self, agents: int, own: int, common: int, joining: int, hidden: Sequence[int], outputs: int) -> None:
+    def __init__(
+        self, agents: int, own: int, common: int, action_features: int, hidden: Sequence[int], outputs: int
+    ) -> None:
         super().__init__(own + common)
         self._own, self._outputs = own, outputs
-        sizes = [agents * (own + joining) + common, *hidden, agents * outputs or 1]
+        sizes = [agents * (own + action_features) + common, *hidden, agents * outputs or 1]
         self.layers = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise(sizes))
 
     def forward(self, state: Tensor, action: Tensor | None = None) -> Tensor:
@@ -101,8 +103,8 @@ class Joint(CentralNetwork):
         return signal.reshape(len(signal), -1, self._outputs or 1)
 
 
-class Shared(CentralNetwork):
-    """The same for every agent, whatever their number and order: what agents are is pooled over all of them.
+class SharedNetwork(CentralNetwork):
+    """One network for every agent, whatever their number and order: its hidden features are pooled over all agents.
 
     A critic pools apart those who choose the same.
 
@@ -110,7 +112,7 @@ class Shared(CentralNetwork):
     ----------
     features : int
         Of an agent's row of the state.
-    joining : int
+    action_features : int
         Numbers that a critic sees of an agent's action, 0 for an actor.
     choices : sequence of slice
         Where in a critic's action the options of each choice stand; none for an actor.
@@ -121,11 +123,13 @@ class Shared(CentralNetwork):
     """
 
     def __init__(
-        self, features: int, joining: int, choices: Sequence[slice], hidden: Sequence[int], outputs: int
+        self, features: int, action_features: int, choices: Sequence[slice], hidden: Sequence[int], outputs: int
     ) -> None:
         super().__init__(features)
         self._choices = list(choices)
-        self.before = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise([features + joining, *hidden]))
+        self.before = nn.ModuleList(
+            nn.Linear(*size) for size in itertools.pairwise([features + action_features, *hidden])
+        )
         then = [(2 + len(self._choices)) * hidden[-1], *hidden, outputs]
         self.after = nn.ModuleList(nn.Linear(*size) for size in itertools.pairwise(then))
 
@@ -147,8 +151,8 @@ class Shared(CentralNetwork):
         return outputs
 
 
-class Coordinates:
-    """An actor's outputs as shares, one for each number of an action: what the paper's actor has.
+class SigmoidHead:
+    """Sigmoid outputs: one share in [0, 1] for each number of an action, as the paper's actor has.
 
     A critic sees the same shares.
 
@@ -159,10 +163,10 @@ class Coordinates:
     """
 
     def __init__(self, numbers: int) -> None:
-        self.outputs = self.seen = numbers
+        self.outputs = self.critic_features = numbers
 
     def shares(self, signal: Tensor) -> NDArray[Any]:
-        """[..., numbers] what outputs ``[..., outputs]`` stand for."""
+        """[..., numbers] Shares of outputs ``[..., outputs]``."""
         return torch.sigmoid(signal).double().numpy()
 
     def explore(self, signal: Tensor, sigma: float, rng: np.random.Generator) -> NDArray[Any]:
@@ -170,26 +174,26 @@ class Coordinates:
         shares = self.shares(signal)
         return np.clip(shares + sigma * rng.standard_normal(shares.shape), 0.0, 1.0)
 
-    def see(self, shares: Tensor) -> Tensor:
-        """What a critic sees of shares ``[..., numbers]``."""
+    def critic_input(self, shares: Tensor) -> Tensor:
+        """Inputs of a critic for shares ``[..., numbers]``."""
         return shares
 
-    def climb(
+    def actor_objective(
         self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool, rng: np.random.Generator
     ) -> Tensor:
-        """[rows] whose gradient by the actor's outputs leads up what the critic says, equation (22); draws nothing."""
+        """[rows] Objective whose gradient ascends the critic's value, equation (22); draws no random number."""
         shares = torch.sigmoid(signal).detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(state, shares).sum(), shares)
         return (signal * slope * presigmoid_factor(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
 
-    def distance(self, signal: Tensor, aim: Tensor) -> Tensor:
+    def imitation_loss(self, signal: Tensor, aim: Tensor) -> Tensor:
         """Mean squared distance of shares from others; NaN there does not count."""
         known = ~aim.isnan()
         return (torch.sigmoid(signal)[known] - aim[known]).square().mean()
 
 
-class Options:
-    """An actor's outputs as shares of quantities and as one logit for each option of a choice.
+class LogitHead:
+    """Outputs of an actor: a sigmoid share for each quantity, and one logit for each option of a choice.
 
     A critic sees a quantity by how near it is to each of its levels, and a choice by 1 for the option that was taken.
     So a choice can change from any option to any other, whatever stands between them in order.
@@ -208,7 +212,7 @@ class Options:
         self._choices = {number: options for number, options in enumerate(choices) if options is not None}
         self._levels = levels
         self.outputs = len(self._quantities) + sum(self._choices.values())
-        self.seen = len(self._quantities) * levels + sum(self._choices.values())
+        self.critic_features = len(self._quantities) * levels + sum(self._choices.values())
 
     def slices(self, first: int) -> list[slice]:
         """Where the options of each choice stand, when those of the first one begin at ``first``."""
@@ -216,12 +220,12 @@ class Options:
         return [slice(*ends) for ends in itertools.pairwise(ends)]
 
     @property
-    def seen_choices(self) -> list[slice]:
+    def choice_slices(self) -> list[slice]:
         """Where a critic sees the options of each choice."""
         return self.slices(len(self._quantities) * self._levels)
 
     def shares(self, signal: Tensor) -> NDArray[Any]:
-        """[..., numbers] what outputs ``[..., outputs]`` stand for: of a choice the likeliest option."""
+        """[..., numbers] Shares of outputs ``[..., outputs]``: of a choice the likeliest option."""
         some = len(self._quantities)
         found = np.empty((*signal.shape[:-1], self._numbers))
         found[..., self._quantities] = torch.sigmoid(signal[..., :some]).numpy()
@@ -238,8 +242,8 @@ class Options:
             shares[..., number] = np.where(rng.random(signal.shape[:-1]) < sigma, anything, shares[..., number])
         return shares.clip(0.0, 1.0)
 
-    def see(self, shares: Tensor) -> Tensor:
-        """What a critic sees of shares ``[..., numbers]``."""
+    def critic_input(self, shares: Tensor) -> Tensor:
+        """Inputs of a critic for shares ``[..., numbers]``."""
         return torch.cat(
             [
                 *(nearness(shares[..., number], self._levels) for number in self._quantities),
@@ -248,14 +252,15 @@ class Options:
             dim=-1,
         )
 
-    def climb(
+    def actor_objective(
         self, signal: Tensor, critic: CentralNetwork, state: Tensor, inverting: bool, rng: np.random.Generator
     ) -> Tensor:
-        """[rows] whose gradient by the actor's outputs leads, on average, up what the critic says.
+        """[rows] Objective whose gradient by the actor's outputs ascends, on average, the critic's value.
 
-        The critic is asked where the actor acts: everyone takes its likeliest option, and in each row one agent, drawn
-        by ``rng``, tries all of its options (as the counterfactuals of Foerster et al. 2018). Asked about the softmax's
-        chances instead, it sees agents spread over all servers who in truth all take the same, and finds no gain.
+        The critic is evaluated where the actor acts: every agent takes its likeliest option, and in each row all
+        options of one agent, drawn by ``rng``, are evaluated (as the counterfactuals of Foerster et al. 2018). At the
+        softmax's probabilities instead, agents appear spread over all servers although all take the same, and no gain
+        is found.
 
         The softmax forgets what it holds for unlikely, as the sigmoid does at 0 and 1. Inverted, a logit rises by what
         its option gains over the mean, whatever its probability (neural replicator dynamics, Hennes et al. 2020), and
@@ -266,25 +271,27 @@ class Options:
         near = [nearness(shares[..., quantity], self._levels) for quantity in range(some)]
         places = self.slices(some)
         taken = [functional.one_hot(signal[..., at].argmax(dim=-1), at.stop - at.start).float() for at in places]
-        seen = torch.cat([*near, *taken], dim=-1)
-        (slope,) = torch.autograd.grad(critic(state, seen).sum(), shares)
-        rise = (signal[..., :some] * slope * presigmoid_factor(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
+        critic_inputs = torch.cat([*near, *taken], dim=-1)
+        (slope,) = torch.autograd.grad(critic(state, critic_inputs).sum(), shares)
+        objective = (signal[..., :some] * slope * presigmoid_factor(shares.detach(), slope, inverting)).sum(
+            dim=(-1, -2)
+        )
         rows, agents = torch.arange(len(state)), state.shape[1]
-        who = torch.from_numpy(rng.integers(agents, size=len(state)))
-        for place, at in zip(places, self.seen_choices, strict=True):
-            logits = signal[rows, who][:, place]
-            worth = tried(critic, state, seen.detach(), at, who)
+        agent = torch.from_numpy(rng.integers(agents, size=len(state)))
+        for place, at in zip(places, self.choice_slices, strict=True):
+            logits = signal[rows, agent][:, place]
+            value = counterfactual_values(critic, state, critic_inputs.detach(), at, agent)
             chance = torch.softmax(logits.detach(), dim=-1)
-            gain = worth - (chance * worth).sum(dim=-1, keepdim=True)
+            gain = value - (chance * value).sum(dim=-1, keepdim=True)
             room = (1.0 - gain.sign() * logits.detach() / MOST_LOGIT).clamp_min(0.0)
             reach = room if inverting else chance
-            rise = rise + agents * (logits * gain * reach).sum(dim=-1)
-        return rise
+            objective = objective + agents * (logits * gain * reach).sum(dim=-1)
+        return objective
 
-    def distance(self, signal: Tensor, aim: Tensor) -> Tensor:
+    def imitation_loss(self, signal: Tensor, aim: Tensor) -> Tensor:
         """Mean squared distance of quantities from others and mean cross-entropy of options; NaN does not count."""
         some = len(self._quantities)
-        found = Coordinates(some).distance(signal[..., :some], aim[..., self._quantities])
+        found = SigmoidHead(some).imitation_loss(signal[..., :some], aim[..., self._quantities])
         for (number, options), place in zip(self._choices.items(), self.slices(some), strict=True):
             known = ~aim[..., number].isnan()
             if known.any():
@@ -299,22 +306,24 @@ def nearness(shares: Tensor, levels: int) -> Tensor:
     return (1.0 - (shares[..., None] * (levels - 1) - at).abs()).clamp_min(0.0)
 
 
-def tried(critic: CentralNetwork, state: Tensor, seen: Tensor, place: slice, who: Tensor) -> Tensor:
-    """[rows, options] what a critic says, summed over agents, of each option of a choice.
+def counterfactual_values(
+    critic: CentralNetwork, state: Tensor, critic_inputs: Tensor, place: slice, agent: Tensor
+) -> Tensor:
+    """[rows, options] Critic's value, summed over agents, of each option of one agent's choice.
 
     Parameters
     ----------
     critic : CentralNetwork
-    state, seen : Tensor [rows, agents, features], [rows, agents, numbers]
+    state, critic_inputs : Tensor [rows, agents, features], [rows, agents, numbers]
         What the critic sees.
     place : slice
-        Where in ``seen`` the options stand.
-    who : Tensor [rows]
-        The agent that takes them, while everyone else stays with its own.
+        Where in ``critic_inputs`` the options stand.
+    agent : Tensor [rows]
+        The agent whose options are evaluated, while all others keep theirs.
     """
     options = place.stop - place.start
-    each = seen[:, None].repeat(1, options, 1, 1)
-    each[torch.arange(len(seen)), :, who, place] = torch.eye(options)
+    each = critic_inputs[:, None].repeat(1, options, 1, 1)
+    each[torch.arange(len(critic_inputs)), :, agent, place] = torch.eye(options)
     with torch.no_grad():
-        worth = critic(state[:, None].expand(-1, options, -1, -1).flatten(0, 1), each.flatten(0, 1))
-    return worth.sum(dim=(-1, -2)).reshape(-1, options)
+        value = critic(state[:, None].expand(-1, options, -1, -1).flatten(0, 1), each.flatten(0, 1))
+    return value.sum(dim=(-1, -2)).reshape(-1, options)

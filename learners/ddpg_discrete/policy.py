@@ -1,4 +1,4 @@
-"""A centre that decides for all agents by a network: coordinates in [0, 1], as levels."""
+"""Central policy: one actor network gives all agents' coordinates in [0, 1], quantised to levels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from offloadopt.core import Decisions, FloatArray, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
-from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, Coordinates, Joint, Options, Shared
-from offloadopt.learners.ddpg_discrete.quantiser import Grid
+from offloadopt.learners.ddpg_discrete.networks import (
+    CentralNetwork,
+    JointNetwork,
+    LogitHead,
+    SharedNetwork,
+    SigmoidHead,
+)
+from offloadopt.learners.ddpg_discrete.quantiser import Quantiser
 from offloadopt.structures.joint import JointProblem
 
 
 class CentralPolicy(Policy):
-    """The actor's coordinates without exploration.
+    """Decisions of a central actor without exploration.
 
     Parameters
     ----------
@@ -39,15 +45,15 @@ class CentralPolicy(Policy):
         self.origin = origin
         settings = origin.settings
         self._normalise = bool(settings["normalise"])
-        self._grid = Grid(settings["encoding"], settings["levels"], problem.choices)
+        self._quantiser = Quantiser(settings["encoding"], settings["levels"], problem.choices)
         self._head = head_of(problem, settings)
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """What the actor's levels stand for."""
+        """Decode the actor's quantised outputs."""
         with one_thread(), torch.inference_mode():
             signal = self.actor(state_tensor(state_of(self.problem, observation, self._normalise)))
             shares = self._head.shares(signal)
-        return self.problem.decode(self._grid.snap(shares)), memory
+        return self.problem.decode(self._quantiser.quantise(shares)), memory
 
     def save(self, folder: Path) -> None:
         """Write the actor as safetensors + JSON."""
@@ -76,30 +82,30 @@ class CentralPolicy(Policy):
         return cls(problem, actor, origin)
 
 
-Head = Coordinates | Options
+Head = SigmoidHead | LogitHead
 
 
 def head_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Head:
-    """How a learner's settings read an actor's outputs."""
+    """Head that reads an actor's outputs under a learner's settings."""
     if settings["networks"] == "shared":
-        return Options(settings["levels"], problem.choices)
-    return Coordinates(len(problem.choices))
+        return LogitHead(settings["levels"], problem.choices)
+    return SigmoidHead(len(problem.choices))
 
 
 def actor_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> CentralNetwork:
     """An untrained actor."""
     own, common, outputs = len(problem.user_factors), len(problem.common_factors), head_of(problem, settings).outputs
     if settings["networks"] == "shared":
-        return Shared(own + common, 0, (), settings["hidden"], outputs)
-    return Joint(problem.num_agents, own, common, 0, settings["hidden"], outputs)
+        return SharedNetwork(own + common, 0, (), settings["hidden"], outputs)
+    return JointNetwork(problem.num_agents, own, common, 0, settings["hidden"], outputs)
 
 
 def critic_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> CentralNetwork:
-    """An untrained critic: of what each agent is paid where agents share it, of their sum otherwise."""
+    """An untrained critic: of each agent's reward where agents share it, of their sum otherwise."""
     own, common, head = len(problem.user_factors), len(problem.common_factors), head_of(problem, settings)
-    if isinstance(head, Options):
-        return Shared(own + common, head.seen, head.seen_choices, settings["hidden"], 1)
-    return Joint(problem.num_agents, own, common, head.seen, settings["hidden"], 0)
+    if isinstance(head, LogitHead):
+        return SharedNetwork(own + common, head.critic_features, head.choice_slices, settings["hidden"], 1)
+    return JointNetwork(problem.num_agents, own, common, head.critic_features, settings["hidden"], 0)
 
 
 def state_of(problem: JointProblem[Any], observation: Observation, normalise: bool) -> FloatArray:

@@ -26,8 +26,8 @@ def levels_of(shares: NDArray[Any], levels: int, encoding: Literal["floor", "rou
     return np.clip(level, 0, levels - 1).astype(np.int64)
 
 
-class Grid:
-    """What becomes of an agent's numbers: each on levels of its own, or as it is.
+class Quantiser:
+    """Quantise an agent's numbers: each to its own number of levels, or not at all.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Grid:
         self.levels = [options or levels for options in choices]
         self._choices = list(choices)
 
-    def snap(self, shares: NDArray[Any]) -> FloatArray:
+    def quantise(self, shares: NDArray[Any]) -> FloatArray:
         """[..., numbers] the levels, as shares again, of shares ``[..., numbers]``."""
         snapped = np.array(shares, dtype=np.float64)
         for number, (levels, options) in enumerate(zip(self.levels, self._choices, strict=True)):
@@ -55,7 +55,7 @@ class Grid:
                 snapped[..., number] = np.minimum(np.floor(share * options), options - 1) / max(options - 1, 1)
         return snapped
 
-    def aim(self, wanted: FloatArray) -> FloatArray:
+    def imitation_targets(self, wanted: FloatArray) -> FloatArray:
         """[..., numbers] shares that are the furthest from becoming another level than the one nearest to ``wanted``.
 
         NaN stays NaN.

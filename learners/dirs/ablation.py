@@ -1,4 +1,4 @@
-"""Why agents that vote fall short of the optimum: the same training with one thing changed at a time.
+"""Ablation of the gap between voting agents and the optimum: one setting of the training changes at a time.
 
 Every variant trains one network per server as DIRS pre-trains them, on the demonstration loss (15) alone, and votes as
 they vote. What it gains over ``as trained`` is what the thing that it changes had cost.
@@ -17,22 +17,22 @@ from offloadopt import registry
 from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem, Progress, relative_gap
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress
+from offloadopt.learners.common.training import TrainingProgress, minibatches
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
-from offloadopt.learners.dirs.imitation import minibatches, supervise
+from offloadopt.learners.dirs.imitation import supervise
 from offloadopt.structures.assignment import AssignmentProblem
 
 BATCH_SIZE, LEARNING_RATE, L2 = 256, 5e-3, 5e-4
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One training.
+class AblationSettings:
+    """Settings of one training of the ablation.
 
     Attributes
     ----------
-    sees_all : bool
+    global_view : bool
         Whether an agent sees all servers' views instead of its own.
     hidden : tuple of int
     expert : str
@@ -41,18 +41,18 @@ class Variant:
         Examples, and gradient steps.
     """
 
-    sees_all: bool = False
+    global_view: bool = False
     hidden: tuple[int, ...] = (80, 60)
     expert: str = "exact"
     demonstrations: int = 32_768
     gradient_steps: int = 6000
 
 
-AS_TRAINED = Variant()
+AS_TRAINED = AblationSettings()
 FEW = replace(AS_TRAINED, demonstrations=1024)
-VARIANTS: Mapping[str, Variant] = {
+VARIANTS: Mapping[str, AblationSettings] = {
     "as trained": AS_TRAINED,
-    "information: agents see all links": replace(AS_TRAINED, sees_all=True),
+    "information: agents see all links": replace(AS_TRAINED, global_view=True),
     "capacity: four times as wide": replace(AS_TRAINED, hidden=(320, 240)),
     "training time: three times as long": replace(AS_TRAINED, gradient_steps=18_000),
     "number of labels: 1,024": FEW,
@@ -64,7 +64,7 @@ def ablation_gaps(
     problem: AssignmentProblem[Any],
     held_out: Instances,
     *,
-    variants: Mapping[str, Variant] = VARIANTS,
+    variants: Mapping[str, AblationSettings] = VARIANTS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, FloatArray]:
@@ -73,7 +73,7 @@ def ablation_gaps(
     Parameters
     ----------
     held_out : Instances
-    variants : mapping of str to Variant
+    variants : mapping of str to AblationSettings
     seed : int
         Of demonstrations, initial weights and batches; the same for all variants.
     progress : callable, optional
@@ -88,7 +88,7 @@ def ablation_gaps(
             most = max(other.demonstrations for other in variants.values() if other.expert == variant.expert)
             labelled[variant.expert] = _demonstrate(problem, variant.expert, most, seed)
         networks = _train(problem, variant, labelled[variant.expert].first(variant.demonstrations), seed, progress)
-        view = seen(view_tensor(problem, observation), variant)
+        view = agent_view(view_tensor(problem, observation), variant)
         assignment = linked_vote(problem, observation, probabilities(networks, view))
         cost = problem.evaluate(held_out, problem.allocate(observation, assignment)).cost
         gaps[name] = relative_gap(cost, bound)
@@ -103,9 +103,9 @@ def _demonstrate(problem: AssignmentProblem[Any], expert: str, count: int, seed:
 
 
 def _train(
-    problem: AssignmentProblem[Any], variant: Variant, examples: Examples, seed: int, progress: Progress | None
+    problem: AssignmentProblem[Any], variant: AblationSettings, examples: Examples, seed: int, progress: Progress | None
 ) -> ServerNetworks:
-    examples = replace(examples, view=seen(examples.view, variant))
+    examples = replace(examples, view=agent_view(examples.view, variant))
     tracker = TrainingProgress(
         time.monotonic(), variant.gradient_steps, progress=progress, decisions=BATCH_SIZE * problem.num_agents
     )
@@ -119,9 +119,9 @@ def _train(
     return networks
 
 
-def seen(view: Tensor, variant: Variant) -> Tensor:
-    """What each agent sees: its own view, or all of them side by side."""
-    if not variant.sees_all:
+def agent_view(view: Tensor, variant: AblationSettings) -> Tensor:
+    """Views of each agent: its own, or all servers' side by side."""
+    if not variant.global_view:
         return view
     count, servers, features = view.shape
     return view.reshape(count, 1, servers * features).expand(count, servers, servers * features)

@@ -1,4 +1,4 @@
-"""What agents imitate: each server's view of a state, what an expert runs there, and how good the expert is."""
+"""Examples for imitation: each server's view, the expert's labels, and the expert's certified gap."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Examples:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `arrays` gave."""
+        """Examples of what `arrays` gave."""
         view, labels = (torch.from_numpy(arrays[name].copy()) for name in ("view", "labels"))
         return cls(view, labels, arrays["gap"])
 

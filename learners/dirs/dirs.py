@@ -8,9 +8,9 @@ Jiang, Dong, Wang, Yang, Pan, IEEE Internet of Things Journal 9(9), 2022. Number
 3. (Algorithm 3) every ``interval`` slots the action is refined by Lévy search with a large beta (Algorithm 4), appended
    to the replay, and Adam takes one step on ``J = J_D + J_A`` (17) over a prioritised batch (16).
 
-`PAPER` holds the paper's numbers. The defaults differ where it was measured to pay: many exact demonstrations and a
-longer pre-training instead of 256 demonstrations by Lévy search, and a learning rate that falls along a cosine. On the
-preset ``paper`` they leave a mean gap of 0.2 % to the optimum, `PAPER` one of 1.3 %, half of which is its teachers'.
+`PAPER` holds the paper's numbers. The defaults differ: many exact demonstrations and a
+longer pre-training instead of 256 demonstrations by Lévy search, and a learning rate that falls along a cosine.
+Recorded results: ``docs/results/learners.md``.
 A budget other than the default is divided between pre-training and slots in the same proportion.
 """
 
@@ -47,7 +47,7 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress, episode_metrics
+from offloadopt.learners.common.training import TrainingProgress, episode_metrics, minibatches
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
@@ -59,7 +59,7 @@ from offloadopt.learners.dirs.ensemble import (
     server_labels,
     view_tensor,
 )
-from offloadopt.learners.dirs.imitation import by_agent, minibatches, supervise
+from offloadopt.learners.dirs.imitation import losses_by_agent, supervise
 from offloadopt.learners.dirs.prioritised_replay import Replay
 from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch
@@ -85,7 +85,7 @@ DEMONSTRATIONS, SLOTS, STATES = 1, 2, 3
 
 
 class Dirs(Learner):
-    """Multi-agent ensemble learning with imitation acceleration and refined actions."""
+    """DIRS: an ensemble of one network per server, with imitation acceleration and Lévy-refined actions."""
 
     name = "dirs"
     serves: ClassVar[type[Problem[Any]]] = AssignmentProblem  # type: ignore[type-abstract]
@@ -94,7 +94,9 @@ class Dirs(Learner):
 
     hidden: tuple[PositiveInt, ...] = Field((80, 60), description="widths of the hidden layers")
     imitation: bool = Field(True, description="pre-train on demonstrations and keep replaying them")
-    expert: str = Field(AUTO, description=f"who demonstrates, if none are given: {AUTO} (by size) or a solver's name")
+    expert: str = Field(
+        AUTO, description=f"solver that demonstrates, if none are given: {AUTO} (by size) or a solver's name"
+    )
     demonstrations: int | None = Field(
         None, ge=1, description="how many, if none are given; none: by size, 32,768 at the paper's"
     )
@@ -127,8 +129,8 @@ class Dirs(Learner):
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: of the minibatches of pre-training, and in the slots."""
-        rehearsed = self.pretraining * self.batch_size if self.imitation else 0
-        return (rehearsed + self.slots) * problem.num_agents
+        pretrained = self.pretraining * self.batch_size if self.imitation else 0
+        return (pretrained + self.slots) * problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse problems without assignments, and those with more than one slot."""
@@ -216,10 +218,10 @@ class Dirs(Learner):
             batches = minibatches(examples.count, self.batch_size, generator)
             if self.imitation:  # Algorithm 2
                 share = self.pretraining / self.iterations
-                watch = partial(self._watch, problem, tracker, agents, seed)
-                supervise(tracker, share, agents, examples, batches, self.l2, watch)
+                also_recorded = partial(self._decisions_to_record, problem, tracker, agents, seed)
+                supervise(tracker, share, agents, examples, batches, self.l2, also_recorded)
             while tracker.spent < 1.0:  # Algorithm 1
-                self._meet_slots(problem, tracker, agents, replay, seed)
+                self._interact(problem, tracker, agents, replay, seed)
                 tracker.keep(lambda: agents.arrays() | replay.arrays())
             tracker.finish(lambda: agents.arrays() | replay.arrays())
         trained = {"demonstrations": examples.count, **examples.certificate()}
@@ -286,7 +288,7 @@ class Dirs(Learner):
             own_priority=self.own_priority,
         )
 
-    def _meet_slots(
+    def _interact(
         self,
         problem: AssignmentProblem[Any],
         tracker: TrainingProgress,
@@ -309,16 +311,16 @@ class Dirs(Learner):
         )
         replay.append(view[-1], server_labels(refined, problem.servers)[0])
         loss = self._train(agents, replay, tracker.spent, np.random.default_rng(batch))
-        tracker.advance(slots, lambda: {**by_agent(loss), **measured}, decisions=slots * problem.num_agents)
+        tracker.advance(slots, lambda: {**losses_by_agent(loss), **measured}, decisions=slots * problem.num_agents)
 
-    def _watch(
+    def _decisions_to_record(
         self,
         problem: AssignmentProblem[Any],
         tracker: TrainingProgress,
         agents: AdamOptimizer[ServerNetworks],
         seed: int,
     ) -> Mapping[str, float]:
-        """How the agents decide states that nobody learns from."""
+        """Metrics of decisions in sampled states that are not trained on."""
         instances = problem.sample(self.interval, _number(_branch(seed, SLOTS, tracker.iteration)))
         return _decide(problem, agents, instances, _observe(problem, instances))[2]
 
@@ -377,7 +379,7 @@ def _decide(
     instances: Instances,
     observation: Observation,
 ) -> tuple[Tensor, IntArray, dict[str, float]]:
-    """What the agents see and vote for, and the means of what that costs."""
+    """Views, voted assignments and mean costs of instances."""
     view = view_tensor(problem, observation)
     assignment = linked_vote(problem, observation, probabilities(agents.networks, view))
     outcome = problem.evaluate(instances, problem.allocate(observation, assignment))

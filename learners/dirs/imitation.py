@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
@@ -28,14 +27,14 @@ from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Measure, TrainingProgress
+from offloadopt.learners.common.training import Measure, TrainingProgress, minibatches
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
 from offloadopt.structures.assignment import AssignmentProblem
 
 
 class Imitation(Learner):
-    """Supervised learning of the expert's assignment, one decentralised network per server."""
+    """Supervised imitation of an expert's assignment by one decentralised network per server."""
 
     name = "imitation"
     serves: ClassVar[type[Problem[Any]]] = AssignmentProblem  # type: ignore[type-abstract]
@@ -157,17 +156,9 @@ def supervise(
 
 
 def _measured(loss: Tensor, also: Measure | None) -> Mapping[str, float]:
-    return by_agent(loss) if also is None else {**by_agent(loss), **also()}
+    return losses_by_agent(loss) if also is None else {**losses_by_agent(loss), **also()}
 
 
-def by_agent(loss: Tensor) -> dict[str, float]:
+def losses_by_agent(loss: Tensor) -> dict[str, float]:
     """Losses ``[servers]`` by name, for curves."""
     return {f"train/loss_agent_{agent}": value for agent, value in enumerate(loss.tolist(), start=1)}
-
-
-def minibatches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches of row numbers; every pass over all rows has an order of its own and drops its remainder."""
-    size = min(size, count)
-    while True:
-        order = torch.randperm(count, generator=generator)
-        yield from order[: count - count % size].split(size)

@@ -25,7 +25,7 @@ from offloadopt.learners.ppo.ppo import Ppo
 
 
 class CaddtoPpo(Ppo):
-    """One policy, trained on all users' pooled experience, that each user runs by itself."""
+    """CADDTO-PPO: one PPO policy, trained on all users' pooled experience and run by each user on its own."""
 
     name = "caddto-ppo"
 

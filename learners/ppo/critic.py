@@ -1,4 +1,4 @@
-"""What a situation is worth to each agent, learned on a scale that follows the rewards."""
+"""Value function of all agents, on a scale that follows the returns (PopArt)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORGET = 0.9
 class Critic(nn.Module):
     """Values of all agents, from each agent's own view, or from all views at once.
 
-    The network answers in deviations from the mean of recent returns. When these change, its last layer is changed
+    The network outputs in deviations from the mean of recent returns. When these change, its last layer is changed
     with them so that no value does (PopArt, van Hasselt et al. 2016, arXiv:1602.07714): costs of any magnitude are
     learned at the same pace, and a reward needs no scale.
 
@@ -25,7 +25,7 @@ class Critic(nn.Module):
     ----------
     agents : int
     central : bool
-        Whether it sees all agents' views, as in MAPPO; then it is one network that answers for each agent.
+        Whether it sees all agents' views, as in MAPPO; then it is one network that outputs for each agent.
     copies : int
         Networks of a critic that is not central: 1, or one for each agent.
     features : int
@@ -34,7 +34,7 @@ class Critic(nn.Module):
     activation : {"tanh", "relu"}
     recurrent : bool
     standardise : bool
-        Whether what it sees is standardised by what `RunningNormalizer` has seen.
+        Whether what it sees is standardised by a `RunningNormalizer`.
     """
 
     mean: Tensor
@@ -54,18 +54,18 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         self.central = central
-        copies, answers = (1, agents) if central else (copies, 1)
+        copies, outputs = (1, agents) if central else (copies, 1)
         self.normalizer = RunningNormalizer(features) if standardise else None
-        self.network = StackedMLP(copies, (features, *hidden, answers), activation, recurrent)
+        self.network = StackedMLP(copies, (features, *hidden, outputs), activation, recurrent)
         for name in ("mean", "square"):
-            self.register_buffer(name, torch.zeros(copies, 1, answers, dtype=torch.float64))
+            self.register_buffer(name, torch.zeros(copies, 1, outputs, dtype=torch.float64))
         self.register_buffer("weight", torch.zeros(1, dtype=torch.float64))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw weights; at first everything is worth the mean."""
+        """Draw weights; at first every value is the mean."""
         self.network.initialise(0.0, generator)
 
-    def forward(self, seen: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Values in deviations ``[slots, count, agents]`` and memory.
 
         Parameters
@@ -74,8 +74,8 @@ class Critic(nn.Module):
         memory : Tensor [1, count, agents, width], optional
             If central of one agent.
         """
-        seen = seen if self.normalizer is None else self.normalizer(seen)
-        rows = seen[:, :, None] if self.central else seen  # a centre is one agent that answers for all
+        inputs = inputs if self.normalizer is None else self.normalizer(inputs)
+        rows = inputs[:, :, None] if self.central else inputs  # one central network has an output for each agent
         copies, agents = self.network.copies, rows.shape[2]
         values, memory = self.network(
             agents_to_copies(rows, copies), None if memory is None else agents_to_copies(memory, copies)
@@ -83,26 +83,26 @@ class Critic(nn.Module):
         values = copies_to_agents(values, agents).flatten(2)
         return values, None if memory is None else copies_to_agents(memory, agents)
 
-    def values(self, seen: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def values(self, inputs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """As `forward`, in the rewards' unit."""
-        values, memory = self(seen, memory)
+        values, memory = self(inputs, memory)
         center, deviation = self._scale()
         return values * _for_agents(deviation) + _for_agents(center), memory
 
-    def in_deviations(self, returns: Tensor) -> Tensor:
+    def standardise_returns(self, returns: Tensor) -> Tensor:
         """Returns ``[slots, count, agents]`` in deviations."""
         center, deviation = self._scale()
         return (returns - _for_agents(center)) / _for_agents(deviation)
 
     @torch.no_grad()
-    def follow(self, returns: Tensor) -> None:
-        """Let mean and deviation follow returns ``[slots, count, agents]``; no value changes but for the first time."""
+    def update_return_statistics(self, returns: Tensor) -> None:
+        """Update mean and deviation by returns ``[slots, count, agents]``; values change the first time only."""
         first = bool(self.weight == 0)
         center, deviation = self._scale()
-        seen = returns.double().flatten(0, 1)
+        inputs = returns.double().flatten(0, 1)
         kept = self.mean.numel()  # one scale for each of the agents, or one for all
-        seen = seen if kept > 1 else seen.flatten()[:, None]
-        for statistic, numbers in ((self.mean, seen), (self.square, seen.square())):
+        inputs = inputs if kept > 1 else inputs.flatten()[:, None]
+        for statistic, numbers in ((self.mean, inputs), (self.square, inputs.square())):
             statistic.lerp_(numbers.mean(dim=0).view_as(statistic), 1.0 - FORGET)
         self.weight.lerp_(torch.ones_like(self.weight), 1.0 - FORGET)
         if first:
@@ -113,7 +113,7 @@ class Critic(nn.Module):
         last.bias.mul_((deviation / new_deviation).float()).add_(((center - new_center) / new_deviation).float())
 
     def _scale(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation ``[copies, 1, answers]``; 0 and 1 before anything was seen."""
+        """Mean and deviation ``[copies, 1, outputs]``; 0 and 1 before any return."""
         if self.weight == 0:
             return self.mean, torch.ones_like(self.mean)
         mean, square = self.mean / self.weight, self.square / self.weight

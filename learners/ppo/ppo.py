@@ -4,7 +4,7 @@ Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et
 (Yu et al. 2022, arXiv:2103.01955):
 
 1. in many episodes side by side every agent samples actions from its own view, with one network for all or its own;
-2. a critic, which sees that view or all agents' views, values what was seen; its returns give advantages (GAE), which
+2. a critic, which sees that view or all agents' views, values these states; its returns give advantages (GAE), which
    are standardised over the roll-out;
 3. for some epochs, over minibatches: ascend ``E[min(r A, clip(r) A)] + entropy - value error``;
 4. execution does not explore, and nothing passes between agents.
@@ -14,13 +14,7 @@ With demonstrations the actor first regresses what the expert decides on what th
 Rewards are not scaled: advantages are standardised, and the critic's scale follows its returns (see `Critic`). What
 settles the end of a horizon is no reward: there the critic's value says what is left behind.
 
-What was found on ``carbon_mimo`` (500 held-out instances, mean cost over that of a tuned `lyapunov` rule, which knows
-the channel): two powers set from view ``full`` stop at 1.07 (4 seeds, 5 M agent-steps, ``gae_lambda = 0.6``) and as
-`caddto-ppo` from view ``paper`` at 1.12 to 1.24 (5 seeds): the best power is the green power nearly always, and a
-percent of error in the sum costs three. With ``controls = "energy"`` they come to 0.996 and, from view ``paper``, to
-1.016 (5 seeds each). With one user at 60 m the dynamic programme's cost is reached within 0.3 % after 1.5 M agent-
-steps, from either view. Powers explored independently of each other need twice as many steps. A small ``gae_lambda``
-helps where views tell all; a critic that cannot see what matters must not be trusted early.
+Recorded results: ``docs/results/learners.md``.
 """
 
 from __future__ import annotations
@@ -58,7 +52,7 @@ from offloadopt.structures.agents import AgentProblem
 
 @dataclass(frozen=True)
 class RolloutBatch:
-    """A roll-out as it is learned from: tensors ``[slots, rows, ...]``, most of them ``[slots, rows, agents, ...]``.
+    """A roll-out prepared for updates: tensors ``[slots, rows, ...]``, most of them ``[slots, rows, agents, ...]``.
 
     Rows are episodes, or pieces of them, or if agents do not remember, slots of episodes in any order
     (``slots == 1``). Memories ``[1, rows, agents, width]`` are those before the first of the slots.
@@ -83,7 +77,7 @@ class RolloutBatch:
         """Every slot is a row of its own."""
         return self._each(lambda values: values.flatten(0, 1)[None])
 
-    def in_pieces(self, slots: int) -> RolloutBatch:
+    def in_chunks(self, slots: int) -> RolloutBatch:
         """Pieces of so many slots are rows of their own."""
         return self._each(lambda values: values.unflatten(0, (-1, slots)).transpose(0, 1).flatten(1, 2))
 
@@ -93,7 +87,7 @@ class RolloutBatch:
 
 
 class ActorCritic(nn.Module):
-    """All that is trained.
+    """Actor, critic and exploration spread, trained together.
 
     Parameters
     ----------
@@ -111,34 +105,34 @@ class ActorCritic(nn.Module):
 
     @torch.no_grad()
     def explore(
-        self, seen: AgentObservation, memory: Tensor | None, heads: Heads, generator: torch.Generator
+        self, observation: AgentObservation, memory: Tensor | None, heads: Heads, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Random actions, their logarithmic probabilities, the next memory."""
-        outputs, memory = self.actor(seen.view[None], memory)
-        outputs = mask_outputs(outputs[0], seen.allowed)
+        outputs, memory = self.actor(observation.view[None], memory)
+        outputs = mask_outputs(outputs[0], observation.allowed)
         actions = heads.sample(outputs, self.spread, generator)
         return actions, heads.log_probability(outputs, self.spread, actions), memory
 
-    def critic_sees(self, seen: Rollout | RolloutBatch) -> Tensor:
-        """The whole, or what each agent sees by itself."""
-        return seen.view if seen.global_state is None else seen.global_state
+    def critic_view(self, source: Rollout | RolloutBatch) -> Tensor:
+        """Global state for a central critic, or each agent's own view."""
+        return source.view if source.global_state is None else source.global_state
 
-    def update_statistics(self, lessons: RolloutBatch) -> None:
-        """Let what standardises views follow them."""
+    def update_statistics(self, batch: RolloutBatch) -> None:
+        """Update the statistics by which views are standardised."""
         if self.actor.normalizer is not None:
-            self.actor.normalizer.update_statistics(lessons.view)
+            self.actor.normalizer.update_statistics(batch.view)
         if self.critic.normalizer is not None:
-            self.critic.normalizer.update_statistics(self.critic_sees(lessons))
+            self.critic.normalizer.update_statistics(self.critic_view(batch))
 
 
-def clipped_gain(log_ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
+def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
     """``min(r A, clip(r, 1 - eps, 1 + eps) A)``, equation (7) of Schulman et al. 2017."""
     ratio = log_ratio.exp()
     return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip_range, 1.0 + clip_range) * advantage)
 
 
 class Ppo(Federable):
-    """PPO for any problem whose decisions are made by agents.
+    """Clipped PPO for decentralised agents: IPPO with a local critic, MAPPO with a central one.
 
     A step of the budget is an *agent-step*, one agent's decision in one slot. It is rounded up to whole roll-outs;
     these have fewer environments only where one of them would be more than the budget.
@@ -174,7 +168,7 @@ class Ppo(Federable):
     final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views tell all")
-    clip_range: float = Field(0.2, gt=0, description="largest change of a probability that pays, relative")
+    clip_range: float = Field(0.2, gt=0, description="largest relative change of a probability that is rewarded")
     entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
     value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
     max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients are shortened to this")
@@ -316,17 +310,19 @@ class Ppo(Federable):
         """Roll out and improve until the budget is spent, and keep everything now and then."""
         networks, problem, heads = training.networks, interface.problem, interface.heads
         slots = min(self.rollout_length or problem.horizon, problem.horizon)
-        side_by_side = min(self.num_envs, math.ceil(tracker.total / (slots * problem.num_agents)))
-        pay = team_reward if self.reward == "team" else agent_reward
-        collector = Collector(interface, side_by_side, pay, centre=self.critic == "central")
+        num_envs = min(self.num_envs, math.ceil(tracker.total / (slots * problem.num_agents)))
+        reward_of = team_reward if self.reward == "team" else agent_reward
+        collector = Collector(interface, num_envs, reward_of, with_global_state=self.critic == "central")
         while tracker.spent < 1.0:
             # Every roll-out has streams of its own, so a training continues without any generator's state.
             stream = np.random.SeedSequence(seed, spawn_key=(tracker.step,))
-            nature, chance = stream.generate_state(2, np.uint64).tolist()
-            generator = torch.Generator().manual_seed(chance)
-            rollout = collector.collect(partial(networks.explore, heads=heads, generator=generator), slots, nature)
-            lessons, explained = self._judge(networks, rollout)
-            kl, clipped = self._improve(training, heads, lessons, tracker.spent, generator)
+            instance_seed, action_seed = stream.generate_state(2, np.uint64).tolist()
+            generator = torch.Generator().manual_seed(action_seed)
+            rollout = collector.collect(
+                partial(networks.explore, heads=heads, generator=generator), slots, instance_seed
+            )
+            batch, explained = self._advantages_and_returns(networks, rollout)
+            kl, clipped = self._update(training, heads, batch, tracker.spent, generator)
             measured = {
                 "train/reward": rollout.reward.mean(),
                 "train/entropy": -rollout.log_probability.mean(),
@@ -334,88 +330,88 @@ class Ppo(Federable):
                 "train/approx_kl": kl,
                 "train/clip_fraction": clipped,
             }
-            told = {}
+            communication = {}
             if exchange is not None:
-                worth = rollout.reward.mean(dim=(0, 1))
-                exchange.after_update(tracker.spent, [Pair(networks)], worth, torch.ones_like(worth))
-                told = exchange.communication
-            tracker.advance(rollout.reward.numel(), partial(_numbers, rollout, measured, told))
+                mean_reward = rollout.reward.mean(dim=(0, 1))
+                exchange.after_update(tracker.spent, [Pair(networks)], mean_reward, torch.ones_like(mean_reward))
+                communication = exchange.communication
+            tracker.advance(rollout.reward.numel(), partial(_recorded, rollout, measured, communication))
             if collector.between_episodes:
                 tracker.keep(everything)
 
     @torch.no_grad()
-    def _judge(self, networks: ActorCritic, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
-        """Advantages and returns by the critic as it is, whose scale then follows; and what it explains of them."""
+    def _advantages_and_returns(self, networks: ActorCritic, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
+        """Advantages and returns by the current critic, whose scale is then updated; and the explained variance."""
         slots = len(rollout.reward)
         # Of memories there is one for each piece, and one after the last.
         length = len(rollout.view) if self.chunk is None else min(self.chunk, slots)
-        value, critic_memory = _in_pieces(networks.critic.values, networks.critic_sees(rollout), length)
+        value, critic_memory = _run_in_chunks(networks.critic.values, networks.critic_view(rollout), length)
         if rollout.terminated:
             value[-1] = 0.0
         advantage = advantages(rollout.reward, value, self.gamma, self.gae_lambda)
         returns = advantage + value[:-1]
         explained = 1.0 - advantage.var() / returns.var()
-        networks.critic.follow(returns)
+        networks.critic.update_return_statistics(returns)
         # Agents with networks of their own may have costs of their own.
         deviation, mean = torch.std_mean(advantage, dim=(0, 1, 2) if self.shared else (0, 1), keepdim=True)
-        lessons = RolloutBatch(
+        batch = RolloutBatch(
             view=rollout.view[:-1],
             allowed=rollout.allowed,
             global_state=None if rollout.global_state is None else rollout.global_state[:-1],
             actions=rollout.actions,
             log_probability=rollout.log_probability,
             advantage=(advantage - mean) / torch.where(deviation > 0, deviation, 1.0),
-            returns=networks.critic.in_deviations(returns),
+            returns=networks.critic.standardise_returns(returns),
         )
         if self.chunk is None:
-            return lessons if self.recurrent else lessons.as_single_slots(), explained
-        _, actor_memory = _in_pieces(networks.actor, rollout.view, length)
-        pieces = lessons.in_pieces(length)
-        return replace(pieces, actor_memory=actor_memory, critic_memory=critic_memory), explained
+            return batch if self.recurrent else batch.as_single_slots(), explained
+        _, actor_memory = _run_in_chunks(networks.actor, rollout.view, length)
+        chunks = batch.in_chunks(length)
+        return replace(chunks, actor_memory=actor_memory, critic_memory=critic_memory), explained
 
-    def _improve(
-        self, training: ClippedAdam, heads: Heads, lessons: RolloutBatch, spent: float, generator: torch.Generator
+    def _update(
+        self, training: ClippedAdam, heads: Heads, batch: RolloutBatch, spent: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The epochs over a roll-out; returns the last minibatch's divergence and share of clipped ratios."""
         networks = training.networks
-        parts = max(1, round(lessons.advantage.numel() / self.minibatch_size))
+        parts = max(1, round(batch.advantage.numel() / self.minibatch_size))
         for _ in range(self.epochs):
-            for part in lessons.shuffled(parts, generator):
+            for part in batch.shuffled(parts, generator):
                 outputs = mask_outputs(networks.actor(part.view, part.actor_memory)[0], part.allowed)
-                value, _ = networks.critic(networks.critic_sees(part), part.critic_memory)
+                value, _ = networks.critic(networks.critic_view(part), part.critic_memory)
                 log_probability = heads.log_probability(outputs, networks.spread, part.actions)
                 log_ratio = log_probability - part.log_probability
                 loss = self.value_weight * (value - part.returns).square()
-                loss = loss - clipped_gain(log_ratio, part.advantage, self.clip_range)
+                loss = loss - clipped_objective(log_ratio, part.advantage, self.clip_range)
                 if self.entropy_weight > 0:
                     loss = loss - self.entropy_weight * heads.entropy(outputs, networks.spread, generator)
                 # A shared network averages over agents; networks of their own each have a loss of their own.
                 training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
-        networks.update_statistics(lessons)
+        networks.update_statistics(batch)
         log_ratio = log_ratio.detach()
         return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip_range).float().mean()
 
 
-def _in_pieces(
-    run: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]], seen: Tensor, slots: int
+def _run_in_chunks(
+    run: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]], inputs: Tensor, slots: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Run a network over pieces of so many slots: its answers, and its memories before all whole pieces.
+    """Run a network over pieces of so many slots: its outputs, and its memories before all whole pieces.
 
-    What is seen is one slot longer than the pieces; ``None`` for the memories of a network that has none.
+    Inputs are one slot longer than the pieces; ``None`` for the memories of a network that has none.
     """
-    answers: list[Tensor] = []
+    outputs: list[Tensor] = []
     memories: list[Tensor | None] = []
     memory = None
-    for piece in seen.split(slots):
+    for piece in inputs.split(slots):
         memories.append(memory)
-        answer, memory = run(piece, memory)
-        answers.append(answer)
+        output, memory = run(piece, memory)
+        outputs.append(output)
     known = [kept for kept in memories if kept is not None]
     kept = torch.cat([torch.zeros_like(known[0]), *known[:-1]], dim=1) if known else None
-    return torch.cat(answers), kept
+    return torch.cat(outputs), kept
 
 
-def _numbers(rollout: Rollout, measured: Mapping[str, Tensor], communication: Mapping[str, float]) -> dict[str, float]:
+def _recorded(rollout: Rollout, measured: Mapping[str, Tensor], communication: Mapping[str, float]) -> dict[str, float]:
     found = measurements(rollout.outcomes, measured, communication)
     if rollout.whole_episodes:
         return found

@@ -18,7 +18,7 @@ from offloadopt.learners.ppo.ppo import Ppo
 
 
 class Rmappo(Ppo):
-    """Recurrent agents with rewards of their own, and a critic that sees everything."""
+    """Recurrent MAPPO: agents with memory and rewards of their own, and a central critic."""
 
     name = "rmappo"
 

@@ -1,4 +1,4 @@
-"""Roll-outs of many agents in many episodes at once, and what their decisions were worth (GAE)."""
+"""Roll-outs of many agents in many episodes at once, and generalised advantage estimation (GAE)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from offloadopt.envs import Episodes
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 
 Act = Callable[[AgentObservation, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
-"""Actions and their logarithmic probabilities, ``[count, agents, ...]``, for what is seen and a memory; next memory."""
+"""Actions, their log-probabilities ``[count, agents, ...]`` and the next memory, for an observation and a memory."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What agents saw, did and were paid in some slots.
+    """Views, actions and rewards of agents in consecutive slots.
 
     Attributes
     ----------
     view : Tensor [slots + 1, count, agents, features]
-        The last one is what was seen after the last decision.
+        The last one is the view after the last decision.
     allowed : Tensor of bool [slots, count, agents, outputs], optional
     global_state : Tensor [slots + 1, count, features], optional
     actions : Tensor [slots, count, agents, actions]
@@ -58,23 +58,23 @@ class Collector:
         What the agents see and set.
     count : int
         Episodes side by side.
-    pay : callable
+    reward_of : callable
         Rewards ``[count, agents]`` of an outcome.
-    centre : bool
-        Whether someone sees the whole.
+    with_global_state : bool
+        Whether the global state is observed.
     """
 
     def __init__(
         self,
         interface: AgentInterface,
         count: int,
-        pay: Callable[[Outcome], np.ndarray[Any, Any]],
-        centre: bool,
+        reward_of: Callable[[Outcome], np.ndarray[Any, Any]],
+        with_global_state: bool,
     ) -> None:
         self._interface = interface
         self._count = count
-        self._pay = pay
-        self._centre = centre
+        self._reward_of = reward_of
+        self._with_global_state = with_global_state
         self._episodes: Episodes | None = None
         self._memory: Tensor | None = None
 
@@ -83,38 +83,40 @@ class Collector:
         """Whether the next roll-out begins new episodes: then nothing of the last ones is needed any more."""
         return self._episodes is None or self._episodes.ended
 
-    def collect(self, act: Act, slots: int, nature: int) -> Rollout:
+    def collect(self, act: Act, slots: int, seed: int) -> Rollout:
         """Decide the next slots, or as many as the episodes still have.
 
         Parameters
         ----------
-        nature : int
+        seed : int
             Seed of the episodes, if new ones begin.
         """
         if self._episodes is None or self._episodes.ended:
-            self._episodes, self._memory = Episodes(self._interface.problem, self._count, nature), None
+            self._episodes, self._memory = Episodes(self._interface.problem, self._count, seed), None
             self._episodes.begin()
         episodes = self._episodes
-        seen = [self._interface.observe(episodes.observation, with_global_state=self._centre)]
-        taken, likely, paid = [], [], []
+        observations = [self._interface.observe(episodes.observation, with_global_state=self._with_global_state)]
+        actions_taken, log_probabilities, rewards = [], [], []
         outcomes: list[Outcome] = []
         for _ in range(slots):
-            actions, log_probability, self._memory = act(seen[-1], self._memory)
+            actions, log_probability, self._memory = act(observations[-1], self._memory)
             outcome = episodes.step(self._interface.decode(episodes.observation, actions))
             outcomes.append(outcome)
-            seen.append(self._interface.observe(episodes.observation, with_global_state=self._centre))
-            taken.append(actions)
-            likely.append(log_probability)
-            paid.append(torch.from_numpy(self._pay(outcome).astype(np.float32)))
+            observations.append(
+                self._interface.observe(episodes.observation, with_global_state=self._with_global_state)
+            )
+            actions_taken.append(actions)
+            log_probabilities.append(log_probability)
+            rewards.append(torch.from_numpy(self._reward_of(outcome).astype(np.float32)))
             if episodes.ended:
                 break
         return Rollout(
-            view=torch.stack([moment.view for moment in seen]),
-            allowed=_stack([moment.allowed for moment in seen[:-1]]),
-            global_state=_stack([moment.global_state for moment in seen]),
-            actions=torch.stack(taken),
-            log_probability=torch.stack(likely),
-            reward=torch.stack(paid),
+            view=torch.stack([moment.view for moment in observations]),
+            allowed=_stack([moment.allowed for moment in observations[:-1]]),
+            global_state=_stack([moment.global_state for moment in observations]),
+            actions=torch.stack(actions_taken),
+            log_probability=torch.stack(log_probabilities),
+            reward=torch.stack(rewards),
             terminated=episodes.terminated,
             outcomes=outcomes,
             whole_episodes=episodes.ended and len(outcomes) == episodes.problem.horizon,
@@ -122,9 +124,9 @@ class Collector:
 
 
 def _stack(moments: list[Tensor | None]) -> Tensor | None:
-    """Over slots; ``None`` where there is nothing."""
-    there = [moment for moment in moments if moment is not None]
-    return torch.stack(there) if there else None
+    """Stack over slots; ``None`` if there is nothing to stack."""
+    present = [moment for moment in moments if moment is not None]
+    return torch.stack(present) if present else None
 
 
 def advantages(reward: Tensor, value: Tensor, discount: float, gae_lambda: float) -> Tensor:
@@ -140,10 +142,10 @@ def advantages(reward: Tensor, value: Tensor, discount: float, gae_lambda: float
     discount, gae_lambda : float
         gamma and lambda.
     """
-    surprise = reward + discount * value[1:] - value[:-1]
-    found = torch.empty_like(surprise)
-    following = torch.zeros_like(surprise[0])
-    for slot in reversed(range(len(surprise))):
-        following = surprise[slot] + discount * gae_lambda * following
+    td_error = reward + discount * value[1:] - value[:-1]
+    found = torch.empty_like(td_error)
+    following = torch.zeros_like(td_error[0])
+    for slot in reversed(range(len(td_error))):
+        following = td_error[slot] + discount * gae_lambda * following
         found[slot] = following
     return found

@@ -1,10 +1,11 @@
-"""Root prices of servers from one network that does not care how many tasks and servers there are, nor in which order.
+"""Network that predicts root prices of servers for any number and order of tasks and servers.
 
 It sees nothing but a `PricedAssignment`. In every round each task answers the prices that stand: where it would go, and
 how much dearer each server could become before it lost the task (or must become cheaper to win it). Each server pools
-the answers of all tasks. From what is pooled the network reads how wide it must look around the prices to tell how load
-would yield to them, and how far each price should follow. So prices move by Newton steps on the lower bound whose
-smoothing and lengths are learned; load itself is counted, never estimated, so what small instances taught holds for
+the answers of all tasks. From these pooled features the network predicts the width over which load
+is smoothed around the prices, and the step length of each price. So prices
+move by Newton steps on the lower bound whose
+smoothing and lengths are learned; load itself is counted, never estimated, so weights trained on small instances serve
 large ones.
 """
 
@@ -68,10 +69,10 @@ class NormalisedAssignment:
         local, load, capacity = costs.option_cost[..., 0], costs.load, costs.capacity
         link = np.ascontiguousarray(costs.option_cost[..., 1:].transpose(0, 2, 1))
         nearest = link.min(axis=1)
-        worth = (local - nearest) / (2.0 * load)
-        order = np.argsort(-worth, axis=1, kind="stable")
+        break_even_price = (local - nearest) / (2.0 * load)
+        order = np.argsort(-break_even_price, axis=1, kind="stable")
         supply = np.cumsum(np.take_along_axis(load, order, axis=1), axis=1) / capacity.sum(axis=1, keepdims=True)
-        price = np.minimum(np.take_along_axis(worth, order, axis=1), supply).max(axis=1).clip(min=0.0)
+        price = np.minimum(np.take_along_axis(break_even_price, order, axis=1), supply).max(axis=1).clip(min=0.0)
         unit = np.where(price > 0, price, 1.0)
         mean_load = load.mean(axis=1)
         money = (unit * mean_load)[:, None]
@@ -86,11 +87,11 @@ class NormalisedAssignment:
 
     def bound(self, v: Tensor) -> Tensor:
         """``D(v)`` of `solvers.pricing`, mean over tasks, ``[count]``; differentiable and concave in ``v``."""
-        cheapest = torch.minimum(self.local, self._priced(v).amin(dim=1))
+        cheapest = torch.minimum(self.local, self._costs_at_prices(v).amin(dim=1))
         return cheapest.mean(dim=1) - (self.capacity * v.square()).sum(dim=1)
 
-    def answers(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """How tasks answer root prices ``v [count, servers]``.
+    def best_responses(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Best responses of tasks to root prices ``v [count, servers]``.
 
         Returns
         -------
@@ -99,7 +100,7 @@ class NormalisedAssignment:
         load : Tensor [count, servers]
             What each server gets, per task of the instance; servers that tie share a task.
         """
-        local, priced = self.local[:, None], self._priced(v)
+        local, priced = self.local[:, None], self._costs_at_prices(v)
         lowest, winner = priced.min(dim=1, keepdim=True)
         best = priced == lowest
         others = priced.scatter(1, winner, torch.inf).amin(dim=1, keepdim=True)
@@ -117,7 +118,7 @@ class NormalisedAssignment:
         Tensor [count, servers, servers]
             Capacities, and how load changes places with the prices when each task spreads over its options (softmin).
         """
-        priced = self._priced(v)
+        priced = self._costs_at_prices(v)
         least = torch.minimum(self.local, priced.amin(dim=1))
         scale = 2.0 * self.load * width[:, None]
         weight = torch.exp((least[:, None] - priced) / scale[:, None])
@@ -127,13 +128,13 @@ class NormalisedAssignment:
         diagonal = torch.maximum(self.capacity, least_capacity) + moving.sum(dim=-1)
         return torch.diag_embed(diagonal) - moving @ share.transpose(1, 2)
 
-    def _priced(self, v: Tensor) -> Tensor:
-        """[count, servers, tasks] what each task would pay on each server."""
+    def _costs_at_prices(self, v: Tensor) -> Tensor:
+        """[count, servers, tasks] Cost of each task on each server at the prices."""
         return torch.addcmul(self.link, self.load[:, None], v[..., None], value=2.0)
 
 
 class PriceNetwork(nn.Module):
-    """Root prices from a few rounds, each with weights of its own.
+    """Root prices after a few message-passing layers, each with weights of its own.
 
     Parameters
     ----------
@@ -156,15 +157,15 @@ class PriceNetwork(nn.Module):
                         limit = layer.in_features**-0.5
                         parameter.uniform_(-limit, limit, generator=generator)
 
-    def forward(self, market: NormalisedAssignment) -> Tensor:
+    def forward(self, instances: NormalisedAssignment) -> Tensor:
         """Root prices ``[count, servers]`` relative to the common price."""
-        return self.path(market)[-1]
+        return self.price_iterates(instances)[-1]
 
-    def path(self, market: NormalisedAssignment) -> list[Tensor]:
+    def price_iterates(self, instances: NormalisedAssignment) -> list[Tensor]:
         """The prices that the rounds begin with, and those after each."""
-        prices = [torch.full_like(market.capacity, START)]
+        prices = [torch.full_like(instances.capacity, START)]
         for correct in self.rounds:
-            prices.append(correct(market, prices[-1]))
+            prices.append(correct(instances, prices[-1]))
         return prices
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -180,7 +181,7 @@ class PriceNetwork(nn.Module):
 
 
 class MessagePassingLayer(nn.Module):
-    """One correction of all prices."""
+    """One Newton step on all prices, with learned smoothing and step lengths."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -189,24 +190,26 @@ class MessagePassingLayer(nn.Module):
         self.hidden = nn.Linear(2 * width + 3, 2 * width)
         self.read = nn.Linear(2 * width, 2)
 
-    def forward(self, market: NormalisedAssignment, v: Tensor) -> Tensor:
+    def forward(self, instances: NormalisedAssignment, v: Tensor) -> Tensor:
         """New root prices ``[count, servers]``."""
-        rise, load = market.answers(v)
-        implied = load / market.capacity
-        follow, look = self.read(torch.relu(self.hidden(self._pool(market, v, implied, rise)))).unbind(dim=-1)
-        width = USUAL_WIDTH * torch.exp(look.mean(dim=1).clamp(-REACH, REACH))
-        step = torch.linalg.solve(market.curvature(v, width), load - market.capacity * v)
-        return (v + 2.0 * torch.sigmoid(follow) * step).clamp_min(0.0)
+        rise, load = instances.best_responses(v)
+        implied = load / instances.capacity
+        step_length, log_width = self.read(torch.relu(self.hidden(self._pool(instances, v, implied, rise)))).unbind(
+            dim=-1
+        )
+        width = USUAL_WIDTH * torch.exp(log_width.mean(dim=1).clamp(-REACH, REACH))
+        step = torch.linalg.solve(instances.curvature(v, width), load - instances.capacity * v)
+        return (v + 2.0 * torch.sigmoid(step_length) * step).clamp_min(0.0)
 
-    def _pool(self, market: NormalisedAssignment, v: Tensor, implied: Tensor, rise: Tensor) -> Tensor:
-        """What each server knows, ``[count, servers, features]``: all tasks' answers, and those to all servers."""
-        own = torch.stack([torch.log(v + FLOOR), torch.log(market.capacity)], dim=-1)
+    def _pool(self, instances: NormalisedAssignment, v: Tensor, implied: Tensor, rise: Tensor) -> Tensor:
+        """Pooled features of each server, ``[count, servers, features]``: its own tasks' and those of all servers."""
+        own = torch.stack([torch.log(v + FLOOR), torch.log(instances.capacity)], dim=-1)
         by_rise, by_load = self.task.weight.unbind(dim=1)
-        of_task = by_load[:, None] * torch.log(market.load)[:, None] + self.task.bias[:, None]
+        of_task = by_load[:, None] * torch.log(instances.load)[:, None] + self.task.bias[:, None]
         of_server = self.server(own)[..., None]
         # In place: fresh memory of this size costs more time than the arithmetic.
         signal = torch.addcmul(of_task[:, None], rise[:, :, None], by_rise[:, None]).add_(of_server).relu_()
-        weight = (market.load / market.load.shape[1])[..., None]
+        weight = (instances.load / instances.load.shape[1])[..., None]
         pooled = (signal.flatten(1, 2) @ weight).view(*own.shape[:2], -1)
         everywhere = pooled.mean(dim=1, keepdim=True).expand_as(pooled)
         return torch.cat([pooled, everywhere, own, torch.log(implied + FLOOR)[..., None]], dim=-1)

@@ -1,4 +1,4 @@
-"""Decisions at predicted prices that carry their own certificate: the same prices prove a lower bound."""
+"""Policy that decides at predicted prices and certifies its decisions by the lower bound that these prices prove."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_
 from offloadopt.solvers.assignment.local_search import MIN_IMPROVEMENT, assignment_cost, server_loads
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
-CLOSEST = 60
+MAX_SWAP_TASKS = 60
 """Pairs are tried among so many tasks, those that decided most narrowly."""
-CELLS = 1 << 20
+PAIRS_AT_ONCE = 1 << 20
 """Pairs of task and server that the network looks at together."""
 
 
@@ -57,13 +57,16 @@ class PricePolicy(Policy):
         They are the last round's unless those of an earlier one prove more, as may happen far from what was trained on.
         """
         tasks, servers = costs.load.shape[1], costs.capacity.shape[1]
-        v, chunk = np.empty((costs.count, servers)), max(1, CELLS // (tasks * servers))
+        v, chunk = np.empty((costs.count, servers)), max(1, PAIRS_AT_ONCE // (tasks * servers))
         with one_thread(), torch.inference_mode():
             for begin in range(0, costs.count, chunk):
-                market = NormalisedAssignment.of(costs.take(slice(begin, begin + chunk)))
-                path = torch.stack(self.network.path(market), dim=1).numpy() * market.common_price[:, None, None]
+                instances = NormalisedAssignment.of(costs.take(slice(begin, begin + chunk)))
+                path = (
+                    torch.stack(self.network.price_iterates(instances), dim=1).numpy()
+                    * instances.common_price[:, None, None]
+                )
                 for row, prices in enumerate(path, start=begin):
-                    v[row] = _most_proving(*_instance(costs, row), np.ascontiguousarray(prices))
+                    v[row] = _best_proved_prices(*_instance(costs, row), np.ascontiguousarray(prices))
         return v
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
@@ -121,7 +124,7 @@ def _instance(costs: PricedAssignment, row: int) -> tuple[FloatArray, FloatArray
 
 
 @njit(cache=True)
-def _most_proving(cost: FloatArray, load: FloatArray, capacity: FloatArray, candidates: FloatArray) -> FloatArray:
+def _best_proved_prices(cost: FloatArray, load: FloatArray, capacity: FloatArray, candidates: FloatArray) -> FloatArray:
     """The root prices among ``[candidates, servers]`` whose bound is largest, the last of equal ones."""
     nothing, best, most = np.zeros(len(capacity)), 0, -np.inf
     for number in range(len(candidates)):
@@ -148,7 +151,7 @@ def assign(
     settled = MIN_IMPROVEMENT * abs(assignment_cost(cost, load, capacity, nothing, assignment))
     for _ in range(sweeps):
         moved = _move(cost, load, capacity, loads, assignment, order, settled)
-        swapped = _swap(cost, load, capacity, loads, assignment, order[:CLOSEST], settled)
+        swapped = _swap(cost, load, capacity, loads, assignment, order[:MAX_SWAP_TASKS], settled)
         if not (moved or swapped):
             break
     return assignment, bound

@@ -42,7 +42,7 @@ SMALL = 1e-3
 
 
 class Prices(Learner):
-    """One small equivariant network that predicts every server's price, whatever the numbers of tasks and servers."""
+    """Equivariant network that predicts dual prices of servers, for any number of tasks and servers."""
 
     name = "prices"
     serves: ClassVar[type[Problem[Any]]] = PricedAssignmentProblem  # type: ignore[type-abstract]
@@ -112,7 +112,7 @@ class Prices(Learner):
         self.require(problem)
         self.check_demonstrations(demonstrations is not None)
         problem = cast(PricedAssignmentProblem[Any], problem)
-        given = None if demonstrations is None else _Given.of(problem, demonstrations)
+        given = None if demonstrations is None else _DemonstratedInstances.of(problem, demonstrations)
         nature = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
         costs = problem.costs(problem.sample(self.instances, nature) if given is None else given.observations)
         store = Checkpoint.of(checkpoint, self, problem, budget, seed, given)
@@ -131,21 +131,21 @@ class Prices(Learner):
             training = AdamOptimizer(network, self.learning_rate)
             if store is not None and (state := store.read()):
                 training.restore(state)
-            lessons: dict[int, Lesson] = {}
+            labelled: dict[int, LabelledBatch] = {}
             while tracker.spent < 1.0:
                 number = tracker.iteration % self.batches
-                if number not in lessons:
-                    lessons[number] = self.cut(costs, np.random.SeedSequence(seed, spawn_key=(number,)))
-                loss = self._loss(network, lessons[number], tracker.spent)
+                if number not in labelled:
+                    labelled[number] = self.cut(costs, np.random.SeedSequence(seed, spawn_key=(number,)))
+                loss = self._loss(network, labelled[number], tracker.spent)
                 training.descend(loss, tracker.spent)
-                tracker.advance(1, partial(_measured, network, lessons[number]))
+                tracker.advance(1, partial(_measured, network, labelled[number]))
                 tracker.keep(training.arrays)
             tracker.finish(training.arrays)
         demonstrated = 0 if given is None else given.observations.count
         origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=demonstrated)
         return PricePolicy(problem, network, self.sweeps, origin)
 
-    def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> Lesson:
+    def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> LabelledBatch:
         """A batch of labelled instances of one size, each of it cut from one of ``costs``."""
         rng = np.random.default_rng(stream)
         all_tasks, all_servers, count = costs.load.shape[1], costs.capacity.shape[1], self.batch_size
@@ -161,36 +161,36 @@ class Prices(Learner):
         share = tasks / all_tasks * all_servers / servers
         factor = self.load_factor ** rng.uniform(-1.0, 1.0, size=(count, 1))
         capacity = costs.capacity[row, server] * (share * factor)
-        market = NormalisedAssignment.of(PricedAssignment(cost, costs.load[row, task], capacity))
-        return Lesson(market, _best_prices(market))
+        instances = NormalisedAssignment.of(PricedAssignment(cost, costs.load[row, task], capacity))
+        return LabelledBatch(instances, _best_prices(instances))
 
-    def _loss(self, network: PriceNetwork, lesson: Lesson, spent: float) -> Tensor:
-        """How far prices are from the given ones, or what their bound lacks."""
-        v = network(lesson.market)
-        return lesson.price_error(v) if spent < self.imitation_share else lesson.bound_loss(v)
+    def _loss(self, network: PriceNetwork, batch: LabelledBatch, spent: float) -> Tensor:
+        """Loss of the current phase: price error, then bound loss."""
+        v = network(batch.instances)
+        return batch.price_error(v) if spent < self.imitation_share else batch.bound_loss(v)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LabelledBatch:
     """Instances of one size with the root prices ``[count, servers]`` that maximise their bounds."""
 
-    market: NormalisedAssignment
+    instances: NormalisedAssignment
     v: Tensor
 
     def price_error(self, v: Tensor) -> Tensor:
         """Squared error of prices, by capacity, relative to the squared prices: mean over instances."""
-        capacity = self.market.capacity
+        capacity = self.instances.capacity
         scale = (capacity * self.v.square()).sum(dim=1)
         return ((capacity * (v - self.v).square()).sum(dim=1) / (scale + SMALL)).mean()
 
     def bound_loss(self, v: Tensor) -> Tensor:
-        """What the bound lacks of the one that the given prices prove, per task: mean over instances."""
-        return (self.market.bound(self.v) - self.market.bound(v)).mean()
+        """Bound of the labelled prices minus that of the predicted ones, per task: mean over instances."""
+        return (self.instances.bound(self.v) - self.instances.bound(v)).mean()
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What a training was given to learn from: it decides whether a checkpoint belongs to it."""
+class _DemonstratedInstances:
+    """Demonstrated instances: a checkpoint belongs to the training that was given the same ones."""
 
     observations: Observation
 
@@ -206,15 +206,15 @@ class _Given:
         return dict(self.observations)
 
 
-def _best_prices(market: NormalisedAssignment) -> Tensor:
-    cost = np.concatenate([market.local.numpy()[:, None], market.link.numpy()], axis=1).transpose(0, 2, 1)
-    load, tasks = market.load.numpy(), market.load.shape[1]
-    capacity = market.capacity.numpy() * tasks
+def _best_prices(instances: NormalisedAssignment) -> Tensor:
+    cost = np.concatenate([instances.local.numpy()[:, None], instances.link.numpy()], axis=1).transpose(0, 2, 1)
+    load, tasks = instances.load.numpy(), instances.load.shape[1]
+    capacity = instances.capacity.numpy() * tasks
     rows = range(len(load))
     return torch.from_numpy(np.stack([find_prices(np.ascontiguousarray(cost[i]), load[i], capacity[i]) for i in rows]))
 
 
-def _measured(network: PriceNetwork, lesson: Lesson) -> dict[str, float]:
+def _measured(network: PriceNetwork, batch: LabelledBatch) -> dict[str, float]:
     with torch.inference_mode():
-        v = network(lesson.market)
-        return {"train/price_error": float(lesson.price_error(v)), "train/bound_loss": float(lesson.bound_loss(v))}
+        v = network(batch.instances)
+        return {"train/price_error": float(batch.price_error(v)), "train/bound_loss": float(batch.bound_loss(v))}

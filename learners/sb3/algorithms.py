@@ -1,4 +1,4 @@
-"""Baselines as Stable-Baselines3 implements them (the extra ``sb3``), decided by a centre that sees everything.
+"""Baselines as Stable-Baselines3 implements them (the extra ``sb3``), with one central policy that observes everything.
 
 1. the problem is seen through the view of `offloadopt.envs.control`. An `AssignmentProblem`: all servers' standardised
    measurements in, one score in [-1, 1] for each server and task out, read by DIRS's vote. An `AgentProblem`: all
@@ -10,25 +10,8 @@
 
 Networks, optimisers and constants are the library's defaults but for the fields below.
 
-`A2C` and `DDPG` are the baselines of DIRS's paper, and their fields were chosen on ``multi_server``, preset ``paper``,
-by the mean gap to the optimum, among about 20 settings of each (16 or 64 environments, learning rates 1e-4 to 3e-3,
-either reward, raw or scaled by the library, normalised advantages or not, noise 0 to 1, buffers of 5,000 and 100,000),
-the better ones with three seeds. An episode is one slot of a fresh instance there, nothing follows a decision, and
-``gamma`` and DDPG's target networks have no say. Mean gaps with the fields as they are: A2C 15 to 21 % after 20,000
-steps, 0.4 to 1.9 % after 100,000 (at the library's learning rate and 16 environments 5.9 %, then 0.35 % after 200,000),
-DDPG 12 to 24 % after 20,000; all-local lies at 5.9 %. With the library's own values DDPG stood at 75 % after a minute.
-What A2C finds on this preset is nearly one assignment for all instances: at most 19 different ones among 500.
-
-On agents with a horizon, whose end is a truncation that the library bootstraps over, nothing was tuned but that `PPO`
-has the better of two settings. Mean costs on ``carbon_mimo``, preset ``paper``, one training seed, 200 instances (those
-by which the settings were compared): random powers 55.6, ``lyapunov`` 9.2; `PPO` 19.7 after 204,800 slots (18.9 with
-view ``full``); `DDPG` 24.9 after 20,000, and 17.2 with four gradient steps a slot, noise 0.2 and learning rate 1e-3;
-`A2C` 62.0 after 100,000, so that it is of no use there as it stands.
-
-On whole numbers nothing was tuned. Mean costs on ``battery_d2d``, preset ``paper``, one training seed, 128 instances:
-chance 1,968, everything at home in the slowest mode 823; `A2C` 992 after 392,704 slots (it keeps everything at home);
-`DDPG` 1,137 after 25,152, and 1,354 with ``scale_rewards`` after 17,088; `PPO` 1,667 after 202,816, and 1,124, still
-falling, with ``scale_rewards`` after 207,360.
+`A2C` and `DDPG` are the baselines of DIRS's paper; how their fields were chosen, and the recorded results, stand in
+``docs/results/learners.md``.
 """
 
 from __future__ import annotations
@@ -44,23 +27,23 @@ from offloadopt.envs.control import ControlProblem, control_view, require_contro
 from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.sb3.base import Library, linear_layers
-from offloadopt.learners.sb3.exported_actor import Actor, Layer, Singles
+from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
+from offloadopt.learners.sb3.exported_actor import Actor, Float32Array, Layer
 
 if TYPE_CHECKING:
-    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
+    from offloadopt.learners.sb3.vec_env import CentralVecEnv
 
 
-class ModeActor(Actor):
-    """What A2C and PPO explore around: the mean of a Gaussian, clipped to its range as the library does, or options."""
+class StochasticActor(Actor):
+    """Actor of A2C and PPO: the mean of a Gaussian, clipped to its range as the library does, or options."""
 
     @staticmethod
-    def activation(signal: Singles) -> Singles:
+    def activation(signal: Float32Array) -> Float32Array:
         """Hyperbolic tangent."""
         return np.tanh(signal)
 
     @staticmethod
-    def squash(outputs: Singles) -> Singles:
+    def squash(outputs: Float32Array) -> Float32Array:
         """The nearest action."""
         return outputs.clip(-1.0, 1.0)
 
@@ -71,18 +54,18 @@ class DeterministicActor(Actor):
     continuous: ClassVar[bool] = True
 
     @staticmethod
-    def activation(signal: Singles) -> Singles:
+    def activation(signal: Float32Array) -> Float32Array:
         """ReLU."""
         return np.maximum(signal, 0.0)
 
     @staticmethod
-    def squash(outputs: Singles) -> Singles:
+    def squash(outputs: Float32Array) -> Float32Array:
         """Hyperbolic tangent."""
         return np.tanh(outputs)
 
 
-class Baseline(Library):
-    """A centre's learner; what its actor looks like in the library is up to the method."""
+class CentralSb3Learner(Sb3Learner):
+    """Central learner of Stable-Baselines3; each method exports its own actor."""
 
     serves: ClassVar[type[Any]] = ControlProblem
     policy_type: ClassVar[type[Actor]]
@@ -106,14 +89,14 @@ class Baseline(Library):
         super().require(problem)
         require_control(problem, self.view)
 
-    def environment(self, problem: Problem[Any]) -> BatchedEnvironment:
+    def environment(self, problem: Problem[Any]) -> CentralVecEnv:
         """Many instances, decided as one batch."""
-        from offloadopt.learners.sb3.vec_env import BatchedEnvironment
+        from offloadopt.learners.sb3.vec_env import CentralVecEnv
 
         view = control_view(problem, self.view, continuous=self.policy_type.continuous)
-        return BatchedEnvironment(ProblemVectorEnv(problem, self.num_envs, reward=self.reward, view=view))
+        return CentralVecEnv(ProblemVectorEnv(problem, self.num_envs, reward=self.reward, view=view))
 
-    def policy(self, problem: Problem[Any], environment: BatchedEnvironment, model: Any, origin: Origin) -> Actor:
+    def policy(self, problem: Problem[Any], environment: CentralVecEnv, model: Any, origin: Origin) -> Actor:
         """The actor and the view that it was trained with."""
         view = cast(ControlView, environment.environment.view)
         return self.policy_type(problem, view, self.layers(model), origin)
@@ -123,11 +106,11 @@ class Baseline(Library):
         """The weights of its actor."""
 
 
-class A2C(Baseline):
+class A2C(CentralSb3Learner):
     """Advantage actor-critic: the "Actor-Critic" of DIRS's paper."""
 
     name = "a2c-sb3"
-    policy_type = ModeActor
+    policy_type = StochasticActor
 
     num_envs: int = Field(64, ge=1, description="instances decided at once")
     learning_rate: float = Field(3e-3, gt=0, description="RMSprop's step size (the library's default is 7e-4)")
@@ -153,11 +136,11 @@ class A2C(Baseline):
         return _mode_layers(model)
 
 
-class PPO(Baseline):
+class PPO(CentralSb3Learner):
     """Proximal policy optimisation with a clipped objective, one network for all agents' decisions."""
 
     name = "ppo-sb3"
-    policy_type = ModeActor
+    policy_type = StochasticActor
 
     num_envs: int = Field(64, ge=1, description="episodes decided at once")
     rollout_length: int = Field(32, ge=1, description="slots of each between two updates (2,048 of one by default)")
@@ -187,7 +170,7 @@ class PPO(Baseline):
         return _mode_layers(model)
 
 
-class DDPG(Baseline):
+class DDPG(CentralSb3Learner):
     """Deep deterministic policy gradient; whole numbers are the nearest to what its actor says.
 
     The papers' DDPG is continuous too, and rounds.

@@ -1,4 +1,4 @@
-"""What learners of Stable-Baselines3 (the extra ``sb3``) have in common: budget, seeds, and the way out of it."""
+"""Shared training of Stable-Baselines3's learners (the extra ``sb3``): budget, seeds, export of networks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import BatchVecEnv
 
 
-class Library(Learner):
-    """A training by the library, whose network is then taken out of it."""
+class Sb3Learner(Learner):
+    """Learner that trains by Stable-Baselines3 and exports the network."""
 
     num_envs: int
     learning_rate: float
@@ -121,7 +121,7 @@ class Library(Learner):
 
     @abstractmethod
     def environment(self, problem: Problem[Any]) -> BatchVecEnv:
-        """Many instances of the problem as the library wants them."""
+        """Vectorised environment of the problem."""
 
     @abstractmethod
     def model(self, environment: Any, seed: int) -> Any:
@@ -129,7 +129,7 @@ class Library(Learner):
 
     @abstractmethod
     def policy(self, problem: Problem[Any], environment: Any, model: Any, origin: Origin) -> Policy:
-        """What the model would do without exploration."""
+        """Policy of the model without exploration."""
 
 
 def linear_layers(*networks: nn.Module) -> list[Layer]:
@@ -150,7 +150,7 @@ def require_library() -> None:
 
 @contextmanager
 def private_randomness() -> Iterator[None]:
-    """Give the global random generators, which the library seeds and draws from, back as they were."""
+    """Restore the global random generators, which the library seeds and draws from."""
     before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         try:

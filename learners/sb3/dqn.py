@@ -1,7 +1,7 @@
 """DQN as Stable-Baselines3 implements it (the extra ``sb3``), by one network that all agents share.
 
 1. Each agent of each episode is an environment of its own: it sees its own view, takes an entry of the menu of all
-   combinations of its options (of numbers: of even levels), and is paid minus its own cost.
+   combinations of its options (of numbers: of even levels), and is rewarded with minus its own cost.
 2. The library trains, with one replay of what happened to all agents.
 3. The network is taken out: a plain one, saved without anything that runs when loaded.
 
@@ -9,12 +9,10 @@ In a `JointProblem`, whose centre would see everything, an agent sees its own pa
 in common.
 
 The library has no masks: options that a problem does not allow can be chosen, and cost what the problem asks for them.
-When it explores, all agents of all episodes decide by chance, otherwise none; and agents that learn change what the
-others are paid for, which a replay cannot know.
+When it explores, all agents of all episodes decide by chance, otherwise none; and agents that learn change the
+others' rewards, which a replay cannot represent.
 
-Mean costs on ``battery_d2d``, preset ``paper``, 128 instances (those by which ``gamma`` was chosen among two values):
-chance 1,968, everything at home in the slowest mode 823; `DQN` 803 after 1,200,000 decisions with one seed, 815
-and 880 after 600,000 with two, and 1,162 after 1,200,000 with the library's ``gamma`` of 0.99.
+Recorded results: ``docs/results/learners.md``.
 """
 
 from __future__ import annotations
@@ -25,14 +23,14 @@ from pydantic import Field
 
 from offloadopt.core import Problem
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.sb3.base import Library, linear_layers
-from offloadopt.learners.sb3.per_agent import MenuPolicy, MenuProblem, menu_settings, rows_of
+from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
+from offloadopt.learners.sb3.per_agent import MenuPolicy, MenuProblem, agent_encoding, menu_settings
 
 if TYPE_CHECKING:
-    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
+    from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
 
-class DQN(Library):
+class DQN(Sb3Learner):
     """Deep Q-network over the combinations of an agent's decisions, one network for all agents."""
 
     name = "dqn-sb3"
@@ -68,13 +66,13 @@ class DQN(Library):
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)
-        rows_of(problem, *menu_settings(self.model_dump()))
+        agent_encoding(problem, *menu_settings(self.model_dump()))
 
-    def environment(self, problem: Problem[Any]) -> AgentsEnvironment:
+    def environment(self, problem: Problem[Any]) -> PerAgentVecEnv:
         """Each agent of each episode."""
-        from offloadopt.learners.sb3.vec_env import AgentsEnvironment
+        from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
-        return AgentsEnvironment(problem, rows_of(problem, self.levels, self.view), self.num_envs)
+        return PerAgentVecEnv(problem, agent_encoding(problem, self.levels, self.view), self.num_envs)
 
     def model(self, environment: Any, seed: int) -> Any:
         """DQN with a network of 64-64 whose target follows slot by slot."""
@@ -97,6 +95,6 @@ class DQN(Library):
             device="cpu",
         )
 
-    def policy(self, problem: Problem[Any], environment: AgentsEnvironment, model: Any, origin: Origin) -> MenuPolicy:
+    def policy(self, problem: Problem[Any], environment: PerAgentVecEnv, model: Any, origin: Origin) -> MenuPolicy:
         """The network and the menu."""
-        return MenuPolicy(problem, environment.rows, linear_layers(model.q_net), origin)
+        return MenuPolicy(problem, environment.encoding, linear_layers(model.q_net), origin)

@@ -1,4 +1,4 @@
-"""A trained actor taken out of the library that trained it: a plain multi-layer perceptron in NumPy."""
+"""Actor exported from Stable-Baselines3: a multi-layer perceptron in NumPy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from offloadopt.envs.views import ControlView
 from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.learners.common import saved_policy as policies
 
-Singles = NDArray[np.float32]
-Layer = tuple[Singles, Singles]
+Float32Array = NDArray[np.float32]
+Layer = tuple[Float32Array, Float32Array]
 """Weights ``[out, in]`` and biases ``[out]``."""
 
 
 class Actor(Policy):
-    """A network from all that is measured to actions, read as its view says.
+    """Exported network from all measurements to actions, decoded by its view.
 
     Where the view wants choices, the network has an output for each option of each choice, and the largest is taken.
 
-    It is a centre: it sees every server's measurements, or every agent's view, at once.
+    It is central: it sees every server's measurements, or every agent's view, at once.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Actor(Policy):
 
     @staticmethod
     @abstractmethod
-    def activation(signal: Singles) -> Singles:
-        """What the hidden layers do to their weighted sums."""
+    def activation(signal: Float32Array) -> Float32Array:
+        """Activation of the hidden layers."""
 
     @staticmethod
     @abstractmethod
-    def squash(outputs: Singles) -> Singles:
+    def squash(outputs: Float32Array) -> Float32Array:
         """The last layer's outputs as numbers in [-1, 1]."""
 
     def actions(self, observation: Observation) -> NDArray[Any]:
@@ -76,7 +76,7 @@ class Actor(Policy):
         return self.squash(outputs).reshape(len(outputs), *space.shape)
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """What the actions stand for."""
+        """Decode the actions."""
         return self.view.decode(observation, self.actions(observation)), memory
 
     def save(self, folder: Path) -> None:
@@ -100,7 +100,9 @@ class Actor(Policy):
         return cls(problem, view.with_statistics(arrays), layers, origin)
 
 
-def perceptron(layers: Sequence[Layer], activation: Callable[[Singles], Singles], signal: Singles) -> Singles:
+def perceptron(
+    layers: Sequence[Layer], activation: Callable[[Float32Array], Float32Array], signal: Float32Array
+) -> Float32Array:
     """The last layer's weighted sums ``[..., out]`` for signals ``[..., in]``."""
     for weights, biases in layers[:-1]:
         signal = activation(signal @ weights.T + biases)

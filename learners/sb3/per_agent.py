@@ -1,4 +1,4 @@
-"""Agents one by one, as a learner of discrete choices wants them: each agent is a row that picks an entry of a menu."""
+"""Decisions of single agents as entries of a menu, for learners of discrete actions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.independent.action_menu import MAX_COMBINATIONS, ActionScaling
 from offloadopt.learners.independent.policy import view_name
-from offloadopt.learners.sb3.exported_actor import Layer, Singles, layer_arrays, perceptron, read_layers
+from offloadopt.learners.sb3.exported_actor import Float32Array, Layer, layer_arrays, perceptron, read_layers
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.joint import JointProblem
 
@@ -29,8 +29,8 @@ MenuProblem.register(AgentProblem)  # type: ignore[type-abstract]
 MenuProblem.register(JointProblem)  # type: ignore[type-abstract]
 
 
-class Rows(Protocol):
-    """What one agent sees, and what the entries of its menu stand for."""
+class AgentEncoding(Protocol):
+    """Encoding of single agents: inputs of observations, decisions of menu entries."""
 
     @property
     def features(self) -> int:
@@ -40,15 +40,15 @@ class Rows(Protocol):
     def menu(self) -> FloatArray:
         """[entries, numbers] shares in [0, 1]: everything that an agent can decide."""
 
-    def see(self, observation: Observation) -> Singles:
-        """[count, agents, features] what each agent sees."""
+    def encode(self, observation: Observation) -> Float32Array:
+        """[count, agents, features] Inputs of each agent."""
 
     def decode(self, entries: IntArray) -> Decisions:
         """The decisions of entries ``[count, agents]``."""
 
 
-class ViewRows:
-    """Agents that see their own view; an entry is a combination of levels and of whole numbers.
+class ViewEncoding:
+    """Encode agents by their own view; an entry is a combination of levels and of whole numbers.
 
     Parameters
     ----------
@@ -66,17 +66,17 @@ class ViewRows:
         self.features = problem.view_size(self._view)
         self.menu = self._scaling.menu(levels)
 
-    def see(self, observation: Observation) -> Singles:
+    def encode(self, observation: Observation) -> Float32Array:
         """The problem's view."""
         return self.problem.view(observation, self._view).astype(np.float32)
 
     def decode(self, entries: IntArray) -> Decisions:
-        """ActionScaling of the decisions' limits."""
+        """Decode menu entries within the decisions' limits."""
         return self._scaling.decode(self.menu[entries])
 
 
-class StateRows:
-    """Agents that see their own part of a centre's state and what they have in common, scaled by its factors.
+class StateEncoding:
+    """Encode agents by their own part of a joint state and what they have in common, scaled by its factors.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class StateRows:
             raise Unsupported(f"{entries} combinations of an agent's decisions; allowed: at most {MAX_COMBINATIONS}")
         self.menu = np.array(list(itertools.product(*grids)))
 
-    def see(self, observation: Observation) -> Singles:
+    def encode(self, observation: Observation) -> Float32Array:
         """The agent's numbers, then the common ones."""
         own = self.problem.user_state(observation) * self.problem.user_factors
         common = (self.problem.common_state(observation) * self.problem.common_factors)[:, None]
@@ -102,66 +102,70 @@ class StateRows:
         return np.concatenate([own, shared], axis=-1).astype(np.float32)
 
     def decode(self, entries: IntArray) -> Decisions:
-        """What the problem reads in the coordinates."""
+        """Decode menu entries as coordinates."""
         return self.problem.decode(self.menu[entries])
 
 
-def rows_of(problem: Problem[Any], levels: int, view: str | None = None) -> Rows:
-    """The rows of a `MenuProblem`, refused where decisions have no limits or too many combinations."""
+def agent_encoding(problem: Problem[Any], levels: int, view: str | None = None) -> AgentEncoding:
+    """Encoding of a `MenuProblem`'s agents, refused where decisions have no limits or too many combinations."""
     if isinstance(problem, AgentProblem):
-        return ViewRows(problem, levels, view)
+        return ViewEncoding(problem, levels, view)
     if not isinstance(problem, JointProblem):
         raise Unsupported(f"problem {problem.name!r} has no agents with decisions of their own; it needs a MenuProblem")
     if view is not None:
         raise Unsupported(f"view = {view!r}: the agents of {problem.name!r} have one view; allowed: none")
-    return StateRows(problem, levels)
+    return StateEncoding(problem, levels)
 
 
 class MenuPolicy(Policy):
-    """One network, the same for every agent: each takes the entry of which the network expects most.
+    """One network, the same for every agent: each takes the entry of the largest predicted value.
 
     Parameters
     ----------
     problem : MenuProblem
-    rows : Rows
+    encoding : AgentEncoding
     layers : sequence of (weights [out, in], biases [out])
-        From what an agent sees to the worth of each entry, with ReLU between them.
+        From what an agent sees to the value of each entry, with ReLU between them.
     origin : Origin
     """
 
     name = "menu"
 
-    def __init__(self, problem: Problem[Any], rows: Rows, layers: list[Layer], origin: policies.Origin) -> None:
+    def __init__(
+        self, problem: Problem[Any], encoding: AgentEncoding, layers: list[Layer], origin: policies.Origin
+    ) -> None:
         self.problem = problem
-        self.rows = rows
+        self.encoding = encoding
         self.layers = layers
         self.origin = origin
 
     def entries(self, observation: Observation) -> IntArray:
         """[count, agents] the best of the menu."""
-        return np.asarray(perceptron(self.layers, _relu, self.rows.see(observation)).argmax(axis=-1))
+        return np.asarray(perceptron(self.layers, _relu, self.encoding.encode(observation)).argmax(axis=-1))
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """What the entries stand for."""
-        return self.rows.decode(self.entries(observation)), memory
+        """Decode the entries."""
+        return self.encoding.decode(self.entries(observation)), memory
 
     def save(self, folder: Path) -> None:
         """Write the network and the menu as safetensors + JSON."""
-        policies.save(folder, self.origin, {"menu": self.rows.menu, **layer_arrays(self.layers)})
+        policies.save(folder, self.origin, {"menu": self.encoding.menu, **layer_arrays(self.layers)})
 
     @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
         """Read a network that fits what an agent sees and decides; any number of agents is allowed."""
         origin, arrays = policies.read(folder, problem)
-        rows = rows_of(problem, *menu_settings(origin.settings))
-        layers = read_layers(folder, arrays, {"menu": rows.menu})
+        encoding = agent_encoding(problem, *menu_settings(origin.settings))
+        layers = read_layers(folder, arrays, {"menu": encoding.menu})
         inputs, outputs = layers[0][0].shape[1], len(layers[-1][1])
-        if (inputs, outputs) != (rows.features, len(rows.menu)) or not np.array_equal(arrays["menu"], rows.menu):
+        if (inputs, outputs) != (encoding.features, len(encoding.menu)) or not np.array_equal(
+            arrays["menu"], encoding.menu
+        ):
             raise InvalidInput(
                 f"{folder} holds a policy of agents with {inputs} features and {outputs} entries on the menu; those of "
-                f"this {problem.name} have {rows.features} and {len(rows.menu)}"
+                f"this {problem.name} have {encoding.features} and {len(encoding.menu)}"
             )
-        return cls(problem, rows, layers, origin)
+        return cls(problem, encoding, layers, origin)
 
 
 def menu_settings(settings: Mapping[str, Any]) -> tuple[int, str | None]:

@@ -1,4 +1,4 @@
-"""Our batched episodes as Stable-Baselines3's `VecEnv`; importing this needs the extra ``sb3``."""
+"""Batched episodes as Stable-Baselines3's `VecEnv`; importing this needs the extra ``sb3``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from offloadopt.core import Problem
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.vector_env import ProblemVectorEnv
-from offloadopt.learners.sb3.per_agent import Rows
+from offloadopt.learners.sb3.per_agent import AgentEncoding
 
 
 class BatchVecEnv(VecEnv):
@@ -51,13 +51,13 @@ class BatchVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
     def _infos(self, last: NDArray[Any] | None, cut_off: bool) -> list[dict[str, Any]]:
-        """What the library is told of each environment: where episodes ended, their last observations."""
+        """Information for the library on each environment: where episodes ended, their last observations."""
         if last is None:
             return [{} for _ in range(self.num_envs)]
-        return [{"terminal_observation": seen, "TimeLimit.truncated": cut_off} for seen in last]
+        return [{"terminal_observation": observation, "TimeLimit.truncated": cut_off} for observation in last]
 
 
-class BatchedEnvironment(BatchVecEnv):
+class CentralVecEnv(BatchVecEnv):
     """A `ProblemVectorEnv` in the library's own interface, which restarts episodes in the same step too."""
 
     def __init__(self, environment: ProblemVectorEnv) -> None:
@@ -73,32 +73,32 @@ class BatchedEnvironment(BatchVecEnv):
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
-        observation, reward, terminated, truncated, known = self.environment.step(self._actions)
+        observation, reward, terminated, truncated, info = self.environment.step(self._actions)
         self.slot_reward = float(reward.mean())
-        self.slot_cost = float(known.get("final_info", known)["cost"].mean())
-        infos = self._infos(known.get("final_obs"), bool(truncated.all()))
+        self.slot_cost = float(info.get("final_info", info)["cost"].mean())
+        infos = self._infos(info.get("final_obs"), bool(truncated.all()))
         return observation, reward.astype(np.float32), terminated | truncated, infos
 
 
-class AgentsEnvironment(BatchVecEnv):
-    """Every agent of every episode as an environment of its own, agent by agent, paid minus its own cost.
+class PerAgentVecEnv(BatchVecEnv):
+    """Every agent of every episode as an environment of its own, agent by agent, rewarded with minus its own cost.
 
     Parameters
     ----------
     problem : MenuProblem
-    rows : Rows
+    encoding : AgentEncoding
     count : int
         Number of episodes.
     """
 
     render_mode = None
 
-    def __init__(self, problem: Problem[Any], rows: Rows, count: int) -> None:
-        self.rows = rows
+    def __init__(self, problem: Problem[Any], encoding: AgentEncoding, count: int) -> None:
+        self.encoding = encoding
         self._agents = problem.num_agents
         self._episodes = Episodes(problem, count, 0)
-        seen = spaces.Box(-np.inf, np.inf, (rows.features,), np.float32)
-        super().__init__(count * problem.num_agents, seen, spaces.Discrete(len(rows.menu)))
+        observation_space = spaces.Box(-np.inf, np.inf, (encoding.features,), np.float32)
+        super().__init__(count * problem.num_agents, observation_space, spaces.Discrete(len(encoding.menu)))
 
     def reset(self) -> Any:
         """First observations ``[count x agents, features]``; one seed given by `seed` serves the whole batch."""
@@ -106,19 +106,19 @@ class AgentsEnvironment(BatchVecEnv):
             self._episodes.reseed(self._seeds[0])
         self._reset_seeds()
         self._episodes.begin()
-        return self._seen()
+        return self._observations()
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
         episodes = self._episodes
-        outcome = episodes.step(self.rows.decode(self._actions.reshape(-1, self._agents)))
+        outcome = episodes.step(self.encoding.decode(self._actions.reshape(-1, self._agents)))
         self.slot_cost = float(outcome.cost.mean())
         self.slot_reward = float(-outcome.running_cost.sum(axis=-1).mean())
-        ended, infos = episodes.ended, self._infos(self._seen() if episodes.ended else None, episodes.truncated)
+        ended, infos = episodes.ended, self._infos(self._observations() if episodes.ended else None, episodes.truncated)
         if ended:
             episodes.begin()
-        paid = -outcome.running_cost.reshape(-1).astype(np.float32)
-        return self._seen(), paid, np.full(self.num_envs, ended), infos
+        reward = -outcome.running_cost.reshape(-1).astype(np.float32)
+        return self._observations(), reward, np.full(self.num_envs, ended), infos
 
-    def _seen(self) -> NDArray[np.float32]:
-        return self.rows.see(self._episodes.observation).reshape(self.num_envs, -1)
+    def _observations(self) -> NDArray[np.float32]:
+        return self.encoding.encode(self._episodes.observation).reshape(self.num_envs, -1)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from offloadopt.core import Budget, Outcome
-from offloadopt.learners.common.training import REPORT_EVERY, TrainingProgress, episode_metrics
+from offloadopt.learners.common.training import REPORT_EVERY, TrainingProgress, episode_metrics, minibatches
 
 
 def test_a_budget_in_steps_is_rounded_up_to_iterations() -> None:
@@ -46,3 +47,14 @@ def test_the_recorded_cost_is_that_of_one_agent_in_one_slot(aiming: Any) -> None
     assert problem.num_agents == 3
     assert found["episode/objective"] == pytest.approx(3 * cost.sum() / 2)
     assert found["episode/cost"] == pytest.approx(1.5 * cost.mean())
+
+
+def test_a_pass_over_the_demonstrations_takes_each_at_most_once() -> None:
+    batches = minibatches(10, 3, torch.Generator().manual_seed(0))
+    first, second = ([next(batches) for _ in range(3)] for _ in range(2))
+    for one_pass in (first, second):
+        rows = torch.cat(one_pass).tolist()
+        assert len(rows) == len(set(rows)) == 9
+        assert set(rows) <= set(range(10))
+    assert torch.cat(first).tolist() != torch.cat(second).tolist()
+    assert sorted(next(minibatches(4, 256, torch.Generator())).tolist()) == [0, 1, 2, 3]

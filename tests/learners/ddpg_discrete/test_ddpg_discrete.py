@@ -16,7 +16,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER, Centre, DdpgDiscrete
+from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER, CentralAgent, DdpgDiscrete
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy
 from offloadopt.testing import check_learner
 
@@ -79,14 +79,14 @@ def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> Non
     """The joint critic tells the sum of what agents are paid, the shared one each agent's own pay."""
     problem = mobile()
     settings = DdpgDiscrete(**{**SMALL, "gamma": 0.9, "networks": networks, "reward_scale": 0.5, "huber_delta": None})
-    centre = Centre(settings, problem, seeded_generator(0))
+    centre = CentralAgent(settings, problem, seeded_generator(0))
     rng = np.random.default_rng(0)
     view, following = (torch.from_numpy(rng.random((7, 3, 8))).float() for _ in range(2))
     action, reward = torch.from_numpy(rng.random((7, 3, 3))).float(), torch.from_numpy(rng.random((7, 3))).float()
     target = centre.target(TransitionBatch(view, action, reward, following)).numpy()
     with torch.no_grad():
         shares = centre.head.shares(centre.networks["target_actor"](following))
-        seen = centre.head.see(torch.from_numpy(centre.grid.snap(shares)).float())
+        seen = centre.head.critic_input(torch.from_numpy(centre.quantiser.quantise(shares)).float())
         later = centre.networks["target_critic"](following, seen)[..., 0].numpy()
     paid = reward.numpy() if networks == "shared" else reward.numpy().sum(axis=1, keepdims=True)
     np.testing.assert_allclose(target, 0.5 * paid + 0.9 * later, rtol=1e-5)
@@ -98,18 +98,18 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
     replay: Any, appended: int, learned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, int]] = []
-    append, learn = TransitionReplay.append, Centre.learn
+    append, learn = TransitionReplay.append, CentralAgent.learn
 
     def watched_append(self: TransitionReplay, *parts: Any) -> None:
         told.append(("append", self.appended))
         append(self, *parts)
 
-    def watched_learn(self: Centre, *parts: Any) -> Any:
+    def watched_learn(self: CentralAgent, *parts: Any) -> Any:
         told.append(("learn", 0))
         return learn(self, *parts)
 
     monkeypatch.setattr(TransitionReplay, "append", watched_append)
-    monkeypatch.setattr(Centre, "learn", watched_learn)
+    monkeypatch.setattr(CentralAgent, "learn", watched_learn)
     settings = DdpgDiscrete(**{**SMALL, "num_envs": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
     settings.fit(mobile(), budget=Budget(steps=32 * 3))
     kinds = [kind for kind, _ in told]
@@ -121,7 +121,7 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
 def test_noise_falls_to_its_least_value() -> None:
     problem = mobile()
     settings = DdpgDiscrete(**SMALL, encoding="none", noise=0.2, noise_decay=0.99, noise_least=0.05)
-    centre = Centre(settings, problem, seeded_generator(0))
+    centre = CentralAgent(settings, problem, seeded_generator(0))
     state = np.zeros((4000, 3, 8))
     for slot, sigma in ((0, 0.2), (50, 0.2 * 0.99**50), (1000, 0.05)):
         ratio = centre.explore(state, slot, np.random.default_rng(0))[..., 0]

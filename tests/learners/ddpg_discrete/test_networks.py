@@ -11,12 +11,12 @@ import torch
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.ddpg_discrete.networks import (
     CentralNetwork,
-    Coordinates,
-    Joint,
-    Options,
-    Shared,
+    JointNetwork,
+    LogitHead,
+    SharedNetwork,
+    SigmoidHead,
+    counterfactual_values,
     nearness,
-    tried,
 )
 
 
@@ -27,23 +27,23 @@ def test_nearness_is_one_at_a_level_and_shared_between_neighbours() -> None:
 
 
 def test_shared_networks_follow_the_order_of_the_agents() -> None:
-    head = Options(5, (None, None, 4))
-    critic = Shared(5, head.seen, head.seen_choices, (8, 8), 1)
+    head = LogitHead(5, (None, None, 4))
+    critic = SharedNetwork(5, head.critic_features, head.choice_slices, (8, 8), 1)
     critic.initialise(seeded_generator(0))
-    state, action = torch.rand((6, 5, 5)), head.see(torch.rand((6, 5, 3)))
+    state, action = torch.rand((6, 5, 5)), head.critic_input(torch.rand((6, 5, 3)))
     order = torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(critic(state, action)[:, order], critic(state[:, order], action[:, order]))
 
 
 def test_a_shared_critic_counts_who_chooses_the_same() -> None:
-    head = Options(3, (None, 4))
-    critic = Shared(2, head.seen, head.seen_choices, (6,), 1)
+    head = LogitHead(3, (None, 4))
+    critic = SharedNetwork(2, head.critic_features, head.choice_slices, (6,), 1)
     critic.initialise(seeded_generator(0))
     state = torch.rand((1, 3, 2))
     alone, joined, elsewhere = (torch.tensor([[[0.5, 0.0], [0.5, 1 / 3], [0.5, at]]]) for at in (1.0, 0.0, 2 / 3))
     with torch.no_grad():
-        said = [critic(state, head.see(action))[0, 0] for action in (alone, joined, elsewhere)]
-    same = critic.before[0](torch.cat([state, head.see(joined)], dim=-1)).relu()[0]
+        said = [critic(state, head.critic_input(action))[0, 0] for action in (alone, joined, elsewhere)]
+    same = critic.before[0](torch.cat([state, head.critic_input(joined)], dim=-1)).relu()[0]
     pooled = (same[0] + same[2]) / 2.0
     signal = torch.cat([same[0], same.mean(dim=0), pooled])
     for layer in critic.after[:-1]:
@@ -53,12 +53,12 @@ def test_a_shared_critic_counts_who_chooses_the_same() -> None:
 
 
 def test_an_actors_options_are_read_as_the_likeliest_and_seen_by_their_number() -> None:
-    head = Options(5, (None, 4, None))
-    assert (head.outputs, head.seen) == (6, 14)
+    head = LogitHead(5, (None, 4, None))
+    assert (head.outputs, head.critic_features) == (6, 14)
     signal = torch.tensor([[0.0, 2.0, -1.0, 3.0, 0.5, 0.0]])  # two quantities, then four options
     shares = head.shares(signal)
     np.testing.assert_allclose(shares, [[0.5, 1 / 3, 1 / (1 + np.exp(-2.0))]], rtol=1e-6)
-    seen = head.see(torch.from_numpy(shares).float())
+    seen = head.critic_input(torch.from_numpy(shares).float())
     torch.testing.assert_close(seen[0, :5], torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]))
     torch.testing.assert_close(seen[0, -4:], torch.tensor([0.0, 1.0, 0.0, 0.0]))
     explored = head.explore(signal.expand(4000, 6), 0.4, np.random.default_rng(0))
@@ -77,13 +77,13 @@ class Waves(CentralNetwork):
         return (action * self.weight).sum(dim=-1, keepdim=True).sin() + 0.0 * state[..., :1]
 
 
-@pytest.mark.parametrize("head", [Coordinates(3), Options(5, (None, None, None))])
+@pytest.mark.parametrize("head", [SigmoidHead(3), LogitHead(5, (None, None, None))])
 def test_quantities_climb_along_the_chain_rule(head: Any) -> None:
     """Without inverting gradients it is the gradient of the critic's word through the actor's squashing."""
     signal = torch.randn((6, 2, 3), generator=seeded_generator(0)).requires_grad_()
-    critic, state = Waves(head.seen), torch.zeros((6, 2, 1))
-    (direct,) = torch.autograd.grad(critic(state, head.see(torch.sigmoid(signal))).sum(), signal)
-    rise = head.climb(signal, critic, state, False, np.random.default_rng(0))
+    critic, state = Waves(head.critic_features), torch.zeros((6, 2, 1))
+    (direct,) = torch.autograd.grad(critic(state, head.critic_input(torch.sigmoid(signal))).sum(), signal)
+    rise = head.actor_objective(signal, critic, state, False, np.random.default_rng(0))
     (found,) = torch.autograd.grad(rise.sum(), signal)
     torch.testing.assert_close(found, direct)
 
@@ -101,9 +101,9 @@ class Crowd(CentralNetwork):
         return (options * (torch.arange(3.0) - crowd)).sum(dim=-1, keepdim=True)
 
 
-def crowded() -> tuple[Options, torch.Tensor, torch.Tensor]:
+def crowded() -> tuple[LogitHead, torch.Tensor, torch.Tensor]:
     """Everyone likes option 1 best, by ever less."""
-    head = Options(5, (None, 3))
+    head = LogitHead(5, (None, 3))
     logits = torch.tensor([[0.0, 2.0, -2.0], [0.0, 1.0, 0.0], [0.3, 0.4, 0.2]])
     signal = torch.cat([torch.zeros((3, 1)), logits], dim=-1)
     return head, logits, signal.expand(30_000, 3, 4).clone().requires_grad_()
@@ -116,8 +116,8 @@ def worth_of(taken: list[int]) -> float:
 
 def test_an_agents_options_are_tried_while_the_others_keep_theirs() -> None:
     head, _, signal = crowded()
-    seen = head.see(torch.from_numpy(head.shares(signal[:2].detach())).float())
-    found = tried(Crowd(), torch.zeros((2, 3, 1)), seen, head.seen_choices[0], torch.tensor([0, 2]))
+    seen = head.critic_input(torch.from_numpy(head.shares(signal[:2].detach())).float())
+    found = counterfactual_values(Crowd(), torch.zeros((2, 3, 1)), seen, head.choice_slices[0], torch.tensor([0, 2]))
     by_hand = [[worth_of([option, 1, 1]) for option in range(3)], [worth_of([1, 1, option]) for option in range(3)]]
     torch.testing.assert_close(found, torch.tensor(by_hand))
     assert (seen[:, :, 6] == 1).all()  # what was seen stays what it was
@@ -127,7 +127,7 @@ def test_an_agents_options_are_tried_while_the_others_keep_theirs() -> None:
 def test_options_climb_by_what_they_gain(inverting: bool) -> None:
     """By their probability as the softmax's chain rule has it, or whatever it is and by the room that is left."""
     head, logits, signal = crowded()
-    rise = head.climb(signal, Crowd(), torch.zeros((len(signal), 3, 1)), inverting, np.random.default_rng(0))
+    rise = head.actor_objective(signal, Crowd(), torch.zeros((len(signal), 3, 1)), inverting, np.random.default_rng(0))
     (slope,) = torch.autograd.grad(rise.sum(), signal)
     found = slope[..., 1:].mean(dim=0)  # whom chance made try is averaged out
     chance = torch.softmax(logits, dim=-1)
@@ -141,9 +141,9 @@ def test_options_climb_by_what_they_gain(inverting: bool) -> None:
 
 def test_users_who_all_prefer_one_server_are_told_to_leave_it() -> None:
     """Their chances alone look well spread: by those, nobody would gain."""
-    head, state = Options(5, (None, 3)), torch.zeros((4000, 3, 1))
+    head, state = LogitHead(5, (None, 3)), torch.zeros((4000, 3, 1))
     signal = (1e-3 * torch.tensor([0.0, 0.0, 0.0, 1.0])).expand(4000, 3, 4).clone().requires_grad_()
-    rise = head.climb(signal, Crowd(), state, True, np.random.default_rng(0))
+    rise = head.actor_objective(signal, Crowd(), state, True, np.random.default_rng(0))
     (slope,) = torch.autograd.grad(rise.sum(), signal)
     away, there = slope[..., 2].mean(), slope[..., 3].mean()
     assert there < 0 < away
@@ -152,7 +152,7 @@ def test_users_who_all_prefer_one_server_are_told_to_leave_it() -> None:
 def test_standardised_networks_see_deviations_from_the_mean() -> None:
     rng = np.random.default_rng(0)
     states = torch.from_numpy(rng.normal([5.0, -1.0, 2.0], [0.1, 3.0, 0.0], size=(400, 7, 3)))
-    actor = Shared(3, 0, (), (6,), 2)
+    actor = SharedNetwork(3, 0, (), (6,), 2)
     actor.initialise(seeded_generator(0))
     standard = (states - states.mean(dim=(0, 1))) / torch.tensor([states[..., 0].std(), states[..., 1].std(), 1.0])
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_standardised_networks_see_deviations_from_the_mean() -> None:
 
 
 def test_a_joint_network_is_a_perceptron_of_all_numbers() -> None:
-    critic = Joint(2, 3, 1, 2, (7, 5), 0)
+    critic = JointNetwork(2, 3, 1, 2, (7, 5), 0)
     critic.initialise(seeded_generator(0))
     state, action = np.random.default_rng(0).normal(size=(4, 2, 4)) * 9, np.random.default_rng(1).random((4, 2, 2))
     state[:, 1, 3] = state[:, 0, 3]

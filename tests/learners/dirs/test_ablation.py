@@ -11,9 +11,16 @@ import torch
 
 from offloadopt import registry
 from offloadopt.core import Demonstrations, relative_gap
-from offloadopt.learners.dirs.ablation import AS_TRAINED, BATCH_SIZE, VARIANTS, Variant, ablation_gaps, seen
+from offloadopt.learners.dirs.ablation import (
+    AS_TRAINED,
+    BATCH_SIZE,
+    VARIANTS,
+    AblationSettings,
+    ablation_gaps,
+    agent_view,
+)
 
-SMALL = Variant(hidden=(9, 7), demonstrations=300, gradient_steps=60)
+SMALL = AblationSettings(hidden=(9, 7), demonstrations=300, gradient_steps=60)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +77,6 @@ def test_each_variant_changes_one_thing() -> None:
 
 def test_an_agent_that_sees_all_sees_every_servers_view() -> None:
     view = torch.arange(12.0).reshape(2, 2, 3)
-    assert seen(view, SMALL) is view
-    wide = seen(view, replace(SMALL, sees_all=True))
+    assert agent_view(view, SMALL) is view
+    wide = agent_view(view, replace(SMALL, global_view=True))
     assert wide[1].tolist() == [[6.0, 7.0, 8.0, 9.0, 10.0, 11.0]] * 2

@@ -208,8 +208,8 @@ def test_a_budget_is_divided_in_the_proportion_of_the_stages(
     problem: Any, experts: Demonstrations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met: list[int] = []
-    meet = Dirs._meet_slots
-    monkeypatch.setattr(Dirs, "_meet_slots", lambda *given: (met.append(given[2].iteration), meet(*given))[1])
+    meet = Dirs._interact
+    monkeypatch.setattr(Dirs, "_interact", lambda *given: (met.append(given[2].iteration), meet(*given))[1])
     done: list[int] = []
     learner = Dirs(**SMALL)
     budget = Budget(steps=2 * learner.default_steps(problem))

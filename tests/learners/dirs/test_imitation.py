@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Instances, Problem
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy
-from offloadopt.learners.dirs.imitation import minibatches
 
 
 def demonstrate(problem: Problem[Any], count: int, seed: int = 0) -> Demonstrations:
@@ -107,17 +105,6 @@ def test_what_is_learned_does_not_depend_on_the_unit_of_the_gains(experts: Demon
     views = [problem.observe(problem.sample(50, 9), problem.reset(problem.sample(1, 9))) for problem in problems]
     near, far = (policy.probabilities(view) for policy, view in zip(policies, views, strict=True))
     np.testing.assert_allclose(near, far, atol=1e-3)
-
-
-def test_a_pass_over_the_demonstrations_takes_each_at_most_once() -> None:
-    batches = minibatches(10, 3, torch.Generator().manual_seed(0))
-    first, second = ([next(batches) for _ in range(3)] for _ in range(2))
-    for one_pass in (first, second):
-        rows = torch.cat(one_pass).tolist()
-        assert len(rows) == len(set(rows)) == 9
-        assert set(rows) <= set(range(10))
-    assert torch.cat(first).tolist() != torch.cat(second).tolist()
-    assert sorted(next(minibatches(4, 256, torch.Generator())).tolist()) == [0, 1, 2, 3]
 
 
 def test_progress_adds_up_to_the_steps_done(small: Problem[Any], experts: Demonstrations) -> None:

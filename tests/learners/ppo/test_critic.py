@@ -18,14 +18,14 @@ def test_values_stay_what_they_are_while_the_scale_follows_the_returns(central: 
     view = torch.from_numpy(rng.normal(size=(4, 5, 3, 2)).astype(np.float32))
     view = view.flatten(2) if central else view
     with torch.no_grad():
-        critic.follow(torch.from_numpy(rng.normal(size=(4, 5, 3))))
+        critic.update_return_statistics(torch.from_numpy(rng.normal(size=(4, 5, 3))))
         before, _ = critic.values(view)
         returns = torch.from_numpy(1e4 + 300.0 * rng.normal(size=(4, 5, 3)) * [1.0, 2.0, 3.0])
-        critic.follow(returns)
+        critic.update_return_statistics(returns)
         torch.testing.assert_close(critic.values(view)[0], before, rtol=1e-3, atol=0.05)
         for _ in range(300):
-            critic.follow(returns)
-        normalizer = critic.in_deviations(returns)
+            critic.update_return_statistics(returns)
+        normalizer = critic.standardise_returns(returns)
     over = (0, 1, 2) if copies == 1 and not central else (0, 1)
     torch.testing.assert_close(normalizer.mean(dim=over).abs().max(), torch.tensor(0.0).double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(

@@ -25,7 +25,7 @@ from offloadopt.learners.common import training as course
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.ppo.ppo import Ppo, _in_pieces, clipped_gain
+from offloadopt.learners.ppo.ppo import Ppo, _run_in_chunks, clipped_objective
 from offloadopt.testing import check_learner
 
 from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
@@ -295,7 +295,7 @@ def test_the_clipped_gain_is_the_smaller_of_both() -> None:
     advantage = torch.tensor([2.0, -2.0, 2.0, -2.0, 3.0])
     # 1.2 x 2, 1.5 x -2 (not clipped), 0.5 x 2 (not clipped), 0.8 x -2, 1.1 x 3
     expected = torch.tensor([2.4, -3.0, 1.0, -1.6, 3.3])
-    torch.testing.assert_close(clipped_gain(ratio.log(), advantage, 0.2), expected)
+    torch.testing.assert_close(clipped_objective(ratio.log(), advantage, 0.2), expected)
 
 
 @pytest.mark.parametrize("copies", [1, 3])
@@ -305,7 +305,7 @@ def test_pieces_that_start_from_their_memories_answer_as_the_whole(copies: int) 
     view = torch.from_numpy(np.random.default_rng(2).normal(size=(7, 5, 3, 2)).astype(np.float32))
     with torch.no_grad():
         whole, _ = actor(view)
-        outputs, memories = _in_pieces(actor, view, 2)
+        outputs, memories = _run_in_chunks(actor, view, 2)
         rows = view[:6].unflatten(0, (3, 2)).transpose(0, 1).flatten(1, 2)
         again, _ = actor(rows, memories)
     torch.testing.assert_close(outputs, whole)

@@ -14,8 +14,8 @@ def test_advantages_are_discounted_sums_of_surprises() -> None:
     expected = np.zeros_like(reward)
     for slot in range(6):
         for later in range(slot, 6):
-            surprise = reward[later] + gamma * value[later + 1] - value[later]
-            expected[slot] += (gamma * decay) ** (later - slot) * surprise
+            td_error = reward[later] + gamma * value[later + 1] - value[later]
+            expected[slot] += (gamma * decay) ** (later - slot) * td_error
     found = advantages(torch.from_numpy(reward), torch.from_numpy(value), gamma, decay)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 

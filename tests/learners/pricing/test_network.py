@@ -32,9 +32,9 @@ def untrained(seed: int) -> PriceNetwork:
 
 def predict(network: PriceNetwork, costs: PricedAssignment) -> FloatArray:
     """Root prices in the instances' own units."""
-    market = NormalisedAssignment.of(costs)
+    instances = NormalisedAssignment.of(costs)
     with torch.inference_mode():
-        return np.asarray(network(market).numpy() * market.common_price[:, None])
+        return np.asarray(network(instances).numpy() * instances.common_price[:, None])
 
 
 def test_the_common_price_clears_one_server_with_all_the_capacity() -> None:
@@ -44,40 +44,40 @@ def test_the_common_price_clears_one_server_with_all_the_capacity() -> None:
         load=np.array([[1.0, 1.0, 2.0]]),
         capacity=np.array([[0.25, 0.75]]),
     )
-    market = NormalisedAssignment.of(costs)
-    assert market.common_price == pytest.approx([2.0])
+    instances = NormalisedAssignment.of(costs)
+    assert instances.common_price == pytest.approx([2.0])
     # Money is counted in 2 (price) x 4/3 (mean load), capacity per task in mean loads by the price.
-    np.testing.assert_allclose(market.local[0], np.array([10.0, 6.0, 4.0]) / (8 / 3))
-    np.testing.assert_allclose(market.capacity[0], np.array([0.25, 0.75]) * 2 / 4)
+    np.testing.assert_allclose(instances.local[0], np.array([10.0, 6.0, 4.0]) / (8 / 3))
+    np.testing.assert_allclose(instances.capacity[0], np.array([0.25, 0.75]) * 2 / 4)
 
 
 def test_the_bound_of_a_market_is_the_dual_function_in_its_units() -> None:
     costs = draw(4, 12, 3)
-    market = NormalisedAssignment.of(costs)
+    instances = NormalisedAssignment.of(costs)
     v = np.random.default_rng(1).uniform(0, 2, (4, 3))
-    own = v * market.common_price[:, None]
+    own = v * instances.common_price[:, None]
     options = costs.option_cost.copy()
     options[..., 1:] += 2 * costs.load[..., None] * own[:, None]
     dual = options.min(axis=-1).sum(axis=1) - (costs.capacity * own**2).sum(axis=1)
-    money = market.common_price * costs.load.mean(axis=1)
+    money = instances.common_price * costs.load.mean(axis=1)
     above = dual - costs.option_cost.min(axis=-1).sum(axis=1)
-    np.testing.assert_allclose(market.bound(torch.from_numpy(v)), above / money / 12, rtol=1e-12)
+    np.testing.assert_allclose(instances.bound(torch.from_numpy(v)), above / money / 12, rtol=1e-12)
 
 
 def test_tasks_answer_with_their_cheapest_option_and_the_price_at_which_they_would_leave_it() -> None:
     costs = draw(3, 10, 3)
-    market = NormalisedAssignment.of(costs)
+    instances = NormalisedAssignment.of(costs)
     v = torch.from_numpy(np.random.default_rng(2).uniform(0, 2, (3, 3)))
-    rise, load = market.answers(v)
+    rise, load = instances.best_responses(v)
 
     def best(prices: torch.Tensor) -> IntArray:
-        priced = market.link + 2 * market.load[:, None] * prices[..., None]
-        return torch.cat([market.local[:, None], priced], dim=1).argmin(dim=1).numpy()
+        priced = instances.link + 2 * instances.load[:, None] * prices[..., None]
+        return torch.cat([instances.local[:, None], priced], dim=1).argmin(dim=1).numpy()
 
     choice = best(v)
     for server in range(3):
         mine = choice == server + 1
-        np.testing.assert_allclose(load[:, server], (mine * market.load.numpy()).mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(load[:, server], (mine * instances.load.numpy()).mean(axis=1), rtol=1e-12)
         for row, task in itertools.product(range(3), range(10)):
             change = float(rise[row, server, task])
             assert (change > 0) == mine[row, task]
@@ -91,23 +91,25 @@ def test_tasks_answer_with_their_cheapest_option_and_the_price_at_which_they_wou
 
 def test_servers_that_tie_share_a_task() -> None:
     cost = np.array([[[2.0, 1.0, 1.0, 3.0]]])
-    market = NormalisedAssignment.of(PricedAssignment(cost, np.ones((1, 1)), np.ones((1, 3))))
-    _, load = market.answers(torch.zeros(1, 3, dtype=torch.float64))
+    instances = NormalisedAssignment.of(PricedAssignment(cost, np.ones((1, 1)), np.ones((1, 3))))
+    _, load = instances.best_responses(torch.zeros(1, 3, dtype=torch.float64))
     np.testing.assert_allclose(load, [[0.5, 0.5, 0.0]])
 
 
 def test_the_curvature_is_half_the_negative_hessian_of_the_smoothed_bound() -> None:
-    market, width = NormalisedAssignment.of(draw(1, 9, 3)), torch.tensor([0.4], dtype=torch.float64)
+    instances, width = NormalisedAssignment.of(draw(1, 9, 3)), torch.tensor([0.4], dtype=torch.float64)
 
     def smoothed(v: torch.Tensor) -> torch.Tensor:
-        priced = torch.cat([market.local[:, None], market.link + 2 * market.load[:, None] * v[None, :, None]], dim=1)
-        scale = 2 * market.load * width
+        priced = torch.cat(
+            [instances.local[:, None], instances.link + 2 * instances.load[:, None] * v[None, :, None]], dim=1
+        )
+        scale = 2 * instances.load * width
         least = -scale * torch.logsumexp(-priced / scale[:, None], dim=1)
-        return least.mean() - (market.capacity * v**2).sum()
+        return least.mean() - (instances.capacity * v**2).sum()
 
     v = torch.tensor([0.7, 1.1, 0.2], dtype=torch.float64)
     hessian = torch.autograd.functional.hessian(smoothed, v)
-    np.testing.assert_allclose(market.curvature(v[None], width)[0], -hessian / 2, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(instances.curvature(v[None], width)[0], -hessian / 2, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -67,9 +67,9 @@ def untrained(seed: int) -> PriceNetwork:
 
 def predict(network: PriceNetwork, costs: PricedAssignment) -> FloatArray:
     """Root prices in the instances' own units."""
-    market = NormalisedAssignment.of(costs)
+    instances = NormalisedAssignment.of(costs)
     with torch.inference_mode():
-        return np.asarray(network(market).numpy() * market.common_price[:, None])
+        return np.asarray(network(instances).numpy() * instances.common_price[:, None])
 
 
 @pytest.mark.parametrize("money", [1e-6, 1.0, 1e6])
@@ -189,9 +189,9 @@ def test_where_a_round_goes_astray_the_prices_that_prove_most_stand() -> None:
     )
     problem = make(10, 4)
     policy = PricePolicy(problem, untrained(0), 8, Origin.of(Prices(), problem))
-    market, proved = NormalisedAssignment.of(wild), assign_all(wild, policy.root_prices(wild), 0)[1]
+    instances, proved = NormalisedAssignment.of(wild), assign_all(wild, policy.root_prices(wild), 0)[1]
     with torch.inference_mode():
-        path = [v.numpy() * market.common_price[:, None] for v in policy.network.path(market)]
+        path = [v.numpy() * instances.common_price[:, None] for v in policy.network.price_iterates(instances)]
     bounds = np.stack([assign_all(wild, v, 0)[1] for v in path])
     np.testing.assert_array_equal(proved, bounds.max(axis=0))
     assert (bounds[-1] < proved).any()

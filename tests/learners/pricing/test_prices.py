@@ -61,9 +61,9 @@ def untrained(seed: int) -> PriceNetwork:
 
 
 def test_training_brings_the_bound_much_closer_to_the_best_one(policy: PricePolicy) -> None:
-    lesson = Prices(batch_size=64).cut(draw_costs(make(60, 6, layout_seed=None)), np.random.SeedSequence(2))
+    batch = Prices(batch_size=64).cut(draw_costs(make(60, 6, layout_seed=None)), np.random.SeedSequence(2))
     with torch.inference_mode():
-        before, after = (float(lesson.bound_loss(net(lesson.market))) for net in (untrained(0), policy.network))
+        before, after = (float(batch.bound_loss(net(batch.instances))) for net in (untrained(0), policy.network))
     assert 0 <= after < 0.1 * before
 
 
@@ -71,21 +71,21 @@ def test_cut_instances_have_as_much_capacity_per_task_as_whole_ones() -> None:
     whole = draw(8, 60, 5)
     alike = PricedAssignment(whole.option_cost, np.ones((8, 60)), np.full((8, 5), 7.0))
     for number in range(5):
-        lesson = Prices(load_factor=1.0, fewest_tasks=12, most_tasks=12).cut(alike, np.random.SeedSequence(number))
-        market, servers = lesson.market, lesson.v.shape[1]
-        assert market.load.shape == (32, 12)
+        batch = Prices(load_factor=1.0, fewest_tasks=12, most_tasks=12).cut(alike, np.random.SeedSequence(number))
+        instances, servers = batch.instances, batch.v.shape[1]
+        assert instances.load.shape == (32, 12)
         assert 2 <= servers <= 5
-        capacity = market.capacity.numpy() * 12 / market.common_price[:, None]
+        capacity = instances.capacity.numpy() * 12 / instances.common_price[:, None]
         np.testing.assert_allclose(capacity.sum(axis=1) / 12, 5 * 7.0 / 60)
 
 
 def test_labels_maximise_the_bound() -> None:
     costs = draw(6, 40, 3)
-    lesson = Prices(batch_size=6).cut(costs, np.random.SeedSequence(1))
-    best, rng = lesson.market.bound(lesson.v), np.random.default_rng(0)
+    batch = Prices(batch_size=6).cut(costs, np.random.SeedSequence(1))
+    best, rng = batch.instances.bound(batch.v), np.random.default_rng(0)
     for _ in range(50):
-        other = lesson.v * torch.from_numpy(rng.uniform(0.8, 1.25, lesson.v.shape))
-        assert (lesson.market.bound(other) <= best + 1e-6).all()
+        other = batch.v * torch.from_numpy(rng.uniform(0.8, 1.25, batch.v.shape))
+        assert (batch.instances.bound(other) <= best + 1e-6).all()
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from offloadopt.core import ArrayField, Budget, Decisions, rollout
 from offloadopt.envs import AgentsView, ScoreView
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, Baseline
+from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, CentralSb3Learner
 from offloadopt.learners.sb3.exported_actor import Actor
 
 LEARNERS = [
@@ -60,7 +60,7 @@ def weights(policy: Actor) -> bytes:
 @both
 @pytest.mark.parametrize("gain", [1.0, 30.0], ids=["as trained", "saturated"])
 def test_the_exported_actor_gives_the_librarys_actions(
-    learner: Baseline, gain: float, small: Any, library: Any
+    learner: CentralSb3Learner, gain: float, small: Any, library: Any
 ) -> None:
     """Also where outputs lie far beyond [-1, 1], so that clipping and squashing decide ties."""
     model, _ = learner.train(small, Budget(steps=640), seed=1)
@@ -85,7 +85,7 @@ def test_the_exported_actor_gives_the_librarys_actions(
 @every
 @pytest.mark.parametrize("gain", [1.0, 30.0], ids=["as trained", "saturated"])
 def test_the_exported_actor_gives_the_librarys_powers(
-    learner: Baseline, gain: float, agents: Any, library: Any
+    learner: CentralSb3Learner, gain: float, agents: Any, library: Any
 ) -> None:
     """For agents, in every slot of a roll-out, as decisions within their limits."""
     model, _ = learner.train(agents, Budget(steps=640), seed=1)
@@ -112,7 +112,7 @@ def test_the_exported_actor_gives_the_librarys_powers(
 
 
 @choosing
-def test_the_exported_actor_takes_the_librarys_options(learner: Baseline, devices: Any, library: Any) -> None:
+def test_the_exported_actor_takes_the_librarys_options(learner: CentralSb3Learner, devices: Any, library: Any) -> None:
     """The likeliest target and mode of each agent, in every slot of a roll-out."""
     model, _ = learner.train(devices, Budget(steps=640), seed=1)
     view = AgentsView(devices)
@@ -150,7 +150,7 @@ def test_the_exported_actor_rounds_the_librarys_shares_to_options(devices: Any, 
 
 @both
 def test_a_saved_policy_decides_the_same_without_the_library(
-    learner: Baseline, small: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learner: CentralSb3Learner, small: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = learner.fit(small, budget=Budget(steps=320), seed=0)
     policy.save(tmp_path / "policy")
@@ -164,7 +164,7 @@ def test_a_saved_policy_decides_the_same_without_the_library(
 
 @every
 def test_a_saved_policy_of_agents_decides_the_same_without_the_library(
-    learner: Baseline, agents: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learner: CentralSb3Learner, agents: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It remembers by itself which view its agents had."""
     policy = learner.replace(view="full").fit(agents, budget=Budget(steps=320), seed=0)
@@ -181,7 +181,7 @@ def test_a_saved_policy_of_agents_decides_the_same_without_the_library(
 
 @every
 def test_a_saved_policy_of_whole_numbers_decides_the_same_without_the_library(
-    learner: Baseline, devices: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learner: CentralSb3Learner, devices: Any, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = learner.fit(devices, budget=Budget(steps=320), seed=0)
     policy.save(tmp_path)
@@ -199,7 +199,9 @@ def test_a_saved_policy_of_whole_numbers_decides_the_same_without_the_library(
 
 
 @both
-def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, small: Any, library: Any) -> None:
+def test_training_lowers_the_cost_on_instances_it_never_saw(
+    learner: CentralSb3Learner, small: Any, library: Any
+) -> None:
     held_out = small.sample(300, 9)
     optimum = registry.solver("exact", small).run(small, held_out).bound.mean()
     before, after = (
@@ -211,7 +213,9 @@ def test_training_lowers_the_cost_on_instances_it_never_saw(learner: Baseline, s
 
 
 @pytest.mark.parametrize("learner", LEARNERS[1:], ids=lambda learner: learner.name)
-def test_training_lowers_the_cost_of_agents_over_a_horizon(learner: Baseline, agents: Any, library: Any) -> None:
+def test_training_lowers_the_cost_of_agents_over_a_horizon(
+    learner: CentralSb3Learner, agents: Any, library: Any
+) -> None:
     held_out = agents.sample(300, 9)
     before, after = (
         learner.fit(agents, budget=Budget(steps=steps * agents.num_agents), seed=0)
@@ -223,7 +227,7 @@ def test_training_lowers_the_cost_of_agents_over_a_horizon(learner: Baseline, ag
 
 
 @every
-def test_training_finds_good_options_among_whole_numbers(learner: Baseline, aiming: Any, library: Any) -> None:
+def test_training_finds_good_options_among_whole_numbers(learner: CentralSb3Learner, aiming: Any, library: Any) -> None:
     """By hand: chance costs 4.58 a slot, the best options cost 0.33."""
     problem = aiming(agents=1, integer=True)
     instances = problem.sample(300, 9)
@@ -239,7 +243,7 @@ def test_training_finds_good_options_among_whole_numbers(learner: Baseline, aimi
 
 
 @every
-def test_the_same_seed_gives_the_same_weights(learner: Baseline, small: Any, library: Any) -> None:
+def test_the_same_seed_gives_the_same_weights(learner: CentralSb3Learner, small: Any, library: Any) -> None:
     first, again, other = (
         weights(learner.fit(small, budget=Budget(steps=320), seed=seed)) for seed in (7, 7, 2**40 + 7)
     )
@@ -252,7 +256,7 @@ def test_the_same_seed_gives_the_same_weights(learner: Baseline, small: Any, lib
 
 @every
 def test_what_cannot_be_decided_is_refused_before_anything_begins(
-    learner: Baseline, aiming: Any, agents: Any, small: Any
+    learner: CentralSb3Learner, aiming: Any, agents: Any, small: Any
 ) -> None:
     problem = aiming()
     unlimited = type("Unlimited", (type(problem),), {"decision_fields": {"aim": ArrayField((2, 2), low=0.0)}})

@@ -16,7 +16,7 @@ import torch
 from offloadopt import registry
 from offloadopt.core import Budget
 from offloadopt.errors import OffloadError
-from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, Baseline
+from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, CentralSb3Learner
 
 LEARNERS = [
     A2C(),
@@ -52,7 +52,9 @@ def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeyp
 
 
 @every
-def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseline, small: Any, library: Any) -> None:
+def test_training_leaves_the_global_generators_and_threads_alone(
+    learner: CentralSb3Learner, small: Any, library: Any
+) -> None:
     def state() -> tuple[Any, ...]:
         return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
 
@@ -65,7 +67,7 @@ def test_training_leaves_the_global_generators_and_threads_alone(learner: Baseli
 @every
 @pytest.mark.parametrize("scale_rewards", [False, True])
 def test_training_leaves_nothing_in_the_systems_temporary_folder_and_is_silent(
-    learner: Baseline,
+    learner: CentralSb3Learner,
     scale_rewards: bool,
     devices: Any,
     library: Any,
@@ -81,7 +83,7 @@ def test_training_leaves_nothing_in_the_systems_temporary_folder_and_is_silent(
 
 @every
 def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
-    learner: Baseline, small: Any, library: Any
+    learner: CentralSb3Learner, small: Any, library: Any
 ) -> None:
     done: list[int] = []
     curve: dict[int, Mapping[str, float]] = {}
@@ -99,6 +101,6 @@ def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
 
 
 @every
-def test_training_ends_when_its_seconds_are_over(learner: Baseline, small: Any, library: Any) -> None:
+def test_training_ends_when_its_seconds_are_over(learner: CentralSb3Learner, small: Any, library: Any) -> None:
     policy = learner.fit(small, budget=Budget(steps=10**9, seconds=0.2))
     assert 0 < policy.origin.training["steps"] < 10**9

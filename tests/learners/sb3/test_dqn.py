@@ -58,7 +58,7 @@ def test_the_exported_network_takes_the_librarys_entries(
     model, environment = QUICK.train(problem, Budget(steps=4000), seed=1)
     policy = QUICK.policy(problem, environment, model, policies.Origin.of(QUICK, problem, seed=1))
     observation = observed(problem, 200)
-    theirs, _ = model.predict(policy.rows.see(observation).reshape(600, -1), deterministic=True)
+    theirs, _ = model.predict(policy.encoding.encode(observation).reshape(600, -1), deterministic=True)
     entries = policy.entries(observation)
     assert len(np.unique(entries)) > 1
     assert (entries == theirs.reshape(200, 3)).mean() > 0.99  # but for ties within rounding

@@ -14,7 +14,7 @@ from offloadopt.core import Problem
 from offloadopt.envs import ScoreView
 from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.sb3.algorithms import A2C, ModeActor
+from offloadopt.learners.sb3.algorithms import A2C, StochasticActor
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
     first[0, 0] = 1.0
     second = np.repeat([[2.0], [-1.0]], 6, axis=0).astype(np.float32)
     layers = [(first, np.float32([0.5])), (second, np.zeros(12, dtype=np.float32))]
-    actor = ModeActor(small, view, layers, policies.Origin.of(A2C(), small))
+    actor = StochasticActor(small, view, layers, policies.Origin.of(A2C(), small))
     instances = small.sample(50, 0)
     seen = np.tanh(view.observe(instances)[:, 0] + 0.5)
     expected = np.stack([(2 * seen).clip(-1, 1), -seen], axis=1)
@@ -38,14 +38,14 @@ def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
     assert np.array_equal(decided, np.repeat(np.where(seen >= 0, 1, 2)[:, None], 6, axis=1))
 
 
-def untrained(problem: Problem[Any], layers: int = 2) -> ModeActor:
+def untrained(problem: Problem[Any], layers: int = 2) -> StochasticActor:
     sizes = [12, *[4] * (layers - 1), 12]
     rng = np.random.default_rng(0)
     made = [
         (rng.normal(size=(wide, narrow)).astype(np.float32), np.zeros(wide, dtype=np.float32))
         for narrow, wide in itertools.pairwise(sizes)
     ]
-    return ModeActor(problem, ScoreView.of(problem), made, policies.Origin.of(A2C(), problem))  # type: ignore[arg-type]
+    return StochasticActor(problem, ScoreView.of(problem), made, policies.Origin.of(A2C(), problem))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("field", "value"), [("users", 5), ("servers", 3)])
@@ -53,13 +53,13 @@ def test_a_policy_of_another_size_is_refused(small: Any, tmp_path: Path, field: 
     untrained(small).save(tmp_path)
     other = registry.problem("multi_server", **{"users": 6, "servers": 2, field: value})
     with pytest.raises(InvalidInput, match=r"holds a policy with 12 inputs and 12 outputs; this multi_server has"):
-        ModeActor.load(tmp_path, other)
+        StochasticActor.load(tmp_path, other)
 
 
 def test_another_scenario_of_the_same_size_keeps_the_statistics_of_training(small: Any, tmp_path: Path) -> None:
     policy = untrained(small)
     policy.save(tmp_path)
-    loaded = ModeActor.load(tmp_path, registry.problem("multi_server", users=6, servers=2, layout_seed=8))
+    loaded = StochasticActor.load(tmp_path, registry.problem("multi_server", users=6, servers=2, layout_seed=8))
     assert loaded.view.center.tobytes() == policy.view.center.tobytes()
 
 
@@ -79,4 +79,4 @@ def test_arrays_that_are_no_network_are_refused(small: Any, tmp_path: Path, chan
         del arrays["center"]
     policies.save(tmp_path, policy.origin, arrays)
     with pytest.raises(DamagedFile, match="holds no network of an actor"):
-        ModeActor.load(tmp_path, small)
+        StochasticActor.load(tmp_path, small)

@@ -10,7 +10,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv
 from offloadopt.envs.episodes import instance_batches
-from offloadopt.learners.sb3.per_agent import rows_of
+from offloadopt.learners.sb3.per_agent import agent_encoding
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def library() -> Any:
 
 
 def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
-    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
+    from offloadopt.learners.sb3.vec_env import CentralVecEnv
 
-    ours, theirs = AssignmentVectorEnv(small, 5), BatchedEnvironment(AssignmentVectorEnv(small, 5))
+    ours, theirs = AssignmentVectorEnv(small, 5), CentralVecEnv(AssignmentVectorEnv(small, 5))
     theirs.seed(3)
     np.testing.assert_array_equal(theirs.reset(), ours.reset(seed=3)[0])
     np.testing.assert_array_equal(theirs.reset(), ours.reset()[0])
@@ -48,10 +48,10 @@ def test_the_librarys_batch_is_ours(small: Any, library: Any) -> None:
 
 def test_the_end_of_a_horizon_is_told_as_a_truncation_with_what_was_left(agents: Any, library: Any) -> None:
     """So that the library bootstraps from the last observation, not from the next episode's first."""
-    from offloadopt.learners.sb3.vec_env import BatchedEnvironment
+    from offloadopt.learners.sb3.vec_env import CentralVecEnv
 
     view = AgentsView(agents)
-    batch = BatchedEnvironment(ProblemVectorEnv(agents, 3, view=view))
+    batch = CentralVecEnv(ProblemVectorEnv(agents, 3, view=view))
     batch.reset()
     for slot in range(8):
         observation, _, done, infos = batch.step(np.zeros((3, 4), dtype=np.float32))
@@ -80,21 +80,21 @@ def moving() -> Any:
 def test_every_agent_of_every_episode_is_paid_its_own_cost(
     name: str, library: Any, request: pytest.FixtureRequest
 ) -> None:
-    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
+    from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
     problem = request.getfixturevalue(name)
-    rows = rows_of(problem, levels=4)
-    batch = AgentsEnvironment(problem, rows, 4)
+    encoding = agent_encoding(problem, levels=4)
+    batch = PerAgentVecEnv(problem, encoding, 4)
     batch.seed(3)
     seen, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
     for _ in range(2):
         instances = next(nature)
         state = problem.reset(instances)
         for slot in range(problem.horizon):
-            known = rows.see(problem.observe(instances, state))
+            known = encoding.encode(problem.observe(instances, state))
             np.testing.assert_array_equal(seen, known.reshape(12, -1))
-            entries = rng.integers(len(rows.menu), size=12)
-            state, outcome = problem.step(instances, state, rows.decode(entries.reshape(4, 3)))
+            entries = rng.integers(len(encoding.menu), size=12)
+            state, outcome = problem.step(instances, state, encoding.decode(entries.reshape(4, 3)))
             seen, paid, done, infos = batch.step(entries)
             np.testing.assert_allclose(paid, -outcome.agent_cost.ravel(), rtol=1e-6)
             assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
@@ -107,10 +107,10 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
 
 
 def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
-    from offloadopt.learners.sb3.vec_env import AgentsEnvironment
+    from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
     problem = aiming(horizon=1)
-    batch = AgentsEnvironment(problem, rows_of(problem, levels=3), 4)
+    batch = PerAgentVecEnv(problem, agent_encoding(problem, levels=3), 4)
     batch.reset()
     _, _, done, infos = batch.step(np.zeros(8, dtype=int))
     assert done.all()
