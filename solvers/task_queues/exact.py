@@ -6,6 +6,11 @@ problem evaluates the solution task by task; where the model underestimates a ta
 runs again. The bound is therefore proved and finally meets the cost, for instances of up to some ten tasks; for larger
 ones the time limit (60 s unless set) ends the search with the bound reached. The optimum minimises the sum over agents,
 not each agent's own cost.
+
+HiGHS's presolve cuts off optimal solutions of these models at tight feasibility tolerances (seen with 1.15.1: a model
+that has solutions is called infeasible below 1e-8, with any seed, and solved rightly without presolve). Runs with
+presolve therefore only find incumbents and cuts, in the first half of the time limit; the bound is that of a last run
+without it.
 """
 
 from __future__ import annotations
@@ -95,7 +100,7 @@ class _InstanceSearch:
         self.mode = np.full(shape, problem.modes - 1)
         self.cost = float(self._costs(self.target, self.mode)[0].sum())
         # Costs are sums of nonnegative terms.
-        self.bound = self.first_bound = 0.0
+        self.bound = self.first_bound = self.claimed = 0.0
         self.rounds, self.seconds = 0, 0.0
 
     def solve(self) -> None:
@@ -158,39 +163,44 @@ class _InstanceSearch:
         highs.changeColsCost(number, np.arange(number, dtype=np.int32), np.array(milp.costs))
         integers = np.array(milp.integers, dtype=np.int32)
         highs.changeColsIntegrality(len(integers), integers, np.full(len(integers), highspy.HighsVarType.kInteger))
-        tolerance = TIGHTEST_TOLERANCE
+        tolerance, presolve = TIGHTEST_TOLERANCE, True
+        search_end = self.deadline - 0.5 * (self.deadline - clock()) if np.isfinite(self.deadline) else np.inf
         while self.rounds < ROUNDS and clock() < self.deadline:
             _pass_new_rows(highs, model)
+            highs.setOptionValue("presolve", "choose" if presolve else "off")
             for name in ("mip", "primal", "dual"):
                 highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
             margin = SAFETY * tolerance * (1.0 + self.cost)
             allowance = self.relative_gap * self.cost
             highs.setOptionValue("objective_bound", self.cost + margin)
             highs.setOptionValue("mip_abs_gap", 0.25 * allowance)
-            left_s = self.deadline - clock()
+            left_s = (search_end if presolve else self.deadline) - clock()
             if np.isfinite(left_s):
                 highs.setOptionValue("time_limit", highs.getRunTime() + max(left_s, 0.1))
             highs.run()
             self.rounds += 1
             status, info = highs.getModelStatus(), highs.getInfo()
-            if status == highspy.HighsModelStatus.kInfeasible:
-                self.bound = max(self.bound, self.cost - margin)
-                return
-            if status == highspy.HighsModelStatus.kSolveError:
+            if status == highspy.HighsModelStatus.kSolveError and tolerance < DEFAULT_TOLERANCE:
                 # HiGHS sometimes finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
-                if tolerance >= DEFAULT_TOLERANCE:
-                    return
                 tolerance *= 10.0
                 highs.clearSolver()
                 continue
-            if np.isfinite(info.mip_dual_bound):
-                self.bound = max(self.bound, min(info.mip_dual_bound - margin, self.cost))
+            if status == highspy.HighsModelStatus.kInfeasible:
+                self.claimed = max(self.claimed, self.cost - margin)
+            elif np.isfinite(info.mip_dual_bound):
+                self.claimed = max(self.claimed, min(info.mip_dual_bound - margin, self.cost))
+            if not presolve:
+                self.bound = self.claimed
             if self.rounds == 1:
-                self.first_bound = self.bound
-            if status != highspy.HighsModelStatus.kOptimal or self.cost - self.bound <= allowance:
+                self.first_bound = self.claimed
+            solved = status == highspy.HighsModelStatus.kOptimal and self.cost - self.claimed > allowance
+            if solved and self._add_cuts(model, model.choices(np.asarray(highs.getSolution().col_value))) > 0:
+                continue
+            if not presolve:
                 return
-            if self._add_cuts(model, model.choices(np.asarray(highs.getSolution().col_value))) == 0:
-                return
+            # What was claimed so far only steered the search for cuts; the proof is a run without presolve.
+            presolve, tolerance, self.claimed = False, TIGHTEST_TOLERANCE, self.bound
+            highs.clearSolver()
 
     def _add_cuts(self, model: TaskQueueMilp, choices: list[Choice]) -> int:
         """Add cuts with exact costs at HiGHS's choices and at near-optimal neighbours; returns how many are new.
@@ -209,7 +219,7 @@ class _InstanceSearch:
         if total[best] < self.cost:
             self.cost, self.target, self.mode = float(total[best]), target[best : best + 1], mode_of[best : best + 1]
         slots, agents = [task.slot for task in model.tasks], [task.agent for task in model.tasks]
-        near_best = np.flatnonzero(total <= 2.0 * self.cost - self.bound)
+        near_best = np.flatnonzero(total <= 2.0 * self.cost - self.claimed)
         return sum(
             self._add_consistent_cuts(model, candidates[k], costs[k, slots, agents]) for k in {0, *near_best.tolist()}
         )
