@@ -5,8 +5,8 @@ edge inference and heterogeneous resource co-optimization", Chinese Journal of C
 doi:10.11897/SP.J.1016.2025.01763. Equation and table numbers are the paper's.
 
 In every slot each user has a few tasks, and decides for each where it is computed (C1), on which share of that CPU and,
-if offloaded, over which share of the server's band. Choices of the model where the paper is silent or gives no well-posed
-problem (for values see `scenario`):
+if offloaded, over which share of the server's band. Choices of the model where the paper is silent or gives no
+well-posed problem (for values see `scenario`):
 
 ====================  ===============================================================================================
 what                  choice and reason

@@ -1,4 +1,4 @@
-"""carbon_mimo against the model told slot by slot and user by user, and what its scenarios must and must not allow."""
+"""carbon_mimo against the model evaluated slot by slot and user by user."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def random_decisions(problem: CarbonMimo, count: int, seed: int = 0) -> Decision
     return problem.serve(rng.uniform(0, s.local_max_w, size), rng.uniform(0, s.offload_max_w, size))
 
 
-# ------------------------------------------------------------------------------------------------------ told again
+# ------------------------------------------------------------------------------------------------- evaluated again
 
 
 def sinr_of(problem: CarbonMimo, known: np.ndarray, true: np.ndarray, power: np.ndarray, user: int) -> float:
@@ -51,7 +51,7 @@ def sinr_of(problem: CarbonMimo, known: np.ndarray, true: np.ndarray, power: np.
     return float(heard[user] / (sum(heard) - heard[user] + s.noise_w * np.vdot(weights, weights).real))
 
 
-def told(
+def by_hand(
     problem: CarbonMimo, instances: Instances, decisions: Decisions, row: int
 ) -> tuple[list[float], dict[str, float]]:
     """Each user's cost, and the sums over users and slots, from the papers' equations one by one."""
@@ -136,7 +136,7 @@ def test_an_episode_is_what_the_model_tells(option: str) -> None:
     units = {"arrived": "bits", "served": "bits", "overflow": "bits", "buffer": "bits"}
     units |= {"energy": "j", "grid": "j", "wasted": "j", "carbon": "g"}
     for row in range(count):
-        cost, sums = told(problem, instances, decisions, row)
+        cost, sums = by_hand(problem, instances, decisions, row)
         np.testing.assert_allclose(outcome.agent_cost[row], cost, rtol=1e-9)
         assert outcome.cost[row] == pytest.approx(sum(cost), rel=1e-9)
         for name, unit in units.items():

@@ -1,4 +1,4 @@
-"""partial_mobile against the model told slot by slot and user by user, its paths, its scenarios and how easy it is."""
+"""partial_mobile against the model evaluated slot by slot and user by user, its paths."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def random_decisions(problem: PartialMobile, count: int, seed: int, *, most_hz: 
     return Decisions({"server": rng.integers(0, problem.sites + 1, shape), "ratio": ratio, "cpu_hz": cpu_hz})
 
 
-# ------------------------------------------------------------------------------------------------------ told again
+# ------------------------------------------------------------------------------------------------- evaluated again
 
 
-def told(problem: PartialMobile, instances: Instances, decisions: Decisions, row: int) -> dict[str, float]:
+def by_hand(problem: PartialMobile, instances: Instances, decisions: Decisions, row: int) -> dict[str, float]:
     """Sums over users and slots, from the model's equations, with one loop after the other."""
     s = problem.scenario
     sums = dict.fromkeys(("cost", "time_s", "energy_j", "utility", "overload", "offloaded"), 0.0)
@@ -87,7 +87,7 @@ def test_an_episode_costs_what_the_model_says(time_weight: float, most_hz: float
     decisions = random_decisions(problem, 3, seed=2, most_hz=most_hz)
     outcome = problem.evaluate(instances, decisions)
     for row in range(3):
-        expected = told(problem, instances, decisions, row)
+        expected = by_hand(problem, instances, decisions, row)
         assert outcome.cost[row] == pytest.approx(expected.pop("cost"), rel=1e-9)
         for name, value in expected.items():
             assert outcome.metrics[name][row] == pytest.approx(value, rel=1e-9, abs=1e-12), name

@@ -1,4 +1,4 @@
-"""twin_inference against the paper's formulas told task by task, its limits, its twin, its recorded requests."""
+"""twin_inference against the paper's formulas evaluated task by task, its limits, its twin, its recorded requests."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def trace_file(folder: Path, text: str = TRACE) -> Path:
     return path
 
 
-# ---------------------------------------------------------------------------------------------------------- told again
+# ----------------------------------------------------------------------------------------------------- evaluated again
 
 
-def told(problem: TwinInference, now: Instances, decisions: Decisions, row: int) -> dict[str, float]:
+def by_hand(problem: TwinInference, now: Instances, decisions: Decisions, row: int) -> dict[str, float]:
     """Sums over slots and tasks, from equations (1) to (3), (8) and the limits, one task after the other."""
     s = problem.scenario
     hz = sum(s.user_hz) / 2
@@ -116,7 +116,7 @@ def test_an_episode_costs_what_the_model_says(changes: dict[str, Any], scale: fl
     decisions = random_decisions(problem, 3, seed=2, scale=scale)
     outcome = problem.evaluate(instances, decisions)
     for row in range(3):
-        expected = told(problem, instances, decisions, row)
+        expected = by_hand(problem, instances, decisions, row)
         assert outcome.cost[row] == pytest.approx(expected.pop("cost"), rel=1e-9)
         for name, value in expected.items():
             assert outcome.metrics[name][row] == pytest.approx(value, rel=1e-9, abs=1e-12), name
