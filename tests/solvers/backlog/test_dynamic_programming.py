@@ -60,9 +60,9 @@ def enumerated_cost(problem: CarbonMimo, start_bits: float) -> float:
             bits += s.slot_s * s.bandwidth_hz * np.log2(1.0 + gain * offload_w)
             later = np.interp(np.maximum(buffer[:, None] - bits, 0.0), buffer, after)
             for supply, chance in zip(green, green_chances, strict=True):
-                paid = grid_price * np.maximum(energy - supply, 0.0)
-                paid += problem.waste_price * np.maximum(supply - energy, 0.0)
-                total += gain_chance * chance * (later + paid).min(axis=1)
+                energy_cost = grid_price * np.maximum(energy - supply, 0.0)
+                energy_cost += problem.waste_price * np.maximum(supply - energy, 0.0)
+                total += gain_chance * chance * (later + energy_cost).min(axis=1)
         return total
 
     def end(buffer: Array, price_per_bit: float, value: Array) -> Array:
