@@ -83,9 +83,8 @@ def _served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
     if price < 0.0:
         return 0.0
     effort = price / grid_price
-    if (
-        effort < green_effort
-    ):  # green energy would be left over: its price, or the point where it is used up, sets the effort
+    if effort < green_effort:
+        # Green energy would be left over: its price, or the point where it is used up, sets the effort.
         effort = max(effort, min(green_effort, price / green_price)) if green_price > 0.0 else green_effort
     effort = min(effort, full)
     local = device[1] * min(np.sqrt(effort / device[0]), device[2])

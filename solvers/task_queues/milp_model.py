@@ -236,10 +236,10 @@ class TaskQueueMilp:
         milp, surplus = self.milp, latest - until_s
         fails = [(self.fails[n], -surplus)]
         # Tasks executed elsewhere may end later than any task at this device.
-        elsewhere = self.milp.high[self.end[n]] - until_s
+        latest_elsewhere = self.milp.high[self.end[n]] - until_s
         milp.add_row(
-            [(self.end[n], 1.0), *fails, *scaled(self.executed_at(n, device), elsewhere)],
-            high=until_s + elsewhere + EVENT_SLACK,
+            [(self.end[n], 1.0), *fails, *scaled(self.executed_at(n, device), latest_elsewhere)],
+            high=until_s + latest_elsewhere + EVENT_SLACK,
         )
 
     # ------------------------------------------------------------------------------------------------- devices
@@ -272,18 +272,25 @@ class TaskQueueMilp:
         if a.slot < b.slot:
             return self.executed_at(first, device), self.executed_at(second, device), True
         together = [
-            (one, another)
-            for one in self.option_columns(first, SendOutcome.DELIVERED, device=device)
-            for another in self.option_columns(second, SendOutcome.DELIVERED, device=device)
-            if one[1].senders == another[1].senders or device in (a.agent, b.agent)
+            (first_option, second_option)
+            for first_option in self.option_columns(first, SendOutcome.DELIVERED, device=device)
+            for second_option in self.option_columns(second, SendOutcome.DELIVERED, device=device)
+            if first_option[1].senders == second_option[1].senders or device in (a.agent, b.agent)
         ]
-        ahead = [(one, another) for one, another in together if (one[1].send_s, a.agent) < (another[1].send_s, b.agent)]
+        ahead = [
+            (first_option, second_option)
+            for first_option, second_option in together
+            if (first_option[1].send_s, a.agent) < (second_option[1].send_s, b.agent)
+        ]
         if not ahead:
             return None
         if ahead == together:
             return self.executed_at(first, device), self.executed_at(second, device), True
-        ones, others = {one[0] for one, _ in ahead}, {another[0] for _, another in ahead}
-        return [(column, 1.0) for column in ones], [(column, 1.0) for column in others], False
+        first_columns, second_columns = (
+            {first_option[0] for first_option, _ in ahead},
+            {second_option[0] for _, second_option in ahead},
+        )
+        return [(column, 1.0) for column in first_columns], [(column, 1.0) for column in second_columns], False
 
     def _queue_rows(self, device: int) -> None:
         """A task starts after the end of each task that queues before it."""
@@ -292,13 +299,14 @@ class TaskQueueMilp:
             if order is None:
                 continue
             a, b = self.tasks[first], self.tasks[second]
-            here = a.bounds[device].last_end_s - b.begin_s
-            if here <= 0:
+            latest_here = a.bounds[device].last_end_s - b.begin_s
+            if latest_here <= 0:
                 continue
-            elsewhere = max(self.milp.high[self.end[first]] - b.begin_s, here)
+            latest_elsewhere = max(self.milp.high[self.end[first]] - b.begin_s, latest_here)
             terms = [(self.start[second], 1.0), (self.end[first], -1.0)]
             self.milp.add_row(
-                [*terms, *scaled(order[0], -elsewhere), *scaled(order[1], -here)], -elsewhere - here - EVENT_SLACK
+                [*terms, *scaled(order[0], -latest_elsewhere), *scaled(order[1], -latest_here)],
+                -latest_elsewhere - latest_here - EVENT_SLACK,
             )
 
     def _battery_rows(self, device: int) -> None:
@@ -316,10 +324,8 @@ class TaskQueueMilp:
                     milp.add_row([(sent_j, 1.0), (column, -option.send_j)], high=0.0)
                     self.energy[n][device] = [*self.energy[n][device], (sent_j, 1.0)]
             if device in task.bounds:
-                shortfall, depleted = (
-                    milp.add_column(0.0, float(self.largest_use_j[n, device])),
-                    self.depletes[n][device],
-                )
+                shortfall = milp.add_column(0.0, float(self.largest_use_j[n, device]))
+                depleted = self.depletes[n][device]
                 milp.add_row([(depleted, 1.0), *scaled(self.executed_at(n, device), -1.0)], high=0.0)
                 milp.add_row([(shortfall, 1.0), (depleted, -float(self.largest_use_j[n, device]))], high=0.0)
                 milp.add_row([*self.energy[n][device], (shortfall, -1.0)], 0.0)
@@ -328,10 +334,12 @@ class TaskQueueMilp:
                 spent += self.energy[n][device]
         milp.add_row(spent, high=start_j + EVENT_SLACK)
         for n, task in enumerate(tasks):
-            ended = [(self.depletes[n][device], task.slot)] if device in task.bounds else []
+            depletion_columns = [(self.depletes[n][device], task.slot)] if device in task.bounds else []
             if task.agent == device:
-                ended += [(column, task.slot - 1) for column, _ in self.option_columns(n, SendOutcome.DEPLETED)]
-            for column, slot in ended:
+                depletion_columns += [
+                    (column, task.slot - 1) for column, _ in self.option_columns(n, SendOutcome.DEPLETED)
+                ]
+            for column, slot in depletion_columns:
                 milp.add_row([*spent, (column, -start_j)], -EVENT_SLACK)
                 for later, other in enumerate(tasks):
                     if other.agent == device and other.slot > slot and later != n:
@@ -389,8 +397,8 @@ class TaskQueueMilp:
                         *growth,
                     ]
             if device in self.depletes[n]:
-                share = float(self.start_j[device]) / data.capacity_j
-                full_ageing = ageing_cost(data, task.largest_energy_j(data, device), share)
+                initial_level = float(self.start_j[device]) / data.capacity_j
+                full_ageing = ageing_cost(data, task.largest_energy_j(data, device), initial_level)
                 for terms in tangents:
                     terms.append((self.depletes[n][device], -full_ageing))
             milp.add_row([*exponent, *scaled(used, -alpha)], high=EVENT_SLACK * alpha)
@@ -416,10 +424,10 @@ class TaskQueueMilp:
     def _ageing_bounds(self, n: int, device: int, mode: int) -> tuple[float, float, Terms]:
         """Least and largest ageing cost of a mode at the initial level; and the growth above the least with ``r``."""
         data, task, bound = self.data, self.tasks[n], self.tasks[n].bounds[device]
-        share = float(self.start_j[device]) / data.capacity_j
+        initial_level = float(self.start_j[device]) / data.capacity_j
         receive = bound.least_receive_j, bound.largest_receive_j
         early, late = (
-            ageing_lower_bound(data, share, receive, task.energy_j(data, device, mode, start_s))
+            ageing_lower_bound(data, initial_level, receive, task.energy_j(data, device, mode, start_s))
             for start_s in (bound.first_start_s, bound.last_start_s)
         )
         if (device, mode) not in self.saved[n]:

@@ -185,13 +185,13 @@ def _with_execution_bounds(data: HindsightData, tasks: list[Task]) -> list[Task]
 
 
 def ageing_lower_bound(
-    data: HindsightData, start_share: float, receive_j: tuple[float, float], execute_j: float
+    data: HindsightData, start_level: float, receive_j: tuple[float, float], execute_j: float
 ) -> float:
     """Lower bound of the ageing cost of one task, from the least and the largest energy of its reception.
 
     Equations (12) to (15) with deviation 0 and the level in the middle of the execution after the largest reception.
     """
-    level = start_share - (receive_j[1] + execute_j / 2.0) / data.capacity_j
+    level = start_level - (receive_j[1] + execute_j / 2.0) / data.capacity_j
     return ageing_cost(data, receive_j[0] + execute_j, level)
 
 
