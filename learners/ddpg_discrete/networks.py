@@ -16,7 +16,7 @@ from offloadopt.learners.independent.ddpg import presigmoid_factor
 from offloadopt.learners.independent.networks import LAST_INIT
 
 FEW = 2.0
-"""By which sums over those who choose the same are divided: about as many as there usually are."""
+"""Divisor of sums over agents with the same choice: about their usual number."""
 MOST_LOGIT = 5.0
 """How far an option's logit is driven from 0."""
 
@@ -43,11 +43,11 @@ class CentralNetwork(nn.Module):
     def standardise(self, states: Tensor) -> None:
         """Standardise features by their mean and deviation in states ``[rows, agents, features]``.
 
-        Otherwise what is the same for all agents, and only shifts the hidden layers, drowns what tells them apart.
+        Otherwise features that are the same for all agents, which only shift the hidden layers, dominate those that differ.
         """
         rows = states.reshape(-1, states.shape[-1]).double()
         mean, spread = rows.mean(dim=0), rows.std(dim=0, correction=0)
-        # What single precision cannot tell from a constant is one.
+        # A feature that varies by less than single precision resolves counts as constant.
         constant = spread <= 1e-6 * (1.0 + mean.abs())
         self.center.copy_(mean)
         self.scale.copy_(torch.where(constant, torch.ones_like(spread), spread))
@@ -106,7 +106,7 @@ class JointNetwork(CentralNetwork):
 class SharedNetwork(CentralNetwork):
     """One network for every agent, whatever their number and order: its hidden features are pooled over all agents.
 
-    A critic pools apart those who choose the same.
+    A critic also pools over the agents with the same choice.
 
     Parameters
     ----------

@@ -401,5 +401,5 @@ def _branch(seed: int, *branch: int) -> np.random.SeedSequence:
 
 
 def _number(stream: np.random.SeedSequence) -> int:
-    """A seed for those who take a number."""
+    """Integer seed of a stream."""
     return int(stream.generate_state(1, np.uint64)[0])

@@ -12,7 +12,7 @@ Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et
 With demonstrations the actor first regresses what the expert decides on what the agents may see.
 
 Rewards are not scaled: advantages are standardised, and the critic's scale follows its returns (see `Critic`). What
-settles the end of a horizon is no reward: there the critic's value says what is left behind.
+settles the end of a horizon is no reward: there the critic's value estimates the remaining cost.
 
 Recorded results: ``docs/results/learners.md``.
 """
@@ -167,7 +167,7 @@ class Ppo(Federable):
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
-    gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views tell all")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views are complete")
     clip_range: float = Field(0.2, gt=0, description="largest relative change of a probability that is rewarded")
     entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
     value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")

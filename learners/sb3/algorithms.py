@@ -81,7 +81,7 @@ class CentralSb3Learner(Sb3Learner):
         return self.slots * problem.num_agents
 
     def decisions(self, problem: Problem[Any]) -> int:
-        """Decisions of all agents, which the centre takes at once."""
+        """Decisions of all agents, taken at once."""
         return problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
@@ -171,7 +171,7 @@ class PPO(CentralSb3Learner):
 
 
 class DDPG(CentralSb3Learner):
-    """Deep deterministic policy gradient; whole numbers are the nearest to what its actor says.
+    """Deep deterministic policy gradient; whole numbers are rounded from its actor's outputs.
 
     The papers' DDPG is continuous too, and rounds.
     """

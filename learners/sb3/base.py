@@ -56,7 +56,7 @@ class Sb3Learner(Learner):
         Parameters
         ----------
         problem : Problem
-            What the class says that it serves.
+            A problem of the structure that the class serves.
         demonstrations : Demonstrations, optional
             Refused: the papers' baselines have no expert.
         budget : Budget, optional
@@ -139,7 +139,7 @@ def linear_layers(*networks: nn.Module) -> list[Layer]:
 
 
 def require_library() -> None:
-    """Refuse to train without Stable-Baselines3, with a line that says how to get it."""
+    """Refuse to train without Stable-Baselines3, with a line on how to install it."""
     try:
         import stable_baselines3  # noqa: F401
     except ImportError:

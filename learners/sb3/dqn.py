@@ -5,7 +5,7 @@
 2. The library trains, with one replay of what happened to all agents.
 3. The network is taken out: a plain one, saved without anything that runs when loaded.
 
-In a `JointProblem`, whose centre would see everything, an agent sees its own part of the state and what the agents have
+In a `JointProblem`, an agent sees its own part of the state and what the agents have
 in common.
 
 The library has no masks: options that a problem does not allow can be chosen, and cost what the problem asks for them.
