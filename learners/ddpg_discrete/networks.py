@@ -43,7 +43,7 @@ class CentralNetwork(nn.Module):
     def standardise(self, states: Tensor) -> None:
         """Standardise features by their mean and deviation in states ``[rows, agents, features]``.
 
-        Otherwise features that are the same for all agents, which only shift the hidden layers, dominate those that differ.
+        Otherwise features that all agents share, which only shift the hidden layers, dominate those that differ.
         """
         rows = states.reshape(-1, states.shape[-1]).double()
         mean, spread = rows.mean(dim=0), rows.std(dim=0, correction=0)
