@@ -1,0 +1,62 @@
+"""Frozen, validated parameters of scenarios, solvers and learners."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import Field
+
+from offloadopt.core import (
+    Scenario,
+)
+from offloadopt.errors import InvalidInput, UnknownName
+
+
+class Shop(Scenario):
+    tills: int = Field(2, ge=1)
+    price: float = Field(1.5, gt=0)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "big": {"tills": 20}}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tills": 0}, "tills = 0; allowed: greater than or equal to 1"),
+        ({"tills": 1.5}, "tills = 1.5; allowed: a valid integer"),
+        ({"price": -1}, "price = -1; allowed: greater than 0"),
+        ({"price": float("nan")}, "price = nan; allowed: "),
+        ({"price": float("inf")}, "price = inf; allowed: "),
+        ({"price": "cheap"}, "price = 'cheap'; allowed: a valid number"),
+        ({"til": 3}, "unknown field 'til' of Shop; did you mean 'tills'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_field_value_and_what_is_allowed(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as caught:
+        Shop(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Shop().tills = 3
+
+
+def test_presets_are_overridden_by_changes_and_unknown_ones_refused() -> None:
+    assert Shop.preset("big").tills == 20
+    assert Shop.preset("big", tills=3).tills == 3
+    with pytest.raises(UnknownName, match="no preset 'bigg' of Shop; did you mean 'big'"):
+        Shop.preset("bigg")
+
+
+def test_a_digest_names_the_values_not_how_they_were_given() -> None:
+    assert Shop().digest() == Shop(tills=2).digest() == Shop.preset("paper", price=1.5).digest()
+    assert Shop().digest() != Shop(tills=3).digest()
+    assert Shop(**json.loads(Shop(tills=7).model_dump_json())).digest() == Shop(tills=7).digest()
+
+
+def test_replace_validates_again() -> None:
+    assert Shop(tills=3).replace(price=2).model_dump() == {"tills": 3, "price": 2.0}
+    with pytest.raises(InvalidInput, match="price = 0"):
+        Shop().replace(price=0)
