@@ -37,7 +37,7 @@ def test_fields_are_named_where_they_do_not_fit(arrays: dict[str, np.ndarray], c
 
 def test_a_clause_that_holds_is_silent() -> None:
     must(True, "clause")
-    with pytest.raises(ConformanceError, match="^clause$"):
+    with pytest.raises(ConformanceError, match=r"^clause$"):
         must(False, "clause")
     must_match(Batch({"a": np.ones(2)}), Batch({"a": np.ones(2)}), "clause")
     with pytest.raises(ConformanceError, match="clause: other names"):
