@@ -214,8 +214,18 @@ def serves(group: str, name: str, problem: Problem[Any]) -> bool:
     return True
 
 
-def problem(name: str, preset: str = "paper", **changes: Any) -> Problem[Any]:
-    """Make a problem by name, with a preset's scenario and some fields changed."""
+def problem(name: str, preset: str | None = None, **changes: Any) -> Problem[Any]:
+    """Make a problem by name, with the scenario of a preset and some fields changed.
+
+    Parameters
+    ----------
+    name : str
+        A name of the group ``problems``.
+    preset : str, optional
+        A name of the scenario's ``presets``; by default the first, or the fields' own defaults if there are none.
+    changes
+        Fields of the scenario by name.
+    """
     kind: type[Problem[Any]] = get("problems", name)
     return kind(kind.scenario_type.preset(preset, **changes))
 

@@ -33,7 +33,7 @@ class Settings(BaseModel):
         return f"{place} = {first['input']!r}; allowed: {reason}" if place else reason
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, validated again."""
+        """Copy with some fields changed, validated again."""
         return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **changes})
 
     def digest(self) -> str:
@@ -42,17 +42,37 @@ class Settings(BaseModel):
 
 
 class Scenario(Settings):
-    """What stays fixed while policies are trained and tested. Units stand in the field names."""
+    """Parameters that stay fixed while policies are trained and tested. Units stand in the field names."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named values of fields; the first preset is the default one. Without presets the fields' own defaults are."""
     preset_needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Fields that a preset leaves to the user, for example the files of a real place."""
 
     @classmethod
-    def preset(cls, name: str = "paper", **changes: Any) -> Self:
-        """A named set of values, with some of them changed."""
-        if name not in cls.presets:
+    def preset(cls, name: str | None = None, **changes: Any) -> Self:
+        """Make the scenario of a preset, with some fields changed.
+
+        Parameters
+        ----------
+        name : str, optional
+            By default the first of `presets`, or the fields' own defaults if there are none.
+        changes
+            Fields by name.
+
+        Raises
+        ------
+        UnknownName
+            With the nearest known preset.
+        InvalidInput
+            If a value is wrong, or the preset needs a field that is not given.
+        """
+        if name is None:
+            name = next(iter(cls.presets), None)
+        elif name not in cls.presets:
             raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
+        if name is None:
+            return cls(**changes)
         missing = [need for need in cls.preset_needs.get(name, ()) if changes.get(need) is None]
         if missing:
             raise InvalidInput(f"{missing[0]} is missing; preset {name!r} needs it: {missing[0]}=FILE")
@@ -60,10 +80,10 @@ class Scenario(Settings):
 
     @property
     def origin(self) -> str:
-        """The preset that the scenario is nearest to, and the fields in which it differs from it."""
+        """The preset, or the default values, that the scenario is nearest to, and the fields in which it differs."""
         values = self.model_dump(mode="json")
         found: tuple[str, list[str]] | None = None
-        for name, preset in self.presets.items():
+        for name, preset in (self.presets or {"": {}}).items():
             try:
                 known = type(self)(**{**preset, **{need: values[need] for need in self.preset_needs.get(name, ())}})
             except InvalidInput:
@@ -76,4 +96,4 @@ class Scenario(Settings):
             return "a scenario of its own"
         name, changes = found
         shown = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "")
-        return f"preset {name}" + (f" with {shown}" if changes else "")
+        return (f"preset {name}" if name else "default values") + (f" with {shown}" if changes else "")

@@ -1,4 +1,4 @@
-"""Named arrays that share their instance axis, and what is allowed in them."""
+"""Named arrays that share their instance axis, and the limits of their fields."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from offloadopt.core import (
-    ArrayField,
-    Batch,
-    Instances,
-)
+from offloadopt.arrays import ArrayField, Batch, Instances
 from offloadopt.errors import InvalidInput, UnknownName
 
 
@@ -64,6 +60,9 @@ def test_concatenate_undoes_take_and_over_slots_undoes_at_slot() -> None:
 def test_an_empty_batch_counts_nothing() -> None:
     assert Batch({}).count == 0
     assert numbered().take(slice(0)).count == 0
+
+
+# ---------------------------------------------------------------------------------------------------------- fields
 
 
 @pytest.mark.parametrize(

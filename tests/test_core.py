@@ -1,4 +1,4 @@
-"""The contracts: outcomes, solutions and their statuses."""
+"""The contracts: outcomes, statuses, solutions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 from offloadopt.core import (
     Decisions,
     Outcome,
+    Scenario,
     Solutions,
     Status,
     relative_gap,
 )
 from offloadopt.errors import BrokenProof
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
+
+from toys.assignment import DataMarket
 
 # -------------------------------------------------------------------------------------------------------- outcomes
 
@@ -97,3 +100,18 @@ def test_solutions_are_taken_and_joined_with_their_decisions(problem: MultiServe
     assert last.status_names == ["BOUNDED"]
     assert last.decisions.count == 1
     np.testing.assert_allclose(both.gap, [np.inf, 3.0 / 2.7 - 1.0])
+
+
+@pytest.mark.parametrize(
+    ("bound", "status"), [(-4.0, Status.OPTIMAL), (-4.0 * (1 - 1e-10), Status.OPTIMAL), (-5.0, Status.BOUNDED)]
+)
+def test_negative_costs_have_gaps_and_statuses_likewise(bound: float, status: Status) -> None:
+    toy = DataMarket(Scenario())
+    instances = toy.sample(1, 0)
+    decisions = toy.allocate(instances, np.array([[1, 1, 2, 0]]))
+    scale = -toy.evaluate(instances, decisions).cost[0] / 4.0
+    solutions = Solutions.scored(toy, instances, decisions, bound=np.array([scale * bound]), seconds=0.0)
+    assert solutions.status_names == [status.name]
+    assert solutions.gap[0] == pytest.approx(0.2 if bound == -5.0 else 0.0, abs=1e-9)
+    with pytest.raises(BrokenProof):
+        Solutions.scored(toy, instances, decisions, bound=np.array([-3.9 * scale]), seconds=0.0)

@@ -1,4 +1,4 @@
-"""Errors carry an exit status, and name the nearest valid name."""
+"""Errors carry the exit status of the command line; unknown names come with the nearest known one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ def test_errors_carry_the_exit_status_of_the_command_line() -> None:
     assert issubclass(InvalidInput, ValueError)
 
 
-def test_an_unknown_name_is_answered_by_the_nearest_or_by_all() -> None:
-    assert nearest("exat", ["exact", "levy"]) == "did you mean 'exact'?"
-    assert nearest("zzz", ["levy", "exact"]) == "known: exact, levy"
+def test_the_nearest_name_is_offered_or_all_are_listed() -> None:
+    assert nearest("gian", ["gain", "bits"]) == "did you mean 'gain'?"
+    assert nearest("xyz", ["gain", "bits"]) == "known: bits, gain"
+    assert nearest("xyz", []) == "known: none"

@@ -1,4 +1,4 @@
-"""Frozen, validated parameters of scenarios, solvers and learners."""
+"""Settings refuse wrong values in one line; scenarios have presets, the first of which is the default."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field
 
-from offloadopt.core import (
-    Scenario,
-)
 from offloadopt.errors import InvalidInput, UnknownName
+from offloadopt.settings import Scenario
 
 
 class Shop(Scenario):
@@ -60,3 +58,25 @@ def test_replace_validates_again() -> None:
     assert Shop(tills=3).replace(price=2).model_dump() == {"tills": 3, "price": 2.0}
     with pytest.raises(InvalidInput, match="price = 0"):
         Shop().replace(price=0)
+
+
+class Plain(Scenario):
+    tills: int = Field(2, ge=1)
+
+
+def test_the_first_preset_is_the_default_and_without_presets_the_fields_own_defaults() -> None:
+    class Dear(Shop):
+        presets: ClassVar[dict[str, dict[str, Any]]] = {"dear": {"price": 9.0}, "cheap": {}}
+
+    assert Dear.preset().price == 9.0
+    assert Dear.preset(price=2.0).price == 2.0
+    assert Plain.preset(tills=5).tills == 5
+    with pytest.raises(UnknownName, match="no preset 'paper' of Plain; known: none"):
+        Plain.preset("paper")
+
+
+def test_a_scenario_names_the_preset_it_is_nearest_to() -> None:
+    assert Shop(tills=20).origin == "preset big"
+    assert Shop(price=3.0).origin == "preset paper with price=3.0"
+    assert Plain().origin == "default values"
+    assert Plain(tills=3).origin == "default values with tills=3"

@@ -17,7 +17,9 @@ ProblemName = Annotated[
     str, typer.Argument(metavar="PROBLEM", show_default=False, help="A name from `offloadopt list`.")
 ]
 SolverName = Annotated[str, typer.Option("--solver", metavar="NAME", help="A name from `offloadopt list`.")]
-Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", show_default="paper", help="Named scenario.")]
+Preset = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", show_default="the first", help="Named scenario.")
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario; repeatable. `none` unsets it."),
@@ -66,7 +68,7 @@ def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -
     """The problem that PROBLEM, --preset and --set name."""
     kind: type[Problem[Any]] = registry.get("problems", name)
     scenario_type = kind.scenario_type
-    return kind(scenario_type.preset(preset or "paper", **fields(changes, "--set", scenario_type)))
+    return kind(scenario_type.preset(preset, **fields(changes, "--set", scenario_type)))
 
 
 def make_solver(

@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Batch, Decisions, Instances, Outcome, Problem
-from offloadopt.testing.clauses import COUNT, bytes_of, check_fields, must, must_match, must_refuse, named, roll_out
+from offloadopt.errors import InvalidInput
+from offloadopt.testing.clauses import (
+    COUNT,
+    ConformanceError,
+    bytes_of,
+    check_fields,
+    must,
+    must_match,
+    must_refuse,
+    named,
+    roll_out,
+)
 from offloadopt.testing.structures import check_structures
 
 
@@ -39,7 +50,10 @@ def _check_scenario(problem: Problem[Any]) -> None:
     must(isinstance(scenario, problem.scenario_type), "scenario is not of the problem's scenario_type")
     back = type(scenario)(**scenario.model_dump(mode="json"))
     must(back.digest() == scenario.digest(), "the scenario does not survive JSON")
-    must("paper" in problem.scenario_type.presets, "there is no preset 'paper', the default")
+    try:
+        problem.scenario_type.preset()
+    except InvalidInput as error:
+        raise ConformanceError(f"the default preset is no scenario: {error}") from None
 
 
 def _check_sampling(problem: Problem[Any], seed: int) -> None:

@@ -102,8 +102,8 @@ def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> 
 # --------------------------------------------------------------------------------------------------- a plugin's own
 
 
-@pytest.mark.parametrize("preset", ["paper", "dear"])
-def test_a_plugin_with_a_horizon_conforms(toy: ModuleType, preset: str) -> None:
+@pytest.mark.parametrize("preset", [None, "cheap", "dear"])
+def test_a_plugin_with_a_horizon_conforms(toy: ModuleType, preset: str | None) -> None:
     problem = registry.problem("queues", preset)
     assert isinstance(problem, toy.Queues)
     check_problem(problem)

@@ -44,7 +44,7 @@ class QueueScenario(Scenario):
     slots: int = Field(3, ge=2)
     send_cost: float = Field(1.0, ge=0)
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "dear": {"send_cost": 3.0}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cheap": {}, "dear": {"send_cost": 3.0}}
 
 
 class Queues(Problem[QueueScenario]):
