@@ -26,7 +26,7 @@ class CostWeights:
     per_second, per_joule, failure : float
     limit_s : float
         C6.
-    drains : bool
+    server_drains : bool
         Whether a server's energy drains the user's battery, too.
     """
 
@@ -34,7 +34,7 @@ class CostWeights:
     per_joule: float
     failure: float
     limit_s: float
-    drains: bool
+    server_drains: bool
 
 
 class PriorityControls(Controls):
@@ -71,7 +71,7 @@ class PriorityControls(Controls):
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """Priorities that lead to shares, or the highest where none does; 0 where there is no task."""
-        priorities, present = {}, self._problem.seen(observation)[0].present
+        priorities, present = {}, self._problem.observed_tasks(observation)[0].present
         for kind, most in zip(("cpu", "bandwidth"), self._most(observation), strict=True):
             share = decisions[f"{kind}_share"]
             there = present & (most > 0)
@@ -99,15 +99,15 @@ class InferenceProblem(AgentProblem[ScenarioT]):
 
     @property
     @abstractmethod
-    def prices(self) -> CostWeights:
+    def cost_weights(self) -> CostWeights:
         """What a second, a joule and a failure cost."""
 
     @abstractmethod
-    def work(self, instances: Instances) -> InferenceTasks:
+    def all_tasks(self, instances: Instances) -> InferenceTasks:
         """All tasks, arrays that lead with ``[count, horizon]``; ``[count, 1]`` where there is one slot."""
 
     @abstractmethod
-    def seen(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
+    def observed_tasks(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
         """The slot's tasks, arrays that lead with ``[count]``, and what batteries hold ``[count, users]`` in J."""
 
     @abstractmethod
@@ -122,12 +122,12 @@ class InferenceProblem(AgentProblem[ScenarioT]):
         server = ArrayField(tasks, low=0, high=self.servers, integer=True)
         return {"server": server, "cpu_share": share, "bandwidth_share": share}
 
-    def share(self, server: IntArray, cpu_share: FloatArray, band_share: FloatArray) -> Decisions:
+    def choose(self, server: IntArray, cpu_share: FloatArray, band_share: FloatArray) -> Decisions:
         """The decisions for options and shares ``[count, horizon, users, places]``; who fails has no CPU."""
         arrays = {"server": server, "cpu_share": cpu_share, "bandwidth_share": band_share}
         return Decisions({name: values[:, 0] if self.horizon == 1 else values for name, values in arrays.items()})
 
-    def twin(self, instances: Instances) -> Instances:
+    def twin_instances(self, instances: Instances) -> Instances:
         """The same instances as the digital twin knows them; by default it knows what there is."""
         return instances
 
@@ -136,7 +136,7 @@ class InferenceProblem(AgentProblem[ScenarioT]):
 
         By default all tasks count as average ones.
         """
-        present = self.seen(observation)[0].present.astype(np.float64)
+        present = self.observed_tasks(observation)[0].present.astype(np.float64)
         return present, present
 
     @cached_property

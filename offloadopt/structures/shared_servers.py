@@ -22,7 +22,7 @@ class SharedServersProblem(SlotwiseProblem[ScenarioT]):
     """
 
     @abstractmethod
-    def sharing(self, observation: Observation | Instances) -> Splitting:
+    def splitting(self, observation: Observation | Instances) -> Splitting:
         """Tasks by server and number of users there, arrays that broadcast to ``[count, tasks, sites, tasks]``.
 
         ``cpu_max_hz`` is each server's CPU, shared by its tasks.
@@ -31,7 +31,7 @@ class SharedServersProblem(SlotwiseProblem[ScenarioT]):
     def costs(self, observation: Observation | Instances) -> AssignmentCosts:
         """Costs of assignments with every server's CPU shared optimally among its tasks."""
         every = (slice(None),) * 4
-        return SharedServersCosts(self.sharing(observation).take(every))
+        return SharedServersCosts(self.splitting(observation).take(every))
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class SharedServersCosts:
 
     Attributes
     ----------
-    sharing : Splitting
+    splitting : Splitting
         Arrays ``[count, tasks, sites, tasks]`` by task, server and number of users there.
     """
 
-    sharing: Splitting
+    splitting: Splitting
 
     def cost(self, assignment: IntArray) -> FloatArray:
         """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
@@ -57,7 +57,7 @@ class SharedServersCosts:
 
     def take(self, rows: Any) -> SharedServersCosts:
         """The chosen instances."""
-        return SharedServersCosts(self.sharing.take(rows))
+        return SharedServersCosts(self.splitting.take(rows))
 
     def allocate(
         self, assignment: IntArray, rows: IntArray | None = None
@@ -81,13 +81,13 @@ class SharedServersCosts:
         tasks : Splitting
             Arrays ``[some, tasks]``, for the number of users of each task's server.
         """
-        ways = self.sharing
-        count, tasks, sites, _ = ways.send_s.shape
+        options = self.splitting
+        count, tasks, sites, _ = options.send_s.shape
         row = (np.arange(count) if rows is None else rows)[:, None]
         site, whole, task = np.maximum(assignment - 1, 0) % sites, assignment > sites, np.arange(tasks)
         # A task without a link stays local, and leaves its share of the link to the others.
-        linked = (assignment > 0) & np.isfinite(ways.send_s[row, task, site, 0])
+        linked = (assignment > 0) & np.isfinite(options.send_s[row, task, site, 0])
         here = linked[..., None] & (site[..., None] == np.arange(sites))
         users = np.maximum(np.take_along_axis(here.sum(axis=1), site, axis=-1), 1)
-        chosen, server = ways.take((row, task, site, users - 1)), np.where(linked, site, -1)
-        return server, whole, share_cpu(server, whole, chosen.packed(), ways.time_weight, ways.cpu_max_hz), chosen
+        chosen, server = options.take((row, task, site, users - 1)), np.where(linked, site, -1)
+        return server, whole, share_cpu(server, whole, chosen.packed(), options.time_weight, options.cpu_max_hz), chosen

@@ -61,7 +61,7 @@ class InferenceRule(Rule):
 
     def decide(self, problem: InferenceProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """Decisions of each instance's plan."""
-        tasks, held_j = problem.seen(observation)
+        tasks, held_j = problem.observed_tasks(observation)
         return slot_decisions(
             problem, [self.plan(problem, instance_tasks(tasks, row), held_j[row]) for row in range(len(held_j))]
         )
@@ -79,7 +79,7 @@ def slot_decisions(problem: InferenceProblem[Any], plans: list[tuple[SlotTasks, 
     for row, (slot, option, share) in enumerate(plans):
         server[row, 0, slot.user, slot.place] = np.maximum(option, 0)
         shares[:, row, 0, slot.user, slot.place] = np.clip(share.T, 0.0, 1.0)
-    return problem.one_slot.share(server, shares[0], shares[1])
+    return problem.one_slot.choose(server, shares[0], shares[1])
 
 
 def optimal_shares(slot: SlotTasks, option: IntArray) -> FloatArray:
@@ -159,9 +159,9 @@ def options_cost(
     return total
 
 
-def slot_in_joules(tasks: InferenceTasks, prices: CostWeights) -> SlotTasks:
+def slot_in_joules(tasks: InferenceTasks, weights: CostWeights) -> SlotTasks:
     """The slot with energies in joules drained from the batteries instead of energy costs."""
-    return slot_tasks(tasks, replace(prices, per_joule=0.0), np.ones(len(tasks.present)), 0.0)
+    return slot_tasks(tasks, replace(weights, per_joule=0.0), np.ones(len(tasks.present)), 0.0)
 
 
 def sum_by_user(slot: SlotTasks, values: FloatArray) -> FloatArray:
@@ -213,7 +213,7 @@ def plan_cost(
 
 def plan_within_batteries(
     tasks: InferenceTasks,
-    prices: CostWeights,
+    weights: CostWeights,
     price: FloatArray,
     held_j: FloatArray,
     planner: Planner,
@@ -225,7 +225,7 @@ def plan_within_batteries(
     battery does not suffice for. As prices reach only plans on the lower convex hull, shares are also searched for the
     last options that exceeded a battery, unless ``coarse``.
     """
-    joules, start_slot = slot_in_joules(tasks, prices), slot_tasks(tasks, prices, price, 0.0)
+    joules, start_slot = slot_in_joules(tasks, weights), slot_tasks(tasks, weights, price, 0.0)
     rows = (
         start_slot.first_task,
         start_slot.local,
@@ -235,13 +235,13 @@ def plan_within_batteries(
         start_slot.second_price,
         start_slot.failure,
     )
-    start = FIRST_PRICE_FRACTION * (prices.per_joule if prices.per_joule > 0 else prices.per_second)
+    start = FIRST_PRICE_FRACTION * (weights.per_joule if weights.per_joule > 0 else weights.per_second)
     best = np.inf, start_slot, np.full(start_slot.tasks, -1, dtype=np.int64), np.zeros((start_slot.tasks, 2))
     unaffordable: dict[bytes, IntArray] = {}
 
     def evaluate_prices(current: FloatArray, planner: Planner) -> FloatArray:
         nonlocal best
-        slot = slot_tasks(tasks, prices, current, 0.0)
+        slot = slot_tasks(tasks, weights, current, 0.0)
         option, shares = planner(slot)
         cost = float(plan_cost(option, shares, *rows, held_j))
         if cost < best[0]:

@@ -68,7 +68,7 @@ class RoundRobin(InferenceRule):
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
     ) -> tuple[SlotTasks, IntArray, FloatArray]:
         """Servers 1 to the last in rotation, in the order of users and places; batteries are ignored."""
-        slot = slot_tasks(tasks, problem.prices, np.zeros(len(held_j)), 0.0)
+        slot = slot_tasks(tasks, problem.cost_weights, np.zeros(len(held_j)), 0.0)
         option = np.arange(slot.tasks, dtype=np.int64) % slot.servers + 1
         return slot, option, optimal_shares(slot, option)
 
@@ -78,14 +78,14 @@ def _independent_plans(
 ) -> tuple[SlotTasks, IntArray, FloatArray]:
     """Plan users independently; users whose battery does not suffice are planned again with prices of energy."""
     zeros = np.zeros(len(held_j))
-    slot, joules = slot_tasks(tasks, problem.prices, zeros, 0.0), slot_in_joules(tasks, problem.prices)
+    slot, joules = slot_tasks(tasks, problem.cost_weights, zeros, 0.0), slot_in_joules(tasks, problem.cost_weights)
     option, shares = planner(slot)
     needed_j = sum_by_user(slot, task_energies(option, shares, joules.local, joules.remote))
     for i in np.flatnonzero(needed_j > held_j):
         tasks_of_user = replace(tasks, present=tasks.present & (np.arange(len(held_j)) == i)[:, None])
         own_tasks = slice(slot.first_task[i], slot.first_task[i + 1])
         _, option[own_tasks], shares[own_tasks] = plan_within_batteries(
-            tasks_of_user, problem.prices, zeros, held_j, planner
+            tasks_of_user, problem.cost_weights, zeros, held_j, planner
         )
     return slot, option, shares
 

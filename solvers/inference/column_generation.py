@@ -126,18 +126,18 @@ class MasterProblem:
     ----------
     tasks : list of InferenceTasks
         The tasks of each slot.
-    prices : CostWeights
+    weights : CostWeights
     held_j : array [users]
         Initial energy in the batteries.
     """
 
-    def __init__(self, tasks: list[InferenceTasks], prices: CostWeights, held_j: FloatArray) -> None:
-        self.tasks, self.prices, self.held_j = tasks, prices, held_j
+    def __init__(self, tasks: list[InferenceTasks], weights: CostWeights, held_j: FloatArray) -> None:
+        self.tasks, self.weights, self.held_j = tasks, weights, held_j
         zeros = np.zeros(len(held_j))
-        self.unpriced = [slot_tasks(slot, prices, zeros, 0.0) for slot in tasks]
+        self.unpriced = [slot_tasks(slot, weights, zeros, 0.0) for slot in tasks]
         all_allowed = [np.zeros((slot.tasks, slot.servers + 2), dtype=np.bool_) for slot in self.unpriced]
         self.unrestricted = BranchLimits(zeros, np.full(len(held_j), np.inf), all_allowed)
-        self.joules = [slot_in_joules(slot, prices) for slot in tasks]
+        self.joules = [slot_in_joules(slot, weights) for slot in tasks]
         self.columns = [
             [self._column_of_shares(t, np.full(slot.tasks, -1), np.zeros((slot.tasks, 2)))]
             for t, slot in enumerate(self.unpriced)
@@ -149,7 +149,7 @@ class MasterProblem:
 
         A task misses the time limit at a forbidden place; a forbidden failure gets a high cost.
         """
-        slot = slot_tasks(self.tasks[t], self.prices, price[0], limit_tolerance, price[1])
+        slot = slot_tasks(self.tasks[t], self.weights, price[0], limit_tolerance, price[1])
         forbidden = limits.forbidden[t]
         if forbidden.any():
             slot.failure_costs[forbidden[:, 0]] += LARGEST_FAILURE_PRICE * slot.failure
@@ -187,7 +187,7 @@ class MasterProblem:
         """Penalty of a column for its forbidden choices."""
         forbidden = limits.forbidden[t]
         return (
-            LARGEST_FAILURE_PRICE * self.prices.failure * float(column.choices[forbidden].sum())
+            LARGEST_FAILURE_PRICE * self.weights.failure * float(column.choices[forbidden].sum())
             if forbidden.any()
             else 0.0
         )
@@ -305,7 +305,7 @@ class MasterProblem:
         battery_limits = (self.held_j > 0) * (1.0 - BATTERY_MARGIN)
         # Besides the plans' columns: violations of each user's limits of failures.
         number, rows = len(all_columns) + 2 * users, slots + 2 * users
-        failure = self.prices.failure
+        failure = self.weights.failure
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = number, rows
         model.col_cost_ = np.concatenate(

@@ -85,7 +85,7 @@ class InferenceExact(Solver):
         """Solve each instance separately; the time limit applies to each."""
         self.require(problem)
         inference = cast(InferenceProblem[Any], problem)
-        known = inference.twin(instances) if self.twin else instances
+        known = inference.twin_instances(instances) if self.twin else instances
         count = instances.count
         shape = (count, problem.horizon, problem.num_agents, inference.places)
         server, shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
@@ -98,7 +98,7 @@ class InferenceExact(Solver):
                 bound[row] = proved
             if progress is not None:
                 progress(1)
-        decisions = inference.share(server, shares[0], shares[1])
+        decisions = inference.choose(server, shares[0], shares[1])
         return Solutions.scored(
             problem, instances, decisions, seconds=seconds, bound=bound, asked_gap=self.relative_gap
         )
@@ -108,8 +108,10 @@ class InferenceExact(Solver):
     ) -> tuple[IntArray, FloatArray, float]:
         """Servers ``[horizon, users, places]``, shares of CPU and band, and a bound of one instance."""
         deadline = np.inf if self.time_limit_s is None else begin + self.time_limit_s
-        all_tasks, held_j = problem.work(instance), problem.start_j(instance)[0]
-        master = MasterProblem([slot_of_horizon(all_tasks, t) for t in range(problem.horizon)], problem.prices, held_j)
+        all_tasks, held_j = problem.all_tasks(instance), problem.start_j(instance)[0]
+        master = MasterProblem(
+            [slot_of_horizon(all_tasks, t) for t in range(problem.horizon)], problem.cost_weights, held_j
+        )
         zeros = np.zeros((problem.horizon, problem.num_agents, problem.places))
         best = np.inf, zeros.astype(np.int64), np.stack([zeros, zeros])
         node = Node(
@@ -192,7 +194,7 @@ class InferenceExact(Solver):
         """Plans of options with optimal shares at prices, whether or not the batteries suffice."""
         return [
             _optimal_plan(
-                master.slot(t, price, master.unrestricted, LIMIT_TOLERANCE), tasks, master.prices.limit_s, option
+                master.slot(t, price, master.unrestricted, LIMIT_TOLERANCE), tasks, master.weights.limit_s, option
             )
             for t, (tasks, option) in enumerate(zip(master.tasks, options, strict=True))
         ]
@@ -288,6 +290,6 @@ def _cheaper_incumbent(
     """The incumbent, or the slots' plans if the problem's cost of them is lower."""
     server = np.stack([plan[0] for plan in plans])
     shares = np.stack([plan[1] for plan in plans], axis=1)
-    decisions = problem.share(server[None], shares[0][None], shares[1][None])
+    decisions = problem.choose(server[None], shares[0][None], shares[1][None])
     cost = float(problem.evaluate(instance, decisions).cost[0])
     return (cost, server, shares) if cost < best[0] else best

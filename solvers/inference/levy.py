@@ -50,9 +50,9 @@ class InferenceLevy(Rule):
 
     def decide(self, problem: InferenceProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """Placement and shares of the best assignment found for each slot."""
-        tasks, held_j = problem.seen(observation)
+        tasks, held_j = problem.observed_tasks(observation)
         count, places = len(held_j), problem.num_agents * problem.places
-        costs = PlaceCosts([instance_tasks(tasks, row) for row in range(count)], problem.prices, held_j)
+        costs = PlaceCosts([instance_tasks(tasks, row) for row in range(count)], problem.cost_weights, held_j)
         quality = _normalised_rates(tasks).reshape(count, places, problem.servers + 1)
         population = rng.spawn(1)[0].integers(0, quality.shape[-1], size=(count, self.population, places))
         population[:, 0] = 0
@@ -79,9 +79,9 @@ class PlaceCosts:
     Tasks are numbered in the order of users and places, including places without a task.
     """
 
-    def __init__(self, tasks: list[InferenceTasks], prices: CostWeights, held_j: FloatArray) -> None:
-        self.slots = [slot_tasks(row, prices, np.zeros(len(row.present)), 0.0) for row in tasks]
-        self.joules = [slot_in_joules(row, prices) for row in tasks]
+    def __init__(self, tasks: list[InferenceTasks], weights: CostWeights, held_j: FloatArray) -> None:
+        self.slots = [slot_tasks(row, weights, np.zeros(len(row.present)), 0.0) for row in tasks]
+        self.joules = [slot_in_joules(row, weights) for row in tasks]
         self.present = [np.flatnonzero(row.present) for row in tasks]
         self.held_j = held_j
 

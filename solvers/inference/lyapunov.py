@@ -100,7 +100,12 @@ def _plan(
 ) -> tuple[SlotTasks, IntArray, FloatArray]:
     lacking_j = np.maximum(_largest_initial_j(type(problem), problem.scenario) - held_j, 0.0)
     return plan_within_batteries(
-        tasks, problem.prices, lacking_j / v, held_j, partial(_searched_from_round_robin, exchanges=not coarse), coarse
+        tasks,
+        problem.cost_weights,
+        lacking_j / v,
+        held_j,
+        partial(_searched_from_round_robin, exchanges=not coarse),
+        coarse,
     )
 
 
@@ -119,13 +124,13 @@ def _largest_initial_j(problem_type: type[InferenceProblem[Any]], scenario: Scen
 def _tuned_v(problem_type: type[InferenceProblem[Any]], scenario: Scenario) -> TunedParameter:
     begin = clock()
     problem = problem_type(scenario)
-    prices = problem.prices
+    weights = problem.cost_weights
     natural = _largest_initial_j(problem_type, scenario) / (
-        prices.per_joule if prices.per_joule > 0 else prices.per_second
+        weights.per_joule if weights.per_joule > 0 else weights.per_second
     )
 
     def decide(observation: Observation, v: FloatArray) -> Decisions:
-        tasks, held_j = problem.seen(observation)
+        tasks, held_j = problem.observed_tasks(observation)
         plans = [_plan(problem, instance_tasks(tasks, row), held_j[row], v[row], coarse=True) for row in range(len(v))]
         return slot_decisions(problem, plans)
 

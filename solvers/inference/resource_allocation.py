@@ -72,7 +72,7 @@ class SlotTasks:
 
 def slot_tasks(
     tasks: InferenceTasks,
-    prices: CostWeights,
+    weights: CostWeights,
     drain_price: FloatArray,
     limit_tolerance: float,
     failure_price: FloatArray | None = None,
@@ -83,8 +83,8 @@ def slot_tasks(
     failures.
     """
     user, place = np.nonzero(tasks.present)
-    own_joule_price = prices.per_joule + drain_price[user]
-    server_joule_price = prices.per_joule + (drain_price[user] if prices.drains else np.zeros(len(user)))
+    own_joule_price = weights.per_joule + drain_price[user]
+    server_joule_price = weights.per_joule + (drain_price[user] if weights.server_drains else np.zeros(len(user)))
     zeros = np.zeros(len(user))
     local = np.stack(
         [tasks.local_s[user, place], own_joule_price * tasks.local_j[user, place], zeros, zeros, zeros], axis=-1
@@ -101,9 +101,9 @@ def slot_tasks(
         axis=-1,
     )
     first_task = np.searchsorted(user, np.arange(len(tasks.present) + 1))
-    limit_s = prices.limit_s * (1.0 + limit_tolerance)
+    limit_s = weights.limit_s * (1.0 + limit_tolerance)
     failure_costs = (
-        np.full(len(user), prices.failure) if failure_price is None else prices.failure + failure_price[user]
+        np.full(len(user), weights.failure) if failure_price is None else weights.failure + failure_price[user]
     )
     return SlotTasks(
         user,
@@ -111,9 +111,9 @@ def slot_tasks(
         first_task,
         local,
         np.ascontiguousarray(remote),
-        prices.per_second,
+        weights.per_second,
         limit_s,
-        prices.failure,
+        weights.failure,
         failure_costs,
     )
 

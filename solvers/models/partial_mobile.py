@@ -57,7 +57,7 @@ class GridModel:
         if levels < 2:
             raise InvalidInput(f"levels = {levels}; allowed: at least 2")
         self.problem, self._top = problem, levels - 1
-        tasks = problem.sharing(instance).take(0)  # [users, servers, numbers]
+        tasks = problem.splitting(instance).take(0)  # [users, servers, numbers]
         most_users = min(self._top, problem.tasks)
         options = tasks.take((slice(None), slice(None), slice(0, most_users), None, None))
         self._ratios = np.arange(1, levels) / self._top

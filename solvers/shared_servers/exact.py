@@ -78,7 +78,7 @@ class SharedServersExact(Solver):
             Lower bound of every assignment's cost.
         """
         deadline = np.inf if self.time_limit_s is None else begin + self.time_limit_s
-        modes, costs = problem.sharing(instance).take(0), problem.costs(Observation(instance))
+        modes, costs = problem.splitting(instance).take(0), problem.costs(Observation(instance))
         slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
         nearest = (problem.nearest(instance)[0] - 1) % slot.sites
         best, upper, saving = local_search(slot, nearest, deadline)

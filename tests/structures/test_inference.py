@@ -59,7 +59,7 @@ def test_the_exact_solver_finds_the_best_options_and_shares() -> None:
 
 def test_defaults_know_no_twin_and_no_sizes() -> None:
     instances = TOY.sample(2, seed=0)
-    assert TOY.twin(instances) is instances
+    assert TOY.twin_instances(instances) is instances
     assert TOY.one_slot is TOY
     cycles, bits = TOY.sizes(TOY.observe(instances, TOY.reset(instances)))
     assert (cycles == 1).all()

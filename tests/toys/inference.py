@@ -28,7 +28,7 @@ class Questions(InferenceProblem[Scenario]):
     name = "questions"
     scenario_type = Scenario
     num_agents, places, servers = PHONES, 1, 1
-    prices = CostWeights(per_second=1.0, per_joule=0.0, failure=FAILURE, limit_s=LIMIT_S, drains=False)
+    cost_weights = CostWeights(per_second=1.0, per_joule=0.0, failure=FAILURE, limit_s=LIMIT_S, server_drains=False)
     views: ClassVar[Mapping[str, tuple[str, ...]]] = {"task": ("size",)}
     instance_fields = observation_fields = {"size": ArrayField((PHONES, 1), low=0.1)}
 
@@ -54,7 +54,7 @@ class Questions(InferenceProblem[Scenario]):
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
         return {"size": observation["size"] / 6.0}
 
-    def work(self, instances: Any) -> InferenceTasks:
+    def all_tasks(self, instances: Any) -> InferenceTasks:
         return self._tasks(instances["size"][:, None])
 
     def _tasks(self, size: FloatArray) -> InferenceTasks:
@@ -65,7 +65,7 @@ class Questions(InferenceProblem[Scenario]):
             snr=np.full(size.shape, SNR), power_w=np.zeros(size.shape[:-1]),
         )  # fmt: skip
 
-    def seen(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
+    def observed_tasks(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
         return self._tasks(observation["size"]), np.ones((observation.count, PHONES))
 
     def start_j(self, instances: Instances) -> FloatArray:

@@ -22,9 +22,9 @@ def small_inference(**changes: Any) -> TwinInference:
 
 
 def slot_of(problem: TwinInference, instances: Instances, row: int, drain_price: float = 0.0) -> SlotTasks:
-    work = problem.work(instances)
+    work = problem.all_tasks(instances)
     tasks = InferenceTasks(**{f.name: getattr(work, f.name)[row, 0] for f in fields(work)})
-    return slot_tasks(tasks, problem.prices, np.full(problem.num_agents, drain_price), 0.0)
+    return slot_tasks(tasks, problem.cost_weights, np.full(problem.num_agents, drain_price), 0.0)
 
 
 def shares_of(slot: SlotTasks, option: Any) -> FloatArray:
@@ -41,7 +41,7 @@ def cost_of_options(
     for row, (slot, option) in enumerate(zip(slots, options, strict=True)):
         server[row, 0, slot.user, slot.place] = np.maximum(option, 0)
         shares[:, row, 0, slot.user, slot.place] = np.minimum(shares_of(slot, option).T, 1.0)
-    return problem.evaluate(instances, problem.share(server, shares[0], shares[1])).cost
+    return problem.evaluate(instances, problem.choose(server, shares[0], shares[1])).cost
 
 
 def least_of_all(problem: TwinInference, instances: Instances, row: int) -> float:

@@ -60,7 +60,7 @@ class Factory(SharedServersProblem[Scenario]):
         ratio = np.where(server >= 0, np.where(whole, 1.0, tasks.balanced_ratio(cpu_hz)), 0.0)
         return Decisions({"computer": server + 1, "ratio": ratio, "cpu_hz": cpu_hz})
 
-    def sharing(self, observation: Any) -> Splitting:
+    def splitting(self, observation: Any) -> Splitting:
         bits = observation["bits"][..., None, None]
         send_s = bits * np.arange(1, CAMERAS + 1) / CABLE[:, None]
         return Splitting(

@@ -22,7 +22,7 @@ def one_slot(users: int, servers: int, **changes: Any) -> PartialMobile:
 
 
 def slot_tasks(problem: PartialMobile, instance: Instances) -> SlotTasks:
-    modes = problem.sharing(instance).take(0)
+    modes = problem.splitting(instance).take(0)
     return SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
 
 

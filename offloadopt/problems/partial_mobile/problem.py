@@ -288,7 +288,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         cpu_hz = share_cpu(server, assignment > self.sites, tasks.packed(), s.time_weight, s.cpu_server_hz)
         return server, cpu_hz, tasks
 
-    def sharing(self, observation: Observation | Instances) -> Splitting:
+    def splitting(self, observation: Observation | Instances) -> Splitting:
         """Every task on every server with 1, 2, ... users."""
         snr = self._snr(observation)[..., None]
         return self._splitting(observation["task_bits"][..., None, None], snr, np.arange(1, self.tasks + 1))

@@ -160,7 +160,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         }
 
     @cached_property
-    def prices(self) -> CostWeights:
+    def cost_weights(self) -> CostWeights:
         """Equation (8), normalised by an average task alone on an average user's CPU."""
         s = self.scenario
         hz = float(np.mean(s.user_hz))
@@ -170,7 +170,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
             per_joule=s.energy_weight / joule_j,
             failure=s.failure_cost,
             limit_s=s.limit_s,
-            drains=s.server_drains,
+            server_drains=s.server_drains,
         )
 
     @cached_property
@@ -300,7 +300,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         cycles[at] = 2.0 * parameters * tokens / s.flop_per_cycle
         return {"present": present, "bits": bits.reshape(shape), "cycles": cycles.reshape(shape)}
 
-    def twin(self, instances: Instances) -> Instances:
+    def twin_instances(self, instances: Instances) -> Instances:
         """Return the instances as the twin knows them; quantities without a twin's value are the real ones."""
         known = {name: values for name, values in instances.items() if not name.startswith("twin_")}
         twin_names = {name: f"twin_{name}" for name in known if f"twin_{name}" in instances}
@@ -344,7 +344,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
             }
         )
 
-    def work(self, instances: Instances) -> InferenceTasks:
+    def all_tasks(self, instances: Instances) -> InferenceTasks:
         """All tasks, arrays that lead with ``[count, horizon]``."""
         slotted = {
             name: values[:, None] if self.horizon == 1 or not self.instance_fields[name].per_slot else values
@@ -369,7 +369,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
             power_w=now["power_w"],
         )
 
-    def seen(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
+    def observed_tasks(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
         """Return tasks and batteries' energy; servers' data, equal for all users, come from the first user's row."""
         alike = {name: observation[name][:, 0] for name in ("server_hz", "bandwidth_hz")}
         return self._work({**observation, **alike}), observation["battery_j"]
@@ -380,7 +380,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
         """Evaluate equations (1) to (3) and (8) for given servers and shares, under C2 to C6."""
-        prices, battery_j = self.prices, state.values["battery_j"]
+        weights, battery_j = self.cost_weights, state.values["battery_j"]
         tasks = self._work(self._now(instances, state.slot))
         there, server = tasks.present, decision["server"]
         cpu_share = np.where(there, decision["cpu_share"], 0.0)
@@ -397,9 +397,9 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         band_share = band_share * scale(band_share)  # C4
         compute_s, send_s, compute_j, send_j = tasks.time_energy(server, cpu_share, band_share)
         time_s = compute_s + send_s  # (2)
-        in_time = there & (time_s <= prices.limit_s * (1.0 + FEASIBILITY_TOLERANCE))  # C6
+        in_time = there & (time_s <= weights.limit_s * (1.0 + FEASIBILITY_TOLERANCE))  # C6
         energy_j = np.where(in_time, compute_j + np.where(in_time, send_j, 0.0), 0.0)  # (3)
-        drain_j = energy_j if prices.drains else np.where(server == 0, energy_j, np.where(in_time, send_j, 0.0))
+        drain_j = energy_j if weights.server_drains else np.where(server == 0, energy_j, np.where(in_time, send_j, 0.0))
         left_j, begun = battery_j, np.zeros_like(in_time)
         for place in range(self.places):  # C5
             needed = drain_j[..., place]
@@ -408,13 +408,13 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
         failed = there & ~begun
         spent_s, spent_j = np.where(begun, time_s, 0.0), np.where(begun, energy_j, 0.0)
-        cost = prices.per_second * spent_s + prices.per_joule * spent_j + prices.failure * failed  # (8)
+        cost = weights.per_second * spent_s + weights.per_joule * spent_j + weights.failure * failed  # (8)
         metrics = {
             "tasks": there,
             "offloaded": begun & (server > 0),
             "failures": failed,
             "late": there & ~in_time,
-            "time_s": np.where(failed, prices.limit_s, spent_s),
+            "time_s": np.where(failed, weights.limit_s, spent_s),
             "energy_j": spent_j,
             "drained_j": np.where(begun, drain_j, 0.0),
         }

@@ -14,14 +14,14 @@ from offloadopt.testing.clauses import COUNT, Rollout, check_fields, close, must
 
 
 def check_inference(problem: InferenceProblem[Any], rollout: Rollout, seed: int) -> None:
-    """Costs of random shares follow from ``work``, ``prices`` and ``start_j``; ``seen`` shows the slot's tasks."""
-    rng, instances, weights = np.random.default_rng(seed), rollout.instances, problem.prices
-    must(min(weights.per_second, weights.per_joule, weights.failure) >= 0, "prices: a weight is negative")
-    must(weights.limit_s > 0, "prices: limit_s is not positive")
+    """Costs of random shares follow from ``all_tasks`` and ``cost_weights``; ``observed_tasks`` are a slot's tasks."""
+    rng, instances, weights = np.random.default_rng(seed), rollout.instances, problem.cost_weights
+    must(min(weights.per_second, weights.per_joule, weights.failure) >= 0, "cost_weights: a weight is negative")
+    must(weights.limit_s > 0, "cost_weights: limit_s is not positive")
     shape = (COUNT, problem.horizon, problem.num_agents, problem.places)
-    work, held_j = _repeated(problem, problem.work(instances)), problem.start_j(instances)
+    work, held_j = _repeated(problem, problem.all_tasks(instances)), problem.start_j(instances)
     must_have_shape("start_j", held_j, (COUNT, problem.num_agents))
-    check_fields("twin", problem.twin(instances), problem.instance_fields, COUNT, problem.horizon)
+    check_fields("twin_instances", problem.twin_instances(instances), problem.instance_fields, COUNT, problem.horizon)
     single = problem.one_slot
     must(single.horizon == 1, f"one_slot has {single.horizon} slots")
     sizes = (single.num_agents, single.places, single.servers)
@@ -30,18 +30,18 @@ def check_inference(problem: InferenceProblem[Any], rollout: Rollout, seed: int)
     server = rng.integers(0, problem.servers + 1, shape)
     # Few tasks meet their limits on small shares: half of the draws leave a CPU and a band to one task.
     shares = [np.where(rng.random(shape) < 0.5, 1.0, rng.random(shape)) for _ in range(2)]
-    decisions = problem.share(server, *shares)
+    decisions = problem.choose(server, *shares)
     check_fields("share", decisions, problem.decision_fields, COUNT, problem.horizon)
     state = problem.reset(instances)
     for slot in range(problem.horizon):
         observation, tasks = problem.observe(instances, state), _at_slot(work, slot)
-        _check_observed(problem, tasks, problem.seen(observation), held_j)
+        _check_observed(problem, tasks, problem.observed_tasks(observation), held_j)
         for name, size in zip(("cycles", "bits"), problem.sizes(observation), strict=True):
             must_have_shape(f"sizes: {name}", size, shape[:1] + shape[2:])
         state, outcome = problem.step(instances, state, decisions if problem.horizon == 1 else decisions.at_slot(slot))
         chosen = server[:, slot], shares[0][:, slot], shares[1][:, slot]
         predicted, held_j = _slot_cost(weights, tasks, *chosen, held_j)
-        must(close(predicted, outcome.agent_cost, ROUNDING), f"costs of slot {slot} do not follow from work and prices")
+        must(close(predicted, outcome.agent_cost, ROUNDING), f"costs of slot {slot} do not follow from all_tasks")
 
 
 def _repeated(problem: InferenceProblem[Any], work: InferenceTasks) -> InferenceTasks:
@@ -57,11 +57,11 @@ def _repeated(problem: InferenceProblem[Any], work: InferenceTasks) -> Inference
     for name, shape in shapes.items():
         values = getattr(work, name)
         fits = values.shape in ((*lead, *shape), (COUNT, 1, *shape), (COUNT, *shape))
-        must(fits, f"work: {name} has shape {list(values.shape)}; allowed: [{COUNT}, {lead[1]} or 1, {shape}]")
+        must(fits, f"all_tasks: {name} has shape {list(values.shape)}; allowed: [{COUNT}, {lead[1]} or 1, {shape}]")
         if values.shape == (COUNT, *shape) != (*lead, *shape):
             values = values[:, None]
         arrays[name] = np.broadcast_to(values, (*lead, *shape))
-        must(not np.isnan(values).any(), f"work: {name} holds NaN")
+        must(not np.isnan(values).any(), f"all_tasks: {name} holds NaN")
     return InferenceTasks(**arrays)
 
 
@@ -74,14 +74,17 @@ def _check_observed(
 ) -> None:
     """What is observed are the slot's tasks and what batteries hold."""
     found, battery_j = seen
-    must(np.array_equal(found.present, tasks.present), "seen: other tasks are present than in work")
+    must(np.array_equal(found.present, tasks.present), "observed_tasks: other tasks are present than in all_tasks")
     for part in fields(tasks):
         wanted, values = getattr(tasks, part.name), np.asarray(getattr(found, part.name))
         if part.name not in ("snr", "power_w"):  # what stands in places without a task counts for nothing
             here = tasks.present.reshape(*tasks.present.shape, *(1,) * (wanted.ndim - 3))
             wanted, values = np.where(here, wanted, 0.0), np.where(here, values, 0.0)
-        must(close(np.broadcast_to(values, wanted.shape), wanted, ROUNDING), f"seen: {part.name} is not that of work")
-    must(close(battery_j, held_j, ROUNDING), "seen: batteries hold something else than work leaves them")
+        must(
+            close(np.broadcast_to(values, wanted.shape), wanted, ROUNDING),
+            f"observed_tasks: {part.name} is not that of all_tasks",
+        )
+    must(close(battery_j, held_j, ROUNDING), "observed_tasks: batteries hold something else than the tasks leave them")
 
 
 def _slot_cost(
@@ -105,7 +108,7 @@ def _slot_cost(
     time_s = compute_s + send_s
     in_time = there & (time_s <= weights.limit_s * (1.0 + FEASIBILITY_TOLERANCE))
     energy_j = np.where(in_time, compute_j + np.where(in_time, send_j, 0.0), 0.0)
-    drain_j = energy_j if weights.drains else np.where(server == 0, energy_j, np.where(in_time, send_j, 0.0))
+    drain_j = energy_j if weights.server_drains else np.where(server == 0, energy_j, np.where(in_time, send_j, 0.0))
     cost, left_j = np.zeros(held_j.shape), held_j
     for place in range(there.shape[-1]):
         begun = in_time[..., place] & (drain_j[..., place] <= left_j + FEASIBILITY_TOLERANCE * held_j)

@@ -228,7 +228,7 @@ def test_an_allocation_beats_every_other_cpu_with_its_balanced_ratio() -> None:
         count = 2000
         cpu = rng.dirichlet(np.ones(4), count) * 3e9
         server = np.repeat(decided["server"], count, axis=0)
-        one = problem.sharing(instance).take(0)
+        one = problem.splitting(instance).take(0)
         sharing = (decided["server"][0][:, None] == decided["server"][0]).sum(axis=1)
         tasks = one.take((np.arange(4), np.maximum(decided["server"][0] - 1, 0), sharing - 1))
         ratio = np.where(assignment > problem.sites, 1.0, tasks.balanced_ratio(cpu))

@@ -39,7 +39,7 @@ def random_decisions(problem: TwinInference, count: int, seed: int, scale: float
     rng = np.random.default_rng(seed)
     shape = (count, problem.horizon, problem.num_agents, problem.places)
     shares = [np.clip(rng.uniform(-0.05, scale, shape), 0.0, 1.0) for _ in range(2)]
-    return problem.share(rng.integers(0, problem.servers + 1, shape), *shares)
+    return problem.choose(rng.integers(0, problem.servers + 1, shape), *shares)
 
 
 def trace_file(folder: Path, text: str = TRACE) -> Path:
@@ -155,8 +155,8 @@ def test_what_stands_and_is_decided_in_places_without_a_task_counts_for_nothing(
 def test_a_battery_serves_a_users_tasks_in_order_and_is_carried_over() -> None:
     problem = make(users=1, servers=1, horizon=2, tasks_min=2, tasks_max=2, limit_s=100.0, task_mix=("OCTMNIST",))
     instances = problem.sample(1, seed=0)
-    needed = problem.work(instances).local_j[0, :, 0] * 0.25  # at half the CPU
-    half = problem.share(np.zeros((1, 2, 1, 2), np.int64), np.full((1, 2, 1, 2), 0.5), np.zeros((1, 2, 1, 2)))
+    needed = problem.all_tasks(instances).local_j[0, :, 0] * 0.25  # at half the CPU
+    half = problem.choose(np.zeros((1, 2, 1, 2), np.int64), np.full((1, 2, 1, 2), 0.5), np.zeros((1, 2, 1, 2)))
     for held, failures in ((needed.sum(), 0), (needed.sum() * 0.999999, 1), (needed[0].sum(), 2), (0.0, 4)):
         outcome = problem.evaluate(Instances({**instances, "start_j": np.array([[held]])}), half)
         assert outcome.metrics["failures"][0] == failures
@@ -164,7 +164,7 @@ def test_a_battery_serves_a_users_tasks_in_order_and_is_carried_over() -> None:
 
 def test_a_task_in_time_costs_less_than_a_failure() -> None:
     problem = make(horizon=1, battery_j=1e6)
-    p, work = problem.prices, problem.work(problem.sample(500, seed=0))
+    p, work = problem.cost_weights, problem.all_tasks(problem.sample(500, seed=0))
     assert p.per_second * p.limit_s + p.per_joule * work.local_j.max() < p.failure
 
 
@@ -191,7 +191,7 @@ def test_tasks_are_those_of_the_tables() -> None:
 def test_the_twin_errs_as_stated_and_without_errors_it_is_reality() -> None:
     problem = make(gain_deviation=0.2, cpu_deviation=0.05, twin_bias=0.1, layout_seed=None, horizon=2)
     instances = problem.sample(300, seed=1)
-    twin = problem.twin(instances)
+    twin = problem.twin_instances(instances)
     for name, deviation in (("gain", 0.2), ("user_hz", 0.05), ("server_hz", 0.05), ("distance_m", 0.1)):
         error = twin[name] / instances[name] - 1
         assert error.mean() == pytest.approx(0.1, abs=0.02)
@@ -199,7 +199,7 @@ def test_the_twin_errs_as_stated_and_without_errors_it_is_reality() -> None:
     for name in ("present", "bits", "cycles", "start_j", "power_w"):
         np.testing.assert_array_equal(twin[name], instances[name])
     bare = Instances({name: values for name, values in instances.items() if not name.startswith("twin_")})
-    same = problem.twin(bare)
+    same = problem.twin_instances(bare)
     assert all(same[name].tobytes() == bare[name].tobytes() for name in bare)
 
 
@@ -207,7 +207,10 @@ def test_a_plan_is_paid_in_reality() -> None:
     problem = make(horizon=2, users=3, servers=2)
     instances = problem.sample(2, seed=1)
     decisions = random_decisions(problem, 2, seed=1, scale=0.3)
-    real, thought = problem.evaluate(instances, decisions), problem.evaluate(problem.twin(instances), decisions)
+    real, thought = (
+        problem.evaluate(instances, decisions),
+        problem.evaluate(problem.twin_instances(instances), decisions),
+    )
     assert (real.cost != thought.cost).all()
 
 

@@ -27,7 +27,7 @@ from toys.inference_slots import small_inference
 
 
 def first_tasks(problem: TwinInference, instances: Instances, row: int) -> tuple[Any, Any]:
-    tasks, held_j = problem.seen(problem.observe(instances, problem.reset(instances)))
+    tasks, held_j = problem.observed_tasks(problem.observe(instances, problem.reset(instances)))
     return instance_tasks(tasks, row), held_j[row]
 
 
@@ -41,7 +41,10 @@ def test_cost_and_energy_of_a_plan_are_the_problems(changes: dict[str, Any]) -> 
     instances, rng = problem.sample(4, seed=1), np.random.default_rng(0)
     for row in range(4):
         tasks, held_j = first_tasks(problem, instances, row)
-        slot, joules = slot_tasks(tasks, problem.prices, np.zeros(3), 0.0), slot_in_joules(tasks, problem.prices)
+        slot, joules = (
+            slot_tasks(tasks, problem.cost_weights, np.zeros(3), 0.0),
+            slot_in_joules(tasks, problem.cost_weights),
+        )
         option = rng.integers(-1, 3, slot.tasks)
         shares = optimal_shares(slot, option)
         rows = (slot.first_task, slot.local, slot.remote, joules.local, joules.remote, slot.second_price, slot.failure)
@@ -60,11 +63,11 @@ def test_a_plan_within_batteries_takes_no_more_than_they_hold_and_costs_less_tha
     for row in range(4):
         tasks, held_j = first_tasks(problem, instances, row)
         one = instances.take([row])
-        unpriced = slot_tasks(tasks, problem.prices, np.zeros(3), 0.0)
+        unpriced = slot_tasks(tasks, problem.cost_weights, np.zeros(3), 0.0)
         costs = [
             problem.evaluate(one, slot_decisions(problem, [plan])).cost[0]
             for plan in (
-                plan_within_batteries(tasks, problem.prices, np.zeros(3), held_j, planner),
+                plan_within_batteries(tasks, problem.cost_weights, np.zeros(3), held_j, planner),
                 (unpriced, *planner(unpriced)),
             )
         ]
@@ -89,7 +92,7 @@ def test_the_search_of_prices_ends_close_to_the_least_that_fits() -> None:
 def test_tasks_of_a_full_server_may_still_be_in_time_one_by_one() -> None:
     problem = small_inference(users=6, servers=1, tasks_min=4, horizon=1, battery_j=1e6, limit_s=0.4)
     tasks, _ = first_tasks(problem, problem.sample(1, seed=0), 0)
-    slot = slot_tasks(tasks, problem.prices, np.zeros(6), 0.0)
+    slot = slot_tasks(tasks, problem.cost_weights, np.zeros(6), 0.0)
     shares = optimal_shares(slot, np.ones(slot.tasks, dtype=np.int64))
     assert (shares.sum(axis=0) <= 1 + 1e-9).all()
     assert (shares == 0).any()

@@ -25,9 +25,9 @@ def make(**changes: Any) -> TwinInference:
 
 def master_of(problem: TwinInference, instances: Instances, row: int) -> MasterProblem:
     one = instances.take([row])
-    work = problem.work(one)
+    work = problem.all_tasks(one)
     return MasterProblem(
-        [slot_of_horizon(work, t) for t in range(problem.horizon)], problem.prices, problem.start_j(one)[0]
+        [slot_of_horizon(work, t) for t in range(problem.horizon)], problem.cost_weights, problem.start_j(one)[0]
     )
 
 
@@ -98,7 +98,7 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
         for t, (slot, column) in enumerate(zip(master.unpriced, columns, strict=True)):
             server[0, t, slot.user, slot.place] = np.maximum(column.option, 0)
             shares[:, 0, t, slot.user, slot.place] = column.shares.T
-        outcome = problem.evaluate(instances.take([row]), problem.share(server, shares[0], shares[1]))
+        outcome = problem.evaluate(instances.take([row]), problem.choose(server, shares[0], shares[1]))
         assert cost == pytest.approx(outcome.cost[0], rel=1e-9)
         drained = np.sum([column.drain_j for column in columns], axis=0)
         assert (drained <= instances["start_j"][row]).all()

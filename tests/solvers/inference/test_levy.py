@@ -23,8 +23,8 @@ def make(**changes: Any) -> TwinInference:
 
 
 def place_costs(problem: TwinInference, instances: Instances) -> PlaceCosts:
-    tasks, held_j = problem.seen(problem.observe(instances, problem.reset(instances)))
-    return PlaceCosts([instance_tasks(tasks, row) for row in range(instances.count)], problem.prices, held_j)
+    tasks, held_j = problem.observed_tasks(problem.observe(instances, problem.reset(instances)))
+    return PlaceCosts([instance_tasks(tasks, row) for row in range(instances.count)], problem.cost_weights, held_j)
 
 
 def all_at_home(problem: TwinInference, instances: Instances) -> Any:

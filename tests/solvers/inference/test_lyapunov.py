@@ -29,13 +29,13 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
     problem = make(users=4, servers=3, horizon=3, battery_j=1e6)
     instances = problem.sample(3, seed=2)
     found = solver("lyapunov", problem, v=1e15).run(problem, instances)
-    work = problem.work(instances)
+    work = problem.all_tasks(instances)
     for row in range(3):
         total = 0.0
         for t in range(3):
             parts = {f.name: getattr(work, f.name) for f in fields(InferenceTasks)}
             tasks = InferenceTasks(**{k: v[row, t if v.shape[1] > 1 else 0] for k, v in parts.items()})
-            slot = slot_tasks(tasks, problem.prices, np.zeros(4), 0.0)
+            slot = slot_tasks(tasks, problem.cost_weights, np.zeros(4), 0.0)
             own = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
             total += local_search(slot, own, np.arange(slot.tasks) % 3 + 1, np.inf)[1]
         assert found.objective[row] == pytest.approx(total, rel=1e-9)

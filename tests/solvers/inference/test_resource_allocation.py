@@ -55,7 +55,7 @@ def test_shares_cost_what_a_general_convex_solver_finds(limit_s: float) -> None:
         slot = slot_of(problem, instances, row)
         option = rng.integers(0, 3, slot.tasks)
         expected = by_cvxpy(slot, option)
-        if expected > 0.9 * problem.prices.failure:  # including what cannot be done
+        if expected > 0.9 * problem.cost_weights.failure:  # including what cannot be done
             expected = np.inf if not np.isfinite(expected) else expected
         if not np.isfinite(expected):
             continue

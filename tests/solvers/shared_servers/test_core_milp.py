@@ -16,7 +16,7 @@ def test_the_milp_alone_closes_the_gap_from_a_bad_incumbent_and_a_loose_bound(ti
     problem = one_slot(4, 2, time_weight=time_weight, cpu_server_hz=1e9)
     for seed in range(8):
         instance = problem.sample(1, seed=seed)
-        modes, costs = problem.sharing(instance).take(0), problem.costs(Observation(instance))
+        modes, costs = problem.splitting(instance).take(0), problem.costs(Observation(instance))
         bound, every, cost = loose_bound(problem, instance, seed)
         worst = every[cost.argmax()]
         everything = np.ones((2, 4, 2, 4), dtype=bool)
@@ -31,7 +31,7 @@ def test_the_milp_alone_closes_the_gap_from_a_bad_incumbent_and_a_loose_bound(ti
 @pytest.mark.parametrize("scale", [0.2, 50.0])
 def test_at_the_clearing_price_demand_equals_the_cpu_or_the_price_is_zero(scale: float) -> None:
     problem = one_slot(4, 2, time_weight=0.9, cpu_server_hz=scale * 1e9)
-    modes = problem.sharing(problem.sample(1, seed=0)).take(0)
+    modes = problem.splitting(problem.sample(1, seed=0)).take(0)
     members, whole = np.array([0, 2, 3]), np.array([False, True, False])
     price = clearing_price(modes, members, 1, whole)
     tasks = modes.take((members, np.full(3, 1), np.full(3, 2)))
@@ -45,7 +45,7 @@ def test_at_the_clearing_price_demand_equals_the_cpu_or_the_price_is_zero(scale:
 
 def test_priced_mode_costs_are_the_least_over_a_grid_of_cpu() -> None:
     problem = one_slot(3, 2, time_weight=0.7)
-    modes = problem.sharing(problem.sample(1, seed=1)).take(0)
+    modes = problem.splitting(problem.sample(1, seed=1)).take(0)
     price = np.full((3, 2, 3), 2e-10)
     found = priced_mode_costs(modes, price)
     for mode in (0, 1):

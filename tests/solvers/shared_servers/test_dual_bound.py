@@ -45,7 +45,7 @@ def test_nothing_that_a_better_assignment_uses_is_fixed_away(time_weight: float)
     for seed in range(10):
         instance = problem.sample(1, seed=seed)
         bound, every, cost = loose_bound(problem, instance, seed)
-        priced_cost = priced_mode_costs(problem.sharing(instance).take(0), bound.cpu_price)
+        priced_cost = priced_mode_costs(problem.splitting(instance).take(0), bound.cpu_price)
         for upper in np.quantile(cost, [0.0, 0.01, 0.1]):
             kept = undecided_options(bound, priced_cost, float(upper) * (1 + 1e-12))
             fixed += np.sum(~kept)

@@ -15,11 +15,11 @@ from toys.inference import Questions
 @pytest.mark.parametrize(
     ("method", "change", "clause"),
     [
-        ("prices", lambda found: replace(found, per_second=-1.0), "a weight is negative"),
+        ("cost_weights", lambda found: replace(found, per_second=-1.0), "a weight is negative"),
         (
-            "prices",
+            "cost_weights",
             lambda found: replace(found, per_second=found.per_second + 1.0),
-            "do not follow from work and prices",
+            "do not follow from all_tasks",
         ),
     ],
 )

@@ -15,9 +15,9 @@ from toys.shared_servers import Factory
 @pytest.mark.parametrize(
     ("method", "change", "clause"),
     [
-        ("sharing", lambda found: replace(found, time_weight=3.0), "sharing: time_weight|ratio|costs"),
+        ("splitting", lambda found: replace(found, time_weight=3.0), "splitting: time_weight|ratio|costs"),
         (
-            "sharing",
+            "splitting",
             lambda found: replace(found, time_weight=found.time_weight / 2),
             "do not follow|differ",
         ),
