@@ -1,4 +1,4 @@
-"""Named arrays that share their instance axis, and what is allowed in them."""
+"""Named arrays that share their instance axis, and the limits of their values."""
 
 from __future__ import annotations
 
@@ -63,27 +63,27 @@ class Batch(Mapping[str, NDArray[Any]]):
         return f"{type(self).__name__}({shapes})"
 
     def take(self, rows: slice | IntArray | NDArray[np.bool_] | Sequence[int]) -> Self:
-        """The chosen instances, in the order given."""
+        """Return the selected instances, in the order given."""
         rows = rows if isinstance(rows, slice | np.ndarray) else np.asarray(rows, dtype=np.int64)
         return type(self)({name: array[rows] for name, array in self._arrays.items()})
 
     def at_slot(self, slot: int) -> Self:
-        """One slot of arrays ``[count, horizon, ...]``."""
+        """Return one slot of arrays ``[count, horizon, ...]``."""
         return type(self)({name: array[:, slot] for name, array in self._arrays.items()})
 
     @classmethod
     def concatenate(cls, batches: Sequence[Self]) -> Self:
-        """Several batches of the same arrays, one after the other."""
+        """Join several batches of the same arrays along the instance axis."""
         return cls({name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
 
     @classmethod
     def over_slots(cls, batches: Sequence[Self]) -> Self:
-        """One batch per slot, stacked to ``[count, horizon, ...]``."""
+        """Stack one batch per slot to arrays ``[count, horizon, ...]``."""
         return cls({name: np.stack([batch[name] for batch in batches], axis=1) for name in batches[0]})
 
 
 class Instances(Batch):
-    """A batch of nature's draws."""
+    """A batch of instances: all data that are not decided."""
 
 
 class Decisions(Batch):
@@ -91,7 +91,7 @@ class Decisions(Batch):
 
 
 class Observation(Batch):
-    """What may be known when a slot is decided."""
+    """A batch of observations: the data on which a slot's decision may depend."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class ArrayField:
         return whole.astype(np.int64)
 
     def space(self) -> spaces.Space[Any]:
-        """The Gymnasium space of one instance in one slot."""
+        """Return the Gymnasium space of one instance in one slot."""
         from gymnasium import spaces
 
         if not self.integer:

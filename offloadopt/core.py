@@ -1,6 +1,7 @@
-"""The contracts: what a problem, a decision, a solution and a method are.
+"""The contracts of problems, decisions, solutions and methods.
 
-An *instance* is everything that nature decides. A *decision* is everything that we decide. The cost follows.
+An *instance* holds all exogenous data (random draws included), a *decision* all controlled quantities; together they
+determine the cost.
 
 Every array leads with the instance axis ``[count, ...]``; where a problem has a horizon the slot axis comes second,
 ``[count, horizon, ...]``. One-shot problems have ``horizon == 1`` and carry no slot axis. The arrays themselves and the
@@ -76,7 +77,7 @@ ScenarioT = TypeVar("ScenarioT", bound=Scenario)
 
 @dataclass(frozen=True)
 class State:
-    """Where a roll-out stands: the slot to be decided next and the problem's own arrays ``[count, ...]``."""
+    """State of a rollout: the next slot to be decided, and the problem's own arrays ``[count, ...]``."""
 
     slot: int
     values: Batch
@@ -84,7 +85,7 @@ class State:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step, or a whole roll-out, cost.
+    """Costs, constraint violations and metrics of a step or of a whole rollout.
 
     Attributes
     ----------
@@ -97,8 +98,8 @@ class Outcome:
     metrics : mapping of str to array [count]
         Named by what and unit, for example ``energy_j``.
     terminal_cost : array [count, agents], optional
-        The part of ``agent_cost`` that settles what the end of the horizon leaves behind. Who learns leaves it out
-        (`running_cost`): an episode that was cut off goes on in the value that is bootstrapped there.
+        The part of ``agent_cost`` charged for the state at the end of the horizon. Learners exclude it
+        (`running_cost`): beyond a truncated episode they bootstrap the value of the last state.
     """
 
     cost: FloatArray
@@ -109,12 +110,12 @@ class Outcome:
 
     @property
     def running_cost(self) -> FloatArray:
-        """[count, agents] each agent's own cost without the terminal_cost."""
+        """Return each agent's own cost ``[count, agents]`` without the terminal cost."""
         return self.agent_cost if self.terminal_cost is None else self.agent_cost - self.terminal_cost
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
-        """[count] whether every constraint holds."""
+        """Tell whether every constraint holds, ``[count]``."""
         worst = np.zeros_like(self.cost)
         for violation in self.violations.values():
             worst = np.maximum(worst, violation)
@@ -122,7 +123,7 @@ class Outcome:
 
     @classmethod
     def total(cls, outcomes: Sequence[Outcome]) -> Outcome:
-        """Sum of costs and metrics over slots; the worst violation."""
+        """Sum costs and metrics over slots, and take the largest violations."""
         if len(outcomes) == 1:
             return outcomes[0]
         first = outcomes[0]
@@ -135,7 +136,7 @@ class Outcome:
 
 
 class Problem(ABC, Generic[ScenarioT]):
-    """Ground truth: how nature is sampled, what may be observed, and what a decision costs.
+    """A decision problem: sampling of instances, observations, transitions and costs.
 
     ``step`` is deterministic: all randomness lies in the instances.
     """
@@ -155,7 +156,7 @@ class Problem(ABC, Generic[ScenarioT]):
 
     @property
     def dimensions(self) -> Mapping[str, int]:
-        """The numbers that tell how large the problem is, by plural noun."""
+        """Sizes of the problem by plural noun, for display."""
         return {"agents": self.num_agents, "slots": self.horizon}
 
     @property
@@ -185,22 +186,22 @@ class Problem(ABC, Generic[ScenarioT]):
 
     @abstractmethod
     def sample(self, count: int, seed: int) -> Instances:
-        """``count`` draws of nature; the same seed gives the same bytes, and more draws extend fewer."""
+        """Sample ``count`` instances; the same seed gives the same bytes, and a longer sample extends a shorter one."""
 
     @abstractmethod
     def reset(self, instances: Instances) -> State:
-        """The state before the first slot."""
+        """Return the state before the first slot."""
 
     @abstractmethod
     def observe(self, instances: Instances, state: State) -> Observation:
-        """What may be known when ``state.slot`` is decided."""
+        """Return the observation on which the decision of ``state.slot`` may depend."""
 
     @abstractmethod
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
-        """Apply one slot's decision."""
+        """Apply one slot's decision: return the next state and the outcome."""
 
     def evaluate(self, instances: Instances, decisions: Decisions) -> Outcome:
-        """Cost of whole decisions: the only judge of what a decision is worth."""
+        """Compute the outcome of decisions over the whole horizon; all reported costs come from here."""
         decisions = self.check_decisions(decisions, instances.count)
         state, outcomes = self.reset(instances), []
         for slot in range(self.horizon):
@@ -210,7 +211,7 @@ class Problem(ABC, Generic[ScenarioT]):
         return Outcome.total(outcomes)
 
     def describe(self, decisions: Decisions) -> list[str]:
-        """Say in words what was decided: lines of text for people.
+        """Summarise decisions as lines of text.
 
         Parameters
         ----------
@@ -225,11 +226,11 @@ class Problem(ABC, Generic[ScenarioT]):
         return [f"{name}: {_spread(decisions[name], spec)}" for name, spec in self.decision_fields.items()]
 
     def check_instances(self, arrays: Mapping[str, ArrayLike]) -> Instances:
-        """Instances from a user's own arrays, refused with one line unless they fit the scenario."""
+        """Validate a user's own arrays as instances of this scenario; wrong ones are refused with one line."""
         return Instances(self._checked("instance", arrays, self.instance_fields))
 
     def check_decisions(self, arrays: Mapping[str, ArrayLike], count: int) -> Decisions:
-        """Decisions with the right names, shapes and finite entries for ``count`` instances."""
+        """Validate arrays as decisions for ``count`` instances: names, shapes, finite entries within limits."""
         decisions = Decisions(self._checked("decision", arrays, self.decision_fields))
         if decisions.count != count:
             raise InvalidInput(f"{decisions.count} decisions for {count} instances; allowed: one each")
@@ -259,7 +260,7 @@ class Problem(ABC, Generic[ScenarioT]):
 
 
 def _spread(values: NDArray[Any], spec: ArrayField) -> str:
-    """Shares of up to twelve whole numbers, or the range and mean of real ones."""
+    """Format fractions of up to twelve integers, or the range and mean of real numbers."""
     if values.size == 0:
         return "nothing"
     found, counts = np.unique(values, return_counts=True)
@@ -278,7 +279,7 @@ def _space(fields: Mapping[str, ArrayField]) -> spaces.Dict:
 
 
 class Status(IntEnum):
-    """What is known about a decision; written by name in JSON and tables."""
+    """Proof status of a solution; written by name in JSON and tables."""
 
     OPTIMAL = 0
     """The proved bound meets the cost within the gap asked for."""

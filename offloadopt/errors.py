@@ -1,4 +1,4 @@
-"""The errors a user can meet, each one clear line, and the exit status it ends the command line with."""
+"""Errors raised on purpose, each with a one-line message and the exit status of the command line."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class OffloadError(Exception):
 
 
 class InvalidInput(OffloadError, ValueError):
-    """A value that is refused where it enters: the message names the field, the value and what is allowed."""
+    """An invalid value: the message names the field, the value and the allowed ones."""
 
     exit_status = 2
 
 
 class UnknownName(InvalidInput):
-    """A name that nothing is registered under; the message gives the nearest valid one."""
+    """An unknown name; the message gives the nearest valid one."""
 
 
 class Unsupported(InvalidInput):
-    """A method was asked for a problem or a size that it does not serve; the message says why."""
+    """A method was applied to a problem or a size that it does not serve; the message says why."""
 
 
 class DamagedFile(OffloadError, ValueError):
@@ -31,7 +31,7 @@ class DamagedFile(OffloadError, ValueError):
 
 
 class OutputExists(InvalidInput):
-    """An output folder that holds other work; nothing is overwritten unless asked."""
+    """An output folder that holds other files; nothing is overwritten without the option for it."""
 
 
 class NoSolution(OffloadError):

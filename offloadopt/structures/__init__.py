@@ -1,1 +1,1 @@
-"""What problems share and solvers exploit: one contract a structure, without any problem's name."""
+"""Structures: properties that problems share and solvers and learners exploit, one contract per module."""

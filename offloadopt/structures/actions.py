@@ -1,4 +1,4 @@
-"""The terms in which an agent's policy decides: the decision itself, or numbers in which costs are easier to learn."""
+"""Controls of agents: coordinates in which a policy acts, with their mapping to and from decisions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from offloadopt.core import ArrayField, Decisions, FloatArray, Observation
 from offloadopt.physics.device import Device, Service
 
 Allowed = Mapping[str, NDArray[np.bool_]]
-"""Which options ``[count, agents, options]`` of a whole number can be chosen; a control that is not named is free."""
+"""Masks ``[count, agents, options]`` of the options allowed for integer controls; a control without mask is free."""
 
 
 class Controls(ABC):
-    """What agents set, and what decision follows from it.
+    """Controls that agents set, and the decisions that follow from them.
 
     Attributes
     ----------
@@ -29,25 +29,25 @@ class Controls(ABC):
 
     @abstractmethod
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
-        """One slot's decisions from values ``[count, agents, ...]``; agent i's row follows from its own rows."""
+        """Compute one slot's decisions from values ``[count, agents, ...]``; row i depends on agent i's rows only."""
 
     @abstractmethod
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
-        """Values that lead to decisions."""
+        """Compute values that `decode` maps to the decisions."""
 
     @abstractmethod
     def allowed(self, observation: Observation) -> Allowed:
-        """What can be chosen now."""
+        """Return the masks of the options that are allowed now."""
 
 
 class DirectControls(Controls):
-    """Agents set the decision's arrays.
+    """Controls that are the decision's arrays themselves.
 
     Parameters
     ----------
     fields : mapping of str to ArrayField
     allowed : callable
-        What can be chosen, given an observation.
+        Masks of allowed options, given an observation.
     """
 
     def __init__(self, fields: Mapping[str, ArrayField], allowed: Callable[[Observation], Allowed]) -> None:
@@ -55,40 +55,40 @@ class DirectControls(Controls):
         self._allowed = allowed
 
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
-        """The values."""
+        """Return the values."""
         return Decisions(values)
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
-        """The decisions."""
+        """Return the decisions."""
         return dict(decisions)
 
     def allowed(self, observation: Observation) -> Allowed:
-        """As the problem says."""
+        """Return the problem's masks."""
         return self._allowed(observation)
 
 
 class EnergyControls(Controls):
-    """Agents with a buffer set how much power they draw, measured at their green power, and how it is shared.
+    """Controls of buffers: total power relative to the green power, and its division between CPU and transmitter.
 
-    Where unused green energy and grid energy both cost, the optimum draws exactly the green power nearly always: costs
-    have a kink there, on a line across the two powers. A network that sets these has to hit the line to a percent of
-    its length in every state; one that sets ``balance`` has a whole range for it. From -1, nothing, the power grows to
-    the green power at ``-KINK``, stays until ``KINK``, and grows to full power at 1.
+    Where both unused green energy and grid energy are charged, the optimum nearly always draws exactly the green power:
+    the cost has a kink there, a line in the plane of the two powers. A network that sets the powers directly has to
+    meet this line within a percent of its length in every state; ``balance`` has a whole interval for it. The power
+    grows from 0 at -1 to the green power at ``-KINK``, stays constant until ``KINK``, and grows to full power at 1.
 
     Parameters
     ----------
     agents : int
     device : Device
     service : callable
-        What each agent can do, given an observation.
+        The `Service` of each agent, given an observation.
     serve : callable
-        The decisions that set powers of CPU and transmitter ``[count, agents]``.
+        Decisions, given powers of CPU and transmitter ``[count, agents]``.
     powers : callable
-        The powers that decisions set.
+        Powers of CPU and transmitter, given decisions.
     """
 
     KINK = 0.15
-    """Wide enough to be hit while powers are explored, narrow enough not to be lost in."""
+    """Half the width of the interval in which power equals the green power."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class EnergyControls(Controls):
         self._powers = powers
 
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
-        """The two powers; what exceeds one's limit goes to the other."""
+        """Compute the two powers; power above the limit of one is given to the other."""
         device, balance = self._device, values["balance"]
         green_w, full_w = self._green_w(observation), self._full_w
         below = np.clip((balance + 1.0) / (1.0 - self.KINK), 0.0, 1.0)
@@ -119,7 +119,7 @@ class EnergyControls(Controls):
         return self._serve(power - offload_w, offload_w)
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
-        """The middle of the range where power is green power; without any power an even share."""
+        """Compute balance and share; the middle of the interval at green power, an even share without any power."""
         local_w, offload_w = self._powers(decisions)
         green_w, full_w = self._green_w(observation), self._full_w
         power = local_w + offload_w
@@ -133,7 +133,7 @@ class EnergyControls(Controls):
         return {"balance": np.clip(balance, -1.0, 1.0), "local_share": share}
 
     def allowed(self, observation: Observation) -> Allowed:
-        """Everything."""
+        """Return no masks: all values are allowed."""
         return {}
 
     @property
@@ -141,5 +141,5 @@ class EnergyControls(Controls):
         return self._device.local_max_w + self._device.offload_max_w
 
     def _green_w(self, observation: Observation) -> FloatArray:
-        """Power ``[count, agents]`` that uses up the green energy, if the device can draw it."""
+        """Compute the power ``[count, agents]`` that uses the green energy, at most full power."""
         return np.minimum(self._service(observation).green_j / self._device.slot_s, self._full_w)

@@ -1,4 +1,4 @@
-"""Structure of problems whose agents decide by themselves, each from its own view."""
+"""Structure of decentralised problems: each agent decides from its own observation."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ from offloadopt.structures.actions import Allowed, Controls, DirectControls
 
 
 class AgentProblem(Problem[ScenarioT]):
-    """Agents that decide for themselves: every array of a slot's observation and decision leads with the agents.
+    """Decentralised decisions: every array of a slot's observation and decision has the agents as its first axis.
 
-    What agent i may know is row i of the observation, so that whoever reads rows alone decides without a centre.
+    Agent i observes row i of the observation, so that a policy that reads single rows needs no central controller.
     """
 
     views: ClassVar[Mapping[str, tuple[str, ...]]]
-    """What an agent's policy may read, as names of `features`; the first view is the paper's."""
+    """Inputs of an agent's policy by name, as names of `features`; the first view is the default."""
 
     @abstractmethod
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
-        """Numbers of order one, each from the agent's own row of the observation.
+        """Compute features of order one, each from the agent's own row of the observation.
 
         A feature is one number ``[count, agents]`` or several ``[count, agents, numbers]``.
         """
 
     @cached_property
     def controls(self) -> Mapping[str, Controls]:
-        """In what terms an agent's policy may decide; the first is the decision itself."""
+        """Controls in which an agent's policy may act, by name; the first are the decision's own arrays."""
         return {"decision": DirectControls(self.decision_fields, self.allowed)}
 
     def allowed(self, observation: Observation) -> Allowed:
-        """Which options ``[count, agents, options]`` of the decision's whole numbers can be chosen; here all.
+        """Return masks ``[count, agents, options]`` of options allowed for the decision's integers; by default none.
 
-        A problem still says what an option costs that is chosen all the same.
+        The cost of an option that is not allowed is defined nevertheless.
         """
         return {}
 
     def view(self, observation: Observation, name: str) -> FloatArray:
-        """[count, agents, numbers] of a view."""
+        """Return the inputs of a view, ``[count, agents, numbers]``."""
         features = self.features(observation)
-        seen = [features[feature] for feature in self.view_features(name)]
-        return np.concatenate([part if part.ndim == 3 else part[..., None] for part in seen], axis=-1)
+        parts = [features[feature] for feature in self.view_features(name)]
+        return np.concatenate([part if part.ndim == 3 else part[..., None] for part in parts], axis=-1)
 
     def view_size(self, name: str) -> int:
-        """Numbers in a view."""
+        """Return the number of inputs in a view."""
         return int(self.view(self.empty_observation(), name).shape[-1])
 
     def global_view(self, observation: Observation, name: str) -> FloatArray:
-        """[count, numbers] what a centre sees that sees all agents' views; here these in a row."""
+        """Return the inputs ``[count, numbers]`` of a central controller; by default all views, concatenated."""
         view = self.view(observation, name)
         return view.reshape(len(view), -1)
 
     def empty_observation(self) -> Observation:
-        """An observation of zeros, to see what views look like."""
+        """Return one observation of zeros, from which sizes of views follow."""
         return Observation({name: np.zeros((1, *field.shape)) for name, field in self.observation_fields.items()})
 
     def controls_named(self, name: str | None) -> Controls:
-        """The controls of a name, the decision itself for none; an unknown one is refused with the nearest known."""
+        """Return controls by name, the first for none; an unknown name is refused with the nearest known one."""
         if name is None:
             return next(iter(self.controls.values()))
         if name not in self.controls:
@@ -70,7 +70,7 @@ class AgentProblem(Problem[ScenarioT]):
         return self.controls[name]
 
     def view_features(self, name: str) -> tuple[str, ...]:
-        """The features of a view; an unknown one is refused with the nearest known one."""
+        """Return the features of a view; an unknown view is refused with the nearest known one."""
         if name not in self.views:
             raise UnknownName(f"no view {name!r} of {self.name}; {nearest(name, self.views)}")
         return self.views[name]

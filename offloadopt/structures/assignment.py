@@ -1,4 +1,4 @@
-"""Structure of assignments: each task chooses one option, and continuous decisions follow optimally."""
+"""Structure of assignments: each task takes one option, and continuous decisions are optimal for the assignment."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observat
 
 
 class AssignmentCosts(Protocol):
-    """What every assignment of a batch of instances costs once all continuous decisions are optimal."""
+    """Costs of assignments for a batch of instances, with optimal continuous decisions."""
 
     def cost(self, assignment: IntArray) -> FloatArray:
-        """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
+        """Compute the cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
 
     def take(self, rows: Any) -> Self:
-        """The chosen instances."""
+        """Return the selected instances."""
 
 
 class AssignmentProblem(Problem[ScenarioT]):
-    """Each task chooses one option; everything continuous follows optimally from the assignment.
+    """Each task takes one option; the optimal continuous decisions follow from the assignment.
 
-    Option 0 computes locally, option ``j >= 1`` on server ``j``; where a server can be used in several ways, each of
-    them counts as a server here. All methods take the observation of one slot, which
-    for a one-shot problem holds the same arrays as the instance.
+    Option 0 computes locally, option ``j >= 1`` on server ``j``; where a server can be used in several modes, each mode
+    counts as a server here. All methods take the observation of one slot, which for a one-shot problem has the same
+    arrays as the instance.
     """
 
     ties_decisions: ClassVar[bool] = False
-    """Whether an option ties continuous decisions to each other, so that no single one of them is free."""
+    """Whether an option couples the continuous decisions, so that none of them can be changed alone."""
 
     @property
     @abstractmethod
@@ -46,16 +46,16 @@ class AssignmentProblem(Problem[ScenarioT]):
 
     @property
     def dimensions(self) -> Mapping[str, int]:
-        """Tasks, servers and, if there are several, slots."""
+        """Numbers of tasks, servers and, if there are several, slots."""
         return {"tasks": self.tasks, "servers": self.servers, **({"slots": self.horizon} if self.horizon > 1 else {})}
 
     @property
     def option_names(self) -> tuple[str, ...]:
-        """What each option is called, for people."""
+        """Names of the options for display."""
         return ("local", *(f"server {j}" for j in range(1, self.servers + 1)))
 
     def describe(self, decisions: Decisions) -> list[str]:
-        """Tasks by option in one instance with one slot, otherwise the share of tasks that each option has."""
+        """List the tasks of each option in one instance with one slot, otherwise the fraction of tasks per option."""
         if self.horizon > 1:
             decisions = Decisions({name: array.reshape(-1, *array.shape[2:]) for name, array in decisions.items()})
         chosen = self.assignment(decisions)
@@ -72,18 +72,18 @@ class AssignmentProblem(Problem[ScenarioT]):
 
     @abstractmethod
     def assignment(self, decisions: Decisions) -> IntArray:
-        """[count, tasks] the options that decisions choose."""
+        """Return the options ``[count, tasks]`` of decisions."""
 
     @abstractmethod
     def allocate(self, observation: Observation | Instances, assignment: IntArray) -> Decisions:
-        """The optimal continuous decisions for an assignment ``[count, tasks]``."""
+        """Compute the optimal decisions for an assignment ``[count, tasks]``."""
 
     @abstractmethod
     def costs(self, observation: Observation | Instances) -> AssignmentCosts:
-        """The cost of any assignment, prepared for many evaluations."""
+        """Return the costs of assignments, prepared for many evaluations."""
 
     def lone_costs(self, observation: Observation | Instances) -> FloatArray:
-        """[count, tasks, servers] cost of offloading one task less that of computing it locally, all others local.
+        """Compute the cost ``[count, tasks, servers]`` of offloading one task alone, less that of computing it locally.
 
         ``inf`` where an option does not exist. The defaults of views below are derived from these costs; a problem
         with many tasks, or whose tasks cannot all be computed locally, has views of its own.
@@ -97,7 +97,7 @@ class AssignmentProblem(Problem[ScenarioT]):
         return np.asarray((cost[:, 1:] - cost[:, :1]).reshape(-1, tasks, servers))
 
     def server_view(self, observation: Observation | Instances) -> FloatArray:
-        """[count, servers, features] what the agent on each server can measure by itself.
+        """Compute the features ``[count, servers, features]`` that the agent of each server can measure.
 
         By default the `lone_costs` of the server's tasks, the highest of all where an option does not exist.
         """
@@ -106,7 +106,7 @@ class AssignmentProblem(Problem[ScenarioT]):
         return np.where(np.isfinite(costs), costs, highest).transpose(0, 2, 1)
 
     def affinity(self, observation: Observation | Instances) -> FloatArray:
-        """[count, tasks, servers] link quality scaled to [0, 1] over each task's links, 0 where there is no link.
+        """Compute link qualities ``[count, tasks, servers]`` within [0, 1] for each task, 0 where there is no link.
 
         By default it falls from 1 for the server with the least of the `lone_costs` to 0.5 for that with the highest.
         """
@@ -119,11 +119,11 @@ class AssignmentProblem(Problem[ScenarioT]):
         return np.where(linked, 1.0 - 0.5 * above, 0.0)
 
     def nearest(self, observation: Observation | Instances) -> IntArray:
-        """[count, tasks] the option (1 to servers) of each task's nearest server, by default that of most affinity."""
+        """Return each task's nearest server ``[count, tasks]``, 1 to servers; by default that of largest affinity."""
         return np.asarray(np.argmax(self.affinity(observation), axis=-1) + 1, dtype=np.int64)
 
     def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
-        """Demand ``[count, tasks]`` and each server's capacity ``[servers]`` in one unit, for admission rules.
+        """Return demands ``[count, tasks]`` and servers' capacities ``[servers]`` in one unit, for admission rules.
 
         By default every server admits all tasks.
         """
@@ -132,12 +132,12 @@ class AssignmentProblem(Problem[ScenarioT]):
 
 @dataclass(frozen=True)
 class PricedAssignment:
-    """Assignment costs in which servers charge for load: ``sum_i c[i, a_i] + sum_j L_j^2 / F_j``.
+    """Costs of assignments with quadratic server loads: ``sum_i c[i, a_i] + sum_j L_j^2 / F_j``.
 
-    ``L_j`` is the sum of ``s_i`` over the tasks on server j. This is what optimal sharing of a capacity ``F_j`` among
-    tasks that cost ``s_i^2 / f_i`` comes to (Cauchy-Schwarz: ``f_i = F_j s_i / L_j``). A server's price enters as its
-    root ``v_j`` (at the optimum ``L_j / F_j``): ``L^2/F >= 2 v L - F v^2`` holds for every ``v``, so that each vector
-    of prices gives a lower bound which is linear in the assignment.
+    ``L_j`` is the sum of ``s_i`` over the tasks on server j. The second term is the least cost of sharing a capacity
+    ``F_j`` among tasks that cost ``s_i^2 / f_i`` (Cauchy-Schwarz: ``f_i = F_j s_i / L_j``). A server's price enters as
+    its root ``v_j`` (at the optimum ``L_j / F_j``): ``L^2/F >= 2 v L - F v^2`` holds for every ``v``, so that each
+    vector of prices gives a lower bound that is linear in the assignment.
 
     Attributes
     ----------
@@ -159,14 +159,14 @@ class PricedAssignment:
         return len(self.load)
 
     def loads(self, assignment: IntArray) -> FloatArray:
-        """[count, ..., servers] the load that assignments ``[count, ..., tasks]`` put on each server."""
+        """Compute the servers' loads ``[count, ..., servers]`` of assignments ``[count, ..., tasks]``."""
         middle = (1,) * (assignment.ndim - 2)
         tasks, servers = self.option_cost.shape[1], self.capacity.shape[1]
         load = self.load.reshape(self.count, *middle, tasks)
         return np.stack([np.sum(load * (assignment == j), axis=-1) for j in range(1, servers + 1)], axis=-1)
 
     def cost(self, assignment: IntArray) -> FloatArray:
-        """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
+        """Compute the cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
         middle = (1,) * (assignment.ndim - 2)
         options = self.option_cost.reshape(self.count, *middle, *self.option_cost.shape[1:])
         chosen = np.take_along_axis(options, assignment[..., None], axis=-1)[..., 0]
@@ -174,7 +174,7 @@ class PricedAssignment:
         return np.asarray(chosen.sum(axis=-1) + np.sum(self.loads(assignment) ** 2 / capacity, axis=-1))
 
     def take(self, rows: slice | IntArray | NDArray[np.bool_]) -> PricedAssignment:
-        """The chosen instances."""
+        """Return the selected instances."""
         return PricedAssignment(self.option_cost[rows], self.load[rows], self.capacity[rows])
 
 
@@ -183,19 +183,19 @@ class PricedAssignmentProblem(AssignmentProblem[ScenarioT]):
 
     @abstractmethod
     def costs(self, observation: Observation | Instances) -> PricedAssignment:
-        """The priced form of the whole one-shot problem."""
+        """Return the costs of the one-shot problem as a `PricedAssignment`."""
 
     def lone_costs(self, observation: Observation | Instances) -> FloatArray:
-        """[count, tasks, servers] cost of offloading one task alone less that of computing it locally."""
+        """Compute the cost ``[count, tasks, servers]`` of offloading one task alone, less that of local computing."""
         priced = self.costs(observation)
         alone = priced.load[..., None] ** 2 / priced.capacity[:, None]
         return np.asarray(priced.option_cost[..., 1:] + alone - priced.option_cost[..., :1])
 
 
 class SlotwiseProblem(AssignmentProblem[ScenarioT]):
-    """A horizon of assignments that have nothing to do with each other once nature is known.
+    """A horizon of assignments whose slots are independent of each other for a given instance.
 
-    Whoever knows whole instances decides their slots one by one, as instances of `one_slot`.
+    With whole instances known, the slots are solved one by one, as instances of `one_slot`.
     """
 
     @property
@@ -204,7 +204,7 @@ class SlotwiseProblem(AssignmentProblem[ScenarioT]):
         return self if self.horizon == 1 else type(self)(self.scenario.replace(horizon=1))
 
     def slots(self, instances: Instances) -> Instances:
-        """All slots of all instances as instances of `one_slot`, instance by instance."""
+        """Return all slots of all instances as instances of `one_slot`, instance by instance."""
         if self.horizon == 1:
             return instances
         fields = self.instance_fields

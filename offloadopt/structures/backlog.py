@@ -1,4 +1,4 @@
-"""Structure of buffers that agents empty by CPU and over the air, at the cost of energy."""
+"""Structure of task buffers that agents serve by local computing and by offloading, at the cost of energy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from offloadopt.structures.agents import AgentProblem
 
 @dataclass(frozen=True)
 class Backlog:
-    """Agents that do not touch each other, each with a buffer of bits to be emptied slot by slot.
+    """Independent agents, each with a buffer of bits that is served slot by slot.
 
-    ``B' = min(max(B - served, 0) + arrivals, capacity)``; what exceeds the capacity is lost. Instances' costs are
+    ``B' = min(max(B - served, 0) + arrivals, capacity)``; bits above the capacity are lost. The cost of an instance is
     ``sum over slots, agents of energy cost + holding_price B' + overflow_price lost`` plus ``final_price`` times the
     bits left at the end and ``fixed_cost``, which no decision changes.
 
@@ -33,13 +33,13 @@ class Backlog:
     capacity_bits : float
         ``inf`` for an unlimited buffer.
     holding_price, overflow_price, final_price : float
-        Cost of a bit kept over a slot's end, lost, and left at the end of the horizon.
+        Cost of a bit in the buffer at a slot's end, of a lost bit, and of a bit left at the end of the horizon.
     fixed_cost : array [count, agents]
     battery_j : float
-        Capacity of a battery, empty at first, that keeps unused green energy; 0 for none.
+        Capacity in J of a battery, initially empty, that stores unused green energy; 0 for none.
     waste_price : float
-        Cost of a joule of green energy that is neither used nor kept. Without a battery the service's green price
-        carries it already.
+        Cost of a joule of green energy that is neither used nor stored. Without a battery it is part of the service's
+        green price.
     """
 
     service: Service
@@ -56,7 +56,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class DiscreteDistribution:
-    """A random amount in whole quanta, drawn afresh in every slot.
+    """Distribution of a random number of quanta, independent in every slot.
 
     Attributes
     ----------
@@ -72,10 +72,11 @@ class DiscreteDistribution:
 
 @dataclass(frozen=True)
 class BacklogMDP:
-    """What a lone agent can know of its future: the law that draws the numbers of a `Backlog`.
+    """Markov decision process of a single agent: the distributions from which a `Backlog` is drawn.
 
-    Costs are the backlog's. The link is an array of antennas under Rayleigh fading: each antenna's amplitude is complex
-    Gaussian and AR(1) over slots, the gains add up. Green energy is free, unused green energy costs ``waste_price``.
+    Costs are those of the backlog. The link is an array of antennas under Rayleigh fading: each antenna's amplitude is
+    complex Gaussian and AR(1) over slots, the gains add up. Green energy is free, and unused green energy costs
+    ``waste_price``.
 
     Attributes
     ----------
@@ -85,9 +86,9 @@ class BacklogMDP:
     gain_per_w : float
         Mean gain of one antenna in 1/W.
     correlation : float
-        Of an antenna's amplitude from slot to slot.
+        Correlation of an antenna's amplitude between successive slots.
     arrivals, green : DiscreteDistribution
-        In bits and in J.
+        Arrivals in bits and green energy in J per slot.
     grid_price, waste_price : float
         Cost of a joule.
     capacity_bits : float
@@ -111,66 +112,66 @@ class BacklogMDP:
     final_price: float
 
     def service(self, gain_per_w: FloatArray, green_j: FloatArray) -> Service:
-        """What can be done with a gain and green energy."""
+        """Return the service for given gains in 1/W and green energies in J."""
         return Service(self.device, gain_per_w, green_j, np.asarray(-self.waste_price), np.asarray(self.grid_price))
 
 
 class BacklogProblem(AgentProblem[ScenarioT]):
-    """Agents that spend energy to empty their buffers, by CPU and over the air."""
+    """Agents that spend energy to serve their buffers, by local computing and by offloading."""
 
     @property
     @abstractmethod
     def device(self) -> Device:
-        """What agents' hardware can do."""
+        """Constants of the agents' hardware."""
 
     @property
     def battery_j(self) -> float:
-        """Capacity of each agent's battery for unused green energy; 0 for none."""
+        """Capacity in J of each agent's battery for unused green energy; 0 for none."""
         return 0.0
 
     @property
     def waste_price(self) -> float:
-        """Cost of a joule of green energy that is neither used nor kept."""
+        """Cost of a joule of green energy that is neither used nor stored."""
         return 0.0
 
     @abstractmethod
     def service(self, observation: Observation) -> Service:
-        """What each agent can do now and what it costs, arrays ``[count, agents]``."""
+        """Return each agent's options of service in this slot and their prices, arrays ``[count, agents]``."""
 
     @abstractmethod
     def buffer_bits(self, observation: Observation) -> FloatArray:
-        """[count, agents] bits that wait."""
+        """Return the bits in the buffers ``[count, agents]``."""
 
     @abstractmethod
     def serve(self, local_w: FloatArray, offload_w: FloatArray) -> Decisions:
-        """The decisions that set these powers, ``[count, ..., agents]``."""
+        """Return the decisions with these powers in W, ``[count, ..., agents]``."""
 
     @abstractmethod
     def powers(self, decisions: Decisions) -> tuple[FloatArray, FloatArray]:
-        """The powers of CPU and transmitter that decisions set."""
+        """Return the powers of CPU and transmitter in W of decisions."""
 
     @cached_property
     def controls(self) -> Mapping[str, Controls]:
-        """The decision itself, or energy and how it is shared."""
+        """Controls: the decision itself, or energy and its division between CPU and transmitter."""
         energy = EnergyControls(self.num_agents, self.device, self.service, self.serve, self.powers)
         return {**super().controls, "energy": energy}
 
     @abstractmethod
     def backlog(self, instances: Instances) -> Backlog:
-        """The whole horizon as independent buffers.
+        """Return the whole horizon as independent buffers.
 
         Raises
         ------
         Unsupported
-            Where one agent's power changes what another can do.
+            If one agent's power affects the service of another.
         """
 
     def mdp(self) -> BacklogMDP:
-        """The law of a lone agent's future.
+        """Return the Markov decision process of a single agent.
 
         Raises
         ------
         Unsupported
-            Where nature follows no such law, or agents are several.
+            If instances are not drawn from such a process, or there are several agents.
         """
         raise Unsupported(f"problem {self.name!r} does not state the law of its future")

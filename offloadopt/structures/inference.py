@@ -1,4 +1,4 @@
-"""Structure of inference at the edge: agents with several tasks a slot, sharing their own CPU or servers'."""
+"""Structure of edge inference: several tasks per agent and slot, which share the agent's CPU or a server's."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class CostWeights:
 
 
 class PriorityControls(Controls):
-    """Agents set where each task is computed and how urgently; shares of CPU and band follow from its size.
+    """Controls of inference: server and priorities of each task; shares of CPU and band follow from its size.
 
     Among tasks that take ``a_i / u_i`` seconds on shares ``u_i`` of one resource, the sum of times is least for shares
-    that grow with ``sqrt(a_i)`` (Cauchy-Schwarz), whoever else is there. So a task of ``x`` times the average size asks
-    for ``2 priority sqrt(x)`` of its resource, at most all of it. As too much is cut pro rata, equal priorities of up
-    to a half share within a few percent of the best, where a policy that sets shares has to find each task's among
-    those of others that it does not see.
+    proportional to ``sqrt(a_i)`` (Cauchy-Schwarz), for any set of tasks. A task of ``x`` times the average size
+    therefore requests ``2 priority sqrt(x)`` of its resource, at most all of it. As requests above 1 in total are cut
+    pro rata, equal priorities give shares within a few percent of the optimum, whereas a policy that sets shares has to
+    find each task's share relative to those of other agents, which it does not observe.
 
     Parameters
     ----------
     server : ArrayField
-        Of the decision, ``[users, places]``.
+        Field ``server`` of the decision, ``[users, places]``.
     problem : InferenceProblem
     """
 
@@ -59,20 +59,20 @@ class PriorityControls(Controls):
         self._problem = problem
 
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
-        """Shares that grow with the root of the task's size."""
-        most_cpu, most_band = self._most(observation)
+        """Compute shares proportional to the root of the task's size."""
+        max_cpu, max_band = self._max_shares(observation)
         return Decisions(
             {
                 "server": values["server"],
-                "cpu_share": np.minimum(values["cpu_priority"] * most_cpu, 1.0),
-                "bandwidth_share": np.minimum(values["bandwidth_priority"] * most_band, 1.0),
+                "cpu_share": np.minimum(values["cpu_priority"] * max_cpu, 1.0),
+                "bandwidth_share": np.minimum(values["bandwidth_priority"] * max_band, 1.0),
             }
         )
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
-        """Priorities that lead to shares, or the highest where none does; 0 where there is no task."""
+        """Compute priorities of shares, the highest where a share is out of reach, and 0 in places without a task."""
         priorities, present = {}, self._problem.observed_tasks(observation)[0].present
-        for kind, most in zip(("cpu", "bandwidth"), self._most(observation), strict=True):
+        for kind, most in zip(("cpu", "bandwidth"), self._max_shares(observation), strict=True):
             share = decisions[f"{kind}_share"]
             there = present & (most > 0)
             priorities[f"{kind}_priority"] = np.minimum(
@@ -81,78 +81,78 @@ class PriorityControls(Controls):
         return {"server": decisions["server"], **priorities}
 
     def allowed(self, observation: Observation) -> Allowed:
-        """As the problem says."""
+        """Return the problem's masks."""
         return self._problem.allowed(observation)
 
-    def _most(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
-        """What tasks ask for with the highest priority."""
+    def _max_shares(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
+        """Compute the shares of CPU and band that tasks request with the highest priority."""
         cpu, band = self._problem.sizes(observation)
         return 2.0 * np.sqrt(cpu), 2.0 * np.sqrt(band)
 
 
 class InferenceProblem(AgentProblem[ScenarioT]):
-    """Users' tasks on own CPU or on servers, within time limits and what is left in batteries that nothing recharges.
+    """Placement of users' tasks on their own CPU or on servers, within time limits and batteries without recharge.
 
-    Options count 0 for the own CPU and j for server j. Shares of a CPU or band that add up to more than 1 are cut pro
-    rata, and whatever does not meet its limits fails, so that every decision is possible.
+    Option 0 is the user's own CPU, option j is server j. Shares of a CPU or band that add up to more than 1 are cut pro
+    rata, and a task that misses its limits fails, so that every decision is feasible.
     """
 
     @property
     @abstractmethod
     def cost_weights(self) -> CostWeights:
-        """What a second, a joule and a failure cost."""
+        """Weights of time, energy and failures."""
 
     @abstractmethod
     def all_tasks(self, instances: Instances) -> InferenceTasks:
-        """All tasks, arrays that lead with ``[count, horizon]``; ``[count, 1]`` where there is one slot."""
+        """Return all tasks, arrays that begin with ``[count, horizon]``; ``[count, 1]`` where there is one slot."""
 
     @abstractmethod
     def observed_tasks(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
-        """The slot's tasks, arrays that lead with ``[count]``, and what batteries hold ``[count, users]`` in J."""
+        """Return the slot's tasks, arrays that begin with ``[count]``, and batteries' energies ``[count, users]`` in J."""
 
     @abstractmethod
     def start_j(self, instances: Instances) -> FloatArray:
-        """[count, users] what batteries hold at first."""
+        """Return the initial energies in batteries ``[count, users]`` in J."""
 
     @cached_property
     def decision_fields(self) -> Mapping[str, ArrayField]:
-        """Where each task is computed, and on which shares of CPU and band, ``[users, places]``."""
+        """Server of each task and its shares of CPU and band, ``[users, places]``."""
         tasks = (self.num_agents, self.places)
         share = ArrayField(tasks, low=0.0, high=1.0)
         server = ArrayField(tasks, low=0, high=self.servers, integer=True)
         return {"server": server, "cpu_share": share, "bandwidth_share": share}
 
     def choose(self, server: IntArray, cpu_share: FloatArray, band_share: FloatArray) -> Decisions:
-        """The decisions for options and shares ``[count, horizon, users, places]``; who fails has no CPU."""
+        """Return decisions for servers and shares ``[count, horizon, users, places]``; without CPU a task fails."""
         arrays = {"server": server, "cpu_share": cpu_share, "bandwidth_share": band_share}
         return Decisions({name: values[:, 0] if self.horizon == 1 else values for name, values in arrays.items()})
 
     def twin_instances(self, instances: Instances) -> Instances:
-        """The same instances as the digital twin knows them; by default it knows what there is."""
+        """Return the instances as the digital twin represents them; by default without error."""
         return instances
 
     def sizes(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
-        """Cycles and bits of the slot's tasks ``[count, users, places]``, in those of an average task.
+        """Return cycles and bits of the slot's tasks ``[count, users, places]``, relative to an average task.
 
-        By default all tasks count as average ones.
+        By default all tasks count as average.
         """
         present = self.observed_tasks(observation)[0].present.astype(np.float64)
         return present, present
 
     @cached_property
     def controls(self) -> Mapping[str, Controls]:
-        """The decision itself, or priorities."""
+        """Controls: the decision itself, or priorities."""
         return {**super().controls, "priority": PriorityControls(self.decision_fields["server"], self)}
 
     @property
     @abstractmethod
     def places(self) -> int:
-        """Tasks that a user can have in a slot."""
+        """Largest number of tasks of a user in a slot."""
 
     @property
     @abstractmethod
     def servers(self) -> int:
-        """Servers besides the own CPU."""
+        """Number of servers."""
 
     @property
     def one_slot(self) -> Self:

@@ -1,4 +1,4 @@
-"""Structure of problems that one central decision-maker decides for all users on a grid of levels."""
+"""Structure of central control: one controller decides for all agents in coordinates within [0, 1]."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from offloadopt.core import Decisions, FloatArray, Observation, Problem, Scenari
 
 
 class JointProblem(Problem[ScenarioT]):
-    """Agents for whom a centre decides: it sees everything, and each agent's decision is a few numbers in [0, 1].
+    """Central control of all agents: the controller observes everything and sets a few coordinates of each agent.
 
-    A state consists of numbers of every agent and numbers of what they have in common, each with a scale factor.
+    The state consists of features of every agent and of features common to all, each with a scale factor.
     """
 
     @property
     @abstractmethod
     def choices(self) -> tuple[int | None, ...]:
-        """For each coordinate the number of options that it chooses from, in order; ``None`` for a quantity."""
+        """Number of ordered options of each coordinate; ``None`` for a continuous one."""
 
     @property
     @abstractmethod
     def user_factors(self) -> FloatArray:
-        """[features] what the agents' numbers are multiplied by to be of order one."""
+        """Scale factors ``[features]`` that bring the agents' features to order one."""
 
     @property
     @abstractmethod
     def common_factors(self) -> FloatArray:
-        """[features] what the common numbers are multiplied by."""
+        """Scale factors ``[features]`` of the common features."""
 
     @abstractmethod
     def user_state(self, observation: Observation) -> FloatArray:
-        """[count, agents, features] of every agent, in the problem's units."""
+        """Return the agents' features ``[count, agents, features]``, in the problem's units."""
 
     @abstractmethod
     def common_state(self, observation: Observation) -> FloatArray:
-        """[count, features] of what they have in common, in the problem's units."""
+        """Return the common features ``[count, features]``, in the problem's units."""
 
     @abstractmethod
     def decode(self, coordinates: FloatArray) -> Decisions:
-        """The decisions of coordinates ``[count, agents, coordinates]`` in [0, 1]; the nearest option counts."""
+        """Compute decisions from coordinates ``[count, agents, coordinates]`` in [0, 1], with the nearest options."""
 
     @abstractmethod
     def encode(self, decisions: Decisions) -> FloatArray:
-        """[..., agents, coordinates] that lead to decisions; NaN where any number does."""
+        """Compute coordinates ``[..., agents, coordinates]`` of decisions; NaN where any value gives the decision."""

@@ -1,4 +1,4 @@
-"""Structure of slots whose servers share bandwidth equally among their users and CPU by need."""
+"""Structure of shared servers: bandwidth is shared equally among a server's users, and its CPU optimally."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from offloadopt.structures.assignment import AssignmentCosts, SlotwiseProblem
 
 
 class SharedServersProblem(SlotwiseProblem[ScenarioT]):
-    """Servers whose users share one resource equally and a CPU as priced, each task whole or split.
+    """Servers whose users share the bandwidth equally and the CPU optimally, with full or partial offloading.
 
-    What a task costs on a server depends on how many share it and on its CPU. Option ``j`` of the assignment is the
-    balanced split on server j, option ``sites + j`` everything; computing locally costs 1.
+    The cost of a task on a server depends on the number of its users and on the task's share of its CPU. Option ``j``
+    of the assignment is balanced partial offloading to server j, option ``sites + j`` full offloading; local computing
+    costs 1.
     """
 
     @abstractmethod
     def splitting(self, observation: Observation | Instances) -> Splitting:
-        """Tasks by server and number of users there, arrays that broadcast to ``[count, tasks, sites, tasks]``.
+        """Return tasks by server and its number of users, arrays that broadcast to ``[count, tasks, sites, tasks]``.
 
         ``cpu_max_hz`` is each server's CPU, shared by its tasks.
         """
 
     def costs(self, observation: Observation | Instances) -> AssignmentCosts:
-        """Costs of assignments with every server's CPU shared optimally among its tasks."""
+        """Return costs of assignments, with every server's CPU shared optimally among its tasks."""
         every = (slice(None),) * 4
         return SharedServersCosts(self.splitting(observation).take(every))
 
@@ -41,13 +42,13 @@ class SharedServersCosts:
     Attributes
     ----------
     splitting : Splitting
-        Arrays ``[count, tasks, sites, tasks]`` by task, server and number of users there.
+        Arrays ``[count, tasks, sites, tasks]`` by task, server and number of users of the server.
     """
 
     splitting: Splitting
 
     def cost(self, assignment: IntArray) -> FloatArray:
-        """Cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
+        """Compute the cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
         count, tasks = len(assignment), assignment.shape[-1]
         rows = np.repeat(np.arange(count), int(np.prod(assignment.shape[1:-1])))
         server, whole, cpu_hz, chosen = self.allocate(assignment.reshape(-1, tasks), rows)
@@ -56,7 +57,7 @@ class SharedServersCosts:
         return np.asarray(cost.reshape(assignment.shape[:-1]))
 
     def take(self, rows: Any) -> SharedServersCosts:
-        """The chosen instances."""
+        """Return the selected instances."""
         return SharedServersCosts(self.splitting.take(rows))
 
     def allocate(
@@ -73,9 +74,9 @@ class SharedServersCosts:
         Returns
         -------
         server : int array [some, tasks]
-            From 0; -1 for tasks that stay local, also for want of a link.
+            From 0; -1 for local tasks, also where the link is missing.
         whole : bool array [some, tasks]
-            Whether everything is offloaded, not the balanced share.
+            Whether the task is offloaded in full, not by the balanced ratio.
         cpu_hz : array [some, tasks]
             Shares of the server's CPU.
         tasks : Splitting
@@ -85,7 +86,7 @@ class SharedServersCosts:
         count, tasks, sites, _ = options.send_s.shape
         row = (np.arange(count) if rows is None else rows)[:, None]
         site, whole, task = np.maximum(assignment - 1, 0) % sites, assignment > sites, np.arange(tasks)
-        # A task without a link stays local, and leaves its share of the link to the others.
+        # A task without a link stays local and takes no part of the bandwidth.
         linked = (assignment > 0) & np.isfinite(options.send_s[row, task, site, 0])
         here = linked[..., None] & (site[..., None] == np.arange(sites))
         users = np.maximum(np.take_along_axis(here.sum(axis=1), site, axis=-1), 1)

@@ -1,8 +1,8 @@
-"""Agents whose tasks queue at devices that live on batteries: whom a task is given to, and how fast it is done there.
+"""Structure of task queues: the target device and CPU mode of each task, on battery-powered devices with queues.
 
-What rules and plans need to know of such a problem. Targets are seen from the agent: the first is the agent's own
-device, the last are devices that have no tasks of their own. Plans speak of devices instead, which are the same for
-all: the agents' own ones first, in their order.
+Online rules use `ExpectedCosts`, planning in hindsight uses `HindsightData`. Targets are numbered relative to the
+agent: the first is the agent's own device, the last are devices without tasks of their own. Hindsight data number
+devices absolutely: the agents' own devices first, in their order.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from offloadopt.physics.ageing import Ageing
 from offloadopt.structures.agents import AgentProblem
 
 NO_AGEING = Ageing(per_cycle=0.0, deviation=1.0, level=0.0)
-"""Batteries whose use takes nothing of their life."""
+"""Ageing model of batteries without ageing."""
 
 
 @dataclass(frozen=True)
 class ExpectedCosts:
-    """What each option of a slot's tasks is expected to come to, as far as the agent's own row tells.
+    """Expected cost of each option of a slot's tasks, given the agent's own row of the observation.
 
-    Expected over what the agent cannot see: fading, and disconnections to come. It supposes that nobody else sends
-    anything. Arrays are ``[count, agents, targets, modes]``.
+    The expectation is over unobserved randomness (fading, later disconnections), with no other agent transmitting.
+    Arrays are ``[count, agents, targets, modes]``.
 
     Attributes
     ----------
     cost : array
         Expected cost; ``inf`` where the option is not allowed.
     own_j, target_j : array
-        Expected energy that sending takes from the agent's own battery, and the rest, that the target's gives.
+        Expected energy in J of the transmission, from the agent's own battery, and of all else, from the target's.
     used_share : array [count, agents, targets]
-        Share of its capacity that is missing in each target's battery, 1 where it cannot be seen.
+        Missing charge of each target's battery relative to its capacity, 1 where it is not observed.
     """
 
     cost: FloatArray
@@ -46,42 +46,47 @@ class ExpectedCosts:
 
 @dataclass(frozen=True)
 class HindsightData:
-    """All tasks of whole instances, with what becomes of them wherever they are sent.
+    """All tasks of whole instances, with the outcome of each possible transmission.
 
-    A task that is sent takes ``send_s`` at ``link_w``, from the battery of its agent, and from the device's battery if
-    it is received. Tasks queue in the order of (slot, arrival, agent). Execution begins once the device has done all
-    that queued before; cycles that are left at the deadline run in the fastest mode. A device whose battery ends fails
-    this task and all after it, and spends what is left. Energy that a slot's tasks need to be sent is booked first.
+    A transmission takes ``send_s`` seconds at ``link_w``, from the battery of the agent, and likewise from the device's
+    battery if the task is received. Tasks queue in the order of (slot, arrival, agent). Execution begins when the
+    device has executed all tasks queued before; cycles left at the deadline run in the fastest mode. When a device's
+    battery is exhausted, this task and all later ones fail there, and the remaining energy is spent. The energy of a
+    slot's transmissions is booked before that of its executions.
 
     Attributes
     ----------
     arrives : bool array [count, horizon, agents]
     begin_s : array [horizon]
-        When each slot begins.
+        Begin of each slot in s.
     deadline_s : array [count, horizon, agents]
-        Instant from which on a task is hurried.
+        Time in s from which a task runs in the fastest mode.
     cycles : array [count, horizon, agents]
     joule_price : array [count, horizon, agents]
-        Cost of a joule that is spent on the task.
+        Cost of a joule spent on the task.
     linked : bool array [count, horizon, agents, devices]
-        To whom a task can be sent; not to oneself.
+        Devices to which a task can be sent, without the agent's own.
     send_s : array [count, horizon, agents, devices, agents]
-        By how many (1, 2, ...) send to the device in this slot; ``inf`` where that is too many: the task is dropped.
+        Transmission time in s by the number (1, 2, ...) of agents that send to the device in this slot; ``inf`` for too
+        many: the task is dropped.
     received : bool array [count, horizon, agents, devices, agents]
-        Whether it arrives; if not, it is dropped after all was sent.
+        Whether the transmission succeeds, likewise; if not, the task is dropped after the whole transmission.
     until_s : array [count, horizon, agents, devices]
-        A task that is sent and finished later than this has failed; ``inf`` if never.
+        Time in s after which an offloaded task can no longer be finished; ``inf`` for no limit.
     link_w : array [devices]
-        Power of sending to a device, and of its reception.
+        Power in W of a transmission to a device, and of its reception.
     speed_hz, power_w : array [devices, modes]
-        The fastest mode first.
+        Speed in cycles/s and power in W of CPU modes, the fastest first.
     start_j : array [count, devices]
+        Initial energies of batteries in J.
     capacity_j : float
+        Capacity of every battery in J.
     ageing : Ageing
+        Ageing model of every battery.
     ageing_price : float
-        Cost of a battery's life.
+        Cost of a whole battery life.
     failure_cost, drop_cost : float
-        Of a failed task, and what a dropped one costs in addition.
+        Cost of a failed task, and additional cost of a dropped one.
     """
 
     arrives: NDArray[np.bool_]
@@ -115,14 +120,15 @@ class HindsightData:
 
     @property
     def modes(self) -> int:
-        """Speeds of each device."""
+        """Number of CPU modes of each device."""
         return int(self.speed_hz.shape[1])
 
 
 class TaskQueueProblem(AgentProblem[ScenarioT]):
-    """Agents that give their tasks to devices with queues and batteries.
+    """Offloading of agents' tasks to devices with queues and batteries.
 
-    What becomes of a slot's tasks is settled in that slot: ``agent_cost`` of a step is what each agent's task costs.
+    The outcome of a slot's tasks is computed in that slot: ``agent_cost`` of a step is the whole cost of each agent's
+    task, also where it is executed later.
     """
 
     @property
@@ -133,24 +139,24 @@ class TaskQueueProblem(AgentProblem[ScenarioT]):
     @property
     @abstractmethod
     def modes(self) -> int:
-        """Speeds to choose from, the fastest first."""
+        """Number of CPU modes, the fastest first."""
 
     @abstractmethod
     def expected_costs(self, observation: Observation) -> ExpectedCosts:
-        """What each option is expected to come to."""
+        """Compute the expected cost of each option."""
 
     @abstractmethod
     def choose(self, target: IntArray, mode: IntArray) -> Decisions:
-        """The decisions for targets and modes ``[count, ..., agents]``."""
+        """Return the decisions for targets and modes ``[count, ..., agents]``."""
 
     @abstractmethod
     def device(self, instances: Instances, target: IntArray) -> IntArray:
-        """The devices that targets ``[count, ..., agents]`` stand for."""
+        """Return the device numbers of targets ``[count, ..., agents]``."""
 
     @abstractmethod
     def target(self, instances: Instances, device: IntArray) -> IntArray:
-        """The targets that devices ``[count, ..., agents]`` are to their agents."""
+        """Return the targets of device numbers ``[count, ..., agents]``, relative to the agents."""
 
     @abstractmethod
     def hindsight_data(self, instances: Instances) -> HindsightData:
-        """The whole horizon, for who knows the future."""
+        """Return the data of the whole horizon, for planning in hindsight."""
