@@ -315,7 +315,7 @@ class Solutions:
     seconds : array [count]
         Wall time spent on each instance, without the compilation of kernels (`offloadopt.clock`).
     details : mapping of str to array [count, ...]
-        What else the method can tell, for example ``prices`` of the servers' CPU.
+        Further results of the method, for example ``prices`` of the servers' CPU.
     problem : Problem, optional
         The problem that scored them, for `summary`.
     """
@@ -344,7 +344,7 @@ class Solutions:
         return f"<pre>{escape(self.summary())}</pre>"
 
     def summary(self, rows: int = 20) -> str:
-        """Say for each instance what was proved, and what was decided.
+        """Summarise the proof of each instance and the decisions.
 
         Parameters
         ----------
@@ -354,7 +354,7 @@ class Solutions:
         Returns
         -------
         str
-            One line per instance, then what was decided: in one instance in full, in several together.
+            One line per instance, then the decisions: of one instance in full, of several together.
         """
         count = len(self.objective)
         lines = []
@@ -401,7 +401,7 @@ class Solutions:
     ) -> Solutions:
         """Score decisions by ``problem.evaluate`` and derive each status from cost and bound.
 
-        The only place where a status is given: no solver calls itself optimal.
+        Statuses are assigned here alone; no solver assigns its own.
         """
         outcome = problem.evaluate(instances, decisions)
         objective = np.where(outcome.feasible, outcome.cost, np.inf)
@@ -422,7 +422,7 @@ class Solutions:
         return cls(decisions, objective, bound, status, spent, details or {}, problem)
 
     def take(self, rows: slice | IntArray | Sequence[int]) -> Solutions:
-        """The chosen rows."""
+        """Return the selected rows."""
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
         return Solutions(
             self.decisions.take(rows),
@@ -436,7 +436,7 @@ class Solutions:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Solutions]) -> Solutions:
-        """Several solutions of the same method, one after the other."""
+        """Join several solutions of the same method along the instance axis."""
         return cls(
             Decisions.concatenate([part.decisions for part in parts]),
             np.concatenate([part.objective for part in parts]),
@@ -452,18 +452,18 @@ class Solutions:
 
 
 def rollout(problem: Problem[Any], instances: Instances, decide: Callable[[Observation], Decisions]) -> Decisions:
-    """The decisions of whoever decides slot by slot from what may be observed."""
+    """Decide slot by slot with ``decide(observation)``, and return the decisions of the whole horizon."""
     state, taken = problem.reset(instances), []
     for slot in range(problem.horizon):
         decision = decide(problem.observe(instances, state))
         taken.append(decision)
-        if slot + 1 < problem.horizon:  # the last slot is paid in evaluate
+        if slot + 1 < problem.horizon:  # the last slot is evaluated in evaluate
             state, _ = problem.step(instances, state, decision)
     return taken[0] if problem.horizon == 1 else Decisions.over_slots(taken)
 
 
 class Method(ABC):
-    """Anything that decides instances and can be compared."""
+    """A method that decides instances: a solver or a policy."""
 
     name: ClassVar[str]
 
@@ -475,7 +475,7 @@ class Method(ABC):
 
 
 class Solver(Settings, Method):
-    """A method that sees whole instances; it may prove bounds. Its limits and options are its fields.
+    """A method that reads whole instances and may prove bounds. Its limits and options are its fields.
 
     Attributes
     ----------
@@ -484,7 +484,7 @@ class Solver(Settings, Method):
     proves : bool
         Whether it returns lower bounds.
     hindsight : bool
-        Whether its decisions use what nature does in later slots. Its bound then holds for every method, and no method
+        Whether its decisions use data of later slots. Its bound then holds for every method, and no method
         that decides slot by slot can be expected to meet it.
     """
 
@@ -511,19 +511,19 @@ class Solver(Settings, Method):
 
 
 class Policy(Method):
-    """A method that decides slot by slot from what it may observe."""
+    """A method that decides slot by slot from observations."""
 
     @abstractmethod
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
-        """One slot's decisions, and the memory to be handed to the next slot."""
+        """Return one slot's decisions, and the memory passed to the next slot."""
 
     def start(self, count: int, seed: int) -> Any:
-        """The memory before the first slot (recurrent state, a generator); ``None`` for a memoryless policy."""
+        """Return the memory before the first slot (recurrent state, generator); ``None`` for a memoryless policy."""
         return None
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the policy as safetensors + JSON."""
+        """Write the policy as safetensors and JSON."""
 
     @classmethod
     @abstractmethod
@@ -533,7 +533,7 @@ class Policy(Method):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Roll the policy out over the horizon and score its decisions."""
+        """Run the policy over the horizon and score its decisions."""
         begin = clock()
         memory = self.start(instances.count, seed)
 
@@ -551,7 +551,7 @@ class Policy(Method):
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """An expert's solutions with what it might observe, ``[count, ...]`` or ``[count, horizon, ...]``."""
+    """An expert's solutions with the observations along them, ``[count, ...]`` or ``[count, horizon, ...]``."""
 
     instances: Instances
     observations: Observation
@@ -560,7 +560,7 @@ class Demonstrations:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limit of a training: steps, wall seconds, or whichever ends first.
+    """Limit of a training: a number of steps, wall-clock seconds, or the earlier of both.
 
     Attributes
     ----------
@@ -582,7 +582,7 @@ class Budget:
 
 
 class Learner(Settings, ABC):
-    """A method of training that makes policies. Its hyper-parameters are its fields.
+    """A training method that produces policies. Its hyper-parameters are its fields.
 
     Attributes
     ----------

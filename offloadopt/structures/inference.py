@@ -108,7 +108,7 @@ class InferenceProblem(AgentProblem[ScenarioT]):
 
     @abstractmethod
     def observed_tasks(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
-        """Return the slot's tasks, arrays that begin with ``[count]``, and batteries' energies ``[count, users]`` in J."""
+        """Return the slot's tasks, arrays that begin with ``[count]``, and battery energies ``[count, users]`` in J."""
 
     @abstractmethod
     def start_j(self, instances: Instances) -> FloatArray:

@@ -35,7 +35,7 @@ class ConformanceError(AssertionError):
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot of a roll-out: the state and observation before the decision, and what followed from it."""
+    """One slot of a rollout: the state and observation before the decision, the decision and its outcome."""
 
     state: State
     observation: Observation
@@ -45,15 +45,15 @@ class Slot:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Instances, decisions over the whole horizon, and the slots that they lead through."""
+    """Instances, decisions over the whole horizon, and the resulting slots."""
 
     instances: Instances
     decisions: Decisions
     slots: tuple[Slot, ...]
 
 
-def roll_out(problem: Problem[Any], instances: Instances, decisions: Decisions) -> Rollout:
-    """Apply decisions slot by slot and keep what was observed and charged."""
+def record_rollout(problem: Problem[Any], instances: Instances, decisions: Decisions) -> Rollout:
+    """Apply decisions slot by slot and record observations and outcomes."""
     state, slots = problem.reset(instances), list[Slot]()
     for slot in range(problem.horizon):
         decision = decisions if problem.horizon == 1 else decisions.at_slot(slot)
@@ -64,25 +64,25 @@ def roll_out(problem: Problem[Any], instances: Instances, decisions: Decisions) 
 
 
 def named(outcome: Outcome) -> Batch:
-    """All arrays of an outcome."""
+    """Return all arrays of an outcome by name."""
     violations = {f"violation {name}": array for name, array in outcome.violations.items()}
     metrics = {f"metric {name}": array for name, array in outcome.metrics.items()}
     return Batch({"cost": outcome.cost, "agent_cost": outcome.agent_cost, **violations, **metrics})
 
 
 def bytes_of(batch: Batch) -> dict[str, bytes]:
-    """The bytes of every array."""
+    """Return the bytes of every array."""
     return {name: array.tobytes() for name, array in batch.items()}
 
 
 def close(first: FloatArray, second: FloatArray, rtol: float) -> bool:
-    """Whether two arrays are equal up to ``rtol`` of their entries, or of the largest one."""
+    """Tell whether two arrays are equal up to ``rtol`` of their entries, or of the largest one."""
     scale = np.abs(second[np.isfinite(second)]).max(initial=0.0)
     return first.shape == second.shape and np.allclose(first, second, rtol=rtol, atol=rtol * scale)
 
 
 def check_fields(what: str, batch: Batch, fields: Mapping[str, ArrayField], count: int, horizon: int = 1) -> None:
-    """Names, count, shapes and limits of arrays; of one slot unless a horizon is given."""
+    """Check names, count, shapes and limits of arrays; of one slot unless a horizon is given."""
     missing = {name for name, spec in fields.items() if not spec.optional} - set(batch)
     must(not missing, f"{what}: array {min(missing, default='')!r} is missing")
     for name, array in batch.items():
@@ -95,26 +95,26 @@ def check_fields(what: str, batch: Batch, fields: Mapping[str, ArrayField], coun
 
 
 def must_have_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
-    """An array has a shape, and neither NaN nor infinite values."""
+    """Check that an array has a shape, and neither NaN nor infinite values."""
     must(array.shape == shape, f"{name} has shape {list(array.shape)}; allowed: {list(shape)}")
     must(bool(np.isfinite(array).all()), f"{name} holds NaN or infinite values")
 
 
 def must(holds: bool, clause: str) -> None:
-    """Name the clause unless it holds."""
+    """Raise `ConformanceError` with the clause unless it holds."""
     if not holds:
         raise ConformanceError(clause)
 
 
 def must_match(first: Batch, second: Batch, clause: str) -> None:
-    """Two batches hold the same names and values, up to the order of sums."""
+    """Check that two batches hold the same names and values, up to the order of sums."""
     must(set(first) == set(second), f"{clause}: other names")
     for name in first:
         must(close(first[name], second[name], SAME), f"{clause}: {name}")
 
 
 def must_repeat(first: Solutions, second: Solutions, what: str) -> None:
-    """Two solutions hold the same bytes; how long they took does not count."""
+    """Check that two solutions hold the same bytes, apart from run times."""
     must(bytes_of(first.decisions) == bytes_of(second.decisions), f"{what} gives other decisions")
     for name in ("objective", "bound", "status"):
         same = getattr(first, name).tobytes() == getattr(second, name).tobytes()
@@ -122,7 +122,7 @@ def must_repeat(first: Solutions, second: Solutions, what: str) -> None:
 
 
 def must_refuse(what: str, call: Callable[[], object], kind: type[InvalidInput] = InvalidInput) -> None:
-    """A call is refused with one line, by an error of ``kind``."""
+    """Check that a call is refused with one line, by an error of ``kind``."""
     try:
         call()
     except kind as error:

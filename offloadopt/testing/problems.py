@@ -20,7 +20,7 @@ from offloadopt.testing.clauses import (
     must_match,
     must_refuse,
     named,
-    roll_out,
+    record_rollout,
 )
 from offloadopt.testing.structures import check_structures
 
@@ -37,12 +37,12 @@ def check_problem(problem: Problem[Any], seed: int = 0) -> None:
     _check_sampling(problem, seed)
     instances = problem.sample(COUNT, seed)
     decisions = _random_decisions(problem, COUNT, seed)
-    _check_roll_out(problem, instances, decisions)
+    _check_rollout(problem, instances, decisions)
     _check_rows(problem, instances, decisions)
     _check_refusals("instances", problem.check_instances, instances, problem.instance_fields)
     check_decisions = partial(problem.check_decisions, count=COUNT)
     _check_refusals("decisions", check_decisions, decisions, problem.decision_fields)
-    check_structures(problem, roll_out(problem, instances, decisions), seed)
+    check_structures(problem, record_rollout(problem, instances, decisions), seed)
 
 
 def _check_scenario(problem: Problem[Any]) -> None:
@@ -65,7 +65,7 @@ def _check_sampling(problem: Problem[Any], seed: int) -> None:
     check_fields("sample of no instances", problem.sample(0, seed), problem.instance_fields, 0, problem.horizon)
 
 
-def _check_roll_out(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:
+def _check_rollout(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:
     """Slot by slot: observations fit their space, a step repeats itself and leaves its inputs alone."""
     state, outcomes = problem.reset(instances), list[Outcome]()
     for slot in range(problem.horizon):

@@ -71,7 +71,7 @@ def _check_costs(problem: BacklogProblem[Any], backlog: Backlog, rollout: Rollou
 
 
 def _backlog_cost(problem: BacklogProblem[Any], backlog: Backlog, rollout: Rollout) -> FloatArray:
-    """Costs ``[count, agents]`` of the roll-out's powers by the `Backlog` alone."""
+    """Costs ``[count, agents]`` of the rollout's powers by the `Backlog` alone."""
     bits, battery = backlog.start_bits, np.zeros((COUNT, problem.num_agents))
     cost = np.array(np.broadcast_to(backlog.fixed_cost, battery.shape))
     for t, slot in enumerate(rollout.slots):
