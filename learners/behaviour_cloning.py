@@ -25,7 +25,7 @@ from offloadopt.structures.agents import AgentProblem
 class AgentImitation(Learner):
     """Behaviour cloning of an expert's decisions by agents that each observe their own view.
 
-    An expert that knows the future (`hindsight`) decides what no agent can foresee; policies learn the mean of that.
+    The decisions of an expert that knows the future depend on data that no agent observes; policies learn their mean.
     """
 
     name = "imitation-agents"
@@ -33,7 +33,7 @@ class AgentImitation(Learner):
     policy_type = AgentPolicy
     uses_demonstrations = needs_demonstrations = True
 
-    view: str | None = Field(None, description="what agents see; none: the problem's first view")
+    view: str | None = Field(None, description="agents' view; none: the problem's first one")
     controls: str | None = Field(None, description="what agents set; none: the decision itself")
     shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
@@ -54,7 +54,7 @@ class AgentImitation(Learner):
         return -(-self.minibatch_size // row) * row
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without agents, and names that this one does not know."""
+        """Refuse problems without agents, and views and controls that this one does not have."""
         super().require(problem)
         AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
 
@@ -128,7 +128,7 @@ class AgentImitation(Learner):
         tracker: TrainingProgress,
         generator: torch.Generator,
     ) -> None:
-        """Descend until the budget is spent."""
+        """Minimise the imitation loss until the budget is spent."""
         examples = expert if self.recurrent else expert.as_single_slots()
         slots, count, members, _ = examples.view.shape
         batches = minibatches(count, -(-self.minibatch_size // (slots * members)), generator)

@@ -3,12 +3,13 @@
 The four ways of Yuan et al. 2025 (doi:10.11897/SP.J.1016.2025.01763), Fig. 10, over the same learner:
 
 * ``none``: every agent learns alone;
-* ``centralised``: one network learns from what all agents experience;
+* ``centralised``: one network is trained on all agents' experience;
 * ``average``, ``personalised``, ``literal``: agents share weights, see `weight_aggregation`.
 
-Curves hold the bytes: of weights that pass, and of the experience ``(o, a, r, o')`` that a centre would collect, 4 for
-each number. What the learner itself passes between its agents, as `maddpg` does, is counted by it in
-``communication/sent_bytes`` and ``communication/delivered_bytes``. The policy is one of the learner that was wrapped.
+Curves record communication in bytes, 4 for each number: the weights that are exchanged, and the experience
+``(o, a, r, o')`` that a central learner would collect. Messages of the learner's own between its agents, as in
+`maddpg`, are counted by it in ``communication/sent_bytes`` and ``communication/delivered_bytes``. The policy is that of
+the wrapped learner.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class Federated(Learner):
     name = "federated"
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
 
-    learner: str = Field("maddpg", description="whose agents learn together")
+    learner: str = Field("maddpg", description="the learner that is wrapped")
     options: Mapping[str, Any] = Field(default_factory=dict, description="its options, but for shared and federation")
     rule: Literal["none", "centralised", "average", "personalised", "literal"] = Field(
-        "personalised", description="how they do"
+        "personalised", description="how weights are shared"
     )
     every: int = Field(10, ge=1, description="updates between two exchanges of weights")
     first_share: float = Field(0.5, gt=0, lt=1, description="tau_t of (24) at the beginning; it falls to 0")

@@ -4,13 +4,13 @@
 the code of a related paper (`PAPER`). Reconstruction:
 
 1. Algorithm 1: each entry of the state (places, tasks, workloads of the last slot) times its scale factor;
-2. the actor answers with three numbers in (0, 1) for each user, ratio, CPU and server; Gaussian noise is added (25);
+2. the actor outputs three numbers in (0, 1) for each user, ratio, CPU and server; Gaussian noise is added (25);
 3. Algorithm 2: each number becomes one of K levels; CPU level 0 is local computing;
 4. Algorithm 3: the reward is minus the cost (the users' utility but for a constant, less overload penalties); the
    critic steps towards ``r + gamma Q'(s', mu'(s'))``, the actor ascends ``Q(s, mu(s))``, and the targets follow both.
 
-What a decision leads to is over with its slot: nothing but the workload that is shown in the next one depends on it,
-and no cost depends on that. So ``gamma`` has no say in what is best; the related code's 0.001 has the same optimum.
+A decision changes nothing in later slots but the workload that is observed in the next one, and no cost depends on
+that. So the optimal policy is the same for every ``gamma``, the related code's 0.001 included.
 
 ``networks="joint"`` is the paper's: one perceptron of all ``3 N + M`` numbers, a critic of the summed reward. With
 ``networks="shared"`` Algorithm 3 stays, and
@@ -122,9 +122,7 @@ class DdpgDiscrete(Learner):
     warm_up: int = Field(60, ge=0, description="slots of all environments decided by chance, before any gradient step")
     buffer_size: int = Field(100_000, ge=1, description="slots of an environment that are remembered")
     batch_size: int = Field(64, ge=1, description="of those in a gradient step")
-    gamma: float = Field(
-        0.0, ge=0, lt=1, description="discount of a slot; with 0 the targets have no say and are left out"
-    )
+    gamma: float = Field(0.0, ge=0, lt=1, description="discount of a slot; with 0 target networks are not used")
     tau: float = Field(0.01, gt=0, le=1, description="share of the way that targets follow in a gradient step")
     reward_scale: float | None = Field(
         None, gt=0, description="factor of the reward, which is minus the cost; none: standardised"
@@ -136,7 +134,9 @@ class DdpgDiscrete(Learner):
     critic_rate: float = Field(2e-3, gt=0, description="Adam's step size for the critic")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
     actor_delay: int = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
-    inverting: bool = Field(True, description="inverting gradients: whether the actor comes back from 0 and 1")
+    inverting: bool = Field(
+        True, description="inverting gradients: whether the actor's gradients near 0 and 1 are scaled to lead back"
+    )
     noise: float = Field(0.4, ge=0, description="standard deviation of the noise on coordinates, at first")
     noise_decay: float = Field(0.9995, gt=0, le=1, description="its factor from slot to slot")
     noise_least: float = Field(0.1, ge=0, description="its least value")
@@ -180,8 +180,8 @@ class DdpgDiscrete(Learner):
         progress : callable, optional
             Called with the number of decisions since the last call.
         record : callable, optional
-            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, and what the last
-            gradient step measured, ``train/critic_loss`` and ``train/value``.
+            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, and of the last
+            gradient step ``train/critic_loss`` and ``train/value``.
         checkpoint : Path, optional
             Folder from which an interrupted training continues with the episode it was in.
         """
@@ -225,9 +225,9 @@ class DdpgDiscrete(Learner):
         )
 
     def _random_states(self, episodes: Episodes, agent: CentralAgent, rng: np.random.Generator) -> FloatArray:
-        """The states ``[count, agents, features]`` of an episode in all environments; its slots are not counted.
+        """States ``[count, agents, features]`` of an episode with random actions; its slots are not counted.
 
-        An expert's states do not serve: its workloads hardly differ, and those of an imperfect policy lie far outside.
+        An expert's states are not used: its workloads hardly differ, and those of an imperfect policy lie far outside.
         """
         problem = cast(JointProblem[Any], episodes.problem)
         states = []
@@ -247,7 +247,7 @@ class DdpgDiscrete(Learner):
         slot: int,
         rng: np.random.Generator,
     ) -> int:
-        """Algorithm 3's episode, or what the budget leaves of it; returns the slots done in all."""
+        """Run an episode of Algorithm 3, or the slots that the budget leaves; returns the number of slots so far."""
         problem = cast(JointProblem[Any], episodes.problem)
         outcomes: list[Outcome] = []
         measured: dict[str, Tensor] = {}
@@ -334,11 +334,14 @@ class CentralAgent:
         with torch.no_grad():
             signal = self.networks["target_actor"](batch.next_view)
             shares = torch.from_numpy(self.quantiser.quantise(self.head.shares(signal))).float()
-            next_state = self.networks["target_critic"](batch.next_view, self.head.critic_input(shares))[..., 0]
-        return self.scaled_reward(batch) + self._gamma * next_state
+            next_value = self.networks["target_critic"](batch.next_view, self.head.critic_input(shares))[..., 0]
+        return self.scaled_reward(batch) + self._gamma * next_value
 
     def learn(self, batch: TransitionBatch, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A step of the critic and one of the actor when a share of the budget is spent, and what was measured."""
+        """Update critic and actor by a gradient step each; returns critic loss and value.
+
+        ``spent`` is the share of the budget that is spent, by which learning rates fall.
+        """
         value = self.critic(batch.view, self.head.critic_input(batch.action))[..., 0]
         error = value - self.target(batch)
         self._critics.descend(mean_squared_or_huber(error, self.settings.huber_delta).mean(), spent)

@@ -18,7 +18,7 @@ from offloadopt.learners.independent.networks import LAST_INIT
 FEW = 2.0
 """Divisor of sums over agents with the same choice: about their usual number."""
 MOST_LOGIT = 5.0
-"""How far an option's logit is driven from 0."""
+"""Limit of an option's logit: the actor's gradient vanishes there."""
 
 
 class CentralNetwork(nn.Module):
@@ -113,7 +113,7 @@ class SharedNetwork(CentralNetwork):
     features : int
         Of an agent's row of the state.
     action_features : int
-        Numbers that a critic sees of an agent's action, 0 for an actor.
+        Numbers of an agent's action in a critic's input, 0 for an actor.
     choices : sequence of slice
         Where in a critic's action the options of each choice stand; none for an actor.
     hidden : sequence of int
@@ -154,7 +154,7 @@ class SharedNetwork(CentralNetwork):
 class SigmoidHead:
     """Sigmoid outputs: one share in [0, 1] for each number of an action, as the paper's actor has.
 
-    A critic sees the same shares.
+    A critic's input is the same shares.
 
     Parameters
     ----------
@@ -187,21 +187,21 @@ class SigmoidHead:
         return (signal * slope * presigmoid_factor(shares.detach(), slope, inverting)).sum(dim=(-1, -2))
 
     def imitation_loss(self, signal: Tensor, aim: Tensor) -> Tensor:
-        """Mean squared distance of shares from others; NaN there does not count."""
+        """Mean squared distance of shares from the targets ``aim``; NaN there does not count."""
         known = ~aim.isnan()
         return (torch.sigmoid(signal)[known] - aim[known]).square().mean()
 
 
 class LogitHead:
-    """Outputs of an actor: a sigmoid share for each quantity, and one logit for each option of a choice.
+    """Sigmoid and logit outputs: a share in [0, 1] for each quantity, one logit for each option of a choice.
 
-    A critic sees a quantity by how near it is to each of its levels, and a choice by 1 for the option that was taken.
-    So a choice can change from any option to any other, whatever stands between them in order.
+    A critic's input is a quantity's nearness to each of its levels, and a choice's one-hot vector. So a choice can
+    change from any option to any other, whatever their order.
 
     Parameters
     ----------
     levels : int
-        At which a critic sees quantities.
+        Of a quantity in a critic's input.
     choices : sequence of int or None
         For each number of an action how many options it chooses from; ``None`` for a quantity.
     """
@@ -221,7 +221,7 @@ class LogitHead:
 
     @property
     def choice_slices(self) -> list[slice]:
-        """Where a critic sees the options of each choice."""
+        """Where in a critic's input the options of each choice stand."""
         return self.slices(len(self._quantities) * self._levels)
 
     def shares(self, signal: Tensor) -> NDArray[Any]:
@@ -262,9 +262,9 @@ class LogitHead:
         softmax's probabilities instead, agents appear spread over all servers although all take the same, and no gain
         is found.
 
-        The softmax forgets what it holds for unlikely, as the sigmoid does at 0 and 1. Inverted, a logit rises by what
-        its option gains over the mean, whatever its probability (neural replicator dynamics, Hennes et al. 2020), and
-        by the room that is left.
+        The softmax's gradient vanishes for unlikely options, as the sigmoid's does at 0 and 1. With ``inverting``, a
+        logit's gradient is its option's gain over the mean, whatever its probability (neural replicator dynamics,
+        Hennes et al. 2020), times the distance that is left to `MOST_LOGIT`.
         """
         some = len(self._quantities)
         shares = torch.sigmoid(signal[..., :some]).detach().requires_grad_()
@@ -289,7 +289,7 @@ class LogitHead:
         return objective
 
     def imitation_loss(self, signal: Tensor, aim: Tensor) -> Tensor:
-        """Mean squared distance of quantities from others and mean cross-entropy of options; NaN does not count."""
+        """Mean squared distance of quantities plus mean cross-entropy of options; NaN in ``aim`` does not count."""
         some = len(self._quantities)
         found = SigmoidHead(some).imitation_loss(signal[..., :some], aim[..., self._quantities])
         for (number, options), place in zip(self._choices.items(), self.slices(some), strict=True):
@@ -301,7 +301,7 @@ class LogitHead:
 
 
 def nearness(shares: Tensor, levels: int) -> Tensor:
-    """``[..., levels]``: 1 at a level, falling linearly to 0 at its neighbours."""
+    """Nearness ``[..., levels]`` of shares to levels: 1 at a level, falling linearly to 0 at its neighbours."""
     at = torch.arange(levels, dtype=shares.dtype)
     return (1.0 - (shares[..., None] * (levels - 1) - at).abs()).clamp_min(0.0)
 
@@ -315,7 +315,7 @@ def counterfactual_values(
     ----------
     critic : CentralNetwork
     state, critic_inputs : Tensor [rows, agents, features], [rows, agents, numbers]
-        What the critic sees.
+        Inputs of the critic.
     place : slice
         Where in ``critic_inputs`` the options stand.
     agent : Tensor [rows]

@@ -34,7 +34,7 @@ class CentralPolicy(Policy):
     actor : CentralNetwork
         Its outputs, through a sigmoid, are the agents' coordinates.
     origin : Origin
-        Its settings ``normalise``, ``encoding`` and ``levels`` say what is seen and decided.
+        Its settings ``normalise``, ``encoding`` and ``levels`` define states and actions.
     """
 
     name = "central"
@@ -64,14 +64,14 @@ class CentralPolicy(Policy):
         """Read an actor; one that agents share serves any number of them."""
         origin, arrays = policies.read(folder, problem)
         if not isinstance(problem, JointProblem):
-            raise Unsupported(f"{folder} decides for a centre; problem {problem.name!r} is no JointProblem")
+            raise Unsupported(f"{folder} holds a central policy; problem {problem.name!r} is no JointProblem")
         try:
             actor = actor_of(problem, origin.settings)
             # Refuse what is no actor of this kind before what merely has another size.
             if actor.arrays().keys() != arrays.keys():
                 raise KeyError
         except (KeyError, TypeError, ValueError):
-            raise DamagedFile(f"{folder} holds no actor of a centre: {', '.join(sorted(arrays))}") from None
+            raise DamagedFile(f"{folder} holds no central actor: {', '.join(sorted(arrays))}") from None
         for name, array in actor.arrays().items():
             if array.shape != arrays[name].shape:
                 raise InvalidInput(
@@ -86,7 +86,7 @@ Head = SigmoidHead | LogitHead
 
 
 def head_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Head:
-    """Head that reads an actor's outputs under a learner's settings."""
+    """Head that decodes an actor's outputs under a learner's settings."""
     if settings["networks"] == "shared":
         return LogitHead(settings["levels"], problem.choices)
     return SigmoidHead(len(problem.choices))
@@ -109,7 +109,7 @@ def critic_of(problem: JointProblem[Any], settings: Mapping[str, Any]) -> Centra
 
 
 def state_of(problem: JointProblem[Any], observation: Observation, normalise: bool) -> FloatArray:
-    """``[count, agents, own + common]`` the state, by Algorithm 1 each entry times its scale factor."""
+    """State ``[count, agents, own + common]``; by Algorithm 1 each entry times its scale factor."""
     own, common = problem.user_state(observation), problem.common_state(observation)
     if normalise:
         own, common = own * problem.user_factors, common * problem.common_factors

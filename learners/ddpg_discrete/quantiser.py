@@ -45,18 +45,18 @@ class Quantiser:
         self._choices = list(choices)
 
     def quantise(self, shares: NDArray[Any]) -> FloatArray:
-        """[..., numbers] the levels, as shares again, of shares ``[..., numbers]``."""
-        snapped = np.array(shares, dtype=np.float64)
+        """Quantise shares ``[..., numbers]`` to their levels, as shares of the same shape."""
+        quantised = np.array(shares, dtype=np.float64)
         for number, (levels, options) in enumerate(zip(self.levels, self._choices, strict=True)):
-            share = snapped[..., number]
+            share = quantised[..., number]
             if self.encoding != "none":
-                snapped[..., number] = levels_of(share, levels, self.encoding) / max(levels - 1, 1)
+                quantised[..., number] = levels_of(share, levels, self.encoding) / max(levels - 1, 1)
             elif options is not None:
-                snapped[..., number] = np.minimum(np.floor(share * options), options - 1) / max(options - 1, 1)
-        return snapped
+                quantised[..., number] = np.minimum(np.floor(share * options), options - 1) / max(options - 1, 1)
+        return quantised
 
     def imitation_targets(self, wanted: FloatArray) -> FloatArray:
-        """[..., numbers] shares that are the furthest from becoming another level than the one nearest to ``wanted``.
+        """Shares ``[..., numbers]`` in the middle of those that are quantised to the level nearest to ``wanted``.
 
         NaN stays NaN.
         """

@@ -1,7 +1,7 @@
 """Ablation of the gap between voting agents and the optimum: one setting of the training changes at a time.
 
-Every variant trains one network per server as DIRS pre-trains them, on the demonstration loss (15) alone, and votes as
-they vote. What it gains over ``as trained`` is what the thing that it changes had cost.
+Every variant trains one network per server as DIRS pre-trains them, on the demonstration loss (15) alone, and decides
+by the same vote. Its gain over ``as trained`` is the part of the gap that the changed setting causes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AblationSettings:
     Attributes
     ----------
     global_view : bool
-        Whether an agent sees all servers' views instead of its own.
+        Whether an agent observes all servers' views instead of its own.
     hidden : tuple of int
     expert : str
         The solver whose solutions are imitated.
@@ -96,7 +96,7 @@ def ablation_gaps(
 
 
 def _demonstrate(problem: AssignmentProblem[Any], expert: str, count: int, seed: int) -> Examples:
-    """The same states for every expert; a smaller number of them begins a larger one."""
+    """Label sampled states: the same for every expert, and the first ones the same for every ``count``."""
     instances = problem.sample(count, seed)
     solutions = registry.solver(expert, problem).run(problem, instances, seed=seed)
     return Examples.of(problem, Demonstrations(instances, _observe(problem, instances), solutions))

@@ -3,15 +3,16 @@
 Jiang, Dong, Wang, Yang, Pan, IEEE Internet of Things Journal 9(9), 2022. Numbers are the paper's.
 
 1. (Algorithm 2) an expert labels states, and every agent is trained on the demonstration loss (15) alone;
-2. (Algorithm 1) then, slot by slot, a fresh state is met: each agent answers from its own links, the strongest vote
+2. (Algorithm 1) then, in each slot, a new state is sampled: each agent votes by its own links, the strongest vote
    decides, and the allocation (13) follows;
 3. (Algorithm 3) every ``interval`` slots the action is refined by Lévy search with a large beta (Algorithm 4), appended
    to the replay, and Adam takes one step on ``J = J_D + J_A`` (17) over a prioritised batch (16).
 
-`PAPER` holds the paper's numbers. The defaults differ: many exact demonstrations and a
-longer pre-training instead of 256 demonstrations by Lévy search, and a learning rate that falls along a cosine.
+`PAPER` holds the paper's numbers. The defaults differ: many exact demonstrations and a longer pre-training instead of
+256 demonstrations by Lévy search, and a learning rate that falls along a cosine. A budget other than the default is
+divided between pre-training and slots in the same proportion.
+
 Recorded results: ``docs/results/learners.md``.
-A budget other than the default is divided between pre-training and slots in the same proportion.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ LABELLED_OPTIONS = 2_949_120
 UNLABELLED = 1024
 """States whose mean and deviation standardise the views where there are no demonstrations."""
 BLOCK = 256
-"""Demonstrations that are made at once."""
+"""Demonstrations in a batch of the expert."""
 DEMONSTRATIONS, SLOTS, STATES = 1, 2, 3
 """Branches of the seed. Every step has streams of its own, so a training continues without any generator's state."""
 
@@ -101,7 +102,7 @@ class Dirs(Learner):
         None, ge=1, description="how many, if none are given; none: by size, 32,768 at the paper's"
     )
     pretraining: int = Field(6000, ge=1, description="gradient steps on demonstrations alone")
-    slots: int = Field(3000, ge=0, description="slots met after that, unless a budget says otherwise")
+    slots: int = Field(3000, ge=0, description="slots decided after that, unless a budget says otherwise")
     interval: int = Field(10, ge=1, description="slots between two trainings")
     refinement: Literal["levy", "exact", "none"] = Field("levy", description="what improves the action to be learned")
     beta: float = Field(1.5, ge=0.3, le=1.99, description="Lévy exponent of the refinement")
@@ -248,7 +249,7 @@ class Dirs(Learner):
         return Examples.from_arrays(arrays), float(arrays["seconds"][0])
 
     def _demonstrate(self, problem: AssignmentProblem[Any], seed: int, seconds: float | None) -> Examples:
-        """Block by block; if there are seconds, a block is what fits into half of what is left of theirs."""
+        """Let the expert decide block by block; under a time limit, a block should take half of the time left."""
         begin, ends = time.monotonic(), math.inf if seconds is None else 0.5 * seconds
         count = self.demonstrations or max(1, LABELLED_OPTIONS // (problem.tasks * (problem.servers + 1)))
         found: list[Examples] = []
@@ -296,7 +297,7 @@ class Dirs(Learner):
         replay: Replay,
         seed: int,
     ) -> None:
-        """The slots until the next training, decided at once as the agents stay the same, and that training."""
+        """Decide the slots until the next training at once (the agents do not change between), and train."""
         slots = min(self.interval, tracker.left)
         nature, search, batch = _branch(seed, SLOTS, tracker.iteration).spawn(3)
         instances = problem.sample(slots, _number(nature))
@@ -332,7 +333,7 @@ class Dirs(Learner):
         assignment: IntArray,
         rng: np.random.Generator,
     ) -> IntArray:
-        """The action to be learned: Algorithm 4, or what the ablations put in its place."""
+        """Refine the action to be learned: by Algorithm 4, or by its replacement in an ablation."""
         if self.refinement == "levy":
             options = {name: getattr(self, name) for name in ("beta", "generations", "population")}
             search = cast(LevySearch, registry.solver("levy", problem, **options))

@@ -1,10 +1,10 @@
 """One small network per server: each votes for tasks from its own links, and the strongest vote decides.
 
-Equation numbers are those of Jiang et al. 2022 (DIRS, arXiv:2005.12364). The agent on server ``j`` sees nothing but its
-own measurements ``s_j`` and answers with ``pi_ij``, the probability that task ``i`` should run on it (14).
+Equation numbers are those of Jiang et al. 2022 (DIRS, arXiv:2005.12364). The agent on server ``j`` observes its own
+measurements ``s_j`` alone and outputs ``pi_ij``, the probability that task ``i`` should run on it (14).
 
 All agents' networks are one set of arrays with a leading server axis, multiplied slice by slice: one update trains all
-of them, yet no number of one agent ever meets those of another before the vote.
+of them, and agents exchange nothing before the vote.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from offloadopt.structures.assignment import AssignmentProblem
 VOTE_THRESHOLD = 0.5
 """A task for which no server votes this strongly stays local."""
 VIEW_LIMIT = 5.0
-"""Standardised measurements are cut off here: a dead link, at thousands of dB, then looks like a very weak one."""
+"""Standardised measurements are clipped to this: a dead link, at thousands of dB, becomes a very weak one."""
 
 
 class ServerNetworks(nn.Module):
@@ -67,7 +67,7 @@ class ServerNetworks(nn.Module):
 
     def standardise(self, view: Tensor) -> None:
         """Take mean and standard deviation of every measurement from views ``[count, servers, features]``."""
-        view = view.double()  # else a constant would seem to vary, by its rounding
+        view = view.double()  # in single precision, rounding would give a constant some deviation
         deviation = view.std(dim=0, correction=0)
         self.center.copy_(view.mean(dim=0))
         self.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))

@@ -144,7 +144,7 @@ def supervise(
     batches : iterator of row numbers
         From the first step on: those of steps that are done already are passed over.
     also : callable, optional
-        What else is to be recorded.
+        Further metrics to be recorded.
     """
     batches = itertools.islice(batches, tracker.iteration, None)
     while tracker.spent < share:

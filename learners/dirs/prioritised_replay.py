@@ -4,10 +4,11 @@ Transition ``i`` is drawn with probability ``P(i) = p_i^a / sum_k p_k^a``, where
 by how much the agents' losses on it changed, on average, in the update that replayed it last. ``eps`` is larger for
 demonstrations than for own data.
 
-The paper leaves open what a transition counts as before it was replayed, and what is overwritten once the buffer is
-full. Here it then counts as the largest change known, so that it is soon drawn (Schaul et al. 2016), and the oldest own
-transition gives way to a new one; demonstrations, which Algorithm 1 keeps, stand beside the room for own data and never
-give way. With the paper's numbers (256 demonstrations, 300 own transitions, room for 1024) nothing does.
+The paper leaves open the priority of a transition that was not replayed yet, and which one is overwritten once the
+buffer is full. Here ``dJ_i`` of a new transition is the largest one known, so that it is soon drawn (Schaul et al.
+2016), and a new transition overwrites the oldest own one; demonstrations, which Algorithm 1 keeps, are held beside the
+room for own data and never overwritten. With the paper's numbers (256 demonstrations, 300 own transitions, room for
+1024) nothing is.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Replay:
         self._change[rows] = np.abs(change)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What changes in training: everything but the demonstrations themselves."""
+        """Arrays that change in training: all but the demonstrations themselves."""
         own = slice(self.demonstrations, self.count)
         return {
             "replay.view": self.view[own].numpy().copy(),

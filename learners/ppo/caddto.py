@@ -7,12 +7,12 @@ also lacks learning rate, epochs, value weight and activation: 3e-4, 10, 0.5 and
 with which the values that it states agree.
 
 What was chosen here: 2,048 samples are 4 episodes of 100 slots and 5 users, 2,000 agent-steps, because roll-outs are
-whole episodes; a minibatch is 25 slots of all users, 125 agent-steps. Of another number of users or slots the samples
-are as many more or less. The learning rate stays as it is; the two powers are explored independently of each other;
+whole episodes; a minibatch is 25 slots of all users, 125 agent-steps. With other numbers of users or slots the samples
+are more or fewer in proportion. The learning rate is constant; the two powers are explored independently of each other;
 returns are standardised for the critic (see `Critic`), for which the paper gives no scale.
 
-The paper's agents set two powers. Their sum should be the green power nearly always (see `EnergyControls`), and that is
-what they cannot hit: trained in ``controls = "energy"`` the same method comes much closer to the best known rule.
+The paper's agents set two powers. Their best sum is nearly always the green power (see `EnergyControls`), which two
+independent numbers rarely hit: with ``controls = "energy"`` the same method comes much closer to the best known rule.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, co
 from offloadopt.learners.common.normalization import MIN_RELATIVE_STD, RunningNormalizer
 
 FORGET = 0.9
-"""Weight of all roll-outs before in the mean and the deviation of returns."""
+"""Weight of all earlier roll-outs in the mean and the deviation of returns."""
 
 
 class Critic(nn.Module):
@@ -25,16 +25,16 @@ class Critic(nn.Module):
     ----------
     agents : int
     central : bool
-        Whether it sees all agents' views, as in MAPPO; then it is one network that outputs for each agent.
+        Whether its input is all agents' views, as in MAPPO; then one network has an output for each agent.
     copies : int
         Networks of a critic that is not central: 1, or one for each agent.
     features : int
-        Of what it sees.
+        Of its input.
     hidden : sequence of int
     activation : {"tanh", "relu"}
     recurrent : bool
     standardise : bool
-        Whether what it sees is standardised by a `RunningNormalizer`.
+        Whether its input is standardised by a `RunningNormalizer`.
     """
 
     mean: Tensor
@@ -70,9 +70,9 @@ class Critic(nn.Module):
 
         Parameters
         ----------
-        seen : Tensor [slots, count, agents, features], or if central [slots, count, features]
+        inputs : Tensor [slots, count, agents, features], or if central [slots, count, features]
         memory : Tensor [1, count, agents, width], optional
-            If central of one agent.
+            Of a central critic that of one agent.
         """
         inputs = inputs if self.normalizer is None else self.normalizer(inputs)
         rows = inputs[:, :, None] if self.central else inputs  # one central network has an output for each agent
@@ -122,5 +122,5 @@ class Critic(nn.Module):
 
 
 def _for_agents(statistic: Tensor) -> Tensor:
-    """``[agents]`` or ``[1]``, in single precision."""
+    """Statistics ``[copies, 1, outputs]`` as ``[agents]`` or ``[1]``, in single precision."""
     return statistic.flatten().float()

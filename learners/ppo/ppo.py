@@ -4,15 +4,15 @@ Schulman et al. 2017 (arXiv:1707.06347), with many agents as in IPPO (de Witt et
 (Yu et al. 2022, arXiv:2103.01955):
 
 1. in many episodes side by side every agent samples actions from its own view, with one network for all or its own;
-2. a critic, which sees that view or all agents' views, values these states; its returns give advantages (GAE), which
-   are standardised over the roll-out;
+2. a critic of that view or of all agents' views values these states; generalised advantage estimates (GAE) are
+   standardised over the roll-out;
 3. for some epochs, over minibatches: ascend ``E[min(r A, clip(r) A)] + entropy - value error``;
 4. execution does not explore, and nothing passes between agents.
 
-With demonstrations the actor first regresses what the expert decides on what the agents may see.
+With demonstrations the actor is first trained to imitate the expert's decisions from the agents' views.
 
-Rewards are not scaled: advantages are standardised, and the critic's scale follows its returns (see `Critic`). What
-settles the end of a horizon is no reward: there the critic's value estimates the remaining cost.
+Rewards are not scaled: advantages are standardised, and the critic's scale follows its returns (see `Critic`). The
+terminal cost of a horizon is no reward: there the critic's value estimates the remaining cost.
 
 Recorded results: ``docs/results/learners.md``.
 """
@@ -94,7 +94,7 @@ class ActorCritic(nn.Module):
     actor : Actor
     critic : Critic
     spread : Tensor [copies, spreads]
-        How widely numbers are explored, whatever is seen.
+        Exploration spread of numbers, the same for every observation.
     """
 
     def __init__(self, actor: Actor, critic: Critic, spread: Tensor) -> None:
@@ -223,8 +223,8 @@ class Ppo(Federable):
         ----------
         problem : AgentProblem
         demonstrations : Demonstrations, optional
-            An expert's decisions, which the actor first learns to imitate. This takes of the budget's seconds, not of
-            its steps, and begins again if it is interrupted.
+            An expert's decisions, which the actor first learns to imitate. Imitation counts in the budget's seconds,
+            not in its steps, and begins again if it is interrupted.
         budget : Budget, optional
             Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
         seed : int
@@ -307,7 +307,7 @@ class Ppo(Federable):
         everything: Callable[[], Arrays],
         seed: int,
     ) -> None:
-        """Roll out and improve until the budget is spent, and keep everything now and then."""
+        """Roll out and update until the budget is spent, with checkpoints between episodes."""
         networks, problem, heads = training.networks, interface.problem, interface.heads
         slots = min(self.rollout_length or problem.horizon, problem.horizon)
         num_envs = min(self.num_envs, math.ceil(tracker.total / (slots * problem.num_agents)))
@@ -343,7 +343,7 @@ class Ppo(Federable):
     def _advantages_and_returns(self, networks: ActorCritic, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
         """Advantages and returns by the current critic, whose scale is then updated; and the explained variance."""
         slots = len(rollout.reward)
-        # Of memories there is one for each piece, and one after the last.
+        # Inputs hold one slot more than the pieces, for the value after the last slot.
         length = len(rollout.view) if self.chunk is None else min(self.chunk, slots)
         value, critic_memory = _run_in_chunks(networks.critic.values, networks.critic_view(rollout), length)
         if rollout.terminated:
@@ -395,9 +395,9 @@ class Ppo(Federable):
 def _run_in_chunks(
     run: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]], inputs: Tensor, slots: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Run a network over pieces of so many slots: its outputs, and its memories before all whole pieces.
+    """Run a network over pieces of so many slots: its outputs, and its memories before each whole piece.
 
-    Inputs are one slot longer than the pieces; ``None`` for the memories of a network that has none.
+    Inputs are one slot longer than the pieces together; ``None`` for the memories of a network that has none.
     """
     outputs: list[Tensor] = []
     memories: list[Tensor | None] = []
@@ -415,5 +415,5 @@ def _recorded(rollout: Rollout, measured: Mapping[str, Tensor], communication: M
     found = measurements(rollout.outcomes, measured, communication)
     if rollout.whole_episodes:
         return found
-    # Sums over a part of an episode say nothing of episodes.
+    # Sums over a part of an episode are no metrics of episodes.
     return {name: value for name, value in found.items() if name == "episode/cost" or not name.startswith("episode/")}

@@ -1,9 +1,9 @@
 """rMAPPO: the configuration of `Ppo` in Tang et al. 2024 (arXiv:2312.15380, IEEE WCNC).
 
 From the paper: recurrent actors and critics, trained through time; the critic sees all agents' observations without
-duplicates, actors their own alone; every agent has its own reward; decisions are discrete; data is diced into chunks.
-Its numbers are lost with its Table II: discount 0.99, lambda 0.95, clip 0.2, entropy 0.01, rate 5e-4, chunks of 10
-slots and a width of 64 are the defaults of MAPPO's authors (Yu et al. 2022, arXiv:2103.01955).
+duplicates, each actor its own alone; every agent has its own reward; decisions are discrete; data is cut into chunks.
+Its Table II with the hyper-parameters is not available: discount 0.99, lambda 0.95, clip 0.2, entropy 0.01, rate 5e-4,
+chunks of 10 slots and a width of 64 are the defaults of MAPPO's authors (Yu et al. 2022, arXiv:2103.01955).
 
 What was chosen here: one network for all devices, which differ in nothing but where they stand.
 """

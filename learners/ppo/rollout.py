@@ -33,7 +33,7 @@ class Rollout:
     terminated : bool
         Whether nothing follows the last slot.
     outcomes : sequence of Outcome
-        What each slot cost.
+        Costs of each slot.
     whole_episodes : bool
         Whether the slots are all of their episodes.
     """
@@ -50,12 +50,12 @@ class Rollout:
 
 
 class Collector:
-    """Episodes that are decided some slots at a time; they end together, and a roll-out never outlasts them.
+    """Collection of roll-outs from episodes side by side; they end together, and a roll-out never outlasts them.
 
     Parameters
     ----------
     interface : AgentInterface
-        What the agents see and set.
+        The agents' views and actions.
     count : int
         Episodes side by side.
     reward_of : callable
@@ -80,7 +80,7 @@ class Collector:
 
     @property
     def between_episodes(self) -> bool:
-        """Whether the next roll-out begins new episodes: then nothing of the last ones is needed any more."""
+        """Whether the next roll-out begins new episodes: then no state of the last ones is needed any more."""
         return self._episodes is None or self._episodes.ended
 
     def collect(self, act: Act, slots: int, seed: int) -> Rollout:

@@ -1,12 +1,11 @@
 """Network that predicts root prices of servers for any number and order of tasks and servers.
 
-It sees nothing but a `PricedAssignment`. In every round each task answers the prices that stand: where it would go, and
-how much dearer each server could become before it lost the task (or must become cheaper to win it). Each server pools
-the answers of all tasks. From these pooled features the network predicts the width over which load
-is smoothed around the prices, and the step length of each price. So prices
-move by Newton steps on the lower bound whose
-smoothing and lengths are learned; load itself is counted, never estimated, so weights trained on small instances serve
-large ones.
+Its input is a `PricedAssignment` alone. In every round the best response of each task to the current prices is
+computed: its cheapest option, and by how much each server's price could rise before the task left it (or must fall
+before the task chose it). Each server pools these responses over all tasks. From the pooled features the network
+predicts the width over which load is smoothed around the prices, and the step length of each price. So prices move by
+Newton steps on the lower bound with learned smoothing and step lengths; load itself is summed, never estimated, so
+weights trained on small instances serve large ones.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from offloadopt.errors import DamagedFile
 from offloadopt.structures.assignment import PricedAssignment
 
 REACH = 5.0
-"""Answers are cut off so many common prices away: further away nothing changes sides."""
+"""Price changes of best responses are clipped to so many common prices: beyond, no task changes its option."""
 FLOOR = 0.1
-"""Prices count in logarithms down to this share of the common price."""
+"""Added to relative prices before their logarithm is taken."""
 START = 0.99
-"""Prices of the first round. At the common price itself some task may be indifferent, and rounding would decide."""
+"""Relative prices of the first round. At the common price itself, rounding might decide for a task."""
 USUAL_WIDTH = 0.3
-"""Width, in common prices, from which the network's own departs."""
+"""Smoothing width, in common prices, that the network's output multiplies."""
 SMALLEST = 1e-9
-"""Least capacity, relative to the largest one, that counts in a step: less would leave the system singular."""
+"""Least capacity in a Newton step, relative to the largest one: less would leave the system singular."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class NormalisedAssignment:
     """A batch of `PricedAssignment` without units: loads relative to their mean, prices to a common price.
 
     The common price is the root price at which one server with all the capacity would serve just those tasks that gain
-    by it, each over its best link. Money is counted in common prices times mean loads, from the cheapest option of each
-    task. Tasks are the last axis, along which everything is computed.
+    by it, each over its best link. The unit of costs is the common price times the mean load, and the cheapest option
+    of each task costs 0. Tasks are the last axis.
 
     Attributes
     ----------
@@ -86,7 +85,7 @@ class NormalisedAssignment:
         )
 
     def bound(self, v: Tensor) -> Tensor:
-        """``D(v)`` of `solvers.pricing`, mean over tasks, ``[count]``; differentiable and concave in ``v``."""
+        """Lower bound ``D(v) [count]`` of `solvers.assignment.dual_bound`, mean over tasks; concave in ``v``."""
         cheapest = torch.minimum(self.local, self._costs_at_prices(v).amin(dim=1))
         return cheapest.mean(dim=1) - (self.capacity * v.square()).sum(dim=1)
 
@@ -96,9 +95,10 @@ class NormalisedAssignment:
         Returns
         -------
         rise : Tensor [count, servers, tasks]
-            How much dearer a server could become before it lost the task; negative: how much cheaper it must be.
+            By how much a server's root price could rise before the task left it; negative: by how much it must fall
+            before the task chose it.
         load : Tensor [count, servers]
-            What each server gets, per task of the instance; servers that tie share a task.
+            Load of each server, divided by the number of tasks; servers that tie share a task.
         """
         local, priced = self.local[:, None], self._costs_at_prices(v)
         lowest, winner = priced.min(dim=1, keepdim=True)
@@ -116,7 +116,7 @@ class NormalisedAssignment:
         Returns
         -------
         Tensor [count, servers, servers]
-            Capacities, and how load changes places with the prices when each task spreads over its options (softmin).
+            Capacities, and the derivative of loads by prices when each task spreads over its options (softmin).
         """
         priced = self._costs_at_prices(v)
         least = torch.minimum(self.local, priced.amin(dim=1))
@@ -149,7 +149,7 @@ class PriceNetwork(nn.Module):
         self.double()
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw all weights uniformly up to ``inputs^-1/2``; biases too, so that kinks spread."""
+        """Draw all weights uniformly up to ``inputs^-1/2``; biases too, so that the ReLUs' kinks differ."""
         with torch.no_grad():
             for layer in self.modules():
                 if isinstance(layer, nn.Linear):
@@ -162,7 +162,7 @@ class PriceNetwork(nn.Module):
         return self.price_iterates(instances)[-1]
 
     def price_iterates(self, instances: NormalisedAssignment) -> list[Tensor]:
-        """The prices that the rounds begin with, and those after each."""
+        """Relative root prices ``[count, servers]`` before the first round and after each."""
         prices = [torch.full_like(instances.capacity, START)]
         for correct in self.rounds:
             prices.append(correct(instances, prices[-1]))

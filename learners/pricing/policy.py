@@ -30,9 +30,9 @@ from offloadopt.solvers.assignment.local_search import MIN_IMPROVEMENT, assignme
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 MAX_SWAP_TASKS = 60
-"""Pairs are tried among so many tasks, those that decided most narrowly."""
+"""Swaps are tried among so many tasks, those with the smallest margins."""
 PAIRS_AT_ONCE = 1 << 20
-"""Pairs of task and server that the network looks at together."""
+"""Pairs of task and server in one pass of the network."""
 
 
 class PricePolicy(Policy):
@@ -54,7 +54,8 @@ class PricePolicy(Policy):
     def root_prices(self, costs: PricedAssignment) -> FloatArray:
         """Predicted root prices ``[count, servers]`` in the instances' own units.
 
-        They are the last round's unless those of an earlier one prove more, as may happen far from what was trained on.
+        They are the last round's unless those of an earlier one prove a larger bound, as may happen off the training
+        data.
         """
         tasks, servers = costs.load.shape[1], costs.capacity.shape[1]
         v, chunk = np.empty((costs.count, servers)), max(1, PAIRS_AT_ONCE // (tasks * servers))
@@ -98,7 +99,9 @@ class PricePolicy(Policy):
         """Read a network; it decides any problem with priced servers, whatever its numbers of tasks and servers."""
         origin, arrays = policies.read(folder, problem)
         if not isinstance(problem, PricedAssignmentProblem):
-            raise Unsupported(f"{folder} prices servers; problem {problem.name!r} is no PricedAssignmentProblem")
+            raise Unsupported(
+                f"{folder} holds prices of servers; problem {problem.name!r} is no PricedAssignmentProblem"
+            )
         try:
             width, rounds, sweeps = (int(origin.settings[name]) for name in ("width", "rounds", "sweeps"))
         except (KeyError, TypeError, ValueError):
@@ -140,8 +143,8 @@ def assign(
 ) -> tuple[IntArray, float]:
     """Best responses at root prices ``v`` of one instance, improved, and the bound that ``v`` proves.
 
-    A sweep moves each task to where it costs least as the others stand, then swaps pairs. Those that decided most
-    narrowly come first: an order that does not depend on how tasks and servers are numbered.
+    A sweep moves each task to its cheapest option, given the others, then swaps pairs of tasks. Tasks with the smallest
+    margins come first: an order that does not depend on how tasks and servers are numbered.
     """
     nothing = np.zeros(len(capacity))
     bound = price_bound(cost, load, capacity, nothing, v)
@@ -175,7 +178,7 @@ def _move(
     order: IntArray,
     settled: float,
 ) -> bool:
-    """Move each task to its cheapest option, given the others; whether any moved."""
+    """Move each task to its cheapest option, given the others; whether any was moved."""
     moved = False
     for i in order:
         old, size = assignment[i], load[i]
@@ -206,7 +209,7 @@ def _swap(
     order: IntArray,
     settled: float,
 ) -> bool:
-    """Let pairs of tasks change places where that costs less; whether any did."""
+    """Swap the options of pairs of tasks where that lowers the cost; whether any was swapped."""
     swapped = False
     for place in range(len(order)):
         i = order[place]

@@ -1,11 +1,11 @@
-"""Learning to price servers: by imitation of the exact solver's prices, then on the gap that prices themselves prove.
+"""Learning of servers' dual prices: by imitation of optimal prices, then by maximising the lower bound.
 
-1. from sampled (or demonstrated) instances others are cut: some of the tasks, some of the servers, and their share of
-   the capacity times a factor, so that the network sees many sizes and loads, whatever the problem calls them;
-2. each is labelled with the prices that maximise its lower bound, found as the exact solver finds them;
-3. `PriceNetwork` first imitates these prices;
-4. then it maximises the bound of its own. That needs no labels: every network's bound is valid, the largest is best,
-   and in the prices it is concave.
+1. training instances are cut from sampled (or demonstrated) ones: some of the tasks, some of the servers, and their
+   share of the capacity times a factor, so that they have many sizes and loads;
+2. each is labelled with the prices that maximise its lower bound, computed as in the exact solver;
+3. `PriceNetwork` first regresses these prices;
+4. then it maximises the lower bound of its own prices. That needs no labels: the bound of any prices is valid, the
+   largest is best, and it is concave in the prices.
 
 Demonstrations give instances, not labels: which prices an exact solver reports depends on how it proved its optimum,
 and those of a cut instance take less than a millisecond.
@@ -38,7 +38,7 @@ from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 SMALL = 1e-3
-"""Added to squared prices before they divide: where no server has a price, any small one will do."""
+"""Added to the sum of squared prices by which errors are divided, which is 0 where no server is scarce."""
 
 
 class Prices(Learner):
@@ -53,7 +53,9 @@ class Prices(Learner):
     rounds: int = Field(2, ge=1, description="corrections of all prices, each with weights of its own")
     sweeps: int = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
     gradient_steps: int = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
-    imitation_share: float = Field(0.4, ge=0, le=1, description="share of the budget spent on given prices")
+    imitation_share: float = Field(
+        0.4, ge=0, le=1, description="share of the budget spent on imitation of the labelled prices"
+    )
     learning_rate: float = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     instances: int = Field(512, ge=1, description="instances sampled to cut from, if none are demonstrated")
     batches: int = Field(200, ge=1, description="batches cut from them, each with a size of its own")
@@ -95,7 +97,7 @@ class Prices(Learner):
         ----------
         problem : PricedAssignmentProblem
         demonstrations : Demonstrations, optional
-            Instances to learn from, in place of sampled ones; their decisions are not looked at.
+            Instances to train on, in place of sampled ones; their decisions are not used.
         budget : Budget, optional
             Without it `default_steps`; rounded up to whole minibatches, of which each instance counts as many decisions
             as the problem has agents. Training ends early when ``seconds`` are over, and then depends on the clock.
@@ -104,7 +106,7 @@ class Prices(Learner):
         progress : callable, optional
             Called with the number of decisions since the last call.
         record : callable, optional
-            Called with a batch's relative squared ``train/price_error`` and ``train/bound_loss``, what its bounds lack.
+            Called with a batch's relative squared ``train/price_error`` and ``train/bound_loss``, see `LabelledBatch`.
         checkpoint : Path, optional
             Folder from which an interrupted training continues.
         """
@@ -146,7 +148,7 @@ class Prices(Learner):
         return PricePolicy(problem, network, self.sweeps, origin)
 
     def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> LabelledBatch:
-        """A batch of labelled instances of one size, each of it cut from one of ``costs``."""
+        """Cut a batch of labelled instances of one size, each from one of ``costs``."""
         rng = np.random.default_rng(stream)
         all_tasks, all_servers, count = costs.load.shape[1], costs.capacity.shape[1], self.batch_size
         tasks = int(rng.integers(min(self.fewest_tasks, all_tasks), min(self.most_tasks, all_tasks) + 1))

@@ -1,12 +1,12 @@
 """Baselines as Stable-Baselines3 implements them (the extra ``sb3``), with one central policy that observes everything.
 
-1. the problem is seen through the view of `offloadopt.envs.control`. An `AssignmentProblem`: all servers' standardised
-   measurements in, one score in [-1, 1] for each server and task out, read by DIRS's vote. An `AgentProblem`: all
+1. observations and actions are those of `offloadopt.envs.control`. An `AssignmentProblem`: all servers' standardised
+   measurements in, one score in [-1, 1] for each server and task out, decoded by DIRS's vote. An `AgentProblem`: all
    agents' views in, all their decisions out: numbers scaled to their limits, and if all of them are whole numbers, a
    choice among the options of each (for `DDPG`, which has no choices, numbers rounded to options);
 2. the library trains; no method sees demonstrations. Without its companion sb3-contrib it cannot mask options: those
-   that a problem does not allow can be chosen, and cost what the problem asks for them;
-3. the actor's weights are taken out: the policy is a plain network, saved without anything that runs when loaded.
+   that a problem does not allow can be chosen, at the cost that the problem defines for them;
+3. the actor's weights are exported: the policy is a plain network, saved without code.
 
 Networks, optimisers and constants are the library's defaults but for the fields below.
 
@@ -44,12 +44,12 @@ class StochasticActor(Actor):
 
     @staticmethod
     def squash(outputs: Float32Array) -> Float32Array:
-        """The nearest action."""
+        """Clip to [-1, 1]."""
         return outputs.clip(-1.0, 1.0)
 
 
 class DeterministicActor(Actor):
-    """DDPG's actor, which ends in a hyperbolic tangent and knows no choices."""
+    """DDPG's actor, which ends in a hyperbolic tangent and has no choices."""
 
     continuous: ClassVar[bool] = True
 
@@ -90,7 +90,7 @@ class CentralSb3Learner(Sb3Learner):
         require_control(problem, self.view)
 
     def environment(self, problem: Problem[Any]) -> CentralVecEnv:
-        """Many instances, decided as one batch."""
+        """Vectorised environment of many instances, decided as one batch."""
         from offloadopt.learners.sb3.vec_env import CentralVecEnv
 
         view = control_view(problem, self.view, continuous=self.policy_type.continuous)

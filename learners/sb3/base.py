@@ -69,8 +69,8 @@ class Sb3Learner(Learner):
         record : callable, optional
             Called after every slot with its ``episode/cost`` and ``train/reward``, all agents together.
         checkpoint : Path, optional
-            Nothing is kept there, because the library would pickle: a training that was interrupted begins again, and
-            with a budget in steps ends with the same policy.
+            Not used, because the library would pickle: an interrupted training begins again, and with a budget in steps
+            ends with the same policy.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Sb3Learner(Learner):
         progress: Progress | None = None,
         record: Record | None = None,
     ) -> tuple[Any, BatchVecEnv]:
-        """The library's model when the budget is spent, and what it was trained in."""
+        """Train the library's model until the budget is spent; returns it and its environment."""
         require_library()
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import VecNormalize

@@ -1,16 +1,15 @@
 """DQN as Stable-Baselines3 implements it (the extra ``sb3``), by one network that all agents share.
 
-1. Each agent of each episode is an environment of its own: it sees its own view, takes an entry of the menu of all
-   combinations of its options (of numbers: of even levels), and is rewarded with minus its own cost.
-2. The library trains, with one replay of what happened to all agents.
-3. The network is taken out: a plain one, saved without anything that runs when loaded.
+1. Each agent of each episode is an environment of its own: it observes its own view, takes an entry of the menu of all
+   combinations of its options (of numbers: of even levels), and its reward is minus its own cost.
+2. The library trains, with one replay of all agents' transitions.
+3. The network is exported: a plain one, saved without code.
 
-In a `JointProblem`, an agent sees its own part of the state and what the agents have
-in common.
+In a `JointProblem`, an agent observes its own part of the state and the part that all agents have in common.
 
-The library has no masks: options that a problem does not allow can be chosen, and cost what the problem asks for them.
-When it explores, all agents of all episodes decide by chance, otherwise none; and agents that learn change the
-others' rewards, which a replay cannot represent.
+The library has no masks: options that a problem does not allow can be chosen, at the cost that the problem defines for
+them. When it explores, all agents of all episodes act at random, otherwise none; and learning agents change the others'
+rewards, which a replay cannot represent.
 
 Recorded results: ``docs/results/learners.md``.
 """

@@ -25,9 +25,10 @@ Layer = tuple[Float32Array, Float32Array]
 class Actor(Policy):
     """Exported network from all measurements to actions, decoded by its view.
 
-    Where the view wants choices, the network has an output for each option of each choice, and the largest is taken.
+    Where the view's actions are choices, the network has an output for each option of each choice, and the largest is
+    taken.
 
-    It is central: it sees every server's measurements, or every agent's view, at once.
+    It is central: its input is every server's measurements, or every agent's view.
 
     Parameters
     ----------

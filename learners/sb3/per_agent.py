@@ -30,11 +30,11 @@ MenuProblem.register(JointProblem)  # type: ignore[type-abstract]
 
 
 class AgentEncoding(Protocol):
-    """Encoding of single agents: inputs of observations, decisions of menu entries."""
+    """Encoding of single agents: observations to network inputs, menu entries to decisions."""
 
     @property
     def features(self) -> int:
-        """Numbers that an agent sees."""
+        """Numbers in an agent's observation."""
 
     @property
     def menu(self) -> FloatArray:
@@ -125,7 +125,7 @@ class MenuPolicy(Policy):
     problem : MenuProblem
     encoding : AgentEncoding
     layers : sequence of (weights [out, in], biases [out])
-        From what an agent sees to the value of each entry, with ReLU between them.
+        From an agent's observation to the value of each entry, with ReLU between them.
     origin : Origin
     """
 
@@ -140,7 +140,7 @@ class MenuPolicy(Policy):
         self.origin = origin
 
     def entries(self, observation: Observation) -> IntArray:
-        """[count, agents] the best of the menu."""
+        """Entries ``[count, agents]`` of the largest predicted value."""
         return np.asarray(perceptron(self.layers, _relu, self.encoding.encode(observation)).argmax(axis=-1))
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
@@ -153,7 +153,7 @@ class MenuPolicy(Policy):
 
     @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read a network that fits what an agent sees and decides; any number of agents is allowed."""
+        """Read a network that fits an agent's observation and menu; any number of agents is allowed."""
         origin, arrays = policies.read(folder, problem)
         encoding = agent_encoding(problem, *menu_settings(origin.settings))
         layers = read_layers(folder, arrays, {"menu": encoding.menu})

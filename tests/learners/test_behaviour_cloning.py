@@ -1,4 +1,4 @@
-"""Imitation by agents: near its expert where views tell all, refused without one, and continued as if never stopped."""
+"""Behaviour cloning: its cost is near its expert's, it needs demonstrations, and it continues as if never stopped."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_pupils_in_energy_controls_cost_what_the_rule_costs() -> None:
     instances = PROBLEM.sample(100, seed=6)
     rule = registry.solver("lyapunov", PROBLEM).run(PROBLEM, instances).objective.mean()
     random = registry.solver("random", PROBLEM).run(PROBLEM, instances).objective.mean()
-    pupil = policy.run(PROBLEM, instances).objective.mean()
+    cloned = policy.run(PROBLEM, instances).objective.mean()
     assert random > 2 * rule
-    assert pupil < 1.05 * rule
+    assert cloned < 1.05 * rule
 
 
 def test_without_demonstrations_it_refuses() -> None:
@@ -56,11 +56,11 @@ def test_a_continued_training_ends_as_one_that_never_stopped(recurrent: bool, tm
     assert whole.origin.training["steps"] == learner.replace(gradient_steps=40).default_steps(PROBLEM) == budget.steps
 
     def stop(done: int) -> None:
-        seen.append(done)
-        if sum(seen) >= 20 * minibatch:
+        done_so_far.append(done)
+        if sum(done_so_far) >= 20 * minibatch:
             raise KeyboardInterrupt
 
-    seen: list[int] = []
+    done_so_far: list[int] = []
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(course, "SAVE_EVERY_S", 0.0)

@@ -54,7 +54,7 @@ def expert(problem: Any, count: int, solver: str = "exact") -> Demonstrations:
 
 @pytest.mark.parametrize("shown", [False, True])
 def test_states_are_standardised_by_an_episode_of_chance_whoever_is_imitated(shown: bool) -> None:
-    """An expert's workloads hardly differ: by them, a pupil's own would be far out."""
+    """An expert's workloads hardly differ: standardised by them, those of an imperfect policy would be far out."""
     examples = expert(mobile(), 3) if shown else None
     actor = DdpgDiscrete(**SMALL, networks="joint").fit(mobile(), demonstrations=examples, budget=Budget(steps=1)).actor
     np.testing.assert_allclose(actor.center[:2], 0.5, atol=0.25)  # 12 users' places
@@ -76,20 +76,20 @@ def test_states_are_not_standardised_where_they_are_to_stay_as_they_are(raw: dic
 
 @pytest.mark.parametrize("networks", ["joint", "shared"])
 def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> None:
-    """The joint critic tells the sum of what agents are paid, the shared one each agent's own pay."""
+    """The joint critic's target is the sum of agents' rewards, the shared one's each agent's own reward."""
     problem = mobile()
     settings = DdpgDiscrete(**{**SMALL, "gamma": 0.9, "networks": networks, "reward_scale": 0.5, "huber_delta": None})
-    centre = CentralAgent(settings, problem, seeded_generator(0))
+    agent = CentralAgent(settings, problem, seeded_generator(0))
     rng = np.random.default_rng(0)
     view, following = (torch.from_numpy(rng.random((7, 3, 8))).float() for _ in range(2))
     action, reward = torch.from_numpy(rng.random((7, 3, 3))).float(), torch.from_numpy(rng.random((7, 3))).float()
-    target = centre.target(TransitionBatch(view, action, reward, following)).numpy()
+    target = agent.target(TransitionBatch(view, action, reward, following)).numpy()
     with torch.no_grad():
-        shares = centre.head.shares(centre.networks["target_actor"](following))
-        seen = centre.head.critic_input(torch.from_numpy(centre.quantiser.quantise(shares)).float())
-        later = centre.networks["target_critic"](following, seen)[..., 0].numpy()
-    paid = reward.numpy() if networks == "shared" else reward.numpy().sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(target, 0.5 * paid + 0.9 * later, rtol=1e-5)
+        shares = agent.head.shares(agent.networks["target_actor"](following))
+        critic_input = agent.head.critic_input(torch.from_numpy(agent.quantiser.quantise(shares)).float())
+        next_value = agent.networks["target_critic"](following, critic_input)[..., 0].numpy()
+    rewards = reward.numpy() if networks == "shared" else reward.numpy().sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(target, 0.5 * rewards + 0.9 * next_value, rtol=1e-5)
     assert target.shape == ((7, 3) if networks == "shared" else (7, 1))
 
 
@@ -97,22 +97,22 @@ def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> Non
 def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
     replay: Any, appended: int, learned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[str, int]] = []
+    events: list[tuple[str, int]] = []
     append, learn = TransitionReplay.append, CentralAgent.learn
 
-    def watched_append(self: TransitionReplay, *parts: Any) -> None:
-        told.append(("append", self.appended))
+    def recorded_append(self: TransitionReplay, *parts: Any) -> None:
+        events.append(("append", self.appended))
         append(self, *parts)
 
-    def watched_learn(self: CentralAgent, *parts: Any) -> Any:
-        told.append(("learn", 0))
+    def recorded_learn(self: CentralAgent, *parts: Any) -> Any:
+        events.append(("learn", 0))
         return learn(self, *parts)
 
-    monkeypatch.setattr(TransitionReplay, "append", watched_append)
-    monkeypatch.setattr(CentralAgent, "learn", watched_learn)
+    monkeypatch.setattr(TransitionReplay, "append", recorded_append)
+    monkeypatch.setattr(CentralAgent, "learn", recorded_learn)
     settings = DdpgDiscrete(**{**SMALL, "num_envs": 1, "warm_up": 0, "buffer_size": 10, "replay": replay})
     settings.fit(mobile(), budget=Budget(steps=32 * 3))
-    kinds = [kind for kind, _ in told]
+    kinds = [kind for kind, _ in events]
     assert (kinds.count("append"), kinds.count("learn")) == (appended, learned)
     if replay == "paper":
         assert kinds == ["append"] * 10 + ["learn"] * 22
@@ -121,10 +121,10 @@ def test_the_papers_replay_stores_until_it_is_full_and_learns_only_then(
 def test_noise_falls_to_its_least_value() -> None:
     problem = mobile()
     settings = DdpgDiscrete(**SMALL, encoding="none", noise=0.2, noise_decay=0.99, noise_least=0.05)
-    centre = CentralAgent(settings, problem, seeded_generator(0))
+    agent = CentralAgent(settings, problem, seeded_generator(0))
     state = np.zeros((4000, 3, 8))
     for slot, sigma in ((0, 0.2), (50, 0.2 * 0.99**50), (1000, 0.05)):
-        ratio = centre.explore(state, slot, np.random.default_rng(0))[..., 0]
+        ratio = agent.explore(state, slot, np.random.default_rng(0))[..., 0]
         half = np.quantile(ratio, [0.25, 0.75])  # noise beyond 0 and 1 is cut off
         assert (half[1] - half[0]) / 1.349 == pytest.approx(sigma, rel=0.05)
 
@@ -201,12 +201,12 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
         if done >= after:
             raise Killed
 
-    whole, given = Budget(steps=900), {"demonstrations": expert(mobile(), 3), "seed": 3}
-    policy = learner.fit(mobile(), budget=whole, **given)
+    budget, given = Budget(steps=900), {"demonstrations": expert(mobile(), 3), "seed": 3}
+    policy = learner.fit(mobile(), budget=budget, **given)
     with pytest.raises(Killed):
-        learner.fit(mobile(), budget=whole, progress=killer, checkpoint=tmp_path / "state", **given)
+        learner.fit(mobile(), budget=budget, progress=killer, checkpoint=tmp_path / "state", **given)
     again: list[int] = []
-    resumed = learner.fit(mobile(), budget=whole, progress=again.append, checkpoint=tmp_path / "state", **given)
+    resumed = learner.fit(mobile(), budget=budget, progress=again.append, checkpoint=tmp_path / "state", **given)
     assert weights(resumed) == weights(policy)
     assert sum(again) == 900
     assert again[0] >= after - 32

@@ -58,19 +58,19 @@ def test_an_actors_options_are_read_as_the_likeliest_and_seen_by_their_number() 
     signal = torch.tensor([[0.0, 2.0, -1.0, 3.0, 0.5, 0.0]])  # two quantities, then four options
     shares = head.shares(signal)
     np.testing.assert_allclose(shares, [[0.5, 1 / 3, 1 / (1 + np.exp(-2.0))]], rtol=1e-6)
-    seen = head.critic_input(torch.from_numpy(shares).float())
-    torch.testing.assert_close(seen[0, :5], torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]))
-    torch.testing.assert_close(seen[0, -4:], torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    critic_input = head.critic_input(torch.from_numpy(shares).float())
+    torch.testing.assert_close(critic_input[0, :5], torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]))
+    torch.testing.assert_close(critic_input[0, -4:], torch.tensor([0.0, 1.0, 0.0, 0.0]))
     explored = head.explore(signal.expand(4000, 6), 0.4, np.random.default_rng(0))
     assert np.mean(explored[:, 1] != shares[0, 1]) == pytest.approx(0.4 * 3 / 4, abs=0.03)
 
 
 class Waves(CentralNetwork):
-    """A critic that says something smooth of actions alone."""
+    """A critic that is a smooth function of actions alone."""
 
-    def __init__(self, seen: int) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__(1)
-        self.weight = torch.randn((seen,), generator=seeded_generator(1))
+        self.weight = torch.randn((features,), generator=seeded_generator(1))
 
     def forward(self, state: torch.Tensor, action: torch.Tensor | None = None) -> torch.Tensor:
         assert action is not None
@@ -89,7 +89,7 @@ def test_quantities_climb_along_the_chain_rule(head: Any) -> None:
 
 
 class Crowd(CentralNetwork):
-    """A critic to whom three agents' options are worth less, the more take the same, and an agent's own its number."""
+    """A critic of three options: each is valued by its number, less the agents that take it."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -102,7 +102,7 @@ class Crowd(CentralNetwork):
 
 
 def crowded() -> tuple[LogitHead, torch.Tensor, torch.Tensor]:
-    """Everyone likes option 1 best, by ever less."""
+    """Logits of which option 1's is largest for every agent, by ever less."""
     head = LogitHead(5, (None, 3))
     logits = torch.tensor([[0.0, 2.0, -2.0], [0.0, 1.0, 0.0], [0.3, 0.4, 0.2]])
     signal = torch.cat([torch.zeros((3, 1)), logits], dim=-1)
@@ -116,11 +116,13 @@ def worth_of(taken: list[int]) -> float:
 
 def test_an_agents_options_are_tried_while_the_others_keep_theirs() -> None:
     head, _, signal = crowded()
-    seen = head.critic_input(torch.from_numpy(head.shares(signal[:2].detach())).float())
-    found = counterfactual_values(Crowd(), torch.zeros((2, 3, 1)), seen, head.choice_slices[0], torch.tensor([0, 2]))
+    critic_input = head.critic_input(torch.from_numpy(head.shares(signal[:2].detach())).float())
+    found = counterfactual_values(
+        Crowd(), torch.zeros((2, 3, 1)), critic_input, head.choice_slices[0], torch.tensor([0, 2])
+    )
     by_hand = [[worth_of([option, 1, 1]) for option in range(3)], [worth_of([1, 1, option]) for option in range(3)]]
     torch.testing.assert_close(found, torch.tensor(by_hand))
-    assert (seen[:, :, 6] == 1).all()  # what was seen stays what it was
+    assert (critic_input[:, :, 6] == 1).all()  # the inputs are not changed
 
 
 @pytest.mark.parametrize("inverting", [False, True])
@@ -131,10 +133,10 @@ def test_options_climb_by_what_they_gain(inverting: bool) -> None:
     (slope,) = torch.autograd.grad(rise.sum(), signal)
     found = slope[..., 1:].mean(dim=0)  # whom chance made try is averaged out
     chance = torch.softmax(logits, dim=-1)
-    worth = torch.tensor(
+    values = torch.tensor(
         [[worth_of([option if agent == who else 1 for agent in range(3)]) for option in range(3)] for who in range(3)]
     )
-    gain = worth - (chance * worth).sum(dim=-1, keepdim=True)
+    gain = values - (chance * values).sum(dim=-1, keepdim=True)
     expected = gain * (1.0 - gain.sign() * logits / 5.0) if inverting else gain * chance
     torch.testing.assert_close(found, expected, rtol=0.03, atol=1e-5)
 

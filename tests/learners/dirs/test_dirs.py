@@ -178,7 +178,7 @@ def test_every_point_of_the_curves_has_the_same_numbers(problem: Any) -> None:
         assert set(numbers) == names
     assert curve[3][1]["train/loss_agent_1"] < curve[0][1]["train/loss_agent_1"]
     curve.clear()
-    fit(problem, curve=curve, interval=25)  # after the last training there is no loss to be told
+    fit(problem, curve=curve, interval=25)  # after the last training there is no loss to record
     assert [step for step, _ in curve] == decisions(10, 20, 30, 40, 65, 90)
 
 

@@ -206,7 +206,7 @@ class Stopped(Exception):
 
 
 def interrupt(learner: Learner, problem: Problem[Any], after: int, **options: Any) -> None:
-    """Stop a training once so many steps were told."""
+    """Stop a training after so many steps of progress."""
     done = 0
 
     def progress(steps: int) -> None:
@@ -239,32 +239,32 @@ def test_another_seed_gives_another_policy() -> None:
 
 
 def test_progress_counts_agent_steps_in_whole_rollouts() -> None:
-    told: list[int] = []
+    reported: list[int] = []
     curve: list[tuple[int, set[str]]] = []
     Ppo(**{**SMALL, "num_envs": 2}).fit(
-        guess(), budget=Budget(steps=50), progress=told.append, record=lambda step, m: curve.append((step, set(m)))
+        guess(), budget=Budget(steps=50), progress=reported.append, record=lambda step, m: curve.append((step, set(m)))
     )
-    assert told == [24, 24, 24]  # 2 environments x 4 slots x 3 agents
+    assert reported == [24, 24, 24]  # 2 environments x 4 slots x 3 agents
     names = {"reward", "entropy", "explained_variance", "approx_kl", "clip_fraction"}
     expected = {"episode/cost", "episode/objective", *(f"train/{name}" for name in names)}
     assert curve == [(24 * n, expected) for n in (1, 2, 3)]
 
 
 def test_a_recorded_cost_is_of_one_agent_in_one_slot_also_in_parts_of_episodes() -> None:
-    whole, parts = [], []
-    for found, length in ((whole, None), (parts, 2)):
+    full, in_parts = [], []
+    for found, length in ((full, None), (in_parts, 2)):
         learner = Ppo(**SMALL, rollout_length=length, standardise=False)
         learner.fit(guess(slots=4), budget=Budget(steps=100), record=lambda _, m, found=found: found.append(m))
-    for measured in (whole[0], parts[0]):  # every agent bears its own cost, and nothing settles the end
+    for measured in (full[0], in_parts[0]):  # every agent bears its own cost, and nothing settles the end
         assert measured["episode/cost"] == pytest.approx(-measured["train/reward"])
-    assert whole[0]["episode/objective"] == pytest.approx(4 * guess().num_agents * whole[0]["episode/cost"])
-    assert "episode/objective" not in parts[0]
+    assert full[0]["episode/objective"] == pytest.approx(4 * guess().num_agents * full[0]["episode/cost"])
+    assert "episode/objective" not in in_parts[0]
 
 
 def test_seconds_end_training() -> None:
-    told: list[int] = []
-    Ppo(**{**SMALL, "num_envs": 2}).fit(guess(), budget=Budget(seconds=1e-9), progress=told.append)
-    assert sum(told) == 0
+    reported: list[int] = []
+    Ppo(**{**SMALL, "num_envs": 2}).fit(guess(), budget=Budget(seconds=1e-9), progress=reported.append)
+    assert sum(reported) == 0
 
 
 def test_problems_without_agents_are_refused() -> None:
@@ -304,9 +304,9 @@ def test_pieces_that_start_from_their_memories_answer_as_the_whole(copies: int) 
     actor.initialise(seeded_generator(0))
     view = torch.from_numpy(np.random.default_rng(2).normal(size=(7, 5, 3, 2)).astype(np.float32))
     with torch.no_grad():
-        whole, _ = actor(view)
+        full, _ = actor(view)
         outputs, memories = _run_in_chunks(actor, view, 2)
         rows = view[:6].unflatten(0, (3, 2)).transpose(0, 1).flatten(1, 2)
         again, _ = actor(rows, memories)
-    torch.testing.assert_close(outputs, whole)
-    torch.testing.assert_close(again.unflatten(1, (3, 5)).transpose(0, 1).flatten(0, 1), whole[:6])
+    torch.testing.assert_close(outputs, full)
+    torch.testing.assert_close(again.unflatten(1, (3, 5)).transpose(0, 1).flatten(0, 1), full[:6])

@@ -41,7 +41,7 @@ def agents() -> Any:
 
 @pytest.fixture(scope="module")
 def devices() -> Any:
-    """Agents who decide nothing but whole numbers: one of 4 targets and one of 6 modes each."""
+    """Agents whose decisions are whole numbers only: one of 4 targets and one of 6 modes each."""
     return registry.problem("battery_d2d", horizon=6, users=3, servers=1)
 
 
@@ -117,7 +117,7 @@ def test_the_exported_actor_takes_the_librarys_options(learner: CentralSb3Learne
     model, _ = learner.train(devices, Budget(steps=640), seed=1)
     view = AgentsView(devices)
     with torch.no_grad():
-        model.policy.action_net.weight *= 100.0  # so that options depend on what is seen
+        model.policy.action_net.weight *= 100.0  # so that options depend on the observation
     actor = learner.policy_type(devices, view, learner.layers(model), policies.Origin.of(learner, devices, seed=1))
     instances = devices.sample(100, 2)
 

@@ -36,7 +36,7 @@ def small() -> Any:
 
 @pytest.fixture(scope="module")
 def devices() -> Any:
-    """Agents who decide nothing but whole numbers: one of 4 targets and one of 6 modes each."""
+    """Agents whose decisions are whole numbers only: one of 4 targets and one of 6 modes each."""
     return registry.problem("battery_d2d", horizon=6, users=3, servers=1)
 
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's DQN by agents one by one: rows are agents, what is exported chooses as the library does."""
+"""Stable-Baselines3's DQN with agents as environments: the exported network chooses as the library does."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ def test_a_network_small_enough_to_compute_by_hand(small: Any) -> None:
     layers = [(first, np.float32([0.5])), (second, np.zeros(12, dtype=np.float32))]
     actor = StochasticActor(small, view, layers, policies.Origin.of(A2C(), small))
     instances = small.sample(50, 0)
-    seen = np.tanh(view.observe(instances)[:, 0] + 0.5)
-    expected = np.stack([(2 * seen).clip(-1, 1), -seen], axis=1)
+    hidden = np.tanh(view.observe(instances)[:, 0] + 0.5)
+    expected = np.stack([(2 * hidden).clip(-1, 1), -hidden], axis=1)
     np.testing.assert_allclose(actor.actions(instances), np.repeat(expected[..., None], 6, axis=2), rtol=1e-6)
     decided = actor.run(small, instances).decisions["server"]
-    assert np.array_equal(decided, np.repeat(np.where(seen >= 0, 1, 2)[:, None], 6, axis=1))
+    assert np.array_equal(decided, np.repeat(np.where(hidden >= 0, 1, 2)[:, None], 6, axis=1))
 
 
 def untrained(problem: Problem[Any], layers: int = 2) -> StochasticActor:

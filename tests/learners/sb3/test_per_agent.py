@@ -58,24 +58,26 @@ def test_numbers_are_decided_by_levels(aiming: Any) -> None:
 @pytest.mark.parametrize("view", [None, "full"])
 def test_an_agent_sees_its_own_view(devices: Any, view: str | None) -> None:
     encoding, observation = agent_encoding(devices, levels=5, view=view), observed(devices, 6)
-    seen = encoding.encode(observation)
-    assert seen.shape == (6, 3, encoding.features)
-    np.testing.assert_array_equal(seen, devices.view(observation, view or "paper").astype(np.float32))
+    inputs = encoding.encode(observation)
+    assert inputs.shape == (6, 3, encoding.features)
+    np.testing.assert_array_equal(inputs, devices.view(observation, view or "paper").astype(np.float32))
 
 
-def test_a_user_of_a_centre_sees_its_own_numbers_and_the_common_ones(moving: Any) -> None:
+def test_a_user_of_a_joint_problem_sees_its_own_numbers_and_the_common_ones(moving: Any) -> None:
     encoding, instances = agent_encoding(moving, levels=5), moving.sample(2, 0)
     first = observed(moving, 2)
     everything = {"server": np.full((2, 3), 2), "ratio": np.ones((2, 3)), "cpu_hz": np.full((2, 3), 1e9)}
     state, _ = moving.step(instances, moving.reset(instances), Decisions(everything))
     for observation in (first, moving.observe(instances, state)):
-        seen = encoding.encode(observation)
-        assert seen.shape == (2, 3, 8) == (2, 3, encoding.features)
+        inputs = encoding.encode(observation)
+        assert inputs.shape == (2, 3, 8) == (2, 3, encoding.features)
         for user in range(3):
-            np.testing.assert_allclose(seen[1, user, :2], observation["position_m"][1, user] * moving.user_factors[:2])
-            np.testing.assert_allclose(seen[1, user, 2], observation["task_bits"][1, user] * moving.user_factors[2])
-            np.testing.assert_allclose(seen[1, user, 3:], observation["workload_hz"][1] * moving.common_factors)
-    assert seen[1, 0, 4] > 0
+            np.testing.assert_allclose(
+                inputs[1, user, :2], observation["position_m"][1, user] * moving.user_factors[:2]
+            )
+            np.testing.assert_allclose(inputs[1, user, 2], observation["task_bits"][1, user] * moving.user_factors[2])
+            np.testing.assert_allclose(inputs[1, user, 3:], observation["workload_hz"][1] * moving.common_factors)
+    assert inputs[1, 0, 4] > 0
 
 
 def test_a_user_of_a_centre_decides_on_the_grid_of_its_coordinates(moving: Any) -> None:

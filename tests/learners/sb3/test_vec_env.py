@@ -86,24 +86,24 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
     encoding = agent_encoding(problem, levels=4)
     batch = PerAgentVecEnv(problem, encoding, 4)
     batch.seed(3)
-    seen, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
+    observed, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
     for _ in range(2):
         instances = next(nature)
         state = problem.reset(instances)
         for slot in range(problem.horizon):
             known = encoding.encode(problem.observe(instances, state))
-            np.testing.assert_array_equal(seen, known.reshape(12, -1))
+            np.testing.assert_array_equal(observed, known.reshape(12, -1))
             entries = rng.integers(len(encoding.menu), size=12)
             state, outcome = problem.step(instances, state, encoding.decode(entries.reshape(4, 3)))
-            seen, paid, done, infos = batch.step(entries)
-            np.testing.assert_allclose(paid, -outcome.agent_cost.ravel(), rtol=1e-6)
+            observed, reward, done, infos = batch.step(entries)
+            np.testing.assert_allclose(reward, -outcome.agent_cost.ravel(), rtol=1e-6)
             assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
             assert done.tolist() == [slot == problem.horizon - 1] * 12
     assert len({id(info) for info in infos}) == 12
     assert all(info["TimeLimit.truncated"] is True for info in infos)
     last = np.stack([info["terminal_observation"] for info in infos])
-    assert last.shape == seen.shape
-    assert not np.array_equal(last, seen)
+    assert last.shape == observed.shape
+    assert not np.array_equal(last, observed)
 
 
 def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
