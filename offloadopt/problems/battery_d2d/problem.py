@@ -40,7 +40,6 @@ observation        a battery without what is booked; 0 of a disconnected device,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -62,6 +61,7 @@ from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, s
 from offloadopt.problems.battery_d2d import structure
 from offloadopt.problems.battery_d2d.devices import DeviceModel
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
+from offloadopt.problems.battery_d2d.transmissions import Transmissions, of_device, transmit
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, TaskQueueProblem
 
@@ -69,34 +69,6 @@ KINDS = 3
 """Kinds of tasks: real-time, interactive, and delay-tolerant."""
 DEVICE_FEATURES = ("transmitters_before", "battery", "backlog", "connected")
 """Features of targets that are the same for every observing device."""
-
-
-@dataclass(frozen=True)
-class Sending:
-    """Transmissions of a slot's tasks, arrays ``[count, users]``.
-
-    Attributes
-    ----------
-    device : int array
-        The target.
-    cellular : bool array
-        Whether it is an edge device.
-    transmitters : int array [count, devices]
-        How many send to each device.
-    power_w, seconds, energy_j : array
-        Of a transmission; its seconds are those of the whole task also where the battery was empty before.
-    received, dropped : bool array
-        A task of which neither holds stays at home, was cut off by an empty battery, or did not arrive at all.
-    """
-
-    device: IntArray
-    cellular: NDArray[np.bool_]
-    transmitters: IntArray
-    power_w: FloatArray
-    seconds: FloatArray
-    energy_j: FloatArray
-    received: NDArray[np.bool_]
-    dropped: NDArray[np.bool_]
 
 
 class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
@@ -255,7 +227,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         s, slot, values = self.scenario, state.slot, state.values
         now = Batch({name: instances[name][:, slot] for name, spec in self.instance_fields.items() if spec.per_slot})
         begin_s, tasks, mode = slot * s.slot_s, now["arrives"] == 1, decision["mode"]
-        sent = self._send(now, values, decision["target"])
+        sent = transmit(self, now, values, decision["target"])
         here = tasks & (decision["target"] == 0)
 
         battery_j = np.array(values["battery_j"])
@@ -278,7 +250,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
         last_slot = np.maximum(np.ceil(runs.finish_s / s.slot_s) - 1.0, slot)
         next_down = values["next_down"][:, slot]
-        down = np.minimum(next_down[:, : s.users], _of_device(next_down, sent.device)) <= last_slot
+        down = np.minimum(next_down[:, : s.users], of_device(next_down, sent.device)) <= last_slot
         failed = tasks & ~(here | sent.received) | runs.exhausted | (sent.received & down)
 
         # A battery that receives waits with the task; at home the task begins with its execution.
@@ -289,39 +261,10 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         following = {"battery_j": runs.battery_j, "free_s": runs.free_s, "transmitters_before": sent.transmitters}
         return State(slot + 1, Batch({**values, **following})), outcome
 
-    def _send(self, now: Batch, values: Batch, target: IntArray) -> Sending:
-        """Determine the slot's transmissions, equations (1) to (6)."""
-        s = self.scenario
-        device, distance = _of_target(values["device"], target), _of_target(values["distance_m"], target)
-        cellular, connected = device >= s.users, now["connected"] == 1
-        away = (now["arrives"] == 1) & (target > 0)
-        linked = connected[:, : s.users] & _of_device(connected, device) & (cellular | (distance <= s.d2d_m))
-        asks = away & linked
-        transmitters = np.sum(asks[..., None] & (device[..., None] == np.arange(self.devices)), axis=1)
-        share_hz = self.band.share_hz(_of_device(transmitters, device))  # (2)
-        sends = asks & (share_hz > 0)
-        share_hz = np.where(sends, share_hz, s.bandwidth_hz)  # any number for those who send nothing
-        power_w = np.where(cellular, s.cellular_w, s.d2d_w)
-        received_w = power_w * self.gain(distance)  # (1)
-        seconds = np.where(sends, now["bits"] / self.band.rate(received_w, share_hz), 0.0)  # (5)
-        held_j, needed_j = values["battery_j"][:, : s.users], power_w * seconds  # (6)
-        fades = now["link_draw"] >= self.band.success(received_w, share_hz, self.sinr_threshold)  # (3), (4)
-        cut = needed_j > held_j
-        return Sending(
-            device=device,
-            cellular=cellular,
-            transmitters=transmitters,
-            power_w=power_w,
-            seconds=seconds,
-            energy_j=np.minimum(needed_j, held_j),
-            received=sends & ~fades & ~cut,
-            dropped=away & (~sends | (fades & ~cut)),
-        )
-
     def _charge(
         self,
         now: Batch,
-        sent: Sending,
+        sent: Transmissions,
         runs: Runs,
         failed: NDArray[np.bool_],
         delay_s: FloatArray,
@@ -409,16 +352,6 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         return np.concatenate(parts, axis=-1)
 
 
-def _of_device(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
-    """Take ``values [count, devices]`` of devices ``[count, users]``."""
-    return np.take_along_axis(values, device, axis=-1)
-
-
 def _by_target(values: NDArray[Any], device: IntArray) -> NDArray[Any]:
     """Arrange ``values [count, devices]`` in the order of targets, ``[count, users, devices]``."""
     return np.take_along_axis(values[:, None], device, axis=-1)
-
-
-def _of_target(values: NDArray[Any], target: IntArray) -> NDArray[Any]:
-    """Take ``values [count, users, devices]`` of targets ``[count, users]``."""
-    return np.asarray(np.take_along_axis(values, target[..., None], axis=-1)[..., 0])

@@ -46,15 +46,13 @@ from offloadopt.core import (
     State,
 )
 from offloadopt.errors import Unsupported
-from offloadopt.physics import channel, mimo, mobility
+from offloadopt.physics import channel, mimo
 from offloadopt.physics.device import Device, Service
+from offloadopt.problems.carbon_mimo import sampling
 from offloadopt.problems.carbon_mimo.scenario import CarbonMimoScenario
 from offloadopt.structures.backlog import Backlog, BacklogMDP, BacklogProblem, DiscreteDistribution
-from offloadopt.traces import energy as supply
 
 JOULE_PER_KWH = 3.6e6
-QUANTUM_J_PER_W = 0.1
-"""Harvested energy comes in quanta of 0.1 W times the slot: 0.1 mJ in 1 ms."""
 
 
 class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
@@ -132,7 +130,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
     @property
     def quantum_bits(self) -> float:
         """Unit of arrivals in bits."""
-        return self.scenario.bandwidth_hz * self.scenario.slot_s
+        return sampling.quantum_bits(self.scenario)
 
     @property
     def capacity_bits(self) -> float:
@@ -194,67 +192,11 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         joule_per_bit = float(s.slot_s * full_w / self.device.local_bits(full_w))
         return s.final_weight * float(self.grid_price(np.asarray(s.carbon_g_per_kwh))) * joule_per_bit
 
-    # ------------------------------------------------------------------------------------------------------- nature
+    # ----------------------------------------------------------------------------------------------------- instances
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample Rayleigh fading with path loss of moving users, Poisson arrivals, harvest and the grid's carbon."""
-        s = self.scenario
-        # One stream per array, so that a longer sample begins with the shorter one.
-        streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(8)]
-        fading, error, paths, arrivals, harvest, clock, load, start = streams
-        shape = (count, s.horizon, s.users)
-        amplitude = np.sqrt(self._path_gain(count, paths) / 2.0)
-        parts = np.empty((*shape, 2 * s.antennas))
-        mimo.fill_rayleigh_fading(fading, parts, s.correlation, amplitude)
-        arrays: dict[str, FloatArray] = {"channel": parts.reshape(*shape, s.antennas, 2)}
-        if s.csi_error > 0:
-            noise = error.standard_normal((*shape, s.antennas, 2))
-            noise *= np.sqrt(s.csi_error) * amplitude[..., None, None]
-            arrays["channel_error"] = noise
-        minute = clock.uniform(0.0, supply.MINUTES, size=count)[:, None] + np.arange(s.horizon) * s.slot_s / 60.0
-        arrays["arrival_bits"] = np.multiply(
-            self.quantum_bits, arrivals.poisson(self._arrival_quanta(count, load), size=shape), dtype=np.float64
-        )
-        arrays["harvest_j"] = self._harvest(minute, harvest, shape)
-        arrays["carbon_g_per_kwh"] = self._carbon(minute)
-        arrays["start_bits"] = start.uniform(0.0, s.start_bits, size=(count, s.users))
-        return Instances(arrays)
-
-    def _path_gain(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """Power gain ``[count, horizon, users]`` along the users' paths."""
-        s = self.scenario
-        if s.distance_m is not None:
-            distance = np.broadcast_to(np.asarray(s.distance_m, dtype=np.float64), (count, s.horizon, s.users))
-        else:
-            distance = mobility.random_walk_distances(
-                rng, (count, s.horizon, s.users), s.nearest_m, s.cell_m, s.speed_m_per_s * s.slot_s
-            )
-        return channel.path_gain(distance, s.reference_gain_db, s.path_loss_exponent)
-
-    def _arrival_quanta(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """Mean arrivals in quanta, ``[count, 1, users or 1]``."""
-        s = self.scenario
-        if s.arrival_quanta_to is None:
-            return np.broadcast_to(np.asarray(s.arrival_quanta, dtype=np.float64), (count, 1, s.users))
-        return np.asarray(rng.uniform(s.arrival_quanta, s.arrival_quanta_to, size=(count, 1, 1)))
-
-    def _harvest(self, minute: FloatArray, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
-        """Harvested energy in J of each user and slot."""
-        s = self.scenario
-        if s.solar_place is None:
-            quantum_j = QUANTUM_J_PER_W * s.slot_s
-            return np.asarray(quantum_j * rng.poisson(s.harvest_w / QUANTUM_J_PER_W, size=shape))
-        sun = supply.clear_sky_w_per_m2(*s.solar_place, s.solar_day)
-        watt = s.panel_m2 * s.panel_efficiency * sun[minute.astype(np.int64) % supply.MINUTES]
-        return np.broadcast_to((watt * s.slot_s)[..., None], shape).copy()
-
-    def _carbon(self, minute: FloatArray) -> FloatArray:
-        """The grid's carbon in g/kWh, ``[count, horizon]``."""
-        s = self.scenario
-        if s.carbon_by_hour is not None:
-            return np.asarray(s.carbon_by_hour)[minute.astype(np.int64) // 60 % 24]
-        fixed = s.carbon_g_per_kwh if s.country is None else supply.country_carbon_g_per_kwh(s.country)
-        return np.full(minute.shape, fixed)
+        return sampling.sample_instances(self.scenario, count, seed)
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
@@ -445,8 +387,10 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             gain_per_w=float(gain[0]),
             correlation=s.correlation,
             arrivals=DiscreteDistribution(self.quantum_bits, _poisson(float(arrivals))),
-            green=DiscreteDistribution(QUANTUM_J_PER_W * s.slot_s, _poisson(s.harvest_w / QUANTUM_J_PER_W)),
-            grid_price=float(self.grid_price(self._carbon(np.zeros(1)))[0]),
+            green=DiscreteDistribution(
+                sampling.QUANTUM_J_PER_W * s.slot_s, _poisson(s.harvest_w / sampling.QUANTUM_J_PER_W)
+            ),
+            grid_price=float(self.grid_price(sampling.grid_carbon(s, np.zeros(1)))[0]),
             waste_price=self.waste_price,
             capacity_bits=self.capacity_bits,
             holding_price=self.holding_price,

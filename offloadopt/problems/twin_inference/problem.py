@@ -53,18 +53,12 @@ from offloadopt.core import (
     Outcome,
     State,
 )
-from offloadopt.errors import InvalidInput
 from offloadopt.physics.edge_inference import InferenceTasks
-from offloadopt.problems.twin_inference.scenario import MEDMNIST, TwinInferenceScenario
+from offloadopt.problems.twin_inference import sampling
+from offloadopt.problems.twin_inference.scenario import TwinInferenceScenario
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.inference import CostWeights, InferenceProblem
-from offloadopt.traces import requests as arrivals
 from offloadopt.traces.requests import Requests
-
-IMAGE_BITS = 28 * 28 * 8
-"""Bits of an image per channel."""
-LEAST_FACTOR = 0.1
-"""Smallest ratio of a quantity known to the twin to the real one."""
 
 
 class TwinInference(InferenceProblem[TwinInferenceScenario]):
@@ -175,130 +169,28 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     @cached_property
     def mean_cycles(self) -> float:
-        """Of an average task."""
-        s = self.scenario
-        if self.requests is not None:
-            tokens = float(np.mean(self.requests.context + self.requests.generated))
-            return 2.0 * float(np.mean(s.model_parameters)) * tokens / s.flop_per_cycle
-        flop = float(np.mean([MEDMNIST[name][0] for name in s.task_mix]))
-        return flop * 0.5 * (s.images_min + s.images_max) / s.flop_per_cycle
+        """CPU cycles of an average task."""
+        return sampling.mean_cycles(self.scenario, self.requests)
 
     @cached_property
     def mean_bits(self) -> float:
-        """Of an average task."""
-        s = self.scenario
-        if self.requests is not None:
-            return s.bits_per_token * float(np.mean(self.requests.context))
-        channels = float(np.mean([MEDMNIST[name][1] for name in s.task_mix]))
-        return IMAGE_BITS * channels * 0.5 * (s.images_min + s.images_max)
+        """Bits of an average task."""
+        return sampling.mean_bits(self.scenario, self.requests)
 
-    # ------------------------------------------------------------------------------------------------------- nature
+    # ----------------------------------------------------------------------------------------------------- instances
 
     @cached_property
     def requests(self) -> Requests | None:
         """The recorded requests, if tasks come from a file."""
-        s = self.scenario
-        if s.requests_file is None:
-            return None
-        requests = arrivals.read_requests(s.requests_file)
-        if requests.second[-1] < s.horizon * s.slot_s:
-            raise InvalidInput(
-                f"{s.requests_file} lasts {requests.second[-1]:g} s; allowed: at least horizon x slot_s = "
-                f"{s.horizon * s.slot_s:g} s"
-            )
-        return requests
+        return sampling.recorded_requests(self.scenario)
 
     def sample(self, count: int, seed: int) -> Instances:
-        """Tasks and gains slot by slot, a layout, and the twin's errors."""
-        s = self.scenario
-        # One stream per array, so that a longer sample begins with the shorter one.
-        seeds = np.random.SeedSequence(seed).spawn(5)
-        gain, layout, start = (np.random.default_rng(child) for child in seeds[1:4])
-        arrays: dict[str, NDArray[Any]] = dict(self._tasks(count, seeds[0]))
-        arrays["gain"] = gain.uniform(*s.gain, size=(count, s.horizon, s.users, s.servers))
-        if s.layout_seed is None:
-            arrays |= self._layouts(count, layout)
-        else:
-            fixed = self._layouts(1, np.random.default_rng(s.layout_seed))
-            arrays |= {name: np.repeat(values, count, axis=0) for name, values in fixed.items()}
-        arrays["start_j"] = s.battery_j * start.uniform(s.start_share, 1.0, size=(count, s.users))
-        deviations = {
-            "user_hz": s.cpu_deviation,
-            "server_hz": s.cpu_deviation,
-            "bandwidth_hz": s.bandwidth_deviation,
-            "gain": s.gain_deviation,
-            "distance_m": s.distance_deviation,
-        }
-        for (name, deviation), child in zip(deviations.items(), seeds[4].spawn(len(deviations)), strict=True):
-            normal = np.random.default_rng(child).standard_normal(arrays[name].shape)
-            factor = np.maximum(1.0 + s.twin_bias + deviation * normal, LEAST_FACTOR)  # (4), (5)
-            arrays[f"twin_{name}"] = factor * arrays[name]
-        return Instances({name: self._slots(name, values) for name, values in arrays.items()})
-
-    def _slots(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
-        """Without the slot axis where there is one slot."""
-        return values[:, 0] if self.horizon == 1 and self.instance_fields[name].per_slot else values
-
-    def _layouts(self, layouts: int, rng: np.random.Generator) -> dict[str, FloatArray]:
-        """Table 1: what differs between users and servers, and stays."""
-        s = self.scenario
-        shapes = {
-            "user_hz": (s.users,),
-            "power_w": (s.users,),
-            "server_hz": (s.servers,),
-            "bandwidth_hz": (s.servers,),
-            "distance_m": (s.users, s.servers),
-        }
-        ranges: dict[str, tuple[float, float]] = {name: getattr(s, name) for name in shapes}
-        streams = rng.spawn(len(shapes))
-        return {
-            name: stream.uniform(*ranges[name], size=(layouts, *shape))
-            for (name, shape), stream in zip(shapes.items(), streams, strict=True)
-        }
-
-    def _tasks(self, count: int, seed: np.random.SeedSequence) -> dict[str, NDArray[Any]]:
-        """``present``, ``bits``, ``cycles [count, horizon, users, places]``."""
-        s = self.scenario
-        shape = (count, s.horizon, s.users, self.places)
-        if self.requests is not None:
-            return self._recorded(shape, np.random.default_rng(seed), self.requests)
-        number, mix, images = (np.random.default_rng(child) for child in seed.spawn(3))
-        numbers = number.integers(s.tasks_min, s.tasks_max, size=shape[:-1], endpoint=True)
-        kind = mix.integers(len(s.task_mix), size=shape)
-        batch = images.integers(s.images_min, s.images_max, size=shape, endpoint=True)
-        flop, channels = np.array([MEDMNIST[name] for name in s.task_mix]).T
-        return {
-            "present": (np.arange(self.places) < numbers[..., None]).astype(np.int64),
-            "bits": IMAGE_BITS * channels[kind] * batch,
-            "cycles": flop[kind] * batch / s.flop_per_cycle,
-        }
-
-    def _recorded(
-        self, shape: tuple[int, ...], rng: np.random.Generator, requests: Requests
-    ) -> dict[str, NDArray[Any]]:
-        """Windows of the recorded requests, each with a random beginning."""
-        s, count = self.scenario, shape[0]
-        begin = rng.uniform(0.0, requests.second[-1] - s.horizon * s.slot_s, size=count)
-        first, last = (np.searchsorted(requests.second, begin + t) for t in (0.0, s.horizon * s.slot_s))
-        lengths = last - first
-        row = np.repeat(np.arange(count), lengths)
-        number = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[row]
-        slot = np.minimum((requests.second[number] - begin[row]) // s.slot_s, s.horizon - 1).astype(np.int64)
-        cell = (row * s.horizon + slot) * s.users + number % s.users
-        order = np.argsort(cell, kind="stable")
-        cell, number = cell[order], number[order]
-        place = np.arange(len(cell)) - np.searchsorted(cell, cell)
-        kept = place < self.places
-        at = cell[kept] * self.places + place[kept]
-        number = number[kept]
-        parameters = np.asarray(s.model_parameters)[number % len(s.model_parameters)]
-        tokens = requests.context[number] + requests.generated[number]
-        present, size = np.zeros(shape, dtype=np.int64), int(np.prod(shape))
-        bits, cycles = np.full(size, self.mean_bits), np.full(size, self.mean_cycles)
-        present.reshape(-1)[at] = 1
-        bits[at] = s.bits_per_token * requests.context[number]
-        cycles[at] = 2.0 * parameters * tokens / s.flop_per_cycle
-        return {"present": present, "bits": bits.reshape(shape), "cycles": cycles.reshape(shape)}
+        """Sample tasks and gains slot by slot, a layout, and the twin's errors."""
+        arrays = sampling.sample_arrays(self.scenario, self.requests, count, seed)
+        if self.horizon > 1:
+            return Instances(arrays)
+        fields = self.instance_fields
+        return Instances({name: values[:, 0] if fields[name].per_slot else values for name, values in arrays.items()})
 
     def twin_instances(self, instances: Instances) -> Instances:
         """Return the instances as the twin knows them; quantities without a twin's value are the real ones."""
