@@ -13,7 +13,7 @@ from offloadopt.errors import InvalidInput, UnknownName, nearest
 
 
 class Settings(BaseModel):
-    """Frozen, validated parameters; a wrong one is refused with a line naming field, value and what is allowed."""
+    """Frozen, validated parameters; an invalid one is refused with a line naming field, value and allowed values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,11 +1,11 @@
-"""Conformance kits: what every problem, solver and learner must hold, for our registry and for plugins alike.
+"""Conformance kits: checks of the contracts of problems, solvers and learners, built in or from plugins.
 
 A plugin's own test is one line, on a scenario small enough to be quick::
 
     def test_my_problem_conforms():
         check_problem(MyProblem(MyScenario(users=5, servers=2)))
 
-The first broken clause of the contract (``offloadopt.core``, ``offloadopt.structure``) is named in one line.
+The first broken clause of the contract (``offloadopt.core``, ``offloadopt.structures``) is named in one line.
 """
 
 from offloadopt.testing.clauses import ConformanceError

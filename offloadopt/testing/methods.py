@@ -60,7 +60,7 @@ def check_solver(solver: Solver, problem: Problem[Any], seed: int = 0) -> None:
     before, finished = bytes_of(instances), list[int]()
     solutions = solver.run(problem, instances, seed=seed, progress=finished.append)
     _check_solutions(problem, instances, solutions)
-    must(sum(finished) == COUNT, f"progress was told of {sum(finished)} finished instances, not {COUNT}")
+    must(sum(finished) == COUNT, f"progress was called with {sum(finished)} finished instances, not {COUNT}")
     must(bytes_of(instances) == before, "run changed the instances")
     _check_proof(solver, problem, instances, solutions)
 
@@ -118,7 +118,7 @@ def check_learner(
         policy = fit(problem, done.append, kept)
         continued = fit(problem, checkpoint=kept)
     must(isinstance(policy, learner.policy_type), f"fit gave a {type(policy).__name__}, not learner.policy_type")
-    must(sum(done) >= 1, "progress was told of no step")
+    must(sum(done) >= 1, "progress was called with no step")
     _check_recorded(recorded)
 
     instances = problem.sample(COUNT, seed + 1)
@@ -127,9 +127,9 @@ def check_learner(
     solutions = policy.run(problem, instances, seed=seed)
     _check_solutions(problem, instances, solutions)
     must(bool(problem.evaluate(instances, solutions.decisions).feasible.all()), "the policy's decisions are infeasible")
-    # In one slot a policy may see all of nature, and prove something; over a horizon the future is hidden.
+    # In one slot a policy may observe the whole instance, and prove bounds; over a horizon it does not know the future.
     proves = problem.horizon == 1 or bool((solutions.bound == -np.inf).all())
-    must(proves, "a policy sees too little to prove a bound")
+    must(proves, "a policy that decides slot by slot gives a bound")
     must_repeat(solutions, policy.run(problem, instances, seed=seed), "policy.run with the same seed")
     must_repeat(solutions, fit(problem).run(problem, instances, seed=seed), "fit with the same seed")
     must_repeat(solutions, continued.run(problem, instances, seed=seed), "fit with the checkpoint of the same training")
@@ -147,7 +147,7 @@ def check_learner(
 
 
 def _check_demonstrations(learner: Learner, problem: Problem[Any], steps: int, seed: int) -> None:
-    """Demonstrations are refused where they are not used, and asked for where they are needed."""
+    """Check that demonstrations are refused where they are not used, and required where they are needed."""
     budget = Budget(steps=steps)
     if learner.needs_demonstrations:
         without = "learner.fit without the demonstrations that it needs"
@@ -203,7 +203,7 @@ def _check_solutions(problem: Problem[Any], instances: Instances, solutions: Sol
 
 
 def _check_proof(solver: Solver, problem: Problem[Any], instances: Instances, solutions: Solutions) -> None:
-    """What is claimed to be proved, against the enumerated optimum where that is possible."""
+    """Check claimed proofs, against the enumerated optimum where enumeration is possible."""
     optimal = solutions.status == Status.OPTIMAL
     must(bool((solutions.gap[optimal] <= solver.relative_gap + ROUNDING).all()), "OPTIMAL with a gap larger than asked")
     bounded = solutions.status == Status.BOUNDED

@@ -66,7 +66,7 @@ def _check_sampling(problem: Problem[Any], seed: int) -> None:
 
 
 def _check_rollout(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:
-    """Slot by slot: observations fit their space, a step repeats itself and leaves its inputs alone."""
+    """Check slot by slot that observations fit their space, and that steps are deterministic and keep their inputs."""
     state, outcomes = problem.reset(instances), list[Outcome]()
     for slot in range(problem.horizon):
         must(state.slot == slot, f"the state before slot {slot} says slot {state.slot}")
@@ -95,7 +95,7 @@ def _check_rollout(problem: Problem[Any], instances: Instances, decisions: Decis
 
 
 def _check_rows(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:
-    """What an instance costs depends neither on its neighbours nor on its place in the batch."""
+    """Check that an instance's cost is independent of the other instances and of its position in the batch."""
     total = named(problem.evaluate(instances, decisions))
     order = np.roll(np.arange(COUNT)[::-1], 1)
     moved = named(problem.evaluate(instances.take(order), decisions.take(order)))

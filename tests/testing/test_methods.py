@@ -159,7 +159,7 @@ def test_a_correct_solver_conforms() -> None:
         ("a bound lies above the enumerated optimum", Careless()),
         ("run with the same seed gives other decisions", Unseeded()),
         ("does not serve raises AttributeError, not Unsupported", Indiscriminate()),
-        ("progress was told of 0 finished instances, not 4", Silent()),
+        ("progress was called with 0 finished instances, not 4", Silent()),
         ("a bound from a solver that proves none", Reticent()),
         ("objective is not what", reporting(objective=lambda found: found.objective * 0.9)),
         ("a bound lies above its objective", reporting(bound=lambda found: found.bound + 1)),

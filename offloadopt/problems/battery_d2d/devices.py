@@ -59,7 +59,7 @@ class DeviceModel:
 
     @cached_property
     def sinr_threshold(self) -> float:
-        """SINR below which a transmission is lost: a lone one over ``d2d_m`` succeeds with ``edge_success``."""
+        """SINR below which a transmission is lost: a single one over ``d2d_m`` succeeds with ``edge_success``."""
         s = self.scenario
         received_w = s.d2d_w * self.gain(np.asarray(s.d2d_m))
         return float(-np.log(s.edge_success) * received_w / (self.band.noise_w_per_hz * s.bandwidth_hz))

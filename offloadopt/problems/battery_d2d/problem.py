@@ -151,7 +151,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
             "connected": ArrayField(targets, low=0, high=1, integer=True),
         }
 
-    # ------------------------------------------------------------------------------------------------------- nature
+    # ----------------------------------------------------------------------------------------------------- instances
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample uniform positions and batteries, and tasks and disconnections slot by slot."""
@@ -314,7 +314,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         return {"target": target, "mode": mode}
 
     def choose(self, target: IntArray, mode: IntArray) -> Decisions:
-        """The decisions for targets and modes ``[count, ..., users]``."""
+        """Return the decisions for targets and modes ``[count, ..., users]``."""
         return Decisions({"target": target, "mode": mode})
 
     def expected_costs(self, observation: Observation) -> ExpectedCosts:
@@ -326,7 +326,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         return structure.hindsight_data(self, instances)
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
-        """Numbers ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of their largest values."""
+        """Compute features ``[count, users]`` and ``[count, users, targets or kinds]``, as shares of the largest."""
         s = self.scenario
         return {
             "arrives": observation["arrives"].astype(np.float64),
@@ -334,7 +334,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
             "cycles": observation["cycles"] / s.cycles_max,
             "deadline": observation["deadline_s"] / self.longest_deadline_s,
             "kind": (observation["kind"][..., None] == np.arange(1, KINDS + 1)).astype(np.float64),
-            "distance": observation["distance_m"][..., 1:] / s.d2d_m,  # of itself it is always 0
+            "distance": observation["distance_m"][..., 1:] / s.d2d_m,  # the own device's distance is always 0
             "transmitters_before": observation["transmitters_before"] / s.subchannels,
             "battery": observation["battery_j"] / s.battery_j,
             "backlog": np.log1p(observation["backlog_s"]),

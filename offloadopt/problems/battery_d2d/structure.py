@@ -11,7 +11,7 @@ from offloadopt.structures.task_queues import ExpectedCosts, HindsightData
 
 
 def expected_costs(devices: DeviceModel, observation: Observation) -> ExpectedCosts:
-    """Compute the expected cost of each target and mode for a lone sender that knows the rate of disconnections.
+    """Compute the expected cost of each target and mode for a single sender at the known rate of disconnections.
 
     A disconnected device does not observe its own battery, which is taken as full.
     """

@@ -265,7 +265,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed, terminal_cost)
 
     def _estimate(self, instances: Instances) -> mimo.Channel:
-        """The channels ``[count, horizon, users, antennas]`` as the receiver knows them."""
+        """Return the receiver's channel estimates ``[count, horizon, users, antennas]``."""
         known = _complex(instances["channel"])
         return known + _complex(instances["channel_error"]) if self.scenario.csi_error > 0 else known
 
@@ -295,7 +295,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return self.scenario.detector == "zero-forcing" and self.scenario.csi_error == 0
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
-        """Shares of the buffer, the harvest and the target SINR as in the paper; gains on a logarithmic scale."""
+        """Compute shares of buffer, harvest and target SINR as in the paper, and gains on a logarithmic scale."""
         s = self.scenario
         scale = s.buffer_bits if s.buffer_bits is not None else 100.0 * self.quantum_bits
 
@@ -400,7 +400,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
 
 def _poisson(mean: float) -> tuple[float, ...]:
-    """Probabilities of 0, 1, 2, ... until they stay below 1e-12."""
+    """Compute Poisson probabilities of 0, 1, 2, ... until they stay below 1e-12."""
     count = np.arange(1.0, mean + 9.0 * np.sqrt(mean) + 20.0)
     steps = np.log(mean / count) if mean > 0 else np.full(count.shape, -np.inf)
     probabilities = np.exp(np.concatenate(([0.0], np.cumsum(steps))) - mean)
@@ -409,5 +409,5 @@ def _poisson(mean: float) -> tuple[float, ...]:
 
 
 def _complex(parts: FloatArray) -> mimo.Channel:
-    """Complex numbers of arrays ``[..., 2]``, without a copy."""
+    """View arrays ``[..., 2]`` as complex numbers, without a copy."""
     return np.ascontiguousarray(parts).view(np.complex128)[..., 0]

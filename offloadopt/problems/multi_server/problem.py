@@ -92,7 +92,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
             "power_w": ArrayField((users,), low=0.0, high=self.scenario.power_max_w, unit="W"),
         }
 
-    # ------------------------------------------------------------------------------------------------------- nature
+    # ----------------------------------------------------------------------------------------------------- instances
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample Rayleigh fading with path loss, equation (3), and tasks."""

@@ -117,7 +117,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        """Places, tasks, and what the servers had to do in the last slot (Algorithm 1's state)."""
+        """Positions, tasks, and the servers' workload in the last slot (Algorithm 1's state)."""
         workload = ArrayField((self.sites,), low=0.0, unit="Hz")
         return {**self.instance_fields, "workload_hz": workload}
 
@@ -131,7 +131,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
             "cpu_hz": ArrayField((users,), low=0.0, high=self.scenario.cpu_server_hz, unit="Hz"),
         }
 
-    # ------------------------------------------------------------------------------------------------------- nature
+    # ----------------------------------------------------------------------------------------------------- instances
 
     @cached_property
     def _map(self) -> tuple[FloatArray, FloatArray] | None:
@@ -280,7 +280,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         """Servers (-1: local), optimal CPU, and the tasks on their shared links, all ``[count, users]``."""
         s, snr = self.scenario, self._snr(observation)
         link = np.where(assignment > 0, (assignment - 1) % self.sites, 0)
-        # A user without a link computes locally and takes no part of the band.
+        # A user without a link computes locally and uses no bandwidth.
         server = np.where((assignment > 0) & (self._pick(snr, link) > 0), link, -1)
         here = server[..., None] == np.arange(self.sites)
         sharing = np.take_along_axis(np.maximum(here.sum(axis=1), 1), link, axis=-1)
@@ -289,7 +289,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return server, cpu_hz, tasks
 
     def splitting(self, observation: Observation | Instances) -> Splitting:
-        """Every task on every server with 1, 2, ... users."""
+        """Return every task on every server with 1, 2, ... users."""
         snr = self._snr(observation)[..., None]
         return self._splitting(observation["task_bits"][..., None, None], snr, np.arange(1, self.tasks + 1))
 
@@ -298,14 +298,14 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return SharedCosts(self, Observation({name: observation[name] for name in self.instance_fields}))
 
     def server_view(self, observation: Observation | Instances) -> FloatArray:
-        """A way to offload is seen by its links' SNR in dB and the tasks' sizes relative to the largest."""
+        """Return for each option its links' SNR in dB and the tasks' sizes relative to the largest."""
         snr = np.maximum(self._snr(observation), np.finfo(float).tiny)
         decibel = np.tile(10.0 * np.log10(snr).transpose(0, 2, 1), (1, 2, 1))
         size = np.broadcast_to(observation["task_bits"][:, None] / self.scenario.task_bits_max, decibel.shape)
         return np.concatenate([decibel, size], axis=-1)
 
     def affinity(self, observation: Observation | Instances) -> FloatArray:
-        """Rates without sharing, relative to the best link's."""
+        """Return rates without sharing, relative to the best link's."""
         rate = np.log1p(self._snr(observation))
         best = rate.max(axis=-1, keepdims=True)
         return np.tile(np.divide(rate, best, out=np.zeros_like(rate), where=best > 0), (1, 1, 2))
@@ -315,7 +315,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return np.asarray(np.argmax(self._snr(observation), axis=-1) + 1 + self.sites, dtype=np.int64)
 
     def demand(self, observation: Observation | Instances) -> tuple[FloatArray, FloatArray]:
-        """Cycles within a slot against what a server computes in one."""
+        """Return tasks' cycles per second of a slot, and the servers' CPU."""
         cycles = self.scenario.cycles_per_bit * observation["task_bits"]
         return cycles / self.scenario.slot_s, np.full(self.servers, self.scenario.cpu_server_hz)
 
@@ -338,11 +338,11 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         return np.full(self.sites, 1.0 / self.scenario.cpu_server_hz)
 
     def user_state(self, observation: Observation) -> FloatArray:
-        """East and north in m, bits."""
+        """Return positions (east, north) in m and bits."""
         return np.concatenate([observation["position_m"], observation["task_bits"][..., None]], axis=-1)
 
     def common_state(self, observation: Observation) -> FloatArray:
-        """The servers' workload in the last slot."""
+        """Return the servers' workload in Hz in the last slot."""
         return np.asarray(observation["workload_hz"])
 
     def decode(self, coordinates: FloatArray) -> Decisions:
@@ -367,14 +367,14 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
 
 class SharedCosts:
-    """Costs of assignments ``[count, ..., tasks]`` whose continuous decisions are optimal."""
+    """Costs of assignments ``[count, ..., tasks]`` with optimal continuous decisions."""
 
     def __init__(self, problem: PartialMobile, observation: Observation) -> None:
         self.problem = problem
         self.observation = observation
 
     def cost(self, assignment: IntArray) -> FloatArray:
-        """Cost ``[count, ...]``."""
+        """Compute the cost ``[count, ...]`` of assignments ``[count, ..., tasks]``."""
         count, tasks = len(assignment), assignment.shape[-1]
         many = self.observation.take(np.repeat(np.arange(count), int(np.prod(assignment.shape[1:-1]))))
         chosen = assignment.reshape(-1, tasks)
@@ -384,5 +384,5 @@ class SharedCosts:
         return np.asarray(costs.sum(axis=-1)).reshape(assignment.shape[:-1])
 
     def take(self, rows: Any) -> SharedCosts:
-        """The chosen instances."""
+        """Return the selected instances."""
         return SharedCosts(self.problem, self.observation.take(rows))

@@ -111,7 +111,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
-        """Tasks, links and resources, and what the twin knows of them."""
+        """Tasks, links and resources, and the twin's values of them."""
         s, tiny = self.scenario, float(np.finfo(float).tiny)
         tasks, links = (s.users, self.places), (s.users, s.servers)
         real = {
@@ -237,7 +237,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         )
 
     def all_tasks(self, instances: Instances) -> InferenceTasks:
-        """All tasks, arrays that lead with ``[count, horizon]``."""
+        """Return all tasks, arrays that begin with ``[count, horizon]``."""
         slotted = {
             name: values[:, None] if self.horizon == 1 or not self.instance_fields[name].per_slot else values
             for name, values in instances.items()
@@ -245,7 +245,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         return self._work(slotted)
 
     def _work(self, now: Mapping[str, NDArray[Any]]) -> InferenceTasks:
-        """Tasks of arrays ``[..., users, places]`` and so on."""
+        """Compute the tasks' times and energies from instance arrays ``[..., users, places]`` and so on."""
         s = self.scenario
         cycles, user_hz = now["cycles"], now["user_hz"][..., None]
         server_hz, band_hz = now["server_hz"][..., None, None, :], now["bandwidth_hz"][..., None, :]
@@ -263,8 +263,8 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     def observed_tasks(self, observation: Observation) -> tuple[InferenceTasks, FloatArray]:
         """Return tasks and batteries' energy; servers' data, equal for all users, come from the first user's row."""
-        alike = {name: observation[name][:, 0] for name in ("server_hz", "bandwidth_hz")}
-        return self._work({**observation, **alike}), observation["battery_j"]
+        common = {name: observation[name][:, 0] for name in ("server_hz", "bandwidth_hz")}
+        return self._work({**observation, **common}), observation["battery_j"]
 
     def start_j(self, instances: Instances) -> FloatArray:
         """Return the batteries' initial energy ``[count, users]`` in J."""
@@ -324,11 +324,11 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         return {"server": server}
 
     def sizes(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
-        """In those of the average task of all that can come."""
+        """Return cycles and bits relative to the scenario's average task."""
         return observation["cycles"] / self.mean_cycles, observation["bits"] / self.mean_bits
 
     def features(self, observation: Observation) -> Mapping[str, FloatArray]:
-        """Numbers ``[count, users]`` and ``[count, users, places or servers]``, as shares of usual values."""
+        """Compute features ``[count, users]`` and ``[count, users, places or servers]``, relative to typical values."""
         s = self.scenario
         cpu, band = self.sizes(observation)
         with np.errstate(divide="ignore", invalid="ignore"):

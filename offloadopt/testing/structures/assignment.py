@@ -43,10 +43,10 @@ def check_assignment(problem: AssignmentProblem[Any], rollout: Rollout, seed: in
         outcome = problem.step(instances, state, decision)[1]
         exists = np.isfinite(predicted[:, column])
         must(bool(outcome.feasible[exists].all()), "allocate gives an infeasible decision at a finite cost")
-        paid = np.where(outcome.feasible, outcome.cost, np.inf)
+        charged = np.where(outcome.feasible, outcome.cost, np.inf)
         if not problem.ties_decisions:
             _check_optimal(problem, instances, state, decision, rng)
-        must(close(predicted[:, column], paid, ROUNDING), "costs(a) differ from what allocate(a) is charged")
+        must(close(predicted[:, column], charged, ROUNDING), "costs(a) differ from what allocate(a) is charged")
 
     view, affinity = problem.server_view(observation), problem.affinity(observation)
     nearest = problem.nearest(observation)
@@ -64,7 +64,7 @@ def check_assignment(problem: AssignmentProblem[Any], rollout: Rollout, seed: in
 def _check_optimal(
     problem: AssignmentProblem[Any], instances: Instances, state: State, decision: Decisions, rng: np.random.Generator
 ) -> None:
-    """No feasible perturbation of a continuous decision, and no exchange between two of its entries, costs less."""
+    """Check that no feasible perturbation of a continuous decision, nor exchange between two entries, costs less."""
     rows = np.repeat(np.arange(COUNT), TRIALS)
     every = np.arange(rows.size)
     repeated, stood, best = instances.take(rows), decision.take(rows), problem.step(instances, state, decision)[1]
@@ -76,7 +76,9 @@ def _check_optimal(
         here, there = rng.integers(0, entries.shape[1], (2, rows.size))
         change = entries[every, here] * rng.choice([-1.0, 1.0], rows.size) * 10.0 ** rng.uniform(-4, -0.3, rows.size)
         entries[every, here] += change
-        entries[every, there] -= change * rng.integers(0, 2, rows.size)  # what one gains, another may lose
+        entries[every, there] -= change * rng.integers(
+            0, 2, rows.size
+        )  # half of the changes are exchanges between two entries
         tried = Decisions({**stood, name: np.clip(entries, spec.low, spec.high).reshape(stood[name].shape)})
         outcome = problem.step(repeated, State(state.slot, state.values.take(rows)), tried)[1]
         same = (problem.assignment(tried) == problem.assignment(stood)).all(axis=-1)

@@ -53,7 +53,7 @@ def _supported(call: Any) -> Any:
 
 
 def _check_costs(problem: BacklogProblem[Any], backlog: Backlog, rollout: Rollout) -> None:
-    """Compare the costs of random powers with what the backlog says."""
+    """Compare the costs of random powers with those of the backlog."""
     horizon, agents = problem.horizon, problem.num_agents
     must_have_shape("backlog: start_bits", backlog.start_bits, (COUNT, agents))
     must_have_shape("backlog: arrival_bits", backlog.arrival_bits, (COUNT, horizon, agents))

@@ -45,7 +45,7 @@ def check_inference(problem: InferenceProblem[Any], rollout: Rollout, seed: int)
 
 
 def _repeated(problem: InferenceProblem[Any], work: InferenceTasks) -> InferenceTasks:
-    """Check the shapes of all tasks, and repeat over slots what does not change."""
+    """Check the shapes of all tasks, and repeat arrays that are constant over slots."""
     lead, tasks = (COUNT, problem.horizon), (problem.num_agents, problem.places)
     shapes = {
         **dict.fromkeys(("present", "local_s", "local_j"), tasks),
@@ -72,12 +72,12 @@ def _at_slot(work: InferenceTasks, slot: int) -> InferenceTasks:
 def _check_observed(
     problem: InferenceProblem[Any], tasks: InferenceTasks, seen: tuple[InferenceTasks, FloatArray], held_j: FloatArray
 ) -> None:
-    """What is observed are the slot's tasks and what batteries hold."""
+    """Check that the observation gives the slot's tasks and the batteries' energies."""
     found, battery_j = seen
     must(np.array_equal(found.present, tasks.present), "observed_tasks: other tasks are present than in all_tasks")
     for part in fields(tasks):
         wanted, values = getattr(tasks, part.name), np.asarray(getattr(found, part.name))
-        if part.name not in ("snr", "power_w"):  # what stands in places without a task counts for nothing
+        if part.name not in ("snr", "power_w"):  # values in places without a task have no effect
             here = tasks.present.reshape(*tasks.present.shape, *(1,) * (wanted.ndim - 3))
             wanted, values = np.where(here, wanted, 0.0), np.where(here, values, 0.0)
         must(
@@ -95,7 +95,7 @@ def _slot_cost(
     band_share: FloatArray,
     held_j: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Costs ``[count, users]`` of a slot by its tasks and the weights alone, and what batteries hold after it."""
+    """Costs ``[count, users]`` of a slot by its tasks and the weights alone, and the batteries' energies after it."""
     there, servers = tasks.present, tasks.snr.shape[-1]
     cpu, band = np.where(there, cpu_share, 0.0), np.where(there & (server > 0), band_share, 0.0)
     for share in (cpu, band):
