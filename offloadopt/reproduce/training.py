@@ -86,6 +86,20 @@ def decisions(learner: Learner, problem: Problem[Any], length: int) -> int:
     return length * learner.default_steps(problem) // own_length(learner)
 
 
+def records_slots(learner: str) -> bool:
+    """Whether a learner records every slot of an episode, and not the episode: those of Stable-Baselines3 do."""
+    from offloadopt.learners.sb3.base import Sb3Learner
+
+    return issubclass(registry.get("learners", learner), Sb3Learner)
+
+
+def decides_jointly(learner: str) -> bool:
+    """Whether one network decides for all agents, and is rewarded for all of them together."""
+    from offloadopt.learners.sb3.algorithms import CentralSb3Learner
+
+    return issubclass(registry.get("learners", learner), CentralSb3Learner)
+
+
 def own_step(learner: Learner, problem: Problem[Any], step: int) -> int:
     """Convert agents' decisions in a training to the learner's own unit."""
     if not hasattr(learner, "pretraining"):

@@ -55,3 +55,10 @@ def test_every_length_of_dirs_is_trained_as_long_as_it_says() -> None:
     learner = registry.learner("dirs", pretraining=5, slots=20, batch_size=16)
     for length in range(1, 60):
         assert learner._iterations(problem, training.decisions(learner, problem, length)) == length
+
+
+def test_what_a_learner_records_follows_from_what_it_is() -> None:
+    names = registry.BUILT_IN["learners"]
+    per_slot = {name for name in names if training.records_slots(name)}
+    assert per_slot == {"a2c-sb3", "ddpg-sb3", "dqn-sb3", "ppo-sb3"}
+    assert {name for name in names if training.decides_jointly(name)} == per_slot - {"dqn-sb3"}

@@ -135,7 +135,7 @@ def learning_curve(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> 
     Stable-Baselines3 record the reward of each slot, of all agents, and it depends on how empty the batteries are
     already: there the slots of an episode are averaged. A step of a joint learner is a slot of all agents.
     """
-    if not learner.endswith("-sb3"):
+    if not training.records_slots(learner):
         slots = problem.horizon * problem.num_agents
         return [
             {
@@ -145,7 +145,7 @@ def learning_curve(problem: BatteryD2D, learner: str, curve: Sequence[Json]) -> 
             for point in curve
             if "episode/cost" in point
         ]
-    decisions = 1 if learner == "dqn-sb3" else problem.num_agents
+    decisions = problem.num_agents if training.decides_jointly(learner) else 1
     ends = range(problem.horizon, len(curve) + 1, problem.horizon)
     return [
         {

@@ -24,7 +24,7 @@ from offloadopt.reproduce.carbon_mimo.setting import (
 )
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import summarised, values
-from offloadopt.reproduce.training import Json
+from offloadopt.reproduce.training import Json, decides_jointly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ def mean_reward(point: Result, unit: Unit) -> float:
     """Reward per user and slot: the recorded reward (of all users for joint learners), else minus the cost."""
     if "train/reward" not in point:
         return -float(point["episode/cost"])
-    joint = unit.parameters["learner"]["name"].endswith("-sb3")
+    joint = decides_jointly(unit.parameters["learner"]["name"])
     return float(point["train/reward"]) / (unit.parameters["scenario"]["users"] if joint else 1)
 
 

@@ -153,9 +153,9 @@ def warm_up(learner: str) -> None:
 def samples(learner: Learner, problem: MultiServer, origin: Mapping[str, Any]) -> int:
     """Number of instances that a learner was trained on: demonstrations and its own decisions."""
     settings, demonstrated = learner.model_dump(), origin.get("demonstrations", 0)
-    if learner.name == "imitation":
+    if learner.needs_demonstrations:
         return int(demonstrated)
-    if learner.name == "prices":
+    if "instances" in settings:  # labelled once, before the training
         return int(demonstrated or settings["instances"])
     pretraining = settings["pretraining"] if settings.get("imitation") else 0
     # Phases of a training have the same shares in every budget, so its own units are proportional to decisions.
