@@ -15,23 +15,7 @@ import pytest
 from offloadopt import parallel
 from offloadopt.errors import InvalidInput, OffloadError, Unsupported
 
-
-def square(number: int) -> int:
-    return number**2
-
-
-def fail_at_three(number: int) -> int:
-    if number == 3:
-        raise ValueError("three")
-    return number
-
-
-def die(number: int) -> int:
-    os._exit(1)
-
-
-def process_and_threads(number: int) -> tuple[int, str | None]:
-    return os.getpid(), os.environ.get("OMP_NUM_THREADS")
+from toys.parallel_tasks import die, fail_at_three, process_and_threads, square
 
 
 def collect(function: Callable[[int], object], count: int, workers: int = 2) -> list[object]:
