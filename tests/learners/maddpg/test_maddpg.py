@@ -14,20 +14,15 @@ from offloadopt import registry
 from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.networks import StackedMLP
-from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
+from offloadopt.learners.maddpg.maddpg import Maddpg
 from offloadopt.testing import check_learner
 
 from toys.clues import MUST_GUESS, GuessScenario, OddGuess, cost, guess
-
-SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
-"""Settings for trainings that need not learn."""
-
+from toys.maddpg_agents import SMALL, agents_of, experience
 
 QUICK: dict[str, Any] = {
     "hidden": (32,),
@@ -55,30 +50,6 @@ def train(problem: Problem[Any], steps: int, seed: int = 0, **settings: Any) -> 
 
 def weights(policy: AgentPolicy) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
-
-
-def agents_of(problem: Any, seed: int = 0, **settings: Any) -> ActorsAndCritics:
-    """Agents whose networks all answer something, by copies and roles."""
-    agents = ActorsAndCritics(
-        Maddpg(**{**SMALL, **settings}), AgentInterface(problem, None, None), seeded_generator(seed)
-    )
-    nets = (agents.actor, agents.critic, agents.target_actor, agents.target_critic)
-    for number, networks in enumerate(nets):
-        for parameter in networks.parameters():
-            parameter.data.normal_(std=0.5, generator=seeded_generator(number))
-    return agents
-
-
-def experience(agents: ActorsAndCritics, rows: int = 7, seed: int = 0) -> Experience:
-    rng = seeded_generator(seed)
-    count, interface = agents.interface.problem.num_agents, agents.interface
-
-    def seen() -> AgentObservation:
-        view = torch.randn((rows, count, interface.features), generator=rng)
-        return AgentObservation(view, None, torch.randn((rows, interface.global_features), generator=rng))
-
-    now = seen()
-    return Experience(now, agents.random_actions(now, rng), torch.randn((rows, count), generator=rng), seen())
 
 
 def by_hand(network: StackedMLP, copy: int, signal: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

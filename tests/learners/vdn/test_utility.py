@@ -9,44 +9,14 @@ import pytest
 import torch
 
 from offloadopt.learners.common.agent_interface import AgentObservation
-from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.vdn.ddpg import DdpgVdn
 from offloadopt.learners.vdn.dqn import DqnVdn
 from offloadopt.learners.vdn.utility import UtilityNetwork
-from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
+from offloadopt.learners.vdn.vdn import Vdn
+
+from toys.vdn_agents import experience, team_of
 
 BOTH = pytest.mark.parametrize("learner", [DdpgVdn, DqnVdn])
-
-
-SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
-"""Settings for trainings that need not learn."""
-
-
-def team_of(learner: type[Vdn], problem: Any, **settings: Any) -> Any:
-    """Agents whose networks all answer something, by copies and roles."""
-    team = learner(**{**SMALL, **settings}).make_agents(problem, seeded_generator(0))
-    nets = [learned.networks for learned in team.optimizers.values()] + list(team.targets.values())
-    for number, networks in enumerate(nets):
-        for parameter in networks.parameters():
-            parameter.data.normal_(std=0.5, generator=seeded_generator(number))
-    return team
-
-
-def experience(team: VdnAgents, rows: int = 7, seed: int = 0, masked: bool = False) -> Experience:
-    rng = seeded_generator(seed)
-    agents, interface = team.interface.problem.num_agents, team.interface
-
-    def seen() -> AgentObservation:
-        view = torch.randn((rows, agents, interface.features), generator=rng)
-        if not masked:
-            return AgentObservation(view)
-        allowed = torch.rand((rows, agents, 10), generator=rng) < 0.7
-        allowed[..., [0, 5]] = True  # of two branches with 5 options each, one of which is always there
-        return AgentObservation(view, allowed)
-
-    now = seen()
-    return Experience(now, team.random_actions(now, rng), torch.randn((rows, agents), generator=rng), seen())
 
 
 @BOTH

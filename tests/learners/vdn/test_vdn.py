@@ -14,38 +14,19 @@ from offloadopt.core import Budget, Decisions, Instances, Outcome, Problem, Stat
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.saved_policy import load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.vdn.ddpg import DdpgVdn
 from offloadopt.learners.vdn.dqn import DqnVdn
-from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
+from offloadopt.learners.vdn.vdn import Vdn
 from offloadopt.testing import check_learner
 
 from toys.clues import Guess, GuessScenario, OddGuess, cost, guess
+from toys.vdn_agents import QUICK, SMALL, experience, team_of, train
 
 BOTH = pytest.mark.parametrize("learner", [DdpgVdn, DqnVdn])
-
-
-SMALL: dict[str, Any] = {"hidden": (8, 6), "num_envs": 4, "warm_up": 10, "batch_size": 16, "buffer_size": 400}
-"""Settings for trainings that need not learn."""
-
-
-QUICK: dict[type[Vdn], dict[str, Any]] = {
-    DdpgVdn: {
-        "hidden": (32,),
-        "batch_size": 64,
-        "warm_up": 64,
-        "gamma": 0.5,
-        "tau": 0.05,
-        "actor_rate": 5e-3,
-        "rate": 1e-2,
-    },
-    DqnVdn: {"hidden": (32,), "batch_size": 64, "warm_up": 64, "gamma": 0.5, "tau": 0.05, "rate": 5e-3, "levels": 9},
-}
-"""Settings that learn the toy problem in seconds. On 9 levels it costs 1/48 at least."""
 
 
 SOLVED = 0.1
@@ -60,38 +41,8 @@ def mimo(**changes: Any) -> Problem[Any]:
     return registry.problem("carbon_mimo", **{"horizon": 8, "users": 2, "antennas": 4, **changes})
 
 
-def train(learner: type[Vdn], problem: Problem[Any], steps: int, seed: int = 0, **settings: Any) -> AgentPolicy:
-    return learner(**settings).fit(problem, budget=Budget(steps=steps), seed=seed)
-
-
 def weights(policy: AgentPolicy) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in policy.actor.state_dict().items()}
-
-
-def team_of(learner: type[Vdn], problem: Any, **settings: Any) -> Any:
-    """Agents whose networks all answer something, by copies and roles."""
-    team = learner(**{**SMALL, **settings}).make_agents(problem, seeded_generator(0))
-    nets = [learned.networks for learned in team.optimizers.values()] + list(team.targets.values())
-    for number, networks in enumerate(nets):
-        for parameter in networks.parameters():
-            parameter.data.normal_(std=0.5, generator=seeded_generator(number))
-    return team
-
-
-def experience(team: VdnAgents, rows: int = 7, seed: int = 0, masked: bool = False) -> Experience:
-    rng = seeded_generator(seed)
-    agents, interface = team.interface.problem.num_agents, team.interface
-
-    def seen() -> AgentObservation:
-        view = torch.randn((rows, agents, interface.features), generator=rng)
-        if not masked:
-            return AgentObservation(view)
-        allowed = torch.rand((rows, agents, 10), generator=rng) < 0.7
-        allowed[..., [0, 5]] = True  # of two branches with 5 options each, one of which is always there
-        return AgentObservation(view, allowed)
-
-    now = seen()
-    return Experience(now, team.random_actions(now, rng), torch.randn((rows, agents), generator=rng), seen())
 
 
 @BOTH
