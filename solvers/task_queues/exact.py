@@ -187,7 +187,7 @@ class _InstanceSearch:
                 continue
             if status == highspy.HighsModelStatus.kInfeasible:
                 self.claimed = max(self.claimed, self.cost - margin)
-            elif np.isfinite(info.mip_dual_bound):
+            elif status != highspy.HighsModelStatus.kSolveError and np.isfinite(info.mip_dual_bound):
                 self.claimed = max(self.claimed, min(info.mip_dual_bound - margin, self.cost))
             if not presolve:
                 self.bound = self.claimed
