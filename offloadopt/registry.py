@@ -249,29 +249,26 @@ def solver(name: str, problem: Problem[Any] | None = None, **options: Any) -> So
     Unsupported
         If no implementation serves the problem.
     """
-    if problem is None:
-        kinds = implementations("solvers", name)
-        if len(kinds) > 1:
-            raise InvalidInput(
-                f"solver {name!r} has {len(kinds)} implementations; give the problem: solver({name!r}, problem)"
-            )
-        made: Solver = kinds[0](**options)
-        return made
-    made = serving("solvers", name, problem)(**options)
-    made.require(problem)
+    made: Solver = _make("solvers", name, problem, options)
     return made
 
 
 def learner(name: str, problem: Problem[Any] | None = None, **options: Any) -> Learner:
     """Make a learner by name, as `solver` makes a solver."""
-    if problem is None:
-        kinds = implementations("learners", name)
-        if len(kinds) > 1:
-            raise InvalidInput(
-                f"learner {name!r} has {len(kinds)} implementations; give the problem: learner({name!r}, problem)"
-            )
-        made: Learner = kinds[0](**options)
-        return made
-    made = serving("learners", name, problem)(**options)
-    made.require(problem)
+    made: Learner = _make("learners", name, problem, options)
     return made
+
+
+def _make(group: str, name: str, problem: Problem[Any] | None, options: Mapping[str, Any]) -> Any:
+    """A method of the problem's structure, or of the only one that the name has."""
+    if problem is not None:
+        made = serving(group, name, problem)(**options)
+        made.require(problem)
+        return made
+    kinds = implementations(group, name)
+    if len(kinds) > 1:
+        kind = group.removesuffix("s")
+        raise InvalidInput(
+            f"{kind} {name!r} has {len(kinds)} implementations; give the problem: {kind}({name!r}, problem)"
+        )
+    return kinds[0](**options)
