@@ -245,18 +245,36 @@ def compare(
     from offloadopt.evaluation import compare as compare_methods
 
     _check_problem(problem)
-    if methods is None:
-        methods = [name for name in COMPARED if registry.serves("solvers", name, problem)]
     given: tuple[object, object] = (methods, instances)  # callers may have no type checker
     if isinstance(given[0], Batch) or not isinstance(given[1], (int, Instances)):
         raise InvalidInput("methods or instances are of a wrong type; allowed: compare(problem, methods, instances)")
-    named = methods if isinstance(methods, Mapping) else _named(methods)
-    made = {name: _method(problem, method) for name, method in named.items()}
+    made = make_methods(problem, methods)
     drawn = problem.sample(instances, seed) if isinstance(instances, int) else instances
     with _shown(display, f"comparing {len(made)} methods", drawn.count * len(made)) as progress:
         return compare_methods(
             problem, made, drawn, reference=reference, paired_with=paired_with, seed=seed, progress=progress
         )
+
+
+def make_methods(
+    problem: Problem[Any],
+    methods: Mapping[str, Method | str] | Sequence[Method | str | Path] | None = None,
+    **options: Any,
+) -> dict[str, Method]:
+    """Make the methods to be compared, by the name that a report shows.
+
+    Parameters
+    ----------
+    problem : Problem
+    methods : sequence or mapping, optional
+        As in `compare`.
+    options
+        Fields of the solvers that are given by name.
+    """
+    if methods is None:
+        methods = [name for name in COMPARED if registry.serves("solvers", name, problem)]
+    named = methods if isinstance(methods, Mapping) else _named(methods)
+    return {name: _method(problem, method, options) for name, method in named.items()}
 
 
 def _check_problem(problem: object) -> None:
@@ -286,7 +304,7 @@ def _named(methods: Sequence[Method | str | Path]) -> dict[str, Method | str | P
     return found
 
 
-def _method(problem: Problem[Any], method: Method | str | Path) -> Method:
+def _method(problem: Problem[Any], method: Method | str | Path, options: Mapping[str, Any]) -> Method:
     """A method as it is, by its name, or from the folder of a saved policy."""
     if isinstance(method, Method):
         return method
@@ -294,7 +312,7 @@ def _method(problem: Problem[Any], method: Method | str | Path) -> Method:
         raise InvalidInput(f"method {method!r}; allowed: a name, the folder of a policy, a solver, a policy")
     known = registry.names("solvers")
     if str(method) in known:
-        return registry.solver(str(method), problem)
+        return registry.solver(str(method), problem, **options)
     if Path(method).is_dir():
         return load_policy(method, problem)
     raise UnknownName(f"no solver and no policy folder {str(method)!r}; {nearest(str(method), known)}")

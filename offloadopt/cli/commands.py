@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from offloadopt import registry
+from offloadopt import api, registry
 from offloadopt.cli.curves import curves
 from offloadopt.cli.options import (
     Changes,
@@ -24,14 +24,15 @@ from offloadopt.cli.options import (
     SolverName,
     TimeLimit,
     fields,
+    limits,
     make_problem,
     make_solver,
     take_instances,
 )
 from offloadopt.cli.solutions import print_solutions, solutions_json
 from offloadopt.cli.terminal import print_json
-from offloadopt.core import Budget, FloatArray, Learner, Method, Problem
-from offloadopt.errors import InvalidInput, NoSolution, UnknownName, nearest
+from offloadopt.core import FloatArray, Learner, Problem
+from offloadopt.errors import InvalidInput, NoSolution
 from offloadopt.progress import progress
 
 if TYPE_CHECKING:
@@ -129,22 +130,19 @@ def demos(
     overwrite: Overwrite = False,
 ) -> int:
     """Write an expert's solutions as a dataset; the same call continues an interrupted one."""
-    from offloadopt.datasets import demonstrations
-
     problem = make_problem(problem_name, preset, changes)
     solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
-    with progress(f"collecting from {solver_name}", count) as advance:
-        collected = demonstrations.collect(
-            problem,
-            solver,
-            count=count,
-            seed=seed,
-            folder=out,
-            workers=workers,
-            backend=backend.value,
-            overwrite=overwrite,
-            progress=advance,
-        )
+    collected = api.collect(
+        problem,
+        solver,
+        count=count,
+        folder=out,
+        seed=seed,
+        workers=workers,
+        backend=backend.value,
+        overwrite=overwrite,
+        display=True,
+    )
     statuses = collected.solutions.status_names
     tally = ", ".join(f"{statuses.count(name)} {name}" for name in sorted(set(statuses)))
     print(f"{out}: {len(statuses)} demonstrations ({tally})")
@@ -198,19 +196,17 @@ def train(
     files.prepare_folder(out, overwrite=overwrite, resumable=unfinished and not overwrite)
     if overwrite:
         shutil.rmtree(checkpoint, ignore_errors=True)
-    budget = None if steps is None and seconds is None else Budget(steps, seconds)
-    with (
-        curves(tensorboard) as record,
-        progress(f"training {learner_name}", steps or learner.default_steps(problem)) as advance,
-    ):
-        policy = learner.fit(
+    with curves(tensorboard) as record:
+        policy = api.train(
             problem,
+            learner,
             demonstrations=experts,
-            budget=budget,
+            steps=steps,
+            seconds=seconds,
             seed=seed,
-            progress=advance,
             record=record,
             checkpoint=checkpoint,
+            display=True,
         )
     policy.save(out)
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -252,27 +248,16 @@ def compare(
     overwrite: Overwrite = False,
 ) -> int:
     """Compare solvers and policies on the same instances. The default seed differs from that of `demos`."""
-    from offloadopt import evaluation, files
+    from offloadopt import files
 
     problem = make_problem(problem_name, preset, changes)
-    if not names:
-        from offloadopt.api import COMPARED
-
-        names = [name for name in COMPARED if registry.serves("solvers", name, problem)]
-    methods = _methods(names, problem, relative_gap, time_limit)
+    methods = api.make_methods(problem, names or None, **limits(relative_gap, time_limit))
     instances = take_instances(problem, input_file, count, seed, default=200)
     if out is not None:
         files.prepare_folder(out, overwrite=overwrite)
-    with progress(f"comparing {len(methods)} methods", instances.count * len(methods)) as advance:
-        report = evaluation.compare(
-            problem,
-            methods,
-            instances,
-            reference=reference,
-            seed=seed,
-            paired_with=paired_with,
-            progress=advance,
-        )
+    report = api.compare(
+        problem, methods, instances, seed=seed, reference=reference, paired_with=paired_with, display=True
+    )
     if out is not None:
         report.save(out)
     if as_json:
@@ -301,28 +286,6 @@ def _problem_to_train(
             kind: type[Problem[Any]] = registry.get("problems", name)
             return kind(kind.scenario_type(**manifest.scenario))
     return make_problem(name, preset, changes)
-
-
-def _methods(
-    names: list[str], problem: Problem[Any], relative_gap: float | None, time_limit_s: float | None
-) -> dict[str, Method]:
-    """Solvers by name and saved policies by folder, in the order given; a policy's name is its folder's."""
-    solvers = registry.names("solvers")
-    methods: dict[str, Method] = {}
-    for given in names:
-        folder = Path(given)
-        name = given if given in solvers else folder.resolve().name
-        if name in methods:
-            raise InvalidInput(f"--method {given}: the name {name!r} is taken; allowed: names that differ")
-        if given in solvers:
-            methods[name] = make_solver(given, problem, None, relative_gap, time_limit_s)
-        elif folder.is_dir():
-            from offloadopt.learners.common.saved_policy import load_policy
-
-            methods[name] = load_policy(folder, problem)
-        else:
-            raise UnknownName(f"no solver and no policy folder {given!r}; {nearest(given, solvers)}")
-    return methods
 
 
 def _report_json(report: Report) -> dict[str, Any]:

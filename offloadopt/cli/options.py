@@ -80,11 +80,15 @@ def make_solver(
 ) -> Solver:
     """Make the solver for ``problem`` that --solver, --option and the limits name; limits left out are its own."""
     kind: type[Solver] = registry.serving("solvers", name, problem)
-    limits = {"relative_gap": relative_gap, "time_limit_s": time_limit_s}
-    given = {limit: value for limit, value in limits.items() if value is not None}
-    made = kind(**{**fields(options, "--option", kind), **given})
+    made = kind(**{**fields(options, "--option", kind), **limits(relative_gap, time_limit_s)})
     made.require(problem)
     return made
+
+
+def limits(relative_gap: float | None, time_limit_s: float | None) -> dict[str, float]:
+    """Return the limits that are given, as fields of a solver."""
+    given = {"relative_gap": relative_gap, "time_limit_s": time_limit_s}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def take_instances(problem: Problem[Any], file: Path | None, count: int | None, seed: int, default: int) -> Instances:
