@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,7 @@ def compare(
     BrokenProof
         If a method's bound lies above a cost that some method reaches.
     """
-    _check(problem, methods, instances)
-    for argument, name in (("reference", reference), ("paired_with", paired_with)):
-        if name is not None and name not in methods:
-            raise UnknownName(f"{argument} = {name!r} is not compared; {nearest(name, methods)}")
+    _check(problem, methods, instances, reference=reference, paired_with=paired_with)
     for argument, number in (("seed", seed), ("single_decisions", single_decisions), ("bootstrap", bootstrap)):
         if number < 0:
             raise InvalidInput(f"{argument} = {number}; allowed: 0 or more")
@@ -73,20 +70,9 @@ def compare(
     runs = []
     for name, method in methods.items():
         solutions = _decide(problem, method, instances, seed, progress)
-        outcome = problem.evaluate(instances, solutions.decisions)
         slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > single_budget_s)
-        alone = [] if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
-        runs.append(
-            MethodRun(
-                name=name,
-                settings=method.model_dump(mode="json") if isinstance(method, Settings) else {},
-                cost=np.where(outcome.feasible, outcome.cost, np.inf),
-                bound=solutions.bound,
-                seconds=solutions.seconds,
-                seconds_alone=solutions.seconds if slow else np.array(alone),
-                alone_from_batch=slow,
-            )
-        )
+        alone = None if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
+        runs.append(_measured(problem, instances, name, method, solutions, alone))
 
     hindsight = [
         name
@@ -112,8 +98,8 @@ def compare(
     )
 
 
-def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Instances) -> None:
-    """Refuse methods and instances that cannot be compared, before any method runs."""
+def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Instances, **chosen: str | None) -> None:
+    """Refuse methods, instances and names of ``chosen`` methods that cannot be compared, before any method runs."""
     if not methods:
         raise InvalidInput("methods is empty; allowed: one method or more")
     if instances.count == 0:
@@ -128,6 +114,30 @@ def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Inst
         names.add(stripped)
         if isinstance(method, Solver):
             method.require(problem)
+    for argument, given in chosen.items():
+        if given is not None and given not in methods:
+            raise UnknownName(f"{argument} = {given!r} is not compared; {nearest(given, methods)}")
+
+
+def _measured(
+    problem: Problem[Any],
+    instances: Instances,
+    name: str,
+    method: Method,
+    solutions: Solutions,
+    seconds_alone: Sequence[float] | None,
+) -> MethodRun:
+    """Charge a method's decisions; the batch's times stand for those of deciding alone where there are none."""
+    outcome = problem.evaluate(instances, solutions.decisions)
+    return MethodRun(
+        name=name,
+        settings=method.model_dump(mode="json") if isinstance(method, Settings) else {},
+        cost=np.where(outcome.feasible, outcome.cost, np.inf),
+        bound=solutions.bound,
+        seconds=solutions.seconds,
+        seconds_alone=solutions.seconds if seconds_alone is None else np.array(seconds_alone),
+        alone_from_batch=seconds_alone is None,
+    )
 
 
 def _decide(

@@ -107,8 +107,7 @@ def check_learner(
         )
 
     foreign = _Foreign(Scenario())
-    serves_all = isinstance(foreign, learner.serves)
-    if not serves_all:
+    if not isinstance(foreign, learner.serves):
         must_refuse("learner.fit on a problem it does not serve", lambda: fit(foreign), Unsupported)
     length = learner.default_steps(problem)
     must(length >= 1, f"default_steps is {length}; allowed: at least 1")
@@ -122,6 +121,15 @@ def check_learner(
     _check_recorded(recorded)
 
     instances = problem.sample(COUNT, seed + 1)
+    solutions = _check_policy(policy, problem, instances, seed)
+    must_repeat(solutions, fit(problem).run(problem, instances, seed=seed), "fit with the same seed")
+    must_repeat(solutions, continued.run(problem, instances, seed=seed), "fit with the checkpoint of the same training")
+    _check_demonstrations(learner, problem, steps, seed)
+    _check_saved(policy, learner, problem, solutions, seed)
+
+
+def _check_policy(policy: Policy, problem: Problem[Any], instances: Instances, seed: int) -> Solutions:
+    """Check the decisions of a policy and return them."""
     decision, _ = policy.act(problem.observe(instances, problem.reset(instances)), policy.start(COUNT, seed))
     check_fields("policy.act", decision, problem.decision_fields, COUNT)
     solutions = policy.run(problem, instances, seed=seed)
@@ -131,19 +139,22 @@ def check_learner(
     proves = problem.horizon == 1 or bool((solutions.bound == -np.inf).all())
     must(proves, "a policy that decides slot by slot gives a bound")
     must_repeat(solutions, policy.run(problem, instances, seed=seed), "policy.run with the same seed")
-    must_repeat(solutions, fit(problem).run(problem, instances, seed=seed), "fit with the same seed")
-    must_repeat(solutions, continued.run(problem, instances, seed=seed), "fit with the checkpoint of the same training")
-    _check_demonstrations(learner, problem, steps, seed)
+    return solutions
 
+
+def _check_saved(policy: Policy, learner: Learner, problem: Problem[Any], solutions: Solutions, seed: int) -> None:
+    """Check that a saved policy decides as before, and that a problem which it does not serve is refused."""
+    instances, load = problem.sample(COUNT, seed + 1), learner.policy_type.load
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "policy"
         policy.save(folder)
         for path in folder.rglob("*"):
             must(path.is_dir() or path.suffix in SAVED, f"save wrote {path.name}; allowed: {', '.join(sorted(SAVED))}")
-        loaded = learner.policy_type.load(folder, problem)
+        loaded = load(folder, problem)
         must_repeat(solutions, loaded.run(problem, instances, seed=seed), "save, then load")
-        if not serves_all:
-            must_refuse("loading a policy for another problem", lambda: learner.policy_type.load(folder, foreign))
+        foreign = _Foreign(Scenario())
+        if not isinstance(foreign, learner.serves):
+            must_refuse("loading a policy for another problem", lambda: load(folder, foreign))
 
 
 def _check_demonstrations(learner: Learner, problem: Problem[Any], steps: int, seed: int) -> None:
