@@ -25,5 +25,6 @@ def paper(name: str, size: str, users_file: Path | None = None, sites_file: Path
     """
     if name not in PAPERS:
         raise UnknownName(f"no paper {name!r} to reproduce; {nearest(name, PAPERS)}")
-    made: Paper = import_module(f"offloadopt.reproduce.{name}").make(size, users_file, sites_file)
+    plan = import_module(f"offloadopt.reproduce.{name}.plan")
+    made: Paper = (plan.PLAN.paper if hasattr(plan, "PLAN") else plan.make)(size, users_file, sites_file)
     return made

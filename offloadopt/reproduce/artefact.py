@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.claims import Claim
@@ -55,13 +55,13 @@ class Unit:
 class Artefact(ABC):
     """A table or a figure."""
 
-    name: ClassVar[str]
+    name: str
     """Name on the command line and of the files."""
-    keys: ClassVar[tuple[str, ...]]
+    keys: tuple[str, ...]
     """Columns that identify a point; all others but the replicate are measured numbers."""
 
     @abstractmethod
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """List the units whose results the artefact needs."""
 
     @cached_property
@@ -77,9 +77,9 @@ class Artefact(ABC):
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Draw the figure from the table, which has a row for each point and replicate."""
 
-    @abstractmethod
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Decide the paper's claims about it from the table."""
+        """Decide the paper's claims about it from the table; there may be none."""
+        return ()
 
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
         """Build the table from the units' results by name: a row for each point and replicate."""

@@ -5,8 +5,8 @@ Each series also has a line style or a marker of its own, so that it can be read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,11 @@ class Style:
     line: str = "-"
     marker: str = ""
 
+    @property
+    def plain(self) -> Style:
+        """The same without markers, for curves of many points."""
+        return replace(self, marker="")
+
 
 def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """Create a figure and its panels, row by row."""
@@ -60,6 +65,22 @@ def series(ax: Axes, summary: pd.DataFrame, x: str, y: str, style: Style, scale:
     )
     low, high = (scale * summary[f"{y}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
     ax.fill_between(place, low, high, color=style.color, alpha=0.16, lw=0)
+
+
+def lines(
+    ax: Axes,
+    summary: pd.DataFrame,
+    x: str,
+    y: str,
+    styles: Mapping[str, Style],
+    scale: float = 1.0,
+    by: str = "method",
+) -> None:
+    """Draw the `series` of each method in ``styles`` that has numbers, in their order."""
+    for method, style in styles.items():
+        chosen = summary[(summary[by] == method) & summary[y].notna()]
+        if len(chosen):
+            series(ax, chosen, x, y, style, scale)
 
 
 def hide_wide_bands(summary: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
@@ -132,6 +153,11 @@ def published(ax: Axes, *, x: float | None = None, y: float | None = None) -> No
         ax.axvline(x, **look)
     if y is not None:
         ax.axhline(y, **{**look, "label": "_" if x is not None else look["label"]})
+
+
+def published_points(ax: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+    """Mark published values by hollow markers."""
+    ax.plot(x, y, color=VERMILION, marker="o", ms=6, mfc="none", ls="", zorder=4, label="as published")
 
 
 def finish(ax: Axes, x: str, y: str, title: str = "") -> None:

@@ -67,36 +67,48 @@ def reproduce(
     folder = files.make_folder(folder)
     with files.folder_lock(folder):
         _prepare(paper, folder, overwrite)
-        work = files.make_folder(folder / WORK)
-        units = distinct_units(chosen)
-        results = {name: result for name, unit in units.items() if (result := read_result(work, unit)) is not None}
-        open_artefacts = list(chosen)
-
-        def write_finished() -> None:
-            for artefact in [made for made in open_artefacts if all(unit.name in results for unit in made.units)]:
-                write_artefact(artefact, results, folder)
-                open_artefacts.remove(artefact)
-                if written is not None:
-                    written(artefact.name)
+        run = _Run(folder, chosen, written)
+        if progress is not None and run.results:
+            progress(len(run.results))
+        run.write_finished()
+        missing = [unit for name, unit in run.units.items() if name not in run.results]
 
         def store(done: tuple[Unit, bytes]) -> None:
-            unit, data = done
-            files.write_atomic(work / f"{unit.name}.json", data)
-            results[unit.name] = json.loads(data)["result"]
+            run.store(*done)
             if progress is not None:
                 progress(1)
-            write_finished()
+            run.write_finished()
 
-        if progress is not None and results:
-            progress(len(results))
-        write_finished()
-        missing = [unit for name, unit in units.items() if name not in results]
         if min(workers, len(missing)) == 1:
             for unit in missing:
                 store(run_unit(unit))
         elif missing:
             parallel.for_each(run_unit, missing, store, workers=workers, backend="loky")
-        return _write_claims(paper, folder, work)
+        return _write_claims(paper, names, folder)
+
+
+class _Run:
+    """Results of units in a folder, and the artefacts that wait for them."""
+
+    def __init__(self, folder: Path, chosen: Sequence[Artefact], written: Callable[[str], None] | None) -> None:
+        self.folder, self.work = folder, files.make_folder(folder / WORK)
+        self.waiting, self.written = list(chosen), written
+        self.units = distinct_units(chosen)
+        found = {name: read_result(self.work, unit) for name, unit in self.units.items()}
+        self.results = {name: result for name, result in found.items() if result is not None}
+
+    def store(self, unit: Unit, data: bytes) -> None:
+        """Keep the result of a unit."""
+        files.write_atomic(self.work / f"{unit.name}.json", data)
+        self.results[unit.name] = json.loads(data)["result"]
+
+    def write_finished(self) -> None:
+        """Write the artefacts whose units are all finished."""
+        for artefact in [made for made in self.waiting if all(unit.name in self.results for unit in made.units)]:
+            write_artefact(artefact, self.results, self.folder)
+            self.waiting.remove(artefact)
+            if self.written is not None:
+                self.written(artefact.name)
 
 
 def run_unit(unit: Unit) -> tuple[Unit, bytes]:
@@ -175,11 +187,14 @@ def _read_run(path: Path) -> dict[str, Any]:
     return found
 
 
-def _write_claims(paper: Paper, folder: Path, work: Path) -> list[Claim]:
-    """Write and return the claims of all artefacts whose units are finished in the folder."""
+def _write_claims(paper: Paper, names: Sequence[str], folder: Path) -> list[Claim]:
+    """Write and return the claims of all artefacts that the folder holds, asked for now or before."""
     claims: list[Claim] = []
+    asked = paper.choose(names)
     for artefact in paper.artefacts:
-        results = {unit.name: read_result(work, unit) for unit in artefact.units}
+        if artefact not in asked and not (folder / f"{artefact.name}.csv").exists():
+            continue  # Planning it may take long.
+        results = {unit.name: read_result(folder / WORK, unit) for unit in artefact.units}
         finished = {name: result for name, result in results.items() if result is not None}
         if len(finished) == len(results):
             claims += artefact.claims(artefact.frame(finished))

@@ -33,7 +33,24 @@ def summarised(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 def values(frame: pd.DataFrame, number: str, **keys: object) -> FloatArray:
     """Select one number at one point ``[replicates]``, ordered by replicate, so that differences are paired."""
-    chosen = frame
+    return select(frame, **keys).sort_values(REPLICATE)[number].to_numpy(dtype=np.float64)
+
+
+def select(frame: pd.DataFrame, **keys: object) -> pd.DataFrame:
+    """Rows of a table with these values in these columns."""
     for name, value in keys.items():
-        chosen = chosen[chosen[name] == value]
-    return chosen.sort_values(REPLICATE)[number].to_numpy(dtype=np.float64)
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def reference(frame: pd.DataFrame, number: str, at: Sequence[str], **keys: object) -> FloatArray:
+    """For each row the number of a reference, which ``keys`` select, in the same place and replicate ``[rows]``."""
+    places = [*at, REPLICATE]
+    found = select(frame, **keys).set_index(places)[number]
+    return found.reindex(frame.set_index(places).index).to_numpy(dtype=np.float64)
+
+
+def above_bound(frame: pd.DataFrame, bound: str, *at: str) -> FloatArray:
+    """Share by which each cost lies above that of the method ``bound`` in its place and replicate ``[rows]``."""
+    lowest = reference(frame, "cost", at, method=bound)
+    return (frame["cost"].to_numpy(dtype=np.float64) - lowest) / np.abs(lowest)

@@ -7,14 +7,16 @@ possible, and the remaining residual has other causes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.partial_mobile import measurements
-from offloadopt.reproduce.partial_mobile.setting import EXACT, STYLES, Chosen, Setting, in_order
-from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, WEIGHTS, at_weights, published
+from offloadopt.reproduce.partial_mobile.study import EXACT, STYLES, PartialMobileStudy
+from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, WEIGHTS, at_weights
+from offloadopt.reproduce.study import Chosen
 from offloadopt.reproduce.summary import summarised, values
 
 if TYPE_CHECKING:
@@ -26,40 +28,34 @@ MOST = 0.10
 """Largest residual at which the table counts as explained."""
 
 
+@dataclass(eq=False)
 class KappaTable(Artefact):
     """Residual against the coefficient, and Table 3 at the fitted one."""
 
+    study: PartialMobileStudy
     name = "kappa"
     keys = ("method", "at", "weight")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """A fit with the optimum, and one with the optimum on the grid."""
-        sizes = self.setting.sizes
-        solvers: Chosen = {EXACT: ("exact", {"relative_gap": 1e-4}), **self.setting.grid()}
+        study, sizes = self.study, self.study.sizes
+        solvers: Chosen = {EXACT: ("exact", {"relative_gap": 1e-4}), **study.grid()}
         table = [
             {"weight": weight, **{name: PUBLISHED[name][WEIGHTS.index(weight)] for name in ("time_s", "energy_j")}}
             for weight in sizes.kappa_weights
         ]
-        return [
-            Unit(
-                measurements.fit_kappa,
-                {
-                    "scenario": self.setting.scenario(),
+        for replicate in study.replicates:
+            for method, (name, options) in solvers.items():
+                parameters = {
+                    "scenario": study.scenario(),
                     "solver": {"name": name, "options": dict(options)},
                     "published": table,
                     "slots": sizes.kappa_slots,
-                    "seed": self.setting.test_seed(replicate),
+                    "seed": study.test_seed(replicate),
                     "exponents": list(sizes.kappa_exponents),
                     "refinements": sizes.kappa_refinements,
-                },
-                {REPLICATE: replicate, "method": method},
-            )
-            for replicate in self.setting.replicates
-            for method, (name, options) in solvers.items()
-        ]
+                }
+                yield Unit(measurements.fit_kappa, parameters, {REPLICATE: replicate, "method": method})
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Numbers of Table 3 at each evaluated coefficient and at the fitted one."""
@@ -73,15 +69,12 @@ class KappaTable(Artefact):
         """Draw the residual against the coefficient, and the three columns of the table at the fit."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2, 2)
-        for method in in_order(frame["method"]):
-            style, own = STYLES[method], summary[summary["method"] == method]
-            one_weight = own[own["weight"] == own["weight"].min()]  # the residual is over all weights
-            plain = plots.Style("_", style.color, style.line)  # too many points near the best for markers
-            plots.series(axes[0], one_weight[one_weight["at"] != FIT], "kappa", "residual", plain, 100.0)
-            best = one_weight[one_weight["at"] == FIT]
-            axes[0].plot(best["kappa"], 100.0 * best["residual"], color=style.color, marker="*", ms=13, ls="")
-            for ax, (number, _) in zip(axes[1:], PANELS, strict=True):
-                plots.series(ax, own[own["at"] == FIT], "weight", number, style)
+        one_weight = summary[summary["weight"] == summary["weight"].min()]  # the residual is over all weights
+        # Too many points near the best for markers, and no entry in the legend.
+        plain = {method: replace(style.plain, label="_") for method, style in STYLES.items()}
+        plots.lines(axes[0], one_weight[one_weight["at"] != FIT], "kappa", "residual", plain, 100.0)
+        for method, best in one_weight[one_weight["at"] == FIT].groupby("method"):
+            axes[0].plot(best["kappa"], 100.0 * best["residual"], color=STYLES[method].color, marker="*", ms=13, ls="")
         axes[0].axhline(100.0 * MOST, color=plots.VERMILION, ls=":", lw=1.4)
         axes[0].annotate(
             f"{100 * MOST:g} %", (0.01, 100.0 * MOST), (0, 3),
@@ -92,16 +85,15 @@ class KappaTable(Artefact):
         plots.finish(
             axes[0], "the server's energy coefficient, W s³ (stars: fitted)", "residual of delay and energy, %"
         )
-        for ax, (number, label) in zip(axes[1:], PANELS, strict=True):
-            published(ax, number)
-            plots.fit_to_means(ax)
-            plots.finish(ax, "weight of time", label, "at the fitted coefficient")
+        for ax, panel in zip(axes[1:], PANELS, strict=True):
+            panel.draw(ax, summary[summary["at"] == FIT], "weight", STYLES)
+            plots.finish(ax, "weight of time", panel.label, "at the fitted coefficient")
         plots.legend(figure, axes, columns=3)
         return figure
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """Whether one coefficient explains the table."""
-        return [self._explains(frame, method) for method in in_order(frame["method"])]
+        return [self._explains(frame, method) for method in self.study.in_order(frame["method"])]
 
     def _explains(self, frame: pd.DataFrame, method: str) -> Claim:
         weights = sorted(set(frame["weight"]))
@@ -112,9 +104,8 @@ class KappaTable(Artefact):
         return Claim(
             f"With a fitted energy coefficient of the server, Table 3 is that of the {method}",
             "Table 3; the coefficient is not in the text",
-            f"utility {at_weights('{:.3f}', PUBLISHED['utility'], WEIGHTS)}",
-            f"residual {left.text(100)} % at {kappa.text()} W s^3; "
-            f"utility there {at_weights('{:.3f}', utility, weights)}",
+            f"utility {at_weights('.3f', PUBLISHED['utility'], WEIGHTS)}",
+            f"residual {left.text(100)} % at {kappa.text()} W s^3; utility there {at_weights('.3f', utility, weights)}",
             left.below(MOST),
             "the root mean square of the relative errors of delay and energy over the weights, at the best "
             f"coefficient, is below {100 * MOST:g} %",

@@ -1,7 +1,4 @@
-"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
-
-Methods that are compared decide the same instances: these are drawn from the seed alone.
-"""
+"""Measurements behind the tables and figures: what is averaged and kept of trainings, and the fit of a coefficient."""
 
 from __future__ import annotations
 
@@ -10,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt import registry
 from offloadopt.core import FloatArray, Instances, Solutions, Solver
-from offloadopt.problems.partial_mobile import PartialMobile, PartialMobileScenario
-from offloadopt.reproduce import training
+from offloadopt.problems.partial_mobile import PartialMobile
+from offloadopt.reproduce.measurements import Measurements
 from offloadopt.reproduce.partial_mobile.rules import RULES
 from offloadopt.reproduce.training import Json
 
@@ -25,45 +21,34 @@ POINTS = 40
 """Points of a training curve; replicates are averaged over the same intervals of steps."""
 
 
-def make_problem(scenario: Mapping[str, Any]) -> PartialMobile:
-    """Build the problem from the JSON fields of its scenario."""
-    return PartialMobile(PartialMobileScenario(**scenario))
+class PartialMobileMeasurements(Measurements):
+    """Episodes of `partial_mobile`."""
+
+    problem = "partial_mobile"
+
+    def solver(self, problem: PartialMobile, name: str, options: Mapping[str, Any]) -> Solver:
+        """One of this paper's rules, or a registered solver."""
+        return RULES[name](**options) if name in RULES else super().solver(problem, name, options)
+
+    def averages(self, problem: PartialMobile, instances: Instances, solutions: Solutions) -> Json:
+        """Means over instances: an episode's delay and energy, utility and overload by slot; cost by user and slot.
+
+        ``bound`` is the proved lower bound of the cost where there is one.
+        """
+        outcome = problem.evaluate(instances, solutions.decisions)
+        share = problem.horizon * problem.num_agents
+        found = {name: float(values.mean()) for name, values in outcome.metrics.items()}
+        found["cost"] = float(outcome.cost.mean()) / share
+        bound = float(solutions.bound.mean()) / share
+        return found if np.isinf(bound) else {**found, "bound": bound}
+
+    def learning(self, problem: PartialMobile, learner: Mapping[str, Any], curve: Sequence[Json]) -> Json:
+        """Utility minus penalty per user and slot: its ``curve``, and the ``spread`` of the last episodes."""
+        measured = [(point["step"], 1.0 - point["episode/cost"]) for point in curve if "episode/cost" in point]
+        return summarise_curve(measured, problem.horizon * int(learner["settings"]["num_envs"]))
 
 
-def make_solver(name: str, problem: PartialMobile, options: Mapping[str, Any]) -> Solver:
-    """Create a solver by name, or one of this paper's rules."""
-    return RULES[name](**options) if name in RULES else registry.solver(name, problem, **options)
-
-
-def averages(problem: PartialMobile, instances: Instances, solutions: Solutions) -> Json:
-    """Means over instances: an episode's delay and energy, utility and overload by slot; cost by user and slot.
-
-    ``bound`` is the proved lower bound of the cost where there is one.
-    """
-    outcome = problem.evaluate(instances, solutions.decisions)
-    share = problem.horizon * problem.num_agents
-    found = {name: float(values.mean()) for name, values in outcome.metrics.items()}
-    found["cost"] = float(outcome.cost.mean()) / share
-    bound = float(solutions.bound.mean()) / share
-    return found if np.isinf(bound) else {**found, "bound": bound}
-
-
-# ---------------------------------------------------------------------------------------------------------- solvers
-
-
-def apply_solvers(scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int) -> Json:
-    """Average results of solvers by label; ``solvers`` gives the registered name and options of each."""
-    problem = make_problem(scenario)
-    return {label: apply_solver(problem, chosen, count, seed) for label, chosen in solvers.items()}
-
-
-def apply_solver(problem: PartialMobile, solver: Mapping[str, Any], count: int, seed: int) -> Json:
-    """Average results of one solver."""
-    instances = problem.sample(count, seed)
-    return averages(problem, instances, make_solver(problem=problem, **solver).run(problem, instances, seed=seed))
-
-
-# ------------------------------------------------------------------------------------------------------ calibration
+MEASURE = PartialMobileMeasurements()
 
 
 def fit_kappa(
@@ -94,11 +79,9 @@ def fit_kappa(
     def at(exponent: float) -> Json:
         rows = []
         for row in published:
-            problem = make_problem(
-                {**scenario, "kappa_server": 10.0**exponent, "time_weight": row["weight"], "horizon": 1}
-            )
-            found = apply_solver(problem, solver, slots, seed)
-            scale = PAPER_SLOTS * PAPER_USERS / problem.num_agents
+            slot = {**scenario, "kappa_server": 10.0**exponent, "time_weight": row["weight"], "horizon": 1}
+            found = MEASURE.apply_solvers(slot, {"solver": solver}, slots, seed)["solver"]
+            scale = PAPER_SLOTS * PAPER_USERS / scenario["users"]
             rows.append(
                 {
                     "weight": row["weight"],
@@ -143,47 +126,6 @@ def golden_section(at: Callable[[float], Json], low: float, high: float, steps: 
         else:
             low = left
     return list(points.values())
-
-
-# --------------------------------------------------------------------------------------------------------- training
-
-
-def train(
-    scenario: Mapping[str, Any],
-    learner: Mapping[str, Any],
-    demonstrations: Mapping[str, Any] | None,
-    steps: int | None,
-    seed: int,
-    count: int,
-    test_seed: int,
-) -> Json:
-    """Train a policy, record its learning curve, and test it.
-
-    Parameters
-    ----------
-    learner : mapping
-        ``name`` and ``settings``.
-    demonstrations : mapping, optional
-        ``solver``, ``options``, ``count``, ``seed`` of demonstrations made beforehand.
-    count, test_seed : int
-        Held-out episodes of the same scenario.
-    """
-    problem = make_problem(scenario)
-    trained = training.train(problem, learner, demonstrations, steps, seed)
-    gains = ((point["step"], gain_of(point)) for point in trained.curve)
-    measured = [(step, gain) for step, gain in gains if gain is not None]
-    instances = problem.sample(count, test_seed)
-    test = averages(problem, instances, trained.policy.run(problem, instances, seed=test_seed))
-    return {
-        "spent": trained.spent,
-        "test": test,
-        **summarise_curve(measured, problem.horizon * int(learner["settings"]["num_envs"])),
-    }
-
-
-def gain_of(numbers: Mapping[str, float]) -> float | None:
-    """Utility minus penalty per user and slot from a learner's record of the cost, if it has one."""
-    return 1.0 - float(numbers["episode/cost"]) if "episode/cost" in numbers else None
 
 
 def summarise_curve(measured: Sequence[tuple[int, float]], episode: int) -> Json:

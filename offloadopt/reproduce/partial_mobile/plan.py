@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from offloadopt.errors import InvalidInput, UnknownName, nearest
-from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER
-from offloadopt.reproduce.artefact import Artefact, Paper
+from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.partial_mobile.kappa import KappaTable
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
+from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     PRETRAINED,
     SB3_A2C,
     SB3_DDPG,
     SB3_DQN,
-    Setting,
+    PartialMobileStudy,
     Sizes,
     Variant,
-    known_learners,
 )
-from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
-from offloadopt.reproduce.partial_mobile.sweeps import GridFigure, UsersFigure
-from offloadopt.reproduce.partial_mobile.table import WEIGHTS, WeightTable
+from offloadopt.reproduce.partial_mobile.sweeps import grid_figure, users_figure
+from offloadopt.reproduce.partial_mobile.table import WEIGHTS, weight_table
+from offloadopt.reproduce.study import Plan
 
 PAPERS_OWN, BLIND, FREE = "to the letter of the paper", "without normalisation", "without encoding"
 SHORT: Mapping[str, Any] = {"actor_delay": 200, "warm_up": 100}
@@ -35,7 +31,7 @@ FULL = Sizes(
     replicates=5,
     weights=WEIGHTS,
     learned_weights=WEIGHTS,
-    episodes=5,
+    test_instances=5,
     users=(5, 10, 20, 30, 40),
     user_slots=40,
     user_episodes=5,
@@ -48,7 +44,7 @@ FULL = Sizes(
     kappa_refinements=10,
     steps={DISCRETE: 480_000, PRETRAINED: 40_000, SB3_DQN: 2_000_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
     variants={
-        PAPERS_OWN: Variant(PAPER, 40_000),
+        PAPERS_OWN: Variant({}, 40_000, published=True),
         BLIND: Variant({"normalise": False}, 480_000),
         FREE: Variant({"encoding": "none"}, 480_000),
     },
@@ -57,7 +53,7 @@ QUICK = replace(
     FULL,
     replicates=2,
     learned_weights=(0.1, 0.5, 0.9),
-    episodes=1,
+    test_instances=1,
     users=(5, 40),
     user_slots=5,
     user_episodes=6,
@@ -70,12 +66,11 @@ QUICK = replace(
     steps={DISCRETE: 40_000, PRETRAINED: 5_000, SB3_DQN: 400_000},
     changes=SHORT,
     variants={
-        PAPERS_OWN: Variant({**PAPER, "buffer_size": 4000}, 8_000),
+        PAPERS_OWN: Variant({"buffer_size": 4000}, 8_000, published=True),
         BLIND: Variant({**SHORT, "normalise": False}, 40_000),
         FREE: Variant({**SHORT, "encoding": "none"}, 40_000),
     },
 )
-SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (
     "2 replicates (seeds of training and of nature) instead of 5, so most intervals are very wide; 1 held-out episode "
     "each, not 5",
@@ -83,33 +78,12 @@ SHORTENED = (
     "with 8 slots",
     "learners at three weights and with short trainings; of Stable-Baselines3 DQN alone",
 )
-"""Differences of a quick run from a full one."""
 
 
-def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """Build the paper's tables and figures in one size.
-
-    Parameters
-    ----------
-    size : {"quick", "full"}
-    users_file, sites_file : path, optional
-        Refused: the paper's users move in a square.
-    """
-    if size not in SIZES:
-        raise UnknownName(f"no size {size!r}; {nearest(size, SIZES)}")
-    if users_file is not None or sites_file is not None:
-        raise InvalidInput(
-            "users_file and sites_file are for multi_server; partial_mobile's tables have no real places"
-        )
-    return of_setting(size, Setting(SIZES[size]), SHORTENED if size == "quick" else ())
+def artefacts(study: PartialMobileStudy) -> list[Artefact]:
+    """Table 3, the fit of the server's energy, and the figures."""
+    stability = [StabilityFigure(study)] if study.sizes.steps else []
+    return [weight_table(study), KappaTable(study), users_figure(study), *stability, grid_figure(study)]
 
 
-def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """Build all artefacts of a setting, without learners that are not installed."""
-    setting = replace(setting, sizes=replace(setting.sizes, steps=known_learners(setting.sizes.steps)))
-    artefacts: list[Artefact] = [WeightTable(setting), KappaTable(setting), UsersFigure(setting)]
-    if setting.sizes.steps:
-        artefacts.append(StabilityFigure(setting))
-    artefacts.append(GridFigure(setting))
-    settings = json.loads(json.dumps({"sizes": asdict(setting.sizes), "base": dict(setting.base)}))
-    return Paper("partial_mobile", size, settings, shortened, artefacts)
+PLAN = Plan(PartialMobileStudy, {"quick": QUICK, "full": FULL}, SHORTENED, artefacts)

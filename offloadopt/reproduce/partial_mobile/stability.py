@@ -6,6 +6,7 @@ Curves show one minus the cost per user and slot: the utility minus the penalty 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,17 +15,17 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.partial_mobile import measurements
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EXACT,
     LEARNERS,
+    OPTIMUM,
     PRETRAINED,
     STYLES,
-    Setting,
-    rows_by_method,
+    PartialMobileStudy,
 )
+from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
-from offloadopt.reproduce.training import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,49 +41,42 @@ LOOKS = (
 """Colour and line of each variant."""
 
 
+@dataclass(eq=False)
 class StabilityFigure(Artefact):
     """The discretised DDPG, variants of it, and other learners, at the paper's first setting."""
 
+    study: PartialMobileStudy
     name = "stability"
     keys = ("method", "step")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """All trainings at one weight, and the optimum in the same held-out episodes."""
-        found, scenario, sizes = [], self.setting.scenario(), self.setting.sizes
-        for replicate in self.setting.replicates:
-            found += self.setting.learned(replicate, scenario)
-            if DISCRETE in sizes.steps:
-                found += [self._variant(replicate, variant) for variant in sizes.variants]
-            found.append(self.setting.optimum(replicate, scenario))
-        return found
-
-    def _variant(self, replicate: int, name: str) -> Unit:
-        variant = self.setting.sizes.variants[name]
-        learner = self.setting.learner(DISCRETE, variant.settings)
-        return self.setting.training(replicate, self.setting.scenario(), learner, variant.steps, method=name)
+        study, scenario = self.study, self.study.scenario()
+        for replicate in study.replicates:
+            yield from study.learned(replicate, scenario)
+            if DISCRETE in study.sizes.steps:
+                yield from (study.variant(replicate, scenario, name) for name in study.sizes.variants)
+            yield study.solvers(replicate, scenario, OPTIMUM)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """The curve; the last point has the test and the last episodes' standard deviation as well."""
-        ((method, test),) = rows_by_method(unit, result)
-        if unit.function is not measurements.train:
-            yield {"method": method, "step": 0.0, "gain": 1.0 - test["cost"], **at_end(test, 0.0)}
+        (found,) = measured(unit, result)
+        end = {name: found.numbers[name] for name in ("utility", "overload")}
+        if found.method == EXACT:
+            yield {"method": EXACT, "step": 0.0, "gain": 1.0 - found.numbers["cost"], **end, "spread": 0.0}
             return
         # Where nothing was recorded on the way, the end alone is known.
-        *summarise_curve, last = result["curve"] or [{"step": float(unit.parameters["steps"]), "gain": None}]
-        for point in summarise_curve:
-            yield {"method": method, **point}
-        yield {"method": method, **last, **at_end(test, result["spread"])}
+        *before, last = result["curve"] or [{"step": float(unit.parameters["steps"]), "gain": None}]
+        for point in before:
+            yield {"method": found.method, **point}
+        yield {"method": found.method, **last, **end, "spread": result["spread"]}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """The curves, and both standard deviations."""
         summary = summarised(frame, self.keys).assign(thousands=lambda table: table["step"] / 1000)
         figure, axes = plots.panels(2)
         styles = self._styles(frame)
-        for method, style in styles.items():
-            plots.series(axes[0], summary[summary["method"] == method], "thousands", "gain", style)
+        plots.lines(axes[0], summary, "thousands", "gain", styles)
         optimum = frame[frame["method"] == EXACT]["gain"].mean()
         plots.level(axes[0], optimum, STYLES[EXACT])
         # A curve can begin far below the values that are compared.
@@ -90,10 +84,9 @@ class StabilityFigure(Artefact):
         lowest = min((float(np.nanmin(found)) for found in ends if np.isfinite(found).any()), default=0.0)
         axes[0].set_ylim(max(lowest - (optimum - lowest), axes[0].get_ylim()[0]), optimum + 0.05)
         plots.finish(axes[0], "training steps, thousands", "utility less penalty, while exploring")
-        spreads = {method: spread_of(frame, method) for method in styles}
         for place, (method, style) in enumerate(styles.items()):
-            axes[1].barh(place - 0.18, spreads[method][0], 0.34, color=style.color)
-            axes[1].barh(place + 0.18, spreads[method][1], 0.34, color=style.color, alpha=0.4)
+            for spread, offset, alpha in zip(spread_of(frame, method), (-0.18, 0.18), (None, 0.4), strict=True):
+                axes[1].barh(place + offset, spread, 0.34, color=style.color, alpha=alpha)
         axes[1].set_yticks(range(len(styles)), [style.label for style in styles.values()])
         axes[1].invert_yaxis()
         plots.finish(axes[1], "deviation of seeds (dark), episodes (pale)", "")
@@ -101,14 +94,10 @@ class StabilityFigure(Artefact):
         return figure
 
     def _styles(self, frame: pd.DataFrame) -> dict[str, plots.Style]:
-        """Learners without markers, as a curve has many points, then the variants."""
+        """Learners, then the variants."""
         present = set(frame["method"])
-        own = {
-            method: plots.Style(style.label, style.color, style.line)
-            for method, style in STYLES.items()
-            if method in LEARNERS and method in present
-        }
-        variants = zip(self.setting.sizes.variants, LOOKS, strict=False)
+        own = {method: STYLES[method].plain for method in STYLES if method in LEARNERS and method in present}
+        variants = zip(self.study.sizes.variants, LOOKS, strict=False)
         return own | {variant: plots.Style(variant, *look) for variant, look in variants if variant in present}
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
@@ -144,11 +133,6 @@ class StabilityFigure(Artefact):
             gap.below(NEAR),
             f"the mean ratio to the optimum's utility is above {1 - NEAR:g}",
         )
-
-
-def at_end(test: Json, spread: float | None) -> Row:
-    """Numbers that exist only at the end of training."""
-    return {"utility": test["utility"], "overload": test["overload"], "spread": spread}
 
 
 def ends_of(frame: pd.DataFrame, number: str, method: str) -> np.ndarray:

@@ -5,35 +5,30 @@ The published levels are shown for comparison; nothing is tuned towards them.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.claim_builders import Trend
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EXACT,
     GREEDY,
     GRID,
     LOCAL,
+    OPTIMUM,
     PRETRAINED,
     RANDOM,
     RULES,
-    STYLES,
-    Setting,
-    in_order,
-    rows_by_method,
+    PartialMobileStudy,
 )
-from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.summary import values
+from offloadopt.reproduce.sweep import Axis, Panel, Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from offloadopt.reproduce.artefact import Unit
 
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PUBLISHED: Mapping[str, tuple[float, ...]] = {
@@ -43,93 +38,74 @@ PUBLISHED: Mapping[str, tuple[float, ...]] = {
 }
 """Table 3 at `WEIGHTS`."""
 TRENDS = (
-    ("time_s", "delay", -1.0, "falls"),
-    ("energy_j", "energy", 1.0, "rises"),
-    ("utility", "utility", 1.0, "rises"),
+    ("time_s", "delay", -1.0, "falls", ".0f"),
+    ("energy_j", "energy", 1.0, "rises", ".0f"),
+    ("utility", "utility", 1.0, "rises", ".3f"),
 )
-PANELS = (
-    ("time_s", "delay of an episode, s"),
-    ("energy_j", "energy of an episode, J"),
-    ("utility", "mean utility"),
+PANELS = tuple(
+    Panel(number, label, published=dict(zip(WEIGHTS, PUBLISHED[number], strict=True)))
+    for number, label in (
+        ("time_s", "delay of an episode, s"),
+        ("energy_j", "energy of an episode, J"),
+        ("utility", "mean utility"),
+    )
 )
+JUDGED = (EXACT, GRID, DISCRETE, PRETRAINED)
 TOLERANCE = 0.05
 """A mean this close to the published one, relatively, counts as the same."""
 
 
-def published(ax: Axes, number: str) -> None:
-    """Draw the paper's values as hollow markers."""
-    ax.plot(
-        WEIGHTS, PUBLISHED[number],
-        color=plots.VERMILION, marker="o", ms=6, mfc="none", ls="", zorder=4, label="as published",
-    )  # fmt: skip
-
-
-class WeightTable(Artefact):
+def weight_table(study: PartialMobileStudy) -> Sweep:
     """Optimum, optimum on the paper's grid, rules and learners at nine weights of time."""
+    rules = {name: RULES[name] for name in (GREEDY, RANDOM, LOCAL)}
 
-    name = "table-3"
-    keys = ("weight", "method")
-    judged = (EXACT, GRID, DISCRETE, PRETRAINED)
+    def at(replicate: int, weight: float) -> Iterable[Unit]:
+        scenario = study.scenario(time_weight=weight)
+        for solvers in (OPTIMUM, rules, study.grid()):
+            yield study.solvers(replicate, scenario, solvers)
+        if weight in study.sizes.learned_weights:
+            yield from study.learned(replicate, scenario)
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
+    return Sweep(
+        study=study,
+        name="table-3",
+        axis=Axis("weight", "weight of time", study.sizes.weights, "time_weight"),
+        at=at,
+        panels=PANELS,
+        columns=3,
+        claimed=(trends, levels),
+        legend_columns=4,
+    )
 
-    def plan(self) -> Sequence[Unit]:
-        """The optimum and rules, the grid, and the learners, at each weight."""
-        found = []
-        rules = {name: RULES[name] for name in (GREEDY, RANDOM, LOCAL)}
-        for replicate in self.setting.replicates:
-            for weight in self.setting.sizes.weights:
-                scenario = self.setting.scenario(time_weight=weight)
-                found.append(self.setting.optimum(replicate, scenario, weight=weight))
-                found.append(self.setting.solvers(replicate, scenario, rules, weight=weight))
-                found.append(self.setting.solvers(replicate, scenario, self.setting.grid(), weight=weight))
-                if weight in self.setting.sizes.learned_weights:
-                    found += self.setting.learned(replicate, scenario, weight=weight)
-        return found
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each method."""
-        for method, numbers in rows_by_method(unit, result):
-            yield {"weight": unit.labels["weight"], "method": method, **numbers}
+def trends(frame: pd.DataFrame) -> Iterable[Claim]:
+    """Delay falls, energy and utility rise: for the optimum, the grid and the learners."""
+    for number, name, sign, verb, form in TRENDS:
+        for method in JUDGED:
+            weights = weights_of(frame, method)
+            if weights:
+                yield from Trend(
+                    claim=f"The {name} {verb} with every step of the weight of time: {method}",
+                    source="Table 3",
+                    paper=at_weights(form, PUBLISHED[number], WEIGHTS),
+                    number=number,
+                    axis="weight",
+                    methods=(method,),
+                    sign=sign,
+                    form=form,
+                    lead="",
+                    measured="{found}" if tuple(weights) == WEIGHTS else "{found} at {places}",
+                    where={"method": method},
+                    points="weights",
+                )(frame)
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
-        """Three panels with the published values."""
-        summary = summarised(frame, self.keys)
-        figure, axes = plots.panels(len(PANELS))
-        for ax, (number, label) in zip(axes, PANELS, strict=True):
-            for method in in_order(summary["method"]):
-                plots.series(ax, summary[summary["method"] == method], "weight", number, STYLES[method])
-            published(ax, number)
-            ax.set_xticks(WEIGHTS)
-            plots.fit_to_means(ax)
-            plots.finish(ax, "weight of time", label)
-        plots.legend(figure, axes, columns=4)
-        return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Three trends and three levels, each for the optimum, the grid and the learner."""
-        methods = [method for method in self.judged if method in set(frame["method"])]
-        trends = [self._trend(frame, method, *trend) for trend in TRENDS for method in methods]
-        return [*trends, *(self._level(frame, method) for method in methods)]
-
-    def _trend(self, frame: pd.DataFrame, method: str, number: str, name: str, sign: float, verb: str) -> Claim:
-        weights = sorted(set(frame[frame["method"] == method]["weight"]))
-        found = [values(frame, number, method=method, weight=weight) for weight in weights]
-        steps = [Interval.of(sign * (after - before)) for before, after in itertools.pairwise(found)]
-        form = "{:.3f}" if number == "utility" else "{:.0f}"
-        return Claim(
-            f"The {name} {verb} with every step of the weight of time: {method}",
-            "Table 3",
-            at_weights(form, PUBLISHED[number], WEIGHTS),
-            at_weights(form, [float(value.mean()) for value in found], weights),
-            all_hold(step.above(0.0) for step in steps),
-            f"the mean paired difference between neighbouring weights is {'below' if sign < 0 else 'above'} 0 at every "
-            "step; false if one is not",
-        )
-
-    def _level(self, frame: pd.DataFrame, method: str) -> Claim:
-        weights = sorted(set(frame[frame["method"] == method]["weight"]) & set(WEIGHTS))
+def levels(frame: pd.DataFrame) -> Iterable[Claim]:
+    """Whether all numbers are the published ones."""
+    for method in JUDGED:
+        weights = [weight for weight in weights_of(frame, method) if weight in WEIGHTS]
+        if not weights:
+            continue
         off = {
             number: [
                 Interval.of(
@@ -137,14 +113,14 @@ class WeightTable(Artefact):
                 )
                 for weight in weights
             ]
-            for number, *_ in TRENDS
+            for number in PUBLISHED
         }
-        return Claim(
+        yield Claim(
             f"Delay, energy and utility are the published ones: {method}",
             "Table 3 (with what its text leaves open, the server's energy above all; nothing is tuned towards it)",
             "1 (ratio of ours to the published)",
             "; ".join(
-                f"{name} {at_weights('{:.2f}', [ratio.mean for ratio in off[number]], weights)}"
+                f"{name} {at_weights('.2f', [ratio.mean for ratio in off[number]], weights)}"
                 for number, name, *_ in TRENDS
             ),
             all_hold(ratio.within(1.0 - TOLERANCE, 1.0 + TOLERANCE) for ratios in off.values() for ratio in ratios),
@@ -152,7 +128,12 @@ class WeightTable(Artefact):
         )
 
 
+def weights_of(frame: pd.DataFrame, method: str) -> list[float]:
+    """Weights at which the table has a method."""
+    return sorted(set(frame[frame["method"] == method]["weight"]))
+
+
 def at_weights(form: str, numbers: Sequence[float], weights: Sequence[float]) -> str:
     """Format numbers, with their weights unless these are all nine."""
-    text = ", ".join(form.format(number) for number in np.asarray(numbers))
+    text = ", ".join(format(number, form) for number in numbers)
     return text if tuple(weights) == WEIGHTS else f"{text} at {', '.join(f'{weight:g}' for weight in weights)}"

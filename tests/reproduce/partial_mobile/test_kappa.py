@@ -6,7 +6,7 @@ from typing import Any
 
 from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.partial_mobile.kappa import FIT, KappaTable
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.study import (
     EXACT,
 )
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS

@@ -12,16 +12,16 @@ from offloadopt.core import Decisions
 from offloadopt.problems.partial_mobile import PartialMobile, PartialMobileScenario
 from offloadopt.reproduce.partial_mobile import measurements
 
-from toys.tiny_papers.partial_mobile import SETTING
+from toys.tiny_papers.partial_mobile import STUDY
 
 
 def mobile(**changes: Any) -> PartialMobile:
-    return PartialMobile(PartialMobileScenario(**SETTING.scenario(**changes)))
+    return PartialMobile(PartialMobileScenario(**STUDY.scenario(**changes)))
 
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
     chosen = {"edge": {"name": "edge-only", "options": {}}}
-    found = measurements.apply_solvers(SETTING.scenario(users=7), chosen, 5, 11)["edge"]
+    found = measurements.MEASURE.apply_solvers(STUDY.scenario(users=7), chosen, 5, 11)["edge"]
     problem = mobile(users=7)
     instances = problem.sample(5, 11)
     distance = np.linalg.norm(instances["position_m"][..., None, :] - problem.sites_m, axis=-1)
@@ -39,7 +39,7 @@ def test_averages_are_the_problems_own_on_the_same_instances() -> None:
 
 
 def test_the_fit_finds_the_coefficient_that_made_the_table() -> None:
-    scenario, exact = SETTING.scenario(), {"name": "exact", "options": {}}
+    scenario, exact = STUDY.scenario(), {"name": "exact", "options": {}}
     rows = []
     for weight in (0.2, 0.8):
         problem = mobile(kappa_server=10**-27.4, time_weight=weight, horizon=1)
@@ -89,5 +89,6 @@ def test_a_course_has_means_of_equal_stretches_and_the_spread_of_its_last_episod
 
 
 def test_a_gain_is_read_from_the_cost_of_a_user_in_a_slot() -> None:
-    assert measurements.gain_of({"episode/cost": 0.25, "train/value": 3.0}) == 0.75
-    assert measurements.gain_of({"train/critic_loss": 1.0}) is None
+    recorded = [{"step": 5, "train/critic_loss": 1.0}, {"step": 10, "episode/cost": 0.25, "train/value": 3.0}]
+    found = measurements.MEASURE.learning(mobile(), {"settings": {"num_envs": 1}}, recorded)
+    assert found == {"curve": [{"step": 10.0, "gain": 0.75}], "spread": 0.0}

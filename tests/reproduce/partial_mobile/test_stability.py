@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
+from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EXACT,
 )
-from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.partial_mobile import FULL

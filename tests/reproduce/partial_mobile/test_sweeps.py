@@ -7,12 +7,12 @@ from typing import Any
 
 from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.partial_mobile import plan
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EDGE_ONLY,
     RANDOM_REQUESTS,
 )
-from offloadopt.reproduce.partial_mobile.sweeps import GridFigure, UsersFigure
+from offloadopt.reproduce.partial_mobile.sweeps import grid_figure, users_figure
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS
 
 from toys.tiny_papers import judged
@@ -29,7 +29,7 @@ def test_overload_must_be_lower_than_each_rivals_at_every_number_of_users() -> N
             for r in (1, 2, 3)
         ]
 
-    figure = UsersFigure(FULL)
+    figure = users_figure(FULL)
     assert list(judged(figure, rows(lambda users: 0.1)).values()) == [True]
     assert list(judged(figure, rows(lambda users: 0.25 if users == 20 else 0.1)).values()) == [False]
     without = [row for row in rows(lambda users: 0.1) if row["method"] != DISCRETE]
@@ -49,5 +49,5 @@ def test_an_expensive_grid_fails_its_claim() -> None:
             for r in (1, 2, 3)
         ]
 
-    assert list(judged(GridFigure(FULL), rows(0.02)).values()) == [True]
-    assert list(judged(GridFigure(FULL), rows(0.2)).values()) == [False]
+    assert list(judged(grid_figure(FULL), rows(0.02)).values()) == [True]
+    assert list(judged(grid_figure(FULL), rows(0.2)).values()) == [False]

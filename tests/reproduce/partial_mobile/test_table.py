@@ -9,12 +9,12 @@ import numpy as np
 
 from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.partial_mobile import table
-from offloadopt.reproduce.partial_mobile.setting import (
+from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EXACT,
     GRID,
 )
-from offloadopt.reproduce.partial_mobile.table import PUBLISHED, WEIGHTS, WeightTable
+from offloadopt.reproduce.partial_mobile.table import PUBLISHED, WEIGHTS, weight_table
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.partial_mobile import FULL
@@ -31,12 +31,12 @@ def weights(of: Callable[[str, int, int], float]) -> list[dict[str, Any]]:
 
 
 def test_table_3_holds_as_published_and_fails_in_reverse() -> None:
-    published = judged(WeightTable(FULL), weights(lambda name, at, r: PUBLISHED[name][at] * (1 + 1e-3 * r)))
+    published = judged(weight_table(FULL), weights(lambda name, at, r: PUBLISHED[name][at] * (1 + 1e-3 * r)))
     assert len(published) == 12
     assert set(published.values()) == {True}
-    reverse = judged(WeightTable(FULL), weights(lambda name, at, r: PUBLISHED[name][8 - at] * (1 + 1e-3 * r)))
+    reverse = judged(weight_table(FULL), weights(lambda name, at, r: PUBLISHED[name][8 - at] * (1 + 1e-3 * r)))
     assert set(reverse.values()) == {False}
-    flat = judged(WeightTable(FULL), weights(lambda name, at, r: 0.5))
+    flat = judged(weight_table(FULL), weights(lambda name, at, r: 0.5))
     assert set(flat.values()) == {False}
 
 
@@ -45,15 +45,15 @@ def test_one_wrong_step_fails_one_trend_and_noise_decides_none() -> None:
         value = PUBLISHED[name][at] * (1 + 1e-3 * r)
         return value * 1.2 if (name, at) == ("time_s", 8) else value
 
-    found = judged(WeightTable(FULL), weights(once))
+    found = judged(weight_table(FULL), weights(once))
     failed = {claim for claim, holds in found.items() if holds is False}
     assert len(failed) == 6
     assert all(claim.startswith(("The delay falls", "Delay, energy and utility")) for claim in failed)
     noise = np.random.default_rng(0)
-    scattered = judged(WeightTable(FULL), weights(lambda name, at, r: 1.0 + noise.normal(0, 0.3)))
+    scattered = judged(weight_table(FULL), weights(lambda name, at, r: 1.0 + noise.normal(0, 0.3)))
     assert True not in scattered.values()
 
 
 def test_numbers_name_their_weights_unless_all_nine_are_there() -> None:
-    assert table.at_weights("{:.1f}", [1.0, 2.0], (0.1, 0.9)) == "1.0, 2.0 at 0.1, 0.9"
-    assert "at" not in table.at_weights("{:.0f}", PUBLISHED["time_s"], WEIGHTS)
+    assert table.at_weights(".1f", [1.0, 2.0], (0.1, 0.9)) == "1.0, 2.0 at 0.1, 0.9"
+    assert "at" not in table.at_weights(".0f", PUBLISHED["time_s"], WEIGHTS)

@@ -7,20 +7,14 @@ from typing import Any
 
 from offloadopt.reproduce.artefact import Paper
 from offloadopt.reproduce.partial_mobile import plan
-from offloadopt.reproduce.partial_mobile.setting import (
-    DISCRETE,
-    PRETRAINED,
-    Setting,
-    Sizes,
-    Variant,
-)
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, PRETRAINED, PartialMobileStudy, Sizes, Variant
 
 SMALL: dict[str, Any] = {"hidden": (8,), "num_envs": 10, "warm_up": 4, "actor_delay": 1, "batch_size": 8}
 TINY = Sizes(
     replicates=2,
     weights=(0.3, 0.7),
     learned_weights=(0.3,),
-    episodes=2,
+    test_instances=2,
     users=(2, 4),
     user_slots=3,
     user_episodes=2,
@@ -40,8 +34,8 @@ BASE = {"users": 3, "horizon": 4}
 
 
 def tiny(**changes: Any) -> Paper:
-    return plan.of_setting("tiny", Setting(replace(TINY, **changes), BASE))
+    return plan.PLAN.of("tiny", PartialMobileStudy(replace(TINY, **changes), BASE))
 
 
-SETTING = Setting(TINY, BASE)
-FULL = Setting(plan.FULL)
+STUDY = PartialMobileStudy(TINY, BASE)
+FULL = PartialMobileStudy(plan.FULL)

@@ -1,22 +1,18 @@
-"""Settings that all artefacts share: sizes, scenarios, seeds, methods, and trainings that several of them need."""
+"""Methods and sizes of the study, and the trainings that several artefacts need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from offloadopt import registry
-from offloadopt.problems.partial_mobile import PartialMobileScenario
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.partial_mobile import measurements
+from offloadopt.reproduce.study import Chosen, Study
 from offloadopt.reproduce.training import Json
 
-Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""Registered name and options of each method by its label."""
-
-EXACT, GRID, BOUND = "optimum", "optimum on the grid", "proved bound"
+EXACT, GRID = "optimum", "optimum on the grid"
 GREEDY, RANDOM, LOCAL = "nearest server", "random server", "all local"
 EDGE_ONLY, RANDOM_REQUESTS = "edge only, even requests", "random requests"
 DISCRETE, PRETRAINED = "discretised DDPG", "discretised DDPG, taught"
@@ -29,6 +25,7 @@ RULES: Chosen = {
     RANDOM_REQUESTS: ("random-requests", {}),
 }
 """In the first three, servers share their CPU optimally among their users, so that they are never overloaded."""
+OPTIMUM: Chosen = {EXACT: ("exact", {})}
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
     PRETRAINED: ("ddpg-discrete", {"imitation_steps": 1000, "actor_delay": 1000}),
@@ -64,13 +61,16 @@ class Variant:
     Attributes
     ----------
     settings : mapping
-        Those that differ from its defaults.
+        Those that differ from its defaults, or from the paper's settings.
     steps : int
         Of training.
+    published : bool
+        Whether the settings of the paper are the starting point.
     """
 
     settings: Mapping[str, Any]
     steps: int
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Sizes:
         Of time, where solvers make Table 3.
     learned_weights : tuple of float
         Those of them at which learners are trained.
-    episodes : int
-        Held out, the same for all methods of a replicate.
+    test_instances : int
+        Held-out episodes.
     users : tuple of int
         Of the curves against their number.
     user_slots, user_episodes : int
@@ -118,7 +118,7 @@ class Sizes:
     replicates: int
     weights: tuple[float, ...]
     learned_weights: tuple[float, ...]
-    episodes: int
+    test_instances: int
     users: tuple[int, ...]
     user_slots: int
     user_episodes: int
@@ -136,119 +136,43 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Sizes, and the scenario fields that all artefacts change.
+class PartialMobileStudy(Study):
+    """The study of `partial_mobile`."""
 
-    Attributes
-    ----------
-    base : mapping
-        Fields of the scenario that differ from the preset ``paper`` in every artefact.
-    """
-
-    sizes: Sizes
-    base: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def replicates(self) -> range:
-        """Numbers of the replicates, which are the seeds of trainings."""
-        return range(1, self.sizes.replicates + 1)
-
-    def test_seed(self, replicate: int) -> int:
-        """Seed of the held-out episodes."""
-        return 2_000_000 + replicate
-
-    def scenario(self, **changes: Any) -> Json:
-        """All fields of a scenario as JSON values."""
-        return PartialMobileScenario.preset("paper", **{**self.base, **changes}).model_dump(mode="json")
+    measure = measurements.MEASURE
+    learners = LEARNERS
+    styles = STYLES
 
     def grid(self, levels: int = LEVELS) -> Chosen:
         """The optimum on a grid of decisions, proved to a relative gap of 0.1 %."""
         return {GRID: ("grid-milp", {"levels": levels, "relative_gap": 1e-3})}
 
-    def optimum(self, replicate: int, scenario: Json, **labels: Any) -> Unit:
-        """Unit of the exact optimum in held-out episodes."""
-        return self.solvers(replicate, scenario, {EXACT: ("exact", {})}, **labels)
-
-    def solvers(
-        self, replicate: int, scenario: Json, chosen: Chosen, *, episodes: int | None = None, **labels: Any
-    ) -> Unit:
-        """Unit that measures solvers in held-out episodes."""
-        parameters = {
-            "scenario": scenario,
-            "solvers": {label: {"name": name, "options": dict(options)} for label, (name, options) in chosen.items()},
-            "count": episodes or self.sizes.episodes,
-            "seed": self.test_seed(replicate),
-        }
-        return Unit(measurements.apply_solvers, parameters, {REPLICATE: replicate, **labels})
-
-    def learner(self, method: str, settings: Mapping[str, Any] | None = None) -> Json:
-        """Name and all settings of a learner, so that a changed default gives another unit."""
+    def discretised(self, method: str, settings: Mapping[str, Any]) -> Json:
+        """One of `LEARNERS` with settings that differ from its own."""
         name, own = LEARNERS[method]
-        if settings is None:
-            settings = self.sizes.changes if method == DISCRETE else {}
-        return {"name": name, "settings": registry.learner(name, **{**own, **settings}).model_dump(mode="json")}
+        return self.learner(name, **{**own, **settings})
 
-    def learned(self, replicate: int, scenario: Json, **labels: Any) -> list[Unit]:
+    def variant(self, replicate: int, scenario: Json, name: str) -> Unit:
+        """Training of one of the variants."""
+        from offloadopt.learners.ddpg_discrete.ddpg_discrete import PAPER
+
+        variant = self.sizes.variants[name]
+        learner = self.discretised(DISCRETE, {**(PAPER if variant.published else {}), **variant.settings})
+        return self.training(replicate, scenario, learner, variant.steps, method=name)
+
+    def learned(self, replicate: int, scenario: Json, episodes: int | None = None) -> list[Unit]:
         """Trainings of all learners, tested in held-out episodes of the same scenario."""
+        sizes, tests = self.sizes, [self.test(replicate, scenario, count=episodes)]
+        experts = self.demonstrations(replicate, "exact", sizes.demonstrations, relative_gap=1e-3)
         return [
             self.training(
                 replicate,
                 scenario,
-                self.learner(method),
+                self.discretised(method, sizes.changes if method == DISCRETE else {}),
                 steps,
-                demonstrations=self._demonstrations(replicate) if method == PRETRAINED else None,
+                tests,
+                demonstrations=experts if method == PRETRAINED else None,
                 method=method,
-                **labels,
             )
-            for method, steps in self.sizes.steps.items()
+            for method, steps in sizes.steps.items()
         ]
-
-    def _demonstrations(self, replicate: int) -> Json:
-        return {
-            "solver": "exact",
-            "options": {"relative_gap": 1e-3},
-            "count": self.sizes.demonstrations,
-            "seed": 1_000_000 + replicate,
-        }
-
-    def training(
-        self,
-        replicate: int,
-        scenario: Json,
-        learner: Json,
-        steps: int,
-        *,
-        demonstrations: Json | None = None,
-        episodes: int | None = None,
-        **labels: Any,
-    ) -> Unit:
-        """Unit of one training with its curve and test."""
-        parameters = {
-            "scenario": scenario,
-            "learner": learner,
-            "demonstrations": demonstrations,
-            "steps": steps,
-            "seed": replicate,
-            "count": episodes or self.sizes.episodes,
-            "test_seed": self.test_seed(replicate),
-        }
-        return Unit(measurements.train, parameters, {REPLICATE: replicate, **labels})
-
-
-def rows_by_method(unit: Unit, result: Mapping[str, Any]) -> list[tuple[str, Json]]:
-    """Method and numbers of each test of a unit."""
-    if unit.function is measurements.train:
-        return [(unit.labels["method"], result["test"])]
-    return list(result.items())
-
-
-def known_learners(steps: Mapping[str, int]) -> dict[str, int]:
-    """Select the learners that are registered; some need a package that may not be installed."""
-    names = registry.names("learners")
-    return {method: count for method, count in steps.items() if LEARNERS[method][0] in names}
-
-
-def in_order(methods: Iterable[str]) -> list[str]:
-    """Methods in the order of tables and legends."""
-    present = set(methods)
-    return [method for method in STYLES if method in present]

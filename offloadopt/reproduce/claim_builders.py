@@ -1,0 +1,290 @@
+"""Builders of published claims: parameters that become a `Claim` with its measured numbers, verdict and rule.
+
+A builder is called with the table of its artefact; claims that no builder states are functions of the table as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from offloadopt.core import FloatArray
+from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
+from offloadopt.reproduce.summary import select, values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def steps_along(frame: pd.DataFrame, number: str, axis: str, sign: float = 1.0, **keys: object) -> list[Interval]:
+    """Paired differences of a number between neighbouring places of an axis, times ``sign``; ``keys`` select rows."""
+    chosen = select(frame, **keys)
+    found = [values(chosen, number, **{axis: place}) for place in sorted(set(chosen[axis]))]
+    return [Interval.of(sign * (after - before)) for before, after in itertools.pairwise(found)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimBuilder(ABC):
+    """A published claim about a number in a table; called with the table, it measures and decides.
+
+    Attributes
+    ----------
+    claim, source, paper : str
+        As in `Claim`.
+    number : str
+        Column of the table.
+    axis : str, optional
+        Column of the places at which methods are compared; without one there is a single place.
+    where : mapping
+        Selects the rows of the table that the claim is about.
+    measured : str
+        Wording of the measured numbers, with ``{found}`` in place of them.
+    scale : float
+        Factor of numbers in the text.
+    """
+
+    claim: str
+    source: str
+    paper: str = "no numbers"
+    number: str = "cost"
+    axis: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    measured: str = "{found}"
+    scale: float = 1.0
+
+    def __call__(self, frame: pd.DataFrame) -> list[Claim]:
+        """The claim with its verdict; none where the table lacks its methods."""
+        chosen = select(frame, **self.where)
+        if not set(self.needed) <= set(chosen["method"]):
+            return []
+        verdicts, measured = self.decide(chosen)
+        return [Claim(self.claim, self.source, self.paper, measured, all_hold(verdicts), self.rule)]
+
+    @property
+    @abstractmethod
+    def needed(self) -> Sequence[str]:
+        """Methods without which there is no claim."""
+
+    @property
+    @abstractmethod
+    def rule(self) -> str:
+        """How the verdict follows."""
+
+    @abstractmethod
+    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+        """Verdicts that must all hold, and the measured numbers."""
+
+    def at_places(self, frame: pd.DataFrame, method: str) -> dict[float | None, FloatArray]:
+        """The number of one method at each place ``[replicates]``."""
+        own = frame[frame["method"] == method]
+        if self.axis is None:
+            return {None: values(own, self.number)}
+        return {place: values(own, self.number, **{self.axis: place}) for place in sorted(set(own[self.axis]))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend(ClaimBuilder):
+    """A number rises, or falls, with every step along an axis.
+
+    Attributes
+    ----------
+    methods : sequence of str
+        Each of them, as far as the table has them.
+    sign : float
+        1 if it rises, -1 if it falls.
+    form : str
+        Format of means. In ``measured``, ``{found}`` is these, and ``{places}`` the places.
+    lead : str
+        Text before the means of ``{method}``.
+    points : str
+        Name of places in the rule.
+    """
+
+    methods: Sequence[str]
+    sign: float = 1.0
+    form: str = ".0f"
+    lead: str = "{method} "
+    points: str = "points"
+
+    @property
+    def needed(self) -> Sequence[str]:
+        """None: methods that are absent are left out."""
+        return ()
+
+    @property
+    def rule(self) -> str:
+        """Paired differences."""
+        side = "above" if self.sign > 0 else "below"
+        return (
+            f"the mean paired difference between neighbouring {self.points} is {side} 0 at every step; "
+            "false if one is not"
+        )
+
+    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+        """Steps of each method, and its means."""
+        verdicts: list[Verdict] = []
+        found = []
+        for method in (name for name in self.methods if name in set(frame["method"])):
+            at = self.at_places(frame, method)
+            steps = steps_along(frame, self.number, str(self.axis), self.sign, method=method)
+            verdicts += [step.above(0.0) for step in steps]
+            means = ", ".join(format(self.scale * value.mean(), self.form) for value in at.values())
+            found.append(self.lead.format(method=method) + means)
+        places = ", ".join(f"{place:g}" for place in sorted(set(frame[str(self.axis)])))
+        return verdicts, self.measured.format(found="; ".join(found), places=places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowest(ClaimBuilder):
+    """A method has less of a number than each rival at every place, by paired differences.
+
+    Attributes
+    ----------
+    method : str
+    rivals : sequence of str
+        As far as the table has them.
+    lead : str
+        Text before the numbers of ``{method}`` against ``{rival}``.
+    each : str
+        Wording of one ``{value}`` at one ``{place}`` against ``{rival}``.
+    points : str
+        Name of the places in the rule.
+    """
+
+    method: str
+    rivals: Sequence[str]
+    lead: str = "{method} - {rival}: "
+    each: str = "{value} at {place:g}"
+    joint: str = "; "
+    points: str = "place"
+    decided: str = ""
+
+    @property
+    def needed(self) -> Sequence[str]:
+        """The method itself."""
+        return (self.method,)
+
+    @property
+    def rule(self) -> str:
+        """Paired differences."""
+        default = f"the mean paired difference to each rival is below 0 at every {self.points}; false if one is not"
+        return self.decided or default
+
+    def against(self, frame: pd.DataFrame, rival: str) -> dict[float | None, Interval]:
+        """The number compared with a rival's at each place of both."""
+        ours, theirs = (self.at_places(frame, method) for method in (self.method, rival))
+        return {place: self.compare(ours[place], theirs[place]) for place in theirs}
+
+    def compare(self, ours: FloatArray, theirs: FloatArray) -> Interval:
+        """Paired difference."""
+        return Interval.of(ours - theirs)
+
+    def text(self, interval: Interval) -> str:
+        """A difference."""
+        return interval.text(self.scale, sign="+")
+
+    def limit(self, rival: str) -> float:
+        """Value below which a comparison must lie."""
+        return 0.0
+
+    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+        """Each rival at each place."""
+        verdicts: list[Verdict] = []
+        found = []
+        for rival in (name for name in self.rivals if name in set(frame["method"])):
+            compared = self.against(frame, rival)
+            verdicts += [interval.below(self.limit(rival)) for interval in compared.values()]
+            texts = [
+                self.each.format(value=self.text(interval), place=place, rival=rival)
+                for place, interval in compared.items()
+            ]
+            found.append(self.lead.format(method=self.method, rival=rival) + ", ".join(texts))
+        return verdicts, self.measured.format(found=self.joint.join(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio(Lowest):
+    """A method has less of a number than each rival at every place, by paired ratios.
+
+    Attributes
+    ----------
+    most : float
+        Value below which the mean ratio must lie.
+    level : mapping
+        Other values for some rivals.
+    """
+
+    lead: str = "{method} / {rival}: "
+    most: float = 1.0
+    level: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> str:
+        """Paired ratios."""
+        default = f"the mean ratio is below {self.most:g} at every {self.points}; false if one is not"
+        return self.decided or default
+
+    def compare(self, ours: FloatArray, theirs: FloatArray) -> Interval:
+        """Paired ratio."""
+        return Interval.of(ours / theirs)
+
+    def text(self, interval: Interval) -> str:
+        """A ratio."""
+        return interval.text(self.scale)
+
+    def limit(self, rival: str) -> float:
+        """The rival's own value, else the common one."""
+        return self.level.get(rival, self.most)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level(ClaimBuilder):
+    """The number of a method is the published one at every place, or lies below a limit there.
+
+    Attributes
+    ----------
+    method : str
+    published : mapping
+        Value by place; the only key is ``None`` where there is no axis. Places that the table lacks are left out.
+    tolerance : float
+        Distance from the published value that counts as the same, relative to it if ``relative``.
+    form : str
+        Format of the measured values.
+    each : str
+        Wording of one ``{value}`` at one ``{place}``.
+    decided : str
+        The rule.
+    """
+
+    method: str
+    published: Mapping[Any, float]
+    tolerance: float
+    relative: bool = False
+    form: str = ".3g"
+    each: str = "{place:g}: {value}"
+    decided: str
+
+    @property
+    def needed(self) -> Sequence[str]:
+        """The method itself."""
+        return (self.method,)
+
+    @property
+    def rule(self) -> str:
+        """As given."""
+        return self.decided
+
+    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+        """Each place."""
+        verdicts: list[Verdict] = []
+        found = []
+        for place, numbers in self.at_places(frame, self.method).items():
+            if place in self.published:
+                paper, reached = self.published[place], Interval.of(numbers)
+                margin = self.tolerance * (paper if self.relative else 1.0)
+                verdicts.append(reached.within(paper - margin, paper + margin))
+                found.append(self.each.format(value=reached.text(self.scale, self.form), place=place))
+        return verdicts, self.measured.format(found="; ".join(found))

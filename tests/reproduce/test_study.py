@@ -1,0 +1,121 @@
+"""A study makes units that are known by their parameters, and plans nothing that was not asked for."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offloadopt import registry
+from offloadopt.errors import InvalidInput, UnknownName
+from offloadopt.reproduce import PAPERS
+from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.partial_mobile.plan import PLAN
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, EXACT, OPTIMUM, SB3_A2C
+from offloadopt.reproduce.study import Measured, measured
+
+from toys.tiny_papers.partial_mobile import STUDY, tiny
+
+PLANNED = """
+import sys
+from offloadopt import reproduce
+from offloadopt.settings import Scenario
+
+made, preset = [], Scenario.preset.__func__
+Scenario.preset = classmethod(lambda cls, *names, **changes: made.append(1) or preset(cls, *names, **changes))
+paper = reproduce.paper(sys.argv[1], "full")
+assert not made, "no scenario is built before an artefact plans its units"
+(artefact,) = paper.choose([sys.argv[2]])
+units = len(artefact.units)
+learners = sorted(name for name in sys.modules if name.startswith("offloadopt.learners."))
+print(units, len(made), "torch" in sys.modules, *learners)
+"""
+
+
+@pytest.mark.parametrize(
+    ("paper", "artefact", "scenarios", "learners"),
+    [
+        ("partial_mobile", "grid", 45, set()),
+        ("partial_mobile", "kappa", 10, set()),
+    ],
+)
+def test_planning_an_artefact_builds_its_scenarios_and_imports_its_learners_alone(
+    paper: str, artefact: str, scenarios: int, learners: set[str]
+) -> None:
+    command = [sys.executable, "-c", PLANNED, paper, artefact]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert int(said[0]) > 0
+    assert int(said[1]) == scenarios
+    assert said[2] == str(bool(learners))
+    assert set(said[3:]) == learners
+
+
+def test_units_measure_and_train_on_instances_that_no_training_sees() -> None:
+    scenario = STUDY.scenario()
+    solved = STUDY.solvers(2, scenario, OPTIMUM, weight=0.5)
+    assert solved.labels == {REPLICATE: 2, "weight": 0.5}
+    assert solved.parameters == {
+        "scenario": scenario,
+        "solvers": {EXACT: {"name": "exact", "options": {}}},
+        "count": STUDY.sizes.test_instances,
+        "seed": STUDY.test_seed(2),
+    }
+    trained = STUDY.training(2, scenario, STUDY.learner("a2c-sb3"), 10, method=SB3_A2C)
+    assert trained.parameters["tests"] == [STUDY.test(2, scenario)]
+    experts = STUDY.demonstrations(2, "exact", 3, relative_gap=0.1)
+    assert experts["options"] == {"relative_gap": 0.1}
+    assert len({trained.parameters["seed"], STUDY.test_seed(2), experts["seed"]}) == 3
+    for unit in (solved, trained):
+        assert json.loads(json.dumps(unit.parameters)) == unit.parameters
+        assert pickle.loads(pickle.dumps(unit)).name == unit.name
+
+
+def test_every_setting_of_a_learner_is_in_its_unit() -> None:
+    learner = STUDY.learner("imitation", gradient_steps=7)
+    assert learner["settings"] == registry.learner("imitation", gradient_steps=7).model_dump(mode="json")
+
+
+def test_numbers_are_read_by_method_and_by_test() -> None:
+    def function() -> dict[str, int]:
+        return {}
+
+    solved = Unit(function, {"scenario": {"users": 3}})
+    assert list(measured(solved, {"a": {"cost": 1}, "b": {"cost": 2}})) == [
+        Measured("test", {"users": 3}, "a", {"cost": 1}),
+        Measured("test", {"users": 3}, "b", {"cost": 2}),
+    ]
+    tests = [{"name": "near", "scenario": {"users": 4}}, {"name": "far", "scenario": {"users": 9}}]
+    trained = Unit(function, {"scenario": {"users": 3}, "tests": tests}, {"method": "c"})
+    assert list(measured(trained, {"tests": {"far": {"cost": 3}, "near": {"cost": 4}}})) == [
+        Measured("near", {"users": 4}, "c", {"cost": 4}),
+        Measured("far", {"users": 9}, "c", {"cost": 3}),
+    ]
+
+
+def test_learners_that_nobody_registered_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert STUDY.installed() is STUDY
+    monkeypatch.setattr(registry, "names", lambda group: {"a2c-sb3": ()})
+    assert STUDY.installed().sizes.steps == {}
+
+
+def test_a_plan_has_sizes_and_says_how_the_quick_one_differs() -> None:
+    quick, full = PLAN.paper("quick"), PLAN.paper("full")
+    assert quick.shortened
+    assert not full.shortened
+    assert not tiny().shortened
+    assert quick.settings["sizes"]["replicates"] == 2
+    assert DISCRETE in full.settings["sizes"]["steps"]
+    with pytest.raises(UnknownName, match="no size 'ful'; did you mean 'full'"):
+        PLAN.paper("ful")
+
+
+@pytest.mark.parametrize("name", set(PAPERS) - {"multi_server", "carbon_mimo", "battery_d2d", "twin_inference"})
+def test_real_places_are_for_multi_server_alone(name: str) -> None:
+    from offloadopt import reproduce
+
+    with pytest.raises(InvalidInput, match=f"{name} has no real places"):
+        reproduce.paper(name, "quick", users_file=Path("users.csv"))
