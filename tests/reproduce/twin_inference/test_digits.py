@@ -11,7 +11,8 @@ import pytest
 
 from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.twin_inference import samples
-from offloadopt.reproduce.twin_inference.digits import MNIST, PUBLISHED, DataSetsTable, DigitsFigure
+from offloadopt.reproduce.twin_inference.data_sets import IMAGES, MNIST, VECTORS
+from offloadopt.reproduce.twin_inference.digits import PUBLISHED, DataSetsTable, DigitsFigure
 
 from toys.tiny_papers import artefact, judged
 from toys.tiny_papers.twin_inference import (
@@ -38,10 +39,10 @@ def test_digits_are_judged_and_shown() -> None:
     frame = figure.frame({unit.name: result for unit in figure.units})
     assert list(frame["loss"]) == list(PUBLISHED)
     assert figure.draw(frame).axes
-    small = samples.make_samples(samples.IMAGES, 2, 1)
+    small = samples.make_samples(IMAGES, 2, 1)
     results = {one.name: result if one.function is samples.generate_digits else small for one in table.units}
     rows = table.frame(results)
-    assert list(rows["data_set"]) == [MNIST, samples.IMAGES, samples.VECTORS]
+    assert list(rows["data_set"]) == [MNIST, IMAGES, VECTORS]
     assert rows["acc"].tolist() == [result["judge"], small["judge"], small["judge"]]
     assert table.draw(rows).axes
 
@@ -73,7 +74,7 @@ def test_generated_samples_may_be_recognised_a_little_less_often(gen: float, hol
     rows = [
         {REPLICATE: r, "data_set": name, "acc": 0.95, "auc": 0.99, "gen_acc": at + 1e-3 * r}
         for r in (1, 2, 3)
-        for name, at in ((MNIST, 0.96), (samples.IMAGES, gen))
+        for name, at in ((MNIST, 0.96), (IMAGES, gen))
     ]
     assert list(judged(DataSetsTable(FULL), rows).values()) == [holds]
 
