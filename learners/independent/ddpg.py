@@ -2,7 +2,8 @@
 
 Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (arXiv:1812.07394, the authors' code):
 
-1. an agent's actor maps its view to a number in (0, 1) for each decision, scaled to the decision's limits;
+1. an agent's actor maps its view to a number in (0, 1) for each decision, scaled to the decision's limits; integers are
+   rounded;
 2. Ornstein-Uhlenbeck noise is added to explore;
 3. the critic is regressed on ``r + gamma Q'(s', mu'(s'))`` with the target networks Q', mu';
 4. the actor ascends the gradient of ``Q(s, mu(s))``; the targets of both are updated softly at the rate ``tau``.
@@ -21,7 +22,7 @@ The ancestor takes 400,000 gradient steps. The defaults train within minutes:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -85,11 +86,13 @@ class Ddpg(IndependentLearner):
     ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
 
     def require(self, problem: Problem[Any]) -> None:
-        """Raise an error for problems without agents, and for decisions that are integers or have no limits."""
+        """Raise an error for problems without agents, and for options that are not always allowed."""
         super().require(problem)
-        for name, field in problem.decision_fields.items():
-            if field.integer:
-                raise Unsupported(f"learner {self.name!r} decides continuous numbers; {name!r} is a whole number")
+        agents = cast(AgentProblem[Any], problem)
+        for name in agents.allowed(agents.empty_observation()):
+            raise Unsupported(
+                f"learner {self.name!r} rounds numbers to options; {name!r} has options that are not always allowed"
+            )
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""

@@ -5,8 +5,6 @@
 2. The library trains, with one replay of all agents' transitions.
 3. The network is exported: a plain one, saved without code.
 
-In a `JointProblem`, an agent observes its own part of the state and the part that all agents have in common.
-
 The library has no masks: options that a problem does not allow can be chosen, at the cost that the problem defines for
 them. When it explores, all agents of all episodes act at random, otherwise none; and learning agents change the others'
 rewards, which a replay cannot represent.
@@ -23,7 +21,8 @@ from pydantic import Field
 from offloadopt.core import Problem
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
-from offloadopt.learners.sb3.per_agent import MenuPolicy, MenuProblem, agent_encoding, menu_settings
+from offloadopt.learners.sb3.per_agent import AgentEncoding, MenuPolicy
+from offloadopt.structures.agents import AgentProblem
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
@@ -33,10 +32,11 @@ class DQN(Sb3Learner):
     """Deep Q-network over the combinations of an agent's decisions, one network for all agents."""
 
     name = "dqn-sb3"
-    serves: ClassVar[type[Any]] = MenuProblem
+    serves: ClassVar[type[Any]] = AgentProblem
     policy_type = MenuPolicy
 
     view: str | None = Field(None, description="what an agent sees, by default the problem's first view")
+    controls: str | None = Field(None, description="form of the actions; none: the decision itself")
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
     num_envs: int = Field(16, ge=1, description="episodes decided at once, each with all its agents")
     gradient_steps: int = Field(1, ge=1, description="gradient steps after each slot of all of them")
@@ -65,13 +65,13 @@ class DQN(Sb3Learner):
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)
-        agent_encoding(problem, *menu_settings(self.model_dump()))
+        AgentEncoding.of(problem, self.model_dump())
 
     def environment(self, problem: Problem[Any]) -> PerAgentVecEnv:
         """Each agent of each episode."""
         from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
-        return PerAgentVecEnv(problem, agent_encoding(problem, self.levels, self.view), self.num_envs)
+        return PerAgentVecEnv(problem, AgentEncoding.of(problem, self.model_dump()), self.num_envs)
 
     def model(self, environment: Any, seed: int) -> Any:
         """DQN with a network of 64-64 whose target follows slot by slot."""

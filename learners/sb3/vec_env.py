@@ -85,7 +85,7 @@ class PerAgentVecEnv(BatchVecEnv):
 
     Parameters
     ----------
-    problem : MenuProblem
+    problem : AgentProblem
     encoding : AgentEncoding
     count : int
         Number of episodes.
@@ -111,7 +111,8 @@ class PerAgentVecEnv(BatchVecEnv):
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
         episodes = self._episodes
-        outcome = episodes.step(self.encoding.decode(self._actions.reshape(-1, self._agents)))
+        decisions = self.encoding.decode(episodes.observation, self._actions.reshape(-1, self._agents))
+        outcome = episodes.step(decisions)
         self.slot_cost = float(outcome.cost.mean())
         self.slot_reward = float(-outcome.running_cost.sum(axis=-1).mean())
         ended, infos = episodes.ended, self._infos(self._observations() if episodes.ended else None, episodes.truncated)

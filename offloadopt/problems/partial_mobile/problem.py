@@ -24,9 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offloadopt.core import (
     ArrayField,
@@ -43,12 +44,21 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
 from offloadopt.physics.task_splitting import Splitting, share_cpu
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
+from offloadopt.structures.actions import Allowed, Controls
+from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.joint import JointProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
 from offloadopt.traces import locations as places
 
+SERVER_FEATURES = ("workload", "workload_hz")
+"""Features that are the same for all users."""
 
-class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[PartialMobileScenario]):
+
+class PartialMobile(
+    SharedServersProblem[PartialMobileScenario],
+    AgentProblem[PartialMobileScenario],
+    JointProblem[PartialMobileScenario],
+):
     """Ratio, server and CPU of every user in every slot; see `Splitting` for the cost of a user.
 
     Instance arrays: ``position_m [count, horizon, users, 2]``, ``task_bits [count, horizon, users]`` (without a slot
@@ -61,6 +71,11 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     name = "partial_mobile"
     scenario_type = PartialMobileScenario
+    views: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "paper": ("place", "task", "workload"),
+        "full": ("place", "task", "workload", "snr"),
+        "unscaled": ("position_m", "task_bits", "workload_hz"),
+    }
     ties_decisions = True
 
     # --------------------------------------------------------------------------------------------------------- sizes
@@ -117,8 +132,8 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
-        """Positions, tasks, and the servers' workload in the last slot (Algorithm 1's state)."""
-        workload = ArrayField((self.sites,), low=0.0, unit="Hz")
+        """Positions, tasks, and the servers' workload in the last slot, Algorithm 1's state."""
+        workload = ArrayField((self.scenario.users, self.sites), low=0.0, unit="Hz")
         return {**self.instance_fields, "workload_hz": workload}
 
     @cached_property
@@ -190,7 +205,9 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
     def observe(self, instances: Instances, state: State) -> Observation:
         """Return the slot's positions and tasks, and the last slot's workload."""
         now = instances if self.horizon == 1 else instances.at_slot(state.slot)
-        return Observation({**now, **state.values})
+        workload = state.values["workload_hz"][:, None]
+        everyone = np.broadcast_to(workload, (instances.count, self.num_agents, self.sites))
+        return Observation({**now, "workload_hz": everyone})
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
         """Evaluate equations (3) to (15) for given servers, ratios and CPU."""
@@ -319,7 +336,40 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         cycles = self.scenario.cycles_per_bit * observation["task_bits"]
         return cycles / self.scenario.slot_s, np.full(self.servers, self.scenario.cpu_server_hz)
 
-    # --------------------------------------------------------------------------------------------------central control
+    # ------------------------------------------------------------------------------------------------------- agents
+
+    @cached_property
+    def _scale_factors(self) -> tuple[float, float, float]:
+        """Algorithm 1's factors of positions, tasks and workloads: one over their largest values."""
+        reach = self.scenario.area_m if self._map is None else float(np.abs(self._map[0]).max())
+        return 1.0 / reach, 1.0 / self.scenario.task_bits_max, 1.0 / self.scenario.cpu_server_hz
+
+    def features(self, observation: Observation) -> Mapping[str, FloatArray]:
+        """Compute Algorithm 1's state of each user, scaled and in its own units, and the links' SNR in decades."""
+        position, bits, workload = (observation[name] for name in ("position_m", "task_bits", "workload_hz"))
+        to_place, to_task, to_load = self._scale_factors
+        return {
+            "place": position * to_place,
+            "task": bits * to_task,
+            "workload": workload * to_load,
+            "snr": np.log10(1.0 + self._snr(observation)),
+            "position_m": position,
+            "task_bits": bits,
+            "workload_hz": workload,
+        }
+
+    def global_view(self, observation: Observation, name: str) -> FloatArray:
+        """Return all users' features, and those of the servers once: Algorithm 1's state."""
+        features = self.features(observation)
+        parts = [
+            features[each][:, 0] if each in SERVER_FEATURES else features[each] for each in self.view_features(name)
+        ]
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=-1)
+
+    @cached_property
+    def controls(self) -> Mapping[str, Controls]:
+        """Controls: the decision itself, or Algorithm 2's requests."""
+        return {**super().controls, "requests": RequestControls(self)}
 
     @property
     def choices(self) -> tuple[int | None, ...]:
@@ -329,8 +379,8 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
     @cached_property
     def user_factors(self) -> FloatArray:
         """Algorithm 1's factors of places and tasks: one over their largest values."""
-        reach = self.scenario.area_m if self._map is None else float(np.abs(self._map[0]).max())
-        return np.array([1.0 / reach, 1.0 / reach, 1.0 / self.scenario.task_bits_max])
+        to_place, to_task, _ = self._scale_factors
+        return np.array([to_place, to_place, to_task])
 
     @cached_property
     def common_factors(self) -> FloatArray:
@@ -343,7 +393,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
 
     def common_state(self, observation: Observation) -> FloatArray:
         """Return the servers' workload in Hz in the last slot."""
-        return np.asarray(observation["workload_hz"])
+        return np.asarray(observation["workload_hz"][:, 0])
 
     def decode(self, coordinates: FloatArray) -> Decisions:
         """Decode ratio, CPU and server; with a ratio or CPU of 0 a user computes locally."""
@@ -364,6 +414,45 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], JointProblem[Pa
         server = (decisions["server"] - 1) / max(self.sites - 1, 1)
         shares = [decisions["ratio"], decisions["cpu_hz"] / self.scenario.cpu_server_hz]
         return np.stack([*(np.where(away, share, 0.0) for share in shares), np.where(away, server, np.nan)], axis=-1)
+
+
+class RequestControls(Controls):
+    """Algorithm 2's coordinates: ratio, CPU as a share of a server's, and a server; without ratio or CPU it is local.
+
+    Parameters
+    ----------
+    problem : PartialMobile
+    """
+
+    def __init__(self, problem: PartialMobile) -> None:
+        self._problem = problem
+        users = (problem.num_agents,)
+        self.fields = {
+            "ratio": ArrayField(users, low=0.0, high=1.0),
+            "cpu": ArrayField(users, low=0.0, high=1.0),
+            "server": ArrayField(users, low=1, high=problem.sites, integer=True),
+        }
+
+    def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
+        """Compute the decision; a local user has server, ratio and CPU 0."""
+        ratio, cpu_hz = values["ratio"], values["cpu"] * self._problem.scenario.cpu_server_hz
+        away = (ratio > 0) & (cpu_hz > 0)
+        chosen = {"server": values["server"], "ratio": ratio, "cpu_hz": cpu_hz}
+        return Decisions({name: np.where(away, value, 0) for name, value in chosen.items()})
+
+    def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+        """Compute the coordinates; a local user requests nothing of the server with the best link."""
+        away = (decisions["server"] > 0) & (decisions["ratio"] > 0) & (decisions["cpu_hz"] > 0)
+        best = np.argmax(self._problem._snr(observation), axis=-1) + 1
+        return {
+            "ratio": np.where(away, decisions["ratio"], 0.0),
+            "cpu": np.where(away, decisions["cpu_hz"] / self._problem.scenario.cpu_server_hz, 0.0),
+            "server": np.where(away, decisions["server"], best),
+        }
+
+    def allowed(self, observation: Observation) -> Allowed:
+        """Return no masks: all values are allowed."""
+        return {}
 
 
 class SharedCosts:

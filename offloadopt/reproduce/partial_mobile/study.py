@@ -29,7 +29,7 @@ OPTIMUM: Chosen = {EXACT: ("exact", {})}
 LEARNERS: Chosen = {
     DISCRETE: ("ddpg-discrete", {}),
     PRETRAINED: ("ddpg-discrete", {"imitation_steps": 1000, "actor_delay": 1000}),
-    SB3_DQN: ("dqn-sb3", {}),
+    SB3_DQN: ("dqn-sb3", {"controls": "requests"}),
     SB3_DDPG: ("ddpg-sb3", {}),
     SB3_A2C: ("a2c-sb3", {}),
 }

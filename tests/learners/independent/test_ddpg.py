@@ -193,8 +193,8 @@ def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
 
 
 def test_what_it_cannot_learn_is_refused(aiming: Any) -> None:
-    with pytest.raises(Unsupported, match="'aim' is a whole number"):
-        Ddpg().fit(aiming(integer=True))
+    with pytest.raises(Unsupported, match="'target' has options that are not always allowed"):
+        Ddpg().fit(registry.problem("battery_d2d"))
     with pytest.raises(UnknownName, match="no view 'onw' of aiming"):
         Ddpg(view="onw").fit(aiming())
     with pytest.raises(InvalidInput, match="buffer_size = 8; allowed: at least num_envs = 16"):

@@ -144,16 +144,16 @@ def test_training_leaves_nothing_in_the_systems_temporary_folder(
 
 
 def test_what_it_cannot_serve_is_refused_in_one_line(aiming: Any, devices: Any, moving: Any) -> None:
-    with pytest.raises(Unsupported, match="does not serve problem 'multi_server'; it needs the structure MenuProblem"):
+    with pytest.raises(Unsupported, match="does not serve problem 'multi_server'; it needs the structure AgentProblem"):
         DQN().require(registry.problem("multi_server", users=3))
     with pytest.raises(Unsupported, match=r"^10000 combinations of an agent's decisions; allowed: at most 4096$"):
         DQN(levels=100).require(aiming())
-    with pytest.raises(Unsupported, match=r"^8000 combinations of an agent's decisions; allowed: at most 4096$"):
+    with pytest.raises(Unsupported, match=r"^9600 combinations of an agent's decisions; allowed: at most 4096$"):
         DQN(levels=40).require(moving)
     unlimited = type("Unlimited", (type(devices),), {"decision_fields": {"number": ArrayField((3,), low=0)}})
-    with pytest.raises(Unsupported, match=r"^decision 'number' of 'battery_d2d' has no finite limits$"):
+    with pytest.raises(Unsupported, match=r"^'number' has no finite limits"):
         DQN().require(unlimited(devices.scenario))
     with pytest.raises(UnknownName, match="no view 'fulll' of battery_d2d; did you mean 'full'"):
         DQN(view="fulll").require(devices)
-    with pytest.raises(Unsupported, match=r"^view = 'full': the agents of 'partial_mobile' have one view"):
-        DQN(view="full").require(moving)
+    with pytest.raises(UnknownName, match="no controls 'request' of partial_mobile; did you mean 'requests'"):
+        DQN(controls="request").require(moving)

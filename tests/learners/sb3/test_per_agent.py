@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from offloadopt import registry
-from offloadopt.core import Budget, Decisions
+from offloadopt.core import Budget
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3.dqn import DQN
-from offloadopt.learners.sb3.per_agent import agent_encoding
+from offloadopt.learners.sb3.per_agent import AgentEncoding
 
 QUICK = DQN(num_envs=8, learning_starts=64)
 """With so few random decisions that a short training trains."""
@@ -27,7 +27,7 @@ def devices() -> Any:
 
 @pytest.fixture(scope="module")
 def moving() -> Any:
-    """Three users of a centre: ratio, CPU and one of 5 servers each."""
+    """Three users: ratio, CPU and one of 5 servers each."""
     return registry.problem("partial_mobile", horizon=4, users=3)
 
 
@@ -42,49 +42,32 @@ def observed(problem: Any, count: int) -> Any:
 
 
 def test_an_entry_is_a_combination_of_an_agents_options(devices: Any) -> None:
-    encoding = agent_encoding(devices, levels=5)
+    encoding = AgentEncoding(devices, levels=5)
     assert len(encoding.menu) == 24
-    decided = encoding.decode(np.array([[0, 7, 23], [6, 5, 18]]))
+    decided = encoding.decode(observed(devices, 2), np.array([[0, 7, 23], [6, 5, 18]]))
     assert decided["target"].tolist() == [[0, 1, 3], [1, 0, 3]]
     assert decided["mode"].tolist() == [[0, 1, 5], [0, 5, 0]]
 
 
 def test_numbers_are_decided_by_levels(aiming: Any) -> None:
-    encoding = agent_encoding(aiming(), levels=3)
-    decided = encoding.decode(np.array([[0, 5], [7, 8]]))
+    encoding = AgentEncoding(aiming(), levels=3)
+    decided = encoding.decode(observed(aiming(), 2), np.array([[0, 5], [7, 8]]))
     assert decided["aim"].tolist() == [[[-1, -1], [1, 3]], [[3, 1], [3, 3]]]
 
 
 @pytest.mark.parametrize("view", [None, "full"])
 def test_an_agent_sees_its_own_view(devices: Any, view: str | None) -> None:
-    encoding, observation = agent_encoding(devices, levels=5, view=view), observed(devices, 6)
+    encoding, observation = AgentEncoding(devices, levels=5, view=view), observed(devices, 6)
     inputs = encoding.encode(observation)
     assert inputs.shape == (6, 3, encoding.features)
     np.testing.assert_array_equal(inputs, devices.view(observation, view or "paper").astype(np.float32))
 
 
-def test_a_user_of_a_joint_problem_sees_its_own_numbers_and_the_common_ones(moving: Any) -> None:
-    encoding, instances = agent_encoding(moving, levels=5), moving.sample(2, 0)
-    first = observed(moving, 2)
-    everything = {"server": np.full((2, 3), 2), "ratio": np.ones((2, 3)), "cpu_hz": np.full((2, 3), 1e9)}
-    state, _ = moving.step(instances, moving.reset(instances), Decisions(everything))
-    for observation in (first, moving.observe(instances, state)):
-        inputs = encoding.encode(observation)
-        assert inputs.shape == (2, 3, 8) == (2, 3, encoding.features)
-        for user in range(3):
-            np.testing.assert_allclose(
-                inputs[1, user, :2], observation["position_m"][1, user] * moving.user_factors[:2]
-            )
-            np.testing.assert_allclose(inputs[1, user, 2], observation["task_bits"][1, user] * moving.user_factors[2])
-            np.testing.assert_allclose(inputs[1, user, 3:], observation["workload_hz"][1] * moving.common_factors)
-    assert inputs[1, 0, 4] > 0
-
-
-def test_a_user_of_a_centre_decides_on_the_grid_of_its_coordinates(moving: Any) -> None:
-    encoding = agent_encoding(moving, levels=3)
+def test_a_user_decides_on_the_grid_of_the_controls_that_are_named(moving: Any) -> None:
+    encoding = AgentEncoding(moving, levels=3, controls="requests")
     assert len(encoding.menu) == 3 * 3 * 5
     entries = np.array([[0, 44, 3 * 5 + 5 + 2]])
-    decided = encoding.decode(entries)
+    decided = encoding.decode(observed(moving, 1), entries)
     capacity = moving.scenario.cpu_server_hz
     assert decided["server"].tolist() == [[0, 5, 3]]
     np.testing.assert_allclose(decided["ratio"], [[0, 1, 0.5]])

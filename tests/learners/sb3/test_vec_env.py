@@ -10,7 +10,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv
 from offloadopt.envs.episodes import instance_batches
-from offloadopt.learners.sb3.per_agent import agent_encoding
+from offloadopt.learners.sb3.per_agent import AgentEncoding
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def devices() -> Any:
 
 @pytest.fixture(scope="module")
 def moving() -> Any:
-    """Three users of a centre: ratio, CPU and one of 5 servers each."""
+    """Three users: ratio, CPU and one of 5 servers each."""
     return registry.problem("partial_mobile", horizon=4, users=3)
 
 
@@ -83,7 +83,7 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
     from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
     problem = request.getfixturevalue(name)
-    encoding = agent_encoding(problem, levels=4)
+    encoding = AgentEncoding(problem, levels=4)
     batch = PerAgentVecEnv(problem, encoding, 4)
     batch.seed(3)
     observed, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
@@ -91,10 +91,11 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
         instances = next(nature)
         state = problem.reset(instances)
         for slot in range(problem.horizon):
-            known = encoding.encode(problem.observe(instances, state))
+            observation = problem.observe(instances, state)
+            known = encoding.encode(observation)
             np.testing.assert_array_equal(observed, known.reshape(12, -1))
             entries = rng.integers(len(encoding.menu), size=12)
-            state, outcome = problem.step(instances, state, encoding.decode(entries.reshape(4, 3)))
+            state, outcome = problem.step(instances, state, encoding.decode(observation, entries.reshape(4, 3)))
             observed, reward, done, infos = batch.step(entries)
             np.testing.assert_allclose(reward, -outcome.agent_cost.ravel(), rtol=1e-6)
             assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
@@ -110,7 +111,7 @@ def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
     from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
     problem = aiming(horizon=1)
-    batch = PerAgentVecEnv(problem, agent_encoding(problem, levels=3), 4)
+    batch = PerAgentVecEnv(problem, AgentEncoding(problem, levels=3), 4)
     batch.reset()
     _, _, done, infos = batch.step(np.zeros(8, dtype=int))
     assert done.all()

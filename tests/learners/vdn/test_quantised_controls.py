@@ -1,4 +1,4 @@
-"""Quantised controls: levels within limits, and wrapped controls."""
+"""Agents that choose among levels of the controls that they set."""
 
 from __future__ import annotations
 
@@ -8,42 +8,12 @@ import numpy as np
 import torch
 
 from offloadopt import registry
-from offloadopt.core import ArrayField, Decisions, Observation, Problem
-from offloadopt.learners.vdn.quantised_controls import QuantisedControls, QuantisedInterface
-from offloadopt.structures.actions import DirectControls
+from offloadopt.core import Problem
+from offloadopt.learners.vdn.quantised_controls import QuantisedInterface
 
 
 def mimo(**changes: Any) -> Problem[Any]:
     return registry.problem("carbon_mimo", **{"horizon": 8, "users": 2, "antennas": 4, **changes})
-
-
-FIELDS = {
-    "mode": ArrayField((3, 2), low=1, high=3, integer=True),
-    "level": ArrayField((3,), low=2.0, high=6.0),
-    "share": ArrayField((3, 2), low=0.1, high=0.7),
-}
-
-
-def test_numbers_stand_on_even_levels_and_choices_stay() -> None:
-    controls = QuantisedControls(DirectControls(FIELDS, lambda _: {}), 5)
-    assert list(controls.fields) == list(FIELDS)
-    assert [(field.low, field.high, field.integer) for field in controls.fields.values()] == [
-        (1, 3, True),
-        (0, 4, True),
-        (0, 4, True),
-    ]
-    mode = np.array([[[1, 2], [3, 1], [2, 2]]])
-    level, share = np.array([[0, 3, 4]]), np.array([[[0, 4], [1, 2], [3, 3]]])
-    nothing = Observation({"none": np.zeros((1, 3))})
-    found = controls.decode(nothing, {"mode": mode, "level": level, "share": share})
-    assert found["mode"].tolist() == mode.tolist()
-    assert found["level"].tolist() == [[2.0, 5.0, 6.0]]
-    np.testing.assert_allclose(found["share"], [[[0.1, 0.7], [0.25, 0.4], [0.55, 0.55]]], rtol=1e-12)
-    assert (found["share"].min(), found["share"].max()) == (0.1, 0.7)
-    near = Decisions({"mode": mode, "level": found["level"] - 0.4, "share": np.minimum(found["share"] + 0.07, 0.7)})
-    back = controls.encode(nothing, near)
-    assert back["level"].tolist() == [[0, 3, 4]]
-    assert back["share"].tolist() == [[[0, 4], [1, 2], [3, 3]]]
 
 
 def test_levels_stand_before_other_controls() -> None:

@@ -143,11 +143,50 @@ def test_the_last_slots_requests_are_observed_and_change_no_cost() -> None:
         return Decisions({"server": np.array([[1, 1, 2, 0]]), "ratio": np.ones((1, 4)), "cpu_hz": np.full((1, 4), 8e9)})
 
     taken = rollout(problem, instances, greedy)
-    np.testing.assert_array_equal(seen[0]["workload_hz"], [[0.0] * 5])
-    np.testing.assert_array_equal(seen[1]["workload_hz"], [[16e9, 8e9, 0.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(seen[0]["workload_hz"], np.zeros((1, 4, 5)))
+    np.testing.assert_array_equal(seen[1]["workload_hz"], [[[16e9, 8e9, 0.0, 0.0, 0.0]] * 4])
     single = problem.one_slot
     parts = [single.evaluate(instances.at_slot(t), taken.at_slot(t)).cost[0] for t in range(2)]
     assert problem.evaluate(instances, taken).cost[0] == pytest.approx(sum(parts), rel=1e-13)
+
+
+# ---------------------------------------------------------------------------------------------------------- agents
+
+
+def test_algorithm_1_scales_the_state_and_counts_the_servers_once() -> None:
+    problem = make(users=3, horizon=2)
+    instances = problem.sample(2, seed=3)
+    everything = {"server": np.full((2, 3), 2), "ratio": np.ones((2, 3)), "cpu_hz": np.full((2, 3), 1e9)}
+    state, _ = problem.step(instances, problem.reset(instances), Decisions(everything))
+    observation = problem.observe(instances, state)
+    place, task = observation["position_m"] / 400.0, observation["task_bits"] / 2e6
+    load = np.tile([0.0, 0.3, 0.0, 0.0, 0.0], (2, 1))
+    own = np.concatenate([place, task[..., None], np.repeat(load[:, None], 3, axis=1)], axis=-1)
+    np.testing.assert_allclose(problem.view(observation, "paper"), own)
+    together = np.concatenate([place.reshape(2, -1), task, load], axis=-1)
+    np.testing.assert_allclose(problem.global_view(observation, "paper"), together)
+    raw = [observation["position_m"].reshape(2, -1), observation["task_bits"], 1e10 * load]
+    np.testing.assert_allclose(problem.global_view(observation, "unscaled"), np.concatenate(raw, axis=-1))
+
+
+def test_requests_without_ratio_or_cpu_are_local_and_point_to_the_best_link() -> None:
+    problem = make(users=4, horizon=1, area_m=400.0)
+    controls = problem.controls["requests"]
+    observation = Observation(
+        {
+            "position_m": np.array([[[90.0, 90.0], [310.0, 90.0], [200.0, 210.0], [90.0, 310.0]]]),
+            "task_bits": np.full((1, 4), 1e6),
+            "workload_hz": np.zeros((1, 4, 5)),
+        }
+    )
+    ratio, cpu = np.array([[0.5, 0.0, 1.0, 0.25]]), np.array([[0.25, 0.5, 0.0, 1.0]])
+    decision = controls.decode(observation, {"ratio": ratio, "cpu": cpu, "server": np.array([[5, 4, 4, 1]])})
+    assert decision["server"].tolist() == [[5, 0, 0, 1]]
+    assert decision["ratio"].tolist() == [[0.5, 0.0, 0.0, 0.25]]
+    assert decision["cpu_hz"].tolist() == [[2.5e9, 0.0, 0.0, 10e9]]
+    requests = controls.encode(observation, decision)
+    assert requests["server"].tolist() == [[5, 2, 3, 1]]
+    assert requests["cpu"].tolist() == [[0.25, 0.0, 0.0, 1.0]]
 
 
 # ---------------------------------------------------------------------------------------------------------- nature
