@@ -38,6 +38,8 @@ class ClaimBuilder(ABC):
         Column of the table.
     axis : str, optional
         Column of the places at which methods are compared; without one there is a single place.
+    by : str
+        Column of the methods.
     where : mapping
         Selects the rows of the table that the claim is about.
     measured : str
@@ -51,6 +53,7 @@ class ClaimBuilder(ABC):
     paper: str = "no numbers"
     number: str = "cost"
     axis: str | None = None
+    by: str = "method"
     where: Mapping[str, Any] = field(default_factory=dict)
     measured: str = "{found}"
     scale: float = 1.0
@@ -58,7 +61,7 @@ class ClaimBuilder(ABC):
     def __call__(self, frame: pd.DataFrame) -> list[Claim]:
         """The claim with its verdict; none where the table lacks its methods."""
         chosen = select(frame, **self.where)
-        if not set(self.needed) <= set(chosen["method"]):
+        if not set(self.needed) <= set(chosen[self.by]):
             return []
         verdicts, measured = self.decide(chosen)
         return [Claim(self.claim, self.source, self.paper, measured, all_hold(verdicts), self.rule)]
@@ -79,7 +82,7 @@ class ClaimBuilder(ABC):
 
     def at_places(self, frame: pd.DataFrame, method: str) -> dict[float | None, FloatArray]:
         """The number of one method at each place ``[replicates]``."""
-        own = frame[frame["method"] == method]
+        own = frame[frame[self.by] == method]
         if self.axis is None:
             return {None: values(own, self.number)}
         return {place: values(own, self.number, **{self.axis: place}) for place in sorted(set(own[self.axis]))}
@@ -127,9 +130,9 @@ class Trend(ClaimBuilder):
         """Steps of each method, and its means."""
         verdicts: list[Verdict] = []
         found = []
-        for method in (name for name in self.methods if name in set(frame["method"])):
+        for method in (name for name in self.methods if name in set(frame[self.by])):
             at = self.at_places(frame, method)
-            steps = steps_along(frame, self.number, str(self.axis), self.sign, method=method)
+            steps = steps_along(frame, self.number, str(self.axis), self.sign, **{self.by: method})
             verdicts += [step.above(0.0) for step in steps]
             means = ", ".join(format(self.scale * value.mean(), self.form) for value in at.values())
             found.append(self.lead.format(method=method) + means)
@@ -194,7 +197,7 @@ class Lowest(ClaimBuilder):
         """Each rival at each place."""
         verdicts: list[Verdict] = []
         found = []
-        for rival in (name for name in self.rivals if name in set(frame["method"])):
+        for rival in (name for name in self.rivals if name in set(frame[self.by])):
             compared = self.against(frame, rival)
             verdicts += [interval.below(self.limit(rival)) for interval in compared.values()]
             texts = [

@@ -41,8 +41,15 @@ class Measurements(ABC):
         """What is kept of everything that a learner recorded: by default a thinned ``curve``."""
         return {"curve": training.thinned(curve)}
 
-    def beside(self, policy: Any, scenario: Mapping[str, Any], **parameters: Any) -> Json:
-        """Measure something else of a policy, for parameters of `train` that only this paper has."""
+    def beside(
+        self,
+        policy: Any,
+        scenario: Mapping[str, Any],
+        learner: Mapping[str, Any],
+        tests: Sequence[Mapping[str, Any]],
+        **parameters: Any,
+    ) -> Json:
+        """Measure something else of a policy; ``parameters`` are those of `train` that only this paper has."""
         if parameters:
             raise TypeError(f"a training has no parameter {next(iter(parameters))!r}")
         return {}
@@ -92,6 +99,7 @@ class Measurements(ABC):
         seed: int,
         tests: Sequence[Mapping[str, Any]],
         demonstrations: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
         **parameters: Any,
     ) -> Json:
         """Train a policy, record its learning curve, and test it.
@@ -108,6 +116,8 @@ class Measurements(ABC):
             Each with a ``name`` and the parameters of `test_policy`.
         demonstrations : mapping, optional
             ``solver``, ``options``, ``count``, ``seed`` of demonstrations made beforehand.
+        seconds : float, optional
+            Limit of the training, collecting demonstrations included.
         parameters
             Of `beside`.
 
@@ -117,12 +127,12 @@ class Measurements(ABC):
             Time ``spent``, the numbers of `test_policy` by name in ``tests``, and what `learning` and `beside` give.
         """
         problem = self.make(scenario)
-        trained = training.train(problem, learner, demonstrations, steps, seed)
+        trained = training.train(problem, learner, demonstrations, steps, seed, seconds)
         return {
             "spent": trained.spent,
             **self.learning(problem, learner, trained.curve),
             "tests": {test["name"]: self.test_policy(trained.policy, **test) for test in tests},
-            **self.beside(trained.policy, scenario, **parameters),
+            **self.beside(trained.policy, scenario, learner, tests, **parameters),
         }
 
     def test_policy(

@@ -48,7 +48,7 @@ class Study:
     learners: ClassVar[Chosen] = {}
     styles: ClassVar[Mapping[str, Style]] = {}
     """Of all methods in the order of tables and legends."""
-    trained: ClassVar[str] = "steps"
+    budgets: ClassVar[str] = "steps"
     """Field of the sizes with the length of each learner's training."""
     has_places: ClassVar[bool] = False
     """Whether ``users_file`` and ``sites_file`` are fields."""
@@ -82,7 +82,7 @@ class Study:
         return {"name": name, "scenario": scenario, "count": count, "seed": self.test_seed(replicate)}
 
     def solvers(
-        self, replicate: int, scenario: Json, chosen: Chosen, *, test: Json | None = None, **labels: Any
+        self, replicate: int, scenario: Json, chosen: Chosen, /, *, test: Json | None = None, **labels: Any
     ) -> Unit:
         """Unit that measures solvers on held-out instances, by default those of `test`."""
         test = self.test(replicate, scenario) if test is None else test
@@ -101,6 +101,7 @@ class Study:
         learner: Json,
         steps: int | None,
         tests: Sequence[Json] | None = None,
+        /,
         *,
         demonstrations: Json | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -136,9 +137,9 @@ class Study:
     def installed(self) -> Study:
         """Leave out learners that are not registered; some need a package that may not be installed."""
         names = registry.names("learners")
-        lengths = getattr(self.sizes, self.trained, {})
+        lengths = getattr(self.sizes, self.budgets, {})
         known = {method: length for method, length in lengths.items() if self.learners[method][0] in names}
-        return self if known == lengths else replace(self, sizes=replace(self.sizes, **{self.trained: known}))
+        return self if known == lengths else replace(self, sizes=replace(self.sizes, **{self.budgets: known}))
 
     @property
     def left_out(self) -> Sequence[str]:

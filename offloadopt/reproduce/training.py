@@ -38,6 +38,7 @@ def train(
     demonstrations: Mapping[str, Any] | Demonstrations | None,
     steps: int | None,
     seed: int,
+    seconds: float | None = None,
 ) -> Training:
     """Train a policy and record its learning curve.
 
@@ -51,10 +52,14 @@ def train(
     steps : int, optional
         The budget in the unit of `own_length`; by default the learner's own.
     seed : int
+    seconds : float, optional
+        Limit, from which the time of collecting demonstrations is subtracted.
     """
     algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
     begin, begin_cpu = time.perf_counter(), time.process_time()
     experts = make_demonstrations(problem, **demonstrations) if isinstance(demonstrations, Mapping) else demonstrations
+    if seconds is not None:
+        seconds = max(seconds - (time.perf_counter() - begin), 0.01 * seconds)
     curve: list[Json] = []
 
     def record(step: int, numbers: Mapping[str, float]) -> None:
@@ -62,7 +67,7 @@ def train(
             {"step": own_step(algorithm, problem, step), **{name: float(value) for name, value in numbers.items()}}
         )
 
-    budget = Budget(steps=None if steps is None else decisions(algorithm, problem, steps))
+    budget = Budget(None if steps is None else decisions(algorithm, problem, steps), seconds)
     policy: Method = algorithm.fit(problem, demonstrations=experts, budget=budget, seed=seed, record=record)
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
     return Training(policy, curve, spent)

@@ -34,7 +34,7 @@ def test_wrong_usage_is_refused_before_anything_is_done(capsys: pytest.CaptureFi
 def test_the_command_prints_claims_and_continues_by_itself(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(plan.SIZES, "quick", TINY)
+    monkeypatch.setitem(plan.PLAN.sizes, "quick", TINY)
     command = ["reproduce", "multi_server", "fig-7", "--out", str(tmp_path / "out"), "--workers", "1"]
     # The preset's own 30 users; only the sizes are tiny.
     assert main(command) == 0

@@ -1,5 +1,1 @@
 """Tables and figures of DIRS (Jiang et al. 2022, arXiv:2005.12364), with the certified optimum in each of them."""
-
-from offloadopt.reproduce.multi_server.plan import make
-
-__all__ = ["make"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.claim_builders import Level, steps_along
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.setting import Setting
+from offloadopt.reproduce.multi_server.study import MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ NEAR = 0.02
 """An accuracy this close to the published one counts as the same."""
 
 
+@dataclass(eq=False)
 class AccuracyTable(Artefact):
     """Train and test accuracy of `imitation` against exact demonstrations.
 
@@ -36,36 +39,26 @@ class AccuracyTable(Artefact):
     would reach.
     """
 
+    study: MultiServerStudy
     name = "table-2"
     keys = ("demonstrations", "loss")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """One training for each number of demonstrations, loss and replicate."""
-        sizes = self.setting.sizes
-        return [
-            Unit(
-                measurements.imitate,
-                {
-                    "scenario": self.setting.scenario(replicate),
-                    "learner": self.setting.learner("imitation", **({} if loss == WITH else {"l2": 0.0})),
-                    "demonstrations": {
-                        "solver": "exact",
-                        "count": count,
-                        "seed": self.setting.demonstration_seed(replicate),
-                    },
-                    "steps": sizes.accuracy_steps,
-                    "seed": replicate,
-                    "test": {"count": sizes.test_instances, "seed": self.setting.test_seed(replicate)},
-                },
-                {REPLICATE: replicate, "demonstrations": count, "loss": loss},
-            )
-            for replicate in self.setting.replicates
-            for count in sizes.demonstration_counts
-            for loss in PUBLISHED
-        ]
+        study, sizes = self.study, self.study.sizes
+        for replicate in study.replicates:
+            for count in sizes.demonstration_counts:
+                for loss in PUBLISHED:
+                    parameters = {
+                        "scenario": study.layout(replicate),
+                        "learner": study.learner("imitation", **({} if loss == WITH else {"l2": 0.0})),
+                        "demonstrations": study.demonstrations(replicate, "exact", count),
+                        "steps": sizes.accuracy_steps,
+                        "seed": replicate,
+                        "test": {"count": sizes.test_instances, "seed": study.test_seed(replicate)},
+                    }
+                    labels = {REPLICATE: replicate, "demonstrations": count, "loss": loss}
+                    yield Unit(measurements.imitate, parameters, labels)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """One row."""
@@ -92,7 +85,7 @@ class AccuracyTable(Artefact):
             local = Interval.of(chosen["all_local_accuracy"]).mean
             plots.level(ax, 100 * local, plots.Style("never offloading", plots.GREY, "-."))
             ax.set_xscale("log", base=2)
-            counts = self.setting.sizes.demonstration_counts
+            counts = self.study.sizes.demonstration_counts
             ax.set_xticks(counts, [str(count) for count in counts])
             plots.finish(ax, "demonstrations", "accuracy, %", loss)
         low = min(ax.get_ylim()[0] for ax in axes)
@@ -103,54 +96,54 @@ class AccuracyTable(Artefact):
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """Saturation of the accuracy, benefit of the regulariser, and level."""
-        counts = [count for count in self.setting.sizes.demonstration_counts if count in PUBLISHED[WITH]]
-        found = {
-            (loss, count): values(frame, "test_accuracy", loss=loss, demonstrations=count)
-            for loss in PUBLISHED
-            for count in counts
-        }
-        claims: list[Claim] = []
+        counts = [count for count in self.study.sizes.demonstration_counts if count in PUBLISHED[WITH]]
         if not counts:
-            return claims
-        if {128, 256, 512} <= set(counts):
-            before = Interval.of(found[WITH, 256] - found[WITH, 128])
-            after = Interval.of(found[WITH, 512] - found[WITH, 256])
-            claims.append(
-                Claim(
-                    "Testing accuracy rises with the demonstrations and is stable from 256 on",
-                    "Table II",
-                    "+4.5 points from 128 to 256, +0.2 from 256 to 512",
-                    f"{before.text(100, '.2f', '+')} points from 128 to 256, "
-                    f"{after.text(100, '.2f', '+')} from 256 to 512",
-                    all_hold([before.above(STABLE), after.below(STABLE)]),
-                    f"the mean rises by more than {100 * STABLE:g} points from 128 to 256, by less from 256 to 512",
-                )
-            )
-        lifts = {count: Interval.of(found[WITH, count] - found[WITHOUT, count]) for count in counts}
+            return []
+        saturation = [self._saturation(frame)] if {128, 256, 512} <= set(counts) else []
+        published = {count: PUBLISHED[WITH][count][1] for count in counts}
+        level = Level(
+            claim="Testing accuracy with L2 has the published level",
+            source="Table II",
+            paper="; ".join(f"{count}: {100 * accuracy:.1f} %" for count, accuracy in published.items()),
+            number="test_accuracy",
+            axis="demonstrations",
+            by="loss",
+            method=WITH,
+            published=published,
+            tolerance=NEAR,
+            scale=100.0,
+            form=".1f",
+            each="{place}: {value} %",
+            measured=f"{{found}} (never offloading: {100 * float(frame['all_local_accuracy'].mean()):.1f} %)",
+            decided=f"the mean lies within {100 * NEAR:g} points of the published one for every number of "
+            "demonstrations",
+        )
+        return [*saturation, self._lift(frame, counts), *level(frame)]
+
+    def _saturation(self, frame: pd.DataFrame) -> Claim:
+        before, after = steps_along(
+            frame[frame["demonstrations"].isin([128, 256, 512])], "test_accuracy", "demonstrations", loss=WITH
+        )
+        return Claim(
+            "Testing accuracy rises with the demonstrations and is stable from 256 on",
+            "Table II",
+            "+4.5 points from 128 to 256, +0.2 from 256 to 512",
+            f"{before.text(100, '.2f', '+')} points from 128 to 256, {after.text(100, '.2f', '+')} from 256 to 512",
+            all_hold([before.above(STABLE), after.below(STABLE)]),
+            f"the mean rises by more than {100 * STABLE:g} points from 128 to 256, by less from 256 to 512",
+        )
+
+    def _lift(self, frame: pd.DataFrame, counts: Sequence[int]) -> Claim:
+        lifts = {}
+        for count in counts:
+            ours, without = (values(frame, "test_accuracy", loss=loss, demonstrations=count) for loss in PUBLISHED)
+            lifts[count] = Interval.of(ours - without)
         published = {count: PUBLISHED[WITH][count][1] - PUBLISHED[WITHOUT][count][1] for count in counts}
-        claims.append(
-            Claim(
-                "The L2 regulariser lifts testing accuracy",
-                "Table II",
-                "; ".join(f"{count}: {100 * lift:+.1f} points" for count, lift in published.items()),
-                "; ".join(f"{count}: {lift.text(100, '.2f', '+')} points" for count, lift in lifts.items()),
-                all_hold(lift.above(0.0) for lift in lifts.values()),
-                "the mean paired difference is above 0 for every number of demonstrations",
-            )
+        return Claim(
+            "The L2 regulariser lifts testing accuracy",
+            "Table II",
+            "; ".join(f"{count}: {100 * lift:+.1f} points" for count, lift in published.items()),
+            "; ".join(f"{count}: {lift.text(100, '.2f', '+')} points" for count, lift in lifts.items()),
+            all_hold(lift.above(0.0) for lift in lifts.values()),
+            "the mean paired difference is above 0 for every number of demonstrations",
         )
-        levels = {count: Interval.of(found[WITH, count]) for count in counts}
-        claims.append(
-            Claim(
-                "Testing accuracy with L2 has the published level",
-                "Table II",
-                "; ".join(f"{count}: {100 * PUBLISHED[WITH][count][1]:.1f} %" for count in counts),
-                "; ".join(f"{count}: {reached.text(100, '.1f')} %" for count, reached in levels.items())
-                + f" (never offloading: {100 * float(frame['all_local_accuracy'].mean()):.1f} %)",
-                all_hold(
-                    levels[count].within(PUBLISHED[WITH][count][1] - NEAR, PUBLISHED[WITH][count][1] + NEAR)
-                    for count in counts
-                ),
-                f"the mean lies within {100 * NEAR:g} points of the published one for every number of demonstrations",
-            )
-        )
-        return claims

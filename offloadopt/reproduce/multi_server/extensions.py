@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
-from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.setting import (
+from offloadopt.reproduce.multi_server.measurements import OPTIMUM
+from offloadopt.reproduce.multi_server.study import (
     AS_TRAINED,
     DIRS,
     IMITATION,
@@ -17,9 +17,12 @@ from offloadopt.reproduce.multi_server.setting import (
     OWN_DIRS,
     PRICES,
     SHIFTS,
-    Setting,
+    MultiServerStudy,
+    as_trained,
 )
+from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised
+from offloadopt.reproduce.training import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,42 +44,31 @@ LEAST_GAP = 1e-5
 GAP_LABEL = "mean gap to the optimum, % (0.001: or less)"
 
 
-class Extension(Artefact):
-    """Artefact without a claim of the paper."""
-
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """None."""
-        return []
-
-
-class AnytimeFigure(Extension):
+@dataclass(eq=False)
+class AnytimeFigure(Artefact):
     """Optimality gap of policies trained from scratch with budgets of different lengths.
 
     Each point is a training of its own, as learning rates follow the budget; time includes making demonstrations.
     """
 
+    study: MultiServerStudy
     name = "gap-over-time"
     keys = ("method", "share")
 
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """A training for each learner, budget and replicate."""
-        return [
-            Unit(unit.function, unit.parameters, {**unit.labels, "method": method, "share": share})
-            for replicate in self.setting.replicates
-            for share in self.setting.sizes.budget_shares
-            for method in LEARNED
-            for unit in [self.setting.learned(method, replicate, self.setting.scenario(replicate), share)]
-        ]
+        for replicate in self.study.replicates:
+            for share in self.study.sizes.budget_shares:
+                for method in LEARNED:
+                    scenario = self.study.layout(replicate)
+                    yield self.study.learned(method, replicate, scenario, share, share=share)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """One row."""
         yield {
             "method": unit.labels["method"],
             "share": unit.labels["share"],
-            "samples": result["spent"]["samples"],
+            "samples": result["samples"],
             "train_cpu_s": result["spent"]["cpu_seconds"],
             "train_wall_s": result["spent"]["seconds"],
             "gap": result["tests"][AS_TRAINED]["gap"],
@@ -88,40 +80,35 @@ class AnytimeFigure(Extension):
         figure, (ax,) = plots.panels(1)
         gaps = ["gap", "gap_low", "gap_high"]
         summary[gaps] = summary[gaps].clip(LEAST_GAP)
-        for method in LEARNED:
-            plots.series(ax, summary[summary["method"] == method], "train_cpu_s", "gap", STYLES[method], 100)
+        plots.lines(ax, summary, "train_cpu_s", "gap", {method: STYLES[method] for method in LEARNED}, 100)
         plots.logarithmic(ax, "x", "y")
         plots.finish(ax, "training time (processor), s", GAP_LABEL)
         plots.legend(figure, [ax], columns=2)
         return figure
 
 
-class ScenarioGaps(Extension):
+@dataclass(eq=False)
+class ScenarioGaps(Artefact):
     """Gaps of rules and learners in several scenarios, each with trainings of its own."""
 
+    study: MultiServerStudy
     keys = ("scenario", "method")
 
-    def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
+    def scenarios(self, replicate: int) -> Mapping[str, Json]:
         """Scenarios of a replicate by name."""
         raise NotImplementedError
 
-    def plan(self) -> Sequence[Unit]:
-        """Rules and trainings for each scenario and replicate."""
-        found = []
-        for replicate in self.setting.replicates:
+    def plan(self) -> Iterable[Unit]:
+        """Trainings and rules for each scenario and replicate."""
+        for replicate in self.study.replicates:
             for name, scenario in self.scenarios(replicate).items():
-                units = {method: self.setting.learned(method, replicate, scenario) for method in LEARNED}
-                units["rules"] = self.setting.rules(replicate, scenario)
-                found += [
-                    Unit(unit.function, unit.parameters, {**unit.labels, "scenario": name, "method": method})
-                    for method, unit in units.items()
-                ]
-        return found
+                for method in LEARNED:
+                    yield self.study.learned(method, replicate, scenario, scenario=name)
+                yield self.study.rules(replicate, scenario, scenario=name)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method."""
-        found = {unit.labels["method"]: result["tests"][AS_TRAINED]} if unit.function is measurements.train else result
-        for method, numbers in found.items():
+        for method, numbers in as_trained(unit, result):
             yield {"scenario": unit.labels["scenario"], "method": method, **numbers}
 
     def draw_gaps(self, ax: Axes, summary: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
@@ -147,27 +134,25 @@ class HardServersFigure(ScenarioGaps):
 
     name = "hard-servers"
 
-    def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
+    def scenarios(self, replicate: int) -> Mapping[str, Json]:
         """The paper's scenario with each speed."""
         return {
-            f"{speed / 1e9:g} GHz": self.setting.scenario(replicate, cpu_server_hz=speed)
-            for speed in self.setting.sizes.server_hz
+            f"{speed / 1e9:g} GHz": self.study.layout(replicate, cpu_server_hz=speed)
+            for speed in self.study.sizes.server_hz
         }
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Draw the gaps and the costs behind them."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
-        names = [f"{speed / 1e9:g} GHz" for speed in self.setting.sizes.server_hz]
+        names = [f"{speed / 1e9:g} GHz" for speed in self.study.sizes.server_hz]
         self.draw_gaps(axes[0], summary, names, list(STYLES))
-        optimum = plots.Style("certified optimum", plots.BLACK, "--")
-        for method, style in {**STYLES, measurements.OPTIMUM: optimum}.items():
-            chosen = summary[summary["method"] == method].set_index("scenario").loc[names]
-            chosen = chosen.reset_index().assign(speed=[speed / 1e9 for speed in self.setting.sizes.server_hz])
-            plots.series(axes[1], chosen, "speed", "cost", style)
+        styles = {**STYLES, OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--")}
+        speeds = dict(zip(names, (speed / 1e9 for speed in self.study.sizes.server_hz), strict=True))
+        plots.lines(axes[1], summary.assign(speed=summary["scenario"].map(speeds)), "speed", "cost", styles)
         plots.finish(axes[0], GAP_LABEL, "each server's CPU")
         plots.fit_to_means(axes[1])
-        axes[1].set_xticks([speed / 1e9 for speed in self.setting.sizes.server_hz])
+        axes[1].set_xticks(list(speeds.values()))
         plots.finish(axes[1], "each server's CPU, GHz", "mean cost (11)")
         plots.legend(figure, axes[1:], columns=3)
         return figure
@@ -178,21 +163,22 @@ class GeneralisationFigure(ScenarioGaps):
 
     name = "generalisation"
 
-    def scenarios(self, replicate: int) -> Mapping[str, measurements.Json]:
+    def scenarios(self, replicate: int) -> Mapping[str, Json]:
         """The presets; ``melbourne`` only if its files are given."""
-        setting = self.setting
-        found = {"paper": setting.scenario(replicate), "heterogeneous": setting.scenario(replicate, "heterogeneous")}
-        if setting.users_file is not None and setting.sites_file is not None:
-            places: dict[str, Any] = {"users_file": setting.users_file, "sites_file": setting.sites_file}
-            found["melbourne"] = setting.scenario(replicate, "melbourne", **places)
+        study = self.study
+        found = {name: study.layout(replicate, name) for name in ("paper", "heterogeneous")}
+        if study.users_file is not None:
+            places = {"users_file": study.users_file, "sites_file": study.sites_file}
+            found["melbourne"] = study.layout(replicate, "melbourne", **places)
         return found
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Yield also a row for each shift of the paper's channel statistics."""
         yield from super().rows(unit, result)
-        if unit.function is measurements.train and unit.labels["scenario"] == "paper":
-            for shift in SHIFTS:
-                yield {"scenario": shift, "method": unit.labels["method"], **result["tests"][shift]}
+        if unit.labels["scenario"] == "paper":
+            for found in measured(unit, result):
+                if found.test in SHIFTS:
+                    yield {"scenario": found.test, "method": found.method, **found.numbers}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Draw gaps of policies tested on their own preset, and on shifted ones."""

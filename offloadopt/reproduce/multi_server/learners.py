@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, ascending
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.setting import AS_TRAINED, DIRS, Setting
+from offloadopt.reproduce.multi_server.study import AS_TRAINED, DIRS, MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ NEAR = 0.01
 """A reward this close to the published one, relative to it, counts as the same."""
 
 
+@dataclass(eq=False)
 class LearnersTable(Artefact):
     """Training time, time of a single decision, and reward on held-out instances.
 
@@ -42,49 +43,37 @@ class LearnersTable(Artefact):
     time is the processor's, because trainings share the cores; wall time stands beside it.
     """
 
+    study: MultiServerStudy
     name = "table-3"
     keys = ("budget", "method")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """Two trainings of each learner, and the optimum."""
-        setting, found = self.setting, []
-        for replicate in setting.replicates:
-            scenario = setting.scenario(replicate)
-            baselines = {ACTOR_CRITIC: setting.learner("a2c-sb3"), DDPG: setting.learner("ddpg-sb3")}
-            units = {DIRS: setting.learned(DIRS, replicate, scenario)}
+        study, dirs = self.study, self.study.published_dirs()
+        samples = int(dirs["settings"]["demonstrations"] + dirs["settings"]["slots"])
+        baselines = {ACTOR_CRITIC: study.learner("a2c-sb3"), DDPG: study.learner("ddpg-sb3")}
+        for replicate in study.replicates:
+            scenario = study.layout(replicate)
+            yield study.learned(DIRS, replicate, scenario)
             for name, learner in baselines.items():
-                units[name] = setting.training(replicate, scenario, learner, steps=self._samples())
-            found += [
-                Unit(unit.function, unit.parameters, {**unit.labels, "method": name}) for name, unit in units.items()
-            ]
-            train_for_equal_time = {
+                yield study.trained(replicate, scenario, learner, samples, method=name)
+            parameters = {
                 "scenario": scenario,
-                "leader": setting.published_dirs(),
+                "leader": dirs,
                 "followers": baselines,
                 "seed": replicate,
-                "tests": setting.tests(replicate, scenario),
+                "tests": study.tests(replicate, scenario),
             }
-            found += [
-                Unit(measurements.train_for_equal_time, train_for_equal_time, {REPLICATE: replicate}),
-                setting.rules(replicate, scenario),
-            ]
-        return found
-
-    def _samples(self) -> int:
-        """Number of instances that DIRS is trained on."""
-        settings = self.setting.published_dirs()["settings"]
-        return int(settings["demonstrations"] + settings["slots"])
+            yield Unit(measurements.train_for_equal_time, parameters, {REPLICATE: replicate})
+            yield study.rules(replicate, scenario)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each training; the optimum and the rules are not trained."""
-        if unit.function is measurements.apply_rules:
+        if "solvers" in unit.parameters:
             for method, numbers in result.items():
                 yield {"budget": NONE, "method": method, **numbers}
             return
-        alone = unit.function is measurements.train
+        alone = "method" in unit.labels
         trained = {unit.labels["method"]: result} if alone else result
         for method, found in trained.items():
             yield {
@@ -92,7 +81,7 @@ class LearnersTable(Artefact):
                 "method": method,
                 "train_cpu_s": found["spent"]["cpu_seconds"],
                 "train_wall_s": found["spent"]["seconds"],
-                "samples": found["spent"]["samples"],
+                "samples": found["samples"],
                 "decision_s": found["decision_s"],
                 **found["tests"][AS_TRAINED],
             }
@@ -131,7 +120,7 @@ class LearnersTable(Artefact):
         """The three orders, and the level of DIRS's reward."""
         by_reward, by_training = (ACTOR_CRITIC, DDPG, DIRS), (DIRS, ACTOR_CRITIC, DDPG)
         by_inference = (DIRS, DDPG, ACTOR_CRITIC)
-        reward = Interval.of(self._values(frame, SAMPLES, DIRS, "reward"))
+        reward = Interval.of(values(frame, "reward", budget=SAMPLES, method=DIRS))
         optimum = Interval.of(values(frame, "reward", budget=NONE, method=measurements.OPTIMUM))
         published = PUBLISHED["reward"][0]
         return [
@@ -154,7 +143,7 @@ class LearnersTable(Artefact):
     ) -> Claim:
         names = [LEARNERS[name][0] for name in order]
         published = dict(zip(LEARNERS, PUBLISHED[number], strict=True))
-        found = [self._values(frame, budget, name, number) for name in order]
+        found = [values(frame, number, budget=budget, method=name) for name in order]
         means = ", ".join(f"{name} {Interval.of(each).mean:.3g}" for name, each in zip(names, found, strict=True))
         holds, differences = ascending(names, found)
         return Claim(
@@ -165,6 +154,3 @@ class LearnersTable(Artefact):
             holds,
             "each mean paired difference of neighbours in this order is above 0; false if one is not",
         )
-
-    def _values(self, frame: pd.DataFrame, budget: str, method: str, number: str) -> FloatArray:
-        return values(frame, number, budget=budget, method=method)

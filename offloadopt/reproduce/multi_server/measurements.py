@@ -1,12 +1,7 @@
-"""Measurements behind the tables and figures: functions of JSON values that return JSON values.
-
-Methods that are compared decide the same instances: these are drawn from the seed alone. Gaps are relative to the
-bounds of the ``exact`` solver on these instances.
-"""
+"""Measurements behind the tables and figures; gaps are relative to the bounds of ``exact`` on the same instances."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +11,6 @@ import numpy as np
 from offloadopt import registry
 from offloadopt.core import (
     Budget,
-    Demonstrations,
     FloatArray,
     Instances,
     IntArray,
@@ -28,6 +22,8 @@ from offloadopt.core import (
 )
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.reproduce import training
+from offloadopt.reproduce.measurements import Measurements
+from offloadopt.reproduce.training import Json
 from offloadopt.structures.assignment import PricedAssignment
 
 if TYPE_CHECKING:
@@ -39,92 +35,74 @@ MAX_TIMED_DECISIONS = 100
 """Largest number of decisions that are timed one at a time."""
 UNLIMITED_STEPS = 10**9
 """Step budget that only a limit in seconds ends."""
-Json = dict[str, Any]
 
 
-# ---------------------------------------------------------------------------------------------------------- rules
+class MultiServerMeasurements(Measurements):
+    """Instances of `multi_server`, beside their certified optimum."""
+
+    problem = "multi_server"
+
+    def averages(
+        self, problem: MultiServer, instances: Instances, solutions: Solutions, optimum: Solutions | None = None
+    ) -> Json:
+        """Means over the instances; time and energy are sums over all devices, as in the paper's figures 9 and 10.
+
+        ``gap`` is the mean of the relative gaps, ``accuracy`` the share of tasks decided as in the optimum.
+        """
+        optimum = optimal(problem, instances) if optimum is None else optimum
+        outcome = problem.evaluate(instances, solutions.decisions)
+        same = problem.assignment(solutions.decisions) == problem.assignment(optimum.decisions)
+        return {
+            "cost": float(outcome.cost.mean()),
+            **{name: float(outcome.metrics[name].mean()) for name in ("time_s", "energy_j", "reward", "offloaded")},
+            "gap": float(relative_gap(solutions.objective, optimum.bound).mean()),
+            "accuracy": float(same.mean()),
+        }
+
+    def apply_solvers(
+        self, scenario: Mapping[str, Any], solvers: Mapping[str, Json], count: int, seed: int, **conditions: Any
+    ) -> Json:
+        """Average results of the certified optimum, and of solvers by label."""
+        problem = self.make(scenario)
+        instances = self.draw(problem, count, seed, **conditions)
+        found = {OPTIMUM: optimal(problem, instances)}
+        for label, chosen in solvers.items():
+            found[label] = self.solver(problem, **chosen).run(problem, instances, seed=seed)
+        return {label: self.averages(problem, instances, each, found[OPTIMUM]) for label, each in found.items()}
+
+    def train(self, scenario: Mapping[str, Any], learner: Mapping[str, Any], *values: Any, **parameters: Any) -> Json:
+        """Train a policy as in the base class, after loading and compiling what a timed training must not include."""
+        warm_up(learner["name"])
+        return super().train(scenario, learner, *values, **parameters)
+
+    def learning(self, problem: MultiServer, learner: Mapping[str, Any], curve: Sequence[Json]) -> Json:
+        """The whole curve."""
+        return {"curve": list(curve)}
+
+    def beside(
+        self,
+        policy: Any,
+        scenario: Mapping[str, Any],
+        learner: Mapping[str, Any],
+        tests: Sequence[Mapping[str, Any]],
+        **parameters: Any,
+    ) -> Json:
+        """Number of ``samples`` that the training used, and ``decision_s``, the time of a single decision."""
+        problem, (test, *_) = self.make(scenario), tests
+        algorithm = registry.learner(learner["name"], **learner["settings"])
+        return {
+            "samples": samples(algorithm, problem, policy.origin.training),
+            "decision_s": decision_seconds(problem, policy, min(test["count"], MAX_TIMED_DECISIONS), test["seed"]),
+            **super().beside(policy, scenario, learner, tests, **parameters),
+        }
 
 
-def apply_rules(scenario: Mapping[str, Any], solvers: Sequence[str], count: int, seed: int) -> Json:
-    """Average results of the certified optimum and of some solvers."""
-    problem = MultiServer(MultiServerScenario(**scenario))
-    instances = problem.sample(count, seed)
-    optimum = registry.solver("exact", problem).run(problem, instances)
-    found = {OPTIMUM: averages(problem, instances, optimum, optimum)}
-    for name in solvers:
-        solutions = registry.solver(name, problem).run(problem, instances, seed=seed)
-        found[name] = averages(problem, instances, solutions, optimum)
-    return found
+MEASURE = MultiServerMeasurements()
 
 
-def averages(problem: MultiServer, instances: Instances, solutions: Solutions, optimum: Solutions) -> Json:
-    """Means over the instances; time and energy are sums over all devices, as in the paper's figures 9 and 10.
-
-    ``gap`` is the mean of the relative gaps, ``accuracy`` the share of tasks decided as in the optimum.
-    """
-    outcome = problem.evaluate(instances, solutions.decisions)
-    same = problem.assignment(solutions.decisions) == problem.assignment(optimum.decisions)
-    return {
-        "cost": float(outcome.cost.mean()),
-        **{name: float(outcome.metrics[name].mean()) for name in ("time_s", "energy_j", "reward", "offloaded")},
-        "gap": float(relative_gap(solutions.objective, optimum.bound).mean()),
-        "accuracy": float(same.mean()),
-    }
-
-
-# -------------------------------------------------------------------------------------------------------- training
-
-
-def train(
-    scenario: Mapping[str, Any],
-    learner: Mapping[str, Any],
-    demonstrations: Mapping[str, Any] | None,
-    budget: Mapping[str, Any],
-    seed: int,
-    tests: Sequence[Mapping[str, Any]],
-) -> Json:
-    """Train a policy, record its learning curve, and test it.
-
-    Parameters
-    ----------
-    learner : mapping
-        ``name`` and ``settings``.
-    demonstrations : mapping, optional
-        ``solver``, ``count``, ``seed`` of demonstrations made beforehand; a learner may also make its own.
-    budget : mapping
-        ``steps`` (in the unit of `training.own_length`) and ``seconds``; the time of collecting demonstrations is
-        subtracted from the seconds.
-    tests : sequence of mapping
-        Each with a ``name``, a ``scenario``, ``count`` and ``seed``.
-    """
-    problem = MultiServer(MultiServerScenario(**scenario))
-    algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
-    warm_up(learner["name"])
-    begin, begin_cpu = time.perf_counter(), time.process_time()
-    experts = None if demonstrations is None else make_demonstrations(problem, **demonstrations)
-    seconds = budget["seconds"]
-    if seconds is not None:
-        seconds = max(seconds - (time.perf_counter() - begin), 0.01 * seconds)
-    curve: list[Json] = []
-
-    def record(step: int, numbers: Mapping[str, float]) -> None:
-        curve.append(
-            {
-                "step": training.own_step(algorithm, problem, step),
-                **{name: float(value) for name, value in numbers.items()},
-            }
-        )
-
-    steps = None if budget["steps"] is None else training.decisions(algorithm, problem, budget["steps"])
-    policy = algorithm.fit(problem, demonstrations=experts, budget=Budget(steps, seconds), seed=seed, record=record)
-    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - begin_cpu}
-    spent["samples"] = samples(algorithm, problem, policy.origin.training)  # type: ignore[attr-defined]
-    return {
-        "spent": spent,
-        "curve": curve,
-        "tests": {test["name"]: test_policy(policy, test) for test in tests},
-        "decision_s": decision_seconds(problem, policy, min(tests[0]["count"], MAX_TIMED_DECISIONS), tests[0]["seed"]),
-    }
+def optimal(problem: MultiServer, instances: Instances) -> Solutions:
+    """Certified optima."""
+    return registry.solver("exact", problem).run(problem, instances)
 
 
 def train_for_equal_time(
@@ -134,10 +112,13 @@ def train_for_equal_time(
     seed: int,
     tests: Sequence[Mapping[str, Any]],
 ) -> Json:
-    """Train a learner, then others for the same time; results as of `train` by label."""
-    first = train(scenario, leader, None, {"steps": None, "seconds": None}, seed, tests)
-    limit = {"steps": UNLIMITED_STEPS, "seconds": first["spent"]["seconds"]}
-    others = {name: train(scenario, learner, None, limit, seed, tests) for name, learner in followers.items()}
+    """Train a learner, then others for the same time; results as of `Measurements.train` by label."""
+    first = MEASURE.train(scenario, leader, None, seed, tests)
+    spent = first["spent"]["seconds"]
+    others = {
+        name: MEASURE.train(scenario, learner, UNLIMITED_STEPS, seed, tests, seconds=spent)
+        for name, learner in followers.items()
+    }
     return {leader["name"]: first, **others}
 
 
@@ -146,7 +127,7 @@ def warm_up(learner: str) -> None:
     """Train on a toy problem once a process, so that timed trainings exclude loading and compiling."""
     toy = MultiServer(MultiServerScenario(users=2, servers=1))
     algorithm: Learner = registry.learner(learner)
-    experts = make_demonstrations(toy, "exact", 4, 0) if algorithm.uses_demonstrations else None
+    experts = training.make_demonstrations(toy, "exact", {}, 4, 0) if algorithm.uses_demonstrations else None
     algorithm.fit(toy, demonstrations=experts, budget=Budget(steps=1))
 
 
@@ -161,21 +142,6 @@ def samples(learner: Learner, problem: MultiServer, origin: Mapping[str, Any]) -
     # Phases of a training have the same shares in every budget, so its own units are proportional to decisions.
     length = origin["steps"] * training.own_length(learner) // learner.default_steps(problem)
     return int(demonstrated + max(0, length - pretraining))
-
-
-def make_demonstrations(problem: MultiServer, solver: str, count: int, seed: int) -> Demonstrations:
-    """Collect a solver's solutions in memory."""
-    instances = problem.sample(count, seed)
-    solutions = registry.solver(solver, problem).run(problem, instances, seed=seed)
-    return Demonstrations(instances, problem.observe(instances, problem.reset(instances)), solutions)
-
-
-def test_policy(policy: Method, test: Mapping[str, Any]) -> Json:
-    """Average results of a policy in a scenario, which may differ from that of its training."""
-    problem = MultiServer(MultiServerScenario(**test["scenario"]))
-    instances = problem.sample(test["count"], test["seed"])
-    solutions = policy.run(problem, instances, seed=test["seed"])
-    return averages(problem, instances, solutions, registry.solver("exact", problem).run(problem, instances))
 
 
 def decision_seconds(problem: MultiServer, policy: Method, count: int, seed: int) -> float:
@@ -194,9 +160,9 @@ def imitate(
     test: Mapping[str, Any],
 ) -> Json:
     """Train networks by imitation and measure their agreement with the expert on old and new instances."""
-    problem = MultiServer(MultiServerScenario(**scenario))
-    training_set = make_demonstrations(problem, **demonstrations)
-    test_set = make_demonstrations(problem, **{**demonstrations, **test})
+    problem = MEASURE.make(scenario)
+    training_set = training.make_demonstrations(problem, **demonstrations)
+    test_set = training.make_demonstrations(problem, **{**demonstrations, **test})
     algorithm: Learner = registry.learner(learner["name"], **learner["settings"])
     budget = Budget(training.decisions(algorithm, problem, steps))
     policy = algorithm.fit(problem, demonstrations=training_set, budget=budget, seed=seed)
@@ -209,9 +175,8 @@ def imitate(
     wanted = problem.assignment(test_set.solutions.decisions)
     found["all_local_accuracy"] = float(np.mean(wanted == 0))
     found["all_local_output_accuracy"] = 1.0 - float(np.mean(wanted > 0)) / problem.servers
-    found["gap"] = averages(problem, test_set.instances, policy.run(problem, test_set.instances), test_set.solutions)[
-        "gap"
-    ]
+    solutions = policy.run(problem, test_set.instances)
+    found["gap"] = MEASURE.averages(problem, test_set.instances, solutions, test_set.solutions)["gap"]
     return found
 
 
@@ -267,8 +232,7 @@ def search(scenario: Mapping[str, Any], solvers: Mapping[str, Mapping[str, Any]]
     values = MultiServerScenario(**scenario)
     problem = MultiServer(values)
     instances = problem.sample(count, seed)
-    optimum = registry.solver("exact", problem).run(problem, instances)
-    found: Json = {OPTIMUM: float(optimum.objective.mean())}
+    found: Json = {OPTIMUM: float(optimal(problem, instances).objective.mean())}
     for name, settings in solvers.items():
         problem = RecordedMultiServer(values)
         registry.solver(name, problem, **settings).run(problem, instances, seed=seed)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-
-from offloadopt import files
-from offloadopt.errors import UnknownName, nearest
-from offloadopt.reproduce.artefact import Artefact, Paper
+from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
 from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, GeneralisationFigure, HardServersFigure
 from offloadopt.reproduce.multi_server.learners import LearnersTable
 from offloadopt.reproduce.multi_server.search import SearchFigure
-from offloadopt.reproduce.multi_server.setting import Setting, Sizes
-from offloadopt.reproduce.multi_server.sweeps import ServersFigure, UsersFigure
+from offloadopt.reproduce.multi_server.study import MultiServerStudy, Sizes
+from offloadopt.reproduce.multi_server.sweeps import servers_figure, users_figure
 from offloadopt.reproduce.multi_server.training import AblationFigure, LossFigure, TimeEnergyFigure
-from offloadopt.traces import locations as places
+from offloadopt.reproduce.study import Plan
 
 FULL = Sizes(
     replicates=5,
@@ -53,7 +46,6 @@ QUICK = Sizes(
     search_instances=50,
     generations=300,
 )
-SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (
     "3 replicates (layouts and seeds) instead of 5, so most intervals are wide; 200 held-out instances instead of 500",
     "only the end points of figures 9 (10 and 100 users) and 10 (2 and 10 servers)",
@@ -65,41 +57,21 @@ SHORTENED = (
 """Differences of a quick run. DIRS itself has the paper's 256 demonstrations, 1000 iterations and 3000 slots."""
 
 
-def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """Build the paper's tables and figures in one size.
-
-    Parameters
-    ----------
-    size : {"quick", "full"}
-    users_file, sites_file : path, optional
-        Real places for the preset ``melbourne``, both or none.
-    """
-    if size not in SIZES:
-        raise UnknownName(f"no size {size!r}; {nearest(size, SIZES)}")
-    places.require_both(users_file, sites_file)
-    setting = Setting(SIZES[size], users_file=users_file, sites_file=sites_file)
-    return of_setting(size, setting, SHORTENED if size == "quick" else ())
-
-
-def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """Build all tables and figures of a setting."""
-    sizes = setting.sizes
-    artefacts: list[Artefact] = [
-        AccuracyTable(setting),
-        LossFigure(setting),
-        TimeEnergyFigure(setting),
-        SearchFigure(setting),
-        AblationFigure(setting),
-        LearnersTable(setting),
-        UsersFigure(setting, sizes.users),
-        ServersFigure(setting, sizes.servers),
-        AnytimeFigure(setting),
-        GeneralisationFigure(setting),
-        HardServersFigure(setting),
+def artefacts(study: MultiServerStudy) -> list[Artefact]:
+    """The paper's tables and figures, then those beyond it."""
+    return [
+        AccuracyTable(study),
+        LossFigure(study),
+        TimeEnergyFigure(study),
+        SearchFigure(study),
+        AblationFigure(study),
+        LearnersTable(study),
+        users_figure(study),
+        servers_figure(study),
+        AnytimeFigure(study),
+        GeneralisationFigure(study),
+        HardServersFigure(study),
     ]
-    of_places = {
-        name: None if path is None else {"path": str(path), "sha256": files.sha256(path)}
-        for name, path in (("users_file", setting.users_file), ("sites_file", setting.sites_file))
-    }
-    settings = json.loads(json.dumps({"sizes": asdict(sizes), "base": dict(setting.base), **of_places}))
-    return Paper("multi_server", size, settings, shortened, artefacts)
+
+
+PLAN = Plan(MultiServerStudy, {"quick": QUICK, "full": FULL}, SHORTENED, artefacts)

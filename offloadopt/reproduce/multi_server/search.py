@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offloadopt import registry
@@ -10,7 +11,8 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.setting import Setting
+from offloadopt.reproduce.multi_server.measurements import OPTIMUM
+from offloadopt.reproduce.multi_server.study import MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
 
 if TYPE_CHECKING:
@@ -31,70 +33,55 @@ SEARCHES = ("levy", "levy-classic")
 STYLES = {
     "levy-classic": plots.Style("classic Lévy", plots.ORANGE, "-."),
     "levy": plots.Style("proposed Lévy", plots.BLUE),
-    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
 }
 
 
+@dataclass(eq=False)
 class SearchFigure(Artefact):
     """Proposed and classic Lévy search with the same initial populations and allocation; only moves differ."""
 
+    study: MultiServerStudy
     name = "fig-7"
     keys = ("scenario", "method", "generation")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """One for each scenario and replicate."""
-        sizes = self.setting.sizes
+        study, sizes = self.study, self.study.sizes
         options = {"beta": BETA, "generations": sizes.generations}
-        searches = {name: registry.get("solvers", name)(**options) for name in SEARCHES}
-        return [
-            Unit(
-                measurements.search,
-                {
-                    "scenario": self.setting.scenario(replicate, preset, **changes),
-                    "solvers": {name: search.model_dump(mode="json") for name, search in searches.items()},
+        searches = {name: registry.get("solvers", name)(**options).model_dump(mode="json") for name in SEARCHES}
+        for replicate in study.replicates:
+            for name, (preset, changes) in SCENARIOS.items():
+                parameters = {
+                    "scenario": study.layout(replicate, preset, **changes),
+                    "solvers": searches,
                     "count": sizes.search_instances,
-                    "seed": self.setting.test_seed(replicate),
-                },
-                {REPLICATE: replicate, "scenario": name},
-            )
-            for replicate in self.setting.replicates
-            for name, (preset, changes) in SCENARIOS.items()
-        ]
+                    "seed": study.test_seed(replicate),
+                }
+                yield Unit(measurements.search, parameters, {REPLICATE: replicate, "scenario": name})
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method and generation; the optimum is the same in all."""
-        scenario, optimum = unit.labels["scenario"], result[measurements.OPTIMUM]
-        for method in SEARCHES:
-            for generation, fitness in enumerate(result[method]):
+        optimum, last = result[OPTIMUM], len(result["levy"]) - 1
+        curves = {method: dict(enumerate(result[method])) for method in SEARCHES}
+        for method, curve in {**curves, OPTIMUM: {0: optimum, last: optimum}}.items():
+            for generation, fitness in curve.items():
                 yield {
-                    "scenario": scenario,
+                    "scenario": unit.labels["scenario"],
                     "method": method,
                     "generation": generation,
                     "fitness": fitness,
                     "gap_of_means": fitness / optimum - 1.0,
                 }
-        for generation in (0, len(result["levy"]) - 1):
-            yield {
-                "scenario": scenario,
-                "method": measurements.OPTIMUM,
-                "generation": generation,
-                "fitness": optimum,
-                "gap_of_means": 0.0,
-            }
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """A panel for each scenario."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2, 2)
         for ax, name in zip(axes, SCENARIOS, strict=True):
-            for method, style in STYLES.items():
-                chosen = summary[(summary["scenario"] == name) & (summary["method"] == method)]
-                plots.series(ax, chosen, "generation", "fitness", style)
+            plots.lines(ax, summary[summary["scenario"] == name], "generation", "fitness", STYLES)
             ax.set_xscale("symlog", linthresh=1)
-            ax.set_xlim(0, self.setting.sizes.generations)
+            ax.set_xlim(0, self.study.sizes.generations)
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             plots.fit_to_means(ax)
             plots.finish(ax, "generation", "mean fitness (cost)", name)
@@ -103,7 +90,7 @@ class SearchFigure(Artefact):
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """The proposed search ends below the classic one in the paper's scenario; the others are reported too."""
-        last = self.setting.sizes.generations
+        last = self.study.sizes.generations
         differences, measured = {}, []
         for name in SCENARIOS:
             ends = {

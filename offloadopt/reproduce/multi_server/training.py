@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,8 +12,8 @@ from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
-from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.setting import AS_TRAINED, Setting
+from offloadopt.reproduce.multi_server.measurements import OPTIMUM
+from offloadopt.reproduce.multi_server.study import AS_TRAINED, MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ STYLES = {
     DIRS: plots.Style("DIRS", plots.BLUE),
     WITHOUT_LEVY: plots.Style(WITHOUT_LEVY, plots.ORANGE, ":"),
     WITHOUT_IMITATION: plots.Style(WITHOUT_IMITATION, plots.GREEN, "-"),
-    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
     "local": plots.Style("Local", plots.GREY, "-."),
 }
 WINDOW = 200
@@ -40,33 +41,29 @@ SETTLED = 0.05
 """A curve has settled once less than this share of its fall remains."""
 
 
+@dataclass(eq=False)
 class Curves(Artefact):
     """Recorded curves of some variants of DIRS, beside the averages of simple rules on held-out instances."""
 
+    study: MultiServerStudy
     keys = ("method", "step")
     numbers: ClassVar[tuple[str, ...]]
     variants: ClassVar[tuple[str, ...]] = (DIRS,)
     rules: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """A training for each variant and replicate, and the rules."""
-        found = []
-        for replicate in self.setting.replicates:
-            scenario = self.setting.scenario(replicate)
+        for replicate in self.study.replicates:
+            scenario = self.study.layout(replicate)
             for variant in self.variants:
-                learner = self.setting.published_dirs(**VARIANTS[variant])
-                unit = self.setting.training(replicate, scenario, learner)
-                found.append(Unit(unit.function, unit.parameters, {**unit.labels, "method": variant}))
+                learner = self.study.published_dirs(**VARIANTS[variant])
+                yield self.study.trained(replicate, scenario, learner, method=variant)
             if self.rules:
-                found.append(self.setting.rules(replicate, scenario))
-        return found
+                yield self.study.rules(replicate, scenario)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each recorded slot; rules are constant and have a first and a last row."""
-        if unit.function is measurements.train:
+        if "learner" in unit.parameters:
             settings = unit.parameters["learner"]["settings"]
             before = settings["pretraining"] if settings["imitation"] else 0
             for point in result["curve"]:
@@ -81,7 +78,7 @@ class Curves(Artefact):
     @property
     def slots(self) -> int:
         """Number of slots, the paper's iterations."""
-        return int(self.setting.published_dirs()["settings"]["slots"])
+        return int(self.study.published_dirs()["settings"]["slots"])
 
     def smooth(self, frame: pd.DataFrame, number: str) -> pd.DataFrame:
         """Moving means of one number over `WINDOW` iterations."""
@@ -126,7 +123,7 @@ class LossFigure(Curves):
         import pandas as pd
 
         figure, (ax,) = plots.panels(1)
-        pretraining = self.setting.published_dirs()["settings"]["pretraining"]
+        pretraining = self.study.published_dirs()["settings"]["pretraining"]
         phases = (frame[frame["step"] <= pretraining], frame[frame["step"] > pretraining])
         by, smooth = ("agent", REPLICATE), LOSS_WINDOW // self.spacing(frame)
         parts = [summarised(plots.smoothed(phase, "loss_per_task", by, smooth), self.keys) for phase in phases]
@@ -176,7 +173,7 @@ class TimeEnergyFigure(Curves):
     name = "fig-6"
     numbers = ("time_s", "energy_j")
     variants = (DIRS, WITHOUT_IMITATION)
-    rules = (measurements.OPTIMUM, "local")
+    rules = (OPTIMUM, "local")
     published: ClassVar[Mapping[str, tuple[str, int]]] = {"time_s": ("time", 900), "energy_j": ("energy", 1100)}
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
@@ -245,12 +242,12 @@ class AblationFigure(Curves):
     name = "fig-8"
     numbers = ("reward",)
     variants = (DIRS, WITHOUT_LEVY, WITHOUT_IMITATION)
-    rules = (measurements.OPTIMUM, "local")
+    rules = (OPTIMUM, "local")
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Also the finished policies' rewards and gaps on held-out instances, in the row of their last step."""
         rows = [dict(row) for row in super().rows(unit, result)]
-        if unit.function is measurements.train:
+        if "learner" in unit.parameters:
             tested = result["tests"][AS_TRAINED]
             rows[-1] |= {"tested_reward": tested["reward"], "tested_gap": tested["gap"]}
         yield from rows
@@ -260,7 +257,7 @@ class AblationFigure(Curves):
         figure, axes = plots.panels(3)
         for ax in axes[:2]:
             self.draw_number(ax, frame, "reward", "mean reward, 1 / cost")
-        ends = [values(frame, "reward", method=method, step=0).mean() for method in ("local", measurements.OPTIMUM)]
+        ends = [values(frame, "reward", method=method, step=0).mean() for method in ("local", OPTIMUM)]
         axes[1].set_ylim(ends[0] - 0.1 * (ends[1] - ends[0]), ends[1] + 0.1 * (ends[1] - ends[0]))
         axes[1].set_title("the same, from Local to the optimum", fontsize=10.5, loc="left")
         tested = frame.dropna(subset=["tested_gap"])
@@ -294,8 +291,7 @@ class AblationFigure(Curves):
     def _imitation(self, frame: pd.DataFrame) -> Claim:
         smooth = self.smooth(frame[frame["method"].isin(self.variants)], "reward")
         halfway = 0.5 * (
-            values(frame, "reward", method=measurements.OPTIMUM, step=0)
-            + values(frame, "reward", method="local", step=0)
+            values(frame, "reward", method=OPTIMUM, step=0) + values(frame, "reward", method="local", step=0)
         )
         arrived = {
             name: _arrival(smooth[smooth["method"] == name], "reward", halfway) for name in (DIRS, WITHOUT_IMITATION)

@@ -53,7 +53,7 @@ MEASURE = PartialMobileMeasurements()
 
 def fit_kappa(
     scenario: Mapping[str, Any],
-    solver: Mapping[str, Any],
+    solver: Json,
     published: Sequence[Mapping[str, float]],
     slots: int,
     seed: int,

@@ -12,12 +12,16 @@ from offloadopt.core import relative_gap
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.reproduce.multi_server import measurements
 
-from toys.tiny_papers.multi_server import SETTING, TINY
+from toys.tiny_papers.multi_server import STUDY, TINY
+
+
+def rules(*names: str) -> dict[str, Any]:
+    return {name: {"name": name, "options": {}} for name in names}
 
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
-    scenario = SETTING.scenario(1)
-    found = measurements.apply_rules(scenario, ["greedy", "local"], 20, 7)
+    scenario = STUDY.layout(1)
+    found = measurements.MEASURE.apply_solvers(scenario, rules("greedy", "local"), 20, 7)
     problem = MultiServer(MultiServerScenario(**scenario))
     instances = problem.sample(20, 7)
     best = registry.solver("exhaustive", problem).run(problem, instances)
@@ -32,7 +36,7 @@ def test_averages_are_the_problems_own_on_the_same_instances() -> None:
 
 
 def test_the_watched_fitness_is_that_of_the_best_solution_so_far() -> None:
-    scenario = SETTING.scenario(1)
+    scenario = STUDY.layout(1)
     problem = MultiServer(MultiServerScenario(**scenario))
     instances = problem.sample(6, 3)
     options: dict[str, Any] = {"generations": 12, "population": 3}
@@ -45,22 +49,22 @@ def test_the_watched_fitness_is_that_of_the_best_solution_so_far() -> None:
 
 
 def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
-    unit = SETTING.learned("imitation", 1, SETTING.scenario(1))
+    unit = STUDY.learned("imitation", 1, STUDY.layout(1))
     parameters = unit.parameters
     assert parameters["demonstrations"]["seed"] not in {test["seed"] for test in parameters["tests"]}
-    result = measurements.train(**parameters)
-    assert result["spent"]["samples"] == TINY.imitation_demonstrations
+    result = measurements.MEASURE.train(**parameters)
+    assert result["samples"] == TINY.imitation_demonstrations
     assert set(result["tests"]) == {test["name"] for test in parameters["tests"]}
-    tested = measurements.apply_rules(
-        parameters["scenario"], ["local"], TINY.test_instances, parameters["tests"][0]["seed"]
-    )
+    seed = parameters["tests"][0]["seed"]
+    tested = measurements.MEASURE.apply_solvers(parameters["scenario"], rules("local"), TINY.test_instances, seed)
     assert result["tests"]["as trained"]["cost"] >= tested[measurements.OPTIMUM]["cost"] * (1 - 1e-9)
 
 
 def test_demonstrations_made_beforehand_are_taken_off_the_seconds() -> None:
-    unit = SETTING.training(1, SETTING.scenario(1), SETTING.learner("imitation"), demonstrations=16, seconds=0.3)
+    experts = STUDY.demonstrations(1, "exact", 16)
+    unit = STUDY.trained(1, STUDY.layout(1), STUDY.learner("imitation"), demonstrations=experts)
     gradient_steps = registry.learner("imitation").gradient_steps
-    assert measurements.train(**unit.parameters)["curve"][-1]["step"] < gradient_steps
+    assert measurements.MEASURE.train(**unit.parameters, seconds=0.3)["curve"][-1]["step"] < gradient_steps
 
 
 @pytest.mark.parametrize(

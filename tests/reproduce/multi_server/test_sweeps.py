@@ -26,7 +26,7 @@ def points(field: str, at: Sequence[int], of: Callable[[str, int, int], float]) 
 
 
 def test_figure_9_needs_dirs_below_every_rule_at_every_point() -> None:
-    at = full("fig-9").points  # type: ignore[attr-defined]
+    at = full("fig-9").axis.values  # type: ignore[attr-defined]
     base = {"dirs": 0.8, "greedy": 0.9, "random": 0.95, "local": 1.0, measurements.OPTIMUM: 0.7}
     better = points("users", at, lambda method, n, r: n * base[method] + 0.01 * r)
     assert set(judged(full("fig-9"), better).values()) == {True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.multi_server import plan
-from offloadopt.reproduce.multi_server.setting import Setting, Sizes
+from offloadopt.reproduce.multi_server.study import MultiServerStudy, Sizes
 
 TINY = Sizes(
     replicates=2,
@@ -24,11 +24,11 @@ TINY = Sizes(
     search_instances=4,
     generations=10,
 )
-SETTING = Setting(TINY, {"users": 5})
+STUDY = MultiServerStudy(TINY, {"users": 5})
 
 
 def tiny() -> Paper:
-    return plan.of_setting("tiny", SETTING)
+    return plan.PLAN.of("tiny", STUDY)
 
 
 def named(name: str) -> Artefact:
