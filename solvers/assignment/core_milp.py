@@ -15,17 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.assignment.dual_bound import price_bound, reduced_cost
 from offloadopt.solvers.assignment.local_search import assignment_cost, server_loads
+from offloadopt.solvers.highs import SAFETY, TIGHT, CutSearch, Programme
 
 FIRST_TANGENTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
 """Deviations ``x_j`` of the first tangents, in units of ``sqrt(gap F_j)``, the largest of a better assignment."""
-TIGHT, USUAL = 1e-9, 1e-6
-"""Tolerances of HiGHS in units of the gap: the first one tried, and the default of HiGHS."""
-SAFETY = 100.0
-"""Number of tolerances subtracted from the bound that HiGHS reports."""
 
 
 @dataclass(frozen=True)
@@ -71,100 +67,88 @@ def close_gap(
     deadline : float
         Reading of `offloadopt.clock.clock` at which to stop.
     """
-    import highspy
+    search = _CoreSearch((cost, load, capacity, fixed_load), v, assignment, group, allowance)
+    proved = search.prove(search.base, deadline)
+    return CoreResult(search.assignment, proved)
 
-    bound = price_bound(cost, load, capacity, fixed_load, v)
-    best, upper = assignment, assignment_cost(cost, load, capacity, fixed_load, assignment)
-    gap = upper - bound
-    allowance = max(allowance, 2.0 * SAFETY * TIGHT * gap)
-    group_size = np.bincount(group)
-    _, first = np.unique(group, return_index=True)
-    reduced = reduced_cost(cost[first], load[first], v)
-    # One integer variable each: the number of tasks of this group on this option.
-    group_of, option = np.nonzero(reduced <= gap)
-    group_load = load[first]
-    integers, servers = len(group_of), len(capacity)
-    unit = np.sqrt(gap * capacity)
 
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
-    options: dict[str, bool | int | float | str] = {
-        "output_flag": False,
-        "threads": 1,
-        "mip_rel_gap": 0.0,
-        "mip_abs_gap": 0.25 * allowance / gap,
-        "objective_bound": 1.0 + SAFETY * TIGHT,
-        # The model is small and tight, and the incumbent is better than what heuristics find: these features only cost
-        # time here.
-        "presolve": "off",
-        "mip_detect_symmetry": False,
-        "mip_allow_restart": False,
-        "mip_heuristic_effort": 0.0,
-    }
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
-    columns = integers + servers
-    highs.addVars(columns, np.zeros(columns), np.append(group_size[group_of], np.ones(servers)).astype(np.float64))
-    objective = np.concatenate([reduced[group_of, option] / gap, np.ones(servers)])
-    highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), objective)
-    highs.changeColsIntegrality(
-        integers, np.arange(integers, dtype=np.int32), np.full(integers, highspy.HighsVarType.kInteger)
-    )
-    for number, size in enumerate(group_size):
-        own = np.flatnonzero(group_of == number).astype(np.int32)
-        highs.addRow(float(size), float(size), len(own), own, np.ones(len(own)))
-    on_server = [np.flatnonzero(option == j + 1).astype(np.int32) for j in range(servers)]
+class _CoreSearch(CutSearch):
+    """The MILP: columns ``[counts]``, the tasks of a group on an option, and squares ``[servers]``."""
 
-    def add_tangents(points: FloatArray) -> None:
-        """Add the cuts ``q_j >= 2 y x_j/unit_j - y^2`` at the points ``y [servers]``."""
-        for j in range(servers):
-            rows = on_server[j]
-            offset = 2.0 * points[j] * (fixed_load[j] - v[j] * capacity[j]) / unit[j] - points[j] ** 2
-            slopes = np.append(-2.0 * points[j] / unit[j] * group_load[group_of[rows]], 1.0)
-            highs.addRow(offset, highspy.kHighsInf, len(rows) + 1, np.append(rows, np.int32(integers + j)), slopes)
+    # The model is small and tight, and presolve only costs time.
+    presolve = False
 
-    def deviations(chosen: IntArray) -> FloatArray:
-        loads: FloatArray = server_loads(load, fixed_load, chosen)
-        return (loads - v * capacity) / unit
+    def __init__(
+        self,
+        costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+        v: FloatArray,
+        assignment: IntArray,
+        group: IntArray,
+        allowance: float,
+    ) -> None:
+        cost, load, capacity, _ = costs
+        bound, upper = price_bound(*costs, v), assignment_cost(*costs, assignment)
+        gap = upper - bound
+        self.costs, self.v, self.assignment, self.group = costs, v, assignment, group
+        self.group_size = np.bincount(group)
+        _, first = np.unique(group, return_index=True)
+        reduced = reduced_cost(cost[first], load[first], v)
+        self.group_of, self.option = np.nonzero(reduced <= gap)
+        self.load = load[first][self.group_of]
+        self.unit_load = np.sqrt(gap * capacity)
+        counts, servers = len(self.group_of), len(capacity)
+        programme = Programme(
+            np.concatenate([reduced[self.group_of, self.option] / gap, np.ones(servers)]),
+            np.zeros(counts + servers),
+            np.append(self.group_size[self.group_of], np.ones(servers)),
+            np.arange(counts),
+        )
+        # The incumbent is better than what heuristics find: these features only cost time here.
+        programme.set_options(mip_detect_symmetry=False, mip_allow_restart=False, mip_heuristic_effort=0.0)
+        super().__init__(programme, upper, max(allowance, 2.0 * SAFETY * TIGHT * gap), bound, gap)
+        for number, size in enumerate(self.group_size):
+            programme.add_row(np.flatnonzero(self.group_of == number), 1.0, size, size)
+        for point in FIRST_TANGENTS:
+            self._add_tangents(np.full(servers, point))
+        self.known = set[bytes]()
+        self._cut_at(assignment)
 
-    for point in FIRST_TANGENTS:
-        add_tangents(np.full(servers, point))
-    add_tangents(deviations(best))
-    proved, tolerance = bound, TIGHT
-    while True:
-        for name in ("mip", "primal", "dual"):
-            highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
-        left_s = deadline - clock()
-        if left_s <= 0:
-            break
-        if np.isfinite(left_s):
-            highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
-        counts = np.zeros((len(group_size), servers + 1))
-        np.add.at(counts, (group, best), 1.0)
-        incumbent = np.append(counts[group_of, option], np.minimum(deviations(best) ** 2, 1.0))
-        start = highspy.HighsSolution()
-        start.col_value = incumbent.tolist()
-        highs.setSolution(start)
-        highs.run()
-        status, info = highs.getModelStatus(), highs.getInfo()
-        if status == highspy.HighsModelStatus.kInfeasible:
-            proved = upper - SAFETY * tolerance * gap  # no assignment costs less than the cutoff, the incumbent's cost
-            break
-        if status == highspy.HighsModelStatus.kSolveError and tolerance < USUAL:
-            # HiGHS occasionally finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
-            tolerance *= 10.0
-            highs.clearSolver()
-            continue
-        if status != highspy.HighsModelStatus.kSolveError and np.isfinite(info.mip_dual_bound):
-            proved = max(proved, bound + (min(info.mip_dual_bound, 1.0) - SAFETY * tolerance) * gap)
-        if status != highspy.HighsModelStatus.kOptimal or proved >= upper - allowance:
-            break
-        values = np.rint(np.asarray(highs.getSolution().col_value)[:integers]).astype(np.int64)
-        found = np.empty_like(best)
-        found[np.argsort(group, kind="stable")] = np.repeat(option, values)  # `group_of` is ascending
-        found_cost = assignment_cost(cost, load, capacity, fixed_load, found)
-        if found_cost < upper:
-            best, upper = found, found_cost
-        if proved >= upper - allowance:
-            break
-        add_tangents(deviations(found))
-    return CoreResult(best, min(proved, upper))
+    def _cut_at(self, assignment: IntArray) -> bool:
+        """Add tangents at an assignment's loads; false if they were there."""
+        known = assignment.tobytes() in self.known
+        if not known:
+            self.known.add(assignment.tobytes())
+            self._add_tangents(self._deviations(assignment))
+        return not known
+
+    def _deviations(self, assignment: IntArray) -> FloatArray:
+        """Deviations ``x [servers]`` of an assignment's loads, in units of ``sqrt(gap F)``."""
+        _, load, capacity, fixed_load = self.costs
+        loads: FloatArray = server_loads(load, fixed_load, assignment)
+        return (loads - self.v * capacity) / self.unit_load
+
+    def _add_tangents(self, points: FloatArray) -> None:
+        """Add the cuts ``q_j >= 2 y x_j - y^2`` at the points ``y [servers]``."""
+        _, _, capacity, fixed_load = self.costs
+        for j, point in enumerate(points):
+            there = np.flatnonzero(self.option == j + 1)
+            offset = 2.0 * point * (fixed_load[j] - self.v[j] * capacity[j]) / self.unit_load[j] - point**2
+            slopes = np.append(-2.0 * point / self.unit_load[j] * self.load[there], 1.0)
+            self.programme.add_row(np.append(there, len(self.option) + j), slopes, offset)
+
+    def start(self) -> FloatArray:
+        """Counts and squares of the incumbent."""
+        counts = np.zeros((len(self.group_size), len(self.unit_load) + 1))
+        np.add.at(counts, (self.group, self.assignment), 1.0)
+        squares = np.minimum(self._deviations(self.assignment) ** 2, 1.0)
+        return np.append(counts[self.group_of, self.option], squares)
+
+    def refine(self, values: FloatArray) -> bool:
+        """Assign the tasks of each group as counted, and add tangents at the servers' loads."""
+        counts = np.rint(values[: len(self.option)]).astype(np.int64)
+        found = np.empty_like(self.assignment)
+        found[np.argsort(self.group, kind="stable")] = np.repeat(self.option, counts)  # `group_of` is ascending
+        cost = assignment_cost(*self.costs, found)
+        if cost < self.upper:
+            self.assignment, self.upper = found, cost
+        return self._cut_at(found)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
+from offloadopt.solvers.highs import Programme
 from offloadopt.solvers.inference.base import (
     optimal_shares,
     options_cost,
@@ -133,6 +134,7 @@ class MasterProblem:
 
     def __init__(self, tasks: list[InferenceTasks], weights: CostWeights, held_j: FloatArray) -> None:
         self.tasks, self.weights, self.held_j = tasks, weights, held_j
+        self._battery_scale = np.where(held_j > 0, held_j, 1.0)
         zeros = np.zeros(len(held_j))
         self.unpriced = [slot_tasks(slot, weights, zeros, 0.0) for slot in tasks]
         all_allowed = [np.zeros((slot.tasks, slot.servers + 2), dtype=np.bool_) for slot in self.unpriced]
@@ -289,70 +291,50 @@ class MasterProblem:
     ) -> tuple[float, FloatArray, list[FloatArray]]:
         """Solve the master problem over columns within batteries and limits: cost, prices, fractions of the columns.
 
-        With ``integer``, one column is chosen for each slot, and prices are 0.
+        With ``integer``, one column is chosen for each slot, and prices are 0. Where HiGHS finds no solution, the cost
+        is ``inf``, prices are 0, and the first column of each slot is chosen, in which all tasks fail.
         """
-        import highspy
-
-        slots, users = len(columns), len(self.held_j)
-        owner = np.repeat(np.arange(slots), [len(own) for own in columns])
-        all_columns = [column for own in columns for column in own]
-        cost = [
-            column.cost + self._violation_cost(t, column, limits) for t, own in enumerate(columns) for column in own
-        ]
-        scale = np.where(self.held_j > 0, self.held_j, 1.0)
-        drain = np.array([column.drain_j for column in all_columns]).reshape(len(all_columns), users) / scale
-        failures = np.array([column.failures for column in all_columns]).reshape(len(all_columns), users)
-        battery_limits = (self.held_j > 0) * (1.0 - BATTERY_MARGIN)
-        # Besides the plans' columns: violations of each user's limits of failures.
-        number, rows = len(all_columns) + 2 * users, slots + 2 * users
-        failure = self.weights.failure
-        model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = number, rows
-        model.col_cost_ = np.concatenate(
-            [cost, np.repeat([LARGEST_FAILURE_PRICE * failure, LARGEST_FAILURE_DISCOUNT * failure], users)]
-        )
-        model.col_lower_ = np.zeros(number)
-        model.col_upper_ = np.append(np.ones(len(all_columns)), np.full(2 * users, highspy.kHighsInf))
-        unlimited = np.full(users, -highspy.kHighsInf)
-        model.row_lower_ = np.concatenate([np.ones(slots), unlimited, np.where(limits.low > 0, limits.low, unlimited)])
-        model.row_upper_ = np.concatenate(
-            [np.ones(slots), battery_limits, np.where(np.isfinite(limits.high), limits.high, -unlimited)]
-        )
-        if integer:
-            kinds = highspy.HighsVarType.kInteger, highspy.HighsVarType.kContinuous
-            model.integrality_ = [kinds[0]] * len(all_columns) + [kinds[1]] * (2 * users)
-        matrix = np.zeros((number, rows))
-        matrix[np.arange(len(all_columns)), owner] = 1.0
-        matrix[: len(all_columns), slots : slots + users], matrix[: len(all_columns), slots + users :] = drain, failures
-        slack_columns = np.arange(users)
-        matrix[len(all_columns) + slack_columns, slots + users + slack_columns] = -1.0
-        matrix[len(all_columns) + users + slack_columns, slots + users + slack_columns] = 1.0
-        column, row = np.nonzero(matrix)
-        model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        model.a_matrix_.start_ = np.searchsorted(column, np.arange(number + 1)).astype(np.int32)
-        model.a_matrix_.index_, model.a_matrix_.value_ = row.astype(np.int32), matrix[column, row]
-        highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        for name, value in (
-            ("output_flag", False),
-            ("threads", 1),
-            ("mip_max_nodes", MILP_NODES),
-            ("mip_rel_gap", PLAN_TOLERANCE),
-        ):
-            highs.setOptionValue(name, value)
-        highs.passModel(model)
-        highs.run()
-        found = highs.getSolution()
-        price = np.zeros((2, users))
+        programme = self._programme(columns, limits, integer)
+        answer = programme.solve()
+        price, sizes = np.zeros((2, len(self.held_j))), [len(own) for own in columns]
+        if not (answer.found if integer else answer.priced):
+            return np.inf, price, [np.eye(size)[0] for size in sizes]
         if not integer:
-            dual = -np.asarray(found.row_dual)[slots:]
-            price[0] = np.maximum(dual[:users], 0.0) / scale
-            lowest = np.where(limits.low > 0, -LARGEST_FAILURE_DISCOUNT * failure, 0.0)
-            price[1] = np.clip(
-                dual[users:], lowest, np.where(np.isfinite(limits.high), LARGEST_FAILURE_PRICE * failure, 0.0)
-            )
-        fraction = np.asarray(found.col_value)[: len(all_columns)]
-        fractions = np.split(fraction, np.cumsum([len(own) for own in columns])[:-1])
-        return float(highs.getInfo().objective_function_value), price, fractions
+            energy, failures = -answer.row_dual[len(columns) :].reshape(price.shape)
+            price[0] = np.maximum(energy, 0.0) / self._battery_scale
+            lowest = np.where(limits.low > 0, -LARGEST_FAILURE_DISCOUNT * self.weights.failure, 0.0)
+            highest = np.where(np.isfinite(limits.high), LARGEST_FAILURE_PRICE * self.weights.failure, 0.0)
+            price[1] = np.clip(failures, lowest, highest)
+        return answer.objective, price, np.split(answer.values[: sum(sizes)], np.cumsum(sizes)[:-1])
+
+    def _programme(self, columns: list[list[Column]], limits: BranchLimits, integer: bool) -> Programme:
+        """The master problem: columns of plans, then each user's failures above and below its limits."""
+        every = [(t, column) for t, own in enumerate(columns) for column in own]
+        number, users = len(every), len(self.held_j)
+        cost = [column.cost + self._violation_cost(t, column, limits) for t, column in every]
+        violation_cost = np.repeat([LARGEST_FAILURE_PRICE, LARGEST_FAILURE_DISCOUNT], users) * self.weights.failure
+        programme = Programme(
+            np.append(cost, violation_cost),
+            np.zeros(number + 2 * users),
+            np.append(np.ones(number), np.full(2 * users, np.inf)),
+            np.arange(number if integer else 0),
+        )
+        programme.set_options(mip_max_nodes=MILP_NODES, mip_rel_gap=PLAN_TOLERANCE)
+        owner = np.array([t for t, _ in every])
+        for t in range(len(columns)):
+            programme.add_row(np.flatnonzero(owner == t), 1.0, 1.0, 1.0)
+        drain = np.array([column.drain_j for _, column in every]) / self._battery_scale
+        battery_limits = (self.held_j > 0) * (1.0 - BATTERY_MARGIN)
+        for user in range(users):
+            used = np.flatnonzero(drain[:, user])
+            programme.add_row(used, drain[used, user], high=battery_limits[user])
+        failures = np.array([column.failures for _, column in every])
+        for user in range(users):
+            failing, violations = np.flatnonzero(failures[:, user]), number + user + np.array([0, users])
+            low = limits.low[user] if limits.low[user] > 0 else -np.inf
+            values = np.append(failures[failing, user], [-1.0, 1.0])
+            programme.add_row(np.append(failing, violations), values, low, limits.high[user])
+        return programme
 
     def branches(self, limits: BranchLimits) -> tuple[BranchLimits, ...]:
         """Branch on the most fractional quantity of the master problem's solution; empty if all are integer.
@@ -367,8 +349,11 @@ class MasterProblem:
         failures = np.sum(
             [sum_by_user(slot, own[:, 0]) for slot, own in zip(self.unpriced, chosen, strict=True)], axis=0
         )
-        user = int(np.argmax(np.abs(failures - np.round(failures))))
-        if abs(failures[user] - np.round(failures[user])) > INTEGRALITY_TOLERANCE:
+        fractionality = np.abs(failures - np.round(failures))
+        # Beyond the limits, where the master problem pays for violations, one of the two branches would be empty.
+        fractionality[(failures < limits.low) | (failures > limits.high)] = 0.0
+        user = int(np.argmax(fractionality))
+        if fractionality[user] > INTEGRALITY_TOLERANCE:
             return limits.branch_on_failures(user, float(failures[user]))
         owner = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
         all_choices = np.concatenate(chosen)

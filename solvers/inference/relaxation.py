@@ -12,13 +12,13 @@ solution. The duals of the tasks' rows are the prices of completing the tasks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.solvers.highs import Programme
 from offloadopt.solvers.inference.dual_bound import DualBound, bound_at_prices
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_server
 
@@ -49,30 +49,25 @@ class Relaxation:
     options: IntArray
 
 
-class CutProgramme:
+class CutProgramme(Programme):
     """The linear programme in HiGHS: a row for each task, one for each user, then the cuts."""
 
     def __init__(self, slot: SlotTasks, local_cost: FloatArray, reachable: NDArray[np.bool_]) -> None:
-        import highspy
-
         self.slot = slot
         self.task, self.server = np.nonzero(reachable)
         self.user, self.set = np.nonzero(np.isfinite(local_cost) & (np.arange(local_cost.shape[1]) > 0))
         self.z = len(self.task)
         self.d = self.z + len(self.user)
         self.t = self.d + slot.tasks
-        self.columns = self.t + slot.servers
-        self.highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        self.highs.setOptionValue("output_flag", False)
-        self.highs.setOptionValue("threads", 1)
-        low = np.append(np.zeros(self.t), np.full(slot.servers, -highspy.kHighsInf))
-        high = np.append(np.ones(self.t), np.full(slot.servers, highspy.kHighsInf))
-        self.highs.addVars(self.columns, low, high)
-        self.costs = np.zeros(self.columns)
+        free = np.full(slot.servers, np.inf)
+        self.costs = np.zeros(self.t)
         self.costs[self.z : self.d] = local_cost[self.user, self.set]
-        self.costs[self.d : self.t] = slot.failure_costs
-        self.costs[self.t :] = 1.0
-        self.highs.changeColsCost(self.columns, np.arange(self.columns, dtype=np.int32), self.costs)
+        self.costs[self.d :] = slot.failure_costs
+        super().__init__(
+            np.append(self.costs, np.ones(slot.servers)),
+            np.append(np.zeros(self.t), -free),
+            np.append(np.ones(self.t), free),
+        )
         bit = np.arange(slot.tasks) - slot.first_task[slot.user]
         self.local_sets = (self.user[:, None] == slot.user) & (self.set[:, None] >> bit & 1 == 1)  # [sets, tasks]
         for j in range(slot.tasks):
@@ -81,21 +76,16 @@ class CutProgramme:
                 self.z + np.flatnonzero(self.local_sets[:, j]),
                 np.array([self.d + j]),
             ]
-            self.add_row(np.concatenate(columns), None, 1.0, 1.0)
+            self.add_row(np.concatenate(columns), 1.0, 1.0, 1.0)
         for i in np.unique(self.user):
-            self.add_row(self.z + np.flatnonzero(self.user == i), None, -highspy.kHighsInf, 1.0)
+            self.add_row(self.z + np.flatnonzero(self.user == i), 1.0, high=1.0)
         self.columns_of_server = [np.flatnonzero(self.server == k) for k in range(slot.servers)]
-
-    def add_row(self, columns: NDArray[Any], values: FloatArray | None, low: float, high: float) -> None:
-        """Add a row to the programme."""
-        values = np.ones(len(columns)) if values is None else values
-        self.highs.addRow(low, high, len(columns), columns.astype(np.int32), values)
 
     def add_cuts(self, prices: FloatArray, priced_cost: FloatArray) -> None:
         """Add a cut for each server at prices ``[servers, 2]`` and the tasks' priced costs ``[tasks, servers]``."""
         for k, columns in enumerate(self.columns_of_server):
             values = np.append(priced_cost[self.task[columns], k], -1.0)
-            self.add_row(np.append(columns, self.t + k), values, -np.inf, float(prices[k].sum()))
+            self.add_row(np.append(columns, self.t + k), values, high=float(prices[k].sum()))
 
     def fractions(self, solution: FloatArray) -> FloatArray:
         """[tasks, servers] fraction of each task on each server."""
@@ -105,7 +95,7 @@ class CutProgramme:
 
     def fixed_cost(self, solution: FloatArray) -> float:
         """Cost of the sets on own CPUs and of the failures."""
-        return float(self.costs[: self.t] @ solution[: self.t])
+        return float(self.costs @ solution[: self.t])
 
     def options(self, solution: FloatArray) -> IntArray:
         """[tasks] option with each task's largest fraction: -1 fails, 0 own CPU, j server j."""
@@ -152,12 +142,11 @@ def relax(
         ):
             break
         programme.add_cuts(prices, current.priced_cost)
-        programme.highs.run()
-        highs_solution = programme.highs.getSolution()
-        solution = np.asarray(highs_solution.col_value)
-        if len(solution) != programme.columns or clock() > deadline:
+        answer = programme.solve(deadline)
+        if not answer.priced or clock() > deadline:
             break
-        task_price = np.minimum(np.asarray(highs_solution.row_dual)[: slot.tasks], slot.failure_costs)
+        solution = answer.values
+        task_price = np.minimum(answer.row_dual[: slot.tasks], slot.failure_costs)
         prices, server_cost = clearing_prices(slot, programme.fractions(solution), prices)
         value = programme.fixed_cost(solution) + server_cost
         if value < least_value:

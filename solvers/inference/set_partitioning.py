@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import best_shares
-from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
+from offloadopt.solvers.highs import CutSearch, Programme
+from offloadopt.solvers.inference.base import options_cost
 from offloadopt.solvers.inference.dual_bound import EPS, DualBound
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_server
@@ -44,8 +45,48 @@ LEAST_GAP_UNIT = 1e-7
 
 
 @njit(cache=True)
+def _priced_terms(
+    rows: Any, task_price: Any, reference_prices: Any, price_factors: Any, second_price: float, limit: float
+) -> Any:
+    """Terms of bounds at each of the resource prices ``[prices]``.
+
+    Returns
+    -------
+    float
+        The empty set's term.
+    array [tasks, prices]
+        What each task adds.
+    array [tasks + 1, prices]
+        What the best of the tasks from this one on add.
+    """
+    tasks, grid = len(task_price), len(price_factors)
+    empty, task_terms, remaining_terms = np.empty(grid), np.zeros((tasks, grid)), np.zeros((tasks + 1, grid))
+    for point in range(grid):
+        q, w = reference_prices[0] * price_factors[point, 0], reference_prices[1] * price_factors[point, 1]
+        empty[point] = -q - w
+        for c in range(tasks - 1, -1, -1):
+            value, _, _ = best_shares(rows[c], second_price, limit, q, w)
+            task_terms[c, point] = value - task_price[c]
+            remaining_terms[c, point] = remaining_terms[c + 1, point] + min(0.0, task_terms[c, point])
+    return empty, task_terms, remaining_terms
+
+
+@njit(cache=True)
+def _bounds_of_extensions(set_terms: Any, task_terms: Any, remaining_terms: Any, c: int) -> tuple[float, float]:
+    """Bounds of a set's extensions by tasks from c on: with task c, and with or without it."""
+    tasks, grid = task_terms.shape
+    bound_with, bound = np.inf if c >= tasks else -np.inf, -np.inf
+    for point in range(grid):
+        if c < tasks:
+            with_task = set_terms[point] + task_terms[c, point] + remaining_terms[c + 1, point]
+            bound_with = max(bound_with, with_task)
+        bound = max(bound, set_terms[point] + remaining_terms[c, point])
+    return bound_with, bound
+
+
+@njit(cache=True)
 def _enumerate_sets(
-    rows: Any, task_price: Any, reference_prices: Any, price_factors: Any, second_price: float, limit: float,
+    rows: Any, task_price: Any, reference_prices: Any, terms: Any, second_price: float, limit: float,
     failure_costs: Any, largest_reduced_cost: float, slack: float, next_candidate: Any, chosen: Any, state: Any,
     least: float, sizes: Any, members: Any, costs: Any,
 ) -> float:  # fmt: skip
@@ -55,51 +96,34 @@ def _enumerate_sets(
     of sets and can be resumed: ``next_candidate`` and ``chosen [tasks + 1]`` (zeros at first) hold the search's path,
     and ``state`` the depth (negative at the end), the number of sets found (-1 for too many), the number of members
     written and the number of sets evaluated. ``least`` is the least reduced cost so far, at most 0; it is returned.
-    ``rows [tasks, 5]``, ``task_price`` and ``failure_costs`` belong to the candidates. Bounds of extensions are
-    computed at ``reference_prices`` of CPU and band times ``price_factors``. ``members`` receives the sets one after
-    the other, ``sizes`` and ``costs`` their sizes and costs.
+    ``rows [tasks, 5]``, ``task_price`` and ``failure_costs`` belong to the candidates; ``terms`` are their
+    `_priced_terms`, which bound extensions. ``members`` receives the sets one after the other, ``sizes`` and ``costs``
+    their sizes and costs.
     """
-    tasks, grid = len(task_price), len(price_factors)
-    task_terms = np.zeros((tasks, grid))
-    remaining_terms, set_terms = np.zeros((tasks + 1, grid)), np.zeros((tasks + 1, grid))
+    tasks, (empty, task_terms, remaining_terms) = len(task_price), terms
     price_sum, cost_limit, chosen_rows = np.zeros(tasks + 1), np.zeros(tasks + 1), np.empty((tasks + 1, 5))
-    weight, prices, cpu, band = np.ones(tasks + 1), np.zeros(2), np.empty(tasks + 1), np.empty(tasks + 1)
+    set_terms, weight, prices = np.zeros((tasks + 1, len(empty))), np.ones(tasks + 1), np.zeros(2)
+    set_terms[0], cpu, band = empty, np.empty(tasks + 1), np.empty(tasks + 1)
     depth, found, written, nodes = state
-    for point in range(grid):
-        q, w = reference_prices[0] * price_factors[point, 0], reference_prices[1] * price_factors[point, 1]
-        set_terms[0, point] = -q - w
-        for c in range(tasks - 1, -1, -1):
-            value, _, _ = best_shares(rows[c], second_price, limit, q, w)
-            task_terms[c, point] = value - task_price[c]
-            remaining_terms[c, point] = remaining_terms[c + 1, point] + min(0.0, task_terms[c, point])
-        for level in range(depth):
-            set_terms[level + 1, point] = set_terms[level, point] + task_terms[chosen[level], point]
     for level in range(depth):
-        chosen_rows[level], price_sum[level + 1] = rows[chosen[level]], price_sum[level] + task_price[chosen[level]]
-        cost_limit[level + 1] = cost_limit[level] + failure_costs[chosen[level]]
+        c = chosen[level]
+        set_terms[level + 1] = set_terms[level] + task_terms[c]
+        chosen_rows[level], price_sum[level + 1] = rows[c], price_sum[level] + task_price[c]
+        cost_limit[level + 1] = cost_limit[level] + failure_costs[c]
     end = nodes + SETS_PER_CALL
     while depth >= 0 and nodes < end:
-        c = next_candidate[depth]
-        ceiling = min(largest_reduced_cost, least + slack)
-        bound_with = bound_without = -np.inf
-        if c < tasks:
-            for point in range(grid):
-                bound_with = max(
-                    bound_with, set_terms[depth, point] + task_terms[c, point] + remaining_terms[c + 1, point]
-                )
-                bound_without = max(bound_without, set_terms[depth, point] + remaining_terms[c, point])
-        if c >= tasks or bound_without > ceiling:
+        c, next_depth, ceiling = next_candidate[depth], depth + 1, min(largest_reduced_cost, least + slack)
+        bound_with, bound = _bounds_of_extensions(set_terms[depth], task_terms, remaining_terms, c)
+        if c >= tasks or bound > ceiling:
             depth -= 1
             continue
         next_candidate[depth] += 1
         if bound_with > ceiling:
             continue
-        nodes += 1
-        next_depth = depth + 1
-        chosen_rows[depth], chosen[depth] = rows[c], c
+        nodes, chosen_rows[depth], chosen[depth] = nodes + 1, rows[c], c
         price_sum[next_depth] = price_sum[depth] + task_price[c]
         cost_limit[next_depth] = cost_limit[depth] + failure_costs[c]
-        for point in range(grid):
+        for point in range(len(empty)):
             set_terms[next_depth, point] = set_terms[depth, point] + task_terms[c, point]
         cost = share_server(
             next_depth, chosen_rows, weight, second_price, limit, cost_limit[next_depth], prices, cpu, band
@@ -114,12 +138,10 @@ def _enumerate_sets(
                 depth, found = -1, -1
                 break
             costs[found], sizes[found] = cost, next_depth
-            for point in range(next_depth):
-                members[written + point] = chosen[point]
-            written += next_depth
-            found += 1
-        next_candidate[next_depth] = c + 1
-        depth = next_depth
+            for level in range(next_depth):
+                members[written + level] = chosen[level]
+            written, found = written + next_depth, found + 1
+        next_candidate[next_depth], depth = c + 1, next_depth
     state[:] = depth, found, written, nodes
     return least
 
@@ -214,11 +236,13 @@ class SetEnumeration:
         order = usable[np.argsort((priced_cost - task_price)[usable], kind="stable")]
         rows, least, state = np.ascontiguousarray(slot.remote[order, k]), 0.0, np.zeros(4, np.int64)
         next_candidate, chosen = np.zeros(len(order) + 1, np.int64), np.zeros(len(order) + 1, np.int64)
+        prices = self._prices[k]
+        terms = _priced_terms(rows, task_price[order], prices, PRICE_FACTORS, slot.second_price, slot.limit_s)
         while state[0] >= 0:
             if state[3] >= MOST_NODES or clock() > self.deadline:
                 return -1, least, order
             least = _enumerate_sets(
-                rows, task_price[order], self._prices[k], PRICE_FACTORS, slot.second_price, slot.limit_s,
+                rows, task_price[order], prices, terms, slot.second_price, slot.limit_s,
                 slot.failure_costs[order], largest_reduced_cost, slack, next_candidate, chosen, state, least,
                 self._sizes, self._flat, self._costs,
             )  # fmt: skip
@@ -235,51 +259,33 @@ class SetEnumeration:
         return self.local_cost - np.stack(price_sum)
 
 
-def _model(
+def _programme(
     slot: SlotTasks,
     sets: TaskSets,
     cost: FloatArray,
     failure_costs: FloatArray,
     overcover_saving: FloatArray | None = None,
-) -> Any:
-    """Build the set-partitioning model in HiGHS: columns of sets and of failures, rows of tasks and of owners.
+) -> tuple[Programme, IntArray]:
+    """Build the set-partitioning model, and its owners: columns of sets and failures, rows of tasks and owners.
 
     With ``overcover_saving [tasks]``, the saving where a task is covered once too often (a box on its dual), the model
     is the linear relaxation.
     """
-    import highspy
-
-    number, tasks = len(sets.owner), slot.tasks
-    extra = 0 if overcover_saving is None else tasks
-    columns = number + tasks + extra
-    owners, owner_row = np.unique(sets.owner, return_inverse=True)
-    model = highspy.HighsLp()
-    model.num_col_, model.num_row_ = columns, tasks + len(owners)
-    model.col_cost_ = np.concatenate(
-        [cost, failure_costs, np.zeros(0) if overcover_saving is None else -overcover_saving]
-    )
-    model.col_lower_, model.col_upper_ = (
-        np.zeros(columns),
-        np.full(columns, 1.0 if overcover_saving is None else highspy.kHighsInf),
-    )
-    model.row_lower_ = np.append(np.ones(tasks), np.full(len(owners), -highspy.kHighsInf))
-    model.row_upper_ = np.ones(tasks + len(owners))
-    if overcover_saving is None:
-        model.integrality_ = [highspy.HighsVarType.kInteger] * columns
-    column, task = np.nonzero(sets.members)
-    entry_column = np.concatenate([column, np.arange(number), number + np.arange(tasks + extra)])
-    entry_row = np.concatenate([task, tasks + owner_row.ravel(), np.arange(tasks), np.arange(extra)])
-    entry = np.concatenate([np.ones(len(task) + number + tasks), -np.ones(extra)])
-    order = np.argsort(entry_column, kind="stable")
-    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    model.a_matrix_.start_ = np.searchsorted(entry_column[order], np.arange(columns + 1)).astype(np.int32)
-    model.a_matrix_.index_ = entry_row[order].astype(np.int32)
-    model.a_matrix_.value_ = entry[order]
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
-    highs.setOptionValue("output_flag", False)
-    highs.setOptionValue("threads", 1)
-    highs.passModel(model)
-    return highs, owners
+    number, tasks, integer = len(sets.owner), slot.tasks, overcover_saving is None
+    saving = np.zeros(0) if overcover_saving is None else -overcover_saving
+    costs = np.concatenate([cost, failure_costs, saving])
+    columns = len(costs)
+    high = np.full(columns, 1.0 if integer else np.inf)
+    programme = Programme(costs, np.zeros(columns), high, np.arange(columns if integer else 0))
+    for j in range(tasks):
+        failure = np.array([number + j] if integer else [number + j, number + tasks + j])
+        covering = np.flatnonzero(sets.members[:, j])
+        values = np.append(np.ones(len(covering)), [1.0, -1.0][: len(failure)])
+        programme.add_row(np.append(covering, failure), values, 1.0, 1.0)
+    owners = np.unique(sets.owner)
+    for owner in owners:
+        programme.add_row(np.flatnonzero(sets.owner == owner), 1.0, high=1.0)
+    return programme, owners
 
 
 @dataclass(frozen=True)
@@ -317,13 +323,12 @@ def improve_task_prices(
         allowance = relative_gap * upper
         if upper - bound <= allowance or clock() > deadline:
             break
-        highs, owners = _model(slot, sets, sets.cost, np.minimum(best + box, slot.failure_costs), best - box)
-        highs.run()
-        found = highs.getSolution()
-        dual, solution = np.asarray(found.row_dual), np.asarray(found.col_value)
-        if len(dual) != slot.tasks + len(owners):
+        failure_costs = np.minimum(best + box, slot.failure_costs)
+        programme, owners = _programme(slot, sets, sets.cost, failure_costs, best - box)
+        answer = programme.solve(deadline)
+        if not answer.priced:
             break
-        value = float(highs.getInfo().objective_function_value)
+        value, dual, solution = answer.objective, answer.row_dual, answer.values
         start = options_of_solution(slot, sets, solution)
         if not np.array_equal(start, option):
             better, cost, _ = local_search(slot, enumeration.local_cost, start, deadline)
@@ -368,47 +373,32 @@ def close_gap(
     slot: SlotTasks, sets: TaskSets, bound: float, task_price: FloatArray, option: IntArray, upper: float,
     allowance: float, deadline: float,
 ) -> tuple[IntArray, float]:  # fmt: skip
-    """Solve the set-partitioning MILP: options ``[tasks]`` (those given unless better ones exist) and a valid bound.
+    """Solve the set-partitioning MILP: options ``[tasks]`` (those given unless better ones exist) and a valid bound."""
+    search = _PartitionSearch(slot, sets, bound, task_price, option, upper, allowance)
+    proved = search.prove(bound, deadline)
+    return search.option, proved
 
-    Costs are relative to the bound, in units of the gap, so that HiGHS's tolerances are relative to the gap.
-    """
-    import highspy
 
-    number, tasks = len(sets.owner), slot.tasks
-    unit = max(upper - bound, LEAST_GAP_UNIT * upper)
-    constant = (float(task_price.sum()) - bound) / unit
-    reduced_cost = sets.cost - sets.members @ task_price
-    highs, _ = _model(slot, sets, reduced_cost / unit, (slot.failure_costs - task_price) / unit)
-    settings: dict[str, bool | int | float] = {
-        "mip_rel_gap": 0.0,
-        "mip_abs_gap": 0.25 * allowance / unit,
-        "objective_bound": (upper - bound) / unit - constant + SAFETY * TIGHT,
-    }
-    for name, value in settings.items():
-        highs.setOptionValue(name, value)
-    tolerance = TIGHT
-    while True:
-        left_s = deadline - clock()
-        if left_s <= 0:
-            return option, bound
-        for name in ("mip", "primal", "dual"):
-            highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
-        if np.isfinite(left_s):
-            highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
-        highs.run()
-        status, info = highs.getModelStatus(), highs.getInfo()
-        if status != highspy.HighsModelStatus.kSolveError or tolerance >= USUAL:
-            break
-        # HiGHS sometimes finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
-        tolerance *= 10.0
-        highs.clearSolver()
-    margin = SAFETY * tolerance * unit
-    if status == highspy.HighsModelStatus.kInfeasible:
-        return option, upper - margin  # no decision is better than the cutoff, the incumbent
-    proved = bound
-    if status != highspy.HighsModelStatus.kSolveError and np.isfinite(info.mip_dual_bound):
-        proved = max(proved, min(bound + (info.mip_dual_bound + constant) * unit - margin, upper))
-    solution = np.asarray(highs.getSolution().col_value)
-    if len(solution) != number + tasks or not bound + (info.objective_function_value + constant) * unit < upper:
-        return option, proved
-    return options_of_solution(slot, sets, solution), proved
+class _PartitionSearch(CutSearch):
+    """The set-partitioning MILP: costs less task prices, in units of the gap, so that tolerances are relative to it."""
+
+    def __init__(
+        self, slot: SlotTasks, sets: TaskSets, bound: float, task_price: FloatArray, option: IntArray, upper: float,
+        allowance: float,
+    ) -> None:  # fmt: skip
+        self.slot, self.sets, self.option = slot, sets, option
+        unit = max(upper - bound, LEAST_GAP_UNIT * upper)
+        reduced_cost = sets.cost - sets.members @ task_price
+        programme, _ = _programme(slot, sets, reduced_cost / unit, (slot.failure_costs - task_price) / unit)
+        super().__init__(programme, upper, allowance, float(task_price.sum()), unit)
+
+    def refine(self, values: FloatArray) -> bool:
+        """Keep the options of a solution; the model is exact without cuts."""
+        found = options_of_solution(self.slot, self.sets, values)
+        slot = self.slot
+        cost = options_cost(
+            found, slot.first_task, slot.local, slot.remote, slot.second_price, slot.limit_s, slot.failure_costs
+        )
+        if cost < self.upper:
+            self.option, self.upper = found, cost
+        return False

@@ -11,20 +11,15 @@ objective is the cost above the bound in units of the gap, so that HiGHS's toler
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import clock
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import Splitting, share_server_cpu
-from offloadopt.solvers.assignment.core_milp import SAFETY, TIGHT, USUAL
+from offloadopt.solvers.highs import CutSearch, Programme
 from offloadopt.solvers.shared_servers.dual_bound import DualBound
 from offloadopt.structures.assignment import AssignmentCosts
 
-MAX_ROUNDS = 40
-"""Largest number of MILPs."""
 INITIAL_PRICES = (0.0, 0.7, 0.9, 1.0, 1.1, 1.4)
 """CPU prices of the first cuts, relative to those of the bound."""
 MIN_UNIT = 1e-7
@@ -48,26 +43,6 @@ def priced_mode_costs(modes: Splitting, price: FloatArray) -> FloatArray:
         cpu = modes.best_cpu(mode, price)
         costs.append(np.where(np.isfinite(modes.send_s), modes.mode_cost(mode, cpu) + price * cpu, np.inf))
     return np.stack(costs)
-
-
-class _RowBuffer:
-    """Rows of a MILP that are collected and then added to HiGHS in one call."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[NDArray[Any], FloatArray, float, float]] = []
-
-    def add(self, columns: NDArray[Any], values: FloatArray, low: float, high: float) -> None:
-        self._parts.append((columns, values, low, high))
-
-    def flush(self, highs: Any) -> None:
-        columns, values, low, high = zip(*self._parts, strict=True)
-        sizes = [len(part) for part in columns]
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
-        entries = np.concatenate(columns).astype(np.int32)
-        highs.addRows(
-            len(sizes), np.array(low), np.array(high), len(entries), starts, entries, np.concatenate(values)
-        )  # fmt: skip
-        self._parts.clear()
 
 
 def close_gap(
@@ -108,111 +83,96 @@ def close_gap(
     float
         Lower bound of every assignment's cost.
     """
-    import highspy
+    search = _CoreSearch(modes, undecided, bound, costs, assignment, upper, allowance)
+    proved = search.prove(bound.value, deadline)
+    return search.assignment, search.upper, proved
 
-    _, tasks, sites, numbers = undecided.shape
-    unit = max(upper - bound.value, MIN_UNIT * upper)
-    mode, task, site, number = np.nonzero(undecided)
-    whole = mode == 1
-    option = modes.take((task, site, number))
-    pair, pair_of = np.unique(site * numbers + number, return_inverse=True)
-    pair_site, pair_number = pair // numbers, pair % numbers
-    options, pairs = len(task), len(pair)
-    local, z, t = options, options + tasks, options + tasks + pairs  # columns: x, local, z, t
-    columns = t + pairs
-    constant = (float(bound.task_price.sum()) - bound.value) / unit
 
-    rows = _RowBuffer()
-    for i in range(tasks):
-        own = np.append(np.flatnonzero(task == i), local + i)
-        rows.add(own, np.ones(len(own)), 1.0, 1.0)
-    on_pair = [np.flatnonzero(pair_of == k) for k in range(pairs)]
-    for k, own in enumerate(on_pair):
-        rows.add(np.append(own, z + k), np.append(np.ones(len(own)), -float(pair_number[k] + 1)), 0.0, 0.0)
-        for i in np.unique(task[own]):
-            either = own[task[own] == i]
-            rows.add(np.append(either, z + k), np.append(np.ones(len(either)), -1.0), -np.inf, 0.0)
-    for j in range(sites):
-        own = z + np.flatnonzero(pair_site == j)
-        if len(own):
-            rows.add(own, np.ones(len(own)), -np.inf, 1.0)
+class _CoreSearch(CutSearch):
+    """The MILP: columns x of undecided options, one per task for the own CPU, then z and t of pairs (server, users)."""
 
-    def add_cut(k: int, price: float) -> None:
-        own = on_pair[k]
-        tasks_there = option.take(own)
-        cpu = tasks_there.best_cpu(whole[own], np.full(len(own), price))
-        priced_cost = tasks_there.mode_cost(whole[own], cpu) + price * cpu
-        values = np.concatenate(
-            [(priced_cost - bound.task_price[task[own]]) / unit, [-price * modes.cpu_max_hz / unit, -1.0]]
+    def __init__(
+        self,
+        modes: Splitting,
+        undecided: NDArray[np.bool_],
+        bound: DualBound,
+        costs: AssignmentCosts,
+        assignment: IntArray,
+        upper: float,
+        allowance: float,
+    ) -> None:
+        self.modes, self.bound, self.costs, self.assignment = modes, bound, costs, assignment
+        _, self.tasks, self.sites, numbers = undecided.shape
+        mode, self.task, self.site, number = np.nonzero(undecided)
+        self.whole = mode == 1
+        self.option = modes.take((self.task, self.site, number))
+        pair, pair_of = np.unique(self.site * numbers + number, return_inverse=True)
+        self.pair_site, self.pair_number = pair // numbers, pair % numbers
+        self.on_pair = [np.flatnonzero(pair_of == k) for k in range(len(pair))]
+        self.local = len(self.task)
+        self.z = self.local + self.tasks
+        self.t = self.z + len(pair)
+        unit = max(upper - bound.value, MIN_UNIT * upper)
+        objective = np.zeros(self.t + len(pair))
+        objective[self.local : self.z], objective[self.t :] = (1.0 - bound.task_price) / unit, 1.0
+        free = np.full(len(pair), np.inf)
+        programme = Programme(
+            objective, np.append(np.zeros(self.t), -free), np.append(np.ones(self.t), free), np.arange(self.t)
         )
-        rows.add(np.concatenate([own, [z + k, t + k]]), values, -np.inf, 0.0)
+        super().__init__(programme, upper, allowance, float(bound.task_price.sum()), unit)
+        self._add_option_rows()
+        for k in range(len(pair)):
+            at_bound = float(bound.cpu_price[self.pair_site[k], self.pair_number[k]])
+            for price in {factor * at_bound for factor in INITIAL_PRICES}:
+                self._add_cut(k, price)
+        self.known = set[bytes]()
+        self._cut_at(assignment)
 
-    def cut_at(chosen: IntArray) -> None:
-        for j in range(sites):
-            members = np.flatnonzero((chosen > 0) & ((chosen - 1) % sites == j))
-            k = np.flatnonzero((pair_site == j) & (pair_number == len(members) - 1))
-            if len(k):
-                add_cut(int(k[0]), clearing_price(modes, members, j, chosen[members] > sites))
+    def _add_option_rows(self) -> None:
+        """Each task takes one option; a pair has its number of users if it is chosen; a server has one pair."""
+        add_row = self.programme.add_row
+        for i in range(self.tasks):
+            add_row(np.append(np.flatnonzero(self.task == i), self.local + i), 1.0, 1.0, 1.0)
+        for k, own in enumerate(self.on_pair):
+            add_row(np.append(own, self.z + k), np.append(np.ones(len(own)), -(self.pair_number[k] + 1.0)), 0.0, 0.0)
+            for i in np.unique(self.task[own]):
+                either = own[self.task[own] == i]
+                add_row(np.append(either, self.z + k), np.append(np.ones(len(either)), -1.0), high=0.0)
+        for j in range(self.sites):
+            own = self.z + np.flatnonzero(self.pair_site == j)
+            if len(own):
+                add_row(own, 1.0, high=1.0)
 
-    for k in range(pairs):
-        for price in {factor * float(bound.cpu_price[pair_site[k], pair_number[k]]) for factor in INITIAL_PRICES}:
-            add_cut(k, price)
-    cut_at(assignment)
+    def _add_cut(self, k: int, price: float) -> None:
+        """Add the cut of a pair at a CPU price."""
+        own = self.on_pair[k]
+        tasks_there = self.option.take(own)
+        cpu = tasks_there.best_cpu(self.whole[own], np.full(len(own), price))
+        priced_cost = tasks_there.mode_cost(self.whole[own], cpu) + price * cpu
+        values = (priced_cost - self.bound.task_price[self.task[own]]) / self.unit
+        all_cpu = price * self.modes.cpu_max_hz / self.unit
+        self.programme.add_row(np.append(own, [self.z + k, self.t + k]), np.append(values, [-all_cpu, -1.0]), high=0.0)
 
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
-    settings: dict[str, bool | int | float] = {
-        "output_flag": False,
-        "threads": 1,
-        "mip_rel_gap": 0.0,
-        "mip_abs_gap": 0.25 * allowance / unit,
-        "objective_bound": (upper - bound.value) / unit - constant + SAFETY * TIGHT,
-    }
-    for name, value in settings.items():
-        highs.setOptionValue(name, value)
-    lowest = np.append(np.zeros(t), np.full(pairs, -highspy.kHighsInf))
-    highs.addVars(columns, lowest, np.append(np.ones(t), np.full(pairs, highspy.kHighsInf)))
-    objective = np.zeros(columns)
-    objective[local:z], objective[t:] = (1.0 - bound.task_price) / unit, 1.0
-    highs.changeColsCost(columns, np.arange(columns, dtype=np.int32), objective)
-    highs.changeColsIntegrality(t, np.arange(t, dtype=np.int32), np.full(t, highspy.HighsVarType.kInteger))
-    proved, best, tolerance = bound.value, assignment, TIGHT
-    rows.flush(highs)
-    for _ in range(MAX_ROUNDS):
-        left_s = deadline - clock()
-        if left_s <= 0:
-            break
-        for name in ("mip", "primal", "dual"):
-            highs.setOptionValue(f"{name}_feasibility_tolerance", tolerance)
-        if np.isfinite(left_s):
-            highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
-        highs.run()
-        status, info = highs.getModelStatus(), highs.getInfo()
-        margin = SAFETY * tolerance * unit
-        if status == highspy.HighsModelStatus.kInfeasible:
-            proved = max(proved, upper - margin)  # no assignment costs less than the cutoff, the incumbent's cost
-            break
-        if status == highspy.HighsModelStatus.kSolveError:
-            # HiGHS occasionally finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
-            if tolerance >= USUAL:
-                break
-            tolerance *= 10.0
-            highs.clearSolver()
-            continue
-        if np.isfinite(info.mip_dual_bound):
-            proved = max(proved, min(bound.value + (info.mip_dual_bound + constant) * unit - margin, upper))
-        if status != highspy.HighsModelStatus.kOptimal:
-            break
-        taken = np.flatnonzero(np.rint(np.asarray(highs.getSolution().col_value)[:options]) > 0)
-        found = np.zeros(tasks, dtype=np.int64)
-        found[task[taken]] = site[taken] + 1 + np.where(whole[taken], sites, 0)
-        found_cost = float(costs.cost(found[None])[0])
-        if found_cost < upper:
-            best, upper = found, found_cost
-        if upper - proved <= allowance:
-            break
-        cut_at(found)
-        rows.flush(highs)
-    return best, upper, min(proved, upper)
+    def _cut_at(self, assignment: IntArray) -> bool:
+        """Add cuts at the CPU prices of an assignment's optimal CPU shares; false if they were there."""
+        if assignment.tobytes() in self.known:
+            return False
+        self.known.add(assignment.tobytes())
+        for j in range(self.sites):
+            members = np.flatnonzero((assignment > 0) & ((assignment - 1) % self.sites == j))
+            for k in np.flatnonzero((self.pair_site == j) & (self.pair_number == len(members) - 1)):
+                self._add_cut(int(k), clearing_price(self.modes, members, j, assignment[members] > self.sites))
+        return True
+
+    def refine(self, values: FloatArray) -> bool:
+        """Assign tasks to the options taken, and add cuts at their CPU prices."""
+        taken = np.flatnonzero(np.rint(values[: self.local]) > 0)
+        found = np.zeros(self.tasks, dtype=np.int64)
+        found[self.task[taken]] = self.site[taken] + 1 + np.where(self.whole[taken], self.sites, 0)
+        cost = float(self.costs.cost(found[None])[0])
+        if cost < self.upper:
+            self.assignment, self.upper = found, cost
+        return self._cut_at(found)
 
 
 def clearing_price(modes: Splitting, members: IntArray, site: int, whole: NDArray[np.bool_]) -> float:

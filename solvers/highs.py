@@ -1,0 +1,298 @@
+"""HiGHS: one set-up for linear and mixed-integer programmes, and bounds that are proved by two runs.
+
+A MIP solver's claim is not a proof. HiGHS 1.15.1 and 1.16.0 with presolve, at feasibility tolerances of 1e-8 or less,
+called feasible models infeasible and gave bounds 12 % too high, with every seed; at 1e-7, and without presolve, the
+same models were solved right. Therefore
+
+* runs with presolve use tolerances of at least `PRESOLVE_TOLERANCE`;
+* a bound counts as proved where two runs with different seeds, the second without presolve, both claim it
+  (`CutSearch.prove`): the lower claim counts, less `SAFETY` tolerances;
+* that nothing costs less than a cutoff (the incumbent's cost) is a claim like any other, and confirmed in the same way;
+* a bound above the cutoff of a run that has a solution below the cutoff raises `BrokenProof`; so does a solution that
+  costs less than its own bound. A bound that is not finite is no bound;
+* values that are not finite are no solution. A solution is only a proposal: its decision is evaluated by the caller.
+
+What cannot be caught: two runs that claim the same false bound, above the least cost and not above the incumbent's;
+and a model that is no lower bound of the problem. Solutions of linear programmes (`Programme.solve`) give prices and
+proposals; bounds at these prices are computed by the callers, in their own arithmetic.
+
+HiGHS stops at Ctrl-C: the signal's handler is called once HiGHS has returned.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from offloadopt.clock import clock
+from offloadopt.core import ROUNDING, FloatArray
+from offloadopt.errors import BrokenProof
+
+TIGHT, USUAL = 1e-9, 1e-6
+"""Feasibility tolerances of MILPs: the first one without presolve, and the largest one after errors of HiGHS."""
+PRESOLVE_TOLERANCE = 1e-7
+"""Tolerance of runs with presolve."""
+SAFETY = 100.0
+"""Number of tolerances that are subtracted from bounds."""
+ROUNDS = 200
+"""Largest number of MILPs, each with cuts at the solution of the one before, in one search for a bound."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What HiGHS claims after a run, unchecked.
+
+    Attributes
+    ----------
+    status : str
+        Name of the model status: ``kOptimal``, ``kInfeasible``, ``kSolveError``, ...
+    bound, objective : float
+        Dual bound of a MILP; objective of the solution.
+    values, row_dual : array [columns], [rows]
+        Solution and dual prices of the rows; empty where there is none.
+    """
+
+    status: str
+    bound: float
+    objective: float
+    values: FloatArray
+    row_dual: FloatArray
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a solution."""
+        return len(self.values) > 0 and bool(np.isfinite(self.values).all() and np.isfinite(self.objective))
+
+    @property
+    def priced(self) -> bool:
+        """Whether there is a solution with dual prices."""
+        return self.found and len(self.row_dual) > 0 and bool(np.isfinite(self.row_dual).all())
+
+
+def call_highs(highs: Any) -> Answer:
+    """Run HiGHS once and read its answer."""
+    highs.run()
+    info, solution, feasible = highs.getInfo(), highs.getSolution(), 2  # of kSolutionStatus
+    primal = solution.col_value if info.primal_solution_status == feasible else ()
+    dual = solution.row_dual if info.dual_solution_status == feasible else ()
+    return Answer(
+        highs.getModelStatus().name,
+        float(info.mip_dual_bound),
+        float(info.objective_function_value),
+        np.array(primal, dtype=np.float64),
+        np.array(dual, dtype=np.float64),
+    )
+
+
+class Programme:
+    """A linear or mixed-integer programme in HiGHS, minimised, without output and on one thread.
+
+    Parameters
+    ----------
+    cost, low, high : arrays [columns]
+        Objective and limits of the columns.
+    integers : array, optional
+        Integer columns.
+    """
+
+    def __init__(self, cost: ArrayLike, low: ArrayLike, high: ArrayLike, integers: ArrayLike = ()) -> None:
+        import highspy
+
+        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
+        self.set_options(output_flag=False, threads=1)
+        costs, whole = np.asarray(cost, dtype=np.float64), np.asarray(integers, dtype=np.int32)
+        number = len(costs)
+        self._highs.addVars(number, np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
+        self._highs.changeColsCost(number, np.arange(number, dtype=np.int32), costs)
+        if len(whole):
+            self._highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
+        self._rows: list[tuple[NDArray[Any], NDArray[Any], float, float]] = []
+        self._signals = list[Any]()
+        self._interrupt = partial(_stop_at_signal, self._signals)  # HiGHS keeps no reference
+        self._highs.setCallback(self._interrupt, None)
+        for kind in ("Mip", "Simplex"):
+            self._highs.startCallback(getattr(highspy.cb.HighsCallbackType, f"kCallback{kind}Interrupt"))
+
+    def set_options(self, **options: bool | float | str) -> None:
+        """Set options of HiGHS."""
+        for name, value in options.items():
+            self._highs.setOptionValue(name, value)
+
+    def add_row(self, columns: ArrayLike, values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> None:
+        """Add the row ``low <= values @ solution[columns] <= high``, where ``values`` may be one number for all."""
+        where = np.asarray(columns, dtype=np.int32)
+        self._rows.append((where, np.broadcast_to(np.asarray(values, dtype=np.float64), where.shape), low, high))
+
+    def start_from(self, values: FloatArray) -> None:
+        """Give HiGHS a solution ``[columns]`` to start from."""
+        import highspy
+
+        start = highspy.HighsSolution()
+        start.col_value = values.tolist()
+        self._highs.setSolution(start)
+
+    def forget(self) -> None:
+        """Discard basis and solutions of earlier runs."""
+        self._highs.clearSolver()
+
+    def solve(self, deadline: float = np.inf) -> Answer:
+        """Run HiGHS with the rows added so far until ``deadline``, a reading of `offloadopt.clock.clock`."""
+        if self._rows:
+            columns, values, low, high = zip(*self._rows, strict=True)
+            starts = np.cumsum([0, *(len(row) for row in columns[:-1])]).astype(np.int32)
+            entries = np.concatenate(columns)
+            self._highs.addRows(
+                len(columns), np.array(low), np.array(high), len(entries), starts, entries, np.concatenate(values)
+            )  # fmt: skip
+            self._rows.clear()
+        if np.isfinite(deadline):
+            self.set_options(time_limit=self._highs.getRunTime() + max(deadline - clock(), 0.0))
+        with _sigint_deferred(self._signals):
+            return call_highs(self._highs)
+
+
+def _stop_at_signal(signals: list[Any], kind: Any, message: str, progress: Any, reply: Any, data: Any) -> None:
+    reply.user_interrupt = bool(signals)
+
+
+@contextmanager
+def _sigint_deferred(signals: list[Any]) -> Iterator[None]:
+    """Collect SIGINT, and call its handler at the end; only the main thread receives signals."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *received: signals.append(received))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if signals:
+        received = signals[0]
+        signals.clear()
+        before(*received)
+
+
+class CutSearch(ABC):
+    """Search for a least cost that a MILP bounds from below; cuts make the MILP exact at the solutions found.
+
+    Parameters
+    ----------
+    programme : Programme
+        The MILP.
+    upper, allowance : float
+        Cost of the incumbent, and absolute gap asked for; `refine` may change both.
+    base, unit : float
+        The cost is ``base + unit`` times the MILP's objective.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of MILPs solved.
+    claim : float
+        Bound that the MILPs of the current seed claim.
+    """
+
+    presolve: ClassVar[bool] = True
+    """Whether the first of the two runs uses presolve."""
+
+    def __init__(self, programme: Programme, upper: float, allowance: float, base: float = 0.0, unit: float = 1.0):
+        self.programme, self.upper, self.allowance = programme, upper, allowance
+        self.base, self.unit = base, unit
+        self.rounds, self.claim = 0, -np.inf
+
+    @abstractmethod
+    def refine(self, values: FloatArray) -> bool:
+        """Evaluate the decision of a solution ``[columns]``, keep it if it is the best, and add cuts at it.
+
+        Returns whether the MILP has changed.
+        """
+
+    def start(self) -> FloatArray | None:
+        """Solution of the MILP for the incumbent, if HiGHS shall start from it."""
+        return None
+
+    def precision(self, tolerance: float) -> float:
+        """Cost that is subtracted from bounds of runs at a tolerance."""
+        return SAFETY * tolerance * self.unit
+
+    def prove(self, bound: float, deadline: float) -> float:
+        """Improve the incumbent, and return a lower bound of every cost: at least ``bound``, proved by the caller.
+
+        Parameters
+        ----------
+        bound : float
+        deadline : float
+            Reading of `offloadopt.clock.clock` at which to stop; the first run takes at most half of the time.
+
+        Raises
+        ------
+        BrokenProof
+            If HiGHS claims a bound above the cost of a solution.
+        """
+        claims = list[float]()
+        for seed in range(3):  # the third run is needed where HiGHS fails in one
+            until = deadline if claims else 0.5 * (clock() + deadline)
+            claim = self._claim(seed, until)
+            if claim > -np.inf:
+                claims.append(claim)
+            if len(claims) == 2 or -np.inf < claim <= bound:
+                break
+        proved = max(bound, min(claims)) if len(claims) == 2 else bound
+        if proved > self.upper + ROUNDING * abs(self.upper):
+            raise BrokenProof(f"HiGHS claims the bound {proved!r}, above the cost {self.upper!r} of a decision")
+        return proved
+
+    def _claim(self, seed: int, deadline: float) -> float:
+        """Bound claimed by MILPs with one seed, with cuts until it meets the incumbent; -inf if there is none."""
+        presolve = seed == 0 and self.presolve and self.allowance >= 2.0 * self.precision(PRESOLVE_TOLERANCE)
+        self.programme.forget()
+        self.programme.set_options(random_seed=seed, presolve="choose" if presolve else "off", mip_rel_gap=0.0)
+        self.claim, tolerance = -np.inf, PRESOLVE_TOLERANCE if presolve else TIGHT
+        for _ in range(ROUNDS):
+            if clock() >= deadline:
+                break
+            margin = self.precision(tolerance)
+            cutoff = (self.upper + margin - self.base) / self.unit
+            self.programme.set_options(
+                mip_feasibility_tolerance=tolerance, primal_feasibility_tolerance=tolerance,
+                dual_feasibility_tolerance=tolerance, objective_bound=cutoff,
+                mip_abs_gap=0.25 * self.allowance / self.unit,
+            )  # fmt: skip
+            if (start := self.start()) is not None:
+                self.programme.start_from(start)
+            answer = self.programme.solve(deadline)
+            self.rounds += 1
+            if answer.status == "kSolveError":
+                # HiGHS sometimes finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
+                if tolerance >= USUAL:
+                    break
+                tolerance *= 10.0
+                self.programme.forget()
+                continue
+            self.claim = max(self.claim, self._bound(answer, cutoff, margin))
+            closed = self.upper - self.claim <= self.allowance
+            if closed or not answer.found or not self.refine(answer.values) or answer.status != "kOptimal":
+                break
+        return self.claim
+
+    def _bound(self, answer: Answer, cutoff: float, margin: float) -> float:
+        """Bound that an answer claims, less a margin; -inf if there is none."""
+        claimed = np.inf if answer.status == "kInfeasible" else answer.bound
+        if not np.isfinite(claimed) and answer.status != "kInfeasible":
+            return -np.inf
+        if answer.found and claimed > min(cutoff, answer.objective) + margin / self.unit and answer.objective <= cutoff:
+            raise BrokenProof(
+                f"HiGHS claims the bound {claimed!r} with a solution of objective {answer.objective!r} below the cutoff"
+            )
+        # Nothing costs less than the cutoff.
+        return min(self.base + self.unit * claimed, self.upper + margin) - margin
