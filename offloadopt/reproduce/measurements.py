@@ -9,8 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from offloadopt import registry
-from offloadopt.core import Instances, Method, Problem, Solutions, Solver
+from offloadopt.core import Instances, Method, Problem, Solutions, Solver, Status
 from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json
 
@@ -142,3 +144,10 @@ class Measurements(ABC):
         problem = self.make(scenario)
         instances = self.draw(problem, count, seed, **conditions)
         return self.averages(problem, instances, policy.run(problem, instances, seed=seed))
+
+
+def proved_share(solutions: Solutions) -> Json:
+    """Share of instances that a solver has ``proved`` optimal, if it proves bounds."""
+    if not np.isfinite(solutions.bound).all():
+        return {}
+    return {"proved": float(np.mean(solutions.status == Status.OPTIMAL))}

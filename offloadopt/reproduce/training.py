@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from offloadopt import registry
-from offloadopt.core import Budget, Demonstrations, Instances, Learner, Method, Problem
+from offloadopt.core import Budget, Demonstrations, FloatArray, Instances, Learner, Method, Problem
 from offloadopt.datasets.demonstrations import observations_along
 
 Json = dict[str, Any]
@@ -135,3 +137,10 @@ def thinned(curve: Sequence[Json], most: int = 400) -> list[Json]:
     """Thin a curve to at most ``most`` evenly spaced points, the last one included."""
     stride = max(1, -(-len(curve) // most))
     return list(curve[::-1][::stride][::-1])
+
+
+def interval_means(steps: FloatArray, numbers: FloatArray, end: float, most: int) -> Iterator[tuple[float, float]]:
+    """Means over ``most`` equal intervals of a training of ``end`` steps, each with the last step of its interval."""
+    place = np.maximum(1, np.ceil(steps * most / end)).astype(np.int64)
+    for number in np.unique(place):
+        yield float(number * end / most), float(numbers[place == number].mean())

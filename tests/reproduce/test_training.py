@@ -11,7 +11,7 @@ from offloadopt import registry
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
 from offloadopt.reproduce import training
 
-from toys.tiny_papers.battery_d2d import SETTING
+from toys.tiny_papers.battery_d2d import STUDY
 
 
 def test_a_long_curve_is_thinned_evenly_and_keeps_its_end() -> None:
@@ -21,9 +21,9 @@ def test_a_long_curve_is_thinned_evenly_and_keeps_its_end() -> None:
 
 
 def test_demonstrations_may_be_made_before_or_by_the_training() -> None:
-    problem = BatteryD2D(BatteryD2DScenario(**SETTING.scenario("paper")))
+    problem = BatteryD2D(BatteryD2DScenario(**STUDY.scenario("paper")))
     recipe = {"solver": "greedy", "options": {}, "count": 2, "seed": 5}
-    learner = SETTING.learner("imitation-agents", SETTING.scenario("paper"), hidden=(4,))
+    learner = STUDY.learner("imitation-agents", hidden=(4,))
     instances = problem.sample(3, 8)
     costs = [
         training.train(problem, learner, demonstrations, 3, 1).policy.run(problem, instances).objective

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
-from offloadopt.errors import InvalidInput, UnknownName, nearest
-from offloadopt.reproduce.artefact import Artefact, Paper
-from offloadopt.reproduce.battery_d2d.frequency import FrequencyFigure
-from offloadopt.reproduce.battery_d2d.learning import TrainingFigure
-from offloadopt.reproduce.battery_d2d.setting import (
+from offloadopt.reproduce.artefact import Artefact
+from offloadopt.reproduce.battery_d2d.study import (
     MADDPG,
     PPO,
     RMAPPO,
     SB3_DDPG,
     SB3_DQN,
     SB3_PPO,
-    Setting,
+    BatteryD2DStudy,
     Sizes,
-    known_learners,
 )
-from offloadopt.reproduce.battery_d2d.sweeps import CapacityFigure, TasksFigure
-from offloadopt.reproduce.battery_d2d.terms import TermsTable
+from offloadopt.reproduce.battery_d2d.sweeps import capacity_figure, tasks_figure, training_figure
+from offloadopt.reproduce.battery_d2d.terms import frequency_figure, terms_table
 from offloadopt.reproduce.battery_d2d.windows import HindsightTable, ImitationTable
+from offloadopt.reproduce.study import Plan
 
 FULL = Sizes(
     replicates=5,
@@ -78,7 +72,6 @@ QUICK = replace(
     optimum_demonstrations=25,
     imitation_steps=300,
 )
-SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (
     "2 replicates (seeds of training and of nature) instead of 5, so most intervals are very wide; 64 held-out "
     "instances, not 200",
@@ -86,34 +79,20 @@ SHORTENED = (
     "that is used everywhere, not a quarter of an hour at each point: no other capacity and load is trained for",
     "20 windows of the optimum to compare with, and 25 to imitate, not 100 and 500",
 )
-"""Differences of a quick run from a full one."""
 
 
-def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """Build the paper's tables and figures in one size.
-
-    Parameters
-    ----------
-    size : {"quick", "full"}
-    users_file, sites_file : path, optional
-        Refused: the paper's devices are anywhere in a room.
-    """
-    if size not in SIZES:
-        raise UnknownName(f"no size {size!r}; {nearest(size, SIZES)}")
-    if users_file is not None or sites_file is not None:
-        raise InvalidInput("users_file and sites_file are for multi_server; battery_d2d has no real places")
-    return of_setting(size, Setting(SIZES[size]), SHORTENED if size == "quick" else ())
+def artefacts(study: BatteryD2DStudy) -> list[Artefact]:
+    """Figures and tables, without those that only learners can show where none is installed."""
+    learned = study.sizes.steps
+    return [
+        capacity_figure(study),
+        tasks_figure(study),
+        frequency_figure(study),
+        *([training_figure(study)] if learned else []),
+        terms_table(study),
+        HindsightTable(study),
+        *([ImitationTable(study)] if RMAPPO in learned else []),
+    ]
 
 
-def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """Build all artefacts of a setting, without learners that are not installed."""
-    setting = replace(setting, sizes=replace(setting.sizes, steps=known_learners(setting.sizes.steps)))
-    learned = setting.sizes.steps
-    artefacts: list[Artefact] = [CapacityFigure(setting), TasksFigure(setting), FrequencyFigure(setting)]
-    if learned:
-        artefacts.append(TrainingFigure(setting))
-    artefacts += [TermsTable(setting), HindsightTable(setting)]
-    if RMAPPO in learned:
-        artefacts.append(ImitationTable(setting))
-    settings = json.loads(json.dumps({"sizes": asdict(setting.sizes), "base": dict(setting.base)}))
-    return Paper("battery_d2d", size, settings, shortened, artefacts)
+PLAN = Plan(BatteryD2DStudy, {"quick": QUICK, "full": FULL}, SHORTENED, artefacts)

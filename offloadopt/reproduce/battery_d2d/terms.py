@@ -1,4 +1,7 @@
-"""Parts of each method's cost: the four terms, failures, drops, delays, energy, ageing and battery life."""
+"""Parts of each method's cost (terms, failures, delays, energy, battery life), and Fig. 4: what frequency modes save.
+
+Fig. 4 compares modes chosen for each task (DVFS) with processors that always run at full speed.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
 from offloadopt.reproduce.battery_d2d import bars
-from offloadopt.reproduce.battery_d2d.setting import (
+from offloadopt.reproduce.battery_d2d.study import (
     GREEDY,
     LEARNERS,
     OED,
@@ -16,91 +18,159 @@ from offloadopt.reproduce.battery_d2d.setting import (
     QUEUE,
     RANDOM,
     RMAPPO,
+    RULES,
+    STYLES,
+    BatteryD2DStudy,
     Point,
-    Setting,
-    in_order,
-    rows_by_method,
 )
+from offloadopt.reproduce.battery_d2d.tables import PresetTable, placed
+from offloadopt.reproduce.claim_builders import Ratio
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.summary import select, values
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+
+    from offloadopt.reproduce.artefact import Row, Unit
+    from offloadopt.reproduce.study import Measured
 
 ENOUGH = 0.1
 """Share by which rMAPPO must be cheaper than random, OED and OMD."""
 
 
-class TermsTable(Artefact):
+def terms_table(study: BatteryD2DStudy) -> PresetTable:
     """All numbers of all methods at the common point, with the battery life that their ageing rate gives."""
 
-    name = "terms"
-    keys = ("preset", "method")
+    def needs(replicate: int, preset: str) -> Iterable[Unit]:
+        yield study.solvers(replicate, study.at(Point(preset)), RULES, preset=preset)
+        yield from study.learned(replicate, preset)
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
+    def place(preset: str, found: Measured) -> Row | None:
+        return {} if found.scenario == study.at(Point(preset)) else None
 
-    def plan(self) -> Sequence[Unit]:
-        """The rules and all trainings at the common point."""
-        found = []
-        for replicate in self.setting.replicates:
-            for preset in self.setting.sizes.presets:
-                found.append(self.setting.solvers(replicate, self.setting.at(Point(preset)), preset=preset))
-                found += self.setting.shown(replicate, preset)
-        return found
+    def draw(axes: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
+        rows = bars.rows_of(summary, study.in_order(summary["method"]))
+        *three, life = axes
+        bars.draw_terms(three, rows, preset)
+        bars.draw_bars(life, rows, "worn_years")
+        bars.label_rows(life, rows, first=False)
+        plots.finish(life, "years until 20 % of the capacity are lost", "")
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each method."""
-        preset = unit.labels["preset"]
-        common = self.setting.at(Point(preset))
-        for scenario, method, numbers in rows_by_method(unit, result):
-            if scenario == common:
-                yield {"preset": preset, "method": method, **numbers}
+    return PresetTable(
+        study=study,
+        name="terms",
+        keys=("preset", "method"),
+        needs=needs,
+        made=placed(place),
+        panels=4,
+        draw_panels=draw,
+        claimed=yardsticks(study),
+    )
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
-        """Terms, delays and energy, and the battery life."""
-        summary = summarised(frame, self.keys)
-        presets = [preset for preset in self.setting.sizes.presets if preset in set(frame["preset"])]
-        figure, axes = plots.panels(4, len(presets))
-        for place, preset in enumerate(presets):
-            chosen = summary[summary["preset"] == preset]
-            rows = bars.rows_of(chosen, in_order(chosen["method"]))
-            *three, life = axes[4 * place : 4 * place + 4]
-            bars.draw_terms(three, rows, preset)
-            bars.draw_bars(life, rows, "worn_years")
-            bars.label_rows(life, rows, first=False)
-            plots.finish(life, "years until 20 % of the capacity are lost", "")
-        plots.legend(figure, axes, columns=7)
-        return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Criteria of our own: rMAPPO against simple rules, other learners, and rules that use the observation."""
-        found = []
-        for preset in self.setting.sizes.presets:
-            chosen = frame[frame["preset"] == preset]
-            methods = in_order(chosen["method"])
-            if RMAPPO in methods:
-                others = [method for method in methods if method in LEARNERS and method != RMAPPO]
-                simple = f"rMAPPO costs at least {100 * ENOUGH:g} % less than random, OED and OMD"
-                found.append(self._cheaper(chosen, preset, simple, (RANDOM, OED, OMD), 1.0 - ENOUGH))
-                if others:
-                    found.append(self._cheaper(chosen, preset, "rMAPPO costs less than all other learners", others))
-                look = "rMAPPO costs less than the greedy rule and than energy queues"
-                found.append(self._cheaper(chosen, preset, look, (GREEDY, QUEUE)))
-        return found
-
-    def _cheaper(
-        self, frame: pd.DataFrame, preset: str, claim: str, rivals: Sequence[str], limit: float = 1.0
-    ) -> Claim:
-        ours = values(frame, "cost", method=RMAPPO)
-        ratios = {rival: Interval.of(ours / values(frame, "cost", method=rival)) for rival in rivals}
-        measured = ", ".join(f"{ratio.text()} of {rival}'s" for rival, ratio in ratios.items())
-        return Claim(
-            f"{claim} (our own yardstick; {preset})",
-            "not in the paper",
-            "-",
-            f"rMAPPO's cost is {measured}",
-            all_hold(ratio.below(limit) for ratio in ratios.values()),
-            f"the mean ratio of costs is below {limit:g} for each of them",
+def yardsticks(study: BatteryD2DStudy) -> list[Ratio]:
+    """Criteria of our own: rMAPPO against simple rules, other learners, and rules that use the observation."""
+    if RMAPPO not in study.sizes.steps:
+        return []
+    simple = f"rMAPPO costs at least {100 * ENOUGH:g} % less than random, OED and OMD"
+    rivals = {
+        simple: (RANDOM, OED, OMD),
+        "rMAPPO costs less than all other learners": [name for name in LEARNERS if name != RMAPPO],
+        "rMAPPO costs less than the greedy rule and than energy queues": (GREEDY, QUEUE),
+    }
+    return [
+        Ratio(
+            claim=f"{claim} (our own yardstick; {preset})",
+            source="not in the paper",
+            paper="-",
+            where={"preset": preset},
+            method=RMAPPO,
+            rivals=others,
+            lead="",
+            each="{value} of {rival}'s",
+            joint=", ",
+            measured="rMAPPO's cost is {found}",
+            most=1.0 - ENOUGH if claim == simple else 1.0,
+            decided=f"the mean ratio of costs is below {1.0 - ENOUGH if claim == simple else 1.0:g} for each of them",
         )
+        for preset in study.sizes.presets
+        for claim, others in rivals.items()
+        if not set(others) <= set(LEARNERS) or set(others) & set(study.sizes.steps)
+    ]
+
+
+DVFS, FIXED = "DVFS", "full speed"
+BESIDE = (("failed", 100, "% failed"), ("finished_j", 1, "J a finished task"), ("delay_3_s", 1, "s of kind 3"))
+SHOWN = {name: RULES[name] for name in (GREEDY, QUEUE)}
+
+
+def frequency_figure(study: BatteryD2DStudy) -> PresetTable:
+    """RMAPPO and two rules with and without frequency modes; with them, the trainings are those of other figures."""
+
+    def needs(replicate: int, preset: str) -> Iterable[Unit]:
+        point = Point(preset)
+        fixed = study.at(point) | {"dvfs": False}
+        for scenario in (study.at(point), fixed):
+            yield study.solvers(replicate, scenario, SHOWN, preset=preset)
+        if RMAPPO in study.sizes.steps:
+            yield from study.learned(replicate, preset, methods=[RMAPPO])
+            learner, tests = study.agents(RMAPPO, fixed), [study.test(replicate, fixed, point.name)]
+            steps = study.sizes.steps[RMAPPO]
+            yield study.training(replicate, fixed, learner, steps, tests, method=RMAPPO, preset=preset)
+
+    def place(preset: str, found: Measured) -> Row | None:
+        common = found.scenario | {"dvfs": True} == study.at(Point(preset))
+        return {"frequency": DVFS if found.scenario["dvfs"] else FIXED} if common else None
+
+    def draw(axes: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
+        rows = [
+            (f"{method}, {frequency}", row)
+            for method in study.in_order(summary["method"])
+            for frequency in (DVFS, FIXED)
+            for _, row in bars.rows_of(select(summary, frequency=frequency), [method])
+        ]
+        bars.draw_terms(axes, rows, preset)
+
+    return PresetTable(
+        study=study,
+        name="dvfs",
+        keys=("preset", "frequency", "method"),
+        needs=needs,
+        made=placed(place),
+        panels=3,
+        draw_panels=draw,
+        claimed=(cheaper_with_modes,),
+    )
+
+
+def cheaper_with_modes(frame: pd.DataFrame) -> Iterable[Claim]:
+    """Whether DVFS lowers the total cost of each method."""
+    for preset in dict.fromkeys(frame["preset"]):
+        for method in STYLES:
+            chosen = select(frame, preset=preset, method=method)
+            if not len(chosen):
+                continue
+            numbers = (
+                ("failed", 100, "% failed"),
+                ("finished_j", 1, "J a finished task"),
+                ("delay_3_s", 1, "s of kind 3"),
+            )
+            means = {
+                (number, speed): Interval.of(values(chosen, number, frequency=speed)).mean
+                for number, *_ in numbers
+                for speed in (DVFS, FIXED)
+            }
+            beside = "; ".join(
+                f"{means[number, DVFS] * scale:.3g} against {means[number, FIXED] * scale:.3g} {name}"
+                for number, scale, name in numbers
+            )
+            ratio = Interval.of(values(chosen, "cost", frequency=DVFS) / values(chosen, "cost", frequency=FIXED))
+            yield Claim(
+                f"DVFS costs less than a fixed frequency in all: {method} ({preset})",
+                "Fig. 4, Section IV",
+                "balances delay and energy (no numbers)" if method == RMAPPO else "- (the paper's method is rMAPPO)",
+                f"{ratio.text()} times the cost; {beside}",
+                all_hold([ratio.below(1.0)]),
+                "the mean ratio of costs is below 1",
+            )

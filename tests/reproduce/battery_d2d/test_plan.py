@@ -14,9 +14,9 @@ from offloadopt.errors import InvalidInput
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import REPLICATE, distinct_units
-from offloadopt.reproduce.battery_d2d import measurements, plan
-from offloadopt.reproduce.battery_d2d.frequency import DVFS
-from offloadopt.reproduce.battery_d2d.setting import (
+from offloadopt.reproduce.battery_d2d import plan
+from offloadopt.reproduce.battery_d2d.measurements import BOUND, MEASURE
+from offloadopt.reproduce.battery_d2d.study import (
     GREEDY,
     MADDPG,
     OPTIMUM,
@@ -26,6 +26,7 @@ from offloadopt.reproduce.battery_d2d.setting import (
     RULES,
     SB3_DQN,
 )
+from offloadopt.reproduce.battery_d2d.terms import DVFS
 from offloadopt.reproduce.battery_d2d.windows import EPISODES, WINDOWS
 from offloadopt.reproduce.claims import Claim
 
@@ -70,7 +71,7 @@ def test_the_figures_have_the_same_cost_where_they_cross(made: tuple[Path, list[
 
 def test_no_method_is_below_the_bound_and_the_optimum_meets_it(made: tuple[Path, list[Claim]]) -> None:
     frame = pd.read_csv(made[0] / "hindsight-replicates.csv")
-    assert {RMAPPO, OPTIMUM, measurements.BOUND, *RULES} == set(frame["method"])
+    assert {RMAPPO, OPTIMUM, BOUND, *RULES} == set(frame["method"])
     assert (frame["gap"] >= -1e-9).all()
     assert (frame[frame["method"] == OPTIMUM]["proved"] == 1.0).all()
     assert frame[frame["method"] == OPTIMUM]["gap"].max() <= 1e-4 + 1e-9
@@ -82,7 +83,7 @@ def test_imitation_stands_beside_its_experts(made: tuple[Path, list[Claim]]) -> 
     for at, experts in ((WINDOWS, (GREEDY, OPTIMUM)), (EPISODES, (GREEDY, QUEUE))):
         methods = set(frame[frame["at"] == at]["method"])
         imitations = {text.format(expert) for expert in experts for text in ("imitates {}", "rMAPPO after {}")}
-        assert methods - {measurements.BOUND} == {RMAPPO, *experts, *imitations}
+        assert methods - {BOUND} == {RMAPPO, *experts, *imitations}
 
 
 def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
@@ -97,7 +98,7 @@ def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tupl
 def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
     bare = tiny(steps={})
     assert [found.name for found in bare.artefacts] == [name for name in NAMES if name not in ("training", "imitation")]
-    assert {unit.function for unit in distinct_units(bare.artefacts).values()} == {measurements.apply_solvers}
+    assert {unit.function for unit in distinct_units(bare.artefacts).values()} == {MEASURE.apply_solvers}
 
 
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +116,7 @@ def test_real_places_are_refused() -> None:
 @pytest.mark.parametrize("size", ["quick", "full"])
 def test_no_capacity_is_so_small_that_failing_on_purpose_pays(size: str) -> None:
     """The dearest execution of a full battery's task costs less than its failure."""
-    for capacity in plan.SIZES[size].capacities_j:
+    for capacity in plan.PLAN.sizes[size].capacities_j:
         scenario = BatteryD2DScenario.preset("clipped-delay", battery_j=capacity)
         problem = BatteryD2D(scenario)
         for cpu, link_w in zip(problem.processors, (0.0, scenario.cellular_w), strict=True):
@@ -129,8 +130,8 @@ def test_no_capacity_is_so_small_that_failing_on_purpose_pays(size: str) -> None
 def test_a_policy_is_tested_and_pretrained_on_instances_that_it_was_not_trained_on() -> None:
     units = distinct_units(tiny().artefacts).values()
     for unit in units:
-        if unit.function is measurements.train:
+        if unit.function == MEASURE.train:
             assert unit.parameters["seed"] not in {test["seed"] for test in unit.parameters["tests"]}
-        if unit.function is measurements.train_on_demonstrations:
+        if unit.function == MEASURE.train_on_demonstrations:
             seeds = (unit.parameters[name]["seed"] for name in ("demonstrations", "test"))
             assert len({unit.parameters["seed"], *seeds}) == 3

@@ -1,4 +1,4 @@
-"""Figs. 2 and 3: claims follow from the costs alone."""
+"""Figs. 2 and 3: claims follow from the costs alone; a training curve is averaged over equal intervals."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import pytest
 
 from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.battery_d2d import plan
-from offloadopt.reproduce.battery_d2d.setting import (
-    OMD,
-    PAPER_METHODS,
-    RMAPPO,
-)
-from offloadopt.reproduce.battery_d2d.sweeps import CapacityFigure, TasksFigure
+from offloadopt.reproduce.battery_d2d.study import OMD, PAPER_METHODS, RMAPPO
+from offloadopt.reproduce.battery_d2d.sweeps import POINTS, capacity_figure, tasks_figure, training_figure
 
 from toys.tiny_papers import judged
-from toys.tiny_papers.battery_d2d import CLIPPED, FULL
+from toys.tiny_papers.battery_d2d import CLIPPED, FULL, STUDY
 
 
 def sweep(axis: str, places: Sequence[float], of: Callable[[str, float], float]) -> list[dict[str, Any]]:
@@ -32,8 +28,8 @@ def sweep(axis: str, places: Sequence[float], of: Callable[[str, float], float])
 
 def test_figures_hold_as_published_and_fail_in_reverse() -> None:
     for figure, axis, sign, claims in (
-        (CapacityFigure(FULL), "battery_j", -1.0, 3),
-        (TasksFigure(FULL), "task_chance", 1.0, 4),
+        (capacity_figure(FULL), "battery_j", -1.0, 3),
+        (tasks_figure(FULL), "task_chance", 1.0, 4),
     ):
         places = plan.FULL.capacities_j if axis == "battery_j" else plan.FULL.chances
 
@@ -55,5 +51,16 @@ def test_one_point_of_one_rival_decides_who_is_best_or_the_trend_of_all(
     def cost(method: str, place: float) -> float:
         return at_the_fewest if (method, place) == (OMD, 0.2) else place * (1.0 if method == RMAPPO else 2.0)
 
-    found = judged(TasksFigure(FULL), sweep("task_chance", plan.FULL.chances, cost))
+    found = judged(tasks_figure(FULL), sweep("task_chance", plan.FULL.chances, cost))
     assert list(found.values()) == [*verdicts, True]
+
+
+def test_a_curve_is_averaged_over_equal_intervals_and_may_be_missing() -> None:
+    figure = training_figure(STUDY)
+    unit = figure.units[0]
+    curve = [{"step": step, "cost": float(step)} for step in range(1, 10 * POINTS + 1)]
+    rows = list(figure.rows(unit, {"curve": curve}))
+    assert [row["step"] for row in rows] == [10.0 * number for number in range(1, POINTS + 1)]
+    assert [row["cost"] for row in rows] == pytest.approx([10.0 * number - 4.5 for number in range(1, POINTS + 1)])
+    assert {(row["preset"], row["method"]) for row in rows} == {(unit.labels["preset"], unit.labels["method"])}
+    assert list(figure.rows(unit, {"curve": []})) == []

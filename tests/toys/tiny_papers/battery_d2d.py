@@ -7,12 +7,7 @@ from typing import Any
 
 from offloadopt.reproduce.artefact import Paper
 from offloadopt.reproduce.battery_d2d import plan
-from offloadopt.reproduce.battery_d2d.setting import (
-    MADDPG,
-    RMAPPO,
-    Setting,
-    Sizes,
-)
+from offloadopt.reproduce.battery_d2d.study import MADDPG, RMAPPO, BatteryD2DStudy, Sizes
 
 TINY = Sizes(
     replicates=2,
@@ -35,13 +30,13 @@ TINY = Sizes(
     changes={RMAPPO: {"hidden": (8,), "num_envs": 2}, MADDPG: {"hidden": (8,), "num_envs": 2}},
 )
 BASE = {"users": 2, "servers": 1, "horizon": 6}
-SETTING = Setting(TINY, BASE)
+STUDY = BatteryD2DStudy(TINY, BASE)
 NAMES = ["capacity", "tasks", "dvfs", "training", "terms", "hindsight", "imitation"]
 
 
 def tiny(**changes: Any) -> Paper:
-    return plan.of_setting("tiny", Setting(replace(TINY, **changes), BASE))
+    return plan.PLAN.of("tiny", BatteryD2DStudy(replace(TINY, **changes), BASE))
 
 
-FULL = Setting(replace(plan.FULL, presets=("clipped-delay",)))
+FULL = BatteryD2DStudy(replace(plan.FULL, presets=("clipped-delay",)))
 CLIPPED = {"preset": "clipped-delay"}
