@@ -114,10 +114,14 @@ class Sweep(Artefact):
     study : Study
     name : str
     axis : Axis
-    at : callable
+    keys : tuple of str, optional
+        By default the columns of the axis and of what is compared.
+    at : callable, optional
         Units of a replicate at a place of the axis.
     over : callable, optional
         Units of a replicate that cover several places.
+    read : callable, optional
+        Rows of a unit; by default one for each method and place, with all numbers.
     panels : sequence of Panel
     columns : int
         Of panels.
@@ -141,8 +145,10 @@ class Sweep(Artefact):
     study: Study
     name: str
     axis: Axis
-    at: Callable[[int, Any], Iterable[Unit]]
+    keys: tuple[str, ...] = ()
+    at: Callable[[int, Any], Iterable[Unit]] | None = None
     over: Callable[[int], Iterable[Unit]] | None = None
+    read: Callable[[Unit, Result], Iterable[Row]] | None = None
     panels: Sequence[Panel]
     columns: int = 2
     claimed: Sequence[Callable[[pd.DataFrame], Iterable[Claim]]] = ()
@@ -155,18 +161,21 @@ class Sweep(Artefact):
     wide_bands: bool = True
 
     def __post_init__(self) -> None:
-        self.keys = (self.axis.column, self.by)
+        self.keys = self.keys or (self.axis.column, self.by)
 
     def plan(self) -> Iterable[Unit]:
         """The units of each replicate: those at each place, then those over several."""
         for replicate in self.study.replicates:
-            for place in self.axis.values:
+            for place in self.axis.values if self.at is not None else ():
                 yield from self.at(replicate, place)
             if self.over is not None:
                 yield from self.over(replicate)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each method and place."""
+        if self.read is not None:
+            yield from self.read(unit, result)
+            return
         for found in measured(unit, result):
             if self.keeps is None or self.keeps(found):
                 method = found.method if self.by == "method" else unit.labels[self.by]

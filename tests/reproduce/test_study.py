@@ -40,6 +40,7 @@ print(units, len(made), "torch" in sys.modules, *sorted(rooms))
     ("paper", "artefact", "scenarios", "rooms"),
     [
         ("partial_mobile", "grid", 45, set()),
+        ("carbon_mimo", "lyapunov-v", 1, set()),
         ("multi_server", "fig-7", 20, set()),
         ("multi_server", "fig-10", 25, {"common", "dirs"}),
     ],

@@ -1,5 +1,1 @@
 """Tables and figures of CADDTO-PPO (arXiv:2602.18797) and its ancestor, with the hindsight bound beside them."""
-
-from offloadopt.reproduce.carbon_mimo.plan import make
-
-__all__ = ["make"]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
-from offloadopt.reproduce.carbon_mimo import measurements
-from offloadopt.reproduce.carbon_mimo.setting import GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV, RULES, Setting
+from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.carbon_mimo.study import GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV, RULES, CarbonMimoStudy
+from offloadopt.reproduce.claim_builders import steps_along
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
+from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.training import Json
 
@@ -47,61 +49,46 @@ STYLES = {
 }
 
 
+@dataclass(eq=False)
 class AncestorFigure(Artefact):
     """Mean reward per slot of rules and learners against the arrival rate."""
 
+    study: CarbonMimoStudy
     name = "ancestor"
     keys = ("weight", "rate", "method")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
     def scenario(self, weight: float, rate: float, horizon: int) -> Json:
         """One user 100 m away with an empty buffer."""
-        return self.setting.scenario(
+        return self.study.scenario(
             "ancestor", users=1, arrival_quanta=rate, power_weight=weight, horizon=horizon, start_bits=0.0
         )
 
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """The rules and the learners at every rate; that paper trained at several."""
-        sizes, found = self.setting.sizes, []
+        study, sizes = self.study, self.study.sizes
         horizon = min(1000, sizes.ancestor_slots)
-        count = max(1, sizes.ancestor_slots // horizon)
         rules = {name: RULES[name] for name in (GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV)}
-        for replicate in self.setting.replicates:
-            for weight in WEIGHTS:
-                for rate in sizes.rates:
-                    labels = {REPLICATE: replicate, "weight": weight, "rate": rate}
-                    scenario = self.scenario(weight, rate, horizon)
-                    parameters = {
-                        "scenario": scenario,
-                        "solvers": {
-                            name: {"name": kind, "options": dict(opts)} for name, (kind, opts) in rules.items()
-                        },
-                        "count": count,
-                        "seed": self.setting.test_seed(replicate),
-                    }
-                    found.append(Unit(measurements.apply_solvers, parameters, labels))
-                    for method, steps in sizes.ancestor_steps.items():
-                        learner = self.setting.learner(method.lower(), view="ancestor")
-                        test = self.setting.test(replicate, scenario, "test", count)
-                        trained = self.setting.training(
-                            replicate, self.scenario(weight, rate, 200), learner, steps, [test]
-                        )
-                        found.append(Unit(trained.function, trained.parameters, {**labels, "method": method}))
-        return found
+        for replicate in study.replicates:
+            for weight, rate in itertools.product(WEIGHTS, sizes.rates):
+                labels = {"weight": weight, "rate": rate}
+                scenario = self.scenario(weight, rate, horizon)
+                test = study.test(replicate, scenario, count=max(1, sizes.ancestor_slots // horizon))
+                yield study.solvers(replicate, scenario, rules, test=test, **labels)
+                for method, steps in sizes.ancestor_steps.items():
+                    learner = study.learner(method.lower(), view="ancestor")
+                    short = self.scenario(weight, rate, 200)
+                    yield study.training(replicate, short, learner, steps, [test], method=method, **labels)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Reward, power and buffer."""
-        tested = {unit.labels["method"]: result["tests"]["test"]} if unit.function is measurements.train else result
-        for method, numbers in tested.items():
+        for found in measured(unit, result):
             yield {
                 "weight": unit.labels["weight"],
                 "rate": unit.labels["rate"],
-                "method": method,
-                "reward": -numbers["cost"],
-                "power_w": numbers["power_w"],
-                "buffer_quanta": numbers["buffer_quanta"],
+                "method": found.method,
+                "reward": -found.numbers["cost"],
+                "power_w": found.numbers["power_w"],
+                "buffer_quanta": found.numbers["buffer_quanta"],
             }
 
     def draw(self, frame: pd.DataFrame) -> Figure:
@@ -110,9 +97,7 @@ class AncestorFigure(Artefact):
         figure, axes = plots.panels(len(WEIGHTS))
         for ax, weight in zip(axes, WEIGHTS, strict=True):
             for method, style in STYLES.items():
-                chosen = summary[(summary["weight"] == weight) & (summary["method"] == method)]
-                if len(chosen):
-                    plots.series(ax, chosen, "rate", "reward", style)
+                plots.lines(ax, summary[summary["weight"] == weight], "rate", "reward", {method: style})
                 if (method, weight) in PUBLISHED:
                     ax.plot(
                         RATES, PUBLISHED[method, weight],
@@ -125,12 +110,12 @@ class AncestorFigure(Artefact):
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """Whether the greedy rules match their published values, and DDPG beats DQN and these."""
         found = [self._matches(frame, GREEDY_LOCAL, max(RATES)), self._matches(frame, GREEDY_OFFLOAD, 2.0)]
-        if set(self.setting.sizes.ancestor_steps) >= {DDPG, DQN}:
+        if set(self.study.sizes.ancestor_steps) >= {DDPG, DQN}:
             found.append(self._order(frame))
         return found
 
     def _rates(self, most: float) -> list[float]:
-        return [rate for rate in self.setting.sizes.rates if rate <= most]
+        return [rate for rate in self.study.sizes.rates if rate <= most]
 
     def _matches(self, frame: pd.DataFrame, method: str, most: float) -> Claim:
         verdicts, measured, published = [], [], []
@@ -174,32 +159,21 @@ class AncestorFigure(Artefact):
         )
 
 
+@dataclass(eq=False)
 class TradeOffFigure(Artefact):
     """Trade-off of the Lyapunov rule: its energy cost falls to the minimum like 1/V, its buffer grows like V."""
 
+    study: CarbonMimoStudy
     name = "lyapunov-v"
     keys = ("v",)
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """One unit for each V, with a buffer that never overflows and a long horizon."""
-        scenario = self.setting.scenario(buffer_bits=None, horizon=1000, charge="normalised", harvest_w=0.0)
-        return [
-            Unit(
-                measurements.apply_solvers,
-                {
-                    "scenario": scenario,
-                    "solvers": {LYAPUNOV: {"name": "lyapunov", "options": {"v": v}}},
-                    "count": 20,
-                    "seed": self.setting.test_seed(replicate),
-                },
-                {REPLICATE: replicate, "v": v},
-            )
-            for replicate in self.setting.replicates
-            for v in self.setting.sizes.values_of_v
-        ]
+        scenario = self.study.scenario(buffer_bits=None, horizon=1000, charge="normalised", harvest_w=0.0)
+        for replicate in self.study.replicates:
+            test = self.study.test(replicate, scenario, count=20)
+            for v in self.study.sizes.values_of_v:
+                yield self.study.solvers(replicate, scenario, {LYAPUNOV: ("lyapunov", {"v": v})}, test=test, v=v)
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Power and buffer."""
@@ -210,9 +184,8 @@ class TradeOffFigure(Artefact):
         """Draw power and buffer against V."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
-        for ax, number, label in zip(
-            axes, ("power_w", "buffer_quanta"), ("mean power a user, W", "mean buffer, kbit"), strict=True
-        ):
+        panels = (("power_w", "mean power a user, W"), ("buffer_quanta", "mean buffer, kbit"))
+        for ax, (number, label) in zip(axes, panels, strict=True):
             plots.series(ax, summary, "v", number, plots.Style(LYAPUNOV, plots.GREEN, "-", "D"))
             plots.logarithmic(ax, "x")
             plots.finish(ax, "V", label)
@@ -221,19 +194,11 @@ class TradeOffFigure(Artefact):
 
     def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
         """[O(1/V), O(V)] (Mao et al. 2017): power never rises with V, the buffer never falls."""
-        ordered = sorted(set(frame["v"]))
-        pairs = list(itertools.pairwise(ordered))
-        falls = [
-            Interval.of(values(frame, "power_w", v=b) - values(frame, "power_w", v=a)).below(0.0) for a, b in pairs
-        ]
-        rises = [
-            Interval.of(values(frame, "buffer_quanta", v=b) - values(frame, "buffer_quanta", v=a)).above(0.0)
-            for a, b in pairs
-        ]
+        steps = [*steps_along(frame, "power_w", "v", -1.0), *steps_along(frame, "buffer_quanta", "v")]
         measured = "; ".join(
             f"V = {v:g}: {values(frame, 'power_w', v=v).mean():.3g} W, "
             f"{values(frame, 'buffer_quanta', v=v).mean():.3g} kbit"
-            for v in ordered
+            for v in sorted(set(frame["v"]))
         )
         return [
             Claim(
@@ -241,7 +206,7 @@ class TradeOffFigure(Artefact):
                 "Mao et al. 2017, [O(1/V), O(V)]",
                 "no numbers",
                 measured,
-                all_hold([*falls, *rises]),
+                all_hold(step.above(0.0) for step in steps),
                 "between neighbouring V the mean paired difference of power is below 0, of the buffer above 0",
             )
         ]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-
-from offloadopt.errors import InvalidInput, UnknownName, nearest
-from offloadopt.reproduce.artefact import Artefact, Paper
+from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.carbon_mimo.ancestor import AncestorFigure, TradeOffFigure
-from offloadopt.reproduce.carbon_mimo.learning import ExpertTable, InferenceTable, OneUserTable, TrainingFigure
-from offloadopt.reproduce.carbon_mimo.loads import CarbonFigure, CostFigure, OverflowFigure
-from offloadopt.reproduce.carbon_mimo.setting import CADDTO, DDPG, ENERGY, PPO, SB3_DDPG, SB3_PPO, Setting, Sizes
+from offloadopt.reproduce.carbon_mimo.learning import InferenceTable, expert_table, one_user_table, training_figure
+from offloadopt.reproduce.carbon_mimo.loads import carbon_figure, cost_figure, overflow_figure
+from offloadopt.reproduce.carbon_mimo.study import CADDTO, DDPG, ENERGY, PPO, SB3_DDPG, SB3_PPO, CarbonMimoStudy, Sizes
+from offloadopt.reproduce.study import Plan
 
 FULL = Sizes(
     replicates=5,
@@ -53,44 +48,27 @@ QUICK = Sizes(
     expert_instances=50,
     expert_steps=1000,
 )
-SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (
     "2 replicates (seeds of training) instead of 5, so most intervals are very wide; 50 held-out instances, not 200",
     "loads 1, 3 and 10 instead of 1 to 10, and one short training over the whole range of loads instead of one at "
     "each: overload rules what is learned; no Stable-Baselines3",
     "the ancestor's greedy rules at three rates, without its DDPG and DQN",
 )
-"""Differences of a quick run from a full one."""
 
 
-def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """Build the paper's tables and figures in one size.
-
-    Parameters
-    ----------
-    size : {"quick", "full"}
-    users_file, sites_file : path, optional
-        Refused: nothing here happens at real places.
-    """
-    if size not in SIZES:
-        raise UnknownName(f"no size {size!r}; {nearest(size, SIZES)}")
-    if users_file is not None or sites_file is not None:
-        raise InvalidInput("users_file and sites_file are for multi_server; carbon_mimo has no real places")
-    return of_setting(size, Setting(SIZES[size]), SHORTENED if size == "quick" else ())
-
-
-def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """Build all tables and figures of a setting."""
-    artefacts: list[Artefact] = [
-        TrainingFigure(setting),
-        CostFigure(setting),
-        CarbonFigure(setting),
-        OverflowFigure(setting),
-        InferenceTable(setting),
-        OneUserTable(setting),
-        ExpertTable(setting),
-        TradeOffFigure(setting),
-        AncestorFigure(setting),
+def artefacts(study: CarbonMimoStudy) -> list[Artefact]:
+    """The paper's figures, then tables of ours, then the ancestor's curve."""
+    return [
+        training_figure(study),
+        cost_figure(study),
+        carbon_figure(study),
+        overflow_figure(study),
+        InferenceTable(study),
+        one_user_table(study),
+        expert_table(study),
+        TradeOffFigure(study),
+        AncestorFigure(study),
     ]
-    settings = json.loads(json.dumps({"sizes": asdict(setting.sizes), "base": dict(setting.base)}))
-    return Paper("carbon_mimo", size, settings, shortened, artefacts)
+
+
+PLAN = Plan(CarbonMimoStudy, {"quick": QUICK, "full": FULL}, SHORTENED, artefacts)

@@ -54,7 +54,7 @@ def _sweep(
     """A policy of its own is trained for every point; all methods decide the same held-out instances."""
 
     def at(replicate: int, place: int) -> Iterable[Unit]:
-        scenario = study.layout(replicate, **{axis.column: place})
+        scenario = study.layout(replicate, "paper", **{axis.column: place})
         return study.rules(replicate, scenario), study.learned(DIRS, replicate, scenario)
 
     return Sweep(

@@ -9,10 +9,10 @@ import pytest
 
 from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.carbon_mimo import measurements
-from offloadopt.reproduce.carbon_mimo.learning import POINTS, TrainingFigure, mean_reward
+from offloadopt.reproduce.carbon_mimo.learning import POINTS, mean_reward, training_figure
 
 from toys.tiny_papers import verdicts
-from toys.tiny_papers.carbon_mimo import SETTING, full
+from toys.tiny_papers.carbon_mimo import STUDY, full
 
 
 def test_inference_is_judged_by_time_growth_and_size() -> None:
@@ -40,11 +40,11 @@ def test_records_of_all_learners_are_rewards_of_a_user_and_slot(
     learner: str, point: dict[str, float], expected: float
 ) -> None:
     parameters = {"scenario": {"horizon": 10, "users": 2}, "learner": {"name": learner}}
-    assert mean_reward(point, Unit(measurements.train, parameters)) == expected
+    assert mean_reward(point, Unit(measurements.MEASURE.train, parameters)) == expected
 
 
 def test_a_training_curve_is_averaged_over_equal_intervals() -> None:
-    figure = TrainingFigure(SETTING)
+    figure = training_figure(STUDY)
     unit = figure.units[0]
     steps = int(unit.parameters["steps"])
     curve = [{"step": step, "train/reward": float(step)} for step in range(1, steps + 1)]

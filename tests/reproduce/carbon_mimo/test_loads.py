@@ -9,7 +9,7 @@ import numpy as np
 
 from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.carbon_mimo import measurements
-from offloadopt.reproduce.carbon_mimo.setting import (
+from offloadopt.reproduce.carbon_mimo.study import (
     CADDTO,
     DDPG,
     ENERGY,

@@ -10,12 +10,12 @@ import pytest
 from offloadopt.problems.carbon_mimo import CarbonMimo, CarbonMimoScenario
 from offloadopt.reproduce.carbon_mimo import measurements
 
-from toys.tiny_papers.carbon_mimo import SETTING
+from toys.tiny_papers.carbon_mimo import STUDY
 
 
 def test_averages_are_the_problems_own_on_the_same_instances() -> None:
-    scenario = SETTING.scenario(arrival_quanta=6.0)
-    found = measurements.apply_solvers(scenario, {"all": {"name": "full-power", "options": {}}}, 4, 7)["all"]
+    scenario = STUDY.scenario(arrival_quanta=6.0)
+    found = measurements.MEASURE.apply_solvers(scenario, {"all": {"name": "full-power", "options": {}}}, 4, 7)["all"]
     problem = CarbonMimo(CarbonMimoScenario(**scenario))
     instances = problem.sample(4, 7)
     powers = np.full((4, 10, 2), 2.0)

@@ -12,7 +12,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import REPLICATE, distinct_units
 from offloadopt.reproduce.carbon_mimo import measurements
-from offloadopt.reproduce.carbon_mimo.setting import (
+from offloadopt.reproduce.carbon_mimo.study import (
     CADDTO,
     DDPG,
     LYAPUNOV,

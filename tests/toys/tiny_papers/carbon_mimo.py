@@ -5,12 +5,7 @@ from __future__ import annotations
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.carbon_mimo import plan
-from offloadopt.reproduce.carbon_mimo.setting import (
-    CADDTO,
-    DDPG,
-    Setting,
-    Sizes,
-)
+from offloadopt.reproduce.carbon_mimo.study import CADDTO, DDPG, CarbonMimoStudy, Sizes
 
 TINY = Sizes(
     replicates=2,
@@ -28,11 +23,11 @@ TINY = Sizes(
     expert_instances=2,
     expert_steps=5,
 )
-SETTING = Setting(TINY, {"users": 2, "horizon": 10})
+STUDY = CarbonMimoStudy(TINY, {"users": 2, "horizon": 10})
 
 
 def tiny() -> Paper:
-    return plan.of_setting("tiny", SETTING)
+    return plan.PLAN.of("tiny", STUDY)
 
 
 def full(name: str) -> Artefact:

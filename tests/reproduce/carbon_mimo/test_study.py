@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from offloadopt.reproduce.carbon_mimo.setting import (
-    Setting,
-)
+from offloadopt.reproduce.carbon_mimo.study import CarbonMimoStudy
 
-from toys.tiny_papers.carbon_mimo import SETTING, TINY
+from toys.tiny_papers.carbon_mimo import STUDY, TINY
 
 
 def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
-    (unit, *_) = SETTING.learned(1)
+    (unit, *_) = STUDY.learned(1)
     seeds = {test["seed"] for test in unit.parameters["tests"]}
     assert unit.parameters["seed"] not in seeds
     assert {test["scenario"]["arrival_quanta"] for test in unit.parameters["tests"]} == set(TINY.loads)
@@ -21,11 +19,11 @@ def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
 
 
 def test_with_a_training_at_each_load_every_load_is_tested_by_its_own() -> None:
-    setting = Setting(dataclasses.replace(TINY, each_load=True), SETTING.base)
-    units = setting.learned(1)
+    study = CarbonMimoStudy(dataclasses.replace(TINY, each_load=True), STUDY.base)
+    units = list(study.learned(1))
     assert len(units) == len(TINY.loads) * len(TINY.steps)
     for unit in units:
         (test,) = unit.parameters["tests"]
         assert unit.parameters["scenario"] == test["scenario"]
         assert test["scenario"]["arrival_quanta"] == unit.labels["load"]
-    assert [unit.labels["load"] for unit in setting.shown(1)] == [8.0] * len(TINY.steps)
+    assert [unit.labels["load"] for unit in study.shown(1)] == [8.0] * len(TINY.steps)
