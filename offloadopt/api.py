@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from offloadopt.core import (
     Budget,
     Demonstrations,
     Instances,
+    Interrupted,
     Learner,
     Method,
     Policy,
@@ -83,7 +85,8 @@ def solve(
     Returns
     -------
     Solutions
-        ``print(solutions)`` says what was proved and decided.
+        ``print(solutions)`` says what was proved and decided. Ctrl-C ends the search early, with a warning: finished
+        instances have their proofs, the others the best decision and the bound found until then.
     """
     _check_problem(problem)
     made = _solver(problem, solver, options)
@@ -91,7 +94,11 @@ def solve(
         raise InvalidInput(f"instances = {instances!r:.60}; allowed: Instances, or arrays by name")
     checked = instances if isinstance(instances, Instances) else problem.check_instances(instances)
     with _shown(display, f"solving with {made.name}", checked.count) as progress:
-        return made.run(problem, checked, seed=seed, progress=progress)
+        try:
+            return made.run(problem, checked, seed=seed, progress=progress)
+        except Interrupted as stopped:
+            warnings.warn("interrupted: the solutions are those found until Ctrl-C", stacklevel=2)
+            return stopped.solutions
 
 
 def collect(

@@ -1,15 +1,23 @@
-"""Clock of run times and time limits: wall-clock time without just-in-time compilation by numba.
+"""Clock of run times, and deadlines: wall-clock time without just-in-time compilation by numba, and Ctrl-C.
 
 A kernel is compiled, or loaded from numba's cache on disk, when it is first called with given types. That may take many
 seconds, once per process. Charged to the first instance, it would distort its run time and use up its time limit.
 `clock` therefore stops during compilation. It listens to the events of numba's compiler lock (`numba.core.event`),
 which cover every kernel of a solver, a policy or the physics, whenever it is first called.
+
+A search has one `Deadline`, which each of its phases checks. Within `interruptible` the first Ctrl-C makes all
+deadlines pass, so that a search ends as at its time limit: with the best decision and the bound found until then.
 """
 
 from __future__ import annotations
 
+import math
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -21,6 +29,8 @@ class _CompileTime(Protocol):
 
 
 _compile_time: _CompileTime | None = None
+_interrupted: bool | None = None
+"""Whether Ctrl-C was pressed within `interruptible`; None outside."""
 
 
 def clock() -> float:
@@ -63,3 +73,75 @@ def _listen_to_numba() -> _CompileTime:
     compile_time = CompileTime()
     event.register("numba:compiler_lock", compile_time)  # type: ignore[no-untyped-call]
     return compile_time
+
+
+class Deadline:
+    """The end of a search: its time limit, or the first Ctrl-C within `interruptible`.
+
+    Parameters
+    ----------
+    limit_s : float, optional
+        Time limit in s from now on, compilation not counted; without it only Ctrl-C ends the search.
+    times : float
+        Factor of the limit, for example the number of instances that are searched together.
+    """
+
+    def __init__(self, limit_s: float | None = None, times: float = 1.0) -> None:
+        self._end = math.inf if limit_s is None else clock() + times * limit_s
+
+    @property
+    def left_s(self) -> float:
+        """Time left in s, at least 0; ``inf`` without a limit."""
+        return 0.0 if _interrupted else max(self._end - clock(), 0.0)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return self.left_s == 0.0
+
+    def part(self, fraction: float) -> Deadline:
+        """Deadline of the next part of the search, which gets this fraction of the time left."""
+        return Deadline(self.left_s, fraction)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within this context the first Ctrl-C makes all deadlines pass; only the second raises `KeyboardInterrupt`.
+
+    An inner context adds nothing to an outer one. Ctrl-C stays as it is outside the main thread, and where the program
+    handles it itself.
+    """
+    global _interrupted
+    usual = signal.default_int_handler
+    if (
+        _interrupted is not None
+        or threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not usual
+    ):
+        yield
+        return
+
+    def pass_deadlines(*_: object) -> None:
+        signal.signal(signal.SIGINT, usual)
+        interrupt()
+
+    _interrupted = False
+    signal.signal(signal.SIGINT, pass_deadlines)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        _interrupted = None
+
+
+def interrupt() -> None:
+    """Do what the first Ctrl-C does, for searches by a program that handles the signal itself."""
+    global _interrupted
+    if _interrupted is None:
+        raise KeyboardInterrupt
+    _interrupted = True
+
+
+def interrupted() -> bool:
+    """Whether Ctrl-C was pressed within `interruptible`."""
+    return bool(_interrupted)

@@ -40,6 +40,7 @@ __all__ = [
     "FloatArray",
     "Instances",
     "IntArray",
+    "Interrupted",
     "Learner",
     "Method",
     "Observation",
@@ -446,6 +447,20 @@ class Solutions:
             {name: np.concatenate([part.details[name] for part in parts]) for name in parts[0].details},
             parts[0].problem,
         )
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a search early. The finished instances keep their proofs, the others the best decision found.
+
+    Attributes
+    ----------
+    solutions : Solutions
+        Of all instances: those not begun have the decision from which their search would have started.
+    """
+
+    def __init__(self, solutions: Solutions) -> None:
+        super().__init__("interrupted")
+        self.solutions = solutions
 
 
 # --------------------------------------------------------------------------------------------------------- methods

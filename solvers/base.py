@@ -1,18 +1,34 @@
-"""Base class of decision rules, and the loops over instances and over independent slots."""
+"""Base classes of solvers, with the loops over instances, over blocks of instances and over independent slots.
+
+Each loop measures run times, keeps time limits and reports progress. Ctrl-C ends a loop whose solver checks deadlines:
+`Interrupted` then holds what was found until then.
+"""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import clock
-from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, Progress, Solutions, Solver, rollout
+from offloadopt.clock import Deadline, clock, interrupted, interruptible
+from offloadopt.core import (
+    Decisions,
+    FloatArray,
+    Instances,
+    Interrupted,
+    Observation,
+    Problem,
+    Progress,
+    Solutions,
+    Solver,
+    rollout,
+)
 from offloadopt.structures.assignment import SlotwiseProblem
 
 BLOCK_ENTRIES = 2**22
@@ -52,36 +68,114 @@ class Rule(Solver):
     ) -> Solutions:
         """Apply the rule in every slot of the horizon and evaluate its decisions."""
         self.require(problem)
-        size = self.block_size(problem)
-        starts = range(0, max(instances.count, 1), size)
-        solutions = []
-        for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
-            block, rng = instances.take(slice(start, start + size)), np.random.default_rng(stream)
-            begin = clock()
-            decisions = rollout(problem, block, partial(self.decide, problem, rng=rng))
-            seconds = (clock() - begin) / max(block.count, 1)
-            solutions.append(Solutions.scored(problem, block, decisions, seconds=seconds))
-            if progress is not None and block.count > 0:
-                progress(block.count)
-        return Solutions.concatenate(solutions)
+
+        def apply(block: Instances, rng: np.random.Generator) -> tuple[Decisions, None]:
+            return rollout(problem, block, partial(self.decide, problem, rng=rng)), None
+
+        return solve_blocks(self, problem, instances, self.block_size(problem), apply, seed, progress)
 
 
-def timed_rows(seconds: FloatArray, progress: Progress | None) -> Iterator[int]:
-    """Iterate over the rows of a batch and measure the time that the loop body takes for each.
+@dataclass(frozen=True)
+class Found:
+    """What the searches of all instances have found.
 
-    Parameters
+    Attributes
     ----------
-    seconds : array [count]
-        Receives the run time of each row in s (`offloadopt.clock`).
-    progress : callable or None
-        Called with 1 after each row.
+    decisions : Decisions
+    bound : array [count], optional
+        Proved lower bounds.
+    details : mapping of str to array [count, ...]
     """
-    for row in range(len(seconds)):
-        begin = clock()
-        yield row
-        seconds[row] = clock() - begin
-        if progress is not None:
-            progress(1)
+
+    decisions: Decisions
+    bound: FloatArray | None = None
+    details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Searches(Protocol):
+    """The searches of several instances, which share what is computed for all of them at once."""
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Search one instance until it is solved or the deadline passes, which every phase checks."""
+
+    def found(self) -> Found:
+        """Return what was found; an instance that was not searched has a decision that needs no search."""
+
+
+class InstanceSolver(Solver):
+    """Base class of solvers that search one instance after the other, each with its own time limit."""
+
+    @abstractmethod
+    def searches(self, problem: Any, instances: Instances, seed: int) -> Searches:
+        """Prepare the searches of all instances."""
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Search instance by instance; independent slots are searched one by one, each with the time limit."""
+        self.require(problem)
+        if isinstance(problem, SlotwiseProblem) and problem.horizon > 1:
+            return solve_slots(self, problem, instances, seed, progress)
+        return keep_what_was_found(partial(self._run, problem, instances, seed, progress))
+
+    def _run(self, problem: Problem[Any], instances: Instances, seed: int, progress: Progress | None) -> Solutions:
+        begin, seconds = clock(), np.zeros(instances.count)
+        searches = self.searches(problem, instances, seed)
+        for row in range(instances.count):
+            begin_of_row = clock()
+            searches.search(row, Deadline(self.time_limit_s))
+            seconds[row] = clock() - begin_of_row
+            if progress is not None:
+                progress(1)
+            if interrupted():
+                break
+        found = searches.found()
+        shared = clock() - begin - float(seconds.sum())
+        return Solutions.scored(
+            problem,
+            instances,
+            found.decisions,
+            seconds=seconds + max(shared, 0.0) / max(instances.count, 1),
+            bound=found.bound,
+            asked_gap=self.relative_gap,
+            details=found.details,
+        )
+
+
+def keep_what_was_found(run: Callable[[], Solutions]) -> Solutions:
+    """Run a search whose deadlines Ctrl-C makes pass; raise `Interrupted` with its solutions if that happened."""
+    with interruptible():
+        solutions = run()
+        if interrupted():
+            raise Interrupted(solutions)
+    return solutions
+
+
+def solve_blocks(
+    solver: Solver,
+    problem: Problem[Any],
+    instances: Instances,
+    size: int,
+    solve: Callable[[Instances, np.random.Generator], tuple[Decisions, FloatArray | None]],
+    seed: int,
+    progress: Progress | None,
+) -> Solutions:
+    """Solve blocks of at most ``size`` instances by ``solve``, which gives their decisions and bounds.
+
+    Every block has its own random stream, so that an instance's solution depends on the seed and its index alone.
+    """
+    starts = range(0, max(instances.count, 1), size)
+    solutions = []
+    for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
+        block, begin = instances.take(slice(start, start + size)), clock()
+        decisions, bound = solve(block, np.random.default_rng(stream))
+        seconds = (clock() - begin) / max(block.count, 1)
+        solutions.append(
+            Solutions.scored(problem, block, decisions, seconds=seconds, bound=bound, asked_gap=solver.relative_gap)
+        )
+        if progress is not None and block.count > 0:
+            progress(block.count)
+    return Solutions.concatenate(solutions)
 
 
 def solve_slots(
@@ -105,6 +199,12 @@ def solve_slots(
         Costs, bounds and seconds are sums over the slots; every array of ``details`` has a slot axis,
         ``[count, horizon, ...]``.
     """
+    return keep_what_was_found(partial(_solve_slots, solver, problem, instances, seed, progress))
+
+
+def _solve_slots(
+    solver: Solver, problem: SlotwiseProblem[Any], instances: Instances, seed: int, progress: Progress | None
+) -> Solutions:
     done = 0
 
     def slots_done(slots: int) -> None:
@@ -113,7 +213,10 @@ def solve_slots(
         if progress is not None and done // problem.horizon > before:
             progress(done // problem.horizon - before)
 
-    single = solver.run(problem.one_slot, problem.slots(instances), seed=seed, progress=slots_done)
+    try:
+        single = solver.run(problem.one_slot, problem.slots(instances), seed=seed, progress=slots_done)
+    except Interrupted as stopped:
+        single = stopped.solutions
 
     def with_slot_axis(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(instances.count, problem.horizon, *values.shape[1:])

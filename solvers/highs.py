@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray
 from offloadopt.errors import BrokenProof
 
@@ -144,8 +144,8 @@ class Programme:
         """Discard basis and solutions of earlier runs."""
         self._highs.clearSolver()
 
-    def solve(self, deadline: float = np.inf) -> Answer:
-        """Run HiGHS with the rows added so far until ``deadline``, a reading of `offloadopt.clock.clock`."""
+    def solve(self, deadline: Deadline | None = None) -> Answer:
+        """Run HiGHS with the rows added so far until the deadline."""
         if self._rows:
             columns, values, low, high = zip(*self._rows, strict=True)
             starts = np.cumsum([0, *(len(row) for row in columns[:-1])]).astype(np.int32)
@@ -154,8 +154,8 @@ class Programme:
                 len(columns), np.array(low), np.array(high), len(entries), starts, entries, np.concatenate(values)
             )  # fmt: skip
             self._rows.clear()
-        if np.isfinite(deadline):
-            self.set_options(time_limit=self._highs.getRunTime() + max(deadline - clock(), 0.0))
+        if deadline is not None and np.isfinite(left_s := deadline.left_s):
+            self.set_options(time_limit=self._highs.getRunTime() + left_s)
         with _sigint_deferred(self._signals):
             return call_highs(self._highs)
 
@@ -225,14 +225,14 @@ class CutSearch(ABC):
         """Cost that is subtracted from bounds of runs at a tolerance."""
         return SAFETY * tolerance * self.unit
 
-    def prove(self, bound: float, deadline: float) -> float:
+    def prove(self, bound: float, deadline: Deadline) -> float:
         """Improve the incumbent, and return a lower bound of every cost: at least ``bound``, proved by the caller.
 
         Parameters
         ----------
         bound : float
-        deadline : float
-            Reading of `offloadopt.clock.clock` at which to stop; the first run takes at most half of the time.
+        deadline : Deadline
+            The first run takes at most half of the time.
 
         Raises
         ------
@@ -241,7 +241,7 @@ class CutSearch(ABC):
         """
         claims = list[float]()
         for seed in range(3):  # the third run is needed where HiGHS fails in one
-            until = deadline if claims else 0.5 * (clock() + deadline)
+            until = deadline if claims else deadline.part(0.5)
             claim = self._claim(seed, until)
             if claim > -np.inf:
                 claims.append(claim)
@@ -252,14 +252,14 @@ class CutSearch(ABC):
             raise BrokenProof(f"HiGHS claims the bound {proved!r}, above the cost {self.upper!r} of a decision")
         return proved
 
-    def _claim(self, seed: int, deadline: float) -> float:
+    def _claim(self, seed: int, deadline: Deadline) -> float:
         """Bound claimed by MILPs with one seed, with cuts until it meets the incumbent; -inf if there is none."""
         presolve = seed == 0 and self.presolve and self.allowance >= 2.0 * self.precision(PRESOLVE_TOLERANCE)
         self.programme.forget()
         self.programme.set_options(random_seed=seed, presolve="choose" if presolve else "off", mip_rel_gap=0.0)
         self.claim, tolerance = -np.inf, PRESOLVE_TOLERANCE if presolve else TIGHT
         for _ in range(ROUNDS):
-            if clock() >= deadline:
+            if deadline.passed:
                 break
             margin = self.precision(tolerance)
             cutoff = (self.upper + margin - self.base) / self.unit

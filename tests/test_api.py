@@ -11,7 +11,7 @@ import pytest
 
 import offloadopt
 from offloadopt import api, registry
-from offloadopt.core import Method, Status
+from offloadopt.core import Interrupted, Method, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.solvers.assignment.baselines import Local
 
@@ -62,6 +62,18 @@ def test_every_problem_is_solved_collected_and_compared_without_naming_a_method(
     assert {run.name for run in report.methods} == {
         method for method in api.COMPARED if method in offloadopt.available(problem)["solvers"]
     }
+
+
+def test_ctrl_c_ends_solve_with_a_warning_and_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small("multi_server")
+    found = Local().run(problem, problem.sample(1, seed=0))
+
+    def interrupted(*_: object, **options: object) -> None:
+        raise Interrupted(found)
+
+    monkeypatch.setattr(Local, "run", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        assert offloadopt.solve(problem, problem.sample(1, seed=0), "local") is found
 
 
 def test_own_arrays_are_checked() -> None:

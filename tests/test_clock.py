@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ import numba
 import pytest
 
 from offloadopt import clock as clock_module
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline, clock, interrupt, interrupted, interruptible
 
 
 def test_it_stands_still_while_a_kernel_compiles_that_calls_another() -> None:
@@ -78,3 +80,38 @@ def test_without_a_cache_the_first_instance_is_not_charged_for_compilation(tmp_p
     seconds, wall = json.loads(ran.stdout)
     assert any(tmp_path.rglob("*.nbc"))  # it was compiled
     assert seconds[0] < 0.1 * wall
+
+
+def test_a_deadline_passes_after_its_limit_and_gives_parts_of_the_time_left() -> None:
+    endless, past, soon = Deadline(), Deadline(0.0), Deadline(50.0, times=2.0)
+    assert endless.left_s == endless.part(0.5).left_s == math.inf
+    assert (endless.passed, past.passed, soon.passed) == (False, True, False)
+    assert 99.0 < soon.left_s <= 100.0
+    assert 24.0 < soon.part(0.25).left_s <= 25.0
+
+
+def test_the_first_ctrl_c_passes_all_deadlines_and_the_second_raises() -> None:
+    deadline = Deadline(100.0)
+    with interruptible(), interruptible():
+        assert not interrupted()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+        assert deadline.passed
+        assert Deadline().passed
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert not interrupted()
+    assert not deadline.passed
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_stays_as_it_is_where_the_program_handles_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGINT, ours)

@@ -14,7 +14,6 @@ import typer
 from offloadopt.cli import commands, listing, reproduce, terminal
 from offloadopt.errors import OffloadError
 
-INTERRUPTED = 130
 TRACEBACK = "OFFLOADOPT_TRACEBACK"
 
 app = typer.Typer(
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = int(app(args=arguments, prog_name="offloadopt", standalone_mode=False) or 0)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        status = INTERRUPTED
+        status = terminal.INTERRUPTED
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "offloadopt"
@@ -71,4 +70,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACEBACK):
             raise
         return terminal.fail(f"unexpected {type(error).__name__}: {error} ({TRACEBACK}=1 shows where)", 1)
-    return terminal.fail("interrupted", INTERRUPTED) if status == INTERRUPTED else status
+    return terminal.fail("interrupted", status) if status == terminal.INTERRUPTED else status

@@ -30,8 +30,8 @@ from offloadopt.cli.options import (
     take_instances,
 )
 from offloadopt.cli.solutions import print_solutions, solutions_json
-from offloadopt.cli.terminal import print_json
-from offloadopt.core import FloatArray, Learner, Problem
+from offloadopt.cli.terminal import INTERRUPTED, note, print_json
+from offloadopt.core import FloatArray, Instances, Interrupted, Learner, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput, NoSolution
 from offloadopt.progress import progress
 
@@ -105,13 +105,30 @@ def solve(
     rivals = {name: make_solver(name, problem, None, None, time_limit) for name in against or ()}
     instances = take_instances(problem, input_file, count, seed, default=1)
     with progress(f"solving with {solver_name}", instances.count * (1 + len(rivals))) as advance:
-        solutions = solver.run(problem, instances, seed=seed, progress=advance)
-        others = {name: rival.run(problem, instances, seed=seed, progress=advance) for name, rival in rivals.items()}
+        solutions, interrupted = _run(solver, problem, instances, seed, advance)
+        others = {}
+        for name, rival in rivals.items() if not interrupted else ():
+            other, interrupted = _run(rival, problem, instances, seed, advance)
+            if interrupted:
+                break
+            others[name] = other
     if as_json:
         print_json(solutions_json(problem, solver_name, solutions, others, instances if with_instances else None))
     else:
         print_solutions(problem, instances, solutions, others, hindsight=solver.hindsight)
-    return _status(solutions.objective)
+    if interrupted:
+        note("not all instances are finished: the others have the best decision and the bound found until Ctrl-C")
+    return INTERRUPTED if interrupted else _status(solutions.objective)
+
+
+def _run(
+    solver: Solver, problem: Problem[Any], instances: Instances, seed: int, progress: Progress
+) -> tuple[Solutions, bool]:
+    """Run a solver: its solutions, or those found until Ctrl-C, and whether it was interrupted."""
+    try:
+        return solver.run(problem, instances, seed=seed, progress=progress), False
+    except Interrupted as stopped:
+        return stopped.solutions, True
 
 
 def demos(

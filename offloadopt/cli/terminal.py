@@ -9,6 +9,9 @@ from typing import Any
 
 import typer
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
 
 def fail(message: str, status: int) -> int:
     """Print an error as one line on stderr; hands the exit status back."""

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
-from offloadopt.clock import clock
-from offloadopt.core import FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
+from offloadopt.clock import interrupted
+from offloadopt.core import (
+    Decisions,
+    FloatArray,
+    Instances,
+    IntArray,
+    Observation,
+    Problem,
+    Progress,
+    Solutions,
+    Solver,
+)
 from offloadopt.errors import Unsupported
-from offloadopt.solvers.base import solve_slots
+from offloadopt.solvers.base import keep_what_was_found, solve_blocks, solve_slots
 from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 
 
 class AssignmentSolver(Solver):
     """Base class of assignment solvers: solves blocks of instances, slot by slot where slots are independent.
 
-    Memory is bounded for any number of instances. Every block has its own random stream and a size that does not depend
-    on the number of instances: the solution of an instance depends on the seed and on its index alone.
+    Memory is bounded for any number of instances. After Ctrl-C the tasks of blocks that were not begun are all local.
     """
 
     serves = AssignmentProblem
@@ -41,10 +51,6 @@ class AssignmentSolver(Solver):
         """Number of instances that are processed at the same time."""
         return max(1, 2**20 // (problem.tasks * (problem.servers + 1)))
 
-    def deadline(self, count: int) -> float:
-        """Reading of `offloadopt.clock.clock` at which the time limit of ``count`` instances ends that start now."""
-        return np.inf if self.time_limit_s is None else clock() + count * self.time_limit_s
-
     def require(self, problem: Problem[Any]) -> None:
         """Raise `Unsupported` for problems without assignments and for slots that depend on each other."""
         super().require(problem)
@@ -58,25 +64,17 @@ class AssignmentSolver(Solver):
         self.require(problem)
         if isinstance(problem, SlotwiseProblem) and problem.horizon > 1:
             return solve_slots(self, problem, instances, seed, progress)
-        problem = cast(AssignmentProblem[Any], problem)
-        if instances.count == 0:
-            empty = np.zeros((0, problem.tasks), dtype=np.int64)
-            return Solutions.scored(problem, instances, problem.allocate(instances, empty), seconds=0.0)
-        size = self.block_size(problem)
-        starts = range(0, instances.count, size)
-        solutions = []
-        for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
-            block = instances.take(slice(start, start + size))
-            begin = clock()
-            assignment, bound = self.assign(problem, block, np.random.default_rng(stream))
-            decisions = problem.allocate(block, assignment)
-            seconds = (clock() - begin) / block.count
-            solutions.append(
-                Solutions.scored(problem, block, decisions, seconds=seconds, bound=bound, asked_gap=self.relative_gap)
-            )
-            if progress is not None:
-                progress(block.count)
-        return Solutions.concatenate(solutions)
+        assigned = cast(AssignmentProblem[Any], problem)
+
+        def solve(block: Instances, rng: np.random.Generator) -> tuple[Decisions, FloatArray | None]:
+            if block.count == 0 or interrupted():
+                assignment, bound = np.zeros((block.count, assigned.tasks), dtype=np.int64), None
+            else:
+                assignment, bound = self.assign(assigned, block, rng)
+            return assigned.allocate(block, assignment), bound
+
+        size = self.block_size(assigned)
+        return keep_what_was_found(partial(solve_blocks, self, problem, instances, size, solve, seed, progress))
 
 
 def without_missing_links(

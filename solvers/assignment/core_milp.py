@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.assignment.dual_bound import price_bound, reduced_cost
 from offloadopt.solvers.assignment.local_search import assignment_cost, server_loads
@@ -47,7 +48,7 @@ def close_gap(
     assignment: IntArray,
     group: IntArray,
     allowance: float,
-    deadline: float,
+    deadline: Deadline,
 ) -> CoreResult:
     """Improve ``assignment``, or prove that it is optimal to within ``allowance``.
 
@@ -64,8 +65,7 @@ def close_gap(
         From `groups_of_tasks`: the MILP counts the tasks of a group on each option.
     allowance : float
         Absolute gap asked for; at least ``2 SAFETY TIGHT`` times the initial gap is used.
-    deadline : float
-        Reading of `offloadopt.clock.clock` at which to stop.
+    deadline : Deadline
     """
     search = _CoreSearch((cost, load, capacity, fixed_load), v, assignment, group, allowance)
     proved = search.prove(search.base, deadline)

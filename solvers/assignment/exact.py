@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field, NonNegativeFloat, field_validator
 
-from offloadopt.clock import clock
-from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
+from offloadopt.clock import Deadline
+from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray
 from offloadopt.errors import InvalidInput
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
 from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
@@ -24,7 +24,7 @@ from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_p
 from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions
 from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge_servers, split_servers
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve, perturb_and_improve, server_loads
-from offloadopt.solvers.base import timed_rows
+from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.structures.assignment import PricedAssignmentProblem
 
 CHAIN_TASKS = 400
@@ -53,7 +53,7 @@ class ProvedAssignment:
     v: FloatArray
 
 
-class Exact(Solver):
+class Exact(InstanceSolver):
     """Proved optimum by dual prices, reduced-cost fixing, branch and bound and a MILP of the undecided tasks."""
 
     name = "exact"
@@ -75,38 +75,9 @@ class Exact(Solver):
     def _rows_of(cls, prices: Any) -> Any:
         return prices.tolist() if isinstance(prices, np.ndarray) else prices
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        """Solve every instance on its own; ``details["prices"]`` are dual prices ``[count, servers]`` of capacity."""
-        self.require(problem)
-        costs = problem.costs(instances)  # type: ignore[attr-defined]
-        count, servers = costs.capacity.shape
-        starts = self._starts(count, servers)
-        assignment = np.zeros(costs.load.shape, dtype=np.int64)
-        bound, seconds, prices = np.empty(count), np.empty(count), np.empty((count, servers))
-        for row in timed_rows(seconds, progress):
-            instance = costs.option_cost[row], costs.load[row], costs.capacity[row]
-            proof = self.prove(*instance, start=None if starts is None else starts[row], seed=seed)
-            assignment[row], bound[row], prices[row] = proof.assignment, proof.bound, proof.v**2
-        decisions = problem.allocate(instances, assignment)  # type: ignore[attr-defined]
-        return Solutions.scored(
-            problem,
-            instances,
-            decisions,
-            seconds=seconds,
-            bound=bound,
-            asked_gap=self.relative_gap,
-            details={"prices": prices},
-        )
-
-    def _starts(self, count: int, servers: int) -> FloatArray | None:
-        if self.initial_prices is None:
-            return None
-        starts = np.asarray(self.initial_prices)
-        if starts.shape != (count, servers):
-            raise InvalidInput(f"initial_prices has shape {list(starts.shape)}; allowed: [{count}, {servers}]")
-        return starts
+    def searches(self, problem: PricedAssignmentProblem[Any], instances: Instances, seed: int) -> _Searches:
+        """Compute all costs; ``details["prices"]`` will be dual prices ``[count, servers]`` of capacity."""
+        return _Searches(self, problem, instances, seed)
 
     def prove(
         self,
@@ -114,6 +85,7 @@ class Exact(Solver):
         load: FloatArray,
         capacity: FloatArray,
         *,
+        deadline: Deadline,
         start: FloatArray | None = None,
         seed: int = 0,
     ) -> ProvedAssignment:
@@ -125,6 +97,7 @@ class Exact(Solver):
             Cost of each option without congestion; ``inf`` where a link is missing.
         load : array [tasks]
         capacity : array [servers]
+        deadline : Deadline
         start : array [servers], optional
             Initial dual prices, per unit of capacity.
         seed : int
@@ -133,19 +106,24 @@ class Exact(Solver):
         # Every task takes one option: where costs are negative, a constant per task makes them all at least 0.
         offset = np.minimum(cost.min(axis=1), 0.0)
         if offset.any():
-            proof = self.prove(cost - offset[:, None], load, capacity, start=start, seed=seed)
+            proof = self.prove(cost - offset[:, None], load, capacity, deadline=deadline, start=start, seed=seed)
             rounding = 4.0 * EPS * (len(cost) + 8) * (abs(proof.bound) - offset.sum())
             return replace(proof, bound=proof.bound + float(offset.sum()) - rounding)
         if load.min() == load.max():
             counts = useful_positions(cost, float(load[0]), capacity)
             if len(cost) * (counts.sum() + len(cost)) <= MAX_MATRIX_ENTRIES:
                 return _prove_equal_tasks(cost, load, capacity, counts)
-        return self._prove_by_prices(cost, load, capacity, start, seed)
+        return self._prove_by_prices(cost, load, capacity, start, seed, deadline)
 
     def _prove_by_prices(
-        self, cost: FloatArray, load: FloatArray, capacity: FloatArray, start: FloatArray | None, seed: int
+        self,
+        cost: FloatArray,
+        load: FloatArray,
+        capacity: FloatArray,
+        start: FloatArray | None,
+        seed: int,
+        deadline: Deadline,
     ) -> ProvedAssignment:
-        deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
         # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
         cost_unit, capacity_unit = float(cost.min(axis=1).mean()), float(capacity.mean())
         if cost_unit == 0.0:  # the best options are free: costs of load are left
@@ -164,7 +142,7 @@ class Exact(Solver):
         capacity: FloatArray,
         start: FloatArray | None,
         seed: int,
-        deadline: float,
+        deadline: Deadline,
     ) -> tuple[IntArray, float, FloatArray]:
         """Solve with identical servers merged; solve the original instance only if their partition leaves a gap."""
         group = groups_of_servers(cost)
@@ -178,7 +156,7 @@ class Exact(Solver):
         candidates = np.sort(np.argsort(margin, kind="stable")[:CHAIN_TASKS])
         improve(cost, load, capacity, no_load, assignment, candidates, True)
         upper = assignment_cost(cost, load, capacity, no_load, assignment)
-        if upper - bound <= self._allowance(upper) or clock() > deadline:
+        if upper - bound <= self._allowance(upper) or deadline.passed:
             return assignment, bound, v[group]
         assignment, proved, v = self._search(cost, load, capacity, start, assignment, seed, deadline)
         return assignment, max(bound, proved), v
@@ -191,7 +169,7 @@ class Exact(Solver):
         start: FloatArray | None,
         incumbent: IntArray | None,
         seed: int,
-        deadline: float,
+        deadline: Deadline,
     ) -> tuple[IntArray, float, FloatArray]:
         tasks, servers = len(cost), len(capacity)
         no_load = np.zeros(servers)
@@ -213,9 +191,10 @@ class Exact(Solver):
             upper = assignment_cost(cost, load, capacity, no_load, assignment)
             if upper - bound > self._allowance(upper):
                 rng = np.random.default_rng(seed)
-                assignment = perturb_and_improve(
-                    cost, load, capacity, no_load, assignment, candidates, PERTURBATIONS, rng
-                )
+                for _ in range(PERTURBATIONS):
+                    if deadline.passed:
+                        break
+                    assignment = perturb_and_improve(cost, load, capacity, no_load, assignment, candidates, 1, rng)
                 upper = assignment_cost(cost, load, capacity, no_load, assignment)
         allowance = self._allowance(upper)
         if upper - bound <= allowance:
@@ -248,7 +227,7 @@ class Exact(Solver):
         incumbent: IntArray,
         allowance: float,
         gap: float,
-        deadline: float,
+        deadline: Deadline,
     ) -> tuple[IntArray, float]:
         """Solve the undecided tasks by branch and bound, then by the MILP; costs exclude those of the fixed tasks."""
         bound = float(price_bound(*core, v))
@@ -265,6 +244,32 @@ class Exact(Solver):
     def _allowance(self, upper: float) -> float:
         """Absolute gap asked for; a gap below the rounding of a sum cannot be proved."""
         return max(self.relative_gap, 1e-12) * abs(upper)
+
+
+class _Searches:
+    """The searches of one call of `Exact`; tasks of instances that were not searched are all local."""
+
+    def __init__(self, solver: Exact, problem: PricedAssignmentProblem[Any], instances: Instances, seed: int) -> None:
+        self.solver, self.problem, self.instances, self.seed = solver, problem, instances, seed
+        self.costs = problem.costs(instances)
+        self.assignment = np.zeros(self.costs.load.shape, dtype=np.int64)
+        self.bound, self.prices = np.full(instances.count, -np.inf), np.zeros(self.costs.capacity.shape)
+        self.starts = None if solver.initial_prices is None else np.asarray(solver.initial_prices)
+        if self.starts is not None and self.starts.shape != self.prices.shape:
+            raise InvalidInput(
+                f"initial_prices has shape {list(self.starts.shape)}; allowed: {list(self.prices.shape)}"
+            )
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Prove one instance."""
+        instance = self.costs.option_cost[row], self.costs.load[row], self.costs.capacity[row]
+        start = None if self.starts is None else self.starts[row]
+        proof = self.solver.prove(*instance, deadline=deadline, start=start, seed=self.seed)
+        self.assignment[row], self.bound[row], self.prices[row] = proof.assignment, proof.bound, proof.v**2
+
+    def found(self) -> Found:
+        """Allocate the resources of all instances."""
+        return Found(self.problem.allocate(self.instances, self.assignment), self.bound, {"prices": self.prices})
 
 
 def _prove_equal_tasks(cost: FloatArray, load: FloatArray, capacity: FloatArray, counts: IntArray) -> ProvedAssignment:

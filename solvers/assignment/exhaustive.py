@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Observation, Problem
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment.base import AssignmentSolver
@@ -51,14 +51,14 @@ class Exhaustive(AssignmentSolver):
         options, tasks, count = problem.servers + 1, problem.tasks, observation.count
         lowest = np.full(count, np.inf)
         best_index = np.zeros(count, dtype=np.int64)
-        deadline, enumerated = self.deadline(count), 0
+        deadline, enumerated = Deadline(self.time_limit_s, count), 0
         for cost in enumerate_costs(problem.costs(observation), count, options, tasks):
             best = np.argmin(cost, axis=-1)
             cheapest = np.take_along_axis(cost, best[:, None], axis=-1)[:, 0]
             best_index = np.where(cheapest < lowest, enumerated + best, best_index)
             lowest = np.minimum(lowest, cheapest)
             enumerated += cost.shape[-1]
-            if clock() > deadline:
+            if deadline.passed:
                 break
         # Both the evaluated cost and the computed one differ from the exact value by at most half of ROUNDING.
         bound = lowest - 0.5 * ROUNDING * np.abs(lowest) if enumerated == options**tasks else None

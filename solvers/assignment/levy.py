@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_missing_links
 from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem
@@ -74,7 +74,7 @@ def levy_search(
     generations: int,
     threshold: float,
     local_quality: float,
-    deadline: float,
+    deadline: Deadline,
 ) -> FloatArray:
     """Improve a population ``[count, population, tasks]`` in place by Algorithm 4.
 
@@ -89,8 +89,8 @@ def levy_search(
     rng : Generator
     beta, generations, threshold, local_quality
         As in `Levy`.
-    deadline : float
-        The `offloadopt.clock.clock` reading at which to stop.
+    deadline : Deadline
+        Checked before each generation.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def levy_search(
     stability[..., 0] = local_quality
     cost = cost_of(population)
     for generation in range(generations):
-        if clock() > deadline:
+        if deadline.passed:
             break
         weight = 1.0 - generation / generations  # (26)
         # One stream per array: the draws of an instance do not depend on the number of instances.
@@ -193,7 +193,7 @@ class Levy(LevySearch):
     def _search(
         self, costs: AssignmentCosts, quality: FloatArray, population: IntArray, rng: np.random.Generator
     ) -> FloatArray:
-        deadline = self.deadline(len(population))
+        deadline = Deadline(self.time_limit_s, len(population))
         return levy_search(
             costs.cost,
             quality,
@@ -225,9 +225,9 @@ class LevyClassic(LevySearch):
         options = quality.shape[-1]
         coordinates = population + 0.5
         cost = costs.cost(population)
-        deadline = self.deadline(count)
+        deadline = Deadline(self.time_limit_s, count)
         for _ in range(self.generations):
-            if clock() > deadline:
+            if deadline.passed:
                 break
             (normal,) = rng.spawn(1)
             u, v = np.moveaxis(normal.standard_normal((count, 2, members, tasks)), 1, 0)

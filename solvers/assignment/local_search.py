@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numba import njit
 
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
 from offloadopt.solvers.assignment.base import AssignmentSolver
 from offloadopt.structures.assignment import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
@@ -201,7 +202,10 @@ class LocalSearch(AssignmentSolver):
         alone[..., 1:] += costs.load[..., None] ** 2 / costs.capacity[:, None]
         found = np.stack([np.zeros((count, tasks), dtype=np.int64), np.argmin(alone, axis=-1)], axis=1)
         no_load, all_tasks = np.zeros(problem.servers), np.arange(tasks)
+        deadline = Deadline(self.time_limit_s, count)
         for row in range(count):
+            if deadline.passed:
+                break
             for start in found[row]:
                 improve(costs.option_cost[row], costs.load[row], costs.capacity[row], no_load, start, all_tasks, True)
         best = np.argmin(costs.cost(found), axis=-1)

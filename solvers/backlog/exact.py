@@ -12,22 +12,22 @@ Serves problems whose buffers are independent (`BacklogProblem`), one buffer at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
-from offloadopt.core import FloatArray, Instances, Problem, Progress, Solutions, Solver
-from offloadopt.solvers.backlog.convex_program import BatteryProgramme
+from offloadopt.clock import Deadline
+from offloadopt.core import FloatArray, Instances
+from offloadopt.solvers.backlog.convex_program import BatteryPlan, BatteryProgramme
 from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
 from offloadopt.solvers.backlog.taut_string import taut_string
+from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.structures.backlog import BacklogProblem
 
 
-class BacklogExact(Solver):
+class BacklogExact(InstanceSolver):
     """Optimise the powers of the whole horizon in hindsight, with a proved lower bound."""
 
     name = "exact"
@@ -37,25 +37,12 @@ class BacklogExact(Solver):
 
     relative_gap: float = Field(1e-4, ge=0, description="a decision is optimal when its bound is this close")
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        """Plan every buffer and compute its bound; ``details["bit_price"]`` holds the price of a waiting bit.
+    def searches(self, problem: BacklogProblem[Any], instances: Instances, seed: int) -> _Searches:
+        """Prepare the plans of all buffers; ``details["bit_price"]`` holds the price of a waiting bit.
 
         Buffers that are not planned within the time limit stay idle, with the bound of prices 0.
         """
-        self.require(problem)
-        batch = _BufferBatch(cast(BacklogProblem[Any], problem), instances, self.time_limit_s)
-        plan = batch.with_battery(progress) if batch.backlog.battery_j > 0 else batch.without_battery(progress)
-        return Solutions.scored(
-            problem,
-            instances,
-            batch.problem.serve(plan.local_w, plan.offload_w),
-            seconds=batch.seconds_per_instance(),
-            bound=plan.bound.sum(axis=1),
-            asked_gap=self.relative_gap,
-            details={"bit_price": plan.bit_price},
-        )
+        return _Searches(problem, instances)
 
 
 @dataclass(frozen=True)
@@ -80,62 +67,60 @@ class _Plan:
         )
 
 
-class _BufferBatch:
-    """The buffers of one call with their solving times."""
+class _Searches:
+    """The searches of one call: every buffer by the taut string and, with a battery, by the convex programme too."""
 
-    def __init__(self, problem: BacklogProblem[Any], instances: Instances, time_limit_s: float | None) -> None:
-        self.begin = clock()
+    def __init__(self, problem: BacklogProblem[Any], instances: Instances) -> None:
         self.problem, self.instances = problem, instances
-        self.limit_s = np.inf if time_limit_s is None else time_limit_s
-        self.backlog = problem.backlog(instances)
-        self.shape = self.backlog.arrival_bits.shape
-        service = self.backlog.service
+        self.backlog = backlog = problem.backlog(instances)
+        service, self.shape = backlog.service, backlog.arrival_bits.shape
         self.green_effort = service.effort_for_energy(np.broadcast_to(service.green_j, self.shape))
-        self.seconds = np.zeros(instances.count)
-
-    def seconds_per_instance(self) -> FloatArray:
-        """[count] seconds of each instance: its own, and an equal part of the time spent on all together."""
-        shared = clock() - self.begin - float(self.seconds.sum())
-        return np.asarray(self.seconds + max(shared, 0.0) / max(self.instances.count, 1))
-
-    def timed_buffers(self, progress: Progress | None = None) -> Iterator[tuple[int, int, float]]:
-        """Yield row, agent and remaining seconds of every buffer within its time limit; the time used is recorded."""
-        count, _, agents = self.shape
-        for row in range(count):
-            begin = clock()
-            for agent in range(agents):
-                left_s = self.limit_s - self.seconds[row] - (clock() - begin)
-                if left_s > 0:
-                    yield row, agent, left_s
-            self.seconds[row] += clock() - begin
-            if progress is not None:
-                progress(1)
-
-    def without_battery(self, progress: Progress | None = None) -> _Plan:
-        """Plan each buffer by the taut string; a battery is ignored."""
-        backlog, service = self.backlog, self.backlog.service
+        self.programme = BatteryProgramme(backlog) if backlog.battery_j > 0 else None
+        # The taut string ignores a battery.
         green_price = np.asarray(-backlog.waste_price) if backlog.battery_j > 0 else service.green_price
-        batteryless = replace(backlog, service=replace(service, green_price=green_price), battery_j=0.0)
-        served, prices = np.zeros(self.shape), np.zeros(self.shape)
-        for row, agent, _ in self.timed_buffers(progress):
-            served[row, :, agent], prices[row, :, agent] = taut_string(batteryless, self.green_effort, row, agent)
-        bit_price = supporting_prices(backlog, served, prices)
-        joule_price = joule_prices(batteryless, bit_price, self.green_effort) if backlog.battery_j > 0 else None
-        return self.evaluated_plan(
-            *batteryless.service.best(np.full(self.shape, np.inf), served), bit_price, joule_price
+        self.batteryless = replace(backlog, service=replace(service, green_price=green_price), battery_j=0.0)
+        self.served, self.price = np.zeros(self.shape), np.zeros(self.shape)
+        self.solved: list[tuple[int, int, BatteryPlan]] = []
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Plan each agent's buffer."""
+        agents = range(self.shape[2])
+        for agent in agents:
+            if deadline.passed:
+                return
+            self.served[row, :, agent], self.price[row, :, agent] = taut_string(
+                self.batteryless, self.green_effort, row, agent
+            )
+        if self.programme is None:
+            return
+        for agent in agents:
+            if (left_s := deadline.left_s) == 0.0:
+                return
+            plan = self.programme.solve(row, agent, left_s if np.isfinite(left_s) else None)
+            if plan is not None:
+                self.solved.append((row, agent, plan))
+
+    def found(self) -> Found:
+        """Evaluate the plans and compute their bounds."""
+        plan = self._without_battery() if self.programme is None else self._with_battery()
+        return Found(
+            self.problem.serve(plan.local_w, plan.offload_w), plan.bound.sum(axis=1), {"bit_price": plan.bit_price}
         )
 
-    def with_battery(self, progress: Progress | None) -> _Plan:
-        """Solve each agent's convex programme; where it fails or costs more, keep the plan without a battery."""
-        best = self.without_battery()
-        programme = BatteryProgramme(self.backlog)
+    def _without_battery(self) -> _Plan:
+        bit_price = supporting_prices(self.backlog, self.served, self.price)
+        joule_price = None if self.programme is None else joule_prices(self.batteryless, bit_price, self.green_effort)
+        powers = self.batteryless.service.best(np.full(self.shape, np.inf), self.served)
+        return self.evaluated_plan(*powers, bit_price, joule_price)
+
+    def _with_battery(self) -> _Plan:
+        """Plans of the convex programmes; where one fails or costs more, the plan without a battery."""
+        best = self._without_battery()
         local_w, offload_w, bit_price = best.local_w.copy(), best.offload_w.copy(), best.bit_price.copy()
         joule_price = np.zeros(self.shape)
-        for row, agent, left_s in self.timed_buffers(progress):
-            solved = programme.solve(row, agent, left_s if np.isfinite(left_s) else None)
-            if solved is not None:
-                local_w[row, :, agent], offload_w[row, :, agent] = solved.local_w, solved.offload_w
-                bit_price[row, :, agent], joule_price[row, :, agent] = solved.bit_price, solved.joule_price
+        for row, agent, plan in self.solved:
+            local_w[row, :, agent], offload_w[row, :, agent] = plan.local_w, plan.offload_w
+            bit_price[row, :, agent], joule_price[row, :, agent] = plan.bit_price, plan.joule_price
         served = self.backlog.service.bits(local_w, offload_w)
         for price in (bit_price, supporting_prices(self.backlog, served, bit_price)):
             best = best.merged_with(self.evaluated_plan(local_w, offload_w, price, joule_price))

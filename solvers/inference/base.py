@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from offloadopt.clock import Deadline
 from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArray, Observation
 from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
@@ -126,7 +127,7 @@ def search_plan(slot: SlotTasks, start: IntArray, exchanges: bool = True) -> tup
         slot.first_task, slot.local, slot.second_price, slot.limit_s, 1 << int(np.diff(slot.first_task).max())
     )
     if exchanges:
-        option, _, _ = local_search(slot, local_cost, option, np.inf)
+        option, _, _ = local_search(slot, local_cost, option, Deadline())
     else:
         improve(
             option,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.highs import Programme
@@ -199,14 +199,14 @@ class MasterProblem:
         return [search_plan(self.slot(t, price, limits), option)[0] for t, option in enumerate(start)]
 
     def find_prices(
-        self, options: list[IntArray], start: FloatArray, limits: BranchLimits, deadline: float
+        self, options: list[IntArray], start: FloatArray, limits: BranchLimits, deadline: Deadline
     ) -> tuple[FloatArray, list[IntArray]]:
         """Find prices ``[2, users]`` of nearly the largest Lagrangian; returns these and the last options."""
         best = start
         value = self.add_columns(options, best, limits)
         for _ in range(PRICE_ROUNDS):
             master_cost, dual, _ = self.solve(self.columns, limits)
-            if master_cost - value <= PRICE_TOLERANCE * master_cost or clock() > deadline:
+            if master_cost - value <= PRICE_TOLERANCE * master_cost or deadline.passed:
                 break
             price = 0.5 * (best + dual)
             options = self.search_slots(price, options, limits)
@@ -215,7 +215,7 @@ class MasterProblem:
                 best, value = price, lagrangian
         return best, options
 
-    def find_plan(self, limits: BranchLimits, deadline: float) -> tuple[float, list[Column]]:
+    def find_plan(self, limits: BranchLimits, deadline: Deadline) -> tuple[float, list[Column]]:
         """Search plans near ``limits``; returns cost and columns of the best plan so far, inside the limits or not."""
         for _ in range(PLAN_ROUNDS):
             before = self.best[0]
@@ -231,7 +231,7 @@ class MasterProblem:
                 self.columns[t] += [
                     self.column(t, neighbour, price) for neighbour in self._neighbours(t, column.option, price, limits)
                 ]
-            if clock() > deadline or self.best[0] >= before * (1.0 - PLAN_TOLERANCE):
+            if deadline.passed or self.best[0] >= before * (1.0 - PLAN_TOLERANCE):
                 break
         return self.best
 

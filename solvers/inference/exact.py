@@ -16,23 +16,15 @@ proved alike; the branch of least bound is divided next. If a gap remains, the s
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
-from offloadopt.core import (
-    FEASIBILITY_TOLERANCE,
-    FloatArray,
-    Instances,
-    IntArray,
-    Problem,
-    Progress,
-    Solutions,
-    Solver,
-)
+from offloadopt.clock import Deadline
+from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray, Instances, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
+from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.inference.column_generation import BranchLimits, MasterProblem
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.relaxation import relax
@@ -63,7 +55,7 @@ class Node:
     bound: float
 
 
-class InferenceExact(Solver):
+class InferenceExact(InstanceSolver):
     """Optimise placement and shares over the horizon in hindsight, with a proved lower bound."""
 
     name = "exact"
@@ -79,35 +71,14 @@ class InferenceExact(Solver):
     price_rounds: int = Field(12, ge=1, description="largest number of battery prices at which slots are proved")
     branchings: int = Field(40, ge=0, description="largest number of branchings of the plans within batteries")
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        """Solve each instance separately; the time limit applies to each."""
-        self.require(problem)
-        inference = cast(InferenceProblem[Any], problem)
-        known = inference.twin_instances(instances) if self.twin else instances
-        count = instances.count
-        shape = (count, problem.horizon, problem.num_agents, inference.places)
-        server, shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
-        bound, seconds = np.full(count, -np.inf), np.empty(count)
-        for row in range(count):
-            begin = clock()
-            server[row], shares[:, row], proved = self._plan(inference, known.take([row]), begin)
-            seconds[row] = clock() - begin
-            if not self.twin:
-                bound[row] = proved
-            if progress is not None:
-                progress(1)
-        decisions = inference.choose(server, shares[0], shares[1])
-        return Solutions.scored(
-            problem, instances, decisions, seconds=seconds, bound=bound, asked_gap=self.relative_gap
-        )
+    def searches(self, problem: InferenceProblem[Any], instances: Instances, seed: int) -> _Searches:
+        """Prepare the searches of instances or, with ``twin``, of what the digital twin knows of them."""
+        return _Searches(self, problem, problem.twin_instances(instances) if self.twin else instances)
 
-    def _plan(
-        self, problem: InferenceProblem[Any], instance: Instances, begin: float
+    def plan(
+        self, problem: InferenceProblem[Any], instance: Instances, deadline: Deadline
     ) -> tuple[IntArray, FloatArray, float]:
         """Servers ``[horizon, users, places]``, shares of CPU and band, and a bound of one instance."""
-        deadline = np.inf if self.time_limit_s is None else begin + self.time_limit_s
         all_tasks, held_j = problem.all_tasks(instance), problem.start_j(instance)[0]
         master = MasterProblem(
             [slot_of_horizon(all_tasks, t) for t in range(problem.horizon)], problem.cost_weights, held_j
@@ -127,7 +98,7 @@ class InferenceExact(Solver):
             )
             rise, node = proved - node.bound, replace(node, options=starts, bound=max(node.bound, proved))
             closed = best[0] - node.bound <= self._allowance(best[0])
-            if closed or pricing + 1 == self.price_rounds or clock() > deadline:
+            if closed or pricing + 1 == self.price_rounds or deadline.passed:
                 break
             if pricing == 0:
                 price, _ = master.find_prices(starts, node.price, node.limits, deadline)
@@ -144,14 +115,14 @@ class InferenceExact(Solver):
 
     def _branch(
         self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent, root: Node,
-        deadline: float,
+        deadline: Deadline,
     ) -> tuple[Incumbent, float]:  # fmt: skip
         """Branch and bound: improve incumbent and bound by dividing the node of least bound."""
         waiting, finished_bound = [root], np.inf
         for _ in range(self.branchings):
             waiting.sort(key=lambda node: node.bound)
             lowest = min(finished_bound, waiting[0].bound if waiting else np.inf)
-            if not waiting or best[0] - lowest <= self._allowance(best[0]) or clock() > deadline:
+            if not waiting or best[0] - lowest <= self._allowance(best[0]) or deadline.passed:
                 break
             node = waiting.pop(0)
             branches = master.branches(node.limits)
@@ -171,18 +142,17 @@ class InferenceExact(Solver):
         return best, min([finished_bound, *(node.bound for node in waiting)])
 
     def _prove_all(
-        self, problem: InferenceProblem[Any], master: MasterProblem, node: Node, deadline: float
+        self, problem: InferenceProblem[Any], master: MasterProblem, node: Node, deadline: Deadline
     ) -> tuple[list[IntArray], float]:
         """Options of all slots at a node's prices, and a lower bound of every decision within its limits."""
         # Including the problem's tolerance for the energy of each task.
         most_j = master.held_j * (1.0 + FEASIBILITY_TOLERANCE * problem.horizon * problem.places)
         options, proved = [], -float(node.price[0] @ most_j) - node.limits.price_term(node.price[1])
         for t, start in enumerate(node.options):
-            now = clock()
             found, low = self.prove(
                 master.slot(t, node.price, node.limits, LIMIT_TOLERANCE),
                 start,
-                now + (deadline - now) / (len(node.options) - t),
+                deadline.part(1.0 / (len(node.options) - t)),
             )
             options.append(found)
             proved += low
@@ -201,7 +171,7 @@ class InferenceExact(Solver):
 
     def _improved_incumbent(
         self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent,
-        limits: BranchLimits, deadline: float,
+        limits: BranchLimits, deadline: Deadline,
     ) -> Incumbent:  # fmt: skip
         """The incumbent or a better plan found near the limits."""
         found, columns = master.find_plan(limits, deadline)
@@ -213,7 +183,7 @@ class InferenceExact(Solver):
         ]
         return _cheaper_incumbent(problem, instance, best, plans)
 
-    def prove(self, slot: SlotTasks, start: IntArray | None, deadline: float) -> tuple[IntArray, float]:
+    def prove(self, slot: SlotTasks, start: IntArray | None, deadline: Deadline) -> tuple[IntArray, float]:
         """Solve one slot: options ``[tasks]`` (-1 fails, 0 own CPU, j server j), and a lower bound of the cost."""
         if slot.tasks == 0:
             return np.zeros(0, dtype=np.int64), 0.0
@@ -225,14 +195,14 @@ class InferenceExact(Solver):
         relaxed = relax(slot, local_cost, prices, upper, self._allowance(upper), deadline)
         option, upper = _improved_options(slot, local_cost, option, upper, relaxed.options, deadline)
         bound = relaxed.bound.value
-        if upper - bound > self._allowance(upper) and clock() < deadline:
+        if upper - bound > self._allowance(upper) and not deadline.passed:
             enumeration = SetEnumeration(slot, local_cost, relaxed.bound, deadline)
             relative = max(self.relative_gap, SMALLEST_GAP)
             improved = improve_task_prices(enumeration, relaxed.task_price, option, upper, relative, deadline)
             if improved is None:
                 return option, min(bound, upper)
             option, upper, bound = improved.option, improved.upper, max(bound, improved.bound)
-            if upper - bound > self._allowance(upper) and clock() < deadline:
+            if upper - bound > self._allowance(upper) and not deadline.passed:
                 slack = upper - improved.bound
                 core = enumeration.sets_within(improved.task_price, np.full(slot.servers, np.inf), slack)
                 if core is not None:
@@ -248,8 +218,28 @@ class InferenceExact(Solver):
         return max(self.relative_gap, SMALLEST_GAP) * upper
 
 
+class _Searches:
+    """The searches of one call; tasks of instances that were not searched fail."""
+
+    def __init__(self, solver: InferenceExact, problem: InferenceProblem[Any], known: Instances) -> None:
+        self.solver, self.problem, self.known = solver, problem, known
+        shape = (known.count, problem.horizon, problem.num_agents, problem.places)
+        self.server, self.shares = np.zeros(shape, dtype=np.int64), np.zeros((2, *shape))
+        self.bound = np.full(known.count, -np.inf)
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Plan one instance; on the digital twin's data nothing is proved."""
+        self.server[row], self.shares[:, row], proved = self.solver.plan(self.problem, self.known.take([row]), deadline)
+        if not self.solver.twin:
+            self.bound[row] = proved
+
+    def found(self) -> Found:
+        """Combine the decisions."""
+        return Found(self.problem.choose(self.server, *self.shares), self.bound)
+
+
 def _improved_options(
-    slot: SlotTasks, local_cost: FloatArray, option: IntArray, upper: float, start: IntArray, deadline: float
+    slot: SlotTasks, local_cost: FloatArray, option: IntArray, upper: float, start: IntArray, deadline: Deadline
 ) -> tuple[IntArray, float]:
     """The better of given options and the result of a local search from ``start``."""
     found, cost, _ = local_search(slot, local_cost, start, deadline)

@@ -8,17 +8,18 @@ limit, or for which their user's battery does not suffice, fail. The gain in (25
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numba import njit
 from pydantic import Field
 
-from offloadopt.clock import clock
-from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
+from offloadopt.clock import Deadline
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.assignment.levy import levy_search
-from offloadopt.solvers.base import Rule
+from offloadopt.solvers.base import Rule, keep_what_was_found
 from offloadopt.solvers.inference.base import (
     feasible_shares,
     instance_tasks,
@@ -48,6 +49,12 @@ class InferenceLevy(Rule):
         places = math.prod(next(iter(problem.decision_fields.values())).shape)
         return max(1, min(super().block_size(problem), 2**17 // (self.population * places)))
 
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Search slot by slot; after Ctrl-C the best of each initial population is taken."""
+        return keep_what_was_found(partial(super().run, problem, instances, seed=seed, progress=progress))
+
     def decide(self, problem: InferenceProblem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
         """Placement and shares of the best assignment found for each slot."""
         tasks, held_j = problem.observed_tasks(observation)
@@ -57,7 +64,6 @@ class InferenceLevy(Rule):
         population = rng.spawn(1)[0].integers(0, quality.shape[-1], size=(count, self.population, places))
         population[:, 0] = 0
         population *= tasks.present.reshape(count, 1, places)
-        limit_s = np.inf if self.time_limit_s is None else count * self.time_limit_s / problem.horizon
         cost = levy_search(
             costs.cost,
             quality,
@@ -67,7 +73,7 @@ class InferenceLevy(Rule):
             generations=self.generations,
             threshold=self.threshold,
             local_quality=self.local_quality,
-            deadline=clock() + limit_s,
+            deadline=Deadline(self.time_limit_s, count / problem.horizon),
         )
         best = population[np.arange(count), np.argmin(cost, axis=-1)]
         return slot_decisions(problem, [costs.plan(row, best[row]) for row in range(count)])

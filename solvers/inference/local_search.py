@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_server
 
@@ -171,7 +171,7 @@ def improve(
 
 
 def local_search(
-    slot: SlotTasks, local_cost: FloatArray, start: IntArray, deadline: float
+    slot: SlotTasks, local_cost: FloatArray, start: IntArray, deadline: Deadline
 ) -> tuple[IntArray, float, FloatArray]:
     """Find a local optimum from ``start [tasks]``: options, their cost, and resource prices ``[servers, 2]``."""
     option = start.copy()
@@ -185,7 +185,7 @@ def local_search(
         slot.failure_costs,
     )
     for swaps in (False, True):
-        if slot.tasks and clock() < deadline:
+        if slot.tasks and not deadline.passed:
             improve(option, *arguments, swaps)
     costs, prices = np.empty(slot.servers), np.zeros((slot.servers, 2))
     cost = float(total_cost(option, *arguments, costs, prices))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.highs import Programme
 from offloadopt.solvers.inference.dual_bound import DualBound, bound_at_prices
@@ -122,7 +122,7 @@ def clearing_prices(slot: SlotTasks, fractions: FloatArray, start: FloatArray) -
 
 
 def relax(
-    slot: SlotTasks, local_cost: FloatArray, start: FloatArray, upper: float, allowance: float, deadline: float
+    slot: SlotTasks, local_cost: FloatArray, start: FloatArray, upper: float, allowance: float, deadline: Deadline
 ) -> Relaxation:
     """Solve the relaxation by cuts, starting from prices ``start [servers, 2]``.
 
@@ -143,7 +143,7 @@ def relax(
             break
         programme.add_cuts(prices, current.priced_cost)
         answer = programme.solve(deadline)
-        if not answer.priced or clock() > deadline:
+        if not answer.priced or deadline.passed:
             break
         solution = answer.values
         task_price = np.minimum(answer.row_dual[: slot.tasks], slot.failure_costs)

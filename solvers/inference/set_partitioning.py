@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.edge_inference import best_shares
 from offloadopt.solvers.highs import CutSearch, Programme
@@ -178,11 +178,11 @@ class SetEnumeration:
         Cost of each user's sets on its own CPU.
     reference : DualBound
         Good resource prices with the tasks' priced costs, for the order and the bounds of the search.
-    deadline : float
-        On the clock of `offloadopt.clock.clock`; an unfinished enumeration gives no sets.
+    deadline : Deadline
+        An unfinished enumeration gives no sets.
     """
 
-    def __init__(self, slot: SlotTasks, local_cost: FloatArray, reference: DualBound, deadline: float) -> None:
+    def __init__(self, slot: SlotTasks, local_cost: FloatArray, reference: DualBound, deadline: Deadline) -> None:
         self.slot, self.local_cost, self.reference, self.deadline = slot, local_cost, reference, deadline
         # Resources with price 0 get a positive one, so that bounds distinguish large sets from small ones.
         mean = reference.prices.mean(axis=0)
@@ -239,7 +239,7 @@ class SetEnumeration:
         prices = self._prices[k]
         terms = _priced_terms(rows, task_price[order], prices, PRICE_FACTORS, slot.second_price, slot.limit_s)
         while state[0] >= 0:
-            if state[3] >= MOST_NODES or clock() > self.deadline:
+            if state[3] >= MOST_NODES or self.deadline.passed:
                 return -1, least, order
             least = _enumerate_sets(
                 rows, task_price[order], prices, terms, slot.second_price, slot.limit_s,
@@ -304,7 +304,7 @@ def improve_task_prices(
     option: IntArray,
     upper: float,
     relative_gap: float,
-    deadline: float,
+    deadline: Deadline,
 ) -> TaskPrices | None:
     """Improve task prices by column generation from ``task_price`` on; ``None`` for too many sets.
 
@@ -321,7 +321,7 @@ def improve_task_prices(
     box = max(upper - bound, LEAST_GAP_UNIT * upper)
     for _ in range(ROUNDS):
         allowance = relative_gap * upper
-        if upper - bound <= allowance or clock() > deadline:
+        if upper - bound <= allowance or deadline.passed:
             break
         failure_costs = np.minimum(best + box, slot.failure_costs)
         programme, owners = _programme(slot, sets, sets.cost, failure_costs, best - box)
@@ -371,7 +371,7 @@ def options_of_solution(slot: SlotTasks, sets: TaskSets, solution: FloatArray) -
 
 def close_gap(
     slot: SlotTasks, sets: TaskSets, bound: float, task_price: FloatArray, option: IntArray, upper: float,
-    allowance: float, deadline: float,
+    allowance: float, deadline: Deadline,
 ) -> tuple[IntArray, float]:  # fmt: skip
     """Solve the set-partitioning MILP: options ``[tasks]`` (those given unless better ones exist) and a valid bound."""
     search = _PartitionSearch(slot, sets, bound, task_price, option, upper, allowance)

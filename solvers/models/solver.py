@@ -30,11 +30,11 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt import registry
-from offloadopt.clock import clock
-from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
+from offloadopt.clock import Deadline, clock, interrupt
+from offloadopt.core import Decisions, Instances, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
-from offloadopt.solvers.base import timed_rows
+from offloadopt.solvers.base import Found, InstanceSolver
 
 TIGHT = 1e-9
 """Feasibility and optimality tolerance asked of HiGHS and SCIP."""
@@ -82,7 +82,7 @@ Builder = Callable[..., MathematicalModel]
 # ------------------------------------------------------------------------------------------------ the two methods
 
 
-class _ModelSolver(Solver):
+class _ModelSolver(InstanceSolver):
     """Base class of `milp` and `minlp`: solves one model per instance."""
 
     # Any problem; `require` checks that it has a model.
@@ -102,50 +102,52 @@ class _ModelSolver(Solver):
                 f"it needs a mathematical model, which exists for: {', '.join(modelled)}"
             )
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
+    def searches(self, problem: Problem[Any], instances: Instances, seed: int) -> _Searches:
         """Build and solve one model per instance; ``details["solver_seconds"]`` is the time in the solver alone."""
-        self.require(problem)
-        build: Builder = registry.get("models", problem.name)
-        solver_named(self.pyomo_solver)  # refuse an unknown solver even where there is no instance
-        decisions, bound = [], np.full(instances.count, -np.inf)
-        seconds, solver_seconds = np.zeros(instances.count), np.zeros(instances.count)
-        for row in timed_rows(seconds, progress):
-            decided, bound[row], solver_seconds[row] = self._search(problem, instances.take([row]), build)
-            decisions.append(decided)
-        return Solutions.scored(
-            problem,
-            instances,
-            Decisions.concatenate(decisions) if decisions else _no_decisions(problem),
-            seconds=seconds,
-            bound=bound,
-            asked_gap=self.relative_gap,
-            details={"solver_seconds": solver_seconds},
-        )
+        return _Searches(self, problem, instances)
 
-    def _search(self, problem: Problem[Any], instance: Instances, build: Builder) -> tuple[Decisions, float, float]:
-        """Return the best decisions found for one instance, their bound and the solver's seconds."""
-        deadline = np.inf if self.time_limit_s is None else clock() + self.time_limit_s
-        model, solve = build(problem, instance, linear=self.linear), solver_named(self.pyomo_solver)
+
+class _Searches:
+    """The searches of one call; decisions of instances that were not searched are those from which searches start."""
+
+    def __init__(self, solver: _ModelSolver, problem: Problem[Any], instances: Instances) -> None:
+        self.solver, self.problem, self.instances = solver, problem, instances
+        self.build: Builder = registry.get("models", problem.name)
+        self.solve = solver_named(solver.pyomo_solver)
+        self.decisions: list[Decisions] = []
+        self.bound, self.seconds = np.full(instances.count, -np.inf), np.zeros(instances.count)
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Solve the model of one instance; a linear one is solved again with cuts until bound and cost meet."""
+        problem, instance, gap = self.problem, self.instances.take([row]), self.solver.relative_gap
+        model = self.build(problem, instance, linear=self.solver.linear)
         best = model.initial_decisions()
-        cost, bound, seconds = problem.evaluate(instance, best).cost[0], -np.inf, 0.0
-        while (left := deadline - clock()) > 0:
+        cost = problem.evaluate(instance, best).cost[0]
+        while not deadline.passed:
             model.warm_start(best)
+            left_s = deadline.left_s
             # Half of the gap is reserved for the margin of the bound.
-            result = solve(model.pyomo, self.relative_gap / 2, None if np.isinf(left) else left)
-            bound = max(bound, safe_bound(model, result))
-            seconds += result.seconds
+            result = self.solve(model.pyomo, gap / 2, None if np.isinf(left_s) else left_s)
+            self.bound[row] = max(self.bound[row], safe_bound(model, result))
+            self.seconds[row] += result.seconds
             if not result.found:
                 break
             found = model.decisions()
             found_cost = problem.evaluate(instance, found).cost[0]
             if found_cost < cost:
                 best, cost = found, found_cost
-            proved = cost - bound <= self.relative_gap * abs(bound)
-            if proved or not self.linear or not model.add_cuts(found):
+            proved = cost - self.bound[row] <= gap * abs(self.bound[row])
+            if proved or not self.solver.linear or not model.add_cuts(found):
                 break
-        return best, bound, seconds
+        self.decisions.append(best)
+
+    def found(self) -> Found:
+        """Combine the decisions."""
+        for row in range(len(self.decisions), self.instances.count):
+            model = self.build(self.problem, self.instances.take([row]), linear=self.solver.linear)
+            self.decisions.append(model.initial_decisions())
+        decisions = Decisions.concatenate(self.decisions) if self.decisions else _no_decisions(self.problem)
+        return Found(decisions, self.bound, {"solver_seconds": self.seconds})
 
 
 class Milp(_ModelSolver):
@@ -359,7 +361,7 @@ class _Modern:
             )
         seconds = clock() - begin
         if results.termination_condition.name == "interrupted":
-            raise KeyboardInterrupt
+            interrupt()  # the solver has handled Ctrl-C itself
         found = results.incumbent_objective is not None
         if found:
             results.solution_loader.load_vars()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import Splitting, share_server_cpu
 from offloadopt.solvers.highs import CutSearch, Programme
@@ -53,7 +54,7 @@ def close_gap(
     assignment: IntArray,
     upper: float,
     allowance: float,
-    deadline: float,
+    deadline: Deadline,
 ) -> tuple[IntArray, float, float]:
     """Improve ``assignment``, or prove that it is optimal to within ``allowance``.
 
@@ -71,8 +72,7 @@ def close_gap(
         Its cost.
     allowance : float
         Absolute gap asked for.
-    deadline : float
-        Reading of `offloadopt.clock.clock` at which to stop.
+    deadline : Deadline
 
     Returns
     -------

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import cheaper_mode
 
@@ -315,7 +315,7 @@ def _best_prices(tasks: Any, task_price: Any, time_weight: float, cpu_max: float
     return terms
 
 
-def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: float, deadline: float) -> DualBound:
+def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: float, deadline: Deadline) -> DualBound:
     """Improve a bound by subgradient ascent until it is within ``tolerance`` of ``upper``, or makes no progress.
 
     CPU prices stay on a grid around those of ``start``; those of the result are optimal for its task prices.
@@ -327,12 +327,12 @@ def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: f
     level = np.full(shape[:2], LEVELS + 1, dtype=np.int64)
     tables = (level, np.empty((*shape, count)), np.empty((*shape, count)), np.zeros(shape, np.bool_))
     task_price, served = start.task_price.copy(), np.empty(count)
-    if clock() >= deadline:
+    if deadline.passed:
         return start
     value = _evaluate(slot.tasks, task_price, prices, time_weight, cpu_max, *tables, served)
     ascent = (task_price, task_price.copy(), np.zeros(count), served, np.array([value, value, 1.0, 0.0]))
     ended, steps = False, 0
-    while not ended and steps < MAX_STEPS and clock() < deadline:
+    while not ended and steps < MAX_STEPS and not deadline.passed:
         ended = bool(_ascend(slot.tasks, prices, time_weight, cpu_max, upper, tolerance, BLOCK, tables, ascent))
         steps += BLOCK
     return max(start, bound_at(slot, ascent[1], start.cpu_price), key=lambda bound: bound.value)

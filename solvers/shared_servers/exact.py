@@ -8,14 +8,14 @@ limit the incumbent is returned with the bound proved so far.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
-from offloadopt.core import Instances, IntArray, Observation, Problem, Progress, Solutions, Solver
-from offloadopt.solvers.base import solve_slots, timed_rows
+from offloadopt.clock import Deadline
+from offloadopt.core import Instances, IntArray, Observation
+from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.shared_servers.core_milp import close_gap, priced_mode_costs
 from offloadopt.solvers.shared_servers.dual_bound import (
     SlotTasks,
@@ -32,7 +32,7 @@ MIN_GAP = 1e-11
 """Least relative gap asked for: a gap below the rounding of a sum cannot be proved."""
 
 
-class SharedServersExact(Solver):
+class SharedServersExact(InstanceSolver):
     """Proved optimum of every slot by local search, dual prices, fixing of options and a MILP."""
 
     name = "exact"
@@ -41,25 +41,13 @@ class SharedServersExact(Solver):
 
     relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        """Solve every slot on its own; the time limit is per slot."""
-        self.require(problem)
-        shared = cast(SharedServersProblem[Any], problem)
-        if problem.horizon > 1:
-            return solve_slots(self, shared, instances, seed, progress)
-        count = instances.count
-        assignment = np.zeros((count, shared.tasks), dtype=np.int64)
-        bound, seconds = np.empty(count), np.empty(count)
-        for row in timed_rows(seconds, progress):
-            assignment[row], bound[row] = self.prove(shared, instances.take([row]), clock())
-        decisions = shared.allocate(instances, assignment)
-        return Solutions.scored(
-            problem, instances, decisions, seconds=seconds, bound=bound, asked_gap=self.relative_gap
-        )
+    def searches(self, problem: SharedServersProblem[Any], instances: Instances, seed: int) -> _Searches:
+        """Solve slots of ``problem``; each has the time limit."""
+        return _Searches(self, problem, instances)
 
-    def prove(self, problem: SharedServersProblem[Any], instance: Instances, begin: float) -> tuple[IntArray, float]:
+    def prove(
+        self, problem: SharedServersProblem[Any], instance: Instances, deadline: Deadline
+    ) -> tuple[IntArray, float]:
         """Solve one slot.
 
         Parameters
@@ -67,8 +55,7 @@ class SharedServersExact(Solver):
         problem : SharedServersProblem
         instance : Instances
             One instance of one slot.
-        begin : float
-            Reading of `offloadopt.clock.clock` from which the time limit counts.
+        deadline : Deadline
 
         Returns
         -------
@@ -77,7 +64,6 @@ class SharedServersExact(Solver):
         float
             Lower bound of every assignment's cost.
         """
-        deadline = np.inf if self.time_limit_s is None else begin + self.time_limit_s
         modes, costs = problem.splitting(instance).take(0), problem.costs(Observation(instance))
         slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
         nearest = (problem.nearest(instance)[0] - 1) % slot.sites
@@ -92,7 +78,7 @@ class SharedServersExact(Solver):
             if cost < upper:
                 best, upper = found, cost
         proved = bound.value
-        if upper - bound.value > self._allowance(upper) and clock() < deadline:
+        if upper - bound.value > self._allowance(upper) and not deadline.passed:
             priced_cost = priced_mode_costs(modes, bound.cpu_price)
             upper = float(costs.cost(best[None])[0])
             best, upper, proved = close_gap(
@@ -110,3 +96,20 @@ class SharedServersExact(Solver):
     def _allowance(self, upper: float) -> float:
         """Absolute gap asked for."""
         return max(self.relative_gap, MIN_GAP) * upper
+
+
+class _Searches:
+    """The searches of one call; tasks of slots that were not searched are all local."""
+
+    def __init__(self, solver: SharedServersExact, problem: SharedServersProblem[Any], instances: Instances) -> None:
+        self.solver, self.problem, self.instances = solver, problem, instances
+        self.assignment = np.zeros((instances.count, problem.tasks), dtype=np.int64)
+        self.bound = np.full(instances.count, -np.inf)
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Prove one slot."""
+        self.assignment[row], self.bound[row] = self.solver.prove(self.problem, self.instances.take([row]), deadline)
+
+    def found(self) -> Found:
+        """Allocate the resources of all slots."""
+        return Found(self.problem.allocate(self.instances, self.assignment), self.bound)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
-from offloadopt.core import Decisions, Instances, Problem, Progress, Solutions, Solver
+from offloadopt.clock import Deadline
+from offloadopt.core import Decisions, Instances
 from offloadopt.problems.partial_mobile import PartialMobile
-from offloadopt.solvers.base import solve_slots, timed_rows
+from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.models.solver import solver_named
 from offloadopt.solvers.shared_servers.exact import SharedServersExact
 
 
-class GridMilp(Solver):
+class GridMilp(InstanceSolver):
     """Best decisions of a `partial_mobile` slot on ``levels`` levels, by a general MILP solver.
 
     ``details["grid_bound"]`` is a proved lower bound of all decisions on the grid: for decisions without overload that
@@ -36,39 +36,43 @@ class GridMilp(Solver):
     levels: int = Field(5, ge=2, description="levels of each coordinate, K of Algorithm 2")
     pyomo_solver: str = Field("highs", description="any installed Pyomo solver of mixed-integer linear models")
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
+    def searches(self, problem: Any, instances: Instances, seed: int) -> _Searches:
         """Build and solve one model per slot; the time limit applies to each slot."""
-        self.require(problem)
-        mobile = cast(PartialMobile, problem)
-        solve, reference = solver_named(self.pyomo_solver), SharedServersExact(relative_gap=1e-6)
-        if problem.horizon > 1:
-            return solve_slots(self, mobile, instances, seed, progress)
-        count, users = instances.count, mobile.tasks
-        server, ratio, cpu_hz = (
-            np.zeros((count, users), dtype=np.int64),
-            np.zeros((count, users)),
-            np.zeros((count, users)),
-        )
-        bound, seconds = np.full(count, -np.inf), np.zeros(count)
-        for row in timed_rows(seconds, progress):
-            begin = clock()
-            instance, found = instances.take([row]), None
-            overload_bound = mobile.scenario.overload_penalty + reference.prove(mobile, instance, begin)[1]
-            for overload in (False, True):
-                model = GridModel(mobile, instance, levels=self.levels, overload=overload)
-                spent = clock() - begin
-                left_s = None if self.time_limit_s is None else max(0.01, self.time_limit_s - spent)
-                # Half of the gap is reserved for the margin of the bound.
-                result = solve(model.pyomo, self.relative_gap / 2, left_s)
-                # As `models.solver.safe_bound`: valid even if every row and reduced cost is wrong by the tolerance.
-                proved = result.bound - 2.0 * result.tolerance * model.magnitude
-                bound[row] = min(max(bound[row], proved), overload_bound)
-                found = model.decisions() if result.found else found
-                if proved <= overload_bound:
-                    break
-            if found is not None:
-                server[row], ratio[row], cpu_hz[row] = found["server"][0], found["ratio"][0], found["cpu_hz"][0]
-        decisions = Decisions({"server": server, "ratio": ratio, "cpu_hz": cpu_hz})
-        return Solutions.scored(problem, instances, decisions, seconds=seconds, details={"grid_bound": bound})
+        return _Searches(self, problem, instances)
+
+
+class _Searches:
+    """The searches of one call; users of slots that were not searched compute locally, which is on the grid."""
+
+    def __init__(self, solver: GridMilp, problem: PartialMobile, instances: Instances) -> None:
+        self.solver, self.problem, self.instances = solver, problem, instances
+        self.solve, self.reference = solver_named(solver.pyomo_solver), SharedServersExact(relative_gap=1e-6)
+        shape = instances.count, problem.tasks
+        self.server, self.ratio, self.cpu_hz = np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape)
+        self.bound = np.full(instances.count, -np.inf)
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Solve the model without overload, and with overload where that can reduce the cost."""
+        problem, instance = self.problem, self.instances.take([row])
+        _, optimum = self.reference.prove(problem, instance, deadline)
+        overload_bound = problem.scenario.overload_penalty + optimum
+        for overload in (False, True):
+            model = GridModel(problem, instance, levels=self.solver.levels, overload=overload)
+            left_s = None if np.isinf(deadline.left_s) else max(0.01, deadline.left_s)
+            # Half of the gap is reserved for the margin of the bound.
+            result = self.solve(model.pyomo, self.solver.relative_gap / 2, left_s)
+            # As `models.solver.safe_bound`: valid even if every row and reduced cost is wrong by the tolerance.
+            proved = result.bound - 2.0 * result.tolerance * model.magnitude
+            self.bound[row] = min(max(self.bound[row], proved), overload_bound)
+            if result.found:
+                found = model.decisions()
+                self.server[row], self.ratio[row], self.cpu_hz[row] = (
+                    found[name][0] for name in ("server", "ratio", "cpu_hz")
+                )
+            if proved <= overload_bound:
+                break
+
+    def found(self) -> Found:
+        """Combine the decisions; the bounds hold on the grid only."""
+        decisions = Decisions({"server": self.server, "ratio": self.ratio, "cpu_hz": self.cpu_hz})
+        return Found(decisions, details={"grid_bound": self.bound})

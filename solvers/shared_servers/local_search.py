@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, share_server_cpu
 from offloadopt.solvers.shared_servers.dual_bound import SlotTasks
@@ -196,7 +196,7 @@ def evaluate_assignment(server: Any, tasks: Any, time_weight: float, cpu_max: fl
     return total, whole, saving
 
 
-def local_search(slot: SlotTasks, start: IntArray, deadline: float) -> tuple[IntArray, float, FloatArray]:
+def local_search(slot: SlotTasks, start: IntArray, deadline: Deadline) -> tuple[IntArray, float, FloatArray]:
     """Improve an assignment by moves, then by moves and swaps, to a local optimum.
 
     Parameters
@@ -204,8 +204,7 @@ def local_search(slot: SlotTasks, start: IntArray, deadline: float) -> tuple[Int
     slot : SlotTasks
     start : array [tasks]
         Initial server of each task, -1 for local.
-    deadline : float
-        Reading of `offloadopt.clock.clock` at which to stop.
+    deadline : Deadline
 
     Returns
     -------
@@ -222,7 +221,7 @@ def local_search(slot: SlotTasks, start: IntArray, deadline: float) -> tuple[Int
     server[~linked] = -1
     for swaps in (False, True):
         first, idle_turns = 0, 0
-        while idle_turns < len(server) and clock() < deadline:
+        while idle_turns < len(server) and not deadline.passed:
             idle_turns = improve(server, slot.tasks, time_weight, cpu_max, swaps, first, idle_turns)
             first += TURNS
     cost, whole, saving = evaluate_assignment(server, slot.tasks, time_weight, cpu_max)

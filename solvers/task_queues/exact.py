@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
-from offloadopt.core import FloatArray, Instances, IntArray, Problem, Progress, Solutions, Solver
+from offloadopt.clock import Deadline
+from offloadopt.core import FloatArray, Instances, IntArray
+from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.highs import SAFETY, CutSearch, Programme
 from offloadopt.solvers.task_queues.milp_model import Choice, TaskQueueMilp
 from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
@@ -28,7 +29,7 @@ SWEEPS = 20
 """Largest number of rounds of the local search that finds the first incumbent."""
 
 
-class TaskQueuesExact(Solver):
+class TaskQueuesExact(InstanceSolver):
     """Optimise the decisions of the whole horizon in hindsight, with a proved lower bound."""
 
     name = "exact"
@@ -43,45 +44,39 @@ class TaskQueuesExact(Solver):
         60.0, gt=0, description="wall-clock limit for each instance, compilation not counted; none: no limit"
     )
 
-    def run(
-        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
-    ) -> Solutions:
-        """Solve instance by instance; ``details`` hold the number of ``rounds``, MILPs solved."""
-        self.require(problem)
-        problem = cast(TaskQueueProblem[Any], problem)
-        searches = []
-        for row in range(instances.count):
-            search = _InstanceSearch(problem, instances.take([row]), self.relative_gap, self.time_limit_s)
-            search.solve()
-            searches.append(search)
-            if progress is not None:
-                progress(1)
-        shape = (0, problem.horizon, problem.num_agents)
-        empty = np.zeros(shape, dtype=np.int64)
-        return Solutions.scored(
-            problem,
-            instances,
-            problem.choose(
-                np.concatenate([empty, *(search.target for search in searches)]),
-                np.concatenate([empty, *(search.mode for search in searches)]),
-            ),
-            seconds=np.array([search.seconds for search in searches]),
-            bound=np.array([search.bound for search in searches]),
-            asked_gap=self.relative_gap,
-            details={
-                "rounds": np.array([search.rounds for search in searches], dtype=np.int64),
-            },
-        )
+    def searches(self, problem: TaskQueueProblem[Any], instances: Instances, seed: int) -> _Searches:
+        """Prepare the searches; ``details`` will hold the number of ``rounds``, MILPs solved."""
+        return _Searches(self, problem, instances)
+
+
+class _Searches:
+    """The searches of one call; tasks of instances that were not searched go to target 0 in the slowest mode."""
+
+    def __init__(self, solver: TaskQueuesExact, problem: TaskQueueProblem[Any], instances: Instances) -> None:
+        self.solver, self.problem, self.instances = solver, problem, instances
+        shape = (instances.count, problem.horizon, problem.num_agents)
+        self.target, self.mode = np.zeros(shape, dtype=np.int64), np.full(shape, problem.modes - 1)
+        self.bound, self.rounds = np.full(instances.count, -np.inf), np.zeros(instances.count, dtype=np.int64)
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        """Solve one instance."""
+        search = _InstanceSearch(self.problem, self.instances.take([row]), self.solver.relative_gap, deadline)
+        search.solve()
+        self.target[row], self.mode[row] = search.target[0], search.mode[0]
+        self.bound[row], self.rounds[row] = search.bound, search.rounds
+
+    def found(self) -> Found:
+        """Combine the decisions."""
+        return Found(self.problem.choose(self.target, self.mode), self.bound, {"rounds": self.rounds})
 
 
 class _InstanceSearch:
     """Search of one instance: incumbent and proved bound."""
 
     def __init__(
-        self, problem: TaskQueueProblem[Any], instances: Instances, relative_gap: float, time_limit_s: float | None
+        self, problem: TaskQueueProblem[Any], instances: Instances, relative_gap: float, deadline: Deadline
     ) -> None:
-        self.begin = clock()
-        self.deadline = self.begin + (np.inf if time_limit_s is None else time_limit_s)
+        self.deadline = deadline
         self.problem, self.instances, self.relative_gap = problem, instances, relative_gap
         self.data = problem.hindsight_data(instances)
         shape = (1, problem.horizon, problem.num_agents)
@@ -90,18 +85,17 @@ class _InstanceSearch:
         self.cost = float(self.costs(self.target, self.mode)[0].sum())
         # Costs are sums of nonnegative terms.
         self.bound = 0.0
-        self.rounds, self.seconds = 0, 0.0
+        self.rounds = 0
 
     def solve(self) -> None:
         """Find an incumbent by local search, then prove and improve it by the MILP, until the deadline."""
         self._local_search()
-        if clock() < self.deadline and (tasks := build_tasks(self.data, 0)):
+        if not self.deadline.passed and (tasks := build_tasks(self.data, 0)):
             # Where time ends while the model is built, the incumbent and the bound 0 remain.
             with suppress(TimeoutError):
                 proof = _CutSearch(self, TaskQueueMilp(self.data, 0, tasks, self.deadline))
                 self.bound = proof.prove(self.bound, self.deadline)
                 self.rounds = proof.rounds
-        self.seconds = clock() - self.begin
 
     def costs(self, target: IntArray, mode: IntArray) -> FloatArray:
         """Tasks' costs ``[rows, horizon, agents]`` of several decisions ``[rows, horizon, agents]``."""
@@ -126,7 +120,7 @@ class _InstanceSearch:
         for _ in range(SWEEPS):
             before = self.cost
             for slot, agent in np.argwhere(self.data.arrives[0]):
-                if clock() > self.deadline:
+                if self.deadline.passed:
                     return
                 target, mode = (np.repeat(values, options, axis=0) for values in (self.target, self.mode))
                 target[:, slot, agent], mode[:, slot, agent] = option // self.problem.modes, option % self.problem.modes

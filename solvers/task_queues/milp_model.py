@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray
 from offloadopt.solvers.task_queues.task_options import (
     SendOption,
@@ -87,8 +87,8 @@ def scaled(terms: Terms, factor: float) -> Terms:
     return [(column, factor * value) for column, value in terms]
 
 
-def _stop_after(deadline: float) -> None:
-    if clock() > deadline:
+def _stop_after(deadline: Deadline) -> None:
+    if deadline.passed:
         raise TimeoutError("the time limit ended while the MILP was built")
 
 
@@ -102,8 +102,8 @@ class TaskQueueMilp:
         Index of the instance.
     tasks : list of Task
         The instance's tasks, in the order (slot, agent).
-    deadline : float
-        Reading of `offloadopt.clock.clock` after which building stops; it is checked task by task, device by device.
+    deadline : Deadline
+        Building stops when it passes; it is checked task by task, device by device.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class TaskQueueMilp:
         If the deadline passes before the model is complete.
     """
 
-    def __init__(self, data: HindsightData, row: int, tasks: list[Task], deadline: float = np.inf) -> None:
+    def __init__(self, data: HindsightData, row: int, tasks: list[Task], deadline: Deadline) -> None:
         self.data, self.tasks, self.milp = data, tasks, MilpBuilder()
         self.known_cuts: set[tuple[tuple[int, ...], tuple[tuple[int, float], ...]]] = set()
         self.start_j = data.start_j[row]

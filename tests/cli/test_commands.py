@@ -20,6 +20,7 @@ import offloadopt
 from offloadopt import registry
 from offloadopt.cli import main
 from offloadopt.core import Budget
+from offloadopt.solvers.assignment.exact import Exact, ProvedAssignment
 
 from toys.command_line import COMMAND, SMALL, Run, assert_one_line, stacked
 
@@ -70,6 +71,25 @@ def test_a_defect_is_one_line_unless_the_traceback_is_asked_for(run: Run, monkey
 
 
 # ------------------------------------------------------------------------------------------ demos, train and compare
+
+
+def test_ctrl_c_prints_what_was_found_and_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    prove = Exact.prove
+
+    def press_ctrl_c(*instance: Any, **options: Any) -> ProvedAssignment:
+        signal.raise_signal(signal.SIGINT)
+        return prove(*instance, **options)
+
+    monkeypatch.setattr(Exact, "prove", press_ctrl_c)
+    small = ("--set", "users=4", "--set", "servers=2")
+    result = run("solve", "multi_server", *small, "--count", "2", "--against", "levy", "--json")
+    assert result.status == 130
+    assert "found until Ctrl-C" in result.err
+    assert result.err.splitlines()[-1] == "error: interrupted"
+    found = json.loads(result.out)
+    assert "against" not in found
+    assert found["results"][0]["bound"] > 0.0
+    assert found["results"][1]["status"] == "FEASIBLE"
 
 
 @pytest.fixture

@@ -1,31 +1,113 @@
-"""Rules in blocks, timing of rows, and slots that are solved one by one."""
+"""Instances one after the other, rules in blocks, slots that are solved one by one, and Ctrl-C in all of them."""
 
 from __future__ import annotations
 
+import itertools
+import signal
 import time
 
 import numpy as np
 import pytest
 
 from offloadopt import registry
+from offloadopt.clock import Deadline
+from offloadopt.core import Instances, Interrupted, Status
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
 from offloadopt.solvers import base
 from offloadopt.solvers.assignment.baselines import Greedy
-from offloadopt.solvers.base import solve_slots, timed_rows
+from offloadopt.solvers.base import Found, InstanceSolver, solve_slots
 from offloadopt.solvers.random import Random
+from offloadopt.structures.shared_servers import SharedServersProblem
 
 
-def test_rows_are_timed_each_and_reported() -> None:
-    seconds, reported = np.full(3, np.nan), []
-    rows = []
-    for row in timed_rows(seconds, reported.append):
-        rows.append(row)
+class Halving(InstanceSolver):
+    """Search that computes nothing but takes 0.02 s in the second instance."""
+
+    name = "halving"
+    serves = SharedServersProblem
+    relative_gap: float = 0.5
+
+    def searches(self, problem: SharedServersProblem, instances: Instances, seed: int) -> HalvingSearches:  # type: ignore[type-arg]
+        return HalvingSearches(problem, instances)
+
+
+class HalvingSearches:
+    """Proves half of the cost of local computing for each instance that is searched."""
+
+    def __init__(self, problem: SharedServersProblem, instances: Instances) -> None:  # type: ignore[type-arg]
+        assignment = np.zeros((instances.count, problem.tasks), dtype=np.int64)
+        self.decisions = problem.allocate(instances, assignment)
+        self.cost = problem.evaluate(instances, self.decisions).cost
+        self.bound = np.full(instances.count, -np.inf)
+
+    def search(self, row: int, deadline: Deadline) -> None:
+        assert 4.0 < deadline.left_s <= 5.0
         time.sleep(0.02 * (row == 1))
-    assert rows == [0, 1, 2]
+        self.bound[row] = 0.8 * self.cost[row]
+
+    def found(self) -> Found:
+        return Found(self.decisions, self.bound, {"half": self.bound / 2.0})
+
+
+def test_instances_are_timed_each_and_reported() -> None:
+    problem = PartialMobile(PartialMobileScenario(users=3, horizon=1))
+    reported: list[int] = []
+    found = Halving(time_limit_s=5.0).run(problem, problem.sample(3, seed=0), progress=reported.append)
     assert reported == [1, 1, 1]
-    assert seconds[1] >= 0.02
-    assert (seconds[[0, 2]] < 0.01).all()
+    assert (found.seconds[1] - found.seconds[[0, 2]] > 0.01).all()  # the rest is shared by all
+    assert found.status_names == ["OPTIMAL"] * 3  # within the solver's own gap
+    np.testing.assert_array_equal(found.details["half"], found.bound / 2.0)
+
+
+CASES = {
+    "multi_server": {"users": 4, "servers": 2},
+    "partial_mobile": {"users": 3, "horizon": 1},
+    "carbon_mimo": {"users": 1, "antennas": 1, "horizon": 4},
+    "battery_d2d": {"users": 1, "servers": 1, "horizon": 2},
+    "twin_inference": {"users": 2, "servers": 1, "horizon": 1},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ctrl_c_keeps_the_finished_instances_with_their_proofs(name: str) -> None:
+    problem = registry.problem(name, **CASES[name])
+    instances = problem.sample(3, seed=1)
+    solver = registry.solver("exact", problem)
+
+    def press_ctrl_c(finished: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as stopped:
+        solver.run(problem, instances, progress=press_ctrl_c)
+    found, whole = stopped.value.solutions, solver.run(problem, instances)
+    assert found.status[0] == whole.status[0] == Status.OPTIMAL
+    assert found.bound[0] == whole.bound[0]
+    assert (found.bound[1:] <= whole.objective[1:]).all()
+    assert (found.objective >= whole.bound).all()
+    assert np.isfinite(found.objective).all()
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"),
+    [("partial_mobile", "exact"), ("partial_mobile", "levy"), ("twin_inference", "levy"), ("battery_d2d", "exact")],
+)
+def test_ctrl_c_within_a_search_returns_the_best_so_far(
+    problem: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = registry.problem(problem, **{**CASES[problem], "horizon": 3})
+    checks, passed = itertools.count(), Deadline.passed.fget
+
+    def press_ctrl_c_once(deadline: Deadline) -> bool:
+        if next(checks) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return passed(deadline)  # type: ignore[misc]
+
+    monkeypatch.setattr(Deadline, "passed", property(press_ctrl_c_once))
+    with pytest.raises(Interrupted) as stopped:
+        registry.solver(name, made).run(made, made.sample(2, seed=0))
+    assert np.isfinite(stopped.value.solutions.objective).all()
+    assert 2 < next(checks) < 40
 
 
 def test_a_rule_works_in_blocks_whose_size_does_not_depend_on_the_number_of_instances(

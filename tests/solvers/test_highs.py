@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline, clock
 from offloadopt.core import FloatArray
 from offloadopt.solvers.highs import CutSearch, Programme
 
@@ -60,7 +60,7 @@ def test_an_infeasible_programme_has_neither() -> None:
 
 def test_it_stops_at_its_deadline() -> None:
     begin = clock()
-    answer = hard_knapsack().solve(begin + 0.2)
+    answer = hard_knapsack().solve(Deadline(0.2))
     assert answer.status == "kTimeLimit"
     assert clock() - begin < 2.0
 
@@ -72,12 +72,12 @@ def test_ctrl_c_stops_it_and_then_reaches_the_handler() -> None:
     timer = threading.Timer(0.2, press)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        hard_knapsack().solve(clock() + 30.0)
+        hard_knapsack().solve(Deadline(30.0))
     received: list[Any] = []
     before = signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
     try:
         threading.Timer(0.2, press).start()
-        assert hard_knapsack().solve(clock() + 30.0).status == "kInterrupt"
+        assert hard_knapsack().solve(Deadline(30.0)).status == "kInterrupt"
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(received) == 1
@@ -100,10 +100,10 @@ class KnapsackSearch(CutSearch):
 
 def test_two_runs_prove_a_bound() -> None:
     search = KnapsackSearch()
-    assert search.prove(-100.0, np.inf) == pytest.approx(-21.0, abs=1e-3)
+    assert search.prove(-100.0, Deadline()) == pytest.approx(-21.0, abs=1e-3)
     assert search.best.tolist() == [0.0, 1.0, 1.0, 1.0]
     assert search.rounds == 2
 
 
 def test_without_time_the_known_bound_remains() -> None:
-    assert KnapsackSearch().prove(-100.0, -np.inf) == -100.0
+    assert KnapsackSearch().prove(-100.0, Deadline(0.0)) == -100.0

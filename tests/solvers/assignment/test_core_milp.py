@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 import numpy as np
 import pytest
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import find_prices, price_bound
 from offloadopt.solvers.assignment.exact import Exact
@@ -23,7 +21,7 @@ def test_it_proves_the_enumerated_optimum(seed: int) -> None:
     best = enumerate_optimum(costs)[0]
     arguments = costs.option_cost[0], costs.load[0], costs.capacity[0], np.zeros(3)
     v, start = find_prices(*arguments[:3]), np.zeros(7, dtype=np.int64)
-    core = close_gap(*arguments, v, start, np.arange(7), 1e-9, clock() + 60)
+    core = close_gap(*arguments, v, start, np.arange(7), 1e-9, Deadline(60.0))
     assert assignment_cost(*arguments, core.assignment) == pytest.approx(best, rel=1e-9)
     assert best * (1 - 1e-6) <= core.bound <= best * (1 + 1e-12)
 
@@ -32,7 +30,7 @@ def test_at_the_deadline_the_incumbent_and_the_dual_bound_remain() -> None:
     costs = random_costs(np.random.default_rng(0), tasks=7, servers=3)
     arguments = costs.option_cost[0], costs.load[0], costs.capacity[0], np.zeros(3)
     v, start = find_prices(*arguments[:3]), np.ones(7, dtype=np.int64)
-    core = close_gap(*arguments, v, start, np.arange(7), 1e-9, -np.inf)
+    core = close_gap(*arguments, v, start, np.arange(7), 1e-9, Deadline(0.0))
     np.testing.assert_array_equal(core.assignment, start)
     assert core.bound == price_bound(*arguments, v)
 
@@ -54,11 +52,11 @@ def test_identical_tasks_are_counted() -> None:
     assert len(np.unique(alike)) == 3
     v = find_prices(*arguments)
     start = np.zeros(8, dtype=np.int64)
-    core = close_gap(*arguments, np.zeros(2), v, start, alike, 1e-9, perf_counter() + 60)
+    core = close_gap(*arguments, np.zeros(2), v, start, alike, 1e-9, Deadline(60.0))
     assert assignment_cost(*arguments, np.zeros(2), core.assignment) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-9
     )
-    proof = Exact(relative_gap=0).prove(*arguments)
+    proof = Exact(relative_gap=0).prove(*arguments, deadline=Deadline())
     assert assignment_cost(*arguments, np.zeros(2), proof.assignment) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-9
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.solvers.assignment.equal_tasks import assign_to_positions, useful_positions
 from offloadopt.solvers.assignment.exact import Exact
 from offloadopt.solvers.assignment.local_search import assignment_cost
@@ -21,7 +22,7 @@ def test_positions_equal_enumeration_and_prices(seed: int) -> None:
     assert assignment_cost(cost, load, capacity, nothing, found) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-12
     )
-    by_prices = Exact(relative_gap=0)._prove_by_prices(cost, load, capacity, None, 0)
+    by_prices = Exact(relative_gap=0)._prove_by_prices(cost, load, capacity, None, 0, Deadline())
     assert assignment_cost(cost, load, capacity, nothing, by_prices.assignment) == pytest.approx(
         enumerate_optimum(costs)[0], rel=1e-9
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import offloadopt
+from offloadopt.clock import Deadline
 from offloadopt.core import Status
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.problems.multi_server import MultiServer
@@ -154,7 +155,7 @@ def test_costs_of_any_sign_are_proved_optimal(seed: int) -> None:
     options[0, 0, 1] = np.inf
     costs = dataclasses.replace(costs, option_cost=options)
     best = enumerate_optimum(costs)[0]
-    proof = Exact().prove(options[0], costs.load[0], costs.capacity[0])
+    proof = Exact().prove(options[0], costs.load[0], costs.capacity[0], deadline=Deadline())
     found = costs.cost(proof.assignment[None])[0]
     assert best < 0
     assert proof.bound <= best + 1e-12

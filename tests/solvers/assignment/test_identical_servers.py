@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.solvers.assignment.exact import Exact
 from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge_servers, split_servers
 from offloadopt.solvers.assignment.local_search import assignment_cost
@@ -25,7 +26,7 @@ def test_identical_servers_are_merged_without_loss(seed: int) -> None:
     merged_cost, merged_capacity = merge_servers(cost, capacity, group)
     best = enumerate_optimum(costs)[0]
     assert enumerate_optimum(PricedAssignment(merged_cost[None], load[None], merged_capacity[None]))[0] <= best
-    proof = Exact(relative_gap=0).prove(cost, load, capacity)
+    proof = Exact(relative_gap=0).prove(cost, load, capacity, deadline=Deadline())
     assert assignment_cost(cost, load, capacity, np.zeros(3), proof.assignment) == pytest.approx(best, rel=1e-9)
     assert proof.bound <= best * (1 + 1e-12)
     spread_out = split_servers(np.array([1, 1, 2, 0, 1, 2, 0]), load, capacity, group)

@@ -11,6 +11,7 @@ import pytest
 
 import offloadopt
 from offloadopt import solver
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.column_generation import BranchLimits, MasterProblem
@@ -90,10 +91,10 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in master.unpriced]
         nothing = np.zeros((2, 3))
         price, _ = master.find_prices(
-            master.search_slots(nothing, start, master.unrestricted), nothing, master.unrestricted, np.inf
+            master.search_slots(nothing, start, master.unrestricted), nothing, master.unrestricted, Deadline()
         )
         assert price[0].max() > 0
-        cost, columns = master.find_plan(master.unrestricted, np.inf)
+        cost, columns = master.find_plan(master.unrestricted, Deadline())
         server, shares = np.zeros((1, 3, 3, 4), dtype=np.int64), np.zeros((2, 1, 3, 3, 4))
         for t, (slot, column) in enumerate(zip(master.unpriced, columns, strict=True)):
             server[0, t, slot.user, slot.place] = np.maximum(column.option, 0)
@@ -113,9 +114,9 @@ def test_the_master_problem_costs_no_more_than_plans_and_no_less_than_what_is_pr
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in master.unpriced]
         nothing = np.zeros((2, 3))
         master.find_prices(
-            master.search_slots(nothing, start, master.unrestricted), nothing, master.unrestricted, np.inf
+            master.search_slots(nothing, start, master.unrestricted), nothing, master.unrestricted, Deadline()
         )
-        master.find_plan(master.unrestricted, np.inf)
+        master.find_plan(master.unrestricted, Deadline())
         relaxed_cost, _, _ = master.solve(master.columns, master.unrestricted)
         assert relaxed_cost <= master.best[0] * (1 + 1e-6)
         assert relaxed_cost >= undivided.bound[row] * (1 - 1e-6)
@@ -141,7 +142,7 @@ def test_the_best_plan_at_prices_is_worth_the_bound_of_the_part_that_it_is_in_an
 
     def bounded(limits: BranchLimits, price: FloatArray) -> tuple[list[Any], float]:
         node = Node(limits, price, [np.full(n, -1) for n in work], -np.inf)
-        options, bound = exact._prove_all(problem, master, node, np.inf)  # type: ignore[attr-defined]
+        options, bound = exact._prove_all(problem, master, node, Deadline())  # type: ignore[attr-defined]
         return options, float(bound)
 
     for _ in range(30):

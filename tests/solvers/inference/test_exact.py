@@ -10,6 +10,7 @@ import pytest
 
 import offloadopt
 from offloadopt import solver
+from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, Instances, Status
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.solvers.inference.exact import InferenceExact
@@ -153,6 +154,6 @@ def test_slots_of_another_failure_cost_are_other_slots() -> None:
     problem = small_inference(users=2, servers=1, horizon=1, battery_j=1e6)
     slot = slot_of(problem, problem.sample(1, seed=0), 0)
     cheap = replace(slot, failure_costs=np.full(slot.tasks, 1e-3))
-    option, bound = InferenceExact().prove(cheap, None, np.inf)  # type: ignore[attr-defined]
+    option, bound = InferenceExact().prove(cheap, None, Deadline())  # type: ignore[attr-defined]
     assert (option == -1).all()
     assert bound == pytest.approx(1e-3 * slot.tasks, rel=1e-6)

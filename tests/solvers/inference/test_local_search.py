@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.solvers.inference.local_search import improve, local_search
 from offloadopt.solvers.inference.resource_allocation import local_set_costs
 
@@ -20,7 +21,7 @@ def test_a_search_leaves_starts_that_cannot_be_done() -> None:
         for where in (0, 1):
             start = np.full(slot.tasks, where)
             assert shares_of(slot, start).min() == 0.0  # together they cannot be in time
-            option, cost, _ = local_search(slot, own, start, np.inf)
+            option, cost, _ = local_search(slot, own, start, Deadline())
             assert cost < slot.failure * slot.tasks
             assert cost == pytest.approx(cost_of_options(problem, instances.take([row]), [slot], [option])[0], rel=1e-9)
 

@@ -10,6 +10,7 @@ import pytest
 
 import offloadopt
 from offloadopt import solver
+from offloadopt.clock import Deadline
 from offloadopt.core import Instances
 from offloadopt.errors import InvalidInput
 from offloadopt.physics.edge_inference import InferenceTasks
@@ -37,7 +38,7 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
             tasks = InferenceTasks(**{k: v[row, t if v.shape[1] > 1 else 0] for k, v in parts.items()})
             slot = slot_tasks(tasks, problem.cost_weights, np.zeros(4), 0.0)
             own = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
-            total += local_search(slot, own, np.arange(slot.tasks) % 3 + 1, np.inf)[1]
+            total += local_search(slot, own, np.arange(slot.tasks) % 3 + 1, Deadline())[1]
         assert found.objective[row] == pytest.approx(total, rel=1e-9)
     proved = solver("exact", problem).run(problem, instances)
     assert (found.objective >= proved.bound).all()

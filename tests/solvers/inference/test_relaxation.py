@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.solvers.inference.dual_bound import bound_at_prices
 from offloadopt.solvers.inference.relaxation import clearing_prices, relax
 from offloadopt.solvers.inference.resource_allocation import local_set_costs
@@ -19,7 +20,7 @@ def test_the_bound_rises_towards_the_least_cost_and_never_exceeds_it() -> None:
         slot = slot_of(problem, instances, row)
         local_cost = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 4)
         least, start = least_of_all(problem, instances, row), np.full((2, 2), 0.1)
-        relaxed = relax(slot, local_cost, start, least, 1e-9 * least, np.inf)
+        relaxed = relax(slot, local_cost, start, least, 1e-9 * least, Deadline())
         assert bound_at_prices(slot, local_cost, start).value <= relaxed.bound.value <= least
         assert relaxed.bound.value >= 0.9 * least
         assert (relaxed.task_price <= slot.failure_costs).all()
@@ -31,7 +32,7 @@ def test_without_time_left_the_first_bound_is_returned() -> None:
     slot = slot_of(problem, problem.sample(1, seed=4), 0)
     local_cost = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 4)
     start = np.full((2, 2), 0.1)
-    relaxed = relax(slot, local_cost, start, 1e9, 0.0, -np.inf)
+    relaxed = relax(slot, local_cost, start, 1e9, 0.0, Deadline(0.0))
     assert relaxed.bound.value == bound_at_prices(slot, local_cost, start).value
     assert (relaxed.options == -1).all()
 

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.solvers.inference.dual_bound import bound_at_prices
 from offloadopt.solvers.inference.exact import InferenceExact
 from offloadopt.solvers.inference.resource_allocation import local_set_costs, share_server
@@ -28,11 +29,11 @@ def test_a_slot_with_too_many_sets_to_enumerate_in_time_still_has_a_bound() -> N
     own = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
     reference, task_price = bound_at_prices(slot, own, np.full((3, 2), 0.5)), np.full(slot.tasks, 0.6)
     unlimited, slack = np.zeros(3), 0.02
-    full = SetEnumeration(slot, own, reference, np.inf).sets_within(task_price, unlimited, slack)
+    full = SetEnumeration(slot, own, reference, Deadline()).sets_within(task_price, unlimited, slack)
     assert full is not None
-    assert SetEnumeration(slot, own, reference, -np.inf).sets_within(task_price, unlimited, slack) is None
-    late, bound = InferenceExact().prove(slot, None, -np.inf)  # type: ignore[attr-defined]
-    _, proved = InferenceExact().prove(slot, None, np.inf)  # type: ignore[attr-defined]
+    assert SetEnumeration(slot, own, reference, Deadline(0.0)).sets_within(task_price, unlimited, slack) is None
+    late, bound = InferenceExact().prove(slot, None, Deadline(0.0))  # type: ignore[attr-defined]
+    _, proved = InferenceExact().prove(slot, None, Deadline())  # type: ignore[attr-defined]
     assert -np.inf < bound < proved
     assert len(late) == slot.tasks
 
@@ -42,7 +43,7 @@ def test_sets_found_in_many_pieces_are_those_found_at_once() -> None:
     slot = slot_of(problem, problem.sample(1, seed=4), 0)
     own = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
     reference, task_price = bound_at_prices(slot, own, np.full((2, 2), 0.5)), np.full(slot.tasks, slot.failure)
-    found = SetEnumeration(slot, own, reference, np.inf).sets_within(task_price, np.full(2, np.inf), 1e9)
+    found = SetEnumeration(slot, own, reference, Deadline()).sets_within(task_price, np.full(2, np.inf), 1e9)
     assert found is not None
     sets, (least, _) = found
     reduced_cost = sets.cost - sets.members @ task_price
@@ -72,16 +73,16 @@ def test_task_prices_and_the_milp_close_the_gap_to_the_least_cost() -> None:
         local_cost = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 4)
         least = least_of_all(problem, instances, row)
         reference = bound_at_prices(slot, local_cost, np.full((2, 2), 0.5))
-        enumeration = SetEnumeration(slot, local_cost, reference, np.inf)
+        enumeration = SetEnumeration(slot, local_cost, reference, Deadline())
         failing, upper = np.full(slot.tasks, -1, dtype=np.int64), float(slot.failure_costs.sum())
-        prices = improve_task_prices(enumeration, np.zeros(slot.tasks), failing, upper, 1e-6, np.inf)
+        prices = improve_task_prices(enumeration, np.zeros(slot.tasks), failing, upper, 1e-6, Deadline())
         assert prices is not None
         assert prices.bound <= least * (1 + 1e-9) <= prices.upper * (1 + 2e-9)
         assert (prices.task_price <= slot.failure_costs).all()
         found = enumeration.sets_within(prices.task_price, np.full(2, np.inf), prices.upper - prices.bound + 1e-6)
         assert found is not None
         option, bound = close_gap(
-            slot, found[0], prices.bound, prices.task_price, prices.option, prices.upper, 1e-9 * upper, np.inf
+            slot, found[0], prices.bound, prices.task_price, prices.option, prices.upper, 1e-9 * upper, Deadline()
         )
         assert bound <= least * (1 + 1e-9)
         assert bound == pytest.approx(least, rel=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Observation
 from offloadopt.solvers.shared_servers.core_milp import clearing_price, close_gap, priced_mode_costs
 
@@ -21,7 +22,7 @@ def test_the_milp_alone_closes_the_gap_from_a_bad_incumbent_and_a_loose_bound(ti
         worst = every[cost.argmax()]
         everything = np.ones((2, 4, 2, 4), dtype=bool)
         best, reached, proved = close_gap(
-            modes, everything, bound, costs, worst, float(cost.max()), 1e-6 * cost.min(), np.inf
+            modes, everything, bound, costs, worst, float(cost.max()), 1e-6 * cost.min(), Deadline()
         )
         assert reached == pytest.approx(cost.min(), rel=1e-6)
         assert costs.cost(best[None])[0] == pytest.approx(reached, rel=1e-12)

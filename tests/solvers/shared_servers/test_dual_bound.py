@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Instances, Observation
 from offloadopt.solvers.shared_servers.core_milp import priced_mode_costs
 from offloadopt.solvers.shared_servers.dual_bound import (
@@ -33,7 +34,7 @@ def test_the_bound_is_below_every_assignment_for_any_prices() -> None:
         bound = bound_at(slot, rng.uniform(0.0, 1.0, 4), price)
         best = max(best, bound.value)
         assert bound.value <= least * (1 + 1e-13)
-        climbed = maximise_bound(slot, bound, least, 0.0, np.inf)
+        climbed = maximise_bound(slot, bound, least, 0.0, Deadline())
         assert bound.value <= climbed.value <= least * (1 + 1e-13)
     assert climbed.value > best
 

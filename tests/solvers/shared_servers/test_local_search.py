@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Observation
 from offloadopt.solvers.shared_servers.local_search import evaluate_assignment, local_search
 
@@ -17,7 +18,7 @@ def test_the_search_ends_where_neither_a_move_nor_a_swap_improves() -> None:
     problem = one_slot(6, 2, time_weight=0.9, cpu_server_hz=3e9)
     instance = problem.sample(1, seed=12)
     slot = slot_tasks(problem, instance)
-    found, cost, saving = local_search(slot, np.full(6, 0), np.inf)
+    found, cost, saving = local_search(slot, np.full(6, 0), Deadline())
     costs = problem.costs(Observation(instance))
     assert cost == pytest.approx(costs.cost(found[None])[0], rel=1e-12)
     neighbours = []

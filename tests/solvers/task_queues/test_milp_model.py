@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline
 from offloadopt.core import Decisions
 from offloadopt.solvers.task_queues.milp_model import Choice, MilpBuilder, TaskQueueMilp, scaled
 from offloadopt.solvers.task_queues.task_options import build_tasks
@@ -23,7 +23,7 @@ def test_the_first_model_is_a_lower_bound_of_every_decision(case: str) -> None:
         tasks = build_tasks(data, row)
         if not tasks:
             continue
-        model = TaskQueueMilp(data, row, tasks)
+        model = TaskQueueMilp(data, row, tasks, Deadline())
         costs = all_costs(problem, instances.take([row]))
         assert least_of(model) <= costs.min() * (1 + 1e-6)
 
@@ -64,7 +64,7 @@ def test_a_cost_cut_makes_the_optimum_at_these_choices_exact_and_is_added_once()
     data = problem.hindsight_data(instance)
     tasks = build_tasks(data, 0)
     assert tasks
-    model = TaskQueueMilp(data, 0, tasks)
+    model = TaskQueueMilp(data, 0, tasks, Deadline())
     # Every task at home in the slowest mode.
     choices = [Choice(0, problem.modes - 1) for _ in tasks]
     shape = (1, problem.horizon, problem.num_agents)
@@ -87,4 +87,4 @@ def test_a_cost_cut_makes_the_optimum_at_these_choices_exact_and_is_added_once()
 def test_building_stops_at_the_deadline() -> None:
     data = small_d2d().hindsight_data(small_d2d().sample(4, seed=5))
     with pytest.raises(TimeoutError, match="time limit"):
-        TaskQueueMilp(data, 1, build_tasks(data, 1), deadline=clock() - 1.0)
+        TaskQueueMilp(data, 1, build_tasks(data, 1), Deadline(0.0))
