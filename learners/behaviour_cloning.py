@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field, PositiveInt
 
-from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
+from offloadopt.core import Demonstrations, Problem
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import ExpertActions
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress, minibatches
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress, minibatches
 from offloadopt.structures.agents import AgentProblem
 
 
-class AgentImitation(Learner):
+class AgentImitation(IterativeLearner):
     """Behaviour cloning of an expert's decisions by agents that each observe their own view.
 
     The decisions of an expert that knows the future depend on data that no agent observes; policies learn their mean.
@@ -46,10 +42,13 @@ class AgentImitation(Learner):
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
-        return self.gradient_steps * self._decisions(problem)
+        return self.gradient_steps * self.decisions(problem)
 
-    def _decisions(self, problem: Problem[Any]) -> int:
-        """Decisions in a minibatch, which is whole episodes of agents that remember, or else whole slots."""
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions in a minibatch, which is whole episodes of agents that remember, or else whole slots.
+
+        A minibatch that holds all demonstrations counts as many decisions as if there were enough of them.
+        """
         row = problem.num_agents * (problem.horizon if self.recurrent else 1)
         return -(-self.minibatch_size // row) * row
 
@@ -58,88 +57,61 @@ class AgentImitation(Learner):
         super().require(problem)
         AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
 
-    def fit(
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ExpertActions:
+        """An expert's actions in the agents' views."""
+        return ExpertActions.of(AgentInterface(problem, self.view, self.controls), demonstrations)
+
+    def make_training(
+        self, problem: Any, seed: int, examples: ExpertActions, tracker: TrainingProgress
+    ) -> ImitationTraining:
+        """Create an actor with initial weights, which standardises by the expert's views."""
+        interface = AgentInterface(problem, self.view, self.controls)
+        return ImitationTraining(self, interface, examples, seeded_generator(seed), tracker.iteration)
+
+
+class ImitationTraining(Training):
+    """Actor and its optimiser; an iteration is a gradient step of the imitation loss.
+
+    Parameters
+    ----------
+    settings : AgentImitation
+    interface : AgentInterface
+    examples : ExpertActions
+    generator : torch.Generator
+        Source of the initial weights and the order of demonstrations.
+    done : int
+        Steps that are done already; their minibatches are passed over.
+    """
+
+    state_fields = ("optimizer",)
+
+    def __init__(
         self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> AgentPolicy:
-        """Train on an expert's solutions.
-
-        Parameters
-        ----------
-        problem : AgentProblem
-        demonstrations : Demonstrations
-            Feasible solutions of instances of ``problem``.
-        budget : Budget, optional
-            Without it `default_steps`; rounded up to whole minibatches, and one that holds all demonstrations counts as
-            many decisions as if there were enough of them. Training ends early when ``seconds`` are over, and then
-            depends on the clock.
-        seed : int
-            Of the initial weights and the order of the demonstrations.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called with the ``train/imitation_error`` of a batch: squared differences of numbers in units of their
-            ranges, cross-entropy of choices.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues.
-
-        Raises
-        ------
-        InvalidInput
-            If there are no demonstrations, or they do not fit the problem, or one of them is not feasible.
-        """
-        begin = time.monotonic()
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        interface = AgentInterface(cast(AgentProblem[Any], problem), self.view, self.controls)
-        expert = ExpertActions.of(interface, cast(Demonstrations, demonstrations))
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
-        tracker = TrainingProgress(
-            begin, self.gradient_steps, budget, progress, record, store, decisions=self._decisions(problem)
-        )
-        with one_thread():
-            generator = seeded_generator(seed)
-            copies = 1 if self.shared else problem.num_agents
-            sizes = (interface.features, *self.hidden, interface.heads.outputs)
-            actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
-            actor.initialise(generator)
-            if actor.normalizer is not None:
-                actor.normalizer.update_statistics(expert.view)
-            agents = AdamOptimizer(actor, self.learning_rate)
-            if store is not None and (state := store.read()):
-                agents.restore(state)
-            self._train(agents, interface, expert, tracker, generator)
-            tracker.finish(agents.arrays)
-        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=expert.count)
-        return AgentPolicy(interface, actor, origin)
-
-    def _train(
-        self,
-        agents: AdamOptimizer[Actor],
+        settings: AgentImitation,
         interface: AgentInterface,
-        expert: ExpertActions,
-        tracker: TrainingProgress,
+        examples: ExpertActions,
         generator: torch.Generator,
+        done: int,
     ) -> None:
-        """Minimise the imitation loss until the budget is spent."""
-        examples = expert if self.recurrent else expert.as_single_slots()
-        slots, count, members, _ = examples.view.shape
-        batches = minibatches(count, -(-self.minibatch_size // (slots * members)), generator)
-        for _ in range(tracker.iteration):  # those of steps that are done already are passed over
-            next(batches)
-        while tracker.spent < 1.0:
-            error = examples.imitation_loss(agents.networks, interface.heads, next(batches))
-            agents.descend(error, tracker.spent)
-            tracker.advance(1, partial(_measured, error))
-            tracker.keep(agents.arrays)
+        super().__init__(examples)
+        s, self.interface = settings, interface
+        copies = 1 if s.shared else interface.problem.num_agents
+        sizes = (interface.features, *s.hidden, interface.heads.outputs)
+        self.actor = Actor(copies, sizes, s.activation, s.recurrent, s.standardise)
+        self.actor.initialise(generator)
+        if self.actor.normalizer is not None:
+            self.actor.normalizer.update_statistics(examples.view)
+        self.optimizer = AdamOptimizer(self.actor, s.learning_rate)
+        self._rows = examples if s.recurrent else examples.as_single_slots()
+        slots, count, agents, _ = self._rows.view.shape
+        self._batches = minibatches(count, -(-s.minibatch_size // (slots * agents)), generator, done)
 
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Take a gradient step."""
+        error = self._rows.imitation_loss(self.actor, self.interface.heads, next(self._batches))
+        self.optimizer.descend(error, tracker.spent)
+        tracker.advance(1, lambda: {"train/imitation_error": float(error.detach())})
 
-def _measured(error: torch.Tensor) -> dict[str, float]:
-    return {"train/imitation_error": float(error.detach())}
+    def policy(self, origin: Origin) -> AgentPolicy:
+        """Create the policy of the actor."""
+        return AgentPolicy(self.interface, self.actor, origin)

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
 from offloadopt import registry
-from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
+from offloadopt.core import Learner, Policy, Problem, Record
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface
 from offloadopt.learners.common.weight_aggregation import Federable, Federation
@@ -79,36 +78,16 @@ class Federated(Learner):
         super().require(problem)
         self.wrapped.require(problem)
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> Policy:
+    def fit(self, problem: Problem[Any], *, record: Record | None = None, **options: Any) -> Any:
         """Train the wrapped learner; parameters as it takes them."""
         self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        agent_problem = cast(AgentProblem[Any], problem)
-        collected = self._experience_bytes(agent_problem) if self.rule == "centralised" else 0.0
+        collected = self._experience_bytes(cast(AgentProblem[Any], problem)) if self.rule == "centralised" else 0.0
 
         def counted(step: int, found: Mapping[str, float]) -> None:
             if record is not None:
                 record(step, {**found, "communication/collected_bytes": collected * step})
 
-        return self.wrapped.fit(
-            problem,
-            demonstrations=demonstrations,
-            budget=budget,
-            seed=seed,
-            progress=progress,
-            record=None if record is None else counted,
-            checkpoint=checkpoint,
-        )
+        return self.wrapped.fit(problem, record=None if record is None else counted, **options)
 
     def _experience_bytes(self, problem: AgentProblem[Any]) -> float:
         """Bytes per decision that an agent sends to a centre: view, action, reward; one more view per episode."""

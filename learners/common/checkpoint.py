@@ -3,6 +3,8 @@
 ``checkpoint.json`` names the training (learner, settings, problem, seed, budget) and the one safetensors file that
 holds its latest state. That file is written first and ``checkpoint.json`` replaced after it, so that a process killed
 at any moment leaves one complete state. Reading a checkpoint executes no code from it.
+
+The state of an object are some of its attributes, which its class names (`Stateful`).
 """
 
 from __future__ import annotations
@@ -11,22 +13,24 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as safetensors_bytes
+from torch import Tensor, nn
 
 from offloadopt import files
 from offloadopt.core import Budget, Learner, Problem, Settings
 from offloadopt.errors import DamagedFile, OutputExists
-from offloadopt.learners.common.torch_utils import Arrays
+from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 INDEX = "checkpoint.json"
 
 
@@ -188,6 +192,67 @@ class Checkpoint:
         fields = {**index.model_dump(mode="json"), "sha256": index.digest()}
         files.write_atomic(self._folder / INDEX, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
         self._index = index
+
+
+class Stateful:
+    """Object whose state is that of some of its attributes: numbers, arrays, generators, networks, or objects like it.
+
+    Attributes
+    ----------
+    state_fields : tuple of str
+        Names of these attributes; those of base classes are added.
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ()
+
+    def arrays(self) -> Arrays:
+        """State by name, for a checkpoint."""
+        found: Arrays = {}
+        for name in self._state_names():
+            found |= named_arrays(name, getattr(self, name))
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the state that `arrays` returned."""
+        for name in self._state_names():
+            setattr(self, name, restored(name, getattr(self, name), arrays))
+
+    def _state_names(self) -> list[str]:
+        return [name for kind in reversed(type(self).__mro__) for name in vars(kind).get("state_fields", ())]
+
+
+def named_arrays(name: str, value: Any) -> Arrays:
+    """Represent a value by arrays under its name, or under names that begin with it; ``None`` has no arrays."""
+    if value is None:
+        return {}
+    if isinstance(value, bool | int | float | np.ndarray):
+        return {name: np.array(value)}
+    if isinstance(value, Tensor):
+        return {name: value.detach().numpy().copy()}
+    if isinstance(value, nn.Module):
+        value = value.state_dict()
+    parts = value if isinstance(value, Mapping) else value.arrays()
+    return {key: array for part, held in parts.items() for key, array in named_arrays(f"{name}.{part}", held).items()}
+
+
+def restored(name: str, value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the value that `named_arrays` represented; networks and objects are changed in place."""
+    if value is None:
+        return None
+    if isinstance(value, bool | int | float):
+        return type(value)(arrays[name].item())
+    if isinstance(value, np.ndarray):
+        return arrays[name].copy()
+    if isinstance(value, Tensor):
+        return torch.from_numpy(arrays[name].copy())
+    parts = with_prefix(arrays, name)
+    if isinstance(value, Mapping):
+        return {part: restored(part, held, parts) for part, held in value.items()}
+    if isinstance(value, nn.Module):
+        value.load_state_dict({part: torch.from_numpy(array.copy()) for part, array in parts.items()})
+    else:
+        value.restore(parts)
+    return value
 
 
 def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -11,12 +11,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offloadopt.core import Decisions, Demonstrations, Observation
+from offloadopt.core import Decisions, Demonstrations, Observation, Problem
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.training import TrainingProgress
+
+
+def single_slots(problem: Problem[Any], demonstrations: Demonstrations) -> tuple[Observation, Decisions]:
+    """Rows ``[count x horizon, ...]`` of all slots: what was observed, and what the expert decided.
+
+    Raises
+    ------
+    InvalidInput
+        If demonstrations do not fit the problem, or one of them is not feasible.
+    """
+    rows, solutions = demonstrations.instances.count * problem.horizon, demonstrations.solutions
+    observed = {
+        name: field.check(name, demonstrations.observations[name], problem.horizon).reshape(rows, *field.shape)
+        for name, field in problem.observation_fields.items()
+    }
+    decisions = problem.check_decisions(solutions.decisions, demonstrations.instances.count)
+    for row in np.flatnonzero(~np.isfinite(solutions.objective)):
+        status = solutions.status_names[row]
+        raise InvalidInput(f"demonstration {row} is not feasible ({status}); allowed: feasible ones only")
+    decided = {name: values.reshape(rows, *problem.decision_fields[name].shape) for name, values in decisions.items()}
+    return Observation(observed), Decisions(decided)
 
 
 @dataclass(frozen=True)
@@ -38,30 +59,13 @@ class ExpertActions:
     @classmethod
     def of(cls, interface: AgentInterface, demonstrations: Demonstrations) -> Self:
         """Convert demonstrations; raise an error if they do not fit the problem or are not feasible."""
-        problem = interface.problem
-        count, horizon = demonstrations.instances.count, problem.horizon
-        if count == 0:
-            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
-        if not np.isfinite(demonstrations.solutions.objective).all():
-            row = int(np.flatnonzero(~np.isfinite(demonstrations.solutions.objective))[0])
-            raise InvalidInput(f"demonstration {row} is not feasible; allowed: feasible ones only")
-        decisions = problem.check_decisions(demonstrations.solutions.decisions, count)
-        by_slot = {
-            name: field.check(name, demonstrations.observations[name], horizon).reshape(count * horizon, *field.shape)
-            for name, field in problem.observation_fields.items()
-        }
-        observation = Observation(by_slot)
-        decided = Decisions(
-            {
-                name: values.reshape(count * horizon, *problem.decision_fields[name].shape)
-                for name, values in decisions.items()
-            }
-        )
+        shape = demonstrations.instances.count, interface.problem.horizon
+        observation, decided = single_slots(interface.problem, demonstrations)
         observed = interface.observe(observation)
         values = interface.controls.encode(observation, decided)
 
         def over_slots(rows: Tensor) -> Tensor:
-            return rows.unflatten(0, (count, horizon)).transpose(0, 1).contiguous()
+            return rows.unflatten(0, shape).transpose(0, 1).contiguous()
 
         return cls(
             view=over_slots(observed.view),

@@ -14,11 +14,9 @@ gradient of each is clipped by itself.
 from __future__ import annotations
 
 import math
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -27,25 +25,19 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from offloadopt.core import Budget, Demonstrations, Observation, Outcome, Problem, Progress, Record
+from offloadopt.core import Observation, Outcome, Problem
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.rewards import agent_reward
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.optimizer import CopywiseClippedAdam
 from offloadopt.learners.common.replay import Experience, JointReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import (
-    Arrays,
-    one_thread,
-    polyak_update,
-    seeded_generator,
-    with_prefix,
-)
-from offloadopt.learners.common.training import TrainingProgress, measurements
+from offloadopt.learners.common.torch_utils import polyak_update, seeded_generator
+from offloadopt.learners.common.training import Training, TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.structures.agents import AgentProblem
 
@@ -106,82 +98,44 @@ class OffPolicyLearner(Federable):
         """Compute rewards ``[count, agents]``: minus each agent's own cost."""
         return agent_reward(outcome)
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> AgentPolicy:
-        """Train by interaction alone.
+    def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> OffPolicyTraining:
+        """Create agents with initial weights, and an empty replay buffer."""
+        return OffPolicyTraining(self, self.make_agents(problem, seeded_generator(seed)), seed)
 
-        Parameters
-        ----------
-        problem : AgentProblem
-        demonstrations : Demonstrations, optional
-            Refused: the papers have no expert.
-        budget : Budget, optional
-            Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
-        seed : int
-            Of nature's draws, initial weights, exploration and replay.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, what the last
-            gradient step measured, ``train/critic_loss`` and ``train/value`` in deviations of rewards, and the bytes
-            that have passed between agents, ``communication/...``.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues with the round it was in. The whole replay is kept
-            there (see `JointReplay`).
-        """
-        begin = time.monotonic()
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
-        tracker = TrainingProgress(begin, self.steps, budget, progress, record, store)
-        with one_thread():
-            agents = self.make_agents(cast(AgentProblem[Any], problem), seeded_generator(seed))
-            replay = JointReplay(self.buffer_size // self.num_envs)
-            episodes = Episodes(agents.interface.problem, self.num_envs, seed)
-            slot = number = 0
-            if store is not None and (state := store.read()):
-                slot, number = state["done"].tolist()
-                agents.restore(state)
-                replay.restore(state)
 
-            def state_arrays() -> Arrays:
-                return {"done": np.array([slot, number]), **agents.arrays(), **replay.arrays()}
+class OffPolicyTraining(Training):
+    """Agents, their environments and their replay buffer; an iteration is a round of whole episodes."""
 
-            while tracker.spent < 1.0:
-                # Every round has streams of its own, so a training continues without any generator's state.
-                stream = np.random.SeedSequence(seed, spawn_key=(number,))
-                nature, noise, sampling = stream.generate_state(3, np.uint64).tolist()
-                episodes.reseed(nature)
-                generators = torch.Generator().manual_seed(noise), np.random.default_rng(sampling)
-                slot += self._round(tracker, episodes, agents, replay, slot >= self.warm_up, generators)
-                number += 1
-                tracker.keep(state_arrays)
-            tracker.finish(state_arrays)
+    state_fields = ("slot", "round", "agents", "replay")
+
+    def __init__(self, settings: OffPolicyLearner, agents: TrainableAgents, seed: int) -> None:
+        super().__init__()
+        self.settings, self.agents, self.seed = settings, agents, seed
+        self.replay = JointReplay(settings.buffer_size // settings.num_envs)
+        self.episodes = Episodes(agents.interface.problem, settings.num_envs, seed)
+        self.slot = self.round = 0
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Run a round, or until the budget ends."""
+        # Every round has streams of its own, so a training continues without any generator's state.
+        stream = np.random.SeedSequence(self.seed, spawn_key=(self.round,))
+        nature, noise, sampling = stream.generate_state(3, np.uint64).tolist()
+        self.episodes.reseed(nature)
+        generators = torch.Generator().manual_seed(noise), np.random.default_rng(sampling)
+        self.slot += self._round(tracker, self.slot >= self.settings.warm_up, generators)
+        self.round += 1
+
+    def policy(self, origin: Origin) -> AgentPolicy:
+        """Create the policy of the trained actors."""
         # Policies of agents are loaded by the setting ``recurrent``.
-        origin = Origin.of(self, problem, seed=seed, steps=tracker.step)
         origin = origin.replace(settings={**origin.settings, "recurrent": False})
-        return self.policy_type(agents.interface, agents.policy_actor(), origin)
+        return self.settings.policy_type(self.agents.interface, self.agents.policy_actor(), origin)
 
     def _round(
-        self,
-        tracker: TrainingProgress,
-        episodes: Episodes,
-        agents: TrainableAgents,
-        replay: JointReplay,
-        learning: bool,
-        generators: tuple[torch.Generator, np.random.Generator],
+        self, tracker: TrainingProgress, learning: bool, generators: tuple[torch.Generator, np.random.Generator]
     ) -> int:
         """Run whole episodes of all environments, or until the budget ends; return the number of slots."""
-        generator, rng = generators
+        (generator, rng), agents, episodes = generators, self.agents, self.episodes
         interface, horizon = agents.interface, episodes.problem.horizon
         observations: list[AgentObservation] = []
         rewards: list[NDArray[Any]] = []
@@ -195,29 +149,28 @@ class OffPolicyLearner(Federable):
                 observation = agents.observe(episodes.observation)
                 if learning:
                     agents.generate(observation, slot, spent, generator)
-                if learning:
                     actions = agents.explore(observation, spent, generator)
                 else:
                     actions = agents.random_actions(observation, generator)
                 decisions = interface.decode(episodes.observation, agents.relaxed.to_head_actions(actions))
                 outcomes.append(episodes.step(decisions))
                 observations.append(observation)
-                rewards.append(self.rewards(outcomes[-1]))
-                replay.append(observation, actions, rewards[-1])
+                rewards.append(self.settings.rewards(outcomes[-1]))
+                self.replay.append(observation, actions, rewards[-1])
                 agents.count_communication(observation, actions)
-                if learning and len(observations) % self.update_every == 0:
-                    measured = agents.learn(replay.draw(self.batch_size, rng), spent, generator)
+                if learning and len(observations) % self.settings.update_every == 0:
+                    measured = agents.learn(self.replay.draw(self.settings.batch_size, rng), spent, generator)
                 decided = min(rewards[-1].size, tracker.left)
                 measure = partial(measurements, outcomes, measured, agents.communication) if episodes.ended else None
                 tracker.advance(decided, measure)
             last = agents.observe(episodes.observation)
-            replay.append(last)
+            self.replay.append(last)
             agents.count_communication(last, None)
         agents.update_statistics(observations, torch.from_numpy(np.stack(rewards)), learning)
         return len(observations)
 
 
-class TrainableAgents(ABC):
+class TrainableAgents(Stateful, ABC):
     """Networks of all agents under training, with their target networks.
 
     Parameters
@@ -236,6 +189,8 @@ class TrainableAgents(ABC):
     targets : mapping of str to Module
         Their target networks, by the same names.
     """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("exchange", "optimizers", "targets")
 
     def __init__(self, settings: OffPolicyLearner, interface: AgentInterface) -> None:
         self.interface = interface
@@ -278,12 +233,10 @@ class TrainableAgents(ABC):
         equal_outputs = torch.zeros(*observation.view.shape[:-1], self.relaxed.size)
         return self.relaxed.random_actions(mask_outputs(equal_outputs, observation.allowed), generator)
 
-    def generate(  # noqa: B027
-        self, observation: AgentObservation, slot: int, spent: float, generator: torch.Generator
-    ) -> None:
+    def generate(self, observation: AgentObservation, slot: int, spent: float, generator: torch.Generator) -> None:
         """Generate experience before a slot of an episode is decided; here none."""
 
-    def count_communication(self, observation: AgentObservation, actions: Tensor | None) -> None:  # noqa: B027
+    def count_communication(self, observation: AgentObservation, actions: Tensor | None) -> None:
         """Count the bytes exchanged for a slot, or for the observation after the last one; here there are none."""
 
     @property
@@ -315,22 +268,3 @@ class TrainableAgents(ABC):
     def loss_per_copy(self, loss: Tensor) -> Tensor:
         """Average a loss ``[rows, agents]`` over all entries, or for each agent with networks of its own."""
         return loss.mean().view(1) if self.copies == 1 else loss.mean(dim=0)
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint; arrays of stacked networks have shape ``[copies, ...]``."""
-        found: Arrays = {} if self.exchange is None else self.exchange.arrays()
-        for kind, learned in self.optimizers.items():
-            found |= {f"{kind}.{name}": array for name, array in learned.arrays().items()}
-        for kind, target in self.targets.items():
-            found |= {f"target_{kind}.{name}": value.numpy().copy() for name, value in target.state_dict().items()}
-        return found
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        if self.exchange is not None:
-            self.exchange.restore(arrays)
-        for kind, learned in self.optimizers.items():
-            learned.restore(with_prefix(arrays, kind))
-        for kind, target in self.targets.items():
-            weights = with_prefix(arrays, f"target_{kind}")
-            target.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})

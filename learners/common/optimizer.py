@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.learners.common.torch_utils import Arrays, clip_gradients_per_copy
+from offloadopt.learners.common.checkpoint import named_arrays, restored
+from offloadopt.learners.common.torch_utils import Arrays, clip_gradients_per_copy, with_prefix
 
 NetworksT = TypeVar("NetworksT", bound=nn.Module)
 
@@ -53,24 +54,16 @@ class AdamOptimizer(Generic[NetworksT]):
 
     def arrays(self) -> Arrays:
         """Networks, Adam's moments and step numbers by name."""
-        found = {f"networks.{name}": value.numpy().copy() for name, value in self.networks.state_dict().items()}
-        for number, held in self._optimizer.state_dict()["state"].items():
-            found |= {f"adam.{number}.{name}": value.numpy().copy() for name, value in held.items()}
-        return found
+        moments = {str(number): held for number, held in self._optimizer.state_dict()["state"].items()}
+        return named_arrays("networks", self.networks) | named_arrays("adam", moments)
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Restore the state that `arrays` returned."""
-        weights: dict[str, Tensor] = {}
+        restored("networks", self.networks, arrays)
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, array in arrays.items():
-            kind, _, rest = name.partition(".")
-            value = torch.from_numpy(array.copy())
-            if kind == "networks":
-                weights[rest] = value
-            elif kind == "adam":
-                number, _, moment = rest.partition(".")
-                moments.setdefault(int(number), {})[moment] = value
-        self.networks.load_state_dict(weights)
+        for name, array in with_prefix(arrays, "adam").items():
+            number, _, moment = name.partition(".")
+            moments.setdefault(int(number), {})[moment] = torch.from_numpy(array.copy())
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from offloadopt.core import FloatArray
 from offloadopt.learners.common.agent_interface import AgentObservation
+from offloadopt.learners.common.checkpoint import Stateful
+from offloadopt.learners.common.torch_utils import with_prefix
 
 OBSERVATION_PARTS = ("view", "allowed", "global_state")
 TRANSITION_PARTS = ("view", "action", "reward", "next_view")
 
 
-class _RingBuffer:
+class _RingBuffer(Stateful):
     """Arrays of the latest entries by name; the oldest entry is overwritten take_first.
 
     Parameters
@@ -26,6 +28,8 @@ class _RingBuffer:
     capacity : int
         Largest number of entries.
     """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("appended",)
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -46,15 +50,14 @@ class _RingBuffer:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All entries, for a checkpoint."""
-        stored = {f"replay.{name}": values[: self.count].copy() for name, values in self._stored.items()}
-        return {**stored, "replay.appended": np.array([self.appended])}
+        stored = {f"stored.{name}": values[: self.count].copy() for name, values in self._stored.items()}
+        return {**stored, **super().arrays()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Restore the state that `arrays` returned."""
-        self.appended = int(arrays["replay.appended"][0])
-        for name in dict.fromkeys((*OBSERVATION_PARTS, *TRANSITION_PARTS)):
-            if (values := arrays.get(f"replay.{name}")) is not None:
-                self._write(np.arange(len(values)), {name: values})
+        super().restore(arrays)
+        for name, values in with_prefix(arrays, "stored").items():
+            self._write(np.arange(len(values)), {name: values})
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,8 @@ class JointReplay(_RingBuffer):
         Largest number of time steps, at least 3; then the oldest is overwritten.
     """
 
+    state_fields = ("_complete",)
+
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self._complete = np.zeros(capacity, dtype=np.bool_)  # whether the action and the next observation are stored
@@ -174,15 +179,6 @@ class JointReplay(_RingBuffer):
             reward=self._take("reward", step, environment),
             next_observation=self._observation((step + 1) % self.capacity, environment),
         )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All time steps, for a checkpoint between episodes."""
-        return {**super().arrays(), "replay.complete": self._complete.copy()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        super().restore(arrays)
-        self._complete = arrays["replay.complete"].copy()
 
     def _observation(self, step: NDArray[Any], environment: NDArray[Any]) -> AgentObservation:
         return AgentObservation(

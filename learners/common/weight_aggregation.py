@@ -27,17 +27,17 @@ deliveries. The statistics by which networks standardise views are common to all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from offloadopt.core import Learner, Settings
+from offloadopt.core import Settings
+from offloadopt.learners.common.checkpoint import Stateful
+from offloadopt.learners.common.training import IterativeLearner
 
 Rule = Literal["average", "personalised", "literal"]
 
@@ -50,7 +50,7 @@ class Federation(Settings):
     first_share: float = Field(0.5, gt=0, lt=1, description="tau_t of (24) at the beginning; it falls to 0")
 
 
-class Federable(Learner):
+class Federable(IterativeLearner):
     """Base of learners whose agents may have networks of their own and exchange their weights."""
 
     shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
@@ -84,7 +84,7 @@ class Pair:
     tau: float = 0.0
 
 
-class WeightExchange:
+class WeightExchange(Stateful):
     """Counter and executor of the weight exchanges of one training.
 
     Attributes
@@ -92,6 +92,8 @@ class WeightExchange:
     sent, delivered : int
         Bytes that agents sent, and that they received.
     """
+
+    state_fields = ("updates", "sent", "delivered")
 
     def __init__(self, settings: Federation) -> None:
         self.settings = settings
@@ -132,14 +134,6 @@ class WeightExchange:
             "communication/weights_sent_bytes": float(self.sent),
             "communication/weights_delivered_bytes": float(self.delivered),
         }
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """State of the counters, for a checkpoint."""
-        return {"exchange": np.array([self.updates, self.sent, self.delivered])}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        self.updates, self.sent, self.delivered = arrays["exchange"].tolist()
 
 
 def aggregate_weights(rule: Rule, values: Tensor, counts: Tensor) -> Tensor:

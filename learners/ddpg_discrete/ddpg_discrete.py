@@ -31,11 +31,9 @@ servers. The paper has none.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -43,21 +41,15 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
-from offloadopt.core import Budget, Demonstrations, FloatArray, Learner, Observation, Outcome, Problem, Progress, Record
+from offloadopt.core import Demonstrations, FloatArray, Outcome, Problem
 from offloadopt.envs.episodes import Episodes
-from offloadopt.errors import InvalidInput
-from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.checkpoint import Stateful
+from offloadopt.learners.common.demonstrations import single_slots
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import (
-    Arrays,
-    mean_squared_or_huber,
-    one_thread,
-    seeded_generator,
-    with_prefix,
-)
-from offloadopt.learners.common.training import TrainingProgress, measurements
+from offloadopt.learners.common.torch_utils import mean_squared_or_huber, seeded_generator
+from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress, measurements
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy, actor_of, critic_of, head_of, state_of, state_tensor
 from offloadopt.learners.ddpg_discrete.quantiser import Encoding, Quantiser
@@ -90,7 +82,7 @@ PAPER: Mapping[str, Any] = {
 """``DdpgDiscrete(**PAPER)``: the paper's algorithm to the letter, with the values of the related code."""
 
 
-class DdpgDiscrete(Learner):
+class DdpgDiscrete(IterativeLearner):
     """Discretised DDPG: one actor and one critic decide for all users on a grid of levels (JEIT 2024).
 
     `PAPER` holds the paper's own settings.
@@ -154,134 +146,103 @@ class DdpgDiscrete(Learner):
         """Decisions that training uses without a budget: those of all agents in ``slots``."""
         return self.slots * problem.num_agents
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> CentralPolicy:
-        """Train by interaction, after imitation where there are demonstrations.
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions of all agents in a slot."""
+        return problem.num_agents
 
-        Parameters
-        ----------
-        problem : JointProblem
-        demonstrations : Demonstrations, optional
-            Feasible decisions, which the actor imitates before it acts; their steps are not counted.
-        budget : Budget, optional
-            Without it `default_steps`; rounded up to whole slots. Training ends early when ``seconds`` are over, and
-            then depends on the clock.
-        seed : int
-            Of nature's draws, initial weights, exploration and replay.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, and of the last
-            gradient step ``train/critic_loss`` and ``train/value``.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues with the episode it was in.
-        """
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        problem = cast(JointProblem[Any], problem)
-        begin = time.monotonic()
-        examples = None if demonstrations is None else Examples(self, problem, demonstrations)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
-        tracker = TrainingProgress(begin, self.slots, budget, progress, record, store, decisions=problem.num_agents)
-        with one_thread():
-            agent = CentralAgent(self, problem, seeded_generator(seed))
-            transitions = TransitionReplay(self.buffer_size)
-            episodes = Episodes(problem, self.num_envs, seed)
-            slot = episode = 0
-            state = {} if store is None else store.read()
-            if state:
-                slot, episode = (int(number) for number in state["done"])
-                agent.restore(state)
-                transitions.restore(state)
-            else:
-                if self.normalise and self.standardise:
-                    agent.standardise_states(self._random_states(episodes, agent, np.random.default_rng([seed, 2])))
-                if examples is not None:
-                    agent.imitate(examples, np.random.default_rng([seed, 1]), tracker)
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> Examples:
+        """Decisions that the actor imitates before it acts."""
+        return Examples(self, problem, demonstrations)
 
-            def everything() -> Arrays:
-                return {"done": np.array([slot, episode]), **agent.arrays(), **transitions.arrays()}
+    def make_training(
+        self, problem: Any, seed: int, examples: Examples | None, tracker: TrainingProgress
+    ) -> CentralTraining:
+        """Create an agent with initial weights, and an empty replay buffer."""
+        return CentralTraining(self, problem, seed, examples)
 
-            while tracker.spent < 1.0:
-                # Every episode has streams of its own, so a training continues without any generator's state.
-                nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
-                episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
-                slot = self._run_episode(tracker, episodes, agent, transitions, slot, np.random.default_rng(chance))
-                episode += 1
-                tracker.keep(everything)
-            tracker.finish(everything)
-        found = 0 if examples is None else len(examples.state)
-        return CentralPolicy(
-            problem, agent.actor, Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=found)
-        )
 
-    def _random_states(self, episodes: Episodes, agent: CentralAgent, rng: np.random.Generator) -> FloatArray:
+class CentralTraining(Training):
+    """Agent, environments and replay buffer; an iteration is an episode of all environments."""
+
+    state_fields = ("slot", "episode", "agent", "replay")
+
+    def __init__(
+        self, settings: DdpgDiscrete, problem: JointProblem[Any], seed: int, examples: Examples | None
+    ) -> None:
+        super().__init__(examples)
+        self.settings, self.problem, self.seed = settings, problem, seed
+        self.agent = CentralAgent(settings, problem, seeded_generator(seed))
+        self.replay = TransitionReplay(settings.buffer_size)
+        self.episodes = Episodes(problem, settings.num_envs, seed)
+        self.slot = self.episode = 0
+
+    def prepare(self, tracker: TrainingProgress) -> None:
+        """Standardise states and imitate the demonstrations."""
+        if self.settings.normalise and self.settings.standardise:
+            self.agent.standardise_states(self._random_states(np.random.default_rng([self.seed, 2])))
+        if self.examples is not None:
+            self.agent.imitate(self.examples, np.random.default_rng([self.seed, 1]), tracker)
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Run an episode of Algorithm 3, or the slots that the budget leaves."""
+        # Every episode has streams of its own, so a training continues without any generator's state.
+        nature, chance = np.random.SeedSequence(self.seed, spawn_key=(self.episode,)).spawn(2)
+        self.episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
+        self._run_episode(tracker, np.random.default_rng(chance))
+        self.episode += 1
+
+    def policy(self, origin: Origin) -> CentralPolicy:
+        """Create the policy of the actor."""
+        return CentralPolicy(self.problem, self.agent.actor, origin)
+
+    def _random_shares(self, rng: np.random.Generator) -> FloatArray:
+        shape = (self.settings.num_envs, self.problem.num_agents, len(self.problem.choices))
+        return self.agent.quantiser.quantise(rng.random(shape))
+
+    def _random_states(self, rng: np.random.Generator) -> FloatArray:
         """States ``[count, agents, features]`` of an episode with random actions; its slots are not counted.
 
         An expert's states are not used: its workloads hardly differ, and those of an imperfect policy lie far outside.
         """
-        problem = cast(JointProblem[Any], episodes.problem)
         states = []
-        episodes.begin()
-        while not episodes.ended:
-            states.append(state_of(problem, episodes.observation, self.normalise))
-            shares = agent.quantiser.quantise(rng.random((episodes.count, problem.num_agents, len(problem.choices))))
-            episodes.step(problem.decode(shares))
+        self.episodes.begin()
+        while not self.episodes.ended:
+            states.append(state_of(self.problem, self.episodes.observation, self.settings.normalise))
+            self.episodes.step(self.problem.decode(self._random_shares(rng)))
         return np.concatenate(states)
 
-    def _run_episode(
-        self,
-        tracker: TrainingProgress,
-        episodes: Episodes,
-        agent: CentralAgent,
-        transitions: TransitionReplay,
-        slot: int,
-        rng: np.random.Generator,
-    ) -> int:
-        """Run an episode of Algorithm 3, or the slots that the budget leaves; returns the number of slots so far."""
-        problem = cast(JointProblem[Any], episodes.problem)
+    def _run_episode(self, tracker: TrainingProgress, rng: np.random.Generator) -> None:
+        s, problem, agent, episodes, replay = self.settings, self.problem, self.agent, self.episodes, self.replay
         outcomes: list[Outcome] = []
         measured: dict[str, Tensor] = {}
         episodes.begin()
-        observed_state = state_of(problem, episodes.observation, self.normalise)
+        observed_state = state_of(problem, episodes.observation, s.normalise)
         for _ in range(problem.horizon):
             if tracker.spent >= 1.0:
                 break
-            if slot < self.warm_up and not agent.imitated:
-                shares = agent.quantiser.quantise(
-                    rng.random((len(observed_state), problem.num_agents, len(problem.choices)))
-                )
-            else:
-                shares = agent.explore(observed_state, slot, rng)
+            by_chance = self.slot < s.warm_up and not agent.imitated
+            shares = self._random_shares(rng) if by_chance else agent.explore(observed_state, self.slot, rng)
             outcomes.append(episodes.step(problem.decode(shares)))
-            next_state = state_of(problem, episodes.observation, self.normalise)
-            if self.replay == "overwrite" or transitions.count < self.buffer_size:
-                transitions.append(observed_state, shares, -outcomes[-1].running_cost, next_state)
-                learns = self.replay == "overwrite" and slot >= self.warm_up
+            next_state = state_of(problem, episodes.observation, s.normalise)
+            if s.replay == "overwrite" or replay.count < s.buffer_size:
+                replay.append(observed_state, shares, -outcomes[-1].running_cost, next_state)
+                learns = s.replay == "overwrite" and self.slot >= s.warm_up
             else:
                 learns = True
             observed_state = next_state
-            slot += 1
+            self.slot += 1
             if learns:
-                if not agent.learning and self.reward_scale is None:
-                    agent.standardise_rewards(transitions.rewards())
-                measured = agent.learn(transitions.draw(self.batch_size, rng), tracker.spent, rng)
+                if not agent.learning and s.reward_scale is None:
+                    agent.standardise_rewards(replay.rewards())
+                measured = agent.learn(replay.draw(s.batch_size, rng), tracker.spent, rng)
             decided = min(len(observed_state), tracker.left)
             tracker.advance(decided, partial(measurements, outcomes, measured, {}) if episodes.ended else None)
-        return slot
 
 
-class CentralAgent:
+class CentralAgent(Stateful):
     """Actor, critic, their target networks and optimisers."""
+
+    state_fields = ("learning", "imitated", "networks", "_actors", "_critics", "_center", "_factor")
 
     def __init__(self, settings: DdpgDiscrete, problem: JointProblem[Any], generator: torch.Generator) -> None:
         self.settings = settings
@@ -368,25 +329,6 @@ class CentralAgent:
         self.imitated = True
         polyak_update_with_buffers(self.networks["target_actor"], self.actor, 1.0)
 
-    def arrays(self) -> Arrays:
-        """Networks, optimisers and the scale of rewards."""
-        found = {"reward": np.array([self._center, self._factor]), "learned": np.array([self.learning, self.imitated])}
-        for kind, agents in (("actors", self._actors), ("critics", self._critics)):
-            found |= {f"{kind}.{name}": array for name, array in agents.arrays().items()}
-        for kind in ("target_actor", "target_critic"):
-            found |= {f"{kind}.{name}": array for name, array in self.networks[kind].arrays().items()}
-        return found
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave."""
-        self._center, self._factor = (float(number) for number in arrays["reward"])
-        self.learning, self.imitated = int(arrays["learned"][0]), bool(arrays["learned"][1])
-        self._actors.restore(with_prefix(arrays, "actors"))
-        self._critics.restore(with_prefix(arrays, "critics"))
-        for kind in ("target_actor", "target_critic"):
-            weights = with_prefix(arrays, kind)
-            self.networks[kind].load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
-
 
 class Examples:
     """States and imitation targets of an expert's decisions, one row per slot.
@@ -399,21 +341,15 @@ class Examples:
     """
 
     def __init__(self, settings: DdpgDiscrete, problem: JointProblem[Any], demonstrations: Demonstrations) -> None:
-        count, horizon = demonstrations.instances.count, problem.horizon
-        if count == 0:
-            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
-        failed = np.flatnonzero(~np.isfinite(demonstrations.solutions.objective))
-        if len(failed):
-            raise InvalidInput(f"demonstration {failed[0]} is not feasible; allowed: feasible ones only")
-        decisions = problem.check_decisions(demonstrations.solutions.decisions, count)
-        by_slot = {
-            name: field.check(name, demonstrations.observations[name], horizon).reshape(count * horizon, *field.shape)
-            for name, field in problem.observation_fields.items()
-        }
+        observation, decisions = single_slots(problem, demonstrations)
         quantiser = Quantiser(settings.encoding, settings.levels, problem.choices)
-        aim = quantiser.imitation_targets(problem.encode(decisions))
-        self.state = state_tensor(state_of(problem, Observation(by_slot), settings.normalise))
-        self.aim = torch.from_numpy(aim.reshape(count * horizon, *aim.shape[-2:]).astype(np.float32))
+        self.state = state_tensor(state_of(problem, observation, settings.normalise))
+        self.aim = torch.from_numpy(quantiser.imitation_targets(problem.encode(decisions)).astype(np.float32))
+
+    @property
+    def count(self) -> int:
+        """Number of slots."""
+        return len(self.state)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Both by name."""

@@ -14,13 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from offloadopt import registry
-from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem, Progress, relative_gap
-from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress, minibatches
-from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.core import Demonstrations, FloatArray, Instances, Progress, relative_gap
+from offloadopt.learners.common.torch_utils import one_thread
+from offloadopt.learners.common.training import TrainingProgress
+from offloadopt.learners.dirs.demonstrations import Examples, first_observation
 from offloadopt.learners.dirs.ensemble import ServerNetworks, linked_vote, probabilities, view_tensor
-from offloadopt.learners.dirs.imitation import supervise
+from offloadopt.learners.dirs.imitation import SupervisedTraining
 from offloadopt.structures.assignment import AssignmentProblem
 
 BATCH_SIZE, LEARNING_RATE, L2 = 256, 5e-3, 5e-4
@@ -80,7 +79,7 @@ def ablation_gaps(
         Called with the number of decisions since the last call.
     """
     bound = registry.solver("exact", problem).run(problem, held_out).bound
-    observation = _observe(problem, held_out)
+    observation = first_observation(problem, held_out)
     labelled: dict[str, Examples] = {}
     gaps = {}
     for name, variant in variants.items():
@@ -99,7 +98,7 @@ def _demonstrate(problem: AssignmentProblem[Any], expert: str, count: int, seed:
     """Label sampled states: the same for every expert, and the first ones the same for every ``count``."""
     instances = problem.sample(count, seed)
     solutions = registry.solver(expert, problem).run(problem, instances, seed=seed)
-    return Examples.of(problem, Demonstrations(instances, _observe(problem, instances), solutions))
+    return Examples.of(problem, Demonstrations(instances, first_observation(problem, instances), solutions))
 
 
 def _train(
@@ -109,13 +108,13 @@ def _train(
     tracker = TrainingProgress(
         time.monotonic(), variant.gradient_steps, progress=progress, decisions=BATCH_SIZE * problem.num_agents
     )
+    networks = ServerNetworks(problem.servers, (examples.view.shape[2], *variant.hidden, problem.tasks))
     with one_thread():
-        generator = seeded_generator(seed)
-        networks = ServerNetworks(problem.servers, (examples.view.shape[2], *variant.hidden, problem.tasks))
-        networks.initialise(generator)
-        networks.standardise(examples.view)
-        batches = minibatches(examples.count, BATCH_SIZE, generator)
-        supervise(tracker, 1.0, AdamOptimizer(networks, LEARNING_RATE), examples, batches, L2)
+        training = SupervisedTraining(
+            problem, networks, examples, l2=L2, batch_size=BATCH_SIZE, rates=(LEARNING_RATE, 0.0), seed=seed
+        )
+        while tracker.left:
+            training.advance(tracker)
     return networks
 
 
@@ -125,7 +124,3 @@ def agent_view(view: Tensor, variant: AblationSettings) -> Tensor:
         return view
     count, servers, features = view.shape
     return view.reshape(count, 1, servers * features).expand(count, servers, servers * features)
-
-
-def _observe(problem: Problem[Any], instances: Instances) -> Observation:
-    return problem.observe(instances, problem.reset(instances))

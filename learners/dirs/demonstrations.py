@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offloadopt.core import Demonstrations, FloatArray
-from offloadopt.errors import InvalidInput
+from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem
+from offloadopt.learners.common.demonstrations import single_slots
 from offloadopt.learners.dirs.ensemble import features_of, server_labels, view_tensor
 from offloadopt.structures.assignment import AssignmentProblem
 
@@ -37,19 +37,9 @@ class Examples:
     @classmethod
     def of(cls, problem: AssignmentProblem[Any], demonstrations: Demonstrations) -> Self:
         """An expert's feasible solutions; what does not fit the problem, or is not feasible, is refused."""
-        observations, solutions = demonstrations.observations, demonstrations.solutions
-        for name, field in problem.observation_fields.items():
-            field.check(name, observations[name], problem.horizon)
-        decisions = problem.check_decisions(solutions.decisions, observations.count)
-        failed = np.flatnonzero(~np.isfinite(solutions.objective))
-        if len(failed):
-            row = int(failed[0])
-            status = solutions.status_names[row]
-            raise InvalidInput(
-                f"demonstration {row} is {status} without a feasible decision; allowed: feasible ones only"
-            )
+        observations, decisions = single_slots(problem, demonstrations)
         labels = server_labels(problem.assignment(decisions), problem.servers)
-        return cls(view_tensor(problem, observations), labels, solutions.gap)
+        return cls(view_tensor(problem, observations), labels, demonstrations.solutions.gap)
 
     @classmethod
     def none(cls, problem: AssignmentProblem[Any]) -> Self:
@@ -89,3 +79,8 @@ class Examples:
             "expert_gap_mean": float(self.gap.mean()) if certified else None,
             "expert_gap_worst": float(self.gap.max()) if certified else None,
         }
+
+
+def first_observation(problem: Problem[Any], instances: Instances) -> Observation:
+    """Observation before the first slot."""
+    return problem.observe(instances, problem.reset(instances))

@@ -20,9 +20,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -32,24 +29,10 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from offloadopt import registry
-from offloadopt.core import (
-    Budget,
-    Demonstrations,
-    Instances,
-    IntArray,
-    Learner,
-    Observation,
-    Problem,
-    Progress,
-    Record,
-)
-from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.common.checkpoint import Checkpoint
-from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress, episode_metrics, minibatches
-from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.core import Demonstrations, Instances, IntArray, Observation, Problem
+from offloadopt.errors import InvalidInput
+from offloadopt.learners.common.training import OneSlotLearner, TrainingProgress, episode_metrics
+from offloadopt.learners.dirs.demonstrations import Examples, first_observation
 from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
     ServerNetworks,
@@ -60,7 +43,7 @@ from offloadopt.learners.dirs.ensemble import (
     server_labels,
     view_tensor,
 )
-from offloadopt.learners.dirs.imitation import losses_by_agent, supervise
+from offloadopt.learners.dirs.imitation import SupervisedTraining, losses_by_agent
 from offloadopt.learners.dirs.prioritised_replay import Replay
 from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch
@@ -85,7 +68,7 @@ DEMONSTRATIONS, SLOTS, STATES = 1, 2, 3
 """Branches of the seed. Every step has streams of its own, so a training continues without any generator's state."""
 
 
-class Dirs(Learner):
+class Dirs(OneSlotLearner):
     """DIRS: an ensemble of one network per server, with imitation acceleration and Lévy-refined actions."""
 
     name = "dirs"
@@ -124,7 +107,7 @@ class Dirs(Learner):
         return self
 
     @property
-    def iterations(self) -> int:
+    def iterations_in_all(self) -> int:
         """Gradient steps of pre-training and slots after it, without a budget."""
         return (self.pretraining if self.imitation else 0) + self.slots
 
@@ -133,227 +116,173 @@ class Dirs(Learner):
         pretrained = self.pretraining * self.batch_size if self.imitation else 0
         return (pretrained + self.slots) * problem.num_agents
 
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions in a minibatch of pre-training; one that holds all demonstrations counts as ``batch_size``."""
+        return self.batch_size * problem.num_agents
+
+    def iterations(self, problem: Problem[Any], steps: int) -> int:
+        """Gradient steps and slots of a budget, which shortens or lengthens both stages by the same factor."""
+        return -(-steps * self.iterations_in_all // self.default_steps(problem))
+
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without assignments, and those with more than one slot."""
+        """Refuse also problems whose optima are not known, where these are the actions to be learned."""
         super().require(problem)
-        if problem.horizon > 1:
-            raise Unsupported(f"learner {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
         if self.refinement == "exact":
             registry.solver("exact", problem)
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> EnsemblePolicy:
-        """Train one network per server.
-
-        Parameters
-        ----------
-        problem : AssignmentProblem
-        demonstrations : Demonstrations, optional
-            Feasible solutions of instances of ``problem``; without them the expert makes some.
-        budget : Budget, optional
-            Without it `default_steps`. Other ``steps`` shorten or lengthen pre-training and slots by the same factor; a
-            minibatch of pre-training counts ``batch_size`` instances, also where all demonstrations are fewer. Training
-            ends early when ``seconds`` are over, those of the demonstrations included; it then depends on the clock.
-            The expert makes as many demonstrations as it can in half of them, at least one.
-        seed : int
-            Of demonstrations, initial weights, batches, slots and searches.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called with each agent's loss on a batch (``train/loss_agent_1`` and so on), (15) in pre-training and (17)
-            after it; with ``episode/cost``, ``episode/objective`` and metrics of the agents' decisions in the slots
-            between two trainings. In pre-training, as many states are decided for the record alone.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues.
-
-        Raises
-        ------
-        InvalidInput
-            If the demonstrations do not fit the problem, one is not feasible, or ``imitation`` is off.
-        """
-        begin = time.monotonic()
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        problem = cast(AssignmentProblem[Any], problem)
-        if demonstrations is not None and not self.imitation:
-            raise InvalidInput("demonstrations were given, but imitation = False; allowed: none")
-        given = None if demonstrations is None else Examples.of(problem, demonstrations)
-        if given is not None and given.count == 0:
-            raise InvalidInput(f"learner {self.name!r} was given no demonstration; allowed: 1 or more, or none at all")
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, given)
-        budget = budget or Budget()
-        spent = 0.0
-        if given is None:
-            examples, spent = self._demonstrated(problem, seed, store, budget.seconds)
-        else:
-            examples = given
-        if budget.seconds is not None:
-            left = budget.seconds - max(spent, time.monotonic() - begin)
-            budget = replace(budget, seconds=max(left, 1e-9))
-        tracker = TrainingProgress(
-            time.monotonic(),
-            self._iterations(problem, budget.steps),
-            Budget(seconds=budget.seconds),
-            progress,
-            record,
-            store,
-            decisions=self.batch_size * problem.num_agents,
-        )
-        with one_thread():
-            generator = seeded_generator(seed)
-            agents = self._agents(problem, examples, generator, seed)
-            replay = self._replay(examples)
-            state = {} if store is None else store.read()
-            if state:
-                agents.restore(state)
-                replay.restore(state)
-            batches = minibatches(examples.count, self.batch_size, generator)
-            if self.imitation:  # Algorithm 2
-                share = self.pretraining / self.iterations
-                also_recorded = partial(self._decisions_to_record, problem, tracker, agents, seed)
-                supervise(tracker, share, agents, examples, batches, self.l2, also_recorded)
-            while tracker.spent < 1.0:  # Algorithm 1
-                self._interact(problem, tracker, agents, replay, seed)
-                tracker.keep(lambda: agents.arrays() | replay.arrays())
-            tracker.finish(lambda: agents.arrays() | replay.arrays())
-        trained = {"demonstrations": examples.count, **examples.certificate()}
-        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, **trained)
-        return EnsemblePolicy(problem, agents.networks, origin)
-
-    def _iterations(self, problem: Problem[Any], steps: int | None) -> int:
-        """Gradient steps of pre-training and slots in a budget of so many decisions."""
-        return self.iterations if steps is None else -(-steps * self.iterations // self.default_steps(problem))
-
-    def _demonstrated(
-        self, problem: AssignmentProblem[Any], seed: int, store: Checkpoint | None, seconds: float | None
-    ) -> tuple[Examples, float]:
-        """The expert's solutions of sampled states, nothing without imitation; and the seconds that they took."""
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> Examples:
+        """An expert's labels of the servers' views; without them the learner's own expert makes some."""
         if not self.imitation:
-            return Examples.none(problem), 0.0
+            raise InvalidInput("demonstrations were given, but imitation = False; allowed: none")
+        return Examples.of(problem, demonstrations)
+
+    def make_training(
+        self, problem: Any, seed: int, examples: Examples | None, tracker: TrainingProgress
+    ) -> DirsTraining:
+        """Create one network per server with initial weights, and demonstrations if none are given."""
+        if examples is None:
+            examples = self._demonstrated(problem, seed, tracker)
+        return DirsTraining(self, problem, examples, seed, tracker.iteration)
+
+    def _demonstrated(self, problem: AssignmentProblem[Any], seed: int, tracker: TrainingProgress) -> Examples:
+        """The expert's solutions of sampled states, made within half of the budget's seconds; none without imitation.
+
+        Their seconds count in the budget; what is left of it is that of the training.
+        """
+        if not self.imitation:
+            return Examples.none(problem)
 
         def make() -> dict[str, NDArray[Any]]:
             begin = time.monotonic()
-            examples = self._demonstrate(problem, seed, seconds)
+            examples = self._demonstrate(problem, seed, tracker.seconds)
             return {**examples.arrays(), "seconds": np.array([time.monotonic() - begin])}
 
-        arrays = make() if store is None else store.once("demonstrations", make)
-        return Examples.from_arrays(arrays), float(arrays["seconds"][0])
+        arrays = tracker.once("demonstrations", make)
+        tracker.begin_again(float(arrays["seconds"][0]))
+        return Examples.from_arrays(arrays)
 
-    def _demonstrate(self, problem: AssignmentProblem[Any], seed: int, seconds: float | None) -> Examples:
+    def _demonstrate(self, problem: AssignmentProblem[Any], seed: int, seconds: float) -> Examples:
         """Let the expert decide block by block; under a time limit, a block should take half of the time left."""
-        begin, ends = time.monotonic(), math.inf if seconds is None else 0.5 * seconds
+        begin, ends, limited = time.monotonic(), 0.5 * seconds, math.isfinite(seconds)
         count = self.demonstrations or max(1, LABELLED_OPTIONS // (problem.tasks * (problem.servers + 1)))
         found: list[Examples] = []
         start, spent = 0, 0.0
         while start < count and spent < ends:
-            size = BLOCK if seconds is None else _block_size(start, spent, ends - spent)
+            size = _block_size(start, spent, ends - spent) if limited else BLOCK
             # No instance alone may take more than all that is left.
-            limit = None if seconds is None else ends - spent
+            limit = ends - spent if limited else None
             expert = registry.solver("expert", problem, method=self.expert, time_limit_s=limit)
             nature, search = _branch(seed, DEMONSTRATIONS, start).spawn(2)
             instances = problem.sample(min(size, count - start), _number(nature))
             solutions = expert.run(problem, instances, seed=_number(search))
-            block = Demonstrations(instances, _observe(problem, instances), solutions)
+            block = Demonstrations(instances, first_observation(problem, instances), solutions)
             found.append(Examples.of(problem, block))
             start, spent = start + instances.count, time.monotonic() - begin
         return Examples.concatenate(found)
 
-    def _agents(
-        self, problem: AssignmentProblem[Any], examples: Examples, generator: torch.Generator, seed: int
-    ) -> AdamOptimizer[ServerNetworks]:
-        networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
-        networks.initialise(generator)
-        view = examples.view
+
+class DirsTraining(SupervisedTraining):
+    """Networks and their replay; an iteration is a gradient step of pre-training, or the slots up to the next training.
+
+    Parameters
+    ----------
+    settings : Dirs
+    problem : AssignmentProblem
+    examples : Examples
+        Demonstrations, given or made.
+    seed : int
+    done : int
+        Iterations that are done already.
+    """
+
+    state_fields = ("replay",)
+
+    def __init__(
+        self, settings: Dirs, problem: AssignmentProblem[Any], examples: Examples, seed: int, done: int
+    ) -> None:
+        s = settings
+        networks = ServerNetworks(problem.servers, (features_of(problem), *s.hidden, problem.tasks))
+        rates = (s.learning_rate, s.final_learning_rate)
+        super().__init__(
+            problem, networks, examples, l2=s.l2, batch_size=s.batch_size, rates=rates, seed=seed, done=done
+        )
+        self.settings, self.seed = settings, seed
         if examples.count == 0:
             states = problem.sample(UNLABELLED, _number(_branch(seed, STATES)))
-            view = view_tensor(problem, _observe(problem, states))
-        networks.standardise(view)
-        return AdamOptimizer(networks, self.learning_rate, self.final_learning_rate)
-
-    def _replay(self, examples: Examples) -> Replay:
-        return Replay(
+            networks.standardise(view_tensor(problem, first_observation(problem, states)))
+        self.replay = Replay(
             examples.view,
             examples.labels,
-            room=self.replay_size,
-            exponent=self.priority_exponent,
-            demonstration_priority=self.demonstration_priority,
-            own_priority=self.own_priority,
+            room=s.replay_size,
+            exponent=s.priority_exponent,
+            demonstration_priority=s.demonstration_priority,
+            own_priority=s.own_priority,
         )
 
-    def _interact(
-        self,
-        problem: AssignmentProblem[Any],
-        tracker: TrainingProgress,
-        agents: AdamOptimizer[ServerNetworks],
-        replay: Replay,
-        seed: int,
-    ) -> None:
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Pre-train (Algorithm 2) in its share of the budget, then decide slots (Algorithm 1)."""
+        s = self.settings
+        if s.imitation and tracker.spent < s.pretraining / s.iterations_in_all:
+            super().advance(tracker)
+        else:
+            self._interact(tracker)
+
+    def _interact(self, tracker: TrainingProgress) -> None:
         """Decide the slots until the next training at once (the agents do not change between), and train."""
-        slots = min(self.interval, tracker.left)
-        nature, search, batch = _branch(seed, SLOTS, tracker.iteration).spawn(3)
+        problem, interval = self.problem, self.settings.interval
+        slots = min(interval, tracker.left)
+        nature, search, batch = _branch(self.seed, SLOTS, tracker.iteration).spawn(3)
         instances = problem.sample(slots, _number(nature))
-        observation = _observe(problem, instances)
-        view, assignment, measured = _decide(problem, agents, instances, observation)
-        if slots < self.interval:
+        observation = first_observation(problem, instances)
+        view, assignment, measured = self._decide(instances, observation)
+        if slots < interval:
             tracker.advance(slots, None, decisions=slots * problem.num_agents)
             return
         last = slice(slots - 1, slots)  # Algorithm 3
         refined = self._refine(
-            problem, instances.take(last), observation.take(last), assignment[last], np.random.default_rng(search)
+            instances.take(last), observation.take(last), assignment[last], np.random.default_rng(search)
         )
-        replay.append(view[-1], server_labels(refined, problem.servers)[0])
-        loss = self._train(agents, replay, tracker.spent, np.random.default_rng(batch))
+        self.replay.append(view[-1], server_labels(refined, problem.servers)[0])
+        loss = self._train(tracker.spent, np.random.default_rng(batch))
         tracker.advance(slots, lambda: {**losses_by_agent(loss), **measured}, decisions=slots * problem.num_agents)
 
-    def _decisions_to_record(
-        self,
-        problem: AssignmentProblem[Any],
-        tracker: TrainingProgress,
-        agents: AdamOptimizer[ServerNetworks],
-        seed: int,
-    ) -> Mapping[str, float]:
+    def also_recorded(self, tracker: TrainingProgress) -> Mapping[str, float]:
         """Metrics of decisions in sampled states that are not trained on."""
-        instances = problem.sample(self.interval, _number(_branch(seed, SLOTS, tracker.iteration)))
-        return _decide(problem, agents, instances, _observe(problem, instances))[2]
+        instances = self.problem.sample(self.settings.interval, _number(_branch(self.seed, SLOTS, tracker.iteration)))
+        return self._decide(instances, first_observation(self.problem, instances))[2]
+
+    def _decide(self, instances: Instances, observation: Observation) -> tuple[Tensor, IntArray, dict[str, float]]:
+        """Views, voted assignments and mean costs of instances."""
+        problem = self.problem
+        view = view_tensor(problem, observation)
+        assignment = linked_vote(problem, observation, probabilities(self.agents.networks, view))
+        outcome = problem.evaluate(instances, problem.allocate(observation, assignment))
+        return view, assignment, episode_metrics([outcome])
 
     def _refine(
-        self,
-        problem: AssignmentProblem[Any],
-        instances: Instances,
-        observation: Observation,
-        assignment: IntArray,
-        rng: np.random.Generator,
+        self, instances: Instances, observation: Observation, assignment: IntArray, rng: np.random.Generator
     ) -> IntArray:
         """Refine the action to be learned: by Algorithm 4, or by its replacement in an ablation."""
-        if self.refinement == "levy":
-            options = {name: getattr(self, name) for name in ("beta", "generations", "population")}
+        s, problem = self.settings, self.problem
+        if s.refinement == "levy":
+            options = {name: getattr(s, name) for name in ("beta", "generations", "population")}
             search = cast(LevySearch, registry.solver("levy", problem, **options))
             return search.refine(problem, observation, assignment, rng)
-        if self.refinement == "exact":
+        if s.refinement == "exact":
             return problem.assignment(registry.solver("exact", problem).run(problem, instances).decisions)
         return assignment
 
-    def _train(
-        self, agents: AdamOptimizer[ServerNetworks], replay: Replay, spent: float, rng: np.random.Generator
-    ) -> Tensor:
+    def _train(self, spent: float, rng: np.random.Generator) -> Tensor:
         """One step on a prioritised batch; returns the agents' losses (17) before it."""
-        rows = replay.draw(self.batch_size, rng)
+        replay, networks = self.replay, self.agents.networks
+        rows = replay.draw(self.settings.batch_size, rng)
         view, labels = replay.view[rows], replay.labels[rows]
-        entropy = cross_entropy(agents.networks(view), labels)
+        entropy = cross_entropy(networks(view), labels)
         demonstrated = torch.from_numpy(rows < replay.demonstrations)
-        loss = total_loss(entropy, demonstrated, agents.networks.squared_norm(), self.l2)
-        agents.descend(loss, spent)
+        loss = total_loss(entropy, demonstrated, networks.squared_norm(), self.l2)
+        self.agents.descend(loss, spent)
         with torch.no_grad():
-            after = cross_entropy(agents.networks(view), labels)
+            after = cross_entropy(networks(view), labels)
             replay.update(rows, (after - entropy).mean(dim=1).double().numpy())
         return loss
 
@@ -374,27 +303,10 @@ def total_loss(entropy: Tensor, demonstrated: Tensor, squared_norm: Tensor, l2: 
     return torch.stack(parts).sum(dim=0)
 
 
-def _decide(
-    problem: AssignmentProblem[Any],
-    agents: AdamOptimizer[ServerNetworks],
-    instances: Instances,
-    observation: Observation,
-) -> tuple[Tensor, IntArray, dict[str, float]]:
-    """Views, voted assignments and mean costs of instances."""
-    view = view_tensor(problem, observation)
-    assignment = linked_vote(problem, observation, probabilities(agents.networks, view))
-    outcome = problem.evaluate(instances, problem.allocate(observation, assignment))
-    return view, assignment, episode_metrics([outcome])
-
-
 def _block_size(done: int, spent: float, left: float) -> int:
     """Demonstrations for half of the seconds left at the pace so far, no more than all before: their times vary."""
     fits = int(0.5 * left * done / spent) if spent > 0 else BLOCK
     return max(1, min(BLOCK, done, fits))
-
-
-def _observe(problem: Problem[Any], instances: Instances) -> Observation:
-    return problem.observe(instances, problem.reset(instances))
 
 
 def _branch(seed: int, *branch: int) -> np.random.SeedSequence:

@@ -11,29 +11,23 @@ zero along a cosine, which the paper does not mention.
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Iterator, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from offloadopt.core import Budget, Demonstrations, Learner, Problem, Progress, Record
-from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.core import Demonstrations, Problem
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import Measure, TrainingProgress, minibatches
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.common.training import OneSlotLearner, Training, TrainingProgress, minibatches
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
 from offloadopt.structures.assignment import AssignmentProblem
 
 
-class Imitation(Learner):
+class Imitation(OneSlotLearner):
     """Supervised imitation of an expert's assignment by one decentralised network per server."""
 
     name = "imitation"
@@ -49,114 +43,95 @@ class Imitation(Learner):
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
-        return self.gradient_steps * self.batch_size * problem.num_agents
+        return self.gradient_steps * self.decisions(problem)
 
-    def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without assignments, and those with more than one slot."""
-        super().require(problem)
-        if problem.horizon > 1:
-            raise Unsupported(f"learner {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions in a minibatch; one that holds all demonstrations counts as if there were ``batch_size``."""
+        return self.batch_size * problem.num_agents
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> EnsemblePolicy:
-        """Train one network per server on an expert's solutions.
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> Examples:
+        """An expert's labels of the servers' views."""
+        return Examples.of(problem, demonstrations)
 
-        Parameters
-        ----------
-        problem : AssignmentProblem
-        demonstrations : Demonstrations
-            Feasible solutions of instances of ``problem``.
-        budget : Budget, optional
-            Without it `default_steps`; rounded up to whole minibatches, and one that holds all demonstrations counts as
-            many decisions as if there were ``batch_size`` of them. Training ends early when ``seconds`` are over, and
-            then depends on the clock.
-        seed : int
-            Of the initial weights and the order of the demonstrations.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called with each agent's loss (15) on a batch, ``train/loss_agent_1`` and so on.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues.
-
-        Raises
-        ------
-        InvalidInput
-            If there are no demonstrations, or they do not fit the problem, or one of them is not feasible.
-        """
-        begin = time.monotonic()
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        problem = cast(AssignmentProblem[Any], problem)
-        demonstrations = cast(Demonstrations, demonstrations)
-        if demonstrations.instances.count == 0:
-            raise InvalidInput(f"learner {self.name!r} learns from demonstrations; none were given")
-        examples = Examples.of(problem, demonstrations)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, examples)
-        tracker = TrainingProgress(
-            begin,
-            self.gradient_steps,
-            budget,
-            progress,
-            record,
-            store,
-            decisions=self.batch_size * problem.num_agents,
+    def make_training(
+        self, problem: Any, seed: int, examples: Examples, tracker: TrainingProgress
+    ) -> SupervisedTraining:
+        """Create one network per server with initial weights."""
+        networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
+        return SupervisedTraining(
+            problem,
+            networks,
+            examples,
+            l2=self.l2,
+            batch_size=self.batch_size,
+            rates=(self.learning_rate, 0.0),
+            seed=seed,
+            done=tracker.iteration,
         )
-        with one_thread():
-            generator = seeded_generator(seed)
-            networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
-            networks.initialise(generator)
-            networks.standardise(examples.view)
-            agents = AdamOptimizer(networks, self.learning_rate)
-            if store is not None and (state := store.read()):
-                agents.restore(state)
-            batches = minibatches(examples.count, self.batch_size, generator)
-            supervise(tracker, 1.0, agents, examples, batches, self.l2)
-            tracker.finish(agents.arrays)
-        origin = Origin.of(
-            self, problem, seed=seed, steps=tracker.step, demonstrations=examples.count, **examples.certificate()
-        )
-        return EnsemblePolicy(problem, networks, origin)
 
 
-def supervise(
-    tracker: TrainingProgress,
-    share: float,
-    agents: AdamOptimizer[ServerNetworks],
-    examples: Examples,
-    batches: Iterator[Tensor],
-    l2: float,
-    also: Measure | None = None,
-) -> None:
-    """Minimise all agents' demonstration losses (15) until this share of the budget is spent.
+class SupervisedTraining(Training):
+    """One network per server and their optimiser; an iteration is a gradient step of the demonstration losses (15).
 
     Parameters
     ----------
-    batches : iterator of row numbers
-        From the first step on: those of steps that are done already are passed over.
-    also : callable, optional
-        Further metrics to be recorded.
+    problem : AssignmentProblem
+    networks : ServerNetworks
+        To be initialised.
+    examples : Examples
+    l2 : float
+        Weight of the squared norm of an agent's parameters.
+    batch_size : int
+        Examples in a gradient step, or all if there are fewer.
+    rates : (float, float)
+        Adam's step sizes at the start and at the end.
+    seed : int
+        Of the initial weights and the order of the examples.
+    done : int
+        Steps that are done already; their minibatches are passed over.
     """
-    batches = itertools.islice(batches, tracker.iteration, None)
-    while tracker.spent < share:
-        rows = next(batches)
-        loss = demonstration_loss(agents.networks, examples.view[rows], examples.labels[rows], l2)
-        agents.descend(loss, tracker.spent)
-        tracker.advance(1, partial(_measured, loss, also))
-        tracker.keep(agents.arrays)
 
+    state_fields: ClassVar[tuple[str, ...]] = ("agents",)
 
-def _measured(loss: Tensor, also: Measure | None) -> Mapping[str, float]:
-    return losses_by_agent(loss) if also is None else {**losses_by_agent(loss), **also()}
+    def __init__(
+        self,
+        problem: AssignmentProblem[Any],
+        networks: ServerNetworks,
+        examples: Examples,
+        *,
+        l2: float,
+        batch_size: int,
+        rates: tuple[float, float],
+        seed: int,
+        done: int = 0,
+    ) -> None:
+        super().__init__(examples)
+        self.problem, self.l2 = problem, l2
+        generator = seeded_generator(seed)
+        networks.initialise(generator)
+        if examples.count:
+            networks.standardise(examples.view)
+        self.agents = AdamOptimizer(networks, *rates)
+        self._batches = minibatches(examples.count, batch_size, generator, done)
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Take a gradient step."""
+        rows = next(self._batches)
+        loss = demonstration_loss(self.agents.networks, self.examples.view[rows], self.examples.labels[rows], self.l2)
+        self.agents.descend(loss, tracker.spent)
+        tracker.advance(1, lambda: {**losses_by_agent(loss), **self.also_recorded(tracker)})
+
+    def also_recorded(self, tracker: TrainingProgress) -> Mapping[str, float]:
+        """Measure what is recorded beside the losses; here nothing."""
+        return {}
+
+    def policy(self, origin: Origin) -> EnsemblePolicy:
+        """Create the policy that votes with the trained networks."""
+        return EnsemblePolicy(self.problem, self.agents.networks, origin)
+
+    def origin_fields(self) -> dict[str, float | None]:
+        """Number of examples and their certified gaps."""
+        return {**super().origin_fields(), **self.examples.certificate()}
 
 
 def losses_by_agent(loss: Tensor) -> dict[str, float]:

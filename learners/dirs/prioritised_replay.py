@@ -91,18 +91,16 @@ class Replay:
         """Arrays that change in training: all but the demonstrations themselves."""
         own = slice(self.demonstrations, self.count)
         return {
-            "replay.view": self.view[own].numpy().copy(),
-            "replay.labels": self.labels[own].numpy().copy(),
-            "replay.change": self._change[: self.count].copy(),
-            "replay.appended": np.array([self.appended]),
+            "view": self.view[own].numpy().copy(),
+            "labels": self.labels[own].numpy().copy(),
+            "change": self._change[: self.count].copy(),
+            "appended": np.array(self.appended),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `arrays` gave; a state from before the replay began has nothing to put back."""
-        if "replay.appended" not in arrays:
-            return
-        self.appended = int(arrays["replay.appended"][0])
+        """Restore the state that `arrays` returned."""
+        self.appended = arrays["appended"].item()
         own = slice(self.demonstrations, self.count)
-        self.view[own] = torch.from_numpy(arrays["replay.view"].copy())
-        self.labels[own] = torch.from_numpy(arrays["replay.labels"].copy())
-        self._change[: self.count] = arrays["replay.change"]
+        self.view[own] = torch.from_numpy(arrays["view"].copy())
+        self.labels[own] = torch.from_numpy(arrays["labels"].copy())
+        self._change[: self.count] = arrays["change"]

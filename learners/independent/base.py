@@ -13,12 +13,10 @@ A step of the budget is one agent's decision in one slot.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,28 +25,24 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from offloadopt.core import (
-    Budget,
     Decisions,
-    Demonstrations,
     FloatArray,
     Outcome,
     Problem,
-    Progress,
-    Record,
 )
 from offloadopt.envs.episodes import Episodes
-from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator, with_prefix
-from offloadopt.learners.common.training import TrainingProgress, measurements
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.common.training import Training, TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
 
 
-class IndependentAgents(ABC):
+class IndependentAgents(Stateful, ABC):
     """Networks, exploration and gradient steps of the agents of one training.
 
     Attributes
@@ -60,6 +54,8 @@ class IndependentAgents(ABC):
     pairs : sequence of Pair
         The same, for the exchange of weights.
     """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("reward_center", "reward_factor", "networks")
 
     action_size: int
     networks: Mapping[str, AgentNetworks]
@@ -109,22 +105,6 @@ class IndependentAgents(ABC):
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
         """Create the trained policy."""
 
-    def arrays(self) -> Arrays:
-        """State of the training without optimisers and noise, for a checkpoint."""
-        found = {"reward.center": self.reward_center.numpy(), "reward.factor": self.reward_factor.numpy()}
-        for kind, networks in self.networks.items():
-            found |= {f"{kind}.{name}": array for name, array in networks.arrays().items()}
-        return found
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        self.reward_center = torch.from_numpy(arrays["reward.center"].copy())
-        self.reward_factor = torch.from_numpy(arrays["reward.factor"].copy())
-        for kind, networks in self.networks.items():
-            networks.load_state_dict(
-                {name: torch.from_numpy(array) for name, array in with_prefix(arrays, kind).items()}
-            )
-
 
 class IndependentLearner(Federable):
     """Off-policy training of independent agents: settings and training loop."""
@@ -167,85 +147,41 @@ class IndependentLearner(Federable):
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> IndependentAgents:
         """Create agents with initial weights."""
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> DeterministicPolicy:
-        """Train by interaction alone.
+    def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> IndependentTraining:
+        """Create agents with initial weights, and an empty replay buffer."""
+        return IndependentTraining(self, problem, self.make_agents(problem, seeded_generator(seed)), seed)
 
-        Parameters
-        ----------
-        problem : AgentProblem
-        demonstrations : Demonstrations, optional
-            Refused: the papers' baselines have no expert.
-        budget : Budget, optional
-            Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
-        seed : int
-            Of nature's draws, initial weights, exploration and replay.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called at the end of episodes with ``episode/cost``, ``episode/objective`` and metrics, and what the last
-            gradient step measured, ``train/critic_loss`` and ``train/value``.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues with the episode it was in. The whole replay is kept
-            there (4 bytes for each number of two views, an action and a reward).
-        """
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        problem = cast(AgentProblem[Any], problem)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, None)
-        tracker = TrainingProgress(time.monotonic(), self.steps, budget, progress, record, store)
-        with one_thread():
-            agents = self.make_agents(problem, seeded_generator(seed))
-            exchange = None if self.federation is None else WeightExchange(self.federation)
-            view = view_name(problem, self.view)
-            transitions = TransitionReplay(self.buffer_size)
-            episodes = Episodes(problem, self.num_envs, seed)
-            slot = episode = 0
-            state = {} if store is None else store.read()
-            if state:
-                slot, episode = (int(number) for number in state["done"])
-                agents.restore(state)
-                transitions.restore(state)
-                if exchange is not None:
-                    exchange.restore(state)
 
-            def state_arrays() -> Arrays:
-                counted = {} if exchange is None else exchange.arrays()
-                return {"done": np.array([slot, episode]), **agents.arrays(), **transitions.arrays(), **counted}
+class IndependentTraining(Training):
+    """Agents, their environments and their replay buffer; an iteration is an episode of all environments."""
 
-            while tracker.spent < 1.0:
-                # Every episode has streams of its own, so a training continues without any generator's state.
-                nature, chance = np.random.SeedSequence(seed, spawn_key=(episode,)).spawn(2)
-                episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
-                rng = np.random.default_rng(chance)
-                slot = self._run_episode(view, tracker, episodes, agents, exchange, transitions, slot, rng)
-                episode += 1
-                tracker.keep(state_arrays)
-            tracker.finish(state_arrays)
-        return agents.policy(problem, Origin.of(self, problem, seed=seed, steps=tracker.step))
+    state_fields = ("slot", "episode", "agents", "replay", "exchange")
 
-    def _run_episode(
-        self,
-        view: str,
-        tracker: TrainingProgress,
-        episodes: Episodes,
-        agents: IndependentAgents,
-        exchange: WeightExchange | None,
-        transitions: TransitionReplay,
-        slot: int,
-        rng: np.random.Generator,
-    ) -> int:
-        """Run an episode of all environments, or until the budget ends; return the number of slots of the training."""
-        problem = cast(AgentProblem[Any], episodes.problem)
+    def __init__(
+        self, settings: IndependentLearner, problem: AgentProblem[Any], agents: IndependentAgents, seed: int
+    ) -> None:
+        super().__init__()
+        self.settings, self.problem, self.agents, self.seed = settings, problem, agents, seed
+        self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
+        self.replay = TransitionReplay(settings.buffer_size)
+        self.episodes = Episodes(problem, settings.num_envs, seed)
+        self.slot = self.episode = 0
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Run an episode, or until the budget ends."""
+        # Every episode has streams of its own, so a training continues without any generator's state.
+        nature, chance = np.random.SeedSequence(self.seed, spawn_key=(self.episode,)).spawn(2)
+        self.episodes.reseed(int(nature.generate_state(1, np.uint64)[0]))
+        self._run_episode(tracker, np.random.default_rng(chance))
+        self.episode += 1
+
+    def policy(self, origin: Origin) -> DeterministicPolicy:
+        """Create the policy of the trained agents."""
+        return self.agents.policy(self.problem, origin)
+
+    def _run_episode(self, tracker: TrainingProgress, rng: np.random.Generator) -> None:
+        s, problem, agents, episodes = self.settings, self.problem, self.agents, self.episodes
+        view = view_name(problem, s.view)
         outcomes: list[Outcome] = []
         measured: dict[str, Tensor] = {}
         episodes.begin()
@@ -253,32 +189,36 @@ class IndependentLearner(Federable):
         for _ in range(problem.horizon):
             if tracker.spent >= 1.0:
                 break
-            warming_up = slot < self.warm_up
-            actions = agents.random_actions(len(views), rng) if warming_up else agents.explore(views, slot, rng)
+            warming_up = self.slot < s.warm_up
+            actions = agents.random_actions(len(views), rng) if warming_up else agents.explore(views, self.slot, rng)
             outcomes.append(episodes.step(agents.decode(actions)))
             next_views = problem.view(episodes.observation, view)
-            transitions.append(views, actions, -outcomes[-1].running_cost, next_views)
+            self.replay.append(views, actions, -outcomes[-1].running_cost, next_views)
             views = next_views
-            slot += 1
-            if slot == self.warm_up:
-                self._standardise(agents, transitions)
-            elif slot > self.warm_up and slot % self.update_every == 0:
-                batch = transitions.draw(self.batch_size, rng)
-                measured = agents.learn(batch, tracker.spent)
-                if exchange is not None:
-                    value = batch.reward.mean(dim=0)
-                    exchange.after_update(tracker.spent, agents.pairs, value, torch.ones_like(value))
+            self.slot += 1
+            if self.slot == s.warm_up:
+                self._standardise()
+            elif self.slot > s.warm_up and self.slot % s.update_every == 0:
+                measured = self._learn(tracker.spent, rng)
             decided = min(len(views) * problem.num_agents, tracker.left)
-            communication = {} if exchange is None else exchange.communication
+            communication = {} if self.exchange is None else self.exchange.communication
             tracker.advance(
                 decided, partial(measurements, outcomes, measured, communication) if episodes.ended else None
             )
-        return slot
 
-    def _standardise(self, agents: IndependentAgents, transitions: TransitionReplay) -> None:
-        if self.standardise:
-            agents.standardise_views(transitions.views())
-        if self.reward_scale is None:
-            agents.standardise_rewards(transitions.rewards())
+    def _learn(self, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Take a gradient step, and exchange weights if it is time."""
+        batch = self.replay.draw(self.settings.batch_size, rng)
+        measured = self.agents.learn(batch, spent)
+        if self.exchange is not None:
+            value = batch.reward.mean(dim=0)
+            self.exchange.after_update(spent, self.agents.pairs, value, torch.ones_like(value))
+        return measured
+
+    def _standardise(self) -> None:
+        if self.settings.standardise:
+            self.agents.standardise_views(self.replay.views())
+        if self.settings.reward_scale is None:
+            self.agents.standardise_rewards(self.replay.rewards())
         else:
-            agents.reward_factor.fill_(self.reward_scale)
+            self.agents.reward_factor.fill_(self.settings.reward_scale)

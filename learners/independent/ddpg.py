@@ -35,7 +35,7 @@ from offloadopt.errors import Unsupported
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, mean_squared_or_huber, with_prefix
+from offloadopt.learners.common.torch_utils import mean_squared_or_huber
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import ActionScaling
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
@@ -101,6 +101,8 @@ class Ddpg(IndependentLearner):
 
 class ActorsAndCritics(IndependentAgents):
     """Actors and critics of all agents, with their target networks."""
+
+    state_fields = ("_noise", "_steps", "_actors", "_critics")
 
     def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(1 if settings.shared else problem.num_agents)
@@ -188,21 +190,6 @@ class ActorsAndCritics(IndependentAgents):
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
         """Create the policy of the actors."""
         return DeterministicPolicy(problem, self.networks["actor"], None, origin)
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint."""
-        found = {**super().arrays(), "noise": self._noise, "steps": np.array([self._steps])}
-        for kind, agents in (("actors", self._actors), ("critics", self._critics)):
-            found |= {f"{kind}.{name}": array for name, array in agents.arrays().items()}
-        return found
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        super().restore(arrays)
-        self._noise = arrays["noise"].copy()
-        self._steps = int(arrays["steps"][0])
-        self._actors.restore(with_prefix(arrays, "actors"))
-        self._critics.restore(with_prefix(arrays, "critics"))
 
 
 def presigmoid_factor(actions: Tensor, gradient: Tensor, inverting: bool) -> Tensor:

@@ -25,7 +25,7 @@ from offloadopt.core import Decisions, FloatArray, Problem
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, mean_squared_or_huber, with_prefix
+from offloadopt.learners.common.torch_utils import mean_squared_or_huber
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.action_menu import ActionScaling
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
@@ -77,6 +77,8 @@ class Dqn(IndependentLearner):
 
 class QNetworks(IndependentAgents):
     """Networks of all agents, with their target networks."""
+
+    state_fields = ("_learner",)
 
     action_size = 1  # the entry's index in the menu
 
@@ -132,13 +134,3 @@ class QNetworks(IndependentAgents):
     def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
         """Create the policy that takes the entry of greatest value."""
         return DeterministicPolicy(problem, self.networks["value"], self.menu, origin)
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint."""
-        optimiser = {f"learner.{name}": array for name, array in self._learner.arrays().items()}
-        return {**super().arrays(), **optimiser}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        super().restore(arrays)
-        self._learner.restore(with_prefix(arrays, "learner"))

@@ -22,10 +22,9 @@ random also after the warm-up, and large outputs of actors are penalised (``outp
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, cast
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
@@ -39,7 +38,6 @@ from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.common.torch_utils import Arrays
 from offloadopt.learners.maddpg.critic import CentralisedCritic
 from offloadopt.structures.agents import AgentProblem
 
@@ -76,6 +74,8 @@ class ActorsAndCritics(TrainableAgents):
     sent, delivered : int
         Bytes that agents sent, and that they received.
     """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("sent", "delivered")
 
     def __init__(self, settings: Maddpg, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface)
@@ -177,15 +177,6 @@ class ActorsAndCritics(TrainableAgents):
         s = self.settings
         loss = actor_loss(self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator)
         self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint."""
-        return {**super().arrays(), "communication": np.array([self.sent, self.delivered])}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        super().restore(arrays)
-        self.sent, self.delivered = arrays["communication"].tolist()
 
 
 def outputs(actor: Actor, observation: AgentObservation) -> Tensor:

@@ -26,19 +26,16 @@ the agent's real experience: critics learn from them, and their errors outside o
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
+from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.normalization import RunningNormalizer
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.learners.maddpg_cgan.gan import ConditionalGans, GanSettings
 from offloadopt.learners.maddpg_cgan.stylegan import StyleGenerator
 
@@ -46,7 +43,7 @@ OWN_GIVEN, MEAN_ACTION_GIVEN = 0.5, 0.75
 """Shares of training rows whose condition holds the agent's own part, and the mean action."""
 
 
-class ExperienceGenerators:
+class ExperienceGenerators(Stateful):
     """Stacked generators of all agents' experience.
 
     Parameters
@@ -60,6 +57,8 @@ class ExperienceGenerators:
     generator : torch.Generator
         Source of the initial weights.
     """
+
+    state_fields = ("_low", "_high", "normalizer", "published", "gans")
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class ExperienceGenerators:
         self._features = sum(self._sizes)
         self.normalizer = RunningNormalizer(self.num_agents * self._features)
         shape = (self.num_agents, self._features)
-        self._range = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
+        self._low, self._high = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
         condition = self._own + action + 2
         self.gans = ConditionalGans(settings, self.num_agents, (self._features,), condition, generator)
         self.published = copy.deepcopy(self.gans.averaged)
@@ -98,8 +97,8 @@ class ExperienceGenerators:
 
     def _extend_range(self, vectors: Tensor) -> None:
         """Extend the ranges to include experience vectors."""
-        low, high = self._range
-        self._range = torch.minimum(low, vectors.amin(dim=0)), torch.maximum(high, vectors.amax(dim=0))
+        self._low = torch.minimum(self._low, vectors.amin(dim=0))
+        self._high = torch.maximum(self._high, vectors.amax(dim=0))
 
     def learn(self, batch: Experience, generator: torch.Generator) -> dict[str, Tensor]:
         """Take a gradient step of all agents' GANs, each on its own rows, and return metrics averaged over agents."""
@@ -148,7 +147,7 @@ class ExperienceGenerators:
     def _sample(self, condition: Tensor, generator: torch.Generator, networks: StyleGenerator) -> list[Tensor]:
         made = self.gans.sample(condition.transpose(0, 1), generator, networks).transpose(0, 1)
         mean, std = self._moments()
-        return list((made * std + mean).clamp(*self._range).split(self._sizes, dim=-1))
+        return list((made * std + mean).clamp(self._low, self._high).split(self._sizes, dim=-1))
 
     def _squared_difference(self, real: Tensor, made: Tensor, condition: Tensor) -> Tensor:
         """Mean squared difference ``[copies]`` from real experience, where the condition holds the own part."""
@@ -178,25 +177,6 @@ class ExperienceGenerators:
     def _valid_action(self, action: Tensor) -> Tensor:
         """Clamp numbers to their range and replace options by one-hots."""
         return self._relaxed.harden(action.clamp(-1.0, 1.0))
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint."""
-        found: Arrays = {"generator.low": self._range[0].numpy(), "generator.high": self._range[1].numpy()}
-        for part, networks in (("normalizer", self.normalizer), ("published", self.published)):
-            found |= {f"generator.{part}.{name}": value.numpy().copy() for name, value in networks.state_dict().items()}
-        return found | {f"generator.gans.{name}": array for name, array in self.gans.arrays().items()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        statistics = with_prefix(arrays, "generator.normalizer")
-        self.normalizer.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in statistics.items()})
-        self._range = (
-            torch.from_numpy(arrays["generator.low"].copy()),
-            torch.from_numpy(arrays["generator.high"].copy()),
-        )
-        published = with_prefix(arrays, "generator.published")
-        self.published.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in published.items()})
-        self.gans.restore(with_prefix(arrays, "generator.gans"))
 
 
 def _mark(values: Tensor, given: float) -> Tensor:

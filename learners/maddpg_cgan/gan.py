@@ -21,17 +21,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Callable, Sequence
+from typing import Literal, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator
 from offloadopt.settings import Settings
 
@@ -103,7 +101,7 @@ class GanOptimizer(AdamOptimizer[nn.Module]):
         self._optimizer.step()
 
 
-class ConditionalGans:
+class ConditionalGans(Stateful):
     """Stacked conditional GANs that share nothing.
 
     Parameters
@@ -117,6 +115,8 @@ class ConditionalGans:
     generator : torch.Generator
         Source of the initial weights.
     """
+
+    state_fields = ("_steps", "_generators", "_discriminators", "averaged")
 
     def __init__(
         self,
@@ -218,20 +218,3 @@ class ConditionalGans:
 
     def _latent(self, condition: Tensor, generator: torch.Generator) -> Tensor:
         return torch.randn(*condition.shape[:2], self.settings.latent, generator=generator)
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint; arrays of weights have shape ``[copies, ...]``."""
-        found: Arrays = {"steps": np.array([self._steps])}
-        for kind, optimizer in (("generator", self._generators), ("discriminator", self._discriminators)):
-            found |= {f"{kind}.{name}": array for name, array in optimizer.arrays().items()}
-        averaged = self.averaged.state_dict()
-        return found | {f"averaged.{name}": value.numpy().copy() for name, value in averaged.items()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        self._steps = int(arrays["steps"][0])
-        self._generators.restore(with_prefix(arrays, "generator"))
-        self._discriminators.restore(with_prefix(arrays, "discriminator"))
-        self.averaged.load_state_dict(
-            {n: torch.from_numpy(array) for n, array in with_prefix(arrays, "averaged").items()}
-        )

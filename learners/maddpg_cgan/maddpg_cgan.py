@@ -29,13 +29,12 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -49,7 +48,6 @@ from offloadopt.learners.common.replay import (
     split,
     take_first,
 )
-from offloadopt.learners.common.torch_utils import Arrays, with_prefix
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.maddpg_cgan.experience_generator import ExperienceGenerators
 from offloadopt.learners.maddpg_cgan.gan import GanSettings
@@ -93,6 +91,8 @@ class MaddpgCgan(Maddpg):
 
 class CganAgents(ActorsAndCritics):
     """Agents without access to the others' experience, and the generators of all agents."""
+
+    state_fields = ("generators", "_synthetic", "_published_actor", "_steps", "_slots")
 
     settings: MaddpgCgan
 
@@ -223,25 +223,6 @@ class CganAgents(ActorsAndCritics):
         unannounced = torch.zeros(len(together.action), dtype=torch.bool)
         batch = self._with_generated_others(together, unannounced, generator)
         return list(self.critic(batch.observation, batch.action, batch.others_action).chunk(len(forecast)))
-
-    def arrays(self) -> Arrays:
-        """State of the training, for a checkpoint."""
-        synthetic = {f"synthetic.{name}": array for name, array in self._synthetic.arrays().items()}
-        actor = self._published_actor.state_dict()
-        published = {f"published_actor.{name}": value.numpy().copy() for name, value in actor.items()}
-        counters = {"counters": np.array([self._steps, self._slots])}
-        return {**super().arrays(), **self.generators.arrays(), **synthetic, **published, **counters}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        super().restore(arrays)
-        self.generators.restore(arrays)
-        self._synthetic.restore(with_prefix(arrays, "synthetic"))
-        published = with_prefix(arrays, "published_actor")
-        self._published_actor.load_state_dict(
-            {name: torch.from_numpy(array.copy()) for name, array in published.items()}
-        )
-        self._steps, self._slots = arrays["counters"].tolist()
 
 
 def _own_and_others(own: AgentObservation, others: AgentObservation, action: Tensor) -> AgentObservation:

@@ -20,11 +20,9 @@ Recorded results: ``docs/results/learners.md``.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -32,18 +30,17 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from offloadopt.core import Budget, Demonstrations, Problem, Progress, Record
+from offloadopt.core import Demonstrations, Problem
 from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
-from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.demonstrations import ExpertActions, imitate
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import Arrays, one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress, measurements
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.common.training import Training, TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
@@ -206,154 +203,115 @@ class Ppo(Federable):
         if self.chunk is not None and problem.horizon % min(self.chunk, problem.horizon) > 0:
             raise InvalidInput(f"chunk = {self.chunk}; allowed: a divisor of the horizon, {problem.horizon} slots")
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> AgentPolicy:
-        """Train actor and critic.
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ExpertActions:
+        """An expert's decisions, which the actor first learns to imitate."""
+        return ExpertActions.of(self._interface(problem), demonstrations)
 
-        Parameters
-        ----------
-        problem : AgentProblem
-        demonstrations : Demonstrations, optional
-            An expert's decisions, which the actor first learns to imitate. Imitation counts in the budget's seconds,
-            not in its steps, and begins again if it is interrupted.
-        budget : Budget, optional
-            Without it `default_steps`. Training ends early when ``seconds`` are over, and then depends on the clock.
-        seed : int
-            Of initial weights, nature's draws, exploration and minibatches.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called after every update with the roll-out's ``episode/cost``, with ``episode/objective`` and metrics if it
-            is whole episodes, with ``train/reward`` (mean of an agent in a slot), ``train/entropy``,
-            ``train/approx_kl`` (of the policies before and after), ``train/clip_fraction`` (share of decisions) and
-            ``train/explained_variance`` (of the returns); after imitation with ``train/imitation_error``.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues.
-        """
-        begin = time.monotonic()
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        problem = cast(AgentProblem[Any], problem)
-        interface = AgentInterface(problem, self.view, self.controls, self.explore_together)
-        expert = None if demonstrations is None else ExpertActions.of(interface, demonstrations)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, expert)
-        tracker = TrainingProgress(begin, self.steps, budget, progress, record, store)
-        with one_thread():
-            networks = self._networks(interface, seeded_generator(seed))
-            training = ClippedAdam(networks, self.learning_rate, self.final_learning_rate, self.max_gradient_norm)
-            exchange = None if self.federation is None else WeightExchange(self.federation)
+    def make_training(
+        self, problem: Any, seed: int, examples: ExpertActions | None, tracker: TrainingProgress
+    ) -> PpoTraining:
+        """Create actor and critic with initial weights."""
+        return PpoTraining(self, self._interface(problem), seed, examples, tracker.total)
 
-            def everything() -> Arrays:
-                return training.arrays() if exchange is None else {**training.arrays(), **exchange.arrays()}
+    def _interface(self, problem: AgentProblem[Any]) -> AgentInterface:
+        return AgentInterface(problem, self.view, self.controls, self.explore_together)
 
-            if store is not None and (state := store.read()):
-                training.restore(state)
-                if exchange is not None:
-                    exchange.restore(state)
-            elif expert is not None and self.imitation_steps > 0:
-                error = imitate(
-                    networks.actor,
-                    interface.heads,
-                    expert,
-                    steps=self.imitation_steps,
-                    minibatch_size=self.minibatch_size,
-                    learning_rate=self.imitation_rate,
-                    tracker=tracker,
-                    generator=seeded_generator(seed),
-                )
-                if record is not None:
-                    record(0, {"train/imitation_error": error})
-                tracker.keep(everything, now=True)
-            self._train(interface, training, exchange, tracker, everything, seed)
-            tracker.finish(everything)
-        demonstrated = 0 if expert is None else expert.count
-        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=demonstrated)
-        return AgentPolicy(interface, networks.actor, origin)
 
-    def _networks(self, interface: AgentInterface, generator: torch.Generator) -> ActorCritic:
-        agents, features, heads = interface.problem.num_agents, interface.features, interface.heads
-        copies, central = 1 if self.shared else agents, self.critic == "central"
-        sizes = (features, *self.hidden, heads.outputs)
-        actor = Actor(copies, sizes, self.activation, self.recurrent, self.standardise)
-        critic = Critic(
-            agents,
-            central,
-            copies,
-            interface.global_features if central else features,
-            self.hidden,
-            self.activation,
-            self.recurrent,
-            self.standardise,
-        )
-        actor.initialise(generator)
-        critic.initialise(generator)
-        return ActorCritic(actor, critic, heads.initial_spread(self.initial_std).repeat(copies, 1))
+class PpoTraining(Training):
+    """Actor, critic and their optimiser; an iteration is one roll-out or more, to the end of its episodes.
 
-    def _train(
-        self,
-        interface: AgentInterface,
-        training: ClippedAdam,
-        exchange: WeightExchange | None,
-        tracker: TrainingProgress,
-        everything: Callable[[], Arrays],
-        seed: int,
+    Parameters
+    ----------
+    settings : Ppo
+    interface : AgentInterface
+    seed : int
+    examples : ExpertActions, optional
+    total : int
+        Agent-steps of the budget.
+    """
+
+    state_fields = ("optimizer", "exchange")
+
+    def __init__(
+        self, settings: Ppo, interface: AgentInterface, seed: int, examples: ExpertActions | None, total: int
     ) -> None:
-        """Roll out and update until the budget is spent, with checkpoints between episodes."""
-        networks, problem, heads = training.networks, interface.problem, interface.heads
-        slots = min(self.rollout_length or problem.horizon, problem.horizon)
-        num_envs = min(self.num_envs, math.ceil(tracker.total / (slots * problem.num_agents)))
-        reward_of = team_reward if self.reward == "team" else agent_reward
-        collector = Collector(interface, num_envs, reward_of, with_global_state=self.critic == "central")
-        while tracker.spent < 1.0:
-            # Every roll-out has streams of its own, so a training continues without any generator's state.
-            stream = np.random.SeedSequence(seed, spawn_key=(tracker.step,))
-            instance_seed, action_seed = stream.generate_state(2, np.uint64).tolist()
-            generator = torch.Generator().manual_seed(action_seed)
-            rollout = collector.collect(
-                partial(networks.explore, heads=heads, generator=generator), slots, instance_seed
-            )
-            batch, explained = self._advantages_and_returns(networks, rollout)
-            kl, clipped = self._update(training, heads, batch, tracker.spent, generator)
-            measured = {
-                "train/reward": rollout.reward.mean(),
-                "train/entropy": -rollout.log_probability.mean(),
-                "train/explained_variance": explained,
-                "train/approx_kl": kl,
-                "train/clip_fraction": clipped,
-            }
-            communication = {}
-            if exchange is not None:
-                mean_reward = rollout.reward.mean(dim=(0, 1))
-                exchange.after_update(tracker.spent, [Pair(networks)], mean_reward, torch.ones_like(mean_reward))
-                communication = exchange.communication
-            tracker.advance(rollout.reward.numel(), partial(_recorded, rollout, measured, communication))
-            if collector.between_episodes:
-                tracker.keep(everything)
+        super().__init__(examples)
+        self.settings, self.interface, self.seed = settings, interface, seed
+        s, problem = settings, interface.problem
+        self.networks = make_networks(s, interface, seeded_generator(seed))
+        self.optimizer = ClippedAdam(self.networks, s.learning_rate, s.final_learning_rate, s.max_gradient_norm)
+        self.exchange = None if s.federation is None else WeightExchange(s.federation)
+        self._slots = min(s.rollout_length or problem.horizon, problem.horizon)
+        num_envs = min(s.num_envs, math.ceil(total / (self._slots * problem.num_agents)))
+        reward_of = team_reward if s.reward == "team" else agent_reward
+        self._collector = Collector(interface, num_envs, reward_of, with_global_state=s.critic == "central")
+
+    def prepare(self, tracker: TrainingProgress) -> None:
+        """Imitate the demonstrations."""
+        s = self.settings
+        if self.examples is None or s.imitation_steps == 0:
+            return
+        error = imitate(
+            self.networks.actor,
+            self.interface.heads,
+            self.examples,
+            steps=s.imitation_steps,
+            minibatch_size=s.minibatch_size,
+            learning_rate=s.imitation_rate,
+            tracker=tracker,
+            generator=seeded_generator(self.seed),
+        )
+        tracker.record({"train/imitation_error": error})
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Roll out and update, until episodes are over."""
+        self._update_once(tracker)
+        while not self._collector.between_episodes and tracker.spent < 1.0:
+            self._update_once(tracker)
+
+    def policy(self, origin: Origin) -> AgentPolicy:
+        """Create the policy of the actor."""
+        return AgentPolicy(self.interface, self.networks.actor, origin)
+
+    def _update_once(self, tracker: TrainingProgress) -> None:
+        """Roll out and update."""
+        # Every roll-out has streams of its own, so a training continues without any generator's state.
+        stream = np.random.SeedSequence(self.seed, spawn_key=(tracker.step,))
+        instance_seed, action_seed = stream.generate_state(2, np.uint64).tolist()
+        generator = torch.Generator().manual_seed(action_seed)
+        explore = partial(self.networks.explore, heads=self.interface.heads, generator=generator)
+        rollout = self._collector.collect(explore, self._slots, instance_seed)
+        batch, explained = self._advantages_and_returns(rollout)
+        kl, clipped = self._update(batch, tracker.spent, generator)
+        measured = {
+            "train/reward": rollout.reward.mean(),
+            "train/entropy": -rollout.log_probability.mean(),
+            "train/explained_variance": explained,
+            "train/approx_kl": kl,
+            "train/clip_fraction": clipped,
+        }
+        communication = {}
+        if self.exchange is not None:
+            mean_reward = rollout.reward.mean(dim=(0, 1))
+            self.exchange.after_update(tracker.spent, [Pair(self.networks)], mean_reward, torch.ones_like(mean_reward))
+            communication = self.exchange.communication
+        tracker.advance(rollout.reward.numel(), partial(_recorded, rollout, measured, communication))
 
     @torch.no_grad()
-    def _advantages_and_returns(self, networks: ActorCritic, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
+    def _advantages_and_returns(self, rollout: Rollout) -> tuple[RolloutBatch, Tensor]:
         """Advantages and returns by the current critic, whose scale is then updated; and the explained variance."""
-        slots = len(rollout.reward)
+        networks, s, slots = self.networks, self.settings, len(rollout.reward)
         # Inputs hold one slot more than the pieces, for the value after the last slot.
-        length = len(rollout.view) if self.chunk is None else min(self.chunk, slots)
+        length = len(rollout.view) if s.chunk is None else min(s.chunk, slots)
         value, critic_memory = _run_in_chunks(networks.critic.values, networks.critic_view(rollout), length)
         if rollout.terminated:
             value[-1] = 0.0
-        advantage = advantages(rollout.reward, value, self.gamma, self.gae_lambda)
+        advantage = advantages(rollout.reward, value, s.gamma, s.gae_lambda)
         returns = advantage + value[:-1]
         explained = 1.0 - advantage.var() / returns.var()
         networks.critic.update_return_statistics(returns)
         # Agents with networks of their own may have costs of their own.
-        deviation, mean = torch.std_mean(advantage, dim=(0, 1, 2) if self.shared else (0, 1), keepdim=True)
+        deviation, mean = torch.std_mean(advantage, dim=(0, 1, 2) if s.shared else (0, 1), keepdim=True)
         batch = RolloutBatch(
             view=rollout.view[:-1],
             allowed=rollout.allowed,
@@ -363,33 +321,43 @@ class Ppo(Federable):
             advantage=(advantage - mean) / torch.where(deviation > 0, deviation, 1.0),
             returns=networks.critic.standardise_returns(returns),
         )
-        if self.chunk is None:
-            return batch if self.recurrent else batch.as_single_slots(), explained
+        if s.chunk is None:
+            return batch if s.recurrent else batch.as_single_slots(), explained
         _, actor_memory = _run_in_chunks(networks.actor, rollout.view, length)
         chunks = batch.in_chunks(length)
         return replace(chunks, actor_memory=actor_memory, critic_memory=critic_memory), explained
 
-    def _update(
-        self, training: ClippedAdam, heads: Heads, batch: RolloutBatch, spent: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _update(self, batch: RolloutBatch, spent: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The epochs over a roll-out; returns the last minibatch's divergence and share of clipped ratios."""
-        networks = training.networks
-        parts = max(1, round(batch.advantage.numel() / self.minibatch_size))
-        for _ in range(self.epochs):
+        networks, heads, s = self.networks, self.interface.heads, self.settings
+        parts = max(1, round(batch.advantage.numel() / s.minibatch_size))
+        for _ in range(s.epochs):
             for part in batch.shuffled(parts, generator):
                 outputs = mask_outputs(networks.actor(part.view, part.actor_memory)[0], part.allowed)
                 value, _ = networks.critic(networks.critic_view(part), part.critic_memory)
                 log_probability = heads.log_probability(outputs, networks.spread, part.actions)
                 log_ratio = log_probability - part.log_probability
-                loss = self.value_weight * (value - part.returns).square()
-                loss = loss - clipped_objective(log_ratio, part.advantage, self.clip_range)
-                if self.entropy_weight > 0:
-                    loss = loss - self.entropy_weight * heads.entropy(outputs, networks.spread, generator)
+                loss = s.value_weight * (value - part.returns).square()
+                loss = loss - clipped_objective(log_ratio, part.advantage, s.clip_range)
+                if s.entropy_weight > 0:
+                    loss = loss - s.entropy_weight * heads.entropy(outputs, networks.spread, generator)
                 # A shared network averages over agents; networks of their own each have a loss of their own.
-                training.descend(loss.mean() if self.shared else loss.mean(dim=(0, 1)), spent)
+                self.optimizer.descend(loss.mean() if s.shared else loss.mean(dim=(0, 1)), spent)
         networks.update_statistics(batch)
         log_ratio = log_ratio.detach()
-        return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > self.clip_range).float().mean()
+        return (log_ratio.expm1() - log_ratio).mean(), (log_ratio.expm1().abs() > s.clip_range).float().mean()
+
+
+def make_networks(settings: Ppo, interface: AgentInterface, generator: torch.Generator) -> ActorCritic:
+    """Create actor and critic with initial weights."""
+    s, agents, features, heads = settings, interface.problem.num_agents, interface.features, interface.heads
+    copies, central = 1 if s.shared else agents, s.critic == "central"
+    shape = s.activation, s.recurrent, s.standardise
+    actor = Actor(copies, (features, *s.hidden, heads.outputs), *shape)
+    critic = Critic(agents, central, copies, interface.global_features if central else features, s.hidden, *shape)
+    actor.initialise(generator)
+    critic.initialise(generator)
+    return ActorCritic(actor, critic, heads.initial_spread(s.initial_std).repeat(copies, 1))
 
 
 def _run_in_chunks(

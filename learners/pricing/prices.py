@@ -13,11 +13,9 @@ and those of a cut instance take less than a millisecond.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,13 +23,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from offloadopt.core import Budget, Demonstrations, Learner, Observation, Problem, Progress, Record
-from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.core import Demonstrations, Observation, Problem
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread, seeded_generator
-from offloadopt.learners.common.training import TrainingProgress
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.common.training import OneSlotLearner, Training, TrainingProgress
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy
 from offloadopt.solvers.assignment.dual_bound import find_prices
@@ -41,7 +37,7 @@ SMALL = 1e-3
 """Added to the sum of squared prices by which errors are divided, which is 0 where no server is scarce."""
 
 
-class Prices(Learner):
+class Prices(OneSlotLearner):
     """Equivariant network that predicts dual prices of servers, for any number of tasks and servers."""
 
     name = "prices"
@@ -72,80 +68,21 @@ class Prices(Learner):
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
-        return self.gradient_steps * self.batch_size * problem.num_agents
+        return self.gradient_steps * self.decisions(problem)
 
-    def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without priced servers, and those with more than one slot."""
-        super().require(problem)
-        if problem.horizon > 1:
-            raise Unsupported(f"learner {self.name!r} decides one slot; {problem.name!r} has horizon {problem.horizon}")
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions in a minibatch, of which each instance counts as many as the problem has agents."""
+        return self.batch_size * problem.num_agents
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> PricePolicy:
-        """Train a network on cut instances.
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> _DemonstratedInstances:
+        """Instances to train on, in place of sampled ones; their decisions are not used."""
+        return _DemonstratedInstances.of(problem, demonstrations)
 
-        Parameters
-        ----------
-        problem : PricedAssignmentProblem
-        demonstrations : Demonstrations, optional
-            Instances to train on, in place of sampled ones; their decisions are not used.
-        budget : Budget, optional
-            Without it `default_steps`; rounded up to whole minibatches, of which each instance counts as many decisions
-            as the problem has agents. Training ends early when ``seconds`` are over, and then depends on the clock.
-        seed : int
-            Of the initial weights, the sampled instances and the cuts.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called with a batch's relative squared ``train/price_error`` and ``train/bound_loss``, see `LabelledBatch`.
-        checkpoint : Path, optional
-            Folder from which an interrupted training continues.
-        """
-        begin = time.monotonic()
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        problem = cast(PricedAssignmentProblem[Any], problem)
-        given = None if demonstrations is None else _DemonstratedInstances.of(problem, demonstrations)
-        nature = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
-        costs = problem.costs(problem.sample(self.instances, nature) if given is None else given.observations)
-        store = Checkpoint.of(checkpoint, self, problem, budget, seed, given)
-        tracker = TrainingProgress(
-            begin,
-            self.gradient_steps,
-            budget,
-            progress,
-            record,
-            store,
-            decisions=self.batch_size * problem.num_agents,
-        )
-        with one_thread():
-            network = PriceNetwork(self.width, self.rounds)
-            network.initialise(seeded_generator(seed))
-            training = AdamOptimizer(network, self.learning_rate)
-            if store is not None and (state := store.read()):
-                training.restore(state)
-            labelled: dict[int, LabelledBatch] = {}
-            while tracker.spent < 1.0:
-                number = tracker.iteration % self.batches
-                if number not in labelled:
-                    labelled[number] = self.cut(costs, np.random.SeedSequence(seed, spawn_key=(number,)))
-                loss = self._loss(network, labelled[number], tracker.spent)
-                training.descend(loss, tracker.spent)
-                tracker.advance(1, partial(_measured, network, labelled[number]))
-                tracker.keep(training.arrays)
-            tracker.finish(training.arrays)
-        demonstrated = 0 if given is None else given.observations.count
-        origin = Origin.of(self, problem, seed=seed, steps=tracker.step, demonstrations=demonstrated)
-        return PricePolicy(problem, network, self.sweeps, origin)
+    def make_training(
+        self, problem: Any, seed: int, examples: _DemonstratedInstances | None, tracker: TrainingProgress
+    ) -> PriceTraining:
+        """Create a network with initial weights."""
+        return PriceTraining(self, problem, seed, examples)
 
     def cut(self, costs: PricedAssignment, stream: np.random.SeedSequence) -> LabelledBatch:
         """Cut a batch of labelled instances of one size, each from one of ``costs``."""
@@ -166,10 +103,45 @@ class Prices(Learner):
         instances = NormalisedAssignment.of(PricedAssignment(cost, costs.load[row, task], capacity))
         return LabelledBatch(instances, _best_prices(instances))
 
-    def _loss(self, network: PriceNetwork, batch: LabelledBatch, spent: float) -> Tensor:
-        """Loss of the current phase: price error, then bound loss."""
-        v = network(batch.instances)
-        return batch.price_error(v) if spent < self.imitation_share else batch.bound_loss(v)
+
+class PriceTraining(Training):
+    """Network and its optimiser; an iteration is a gradient step on a batch of cut instances."""
+
+    state_fields = ("optimizer",)
+
+    def __init__(
+        self,
+        settings: Prices,
+        problem: PricedAssignmentProblem[Any],
+        seed: int,
+        examples: _DemonstratedInstances | None,
+    ) -> None:
+        super().__init__(examples)
+        self.settings, self.problem, self.seed = settings, problem, seed
+        nature = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+        self._costs = problem.costs(
+            problem.sample(settings.instances, nature) if examples is None else examples.observations
+        )
+        self.network = PriceNetwork(settings.width, settings.rounds)
+        self.network.initialise(seeded_generator(seed))
+        self.optimizer = AdamOptimizer(self.network, settings.learning_rate)
+        self._labelled: dict[int, LabelledBatch] = {}
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Descend the price error in the first phase of the training, and then the bound loss."""
+        number, spent = tracker.iteration % self.settings.batches, tracker.spent
+        if number not in self._labelled:
+            stream = np.random.SeedSequence(self.seed, spawn_key=(number,))
+            self._labelled[number] = self.settings.cut(self._costs, stream)
+        batch = self._labelled[number]
+        v = self.network(batch.instances)
+        imitates = spent < self.settings.imitation_share
+        self.optimizer.descend(batch.price_error(v) if imitates else batch.bound_loss(v), spent)
+        tracker.advance(1, partial(_measured, self.network, batch))
+
+    def policy(self, origin: Origin) -> PricePolicy:
+        """Create the policy that decides by the predicted prices."""
+        return PricePolicy(self.problem, self.network, self.settings.sweeps, origin)
 
 
 @dataclass(frozen=True)
@@ -198,11 +170,13 @@ class _DemonstratedInstances:
 
     @classmethod
     def of(cls, problem: Problem[Any], demonstrations: Demonstrations) -> Self:
-        if demonstrations.instances.count == 0:
-            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
         for name, field in problem.observation_fields.items():
             field.check(name, demonstrations.observations[name], problem.horizon)
         return cls(demonstrations.observations)
+
+    @property
+    def count(self) -> int:
+        return self.observations.count
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return dict(self.observations)

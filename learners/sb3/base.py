@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,108 +13,36 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Progress, Record
+from offloadopt.core import Policy, Problem
 from offloadopt.errors import OffloadError
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.torch_utils import one_thread
+from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress
 from offloadopt.learners.sb3.exported_actor import Layer
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import BatchVecEnv
 
 
-class Sb3Learner(Learner):
+class Sb3Learner(IterativeLearner):
     """Learner that trains by Stable-Baselines3 and exports the network."""
 
     num_envs: int
     learning_rate: float
-    discount: float = Field(0.99, ge=0, le=1, description="gamma; without effect in a one-shot problem")
+    gamma: float = Field(0.99, ge=0, le=1, description="discount factor of a slot; no effect where there is one slot")
     scale_rewards: bool = Field(
         False, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
     )
+
+    resumable = False  # the library would pickle
 
     @abstractmethod
     def decisions(self, problem: Problem[Any]) -> int:
         """Decisions of single agents in a step of the library, which decides a row of its environment."""
 
-    def fit(
-        self,
-        problem: Problem[Any],
-        *,
-        demonstrations: Demonstrations | None = None,
-        budget: Budget | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-        record: Record | None = None,
-        checkpoint: Path | None = None,
-    ) -> Policy:
-        """Train by interaction alone.
-
-        Parameters
-        ----------
-        problem : Problem
-            A problem of the structure that the class serves.
-        demonstrations : Demonstrations, optional
-            Refused: the papers' baselines have no expert.
-        budget : Budget, optional
-            Without it `default_steps`; rounded up to the library's whole roll-outs. Training ends early when
-            ``seconds`` are over, and then depends on the clock.
-        seed : int
-            Of nature's draws, initial weights and exploration.
-        progress : callable, optional
-            Called with the number of decisions since the last call.
-        record : callable, optional
-            Called after every slot with its ``episode/cost`` and ``train/reward``, all agents together.
-        checkpoint : Path, optional
-            Not used, because the library would pickle: an interrupted training begins again, and with a budget in steps
-            ends with the same policy.
-
-        Raises
-        ------
-        OffloadError
-            If Stable-Baselines3 is not installed.
-        """
-        self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        model, environment = self.train(problem, budget or Budget(), seed, progress, record)
-        steps = model.num_timesteps * self.decisions(problem)
-        return self.policy(problem, environment, model, Origin.of(self, problem, seed=seed, steps=steps))
-
-    def train(
-        self,
-        problem: Problem[Any],
-        budget: Budget,
-        seed: int,
-        progress: Progress | None = None,
-        record: Record | None = None,
-    ) -> tuple[Any, BatchVecEnv]:
-        """Train the library's model until the budget is spent; returns it and its environment."""
+    def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> Sb3Training:
+        """Refuse to train without the library."""
         require_library()
-        from stable_baselines3.common.logger import Logger
-        from stable_baselines3.common.vec_env import VecNormalize
-
-        decisions = self.decisions(problem)
-        steps = self.default_steps(problem) if budget.steps is None else budget.steps
-        ends = math.inf if budget.seconds is None else time.monotonic() + budget.seconds
-
-        def after_each_step(_: dict[str, Any], __: dict[str, Any]) -> bool:
-            if progress is not None:
-                progress(environment.num_envs * decisions)
-            if record is not None:
-                cost = environment.slot_cost / problem.num_agents
-                record(model.num_timesteps * decisions, {"episode/cost": cost, "train/reward": environment.slot_reward})
-            return time.monotonic() < ends
-
-        with one_thread(), private_randomness():
-            environment = self.environment(problem)
-            scaled: Any = environment
-            if self.scale_rewards:
-                scaled = VecNormalize(environment, norm_obs=False, gamma=self.discount)
-            model = self.model(scaled, int(np.random.SeedSequence(seed).generate_state(1)[0]))
-            # Its own logger would make a folder among the system's temporary ones.
-            model.set_logger(Logger(folder=None, output_formats=[]))
-            model.learn(-(-steps // decisions), callback=after_each_step)
-        return model, environment
+        return Sb3Training(self, problem, seed)
 
     @abstractmethod
     def environment(self, problem: Problem[Any]) -> BatchVecEnv:
@@ -130,6 +55,50 @@ class Sb3Learner(Learner):
     @abstractmethod
     def policy(self, problem: Problem[Any], environment: Any, model: Any, origin: Origin) -> Policy:
         """Policy of the model without exploration."""
+
+
+class Sb3Training(Training):
+    """The library's model and its environment; one iteration trains it until the budget is spent.
+
+    The budget is rounded up to the library's whole roll-outs. After every slot ``episode/cost`` and ``train/reward``
+    can be recorded, of all agents together.
+    """
+
+    model: Any
+    environment: BatchVecEnv
+
+    def __init__(self, settings: Sb3Learner, problem: Problem[Any], seed: int) -> None:
+        super().__init__()
+        self.settings, self.problem, self.seed = settings, problem, seed
+
+    def advance(self, tracker: TrainingProgress) -> None:
+        """Train the model."""
+        from stable_baselines3.common.logger import Logger
+        from stable_baselines3.common.vec_env import VecNormalize
+
+        s, problem = self.settings, self.problem
+
+        def measure() -> dict[str, float]:
+            cost = self.environment.slot_cost / problem.num_agents
+            return {"episode/cost": cost, "train/reward": self.environment.slot_reward}
+
+        def after_each_step(_: dict[str, Any], __: dict[str, Any]) -> bool:
+            tracker.advance(self.environment.num_envs, measure)
+            return tracker.in_time
+
+        with private_randomness():
+            self.environment = s.environment(problem)
+            scaled: Any = self.environment
+            if s.scale_rewards:
+                scaled = VecNormalize(self.environment, norm_obs=False, gamma=s.gamma)
+            self.model = s.model(scaled, int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+            # Its own logger would make a folder among the system's temporary ones.
+            self.model.set_logger(Logger(folder=None, output_formats=[]))
+            self.model.learn(tracker.total, callback=after_each_step)
+
+    def policy(self, origin: Origin) -> Policy:
+        """Create the policy of the model without exploration."""
+        return self.settings.policy(self.problem, self.environment, self.model, origin)
 
 
 def linear_layers(*networks: nn.Module) -> list[Layer]:

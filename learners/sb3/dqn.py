@@ -51,7 +51,7 @@ class DQN(Sb3Learner):
     scale_rewards: bool = Field(
         True, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
     )
-    discount: float = Field(0.9, ge=0, le=1, description="gamma (0.99 by default); without effect in one-shot problems")
+    gamma: float = Field(0.9, ge=0, le=1, description="discount factor of a slot (0.99 by default)")
     steps: int = Field(1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
 
     def default_steps(self, problem: Problem[Any]) -> int:
@@ -81,7 +81,7 @@ class DQN(Sb3Learner):
             "MlpPolicy",
             environment,
             learning_rate=self.learning_rate,
-            gamma=self.discount,
+            gamma=self.gamma,
             batch_size=self.batch_size,
             train_freq=1,
             gradient_steps=self.gradient_steps,

@@ -6,11 +6,9 @@ import time
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from offloadopt.core import Decisions, Demonstrations, Observation, Solutions
-from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.demonstrations import ExpertActions, imitate
@@ -50,9 +48,3 @@ def test_an_actor_learns_the_experts_actions(aiming: Any) -> None:
     )
     after = float(expert.imitation_loss(actor, interface.heads, torch.arange(64)).detach())
     assert after < 0.02 * before
-
-
-def test_empty_demonstrations_are_refused(aiming: Any) -> None:
-    problem = aiming(horizon=3)
-    with pytest.raises(InvalidInput, match="the demonstrations are empty"):
-        ExpertActions.of(AgentInterface(problem, None, None), demonstrations_of(problem, 0))

@@ -53,7 +53,7 @@ def test_an_expert_without_a_feasible_decision_is_no_example(small: Problem[Any]
     objective, status = experts.solutions.objective.copy(), experts.solutions.status.copy()
     objective[7], status[7] = np.inf, 4
     failed = dataclasses.replace(experts.solutions, objective=objective, status=status)
-    with pytest.raises(InvalidInput, match="demonstration 7 is LIMIT_NO_SOLUTION"):
+    with pytest.raises(InvalidInput, match=r"demonstration 7 is not feasible \(LIMIT_NO_SOLUTION\)"):
         fit(small, dataclasses.replace(experts, solutions=failed))
 
 

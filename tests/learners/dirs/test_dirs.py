@@ -16,19 +16,16 @@ from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import load_policy
-from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.dirs import dirs
-from offloadopt.learners.dirs.dirs import PAPER, Dirs, total_loss
+from offloadopt.learners.dirs.demonstrations import Examples
+from offloadopt.learners.dirs.dirs import PAPER, Dirs, DirsTraining, total_loss
 from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
-    ServerNetworks,
     cross_entropy,
     demonstration_loss,
     server_labels,
     view_tensor,
 )
-from offloadopt.learners.dirs.prioritised_replay import Replay
-from offloadopt.structures.assignment import AssignmentProblem
 
 SMALL = {
     "demonstrations": 64,
@@ -75,25 +72,15 @@ def observe(problem: Any, count: int, seed: int = 9) -> Observation:
     return problem.observe(instances, problem.reset(instances))
 
 
-def agents_and_replay(problem: Any, own: int = 3) -> tuple[AdamOptimizer[ServerNetworks], Replay]:
+def training_of(problem: Any, own: int = 3, **options: Any) -> DirsTraining:
     """Random networks, and a replay of 5 demonstrations and some own transitions with random labels."""
     view = view_tensor(problem, observe(problem, 5 + own))
     labels = server_labels(np.random.default_rng(1).integers(0, 3, (5 + own, 6)), 2)
-    networks = ServerNetworks(2, (6, 9, 7, 6))
-    networks.initialise(seeded_generator(4))
-    networks.standardise(view)
-    learner = Dirs(**SMALL)
-    replay = Replay(
-        view[:5],
-        labels[:5],
-        room=8,
-        exponent=learner.priority_exponent,
-        demonstration_priority=learner.demonstration_priority,
-        own_priority=learner.own_priority,
-    )
+    settings = Dirs(**{**SMALL, "replay_size": 8, **options})
+    training = DirsTraining(settings, problem, Examples(view[:5], labels[:5], np.zeros(5)), seed=4, done=0)
     for row in range(5, 5 + own):
-        replay.append(view[row], labels[row])
-    return AdamOptimizer(networks, learner.learning_rate), replay
+        training.replay.append(view[row], labels[row])
+    return training
 
 
 # -------------------------------------------------------------------------------------------------------- the losses
@@ -112,7 +99,8 @@ def test_the_total_loss_is_the_sum_of_both_parts_means() -> None:
 
 
 def test_the_parts_of_the_loss_are_equations_15_and_18(problem: Any) -> None:
-    agents, replay = agents_and_replay(problem)
+    training = training_of(problem)
+    agents, replay = training.agents, training.replay
     entropy = cross_entropy(agents.networks(replay.view[:8]), replay.labels[:8])
     found = total_loss(entropy, torch.arange(8) < 5, agents.networks.squared_norm(), 0.02)
     parts = [
@@ -125,8 +113,8 @@ def test_the_parts_of_the_loss_are_equations_15_and_18(problem: Any) -> None:
 @pytest.mark.parametrize("own", [0, 3])
 def test_priorities_are_the_change_of_loss_averaged_over_the_agents(problem: Any, own: int) -> None:
     """Losses of every transition before and after the step, written out in NumPy from the networks' outputs."""
-    agents, replay = agents_and_replay(problem, own)
-    learner = Dirs(**{**SMALL, "batch_size": 400})  # so that every transition is in the batch
+    training = training_of(problem, own, batch_size=400)  # so that every transition is in the batch
+    agents, replay = training.agents, training.replay
 
     def losses() -> Any:
         logits = agents.networks(replay.view[: replay.count]).detach().double().numpy()
@@ -134,7 +122,7 @@ def test_priorities_are_the_change_of_loss_averaged_over_the_agents(problem: Any
         return -(a * np.log(pi) + (1.0 - a) * np.log(1.0 - pi)).sum(axis=2)
 
     before = losses()
-    learner._train(agents, replay, 0.0, np.random.default_rng(0))
+    training._train(0.0, np.random.default_rng(0))
     change = np.abs((losses() - before).mean(axis=1))
     constant = np.array([0.08] * 5 + [0.02] * own)
     root = np.sqrt(change + constant)
@@ -143,10 +131,9 @@ def test_priorities_are_the_change_of_loss_averaged_over_the_agents(problem: Any
 
 
 def test_training_on_own_data_alone_lowers_its_loss(problem: Any) -> None:
-    agents, replay = agents_and_replay(problem)
-    replay.demonstrations = 0
-    learner, rng = Dirs(**{**SMALL, "l2": 0.0}), np.random.default_rng(0)
-    first, *_, last = (learner._train(agents, replay, 0.0, rng) for _ in range(60))
+    training, rng = training_of(problem, l2=0.0), np.random.default_rng(0)
+    training.replay.demonstrations = 0
+    first, *_, last = (training._train(0.0, rng) for _ in range(60))
     assert (last < 0.5 * first).all()
 
 
@@ -190,13 +177,13 @@ def test_the_agents_are_trained_every_interval_and_at_no_other_slot(
     problem: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
-    train = Dirs._train
+    train = DirsTraining._train
 
-    def counted(self: Dirs, agents: Any, replay: Replay, *rest: Any) -> Any:
-        trained.append(replay.count)
-        return train(self, agents, replay, *rest)
+    def counted(self: DirsTraining, *given: Any) -> Any:
+        trained.append(self.replay.count)
+        return train(self, *given)
 
-    monkeypatch.setattr(Dirs, "_train", counted)
+    monkeypatch.setattr(DirsTraining, "_train", counted)
     fit(problem, slots=60, interval=25, replay_size=1)
     assert trained == [65, 65]
     trained.clear()
@@ -208,8 +195,8 @@ def test_a_budget_is_divided_in_the_proportion_of_the_stages(
     problem: Any, experts: Demonstrations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met: list[int] = []
-    meet = Dirs._interact
-    monkeypatch.setattr(Dirs, "_interact", lambda *given: (met.append(given[2].iteration), meet(*given))[1])
+    meet = DirsTraining._interact
+    monkeypatch.setattr(DirsTraining, "_interact", lambda *given: (met.append(given[1].iteration), meet(*given))[1])
     done: list[int] = []
     learner = Dirs(**SMALL)
     budget = Budget(steps=2 * learner.default_steps(problem))
@@ -305,18 +292,18 @@ def test_a_continued_training_does_not_get_the_seconds_of_its_demonstrations_aga
 def labels_learned(problem: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Any, Any]:
     """The costs of what is appended to the replay, and the optimal ones of the same states."""
     found: list[tuple[float, float]] = []
-    refine = Dirs._refine
+    refine = DirsTraining._refine
 
-    def kept(self: Dirs, at: AssignmentProblem[Any], instances: Any, observation: Any, voted: Any, rng: Any) -> Any:
-        refined = refine(self, at, instances, observation, voted, rng)
-        costs = at.costs(instances)
+    def kept(self: DirsTraining, instances: Any, observation: Any, voted: Any, rng: Any) -> Any:
+        refined = refine(self, instances, observation, voted, rng)
+        costs = self.problem.costs(instances)
         found.append((float(costs.cost(voted)[0]), float(costs.cost(refined)[0])))
-        best.append(registry.solver("exact", at).run(at, instances).objective[0])
+        best.append(registry.solver("exact", self.problem).run(self.problem, instances).objective[0])
         return refined
 
     best: list[float] = []
     with monkeypatch.context() as patch:
-        patch.setattr(Dirs, "_refine", kept)
+        patch.setattr(DirsTraining, "_refine", kept)
         fit(problem, **options)
     return np.array(found), np.array(best)
 
@@ -454,15 +441,6 @@ def test_the_papers_settings_are_those_of_its_section_vi() -> None:
 def test_a_wrong_hyper_parameter_is_named(field: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=field):
         Dirs(**{field: value})
-
-
-def test_an_empty_set_of_demonstrations_is_refused(problem: Any, experts: Demonstrations) -> None:
-    rows = slice(0)
-    nothing = Demonstrations(
-        experts.instances.take(rows), experts.observations.take(rows), experts.solutions.take(rows)
-    )
-    with pytest.raises(InvalidInput, match="'dirs' was given no demonstration"):
-        Dirs(**SMALL).fit(problem, demonstrations=nothing)
 
 
 def test_a_training_without_any_step_is_refused() -> None:

@@ -128,8 +128,8 @@ def test_nothing_is_learned_without_demonstrations(small: Problem[Any], experts:
     nobody = Demonstrations(
         experts.instances.take(slice(0)), experts.observations.take(slice(0)), experts.solutions.take(slice(0))
     )
-    for given in (None, nobody):
-        with pytest.raises(InvalidInput, match="'imitation' learns from demonstrations; none were given"):
+    for given, message in ((None, "'imitation' learns from demonstrations; none were given"), (nobody, "are empty")):
+        with pytest.raises(InvalidInput, match=message):
             registry.learner("imitation").fit(small, demonstrations=given)
 
 

@@ -56,9 +56,8 @@ class TestTraining:
             learner.fit(problem, budget=budget, progress=kill, checkpoint=tmp_path / "state")
         found = Checkpoint.of(tmp_path / "state", learner, problem, budget, 0, None)
         assert found is not None
-        steps, slots = found.read()["counters"]
-        assert steps > learner.pretraining_steps
-        assert slots > 0
+        assert found.read()["agents._steps"] > learner.pretraining_steps
+        assert found.read()["agents._slots"] > 0
         assert weights(learner.fit(problem, budget=budget, checkpoint=tmp_path / "state")) == whole
 
     def test_bytes_are_of_announcements_and_of_twins_made_known(self) -> None:

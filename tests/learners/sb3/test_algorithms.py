@@ -18,6 +18,8 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, CentralSb3Learner
 from offloadopt.learners.sb3.exported_actor import Actor
 
+from toys.sb3_training import trained
+
 LEARNERS = [
     A2C(),
     DDPG(learning_starts=64, num_envs=32),
@@ -63,7 +65,7 @@ def test_the_exported_actor_gives_the_librarys_actions(
     learner: CentralSb3Learner, gain: float, small: Any, library: Any
 ) -> None:
     """Also where outputs lie far beyond [-1, 1], so that clipping and squashing decide ties."""
-    model, _ = learner.train(small, Budget(steps=640), seed=1)
+    model = trained(learner, small, 640).model
     view = ScoreView.of(small)
     with torch.no_grad():
         last = next(part for part in model.policy.modules() if getattr(part, "out_features", 0) == 12)
@@ -88,7 +90,7 @@ def test_the_exported_actor_gives_the_librarys_powers(
     learner: CentralSb3Learner, gain: float, agents: Any, library: Any
 ) -> None:
     """For agents, in every slot of a roll-out, as decisions within their limits."""
-    model, _ = learner.train(agents, Budget(steps=640), seed=1)
+    model = trained(learner, agents, 640).model
     view = AgentsView(agents)
     with torch.no_grad():
         last = next(part for part in model.policy.modules() if getattr(part, "out_features", 0) == 4)
@@ -114,7 +116,7 @@ def test_the_exported_actor_gives_the_librarys_powers(
 @choosing
 def test_the_exported_actor_takes_the_librarys_options(learner: CentralSb3Learner, devices: Any, library: Any) -> None:
     """The likeliest target and mode of each agent, in every slot of a roll-out."""
-    model, _ = learner.train(devices, Budget(steps=640), seed=1)
+    model = trained(learner, devices, 640).model
     view = AgentsView(devices)
     with torch.no_grad():
         model.policy.action_net.weight *= 100.0  # so that options depend on the observation
@@ -134,7 +136,7 @@ def test_the_exported_actor_takes_the_librarys_options(learner: CentralSb3Learne
 
 
 def test_the_exported_actor_rounds_the_librarys_shares_to_options(devices: Any, library: Any) -> None:
-    model, _ = LEARNERS[1].train(devices, Budget(steps=640), seed=1)
+    model = trained(LEARNERS[1], devices, 640).model
     view = AgentsView(devices, continuous=True)
     layers, origin = LEARNERS[1].layers(model), policies.Origin.of(LEARNERS[1], devices, seed=1)
     actor = LEARNERS[1].policy_type(devices, view, layers, origin)
@@ -233,7 +235,7 @@ def test_training_finds_good_options_among_whole_numbers(learner: CentralSb3Lear
     instances = problem.sample(300, 9)
     by_chance = registry.solver("random", problem).run(problem, instances).objective.mean() / 5
     steps = {"a2c-sb3": 40_000, "ppo-sb3": 10_000, "ddpg-sb3": 6_000}[learner.name]
-    policy = learner.replace(discount=0.0).fit(problem, budget=Budget(steps=steps * problem.num_agents), seed=0)
+    policy = learner.replace(gamma=0.0).fit(problem, budget=Budget(steps=steps * problem.num_agents), seed=0)
     learned = policy.run(problem, instances).objective.mean() / 5
     assert by_chance == pytest.approx(4.58, rel=0.05)
     assert learned < 0.7
@@ -276,7 +278,7 @@ def test_what_cannot_be_decided_is_refused_before_anything_begins(
         (DDPG, "noise", -1.0),
         (DDPG, "reward", "cost"),
         (PPO, "minibatch_size", 1),
-        (PPO, "discount", 1.1),
+        (PPO, "gamma", 1.1),
     ],
 )
 def test_a_wrong_hyper_parameter_is_named(learner: Any, field: str, value: Any) -> None:

@@ -17,6 +17,8 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.sb3.dqn import DQN
 from offloadopt.learners.sb3.per_agent import MenuPolicy
 
+from toys.sb3_training import trained
+
 QUICK = DQN(num_envs=8, learning_starts=64)
 """With so few random decisions that a short training trains."""
 
@@ -55,10 +57,10 @@ def test_the_exported_network_takes_the_librarys_entries(
     name: str, library: Any, request: pytest.FixtureRequest
 ) -> None:
     problem = request.getfixturevalue(name)
-    model, environment = QUICK.train(problem, Budget(steps=4000), seed=1)
-    policy = QUICK.policy(problem, environment, model, policies.Origin.of(QUICK, problem, seed=1))
+    training = trained(QUICK, problem, 4000)
+    policy = training.policy(policies.Origin.of(QUICK, problem, seed=1))
     observation = observed(problem, 200)
-    theirs, _ = model.predict(policy.encoding.encode(observation).reshape(600, -1), deterministic=True)
+    theirs, _ = training.model.predict(policy.encoding.encode(observation).reshape(600, -1), deterministic=True)
     entries = policy.entries(observation)
     assert len(np.unique(entries)) > 1
     assert (entries == theirs.reshape(200, 3)).mean() > 0.99  # but for ties within rounding
@@ -86,7 +88,7 @@ def test_a_saved_policy_decides_the_same_without_the_library(
 def test_the_best_entry_is_learned(aiming: Any, library: Any) -> None:
     """As in the test of our own DQN: the number nearest to a goal, and 1 or 2."""
     problem = aiming(agents=1, integer=True)
-    learner = DQN(discount=0.0, learning_starts=500, exploration=0.5, learning_rate=3e-3)
+    learner = DQN(gamma=0.0, learning_starts=500, exploration=0.5, learning_rate=3e-3)
     policy = learner.fit(problem, budget=Budget(steps=16 * 700), seed=1)
     instances = problem.sample(200, 5)
     aim = policy.run(problem, instances).decisions["aim"]
