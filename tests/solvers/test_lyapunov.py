@@ -1,27 +1,20 @@
-"""Tuning finds the best value of a rule in two rounds."""
+"""Drift plus penalty: the tuning of its weight in two rounds, its sample and its time."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from offloadopt import registry
 from offloadopt.core import Decisions, FloatArray, Observation
-from offloadopt.solvers.tuning import SAMPLE_SIZE, pair_values_with_instances, tune_parameter, tuning_sample
-
-
-def test_every_value_meets_every_instance() -> None:
-    problem = registry.problem("carbon_mimo", users=2, antennas=2, horizon=2)
-    instances = problem.sample(3, seed=0)
-    values, repeated = pair_values_with_instances(instances, np.array([0.5, 2.0]))
-    assert values.tolist() == [0.5, 0.5, 0.5, 2.0, 2.0, 2.0]
-    for name, array in repeated.items():
-        np.testing.assert_array_equal(array, np.concatenate([instances[name]] * 2))
+from offloadopt.solvers.backlog.lyapunov import BacklogLyapunov
+from offloadopt.solvers.lyapunov import tune_parameter
 
 
 def test_the_sample_holds_about_the_same_number_of_decisions_whatever_the_problem() -> None:
     for users, horizon in ((2, 10), (4, 500)):
         problem = registry.problem("carbon_mimo", users=users, antennas=4, horizon=horizon)
-        assert tuning_sample(problem, 1).count == max(4, SAMPLE_SIZE // (users * horizon))
+        assert BacklogLyapunov().tuning_sample(problem).count == max(4, 8_000 // (users * horizon))
 
 
 def test_the_best_value_is_refined_between_its_neighbours() -> None:
@@ -47,3 +40,28 @@ def test_the_best_value_is_refined_between_its_neighbours() -> None:
     fine = np.geomspace(1e-3, 1e-1, 7)
     assert found == fine[np.abs(np.log(fine / 0.03)).argmin()]
     assert {len(values) for values in tried} == {4 * 3, 7 * 3}
+
+
+SMALL = {
+    "carbon_mimo": {"users": 1, "antennas": 1, "horizon": 2},
+    "battery_d2d": {"users": 1, "servers": 1, "horizon": 2, "battery_j": 150.5},
+    "twin_inference": {"users": 1, "servers": 1, "horizon": 2, "battery_j": 0.4},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_time_of_tuning_stands_in_the_details_and_is_0_where_v_is_given(name: str) -> None:
+    problem = registry.problem(name, **SMALL[name])
+    instances = problem.sample(3, 0)
+    rule = registry.solver("lyapunov", problem)
+    tuned, again, given = (solver.run(problem, instances) for solver in (rule, rule.replace(), rule.replace(v=2.0)))
+    (seconds,), (v,) = np.unique(tuned.details["tuning_seconds"]), np.unique(tuned.details["v"])
+    assert seconds > 0
+    assert rule.tuned(problem) == (v, seconds)  # type: ignore[attr-defined]
+    assert tuned.details["tuning_seconds"].shape == (3,)
+    np.testing.assert_array_equal(again.details["tuning_seconds"], seconds)
+    np.testing.assert_array_equal(given.details["tuning_seconds"], 0.0)
+    np.testing.assert_array_equal(given.details["v"], 2.0)
+    same = rule.replace(v=float(v)).run(problem, instances)
+    for field, array in tuned.decisions.items():
+        np.testing.assert_array_equal(array, same.decisions[field])
