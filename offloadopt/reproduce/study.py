@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from offloadopt import registry
@@ -28,19 +29,38 @@ class Measured(NamedTuple):
     numbers: Json
 
 
+class Sizes(SimpleNamespace):
+    """Sizes of a study by name: replicates, instances, points and lengths of trainings."""
+
+    def replace(self, **changes: Any) -> Sizes:
+        """The same sizes with some changed."""
+        unknown = set(changes) - set(vars(self))
+        if unknown:
+            raise TypeError(f"no size {min(unknown)!r}; {nearest(min(unknown), vars(self))}")
+        return Sizes(**{**vars(self), **changes})
+
+
+def sizes(**values: tuple[Any, Any]) -> dict[str, Sizes]:
+    """Sizes by name from the value of each in a quick and in a full run."""
+    runs = enumerate(("quick", "full"))
+    return {run: Sizes(**{name: pair[place] for name, pair in values.items()}) for place, run in runs}
+
+
 @dataclass(frozen=True)
 class Study:
     """Everything that the artefacts of a paper have in common, in one size.
 
     Attributes
     ----------
-    sizes : dataclass
-        With ``replicates`` and ``test_instances``, and the sizes of the paper's artefacts.
+    sizes : Sizes
+        Numbers of ``replicates`` (seeds of trainings and of held-out instances) and of ``test_instances``; where there
+        are learners, ``steps`` of their training by label, without which one is not trained, and ``changes`` of
+        their settings; and the sizes of the paper's artefacts.
     base : mapping
         Fields of the scenario that differ from the preset in every artefact.
     """
 
-    sizes: Any
+    sizes: Sizes
     base: Mapping[str, Any] = field(default_factory=dict)
 
     measure: ClassVar[Measurements]
@@ -61,7 +81,7 @@ class Study:
     @property
     def settings(self) -> Json:
         """The study as JSON values, which are stored with its results."""
-        return {"sizes": asdict(self.sizes), "base": dict(self.base)}
+        return {"sizes": vars(self.sizes), "base": dict(self.base)}
 
     def scenario(self, preset: str = "paper", **changes: Any) -> Json:
         """All fields of a scenario as JSON values."""
@@ -139,7 +159,7 @@ class Study:
         names = registry.names("learners")
         lengths = getattr(self.sizes, self.budgets, {})
         known = {method: length for method, length in lengths.items() if self.learners[method][0] in names}
-        return self if known == lengths else replace(self, sizes=replace(self.sizes, **{self.budgets: known}))
+        return self if known == lengths else replace(self, sizes=self.sizes.replace(**{self.budgets: known}))
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -178,7 +198,7 @@ class Plan:
     """
 
     study: Callable[..., Study]
-    sizes: Mapping[str, Any]
+    sizes: Mapping[str, Sizes]
     shortened: Sequence[str]
     artefacts: Callable[[Any], Sequence[Artefact]]
 

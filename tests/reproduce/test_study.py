@@ -16,7 +16,7 @@ from offloadopt.reproduce import PAPERS
 from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.partial_mobile.plan import PLAN
 from offloadopt.reproduce.partial_mobile.study import DISCRETE, EXACT, OPTIMUM, SB3_A2C
-from offloadopt.reproduce.study import Measured, measured
+from offloadopt.reproduce.study import Measured, Sizes, measured, sizes
 
 from toys.tiny_papers.partial_mobile import STUDY, tiny
 
@@ -121,3 +121,11 @@ def test_real_places_are_for_multi_server_alone(name: str) -> None:
 
     with pytest.raises(InvalidInput, match=f"{name} has no real places"):
         reproduce.paper(name, "quick", users_file=Path("users.csv"))
+
+
+def test_sizes_are_stated_side_by_side_and_changed_by_name() -> None:
+    made = sizes(replicates=(2, 5), users=((1, 2), (1, 2, 3)))
+    assert vars(made["quick"]) == {"replicates": 2, "users": (1, 2)}
+    assert made["full"].replace(replicates=1) == Sizes(replicates=1, users=(1, 2, 3))
+    with pytest.raises(TypeError, match="no size 'user'; did you mean 'users'"):
+        made["full"].replace(user=(1,))

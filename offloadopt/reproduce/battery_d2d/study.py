@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.battery_d2d import measurements
-from offloadopt.reproduce.study import Chosen, Study
+from offloadopt.reproduce.study import Chosen, Study, sizes
 from offloadopt.reproduce.training import Json
 
 RMAPPO, MADDPG, PPO = "rMAPPO", "MADDPG", "PPO, full view"
@@ -70,61 +70,54 @@ class Point:
         return f"{self.preset}, {self.battery_j:g} J, {self.task_chance:g}"
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a reproduction: replicates, instances, training steps and points.
-
-    Attributes
-    ----------
-    replicates : int
-        Number of seeds of trainings and of held-out instances.
-    test_instances : int
-        Held out, the same for all methods of a replicate.
-    presets : tuple of str
-        ``clipped-delay`` is that of the paper's figures.
-    capacities_j : tuple of float
-        Of Fig. 2.
-    chances : tuple of float
-        Of a task, for each device and slot: Fig. 3.
-    each_point : bool
-        Whether learners are trained at each point of the figures. Otherwise once for each preset, at 500 J and chance
-        0.5, and the policies are tested everywhere.
-    steps : mapping
-        Training steps by label of `LEARNERS`; other learners are not trained.
-    changes : mapping
-        Settings that differ from the learners' defaults.
-    window : mapping
-        Fields of the scenario in which the optimum is proved.
-    window_instances, window_tasks : int
-        Held-out windows, and the most tasks that one of them may have.
-    window_seconds : float
-        Limit of the optimum's search in each.
-    window_steps, window_environments : int
-        Training steps of rMAPPO there, and windows side by side in them.
-    demonstrations, window_demonstrations, optimum_demonstrations : int
-        Episodes of rules, windows of rules, and windows of the optimum that are imitated.
-    imitation_steps : int
-        Gradient steps of that.
-    """
-
-    replicates: int
-    test_instances: int
-    presets: tuple[str, ...]
-    capacities_j: tuple[float, ...]
-    chances: tuple[float, ...]
-    each_point: bool
-    steps: Mapping[str, int]
-    window: Mapping[str, Any]
-    window_instances: int
-    window_tasks: int
-    window_seconds: float
-    window_steps: int
-    window_environments: int
-    demonstrations: int
-    window_demonstrations: int
-    optimum_demonstrations: int
-    imitation_steps: int
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+SIZES = sizes(
+    replicates=(2, 5),
+    test_instances=(64, 200),
+    # ``clipped-delay`` is that of the paper's figures.
+    presets=(("clipped-delay",), ("clipped-delay", "paper")),
+    # Of Fig. 2.
+    capacities_j=((400.0, 500.0, 2000.0), (400.0, 500.0, 800.0, 1200.0, 2000.0)),
+    # Of a task, for each device and slot: Fig. 3.
+    chances=((0.2, 0.5, 0.9), (0.2, 0.35, 0.5, 0.7, 0.9)),
+    # Whether learners are trained at each point of the figures. Otherwise once for each preset, at 500 J and chance
+    # 0.5, and the policies are tested everywhere.
+    each_point=(False, True),
+    steps=(
+        {
+            RMAPPO: 800_000,
+            MADDPG: 200_000,
+            PPO: 2_000_000,
+            SB3_PPO: 80_000,
+            SB3_DDPG: 25_000,
+            SB3_DQN: 800_000,
+        },
+        {
+            RMAPPO: 20_000_000,
+            MADDPG: 6_000_000,
+            PPO: 55_000_000,
+            SB3_PPO: 2_000_000,
+            SB3_DDPG: 700_000,
+            SB3_DQN: 25_000_000,
+        },
+    ),
+    # Fields of the scenario in which the optimum is proved.
+    window=({"users": 3, "servers": 1, "horizon": 5}, {"users": 3, "servers": 1, "horizon": 5}),
+    # Held-out windows, and the most tasks that one of them may have.
+    window_instances=(20, 100),
+    window_tasks=(10, 10),
+    # Limit of the optimum's search in each.
+    window_seconds=(4.0, 60.0),
+    # Training steps of rMAPPO there, and windows side by side in them.
+    window_steps=(250_000, 5_000_000),
+    window_environments=(512, 1024),
+    # Episodes of rules, windows of rules, and windows of the optimum that are imitated.
+    demonstrations=(64, 500),
+    window_demonstrations=(500, 5000),
+    optimum_demonstrations=(25, 500),
+    # Gradient steps of that.
+    imitation_steps=(300, 3000),
+    changes=({}, {}),
+)
 
 
 @dataclass(frozen=True)

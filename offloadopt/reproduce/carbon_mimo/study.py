@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.carbon_mimo.measurements import BOUND, HINDSIGHT
-from offloadopt.reproduce.study import Chosen, Study
+from offloadopt.reproduce.study import Chosen, Study, sizes
 from offloadopt.reproduce.training import Json
 
 CADDTO, DDPG, SB3_PPO, SB3_DDPG = "CADDTO-PPO", "DDPG", "SB3 PPO", "SB3 DDPG"
@@ -55,56 +55,42 @@ STYLES = {
     BOUND: plots.Style(BOUND, plots.BLACK, "--"),
 }
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a reproduction: replicates, instances, training steps and points.
-
-    Attributes
-    ----------
-    replicates : int
-        Number of seeds of trainings and of held-out instances.
-    test_instances : int
-        Held out, the same for all methods of a replicate.
-    loads : tuple of float
-        Mean arrivals in quanta (kbit) per slot and user.
-    each_load : bool
-        Whether learners are trained at each load. Otherwise once, with loads drawn from the whole range: what they
-        learn is then dominated by overload, which costs hundreds of times as much as anything else.
-    steps : mapping
-        Training steps by label of `LEARNERS`; other learners are not trained.
-    changes : mapping
-        Settings that differ from the learners' defaults.
-    users : tuple of int
-        Of the inference times.
-    rates : tuple of float
-        Of the ancestor's curve, in kbit per slot.
-    ancestor_slots : int
-        Slots over which a point of that curve is averaged.
-    ancestor_steps : mapping
-        Training steps of the ancestor's learners, by name.
-    one_user_steps : int
-        Training steps where one user is compared with the dynamic programme.
-    values_of_v : tuple of float
-        Lyapunov's V, in bit^2 per unit of energy cost.
-    expert_instances, expert_steps : int
-        Demonstrations, and imitation steps of them.
-    """
-
-    replicates: int
-    test_instances: int
-    loads: tuple[float, ...]
-    each_load: bool
-    steps: Mapping[str, int]
-    changes: Mapping[str, Mapping[str, Any]]
-    users: tuple[int, ...]
-    rates: tuple[float, ...]
-    ancestor_slots: int
-    ancestor_steps: Mapping[str, int]
-    one_user_steps: int
-    values_of_v: tuple[float, ...]
-    expert_instances: int
-    expert_steps: int
+SIZES = sizes(
+    replicates=(2, 5),
+    test_instances=(50, 200),
+    # Mean arrivals in quanta (kbit) per slot and user.
+    loads=((1.0, 3.0, 10.0), tuple(float(load) for load in range(1, 11))),
+    # Whether learners are trained at each load. Otherwise once, with loads drawn from the whole range: what they
+    # learn is then dominated by overload, which costs hundreds of times as much as anything else.
+    each_load=(False, True),
+    steps=(
+        {CADDTO: 500_000, ENERGY: 4_000_000, PPO: 4_000_000, DDPG: 500_000},
+        {
+            CADDTO: 2_500_000,
+            ENERGY: 6_000_000,
+            PPO: 6_000_000,
+            DDPG: 5_000_000,
+            SB3_PPO: 2_000_000,
+            SB3_DDPG: 500_000,
+        },
+    ),
+    changes=({}, {}),
+    # Of the inference times.
+    users=((1, 5, 20, 100), (1, 2, 5, 10, 20, 50, 100)),
+    # Of the ancestor's curve, in kbit per slot.
+    rates=((1.5, 2.0, 4.0), (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)),
+    # Slots over which a point of that curve is averaged.
+    ancestor_slots=(20_000, 100_000),
+    # Training steps of the ancestor's learners, by name.
+    ancestor_steps=({}, {"DDPG": 400_000, "DQN": 400_000}),
+    # Training steps where one user is compared with the dynamic programme.
+    one_user_steps=(1_500_000, 5_000_000),
+    # Lyapunov's V, in bit^2 per unit of energy cost.
+    values_of_v=((1e8, 2e8, 4e8), (5e7, 1e8, 2e8, 4e8, 8e8)),
+    # Demonstrations, and imitation steps of them.
+    expert_instances=(50, 500),
+    expert_steps=(1000, 3000),
+)
 
 
 @dataclass(frozen=True)

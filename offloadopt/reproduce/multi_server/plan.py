@@ -7,45 +7,11 @@ from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
 from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, GeneralisationFigure, HardServersFigure
 from offloadopt.reproduce.multi_server.learners import LearnersTable
 from offloadopt.reproduce.multi_server.search import SearchFigure
-from offloadopt.reproduce.multi_server.study import MultiServerStudy, Sizes
+from offloadopt.reproduce.multi_server.study import SIZES, MultiServerStudy
 from offloadopt.reproduce.multi_server.sweeps import servers_figure, users_figure
 from offloadopt.reproduce.multi_server.training import AblationFigure, LossFigure, TimeEnergyFigure
 from offloadopt.reproduce.study import Plan
 
-FULL = Sizes(
-    replicates=5,
-    test_instances=500,
-    users=(10, 20, 30, 40, 50, 60, 70, 80, 90, 100),
-    servers=(2, 4, 6, 8, 10),
-    server_hz=(2e9, 5e9, 1e10),
-    demonstration_counts=(64, 128, 256, 512),
-    accuracy_steps=1000,
-    imitation_demonstrations=1000,
-    imitation_steps=3000,
-    dirs={},
-    own_dirs={},
-    prices={},
-    budget_shares=(0.02, 0.05, 0.1, 0.25, 0.5, 1.0),
-    search_instances=200,
-    generations=1000,
-)
-QUICK = Sizes(
-    replicates=3,
-    test_instances=200,
-    users=(10, 100),
-    servers=(2, 10),
-    server_hz=(2e9, 1e10),
-    demonstration_counts=(64, 128, 256, 512),
-    accuracy_steps=1000,
-    imitation_demonstrations=1000,
-    imitation_steps=1000,
-    dirs={},
-    own_dirs={"demonstrations": 4096, "pretraining": 1500, "slots": 300},
-    prices={"gradient_steps": 500},
-    budget_shares=(0.1, 1.0),
-    search_instances=50,
-    generations=300,
-)
 SHORTENED = (
     "3 replicates (layouts and seeds) instead of 5, so most intervals are wide; 200 held-out instances instead of 500",
     "only the end points of figures 9 (10 and 100 users) and 10 (2 and 10 servers)",
@@ -74,4 +40,4 @@ def artefacts(study: MultiServerStudy) -> list[Artefact]:
     ]
 
 
-PLAN = Plan(MultiServerStudy, {"quick": QUICK, "full": FULL}, SHORTENED, artefacts)
+PLAN = Plan(MultiServerStudy, SIZES, SHORTENED, artefacts)

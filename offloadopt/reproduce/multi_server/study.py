@@ -12,7 +12,7 @@ from offloadopt.problems.multi_server import MultiServerScenario
 from offloadopt.reproduce.artefact import Result, Unit
 from offloadopt.reproduce.measurements import TEST
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.study import Study, measured
+from offloadopt.reproduce.study import Study, measured, sizes
 from offloadopt.reproduce.training import Json, own_length
 from offloadopt.traces import locations
 
@@ -29,50 +29,31 @@ LEARNED = (IMITATION, DIRS, OWN_DIRS, PRICES)
 """Imitation of exact demonstrations alone; DIRS with the paper's settings; DIRS with this package's defaults; one
 equivariant network that observes all links and tasks, without the paper's limit on information."""
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a reproduction: replicates, instances, training steps and points.
-
-    Attributes
-    ----------
-    replicates : int
-        Layouts 1, 2, ...; each has seeds of its own for nature, demonstrations and training.
-    test_instances : int
-        Held out, the same for all methods of a replicate.
-    users, servers : tuple of int
-        Points of figures 9 and 10.
-    server_hz : tuple of float
-        CPUs of harder servers.
-    demonstration_counts : tuple of int
-        Of Table II.
-    accuracy_steps : int
-        Gradient steps in Table II; the paper's 1000 iterations of pre-training.
-    imitation_demonstrations, imitation_steps : int
-        Of `imitation` where it is compared with DIRS.
-    dirs, own_dirs, prices : mapping
-        What differs from the paper's settings of DIRS, from this package's defaults, and from those of `prices`.
-    budget_shares : tuple of float
-        Shares of each learner's full number of steps at which the anytime curve has points.
-    search_instances, generations : int
-        Of figure 7.
-    """
-
-    replicates: int
-    test_instances: int
-    users: tuple[int, ...]
-    servers: tuple[int, ...]
-    server_hz: tuple[float, ...]
-    demonstration_counts: tuple[int, ...]
-    accuracy_steps: int
-    imitation_demonstrations: int
-    imitation_steps: int
-    dirs: Mapping[str, Any]
-    own_dirs: Mapping[str, Any]
-    prices: Mapping[str, Any]
-    budget_shares: tuple[float, ...]
-    search_instances: int
-    generations: int
+SIZES = sizes(
+    replicates=(3, 5),
+    test_instances=(200, 500),
+    # Points of figures 9 and 10.
+    users=((10, 100), (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)),
+    servers=((2, 10), (2, 4, 6, 8, 10)),
+    # CPUs of harder servers.
+    server_hz=((2e9, 1e10), (2e9, 5e9, 1e10)),
+    # Of Table II.
+    demonstration_counts=((64, 128, 256, 512), (64, 128, 256, 512)),
+    # Gradient steps in Table II; the paper's 1000 iterations of pre-training.
+    accuracy_steps=(1000, 1000),
+    # Of `imitation` where it is compared with DIRS.
+    imitation_demonstrations=(1000, 1000),
+    imitation_steps=(1000, 3000),
+    # What differs from the paper's settings of DIRS, from this package's defaults, and from those of `prices`.
+    dirs=({}, {}),
+    own_dirs=({"demonstrations": 4096, "pretraining": 1500, "slots": 300}, {}),
+    prices=({"gradient_steps": 500}, {}),
+    # Shares of each learner's full number of steps at which the anytime curve has points.
+    budget_shares=((0.1, 1.0), (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)),
+    # Of figure 7.
+    search_instances=(50, 200),
+    generations=(300, 1000),
+)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.partial_mobile import measurements
-from offloadopt.reproduce.partial_mobile.study import EXACT, STYLES, PartialMobileStudy
-from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, WEIGHTS, at_weights
+from offloadopt.reproduce.partial_mobile.study import EXACT, STYLES, WEIGHTS, PartialMobileStudy
+from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, at_weights
 from offloadopt.reproduce.study import Chosen
 from offloadopt.reproduce.summary import summarised, values
 

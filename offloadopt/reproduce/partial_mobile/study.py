@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.partial_mobile import measurements
-from offloadopt.reproduce.study import Chosen, Study
+from offloadopt.reproduce.study import Chosen, Study, sizes
 from offloadopt.reproduce.training import Json
 
 EXACT, GRID = "optimum", "optimum on the grid"
@@ -54,85 +54,60 @@ STYLES = {
 }
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A variant of the discretised DDPG that is compared with its default.
-
-    Attributes
-    ----------
-    settings : mapping
-        Those that differ from its defaults, or from the paper's settings.
-    steps : int
-        Of training.
-    published : bool
-        Whether the settings of the paper are the starting point.
-    """
+class Variant(NamedTuple):
+    """A variant of the discretised DDPG, with the settings that differ from its defaults or from the paper's."""
 
     settings: Mapping[str, Any]
     steps: int
     published: bool = False
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a reproduction: replicates, instances, training steps and points.
-
-    Attributes
-    ----------
-    replicates : int
-        Number of seeds of trainings and of held-out instances.
-    weights : tuple of float
-        Of time, where solvers make Table 3.
-    learned_weights : tuple of float
-        Those of them at which learners are trained.
-    test_instances : int
-        Held-out episodes.
-    users : tuple of int
-        Of the curves against their number.
-    user_slots, user_episodes : int
-        Slots of an episode there, and episodes that are held out.
-    user_gap : float
-        Relative gap to which the optimum is proved there.
-    levels : tuple of int
-        K of the grids whose excess cost is measured.
-    level_weights : tuple of float
-        Weights at which it is.
-    kappa_weights : tuple of float
-        Rows of Table 3 that the server's energy coefficient is fitted to.
-    kappa_slots : int
-        Slots that a fit decides.
-    kappa_exponents : tuple of float
-        Decimal logarithms of the coefficients tried first.
-    kappa_refinements : int
-        Golden-section steps after them.
-    steps : mapping
-        Training steps by label of `LEARNERS`; other learners are not trained.
-    changes : mapping
-        Settings of the discretised DDPG that differ from its defaults.
-    variants : mapping of str to Variant
-        By what they are called.
-    demonstrations : int
-        Episodes of the optimum that the pretrained learner imitates.
-    """
-
-    replicates: int
-    weights: tuple[float, ...]
-    learned_weights: tuple[float, ...]
-    test_instances: int
-    users: tuple[int, ...]
-    user_slots: int
-    user_episodes: int
-    user_gap: float
-    levels: tuple[int, ...]
-    level_weights: tuple[float, ...]
-    kappa_weights: tuple[float, ...]
-    kappa_slots: int
-    kappa_exponents: tuple[float, ...]
-    kappa_refinements: int
-    steps: Mapping[str, int]
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    variants: Mapping[str, Variant] = field(default_factory=dict)
-    demonstrations: int = 30
+WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of time, in Table 3."""
+PAPERS_OWN, BLIND, FREE = "to the letter of the paper", "without normalisation", "without encoding"
+SHORT: Mapping[str, Any] = {"actor_delay": 200, "warm_up": 100}
+"""For trainings of 2,500 gradient steps."""
+SIZES = sizes(
+    replicates=(2, 5),
+    # Weights at which solvers make Table 3, and those at which learners are trained.
+    weights=(WEIGHTS, WEIGHTS),
+    learned_weights=((0.1, 0.5, 0.9), WEIGHTS),
+    test_instances=(1, 5),
+    # Curves against the number of users: slots of an episode, held-out episodes, and the gap of the optimum's proof.
+    users=((5, 40), (5, 10, 20, 30, 40)),
+    user_slots=(5, 40),
+    user_episodes=(6, 5),
+    user_gap=(1e-3, 1e-4),
+    # K of the grids whose excess cost is measured, and weights at which it is.
+    levels=((3, 5, 9), (3, 5, 9)),
+    level_weights=((0.1, 0.5, 0.9), WEIGHTS),
+    # Rows of Table 3 that the server's energy coefficient is fitted to, slots that a fit decides, decimal logarithms of
+    # the coefficients tried first, and golden-section steps after them.
+    kappa_weights=((0.1, 0.5, 0.9), WEIGHTS),
+    kappa_slots=(8, 100),
+    kappa_exponents=(tuple(-29.0 + 0.5 * step for step in range(9)), tuple(-29.0 + 0.25 * step for step in range(17))),
+    kappa_refinements=(6, 10),
+    steps=(
+        {DISCRETE: 40_000, PRETRAINED: 5_000, SB3_DQN: 400_000},
+        {DISCRETE: 480_000, PRETRAINED: 40_000, SB3_DQN: 2_000_000, SB3_DDPG: 200_000, SB3_A2C: 200_000},
+    ),
+    # Of the discretised DDPG.
+    changes=(SHORT, {}),
+    variants=(
+        {
+            PAPERS_OWN: Variant({"buffer_size": 4000}, 8_000, published=True),
+            BLIND: Variant({**SHORT, "normalise": False}, 40_000),
+            FREE: Variant({**SHORT, "encoding": "none"}, 40_000),
+        },
+        {
+            PAPERS_OWN: Variant({}, 40_000, published=True),
+            BLIND: Variant({"normalise": False}, 480_000),
+            FREE: Variant({"encoding": "none"}, 480_000),
+        },
+    ),
+    # Episodes of the optimum that the pretrained learner imitates.
+    demonstrations=(30, 30),
+)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from offloadopt.reproduce.partial_mobile.study import (
     PRETRAINED,
     RANDOM,
     RULES,
+    WEIGHTS,
     PartialMobileStudy,
 )
 from offloadopt.reproduce.summary import values
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from offloadopt.reproduce.artefact import Unit
 
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PUBLISHED: Mapping[str, tuple[float, ...]] = {
     "time_s": (369.0, 343.0, 337.0, 321.0, 308.0, 293.0, 277.0, 256.0, 245.0),
     "energy_j": (394.0, 412.0, 431.0, 441.0, 456.0, 464.0, 479.0, 488.0, 511.0),

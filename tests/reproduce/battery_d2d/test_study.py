@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from offloadopt.reproduce.battery_d2d.study import MADDPG, RMAPPO, BatteryD2DStudy, Point
 from offloadopt.reproduce.battery_d2d.sweeps import capacity_figure
 
@@ -14,7 +12,7 @@ def test_one_training_serves_all_points_unless_each_has_its_own() -> None:
     (once,) = STUDY.learned(1, "paper", methods=[RMAPPO])
     assert once.parameters["scenario"] == STUDY.at(Point("paper"))
     assert len(once.parameters["tests"]) == 3
-    each = BatteryD2DStudy(replace(TINY, each_point=True), BASE)
+    each = BatteryD2DStudy(TINY.replace(each_point=True), BASE)
     own = each.learned(1, "paper", each.points("paper"), [RMAPPO])
     assert len(own) == 3
     for unit in own:
@@ -35,7 +33,7 @@ def test_in_windows_more_environments_learn_side_by_side() -> None:
 
 
 def test_without_rmappo_no_window_is_trained_in() -> None:
-    assert BatteryD2DStudy(replace(TINY, steps={MADDPG: 60}), BASE).trained_in_windows(1) == []
+    assert BatteryD2DStudy(TINY.replace(steps={MADDPG: 60}), BASE).trained_in_windows(1) == []
     (unit,) = STUDY.trained_in_windows(1)
     (test,) = unit.parameters["tests"]
     assert test["most_tasks"] == TINY.window_tasks

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.battery_d2d import plan
-from offloadopt.reproduce.battery_d2d.study import OMD, PAPER_METHODS, RMAPPO
+from offloadopt.reproduce.battery_d2d.study import OMD, PAPER_METHODS, RMAPPO, SIZES
 from offloadopt.reproduce.battery_d2d.sweeps import POINTS, capacity_figure, tasks_figure, training_figure
 
 from toys.tiny_papers import judged
@@ -31,7 +30,7 @@ def test_figures_hold_as_published_and_fail_in_reverse() -> None:
         (capacity_figure(FULL), "battery_j", -1.0, 3),
         (tasks_figure(FULL), "task_chance", 1.0, 4),
     ):
-        places = plan.FULL.capacities_j if axis == "battery_j" else plan.FULL.chances
+        places = SIZES["full"].capacities_j if axis == "battery_j" else SIZES["full"].chances
 
         def published(method: str, place: float, sign: float = sign) -> float:
             return place**sign * (1.0 if method == RMAPPO else 2.0)
@@ -51,7 +50,7 @@ def test_one_point_of_one_rival_decides_who_is_best_or_the_trend_of_all(
     def cost(method: str, place: float) -> float:
         return at_the_fewest if (method, place) == (OMD, 0.2) else place * (1.0 if method == RMAPPO else 2.0)
 
-    found = judged(tasks_figure(FULL), sweep("task_chance", plan.FULL.chances, cost))
+    found = judged(tasks_figure(FULL), sweep("task_chance", SIZES["full"].chances, cost))
     assert list(found.values()) == [*verdicts, True]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from offloadopt.reproduce.carbon_mimo.study import CarbonMimoStudy
 
 from toys.tiny_papers.carbon_mimo import STUDY, TINY
@@ -19,7 +17,7 @@ def test_a_policy_is_tested_on_instances_that_it_was_not_trained_on() -> None:
 
 
 def test_with_a_training_at_each_load_every_load_is_tested_by_its_own() -> None:
-    study = CarbonMimoStudy(dataclasses.replace(TINY, each_load=True), STUDY.base)
+    study = CarbonMimoStudy(TINY.replace(each_load=True), STUDY.base)
     units = list(study.learned(1))
     assert len(units) == len(TINY.loads) * len(TINY.steps)
     for unit in units:

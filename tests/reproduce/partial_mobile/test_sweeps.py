@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.partial_mobile import plan
 from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EDGE_ONLY,
     RANDOM_REQUESTS,
+    SIZES,
 )
 from offloadopt.reproduce.partial_mobile.sweeps import grid_figure, users_figure
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS
@@ -25,7 +25,7 @@ def test_overload_must_be_lower_than_each_rivals_at_every_number_of_users() -> N
         return [
             {REPLICATE: r, "users": users, "method": method, "overload": of(users) + 1e-4 * r * (method == DISCRETE)}
             for method, of in by_method.items()
-            for users in plan.FULL.users
+            for users in SIZES["full"].users
             for r in (1, 2, 3)
         ]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from offloadopt.reproduce.artefact import Paper
 from offloadopt.reproduce.battery_d2d import plan
-from offloadopt.reproduce.battery_d2d.study import MADDPG, RMAPPO, BatteryD2DStudy, Sizes
+from offloadopt.reproduce.battery_d2d.study import MADDPG, RMAPPO, SIZES, BatteryD2DStudy
 
-TINY = Sizes(
+TINY = SIZES["full"].replace(
     replicates=2,
     test_instances=3,
     presets=("clipped-delay", "paper"),
@@ -35,8 +34,8 @@ NAMES = ["capacity", "tasks", "dvfs", "training", "terms", "hindsight", "imitati
 
 
 def tiny(**changes: Any) -> Paper:
-    return plan.PLAN.of("tiny", BatteryD2DStudy(replace(TINY, **changes), BASE))
+    return plan.PLAN.of("tiny", BatteryD2DStudy(TINY.replace(**changes), BASE))
 
 
-FULL = BatteryD2DStudy(replace(plan.FULL, presets=("clipped-delay",)))
+FULL = BatteryD2DStudy(SIZES["full"].replace(presets=("clipped-delay",)))
 CLIPPED = {"preset": "clipped-delay"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.carbon_mimo import plan
-from offloadopt.reproduce.carbon_mimo.study import CADDTO, DDPG, CarbonMimoStudy, Sizes
+from offloadopt.reproduce.carbon_mimo.study import CADDTO, DDPG, SIZES, CarbonMimoStudy
 
-TINY = Sizes(
+TINY = SIZES["full"].replace(
     replicates=2,
     test_instances=3,
     loads=(1.0, 8.0),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from offloadopt.reproduce import paper
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.multi_server import plan
-from offloadopt.reproduce.multi_server.study import MultiServerStudy, Sizes
+from offloadopt.reproduce.multi_server.study import SIZES, MultiServerStudy
 
-TINY = Sizes(
+TINY = SIZES["full"].replace(
     replicates=2,
     test_instances=12,
     users=(3, 5),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from offloadopt.reproduce.artefact import Paper
 from offloadopt.reproduce.partial_mobile import plan
-from offloadopt.reproduce.partial_mobile.study import DISCRETE, PRETRAINED, PartialMobileStudy, Sizes, Variant
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, PRETRAINED, SIZES, PartialMobileStudy, Variant
 
 SMALL: dict[str, Any] = {"hidden": (8,), "num_envs": 10, "warm_up": 4, "actor_delay": 1, "batch_size": 8}
-TINY = Sizes(
+TINY = SIZES["full"].replace(
     replicates=2,
     weights=(0.3, 0.7),
     learned_weights=(0.3,),
@@ -34,8 +33,8 @@ BASE = {"users": 3, "horizon": 4}
 
 
 def tiny(**changes: Any) -> Paper:
-    return plan.PLAN.of("tiny", PartialMobileStudy(replace(TINY, **changes), BASE))
+    return plan.PLAN.of("tiny", PartialMobileStudy(TINY.replace(**changes), BASE))
 
 
 STUDY = PartialMobileStudy(TINY, BASE)
-FULL = PartialMobileStudy(plan.FULL)
+FULL = PartialMobileStudy(SIZES["full"])
