@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
-from offloadopt.learners.common.normalization import MIN_RELATIVE_STD, RunningNormalizer
+from offloadopt.learners.common.normalization import MIN_RELATIVE_STD, RunningNormalizer, rescale_outputs
 
 FORGET = 0.9
 """Weight of all earlier roll-outs in the mean and the deviation of returns."""
@@ -18,8 +18,7 @@ class Critic(nn.Module):
     """Values of all agents, from each agent's own view, or from all views at once.
 
     The network outputs in deviations from the mean of recent returns. When these change, its last layer is changed
-    with them so that no value does (PopArt, van Hasselt et al. 2016, arXiv:1602.07714): costs of any magnitude are
-    learned at the same pace, and a reward needs no scale.
+    with them so that no value does (PopArt, `rescale_outputs`): a reward needs no scale.
 
     Parameters
     ----------
@@ -108,9 +107,7 @@ class Critic(nn.Module):
         if first:
             return
         new_center, new_deviation = self._scale()
-        last = self.network.last
-        last.weight.mul_((deviation / new_deviation).float())
-        last.bias.mul_((deviation / new_deviation).float()).add_(((center - new_center) / new_deviation).float())
+        rescale_outputs(self.network.last, deviation / new_deviation, (center - new_center) / new_deviation)
 
     def _scale(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation ``[copies, 1, outputs]``; 0 and 1 before any return."""
