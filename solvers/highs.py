@@ -274,7 +274,7 @@ class CutSearch(ABC):
             self.rounds += 1
             if answer.status == "kSolveError":
                 # HiGHS sometimes finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
-                if tolerance >= USUAL:
+                if tolerance > 0.5 * USUAL:
                     break
                 tolerance *= 10.0
                 self.programme.forget()

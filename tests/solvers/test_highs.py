@@ -11,8 +11,22 @@ import numpy as np
 import pytest
 
 from offloadopt.clock import Deadline, clock
-from offloadopt.core import FloatArray
-from offloadopt.solvers.highs import CutSearch, Programme
+from offloadopt.core import ROUNDING, FloatArray
+from offloadopt.errors import BrokenProof
+from offloadopt.solvers import highs
+from offloadopt.solvers.highs import Answer, CutSearch, Programme
+
+from toys.false_highs import (
+    LIES,
+    SEARCHES,
+    FalseHighs,
+    Lie,
+    Search,
+    false_prices,
+    infeasible,
+    inference_horizon,
+    not_a_number,
+)
 
 WEIGHTS = np.array([[5.0, 7.0, 4.0, 3.0]])
 VALUES = np.array([8.0, 11.0, 6.0, 4.0])
@@ -88,14 +102,14 @@ class KnapsackSearch(CutSearch):
 
     def __init__(self) -> None:
         super().__init__(knapsack(), upper=0.0, allowance=1e-4)
-        self.best = np.zeros(4)
+        self.best, self.changes = np.zeros(4), False
 
     def refine(self, values: FloatArray) -> bool:
         """Keep the solution if it is better."""
         taken = np.rint(values)
         if -VALUES @ taken < self.upper:
             self.best, self.upper = taken, float(-VALUES @ taken)
-        return False
+        return self.changes
 
 
 def test_two_runs_prove_a_bound() -> None:
@@ -107,3 +121,82 @@ def test_two_runs_prove_a_bound() -> None:
 
 def test_without_time_the_known_bound_remains() -> None:
     assert KnapsackSearch().prove(-100.0, Deadline(0.0)) == -100.0
+
+
+SOLUTIONS = {0: np.zeros(4), -19: np.array([1.0, 1.0, 0.0, 0.0]), -21: np.array([0.0, 1.0, 1.0, 1.0])}
+NOTHING = np.empty(0)
+
+
+def claims(status: str, bound: float, objective: int | None = None) -> Answer:
+    values = NOTHING if objective is None else SOLUTIONS[objective]
+    return Answer(status, bound, np.nan if objective is None else objective, values, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("answers", "bound"),
+    [
+        ([claims("kTimeLimit", -30.0), claims("kTimeLimit", -25.0)], -30.0),
+        ([claims("kTimeLimit", -25.0), claims("kTimeLimit", -30.0)], -30.0),
+        ([claims("kTimeLimit", np.inf)] * 3, -100.0),
+        ([claims("kTimeLimit", np.nan)] * 3, -100.0),
+        ([claims("kSolveError", -30.0)] * 10, -100.0),
+        ([claims("kSolveError", -30.0), claims("kTimeLimit", -30.0), claims("kTimeLimit", -25.0)], -30.0),
+        ([claims("kOptimal", -21.0, -21), claims("kInfeasible", np.inf)], -21.0),
+        ([claims("kInfeasible", np.inf), claims("kOptimal", -21.0, -21)], -21.0),
+        # The cutoff does not explain these: HiGHS has a solution below it.
+        ([claims("kOptimal", 5.0, -19), claims("kOptimal", -21.0, -21)], None),
+        ([claims("kOptimal", -19.0, -21)], None),
+        ([claims("kInfeasible", np.inf, -21)], None),
+    ],
+)
+def test_the_lower_of_two_claims_counts(
+    answers: list[Answer], bound: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(answers)
+    monkeypatch.setattr(highs, "call_highs", lambda model: next(left))
+    if bound is None:
+        with pytest.raises(BrokenProof, match="HiGHS claims the bound"):
+            KnapsackSearch().prove(-100.0, Deadline())
+    else:
+        assert KnapsackSearch().prove(-100.0, Deadline()) == pytest.approx(bound, abs=2e-3)
+        assert next(left, None) is None
+
+
+def test_claims_above_a_decision_found_later_break_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimal = claims("kOptimal", -21.0, -21)
+    left = iter([claims("kTimeLimit", -19.0, 0), claims("kOptimal", -19.0, 0), optimal, optimal])
+    monkeypatch.setattr(highs, "call_highs", lambda model: next(left))
+    search = KnapsackSearch()
+    search.changes = True
+    with pytest.raises(BrokenProof, match="above the cost -21"):
+        search.prove(-100.0, Deadline())
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_an_honest_highs_proves_the_least_cost(search: Search) -> None:
+    cost, bound, least = search()
+    assert cost == pytest.approx(least, rel=1e-9)
+    assert least * (1.0 - 1e-4) <= bound <= least * (1.0 + ROUNDING)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("lies", LIES)
+def test_false_claims_are_caught_or_not_used(search: Search, lies: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    false = FalseHighs(monkeypatch, LIES[lies])
+    try:
+        cost, bound, least = search()
+        assert bound <= least * (1.0 + ROUNDING)
+        assert cost >= least * (1.0 - ROUNDING)
+    except BrokenProof:
+        assert "infeasible" not in lies
+    assert false.told > 0
+
+
+@pytest.mark.parametrize("lie", [infeasible, not_a_number, false_prices])
+def test_false_linear_programmes_leave_valid_bounds(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest_cost, honest_bound = inference_horizon()
+    false = FalseHighs(monkeypatch, {0: lie}, integer=False)
+    cost, bound = inference_horizon()
+    assert false.told > 0
+    assert bound <= honest_cost * (1.0 + ROUNDING)
+    assert cost >= honest_bound * (1.0 - ROUNDING)
