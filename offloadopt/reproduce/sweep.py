@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
-from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.study import Measured, Study, measured
+from offloadopt.reproduce.artefact import Row, Unit
+from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.summary import summarised
+from offloadopt.reproduce.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ class Axis:
         """Value of the axis in a scenario."""
         return scenario[self.field or self.column]
 
-    def finish(self, ax: Axes, summary: pd.DataFrame, label: str, title: str) -> None:
+    def finish(self, ax: Axes, summary: pd.DataFrame, label: str, title: str = "") -> None:
         """Set scale, ticks and labels."""
         if self.logarithmic:
             plots.logarithmic(ax, "x")
@@ -106,104 +106,64 @@ class Panel:
 
 
 @dataclass(eq=False, kw_only=True)
-class Sweep(Artefact):
+class Sweep(Table):
     """All methods on the same held-out instances at every place of one axis.
 
     Attributes
     ----------
-    study : Study
-    name : str
     axis : Axis
-    keys : tuple of str, optional
-        By default the columns of the axis and of what is compared.
     at : callable, optional
-        Units of a replicate at a place of the axis.
-    over : callable, optional
-        Units of a replicate that cover several places.
-    read : callable, optional
-        Rows of a unit; by default one for each method and place, with all numbers.
+        Units of a replicate at a place of the axis; those of ``over`` cover several places.
     panels : sequence of Panel
-    columns : int
-        Of panels.
-    claimed : sequence of callable
-        Each gives claims from the table, as the builders do.
+    grid : int
+        Panels side by side.
     styles : mapping, optional
         By default those of the study.
     by : str
         Column of what is compared.
-    numbers : sequence of str
-        Columns of the table; by default everything that is measured.
-    keeps : callable, optional
-        Whether a measurement belongs to the figure; by default all do.
-    derive : callable, optional
-        Adds columns to the table.
+    without : sequence of str
+        Tests of trainings that are not part of the sweep.
     legend_columns : int
     wide_bands : bool
         Whether intervals of few replicates are drawn, which may cover the picture.
     """
 
-    study: Study
-    name: str
     axis: Axis
-    keys: tuple[str, ...] = ()
     at: Callable[[int, Any], Iterable[Unit]] | None = None
-    over: Callable[[int], Iterable[Unit]] | None = None
-    read: Callable[[Unit, Result], Iterable[Row]] | None = None
     panels: Sequence[Panel]
-    columns: int = 2
-    claimed: Sequence[Callable[[pd.DataFrame], Iterable[Claim]]] = ()
+    grid: int = 2
     styles: Mapping[str, plots.Style] | None = None
     by: str = "method"
-    numbers: Sequence[str] = ()
-    keeps: Callable[[Measured], bool] | None = None
-    derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    without: Sequence[str] = ()
     legend_columns: int = 5
     wide_bands: bool = True
 
     def __post_init__(self) -> None:
         self.keys = self.keys or (self.axis.column, self.by)
 
-    def plan(self) -> Iterable[Unit]:
-        """The units of each replicate: those at each place, then those over several."""
-        for replicate in self.study.replicates:
-            for place in self.axis.values if self.at is not None else ():
+    def units_of(self, replicate: int) -> Iterable[Unit]:
+        """The units at each place, then those over several."""
+        if self.at is not None:
+            for place in self.axis.values:
                 yield from self.at(replicate, place)
-            if self.over is not None:
-                yield from self.over(replicate)
+        yield from super().units_of(replicate)
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each method and place."""
-        if self.read is not None:
-            yield from self.read(unit, result)
-            return
-        for found in measured(unit, result):
-            if self.keeps is None or self.keeps(found):
-                method = found.method if self.by == "method" else unit.labels[self.by]
-                kept = {name: found.numbers[name] for name in self.numbers or found.numbers}
-                yield {self.axis.column: self.axis.place(found.scenario), self.by: method, **kept}
-
-    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """Build the table with the derived columns."""
-        frame = super().frame(results)
-        return frame if self.derive is None else self.derive(frame)
+    def place(self, unit: Unit, found: Measured) -> Row | None:
+        """The place from the scenario of the measurement."""
+        if found.test in self.without:
+            return None
+        method = found.method if self.by == "method" else unit.labels[self.by]
+        return {self.axis.column: self.axis.place(found.scenario), self.by: method}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Draw a panel for each number."""
         summary = summarised(frame, self.keys)
         if not self.wide_bands:
             summary = plots.hide_wide_bands(summary, [panel.number for panel in self.panels])
-        figure, axes = plots.panels(self.columns, -(-len(self.panels) // self.columns))
+        figure, axes = plots.panels(self.grid, -(-len(self.panels) // self.grid))
+        styles = self.study.styles if self.styles is None else self.styles
         for ax, panel in zip(axes, self.panels, strict=True):
-            self.draw_panel(ax, summary, panel)
+            panel.draw(ax, summary, self.axis.column, styles, self.by)
+            self.axis.finish(ax, summary, panel.label)
         plots.legend(figure, axes, self.legend_columns)
         return figure
-
-    def draw_panel(self, ax: Axes, summary: pd.DataFrame, panel: Panel, title: str = "") -> None:
-        """Draw one panel."""
-        styles = self.study.styles if self.styles is None else self.styles
-        panel.draw(ax, summary, self.axis.column, styles, self.by)
-        self.axis.finish(ax, summary, panel.label, title)
-
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The claims of each builder."""
-        return [claim for build in self.claimed for claim in build(frame)]

@@ -54,7 +54,7 @@ def test_every_length_of_dirs_is_trained_as_long_as_it_says() -> None:
     problem = registry.problem("multi_server", users=3, servers=1)
     learner = registry.learner("dirs", pretraining=5, slots=20, batch_size=16)
     for length in range(1, 60):
-        assert learner._iterations(problem, training.decisions(learner, problem, length)) == length
+        assert learner.iterations(problem, training.decisions(learner, problem, length)) == length
 
 
 def test_what_a_learner_records_follows_from_what_it_is() -> None:

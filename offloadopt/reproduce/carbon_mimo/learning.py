@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +24,9 @@ from offloadopt.reproduce.carbon_mimo.study import (
     CarbonMimoStudy,
 )
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
+from offloadopt.reproduce.table import Table
 from offloadopt.reproduce.training import decides_jointly
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def training_figure(study: CarbonMimoStudy) -> Sweep:
         over=study.shown,
         read=curve,
         panels=(Panel("reward", "mean reward a slot and user"),),
-        columns=1,
+        grid=1,
         claimed=(above_ddpg,),
         styles={method: study.styles[method].plain for method in study.sizes.steps},
         legend_columns=3,
@@ -149,56 +150,15 @@ class InferenceTable(Artefact):
         ]
 
 
-@dataclass(eq=False, kw_only=True)
-class CostTable(Artefact):
-    """Costs of all methods, one below the other.
-
-    Attributes
-    ----------
-    at : callable
-        Units of a replicate.
-    looks : sequence of (str, Style)
-        Of the methods in their order.
-    label, side : str
-        Texts at the horizontal and the vertical axis.
-    claimed : sequence of callable
-        Claims from the table.
-    """
-
-    study: CarbonMimoStudy
-    name: str
-    at: Callable[[int], Iterable[Unit]]
-    looks: Sequence[tuple[str, plots.Style]]
-    label: str
-    side: str = ""
-    claimed: Sequence[Callable[[pd.DataFrame], Iterable[Claim]]] = ()
-
-    def __post_init__(self) -> None:
-        self.keys = ("method",)
-
-    def plan(self) -> Iterable[Unit]:
-        """The units of each replicate."""
-        return (unit for replicate in self.study.replicates for unit in self.at(replicate))
-
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each method."""
-        return ({"method": found.method, **found.numbers} for found in measured(unit, result))
-
-    def draw(self, frame: pd.DataFrame) -> Figure:
-        """A row of dots for each method."""
-        summary = summarised(frame, self.keys)
-        figure, (ax,) = plots.panels(1)
-        chosen = [summary[summary["method"] == name].iloc[0] for name, _ in self.looks]
-        plots.dots(ax, self.looks, chosen, "cost")
-        plots.finish(ax, self.label, self.side)
-        return figure
-
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """Those of the builders."""
-        return [claim for build in self.claimed for claim in build(frame)]
+def costs(looks: Sequence[tuple[str, plots.Style]], label: str, side: str, summary: pd.DataFrame) -> Figure:
+    """Draw the costs of methods with these looks, one below the other; ``label`` and ``side`` stand at the axes."""
+    figure, (ax,) = plots.panels(1)
+    plots.dots(ax, looks, [summary[summary["method"] == name].iloc[0] for name, _ in looks], "cost")
+    plots.finish(ax, label, side)
+    return figure
 
 
-def expert_table(study: CarbonMimoStudy) -> CostTable:
+def expert_table(study: CarbonMimoStudy) -> Table:
     """Imitation of two experts: the hindsight optimum, which knows the future, and Lyapunov, which does not.
 
     Decisions in hindsight depend on information that no online policy has; the loss by imitating them is the gap
@@ -207,7 +167,7 @@ def expert_table(study: CarbonMimoStudy) -> CostTable:
     sizes = study.sizes
     experts = {HINDSIGHT: "exact", "lyapunov": "lyapunov"}
 
-    def at(replicate: int) -> Iterable[Unit]:
+    def over(replicate: int) -> Iterable[Unit]:
         scenario = study.scenario()
         for expert, solver in experts.items():
             shown = study.demonstrations(replicate, solver, sizes.expert_instances)
@@ -218,31 +178,27 @@ def expert_table(study: CarbonMimoStudy) -> CostTable:
                 )
         yield study.solvers(replicate, scenario, {**PERFECT, LYAPUNOV: RULES[LYAPUNOV]})
 
-    return CostTable(
-        study=study,
-        name="experts",
-        at=at,
-        looks=[
-            (BOUND, plots.Style("", plots.BLACK, marker="|")),
-            (HINDSIGHT, plots.Style("", plots.BLACK, marker="s")),
-            ("imitates hindsight", plots.Style("", plots.SKY, marker="s")),
-            ("imitates hindsight, two powers", plots.Style("", plots.BLUE, marker="o")),
-            (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
-            ("imitates lyapunov", plots.Style("", plots.SKY, marker="s")),
-            ("imitates lyapunov, two powers", plots.Style("", plots.BLUE, marker="o")),
-        ],
-        label="mean cost a slot and user",
-    )
+    looks = [
+        (BOUND, plots.Style("", plots.BLACK, marker="|")),
+        (HINDSIGHT, plots.Style("", plots.BLACK, marker="s")),
+        ("imitates hindsight", plots.Style("", plots.SKY, marker="s")),
+        ("imitates hindsight, two powers", plots.Style("", plots.BLUE, marker="o")),
+        (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
+        ("imitates lyapunov", plots.Style("", plots.SKY, marker="s")),
+        ("imitates lyapunov, two powers", plots.Style("", plots.BLUE, marker="o")),
+    ]
+    picture = partial(costs, looks, "mean cost a slot and user", "")
+    return Table(study=study, name="experts", keys=("method",), over=over, picture=picture)
 
 
-def one_user_table(study: CarbonMimoStudy) -> CostTable:
+def one_user_table(study: CarbonMimoStudy) -> Table:
     """One user at a fixed distance, for which dynamic programming gives the optimal online policy.
 
     PPO has the full state, or the paper's view, or that and two powers to set.
     """
     rules = {**PERFECT, PROGRAMME: ("dynamic-programming", {}), LYAPUNOV: RULES[LYAPUNOV]}
 
-    def at(replicate: int) -> Iterable[Unit]:
+    def over(replicate: int) -> Iterable[Unit]:
         scenario = study.scenario(users=1, distance_m=60.0, speed_m_per_s=0.0)
         for method in (PPO, ENERGY, POWERS):
             name, settings = LEARNERS[PPO if method == PPO else ENERGY]
@@ -250,22 +206,17 @@ def one_user_table(study: CarbonMimoStudy) -> CostTable:
             yield study.training(replicate, scenario, learner, study.sizes.one_user_steps, method=method)
         yield study.solvers(replicate, scenario, rules)
 
-    return CostTable(
-        study=study,
-        name="one-user",
-        at=at,
-        looks=[
-            (BOUND, plots.Style("", plots.BLACK, marker="|")),
-            (PROGRAMME, plots.Style("", plots.VERMILION, marker="s")),
-            (PPO, plots.Style("", plots.SKY, marker="P")),
-            (ENERGY, plots.Style("", plots.SKY, marker="s")),
-            (POWERS, plots.Style("", plots.BLUE, marker="o")),
-            (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
-        ],
-        label="mean cost a slot",
-        side="one user at 60 m",
-        claimed=(near_programme,),
-    )
+    looks = [
+        (BOUND, plots.Style("", plots.BLACK, marker="|")),
+        (PROGRAMME, plots.Style("", plots.VERMILION, marker="s")),
+        (PPO, plots.Style("", plots.SKY, marker="P")),
+        (ENERGY, plots.Style("", plots.SKY, marker="s")),
+        (POWERS, plots.Style("", plots.BLUE, marker="o")),
+        (LYAPUNOV, plots.Style("", plots.GREEN, marker="D")),
+    ]
+    picture = partial(costs, looks, "mean cost a slot", "one user at 60 m")
+    claimed = (near_programme,)
+    return Table(study=study, name="one-user", keys=("method",), over=over, picture=picture, claimed=claimed)
 
 
 def near_programme(frame: pd.DataFrame) -> Iterable[Claim]:

@@ -65,7 +65,7 @@ def _sweep(
         panels=PANELS,
         claimed=tuple(claimed),
         styles=STYLES,
-        keeps=lambda found: found.test not in SHIFTS,
+        without=tuple(SHIFTS),
     )
 
 

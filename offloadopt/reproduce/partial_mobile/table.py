@@ -72,7 +72,7 @@ def weight_table(study: PartialMobileStudy) -> Sweep:
         axis=Axis("weight", "weight of time", study.sizes.weights, "time_weight"),
         at=at,
         panels=PANELS,
-        columns=3,
+        grid=3,
         claimed=(trends, levels),
         legend_columns=4,
     )
