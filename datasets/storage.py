@@ -75,19 +75,8 @@ class Manifest(Settings):
     def read(cls, folder: Path) -> Self:
         """Read the manifest of a folder; a damaged one, or one of another format version, is refused."""
         path = folder / MANIFEST
-        try:
-            values = json.loads(files.read_bytes(path))
-            found = values["format_version"]
-            if found != FORMAT:
-                raise DamagedFile(
-                    f"{path} has format version {found!r}, but offloadopt {__version__} needs {FORMAT}: "
-                    "collect the demonstrations again"
-                )
-            manifest = cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
-            if isinstance(error, DamagedFile):
-                raise
-            raise DamagedFile(f"{path} is not the manifest of a demonstration set: {error}") from None
+        what, remedy = "is not the manifest of a demonstration set", "collect the demonstrations again"
+        manifest = files.read_versioned(path, FORMAT, lambda values: cls(**values), what=what, remedy=remedy)
         if _digest_of(manifest.scenario) != manifest.scenario_sha256:
             raise DamagedFile(f"{path} is damaged: its scenario does not match its SHA-256")
         rows, finished = manifest.rows, {name: shard.rows for name, shard in manifest.shards.items()}

@@ -14,13 +14,15 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.core import Batch
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists
+from offloadopt.settings import Settings
+from offloadopt.version import __version__
 
 try:
     import fcntl
@@ -31,6 +33,8 @@ UNFINISHED = ".unfinished"
 """Suffix of a file that is being written; such a file in a folder was left by a killed process."""
 
 Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 # ---------------------------------------------------------------------------------------------------- bytes on disk
@@ -92,6 +96,59 @@ def sha256(path: Path | str) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DamagedFile(f"cannot read {path}: {error.strerror}") from None
+
+
+# -------------------------------------------------------------------------------------------- descriptions in JSON
+
+
+def read_versioned(path: Path, version: int, make: Callable[[dict[str, Any]], T], *, what: str, remedy: str) -> T:
+    """Read a description from a JSON file with a field ``format_version``.
+
+    Parameters
+    ----------
+    version : int
+        The format version that is needed.
+    make : callable
+        Makes the description of the file's fields.
+    what, remedy : str
+        For the messages: what the file is not, and what to do about another format.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is missing, is no description, or has another format version.
+    """
+    try:
+        values = json.loads(read_bytes(path))
+        found = values["format_version"]
+        if found != version:
+            raise DamagedFile(
+                f"{path} has format version {found!r}, but offloadopt {__version__} needs {version}: {remedy}"
+            )
+        return make(values)
+    except DamagedFile:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedFile(f"{path} {what}: {error}") from None
+
+
+def read_sealed(path: Path, version: int, kind: type[SettingsT], *, what: str, remedy: str) -> SettingsT:
+    """Read settings that `write_sealed` wrote; those that do not match their SHA-256 are refused as well."""
+
+    def make(values: dict[str, Any]) -> SettingsT:
+        sha256 = values.pop("sha256")
+        settings = kind(**values)
+        if settings.digest() != sha256:
+            raise DamagedFile(f"{path} is damaged: its fields do not match their SHA-256")
+        return settings
+
+    return read_versioned(path, version, make, what=what, remedy=remedy)
+
+
+def write_sealed(path: Path, settings: Settings) -> None:
+    """Write settings, which have a field ``format_version``, atomically as JSON with the SHA-256 of all fields."""
+    fields = {**settings.model_dump(mode="json"), "sha256": settings.digest()}
+    write_atomic(path, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
 
 
 # ---------------------------------------------------------------------------------------------------- output folders

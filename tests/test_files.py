@@ -20,6 +20,7 @@ import offloadopt
 from offloadopt import files
 from offloadopt.core import Batch, Instances
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists
+from offloadopt.settings import Settings
 
 ODD = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1.7976931348623157e308, 0.1])
 BATCH = Batch(
@@ -364,3 +365,27 @@ def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) ->
     with files.folder_lock(tmp_path):
         pass
     assert os.listdir(tmp_path) == []
+
+
+# -------------------------------------------------------------------------------------------- descriptions in JSON
+
+
+class Note(Settings):
+    format_version: int = 2
+    text: str = "as it was"
+
+
+def test_a_sealed_description_comes_back_and_a_changed_one_does_not(tmp_path: Path) -> None:
+    path, words = tmp_path / "note.json", {"what": "is no note", "remedy": "write another"}
+    files.write_sealed(path, Note())
+    assert files.read_sealed(path, 2, Note, **words) == Note()
+    damage = {
+        "is damaged: its fields do not match": {"text": "as it is"},
+        "format version 1, but offloadopt .* needs 2: write another": {"format_version": 1},
+        "is no note: unknown field 'more'": {"more": 1},
+    }
+    for message, changed in damage.items():
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+        with pytest.raises(DamagedFile, match=message):
+            files.read_sealed(path, 2, Note, **words)
+        files.write_sealed(path, Note())

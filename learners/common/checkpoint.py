@@ -19,16 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_safetensors
-from safetensors.numpy import save as safetensors_bytes
 from torch import Tensor, nn
 
 from offloadopt import files
 from offloadopt.core import Budget, Learner, Problem, Settings
-from offloadopt.errors import DamagedFile, OutputExists
-from offloadopt.learners.common.torch_utils import Arrays, with_prefix
-from offloadopt.version import __version__
+from offloadopt.errors import OutputExists
+from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays, with_prefix
 
 FORMAT = 3
 INDEX = "checkpoint.json"
@@ -49,20 +45,12 @@ class Stored(Settings):
 
     def read(self, folder: Path) -> Arrays:
         """Read the arrays after checking the file's SHA-256."""
-        path = folder / self.file
-        data = files.read_bytes(path)
-        if files.digest(data) != self.sha256:
-            raise DamagedFile(f"{path} is damaged: its SHA-256 is not the one in {INDEX}")
-        try:
-            arrays: Arrays = parse_safetensors(data)
-        except (SafetensorError, ValueError, TypeError, KeyError) as error:
-            raise DamagedFile(f"{path} cannot be read as safetensors: {error}") from None
-        return arrays
+        return read_arrays(folder / self.file, self.sha256, INDEX)
 
     @classmethod
     def write(cls, folder: Path, file: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Write arrays atomically."""
-        data = _bytes(arrays)
+        data = encode_arrays(arrays)
         files.write_atomic(folder / file, data)
         return cls(file=file, sha256=files.digest(data))
 
@@ -118,7 +106,8 @@ class Checkpoint:
             checkpoint = cls(folder, Index(training=training))
             checkpoint._write(checkpoint._index)
             return checkpoint
-        index = _read(folder / INDEX)
+        what, remedy = "does not describe a training", "train again in a new folder"
+        index = files.read_sealed(folder / INDEX, FORMAT, Index, what=what, remedy=remedy)
         differ = _difference(index.training, training)
         if differ:
             raise OutputExists(f"{folder} holds another training: {differ}; choose another folder")
@@ -150,7 +139,7 @@ class Checkpoint:
             "scenario": problem.scenario.model_dump(mode="json"),
             "budget": asdict(budget or Budget()),
             "seed": seed,
-            "examples_sha256": None if examples is None else files.digest(_bytes(examples.arrays())),
+            "examples_sha256": None if examples is None else files.digest(encode_arrays(examples.arrays())),
         }
         return cls.open(folder, training)
 
@@ -189,8 +178,7 @@ class Checkpoint:
         return self._index.kept[name].read(self._folder)
 
     def _write(self, index: Index) -> None:
-        fields = {**index.model_dump(mode="json"), "sha256": index.digest()}
-        files.write_atomic(self._folder / INDEX, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
+        files.write_sealed(self._folder / INDEX, index)
         self._index = index
 
 
@@ -253,30 +241,6 @@ def restored(name: str, value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     else:
         value.restore(parts)
     return value
-
-
-def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    return safetensors_bytes({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
-
-
-def _read(path: Path) -> Index:
-    try:
-        values = json.loads(files.read_bytes(path))
-        found = values["format_version"]
-        if found != FORMAT:
-            raise DamagedFile(
-                f"{path} has format version {found!r}, but offloadopt {__version__} needs {FORMAT}: "
-                "train again in a new folder"
-            )
-        sha256 = values.pop("sha256")
-        index = Index(**values)
-    except DamagedFile:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedFile(f"{path} does not describe a training: {error}") from None
-    if index.digest() != sha256:
-        raise DamagedFile(f"{path} is damaged: its fields do not match their SHA-256")
-    return index
 
 
 def _difference(found: Any, asked: Any, name: str = "") -> str:

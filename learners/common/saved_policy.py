@@ -6,7 +6,6 @@ folder's name alone: `load_policy` finds the class through the learner that ``po
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_safetensors
-from safetensors.numpy import save as safetensors_bytes
 
 from offloadopt import files, registry
 from offloadopt.core import Learner, Policy, Problem, Settings
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
+from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays
 from offloadopt.version import __version__
 
 FORMAT = 2
@@ -30,8 +27,6 @@ DESCRIPTION = "policy.json"
 WEIGHTS = "weights.safetensors"
 LIBRARIES = ("numpy", "safetensors", "torch")
 """Libraries whose versions are stored, since weights may depend on them."""
-
-Weights = dict[str, NDArray[Any]]
 
 
 class Origin(Settings):
@@ -72,45 +67,25 @@ class Description(Settings):
         path = folder / DESCRIPTION
         if not path.is_file():
             raise InvalidInput(f"{folder} holds no saved policy: there is no {DESCRIPTION} in it")
-        try:
-            values = json.loads(files.read_bytes(path))
-            found = values["format_version"]
-            if found != FORMAT:
-                raise DamagedFile(
-                    f"{path} has format version {found!r}, but offloadopt {__version__} needs {FORMAT}: "
-                    "train the policy again"
-                )
-            sha256 = values.pop("sha256")
-            description = cls(**{**values, "origin": Origin(**values["origin"])})
-        except DamagedFile:
-            raise
-        except (ValueError, TypeError, KeyError) as error:
-            raise DamagedFile(f"{path} does not describe a policy: {error}") from None
-        if description.digest() != sha256:
-            raise DamagedFile(f"{path} is damaged: its fields do not match their SHA-256")
-        return description
-
-    def write(self, folder: Path) -> None:
-        """Write the description, replacing an older one."""
-        fields = {**self.model_dump(mode="json"), "sha256": self.digest()}
-        files.write_atomic(folder / DESCRIPTION, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
+        return files.read_sealed(path, FORMAT, cls, what="does not describe a policy", remedy="train the policy again")
 
 
 def save(folder: Path | str, origin: Origin, weights: Mapping[str, NDArray[Any]]) -> None:
     """Write a policy. The description comes last, so that an interrupted save is never read as a policy."""
-    data = safetensors_bytes({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})
+    data = encode_arrays(weights)
     folder = files.make_folder(folder)
     files.write_atomic(folder / WEIGHTS, data)
-    Description(
+    description = Description(
         format_version=FORMAT,
         origin=origin,
         shapes={name: weights[name].shape for name in sorted(weights)},
         weights_sha256=files.digest(data),
         versions=_versions(),
-    ).write(folder)
+    )
+    files.write_sealed(folder / DESCRIPTION, description)
 
 
-def read(folder: Path | str, problem: Problem[Any]) -> tuple[Origin, Weights]:
+def read(folder: Path | str, problem: Problem[Any]) -> tuple[Origin, Arrays]:
     """Read a saved policy's origin and weights after checking their SHA-256.
 
     A policy for another scenario is accepted: its class checks whether its shape fits.
@@ -147,14 +122,8 @@ def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
     return learner.policy_type.load(folder, problem)
 
 
-def _checked_weights(path: Path, description: Description) -> Weights:
-    data = files.read_bytes(path)
-    if files.digest(data) != description.weights_sha256:
-        raise DamagedFile(f"{path} is damaged: its SHA-256 is not the one in {DESCRIPTION}")
-    try:
-        weights: Weights = parse_safetensors(data)
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise DamagedFile(f"{path} cannot be read as safetensors: {error}") from None
+def _checked_weights(path: Path, description: Description) -> Arrays:
+    weights = read_arrays(path, description.weights_sha256, DESCRIPTION)
     shapes = {name: array.shape for name, array in weights.items()}
     if shapes != dict(description.shapes):
         raise DamagedFile(f"{path} holds other arrays than {DESCRIPTION} says")

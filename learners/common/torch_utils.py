@@ -1,15 +1,22 @@
-"""Helpers for torch: seeded generators, thread limits, losses, target networks and gradient clipping."""
+"""Helpers for torch: seeded generators, thread limits, losses, target networks, gradient clipping, named arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as safetensors_bytes
 from torch import Tensor, nn
+
+from offloadopt import files
+from offloadopt.errors import DamagedFile
 
 Arrays = dict[str, NDArray[Any]]
 """Named arrays: weights, optimiser moments, replay contents."""
@@ -48,6 +55,23 @@ def mean_squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:
 def with_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
     """Select the arrays whose names begin with ``prefix.`` and remove it from their names."""
     return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
+
+
+def encode_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Encode arrays as safetensors, in the order of their names."""
+    return safetensors_bytes({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
+
+
+def read_arrays(path: Path, sha256: str, index: str) -> Arrays:
+    """Read a safetensors file; raise `DamagedFile` if it does not match the SHA-256 that the file ``index`` holds."""
+    data = files.read_bytes(path)
+    if files.digest(data) != sha256:
+        raise DamagedFile(f"{path} is damaged: its SHA-256 is not the one in {index}")
+    try:
+        arrays: Arrays = parse_safetensors(data)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise DamagedFile(f"{path} cannot be read as safetensors: {error}") from None
+    return arrays
 
 
 def clip_gradients_per_copy(gradients: Sequence[Tensor], max_norm: float) -> None:

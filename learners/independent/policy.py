@@ -11,7 +11,7 @@ import torch
 from offloadopt.core import Decisions, FloatArray, Observation, Policy, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.common.torch_utils import one_thread
+from offloadopt.learners.common.torch_utils import Arrays, one_thread
 from offloadopt.learners.independent.action_menu import ActionScaling
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.structures.agents import AgentProblem
@@ -100,7 +100,7 @@ def view_name(problem: AgentProblem[Any], requested: str | None) -> str:
     return name
 
 
-def _networks(folder: Path, arrays: policies.Weights, compress: bool) -> AgentNetworks:
+def _networks(folder: Path, arrays: Arrays, compress: bool) -> AgentNetworks:
     try:
         layers = sum(name.startswith("weights.") for name in arrays)
         shapes = [arrays[f"weights.{layer}"].shape for layer in range(layers)]

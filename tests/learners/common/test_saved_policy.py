@@ -108,7 +108,8 @@ def forge(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     save_file(weights, folder / "weights.safetensors")
     description = Description.read(folder)
     shapes = {name: array.shape for name, array in weights.items()}
-    description.replace(shapes=shapes, weights_sha256=files.sha256(folder / "weights.safetensors")).write(folder)
+    weights_sha256 = files.sha256(folder / "weights.safetensors")
+    files.write_sealed(folder / "policy.json", description.replace(shapes=shapes, weights_sha256=weights_sha256))
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -183,7 +184,8 @@ def test_a_folder_without_a_policy_is_refused(problem: Problem[Any], tmp_path: P
 
 def test_a_policy_of_a_learner_that_is_not_installed_is_refused(problem: Problem[Any], folder: Path) -> None:
     description = Description.read(folder)
-    description.replace(origin=description.origin.replace(learner="imitatoin")).write(folder)
+    origin = description.origin.replace(learner="imitatoin")
+    files.write_sealed(folder / "policy.json", description.replace(origin=origin))
     with pytest.raises(UnknownName) as caught:
         load_policy(folder, problem)
     assert_one_line(caught.value, str(folder), "'imitatoin'", "'imitation'")
