@@ -8,6 +8,11 @@ from scipy.special import lambertw
 
 from offloadopt.core import FloatArray
 
+WEAK, NEWTON_STEPS = 1e-3, 5
+"""Ratios ``r`` of `cheapest_power` below which Newton's method is used, and its steps."""
+SERIES_BELOW, SERIES_TERMS = 0.1, 18
+"""Signal-to-noise ratios below which the condition of `cheapest_power` is summed as a series of so many terms."""
+
 
 def from_db(decibel: ArrayLike) -> FloatArray:
     """Convert a value in dB to a linear power ratio."""
@@ -29,10 +34,10 @@ def cheapest_power(
 ) -> FloatArray:
     """Compute the transmit power in W that minimises ``(w_t + w_e p) / log2(1 + g p)`` over ``0 < p <= p_max``.
 
-    With ``u = 1 + g p`` the stationary point solves ``u (ln u - 1) = g w_t / w_e - 1``, so ``ln u - 1`` is the Lambert
-    W function of ``(g w_t / w_e - 1) / e``. The cost is pseudo-convex, so ``p_max`` is optimal
-    where the cost still falls there; testing this first also keeps the closed form from weak links, on which it loses
-    precision.
+    With ``x = g p`` the stationary point solves ``(1 + x) ln(1 + x) - x = r``, ``r = g w_t / w_e``, so that ``ln(1 + x)
+    - 1`` is the Lambert W function of ``(r - 1) / e``; near its branch point, where that loses its digits, Newton's
+    method finds ``x`` from ``sqrt(2 r)``. The cost is pseudo-convex, so ``p_max`` is optimal where the cost still falls
+    there.
 
     Parameters
     ----------
@@ -44,9 +49,25 @@ def cheapest_power(
     """
     g = np.asarray(snr_per_watt, dtype=np.float64)
     power = np.full(g.shape, power_max_w)
-    snr = g * power_max_w
-    inner = energy_weight * (1.0 + snr) * np.log1p(snr) > g * (time_weight + energy_weight * power_max_w)
-    ratio = g[inner] * time_weight / energy_weight if energy_weight > 0 else g[inner]
-    log_u = 1.0 + lambertw((ratio - 1.0) / np.e).real  # type: ignore[call-overload]
-    power[inner] = np.minimum(np.expm1(log_u) / g[inner], power_max_w)
+    if energy_weight == 0:
+        return power
+    ratio = g * time_weight / energy_weight
+    inner = _stationarity(g * power_max_w) > ratio
+    ratio = ratio[inner]
+    snr = np.asarray(np.expm1(1.0 + lambertw((ratio - 1.0) / np.e).real))  # type: ignore[call-overload]
+    weak = ratio < WEAK
+    x = np.sqrt(2.0 * ratio[weak])
+    for _ in range(NEWTON_STEPS):
+        x -= (_stationarity(x) - ratio[weak]) / np.log1p(x)
+    snr[weak] = x
+    power[inner] = np.minimum(snr / g[inner], power_max_w)
     return power
+
+
+def _stationarity(x: FloatArray) -> FloatArray:
+    """Compute ``(1 + x) ln(1 + x) - x``, for small ``x`` by its series ``x^2/2 - x^3/6 + x^4/12 - ...``."""
+    series = np.zeros_like(x)
+    near = np.minimum(x, SERIES_BELOW)
+    for n in range(SERIES_TERMS, 1, -1):
+        series = (-1.0) ** n / (n * (n - 1)) + near * series
+    return np.where(x < SERIES_BELOW, x * x * series, (1.0 + x) * np.log1p(x) - x)

@@ -15,6 +15,13 @@ from offloadopt.core import FloatArray
 
 Channel = NDArray[np.complex128]
 
+LARGEST_AMPLITUDE = 1e6
+"""Largest amplitude of noise relative to that received from a user: weaker users disturb nobody."""
+LEAST_RESIDUAL = 1e-13
+"""Part of a channel outside the span of others', relative to its norm, below which it counts as linearly dependent."""
+ACCURATE_RESIDUAL = 1e-6
+"""The same part of the squared norm below which factors of the Gram matrix have lost too many digits."""
+
 
 def zero_forcing_gain(channel: Channel, noise_w: float) -> FloatArray:
     """Compute the SINR per watt after zero forcing, ``1 / (noise [(H^H H)^-1]_uu)`` in 1/W.
@@ -61,16 +68,35 @@ def detected_sinr(
     """
     if detector == "mrc":
         weights = estimate
-    elif detector == "zero-forcing":
-        weights = np.asarray(np.linalg.pinv(np.swapaxes(estimate, -1, -2)).conj(), dtype=np.complex128)
     else:
-        identity = noise_w * np.eye(estimate.shape[-1])
-        received = np.einsum("...u,...un,...um->...nm", power_w, estimate, estimate.conj(), optimize=True)
-        weights = np.swapaxes(np.linalg.solve(received + identity, np.swapaxes(estimate, -1, -2)), -1, -2)
+        weights = _linear_weights(estimate, power_w, noise_w if detector == "mmse" else 0.0)
     heard = np.abs(weights.conj() @ np.swapaxes(channel, -1, -2)) ** 2 * power_w[..., None, :]
     wanted = np.diagonal(heard, axis1=-2, axis2=-1)
+    others = np.sum(heard * ~np.eye(heard.shape[-1], dtype=np.bool_), axis=-1)
     noise = noise_w * np.sum(np.abs(weights) ** 2, axis=-1)
-    return np.asarray(wanted / np.maximum(heard.sum(axis=-1) - wanted + noise, np.finfo(float).tiny))
+    return np.asarray(wanted / np.maximum(others + noise, np.finfo(float).tiny))
+
+
+def _linear_weights(estimate: Channel, power_w: FloatArray, noise_w: float) -> Channel:
+    """Compute the weights ``[..., users, antennas]`` of MMSE, or of zero forcing where ``noise_w`` is 0.
+
+    With the channels' unit vectors as the columns of ``U``, the weights are ``U (U^H U + D)^-1`` with ``D_uu = noise /
+    (p_u |h_u|^2)``, up to a factor for each user, which no SINR depends on. The inverse follows from the QR
+    factorisation of ``U`` above ``sqrt(D)``: in this form the Gram matrix, which squares the condition number, and the
+    users' different powers cost no digits.
+    """
+    norm = np.sqrt(np.sum(np.abs(estimate) ** 2, axis=-1))
+    with np.errstate(divide="ignore"):
+        amplitude = np.sqrt(noise_w) / (np.sqrt(power_w) * norm) if noise_w > 0 else np.zeros(norm.shape)
+    columns = np.swapaxes(estimate / np.maximum(norm, np.finfo(float).tiny)[..., None], -1, -2)
+    users, antennas = columns.shape[-1], columns.shape[-2]
+    below = np.minimum(amplitude, LARGEST_AMPLITUDE)[..., None] * np.eye(users)
+    orthogonal, upper = np.linalg.qr(np.concatenate([columns, below], axis=-2))
+    diagonal = np.abs(np.diagonal(upper, axis1=-2, axis2=-1))
+    if (diagonal <= LEAST_RESIDUAL).any():  # linearly dependent channels without noise in the way
+        return np.asarray(np.linalg.pinv(columns).conj(), dtype=np.complex128)
+    inverse = np.linalg.solve(np.swapaxes(upper, -1, -2).conj(), np.broadcast_to(np.eye(users), upper.shape))
+    return np.asarray(np.swapaxes(orthogonal[..., :antennas, :] @ inverse, -1, -2), dtype=np.complex128)
 
 
 @njit(cache=True)
@@ -80,6 +106,7 @@ def _zero_forcing(channel: Any, gain: Any) -> None:
     lower = np.zeros((users, users), dtype=np.complex128)
     inverse = np.zeros((users, users), dtype=np.complex128)
     for row in range(count):
+        inaccurate = False
         for i in range(users):
             for j in range(i + 1):
                 dot = 0.0j
@@ -91,13 +118,11 @@ def _zero_forcing(channel: Any, gain: Any) -> None:
                 if i > j:
                     lower[i, j] = dot / lower[j, j] if lower[j, j] != 0 else 0.0
                 else:
-                    # Part of the channel outside the others' span; 0 below the rounding error.
-                    lower[i, i] = np.sqrt(dot.real) if dot.real > 1e-13 * whole else 0.0
-        singular = False
-        for i in range(users):
-            singular = singular or lower[i, i].real == 0.0
+                    # Part of the channel outside the span of those before.
+                    inaccurate = inaccurate or dot.real <= ACCURATE_RESIDUAL * whole
+                    lower[i, i] = np.sqrt(max(dot.real, 0.0))
         for u in range(users):
-            if singular:
+            if inaccurate:
                 gain[row, u] = _residual_power(channel[row], u)
                 continue
             total = 0.0

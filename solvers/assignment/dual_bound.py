@@ -102,6 +102,7 @@ def _smoothed(
                 for other in range(j + 1):
                     curvature[j, other] -= factor * probability * priced[other + 1]
     for j in range(servers):
+        curvature[j, j] = max(curvature[j, j], 2.0 * capacity[j])  # a variance is not negative, whatever its rounding
         for other in range(j):
             curvature[other, j] = curvature[j, other]
     return value, plain
@@ -113,13 +114,15 @@ def _newton_step(curvature: FloatArray, gradient: FloatArray, step: FloatArray) 
 
     Written as loops, as is `_copy`: LAPACK calls and array expressions take several times longer to compile.
     """
-    size = len(gradient)
+    size, largest = len(gradient), 0.0
+    for j in range(size):
+        largest = max(largest, curvature[j, j])
     for j in range(size):
         for k in range(j):
             factor = curvature[j, k]
             for i in range(j, size):
                 curvature[i, j] -= curvature[i, k] * factor
-        root = np.sqrt(curvature[j, j])
+        root = np.sqrt(max(curvature[j, j], EPS * largest))  # where rounding has left less than nothing
         for i in range(j, size):
             curvature[i, j] /= root
     for i in range(size):

@@ -31,6 +31,8 @@ CHAIN_TASKS = 400
 """Largest number of tasks in local search with chains: those with the least cost difference to the second option."""
 TREE_TASKS = 150
 """Largest number of undecided tasks that are given to branch and bound."""
+LEAST_UNIT = 1e-3
+"""Least mean cost of the tasks' best options without load, relative to that with it, that is the unit of costs."""
 PERTURBATIONS = 60
 """Iterations of iterated local search."""
 
@@ -109,6 +111,7 @@ class Exact(InstanceSolver):
             proof = self.prove(cost - offset[:, None], load, capacity, deadline=deadline, start=start, seed=seed)
             rounding = 4.0 * EPS * (len(cost) + 8) * (abs(proof.bound) - offset.sum())
             return replace(proof, bound=proof.bound + float(offset.sum()) - rounding)
+        cost = _without_dominated_local(cost, load, capacity)
         if load.min() == load.max():
             counts = useful_positions(cost, float(load[0]), capacity)
             if len(cost) * (counts.sum() + len(cost)) <= MAX_MATRIX_ENTRIES:
@@ -126,8 +129,9 @@ class Exact(InstanceSolver):
     ) -> ProvedAssignment:
         # Scale to costs and capacities near 1, so that no tolerance depends on the user's units.
         cost_unit, capacity_unit = float(cost.min(axis=1).mean()), float(capacity.mean())
-        if cost_unit == 0.0:  # the best options are free: costs of load are left
-            cost_unit = float(load.mean()) ** 2 / capacity_unit
+        alone = float(np.minimum(cost[:, 0], (cost[:, 1:] + load[:, None] ** 2 / capacity).min(axis=1)).mean())
+        if cost_unit < LEAST_UNIT * alone:  # the best options are nearly free: costs of load are left
+            cost_unit = alone
         scaled = cost / cost_unit, load / np.sqrt(cost_unit * capacity_unit), capacity / capacity_unit
         v = None if start is None else np.sqrt(start * capacity_unit / cost_unit)
         assignment, bound, v = self._search_with_merged_servers(*scaled, v, seed, deadline)
@@ -270,6 +274,17 @@ class _Searches:
     def found(self) -> Found:
         """Allocate the resources of all instances."""
         return Found(self.problem.allocate(self.instances, self.assignment), self.bound, {"prices": self.prices})
+
+
+def _without_dominated_local(cost: FloatArray, load: FloatArray, capacity: FloatArray) -> FloatArray:
+    """Lower the cost of local computing where it exceeds that of a server with all tasks, which is then never optimal.
+
+    Otherwise sums with a local cost of any magnitude lose the digits of the options that matter.
+    """
+    crowded = (cost[:, 1:] + np.outer(load * (2.0 * load.sum() - load), 1.0 / capacity)).min(axis=1)
+    if (cost[:, 0] <= 2.0 * crowded).all():
+        return cost
+    return np.column_stack([np.minimum(cost[:, 0], 2.0 * crowded), cost[:, 1:]])
 
 
 def _prove_equal_tasks(cost: FloatArray, load: FloatArray, capacity: FloatArray, counts: IntArray) -> ProvedAssignment:

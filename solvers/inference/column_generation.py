@@ -57,8 +57,9 @@ KEPT_COLUMNS = 3
 """Number of columns of these rounds that are kept for each slot."""
 INTEGRALITY_TOLERANCE = 1e-4
 """Distance to the nearest integer below which a fraction counts as integer."""
-LARGEST_FAILURE_PRICE, LARGEST_FAILURE_DISCOUNT = 4.0, 0.9
-"""Bounds of the price of failures, in units of a failure's cost: beyond them the master problem may break limits."""
+LARGEST_FAILURE_PRICE, LARGEST_FAILURE_DISCOUNT = 1e4, 0.9
+"""Bounds of the price of failures, in units of a failure's cost: beyond them the master problem may break limits. The
+former is large, as limits that plans within the batteries break by a small fraction must cost more than any plan."""
 
 
 @dataclass(frozen=True)
@@ -264,12 +265,26 @@ class MasterProblem:
                 best, value = price, lagrangian
         mixed = []
         for t, (own, fraction) in enumerate(zip(columns, fractions, strict=True)):
-            weight = fraction[1:] / max(float(fraction[1:].sum()), 1e-9)
-            shares = np.einsum("c,cjr->jr", weight, np.array([column.shares for column in own[1 : len(fraction)]]))
-            mixed.append(self._column_of_shares(t, options[t], shares if fraction[0] < 0.5 else own[0].shares))
+            mixed.append(own[0] if fraction[0] >= 0.5 else self._average(t, own[1 : len(fraction)], fraction[1:]))
             self.columns[t] += [*own[2:][-KEPT_COLUMNS:], mixed[-1]]
         self._update_best(mixed)
         return best
+
+    def _average(self, t: int, columns: list[Column], fractions: FloatArray) -> Column:
+        """Column of averaged shares of columns with the same options."""
+        shares = np.array([column.shares for column in columns])
+        weight = fractions / max(float(fractions.sum()), 1e-9)
+        return self._column_of_shares(t, columns[0].option, np.einsum("c,cjr->jr", weight, shares))
+
+    def plan_of_fractions(self, fractions: list[FloatArray]) -> tuple[float, list[Column]]:
+        """Plan of each slot's options of largest total fraction, with averaged shares; returns the best plan so far."""
+        averages = []
+        for t, (own, fraction) in enumerate(zip(self.columns, fractions, strict=True)):
+            _, which = np.unique([column.choices.ravel() for column in own], axis=0, return_inverse=True)
+            same = np.flatnonzero(which == np.argmax(np.bincount(which, fraction)))
+            averages.append(self._average(t, [own[index] for index in same], fraction[same]))
+        self._update_best(averages)
+        return self.best
 
     def _neighbours(self, t: int, option: IntArray, price: FloatArray, limits: BranchLimits) -> IntArray:
         """[plans, tasks] options of least priced cost among those with one changed task."""
@@ -349,9 +364,8 @@ class MasterProblem:
         failures = np.sum(
             [sum_by_user(slot, own[:, 0]) for slot, own in zip(self.unpriced, chosen, strict=True)], axis=0
         )
-        fractionality = np.abs(failures - np.round(failures))
-        # Beyond the limits, where the master problem pays for violations, one of the two branches would be empty.
-        fractionality[(failures < limits.low) | (failures > limits.high)] = 0.0
+        within = (np.floor(failures) >= limits.low) & (np.ceil(failures) <= limits.high)
+        fractionality = np.where(within, np.abs(failures - np.round(failures)), 0.0)
         user = int(np.argmax(fractionality))
         if fractionality[user] > INTEGRALITY_TOLERANCE:
             return limits.branch_on_failures(user, float(failures[user]))
@@ -363,7 +377,20 @@ class MasterProblem:
             if fractionality[:, choices][place] > INTEGRALITY_TOLERANCE:
                 t, choice = int(owner[place[0]]), int(place[1]) + int(choices.start)
                 return limits.branch_on_choice(t, int(place[0] - np.searchsorted(owner, t)), choice)
+        beyond = (failures < limits.low - INTEGRALITY_TOLERANCE) | (failures > limits.high + INTEGRALITY_TOLERANCE)
+        for t, (slot, forbidden) in enumerate(zip(self.unpriced, limits.forbidden, strict=True)):
+            undecided = np.flatnonzero(beyond[slot.user] & ~forbidden[:, 0] & ~forbidden[:, 1:].all(axis=1))
+            if len(undecided):
+                return limits.branch_on_choice(t, int(undecided[0]), 0)
         return ()
+
+    def possible(self, limits: BranchLimits) -> bool:
+        """Whether the allowed choices of tasks leave numbers of failures within the limits."""
+        least, most = np.zeros(len(self.held_j)), np.zeros(len(self.held_j))
+        for slot, forbidden in zip(self.unpriced, limits.forbidden, strict=True):
+            least += sum_by_user(slot, forbidden[:, 1:].all(axis=1).astype(np.float64))
+            most += sum_by_user(slot, 1.0 - forbidden[:, 0])
+        return bool((np.maximum(least, limits.low) <= np.minimum(most, limits.high)).all())
 
 
 def _priced_cost(column: Column, price: FloatArray) -> float:

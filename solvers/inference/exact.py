@@ -25,7 +25,7 @@ from offloadopt.clock import Deadline
 from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray, Instances, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.base import Found, InstanceSolver
-from offloadopt.solvers.inference.column_generation import BranchLimits, MasterProblem
+from offloadopt.solvers.inference.column_generation import BranchLimits, Column, MasterProblem
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.relaxation import relax
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, allocate, local_set_costs
@@ -36,6 +36,9 @@ SMALLEST_GAP = 1e-11
 """Smallest relative gap that is aimed at: below the rounding of sums nothing can be proved."""
 LEAST_RISE = 0.02
 """Prices are final when the bound rises by at most this fraction of the gap."""
+PRICE_PRECISION = 0.25
+"""Prices of a node without fractional plans are final when its bound is this close to the master problem's cost, as a
+fraction of the gap asked for."""
 LIMIT_TOLERANCE = 1.01 * FEASIBILITY_TOLERANCE
 """Relative excess of limits that bounds allow for, just above the problem's tolerance."""
 
@@ -121,12 +124,17 @@ class InferenceExact(InstanceSolver):
         waiting, finished_bound = [root], np.inf
         for _ in range(self.branchings):
             waiting.sort(key=lambda node: node.bound)
-            lowest = min(finished_bound, waiting[0].bound if waiting else np.inf)
-            if not waiting or best[0] - lowest <= self._allowance(best[0]) or deadline.passed:
+            closed_bound = min(finished_bound, best[0] - self._allowance(best[0]))
+            if not waiting or waiting[0].bound >= closed_bound or deadline.passed:
                 break
             node = waiting.pop(0)
             branches = master.branches(node.limits)
-            for limits in branches or (node.limits,):
+            if not branches:
+                best, node = self._converge(problem, instance, master, best, node, deadline)
+                branches = master.branches(node.limits)
+                if not branches:
+                    finished_bound = min(finished_bound, node.bound)
+            for limits in filter(master.possible, branches):
                 price, options = master.find_prices(node.options, node.price, limits, deadline)
                 child = Node(limits, price, options, node.bound)
                 options, proved = self._prove_all(problem, master, child, deadline)
@@ -134,12 +142,34 @@ class InferenceExact(InstanceSolver):
                 child = replace(child, options=options, bound=max(node.bound, proved))
                 if best[0] - child.bound > self._allowance(best[0]):
                     best = self._improved_incumbent(problem, instance, master, best, limits, deadline)
-                if not branches and child.bound - node.bound <= LEAST_RISE * (best[0] - node.bound):
-                    # Nothing left to branch on, and prices do not improve the bound.
-                    finished_bound = min(finished_bound, child.bound)
-                else:
-                    waiting.append(child)
+                waiting.append(child)
         return best, min([finished_bound, *(node.bound for node in waiting)])
+
+    def _converge(
+        self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent, node: Node,
+        deadline: Deadline,
+    ) -> tuple[Incumbent, Node]:  # fmt: skip
+        """Price a node whose plans are not fractional by proofs, until its bound meets the incumbent or its own plan.
+
+        Plans with the same options average to a plan that costs no more, so that the two meet unless further plans
+        make the master problem fractional.
+        """
+        for turn in range(2 * self.price_rounds):
+            cost, dual, fractions = master.solve(master.columns, node.limits)
+            best = self._better_plan(problem, instance, master, best, master.plan_of_fractions(fractions))
+            if (
+                deadline.passed
+                or best[0] - node.bound <= self._allowance(best[0])
+                or cost - node.bound <= PRICE_PRECISION * self._allowance(cost)
+            ):
+                break
+            # The dual prices themselves and the mean of these and the best ones, in turn: the former are exact where
+            # no battery binds, the latter are close where shares make the bound smooth.
+            trial = replace(node, price=dual if turn % 2 == 0 else 0.5 * (node.price + dual))
+            options, proved = self._prove_all(problem, master, trial, deadline)
+            master.add_columns(options, trial.price, node.limits)
+            node = replace(trial, options=options, bound=proved) if proved > node.bound else node
+        return best, node
 
     def _prove_all(
         self, problem: InferenceProblem[Any], master: MasterProblem, node: Node, deadline: Deadline
@@ -174,12 +204,18 @@ class InferenceExact(InstanceSolver):
         limits: BranchLimits, deadline: Deadline,
     ) -> Incumbent:  # fmt: skip
         """The incumbent or a better plan found near the limits."""
-        found, columns = master.find_plan(limits, deadline)
-        if found >= best[0]:
+        return self._better_plan(problem, instance, master, best, master.find_plan(limits, deadline))
+
+    def _better_plan(
+        self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent,
+        found: tuple[float, list[Column]],
+    ) -> Incumbent:  # fmt: skip
+        """The incumbent or the plan of columns, if its cost is lower."""
+        if found[0] >= best[0]:
             return best
         plans = [
             _plan_of_shares(slot, tasks, column.option, column.shares)
-            for slot, tasks, column in zip(master.unpriced, master.tasks, columns, strict=True)
+            for slot, tasks, column in zip(master.unpriced, master.tasks, found[1], strict=True)
         ]
         return _cheaper_incumbent(problem, instance, best, plans)
 

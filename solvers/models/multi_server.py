@@ -17,9 +17,9 @@ quadratic constraint. The load is a separate variable because a model with the e
 ``allocation="explicit"`` keeps the paper's ``f_ij`` with one time ``tau_ij f_ij >= C_i a_ij^2`` per link instead, so
 that the elimination can be checked: both have the same optimum.
 
-Units are powers of ten: cycles near the mean of the tasks, costs near the mean of their cheapest options; these are
-giga-cycles, GHz and 1 for the paper's values. In SI units, with coefficients up to 1e9, SCIP has returned a wrong
-optimum.
+Units are powers of ten: cycles near a second of a server's CPU, costs near the mean of the tasks' cheapest options;
+these are giga-cycles, GHz and 1 for the paper's values. Options that cannot be optimal are left out. With coefficients
+up to 1e9, SCIP has returned a wrong optimum.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from offloadopt.core import Decisions, FloatArray, Instances, IntArray
+from offloadopt.core import ROUNDING, Decisions, FloatArray, Instances, IntArray
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.physics import channel, compute
 from offloadopt.problems.multi_server import MultiServer
@@ -95,19 +95,26 @@ class MultiServerModel:
             send_s = bits[:, None] / channel.shannon_rate(s.bandwidth_hz, power_w * snr_per_watt)
         link_cost = (s.time_weight + s.energy_weight * power_w) * send_s
 
-        fastest_s = cycles / s.cpu_server_hz  # alone on a server: a lower bound
-        cheapest = np.minimum(local_cost, link_cost.min(axis=1) + s.time_weight * fastest_s)
-        cycle_unit, self.cost_unit = power_of_ten(cycles), power_of_ten(cheapest)
-        self._local_cost: FloatArray = local_cost / self.cost_unit
+        server_cost = s.time_weight * (cycles / s.cpu_server_hz)  # alone on a server: a lower bound
+        load = np.sqrt(s.time_weight * cycles)
+        crowded = link_cost.min(axis=1) + load * (2.0 * load.sum() - load) / s.cpu_server_hz  # beside all other tasks
+        most_cost = np.minimum(local_cost, crowded) * (1.0 + ROUNDING)
+        cycle_unit = power_of_ten(np.asarray(s.cpu_server_hz))
+        self.cost_unit = power_of_ten(np.minimum(local_cost, link_cost.min(axis=1) + server_cost))
+        # An option is not needed if it costs more than another does at worst, and a server not if it costs no less than
+        # computing locally. Beside the coefficients of these, the others would be below the solver's tolerance.
+        alone = link_cost + server_cost[:, None]
+        self._usable = np.column_stack(
+            [local_cost <= most_cost, (alone <= most_cost[:, None]) & (alone < local_cost[:, None])]
+        )
+        self._most_cost: FloatArray = most_cost / self.cost_unit
+        self._local_cost: FloatArray = np.minimum(local_cost, most_cost) / self.cost_unit
         self._link_cost: FloatArray = link_cost / self.cost_unit
         # l_t C_i in cost units: cost of a task's time on a CPU of one cycle unit per second
         self._work: FloatArray = s.time_weight / self.cost_unit * (cycles / cycle_unit)
         self._load: FloatArray = np.sqrt(self._work)
         self._capacity = s.cpu_server_hz / cycle_unit
-        # A missing link has infinite cost, and a link that costs no less than computing locally even if the task is
-        # alone on the server is not needed. Beside their coefficients the others would be below the solver's tolerance.
-        self._usable = self._link_cost + self._work[:, None] / self._capacity < self._local_cost[:, None]
-        self._most_load: FloatArray = self._load @ self._usable
+        self._most_load: FloatArray = self._load @ self._usable[:, 1:]
         self._tangents: set[tuple[int, float]] = set()
 
         self.pyomo = self._build()
@@ -119,13 +126,13 @@ class MultiServerModel:
     @property
     def magnitude(self) -> float:
         """See the class."""
-        tasks, servers = self._usable.shape
+        tasks, servers = len(self._usable), len(self._most_load)
         # Upper bound of a task's cost, with every server at its largest load: its multiplier of (5) is no larger.
         most_price = 2.0 * self._most_load / self._capacity
-        crowded = np.where(self._usable, self._link_cost + np.outer(self._load, most_price), np.inf)
-        cost = np.minimum(self._local_cost, crowded.min(axis=1)).sum()
+        crowded = np.where(self._usable[:, 1:], self._link_cost + np.outer(self._load, most_price), np.inf)
+        cost = np.minimum(self._most_cost, crowded.min(axis=1)).sum()
         if self._explicit:
-            ranges = servers * (self._capacity * tasks + self._local_cost.sum())
+            ranges = servers * (self._capacity * tasks + self._most_cost.sum())
             multipliers = tasks * servers + np.sum(most_price**2)
         else:
             ranges = np.sum(self._most_load + self._most_load**2 / self._capacity)
@@ -136,14 +143,13 @@ class MultiServerModel:
         import pyomo.environ as pyo
 
         m = pyo.ConcreteModel("multi_server P0")
-        tasks, servers = self._usable.shape
-        m.I = pyo.RangeSet(0, tasks - 1)
-        m.J = pyo.RangeSet(1, servers)
+        m.I = pyo.RangeSet(0, len(self._usable) - 1)
+        m.J = pyo.RangeSet(1, len(self._most_load))
 
         # (4) a_ij in {0, 1}: task i runs locally (j = 0) or on server j
-        m.a = pyo.Var(m.I, pyo.RangeSet(0, servers), domain=pyo.Binary)
+        m.a = pyo.Var(m.I, pyo.RangeSet(0, len(self._most_load)), domain=pyo.Binary)
         for i, j in zip(*np.nonzero(~self._usable), strict=True):
-            m.a[i, j + 1].fix(0)
+            m.a[i, j].fix(0)
 
         # (5) sum_j a_ij = 1
         m.one_place = pyo.Constraint(m.I, rule=lambda m, i: m.a[i, 0] + sum(m.a[i, j] for j in m.J) == 1)
@@ -151,7 +157,7 @@ class MultiServerModel:
         # (10) l_t T_i + l_e E_i without the time on a server's CPU
         link = self._link_cost
         alone = sum(
-            self._local_cost[i] * m.a[i, 0] + sum(link[i, j - 1] * m.a[i, j] for j in m.J if self._usable[i, j - 1])
+            self._local_cost[i] * m.a[i, 0] + sum(link[i, j - 1] * m.a[i, j] for j in m.J if self._usable[i, j])
             for i in m.I
         )
         congestion = self._shares(m) if self._explicit else self._loads(m)
@@ -182,8 +188,8 @@ class MultiServerModel:
         import pyomo.environ as pyo
 
         m.f = pyo.Var(m.I, m.J, bounds=(0, self._capacity))
-        # An offloaded task whose time costs more than computing locally is cheaper local.
-        m.tau = pyo.Var(m.I, m.J, bounds=lambda m, i, j: (0, self._local_cost[i]))
+        # An offloaded task whose time costs more than another option at worst is cheaper there.
+        m.tau = pyo.Var(m.I, m.J, bounds=lambda m, i, j: (0, self._most_cost[i]))
 
         # (1) time on server j: tau_ij >= C_i a_ij / f_ij, here with the weight l_t and a^2 = a, which makes it a cone
         m.computing = pyo.Constraint(
@@ -196,8 +202,9 @@ class MultiServerModel:
     # --------------------------------------------------------------------------------------------------- decisions
 
     def initial_decisions(self) -> Decisions:
-        """All tasks local: feasible in every instance."""
-        return self._allocated(np.zeros((1, self.problem.tasks), dtype=np.int64))
+        """Tasks local, or on the servers of their cheapest links where that costs more: feasible in every instance."""
+        cheapest = 1 + np.argmin(self._link_cost, axis=1)
+        return self._allocated(np.where(self._usable[:, 0], 0, cheapest)[None].astype(np.int64))
 
     def decisions(self) -> Decisions:
         """Decisions of the assignment that the variables hold, with optimal powers and CPU shares."""

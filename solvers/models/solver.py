@@ -31,10 +31,11 @@ from pydantic import Field
 
 from offloadopt import registry
 from offloadopt.clock import Deadline, clock, interrupt
-from offloadopt.core import Decisions, Instances, Problem
+from offloadopt.core import Decisions, Instances, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
 from offloadopt.solvers.base import Found, InstanceSolver
+from offloadopt.structures.assignment import AssignmentProblem
 
 TIGHT = 1e-9
 """Feasibility and optimality tolerance asked of HiGHS and SCIP."""
@@ -136,6 +137,9 @@ class _Searches:
             found_cost = problem.evaluate(instance, found).cost[0]
             if found_cost < cost:
                 best, cost = found, found_cost
+            near, near_cost = _cheapest_neighbour(problem, instance, best)
+            if near_cost < cost:  # a second opinion on the solver's bound, which must not exceed this cost either
+                best, cost = near, near_cost
             proved = cost - self.bound[row] <= gap * abs(self.bound[row])
             if proved or not self.solver.linear or not model.add_cuts(found):
                 break
@@ -166,6 +170,18 @@ class Minlp(_ModelSolver):
     linear: ClassVar[bool] = False
 
     pyomo_solver: str = Field("scip", description="any installed Pyomo solver of convex mixed-integer models")
+
+
+def _cheapest_neighbour(problem: Problem[Any], instance: Instances, decisions: Decisions) -> tuple[Decisions, float]:
+    """The cheapest decisions with one task's option changed, and their cost; those given where there are none."""
+    if not isinstance(problem, AssignmentProblem):
+        return decisions, np.inf
+    options, tasks = problem.servers + 1, problem.tasks
+    trials = np.repeat(problem.assignment(decisions), options * tasks, axis=0)
+    trials[np.arange(len(trials)), np.repeat(np.arange(tasks), options)] = np.tile(np.arange(options), tasks)
+    cost = problem.costs(Observation(instance)).cost(trials[None])[0]
+    near = problem.allocate(Observation(instance), trials[[int(np.argmin(cost))]])
+    return near, float(problem.evaluate(instance, near).cost[0])
 
 
 def _no_decisions(problem: Problem[Any]) -> Decisions:
@@ -312,6 +328,7 @@ class _Highs:
             self._solver.config.time_limit = None if time_limit_s is None else max(time_limit_s - spent, 0.0)
             self._solver.highs_options = {
                 "threads": 1,
+                "presolve": "off",  # with tolerances of 1e-8 and less it has cut off optima
                 "mip_abs_gap": 0.0,
                 "mip_feasibility_tolerance": tolerance,
                 "primal_feasibility_tolerance": tolerance,
@@ -340,7 +357,8 @@ class _Modern:
     """A solver of ``pyomo.contrib.solver``, whose results contain the solver's own dual bound."""
 
     tolerance: ClassVar[float] = USUAL
-    options: ClassVar[dict[str, Any]] = {}
+    attempts: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+    """Options with which the model is solved until the bound does not contradict the solution."""
 
     def __init__(self, name: str) -> None:
         from pyomo.contrib.solver.common.factory import SolverFactory
@@ -348,25 +366,35 @@ class _Modern:
         self._name, self._solver = name, SolverFactory(name)
 
     def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
-        begin = clock()
-        with _errors_in_one_line(self._name):
-            results = self._solver.solve(
-                model,
-                load_solutions=False,
-                raise_exception_on_nonoptimal_result=False,
-                threads=1,
-                rel_gap=relative_gap,
-                time_limit=time_limit_s,
-                solver_options=self.options,
-            )
-        seconds = clock() - begin
-        if results.termination_condition.name == "interrupted":
-            interrupt()  # the solver has handled Ctrl-C itself
-        found = results.incumbent_objective is not None
-        if found:
+        from pyomo.environ import Objective, value
+
+        begin, seconds = clock(), 0.0
+        for options in self.attempts:
+            left_s = None if time_limit_s is None else max(time_limit_s - (clock() - begin), 1e-3)
+            start = clock()
+            with _errors_in_one_line(self._name):
+                results = self._solver.solve(
+                    model,
+                    load_solutions=False,
+                    raise_exception_on_nonoptimal_result=False,
+                    threads=1,
+                    rel_gap=relative_gap,
+                    time_limit=left_s,
+                    solver_options=options,
+                )
+            seconds += self._solver_seconds(results, clock() - start)
+            if results.termination_condition.name == "interrupted":
+                interrupt()  # the solver has handled Ctrl-C itself
+            found = results.incumbent_objective is not None
+            bound = _finite_or_minus_inf(results.objective_bound)
+            if not found:
+                break
             results.solution_loader.load_vars()
-        bound = _finite_or_minus_inf(results.objective_bound)
-        return SolveResult(found, bound, self.tolerance, self._solver_seconds(results, seconds))
+            cost = float(value(next(model.component_data_objects(Objective, active=True))))
+            if bound <= cost + self.tolerance * max(1.0, abs(cost)):
+                break
+            bound = -np.inf  # above the cost of the solver's own solution: no bound
+        return SolveResult(found, bound, self.tolerance, seconds)
 
     def _solver_seconds(self, results: Any, seconds: float) -> float:
         """Time of a call in the solver itself, if it is known; else all of it."""
@@ -382,6 +410,8 @@ class _Scip(_Modern):
         "numerics/dualfeastol": TIGHT,
         "timing/clocktype": 2,  # wall clock
     }
+    # With tight tolerances SCIP's presolve has given a fixed variable a cost of 1e8.
+    attempts: ClassVar[tuple[dict[str, Any], ...]] = (options, {**options, "presolving/maxrounds": 0})
 
     def __init__(self, name: str) -> None:
         super().__init__("scip_direct" if name == "scip" else name)

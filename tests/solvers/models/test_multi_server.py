@@ -69,7 +69,7 @@ def test_a_warm_start_is_read_back_as_the_same_decisions():
     instance = problem.sample(1, seed=1)
     model = MultiServerModel(problem, instance)
     np.testing.assert_array_equal(model.decisions()["server"], np.zeros((1, 5)))
-    decided = problem.allocate(instance, np.where(model._usable[:, 1], 2, 0)[None])
+    decided = problem.allocate(instance, np.where(model._usable[:, 2], 2, 0)[None])
     model.warm_start(decided)
     for name, array in decided.items():
         np.testing.assert_array_equal(model.decisions()[name], array)
