@@ -1,22 +1,38 @@
-"""Behaviour cloning for agents: an actor is trained on an expert's actions in the agents' views."""
+"""Demonstrations as agents' data: the expert's actions in their views, to imitate, and transitions, to learn values of.
+
+Off-policy learners learn from demonstrations as "Deep Q-learning from demonstrations" does (DQfD, Hester et al. 2018,
+arXiv:1704.03732). Gradient steps on demonstrations alone come first: of critics and Q networks on their
+temporal-difference error, of Q networks also on a large-margin loss, of actors on the imitation loss of behaviour
+cloning. Then agents interact, with as little exploration as at the end of a training without demonstrations; these stay
+in a prioritised replay (`DemonstrationReplay`), and whenever one is drawn, the margin or imitation loss is added
+(for actors: Nair et al. 2018, arXiv:1709.10089). Returns over several slots and the L2 penalty of DQfD are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from offloadopt.core import Decisions, Demonstrations, Observation, Problem
+from offloadopt.core import Decisions, Demonstrations, Observation, Outcome, Problem
+from offloadopt.envs.rewards import agent_reward
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import Heads, mask_outputs
-from offloadopt.learners.common.training import TrainingProgress
+from offloadopt.learners.common.replay import DemonstrationReplay, Experience, Prioritisation, ReplayT, concatenate
+from offloadopt.learners.common.training import IterativeLearner, TrainingProgress
+from offloadopt.structures.actions import Controls
+from offloadopt.structures.agents import AgentProblem
+
+TOLERANCE = 1e-6
+"""Rounding error of encoded decisions that still counts as within their limits."""
 
 
 def single_slots(problem: Problem[Any], demonstrations: Demonstrations) -> tuple[Observation, Decisions]:
@@ -62,7 +78,7 @@ class ExpertActions:
         shape = demonstrations.instances.count, interface.problem.horizon
         observation, decided = single_slots(interface.problem, demonstrations)
         observed = interface.observe(observation)
-        values = interface.controls.encode(observation, decided)
+        values = expressed(interface.controls, observation, decided)
 
         def over_slots(rows: Tensor) -> Tensor:
             return rows.unflatten(0, shape).transpose(0, 1).contiguous()
@@ -95,6 +111,166 @@ class ExpertActions:
         flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
         allowed = None if self.allowed is None else self.allowed.flatten(0, 1)[None]
         return ExpertActions(self.view.flatten(0, 1)[None], allowed, flat)
+
+
+class Demonstrable(IterativeLearner):
+    """Settings of off-policy learners that learn from demonstrations, and their gradient steps before interaction.
+
+    The settings have no effect without demonstrations.
+    """
+
+    uses_demonstrations = True
+
+    num_envs: int
+    batch_size: int
+    imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before interaction")
+    imitation_weight: float = Field(
+        1.0, ge=0, description="of the margin or imitation loss of demonstrations beside the temporal-difference error"
+    )
+    prioritisation: Prioritisation = Field(Prioritisation(), description="of demonstrations and own transitions")
+
+    def replay_of(self, own: ReplayT, demonstrations: Any) -> DemonstrationReplay[ReplayT]:
+        """Replay of demonstrations and what a buffer holds."""
+        return DemonstrationReplay(own, self.num_envs, demonstrations, self.prioritisation)
+
+    def imitate(
+        self,
+        replay: DemonstrationReplay[Any],
+        learn: Callable[[Any], Mapping[str, Tensor]],
+        seed: int,
+        tracker: TrainingProgress,
+        rounding: float,
+    ) -> None:
+        """Call ``learn`` with batches of demonstrations, and record how decisions were rounded and the last step."""
+        rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+        measured: Mapping[str, Tensor] = {}
+        for _ in range(self.imitation_steps):
+            if not tracker.in_time:
+                break
+            measured = learn(replay.draw(self.batch_size, rng))
+        tracker.record({"train/rounding": rounding, **{name: float(value) for name, value in measured.items()}})
+
+
+class Codec(Protocol):
+    """How agents under training see observations and represent decisions."""
+
+    @property
+    def problem(self) -> AgentProblem[Any]:
+        """Problem that the agents decide in."""
+
+    def observe(self, observation: Observation) -> AgentObservation:
+        """Convert an observation to the inputs of actors and critics."""
+
+    def encode(self, observation: Observation, decisions: Decisions) -> Tensor:
+        """Convert decisions to the nearest actions ``[count, agents, size]``; refuse those that have none."""
+
+    def decode(self, observation: Observation, actions: Any) -> Decisions:
+        """Convert actions to decisions."""
+
+
+@dataclass(frozen=True)
+class ExpertTransitions:
+    """Demonstrations as transitions of the agents.
+
+    The expert's decisions are rounded to what the agents' actions express. Rewards and next observations are those of
+    the rounded decisions, so that every transition is one of the problem, from a state that the expert visits.
+
+    Attributes
+    ----------
+    slots : tuple of Experience [count, agents, ...]
+        One for each slot of the demonstrated episodes.
+    rounding : float
+        Mean difference between the expert's decisions and the rounded ones, in units of their ranges.
+    """
+
+    slots: tuple[Experience, ...]
+    rounding: float
+
+    @classmethod
+    def of(
+        cls, agents: Codec, demonstrations: Demonstrations, reward: Callable[[Outcome], NDArray[Any]] = agent_reward
+    ) -> Self:
+        """Convert demonstrations; raise an error if they do not fit the problem, are not feasible or not expressible.
+
+        Parameters
+        ----------
+        agents : Codec
+        reward : callable
+            Rewards ``[count, agents]`` of a slot's outcome.
+        """
+        problem, instances = agents.problem, demonstrations.instances
+        _, rows = single_slots(problem, demonstrations)
+        count, last = instances.count, problem.horizon - 1
+        ranges = {name: field.high - field.low for name, field in problem.decision_fields.items()}
+        state = problem.reset(instances)
+        observation = problem.observe(instances, state)
+        slots: list[Experience] = []
+        differences: list[float] = []
+        for slot in range(problem.horizon):
+            decided = rows.take(np.arange(slot, count * problem.horizon, problem.horizon))
+            action = agents.encode(observation, decided)
+            rounded = agents.decode(observation, action)
+            differences += [float(np.abs(rounded[name] - decided[name]).mean()) / ranges[name] for name in ranges]
+            following, outcome = problem.step(instances, state, rounded)
+            state, _ = problem.step(instances, state, decided)
+            # As in `Episodes`, the last state is observed with the last slot's exogenous values.
+            before = observation
+            after, observation = (
+                problem.observe(instances, replace(each, slot=min(slot + 1, last))) for each in (following, state)
+            )
+            rewards = torch.from_numpy(reward(outcome).astype(np.float32))
+            slots.append(Experience(agents.observe(before), action, rewards, agents.observe(after)))
+        return cls(tuple(slots), float(np.mean(differences)))
+
+    @property
+    def count(self) -> int:
+        """Number of demonstrations."""
+        return len(self.slots[0].action)
+
+    def together(self) -> Experience:
+        """All transitions as one batch."""
+        return concatenate(self.slots)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Views, actions and rewards by name, which identify the demonstrations in a checkpoint."""
+        batch = self.together()
+        return {"view": batch.observation.view.numpy(), "action": batch.action.numpy(), "reward": batch.reward.numpy()}
+
+
+def expressed(controls: Controls, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
+    """Convert decisions to values of controls, by name.
+
+    Raises
+    ------
+    InvalidInput
+        If controls would leave their limits, or take an option that is not allowed although several are. Where one
+        alone is allowed, as without a task, the decision does not matter.
+    """
+    values, masks = controls.encode(observation, decisions), controls.allowed(observation)
+    for name, field in controls.fields.items():
+        within = (values[name] >= field.low - TOLERANCE) & (values[name] <= field.high + TOLERANCE)  # False for NaN
+        if name in masks and within.all():
+            option = values[name].astype(np.int64)[..., None] - int(field.low)
+            within = np.take_along_axis(masks[name], option, axis=-1)[..., 0] | (masks[name].sum(axis=-1) == 1)
+        if not within.all():
+            raise InvalidInput(
+                f"{np.sum(~within)} of {within.size} demonstrated decisions cannot be expressed: {name!r} would leave "
+                f"{field.low:g} to {field.high:g} or is not allowed; allowed: other controls, or another expert"
+            )
+    return values
+
+
+def large_margin_loss(values: Tensor, demonstrated: Tensor, margin: float) -> Tensor:
+    """Large-margin loss ``[...]`` of DQfD: how far the demonstrated option falls short of leading by ``margin``.
+
+    ``max_a (Q(a) + margin [a is not demonstrated]) - Q(demonstrated)``.
+
+    Parameters
+    ----------
+    values, demonstrated : Tensor [..., options]
+        Values, and the one-hot of the demonstrated option.
+    """
+    return (values + margin * (1.0 - demonstrated)).amax(dim=-1) - (values * demonstrated).sum(dim=-1)
 
 
 def imitate(

@@ -10,9 +10,11 @@ which it is the largest entry. Options that are not allowed, whose outputs `mask
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.core import ArrayField
@@ -33,6 +35,7 @@ class RelaxedActions:
     """
 
     def __init__(self, fields: Mapping[str, ArrayField]) -> None:
+        self._fields = fields
         entries = {name: int(np.prod(field.shape[1:], dtype=int)) for name, field in fields.items()}
         self._numbers = sum(entries[name] for name, field in fields.items() if not field.integer)
         self._choices = [
@@ -82,6 +85,22 @@ class RelaxedActions:
         """Convert to actions ``[..., actions]`` of `Heads`; a number at its limit becomes infinite."""
         numbers, choices = self._split(actions)
         return torch.cat([numbers.atanh(), *(choice.argmax(dim=-1).to(actions.dtype) for choice in choices)], dim=-1)
+
+    def encode(self, values: Mapping[str, NDArray[Any]]) -> Tensor:
+        """Convert the fields' arrays ``[count, agents, ...]`` to relaxed actions ``[count, agents, size]``."""
+        numbers, choices = [], []
+        for name, field in self._fields.items():
+            entries = values[name].reshape(*values[name].shape[:2], -1)
+            if field.integer:
+                options = np.arange(field.low, field.high + 1)
+                choices.append((entries[..., None] == options).reshape(*entries.shape[:2], -1))
+            else:
+                numbers.append(2.0 * (entries - field.low) / (field.high - field.low) - 1.0)
+        return torch.from_numpy(np.concatenate([*numbers, *choices], axis=-1).astype(np.float32))
+
+    def by_choice(self, actions: Tensor) -> list[Tensor]:
+        """Options ``[..., entries, options]`` of each integer field."""
+        return self._split(actions)[1]
 
     def _split(self, actions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Numbers ``[..., numbers]``, and ``[..., entries, options]`` of each integer field."""

@@ -6,6 +6,9 @@
    (`TrainableAgents`);
 3. execution does not explore and needs no communication.
 
+Demonstrations are learned from before interaction, and stay in the replay (see `demonstrations`). Then there is no
+warm-up: agents learn from the first slot on.
+
 The horizon truncates episodes and does not terminate them, so values are always bootstrapped, except for a problem with
 one slot. A step of the budget is one agent's decision in one slot. Networks of agents are stacked (`networks`), and the
 gradient of each is clipped by itself.
@@ -25,12 +28,13 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from offloadopt.core import Observation, Outcome, Problem
+from offloadopt.core import Decisions, Demonstrations, Observation, Outcome, Problem
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.rewards import agent_reward
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.checkpoint import Stateful
+from offloadopt.learners.common.demonstrations import Demonstrable, ExpertTransitions, expressed
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.optimizer import CopywiseClippedAdam
@@ -45,7 +49,7 @@ ROUND_SLOTS = 64
 """Least slots of a round, which is whole episodes. Running statistics are updated, and states saved, between rounds."""
 
 
-class OffPolicyLearner(Federable):
+class OffPolicyLearner(Demonstrable, Federable):
     """Off-policy training of agents from a joint replay buffer: settings and training loop."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
@@ -98,9 +102,13 @@ class OffPolicyLearner(Federable):
         """Compute rewards ``[count, agents]``: minus each agent's own cost."""
         return agent_reward(outcome)
 
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ExpertTransitions:
+        """Transitions of the agents, whose weights play no role."""
+        return ExpertTransitions.of(self.make_agents(problem, seeded_generator(0)), demonstrations, self.rewards)
+
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> OffPolicyTraining:
-        """Create agents with initial weights, and an empty replay buffer."""
-        return OffPolicyTraining(self, self.make_agents(problem, seeded_generator(seed)), seed)
+        """Create agents with initial weights, and a replay buffer without own transitions."""
+        return OffPolicyTraining(self, self.make_agents(problem, seeded_generator(seed)), seed, examples)
 
 
 class OffPolicyTraining(Training):
@@ -108,12 +116,37 @@ class OffPolicyTraining(Training):
 
     state_fields = ("slot", "round", "agents", "replay")
 
-    def __init__(self, settings: OffPolicyLearner, agents: TrainableAgents, seed: int) -> None:
-        super().__init__()
+    examples: ExpertTransitions | None
+
+    def __init__(
+        self, settings: OffPolicyLearner, agents: TrainableAgents, seed: int, examples: ExpertTransitions | None
+    ) -> None:
+        super().__init__(examples)
         self.settings, self.agents, self.seed = settings, agents, seed
-        self.replay = JointReplay(settings.buffer_size // settings.num_envs)
+        self.replay: Any = JointReplay(settings.buffer_size // settings.num_envs)
+        if examples is not None:
+            agents.demonstrated = True
+            self.replay = settings.replay_of(self.replay, examples.together())
         self.episodes = Episodes(agents.interface.problem, settings.num_envs, seed)
         self.slot = self.round = 0
+
+    def prepare(self, tracker: TrainingProgress) -> None:
+        """Take gradient steps on demonstrations alone."""
+        if self.examples is None:
+            return
+        agents, generator = self.agents, seeded_generator(self.seed)
+        views, rewards = (
+            [each.observation for each in self.examples.slots],
+            [each.reward for each in self.examples.slots],
+        )
+        agents.update_statistics(views, torch.stack(rewards), False)
+        agents.imitating = True
+
+        def learn(batch: Experience) -> dict[str, Tensor]:
+            return agents.learn(batch, 0.0, generator)
+
+        self.settings.imitate(self.replay, learn, self.seed, tracker, self.examples.rounding)
+        agents.imitating = False
 
     def advance(self, tracker: TrainingProgress) -> None:
         """Run a round, or until the budget ends."""
@@ -122,7 +155,8 @@ class OffPolicyTraining(Training):
         nature, noise, sampling = stream.generate_state(3, np.uint64).tolist()
         self.episodes.reseed(nature)
         generators = torch.Generator().manual_seed(noise), np.random.default_rng(sampling)
-        self.slot += self._round(tracker, self.slot >= self.settings.warm_up, generators)
+        learning = self.agents.demonstrated or self.slot >= self.settings.warm_up
+        self.slot += self._round(tracker, learning, generators)
         self.round += 1
 
     def policy(self, origin: Origin) -> AgentPolicy:
@@ -136,7 +170,7 @@ class OffPolicyTraining(Training):
     ) -> int:
         """Run whole episodes of all environments, or until the budget ends; return the number of slots."""
         (generator, rng), agents, episodes = generators, self.agents, self.episodes
-        interface, horizon = agents.interface, episodes.problem.horizon
+        horizon = episodes.problem.horizon
         observations: list[AgentObservation] = []
         rewards: list[NDArray[Any]] = []
         measured: dict[str, Tensor] = {}
@@ -152,14 +186,13 @@ class OffPolicyTraining(Training):
                     actions = agents.explore(observation, spent, generator)
                 else:
                     actions = agents.random_actions(observation, generator)
-                decisions = interface.decode(episodes.observation, agents.relaxed.to_head_actions(actions))
-                outcomes.append(episodes.step(decisions))
+                outcomes.append(episodes.step(agents.decode(episodes.observation, actions)))
                 observations.append(observation)
                 rewards.append(self.settings.rewards(outcomes[-1]))
                 self.replay.append(observation, actions, rewards[-1])
                 agents.count_communication(observation, actions)
                 if learning and len(observations) % self.settings.update_every == 0:
-                    measured = agents.learn(self.replay.draw(self.settings.batch_size, rng), spent, generator)
+                    measured = agents.learn(self.replay.draw(self.settings.batch_size, rng, spent), spent, generator)
                 decided = min(rewards[-1].size, tracker.left)
                 measure = partial(measurements, outcomes, measured, agents.communication) if episodes.ended else None
                 tracker.advance(decided, measure)
@@ -188,7 +221,13 @@ class TrainableAgents(Stateful, ABC):
         Networks under training with their optimisers, by name.
     targets : mapping of str to Module
         Their target networks, by the same names.
+    demonstrated : bool
+        Whether they learn from demonstrations too. Then exploration begins as little as it ends without.
+    imitating : bool
+        Whether they learn from demonstrations alone, before interaction: actors then do not yet ascend values.
     """
+
+    demonstrated = imitating = False
 
     state_fields: ClassVar[tuple[str, ...]] = ("exchange", "optimizers", "targets")
 
@@ -200,6 +239,7 @@ class TrainableAgents(Stateful, ABC):
         self.targets: dict[str, nn.Module] = {}
         self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
+        self._imitation_weight = settings.imitation_weight
         self._tau, self._final_rate, self._max_norm = settings.tau, settings.final_rate, settings.max_gradient_norm
 
     def register(self, name: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
@@ -219,6 +259,11 @@ class TrainableAgents(Stateful, ABC):
     def update_statistics(self, observations: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Add observations and rewards ``[slots, count, agents]`` to the running statistics."""
 
+    @property
+    def problem(self) -> AgentProblem[Any]:
+        """Problem that the agents decide in."""
+        return self.interface.problem
+
     @abstractmethod
     def policy_actor(self) -> Actor:
         """Actors of the trained policy."""
@@ -226,6 +271,15 @@ class TrainableAgents(Stateful, ABC):
     def observe(self, observation: Observation) -> AgentObservation:
         """Convert an observation to the inputs of actors and critics."""
         return self.interface.observe(observation)
+
+    def encode(self, observation: Observation, decisions: Decisions) -> Tensor:
+        """Convert decisions to the nearest actions ``[count, agents, size]``; refuse those that have none."""
+        actions = self.relaxed.encode(expressed(self.interface.controls, observation, decisions))
+        return self.relaxed.harden(mask_outputs(actions, self.interface.observe(observation).allowed))
+
+    def decode(self, observation: Observation, actions: Tensor) -> Decisions:
+        """Convert actions to decisions."""
+        return self.interface.decode(observation, self.relaxed.to_head_actions(actions))
 
     @torch.no_grad()
     def random_actions(self, observation: AgentObservation, generator: torch.Generator) -> Tensor:
@@ -264,6 +318,18 @@ class TrainableAgents(Stateful, ABC):
         for kind, target in self.targets.items():
             for old, new in zip(target.buffers(), self.optimizers[kind].networks.buffers(), strict=True):
                 old.copy_(new)
+
+    def imitation_loss(self, actor: Actor, batch: Experience) -> Tensor | float:
+        """Weighted loss ``[rows, agents]`` of behaviour cloning for the demonstrations in a batch, 0 for other rows."""
+
+        def loss() -> Tensor:
+            decided = self.interface.heads.decode(self.relaxed.to_head_actions(batch.action))
+            tensors = {name: torch.from_numpy(values.astype(np.float32)) for name, values in decided.items()}
+            outputs, _ = actor(batch.observation.view[None])
+            outputs = mask_outputs(outputs[0], batch.observation.allowed)
+            return self._imitation_weight * self.interface.heads.imitation_loss(outputs, tensors)
+
+        return batch.only_demonstrated(loss)
 
     def loss_per_copy(self, loss: Tensor) -> Tensor:
         """Average a loss ``[rows, agents]`` over all entries, or for each agent with networks of its own."""

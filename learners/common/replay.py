@@ -1,17 +1,22 @@
-"""Replay buffers: joint transitions of agents that are stored once per time step, and independent transitions."""
+"""Replay buffers: joint transitions of agents that are stored once per time step, and independent transitions.
+
+Without demonstrations transitions are drawn uniformly. With them, `DemonstrationReplay` draws by priority from both,
+as in "Deep Q-learning from demonstrations" (DQfD, Hester et al. 2018, arXiv:1704.03732).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from offloadopt.core import FloatArray
+from offloadopt.core import FloatArray, IntArray, Settings
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.torch_utils import with_prefix
@@ -21,7 +26,7 @@ TRANSITION_PARTS = ("view", "action", "reward", "next_view")
 
 
 class _RingBuffer(Stateful):
-    """Arrays of the latest entries by name; the oldest entry is overwritten take_first.
+    """Arrays of the latest entries by name; the oldest entry is overwritten first.
 
     Parameters
     ----------
@@ -60,8 +65,113 @@ class _RingBuffer(Stateful):
             self._write(np.arange(len(values)), {name: values})
 
 
+class Priorities(Stateful):
+    """Priorities of the entries of a replay buffer, proportional to errors (Schaul et al. 2016, arXiv:1511.05952).
+
+    Entry ``i`` is drawn with probability ``P(i) = p_i^a / sum_k p_k^a``, where ``p_i = |error_i| + constant_i``. The
+    error of an entry that was not replayed yet is the largest one known, so that it is soon drawn. A draw takes one
+    pass over all entries, so that this largest error can change at any time (a sum tree would have to be rebuilt).
+
+    Parameters
+    ----------
+    constant : array [entries]
+        Greater than 0.
+    exponent : float
+        ``a``: 0 draws uniformly.
+    """
+
+    state_fields = ("error",)
+
+    def __init__(self, constant: FloatArray, exponent: float) -> None:
+        self._constant = constant
+        self._exponent = exponent
+        self.error: FloatArray = np.full(len(constant), np.nan)  # of entries that were not replayed yet: NaN
+
+    def probabilities(self, held: IntArray | slice) -> FloatArray:
+        """``P(i)`` of the entries that are held."""
+        error = self.error[held]
+        known = error[~np.isnan(error)]
+        weight = (np.where(np.isnan(error), known.max(initial=0.0), error) + self._constant[held]) ** self._exponent
+        return np.asarray(weight / weight.sum())
+
+    def update(self, rows: IntArray, error: FloatArray) -> None:
+        """Set the errors of replayed entries; their signs do not matter."""
+        self.error[rows] = np.abs(error)
+
+    def forget(self, rows: IntArray | slice) -> None:
+        """Treat entries as not replayed yet."""
+        self.error[rows] = np.nan
+
+
+def draw_by_probability(probability: FloatArray, size: int, rng: np.random.Generator) -> IntArray:
+    """Draw indices ``[size]`` with replacement."""
+    cumulated = probability.cumsum()
+    return np.asarray((cumulated / cumulated[-1]).searchsorted(rng.random(size), side="right"))
+
+
 @dataclass(frozen=True)
-class Experience:
+class PrioritisedRows:
+    """Where the rows of a batch stand in a prioritised replay.
+
+    Attributes
+    ----------
+    rows : array [rows]
+        Entries of the replay, -1 for rows that are not from it.
+    weight : Tensor [rows]
+        Importance weights, which correct for the frequent draws of entries of high priority; at most 1.
+    demonstrated : Tensor of bool [rows]
+    priorities : Priorities
+    """
+
+    rows: IntArray
+    weight: Tensor
+    demonstrated: Tensor
+    priorities: Priorities
+
+    def replaced_from(self, first: int) -> PrioritisedRows:
+        """Return what holds of the batch once the rows from ``first`` on are others, not from the replay."""
+        kept = np.arange(len(self.rows)) < first
+        is_kept = torch.from_numpy(kept)
+        weight = torch.where(is_kept, self.weight, torch.ones_like(self.weight))
+        return PrioritisedRows(np.where(kept, self.rows, -1), weight, self.demonstrated & is_kept, self.priorities)
+
+
+@dataclass(frozen=True)
+class TransitionRows:
+    """A batch of transitions.
+
+    Attributes
+    ----------
+    prioritised : PrioritisedRows, optional
+        Where the rows were drawn by priority; ``None`` if they were drawn uniformly.
+    """
+
+    prioritised: PrioritisedRows | None = field(default=None, kw_only=True)
+
+    def weighted(self, loss: Tensor) -> Tensor:
+        """Multiply losses ``[rows]`` or ``[rows, agents]`` by importance weights, if rows were drawn by priority."""
+        if self.prioritised is None:
+            return loss
+        weight = self.prioritised.weight
+        return loss * (weight if loss.ndim == 1 else weight[:, None])
+
+    def only_demonstrated(self, loss: Callable[[], Tensor]) -> Tensor | float:
+        """Losses ``[rows]`` or ``[rows, agents]`` of the demonstrations, 0 for other rows or if there are none."""
+        if self.prioritised is None:
+            return 0.0
+        values, demonstrated = loss(), self.prioritised.demonstrated
+        return values * (demonstrated if values.ndim == 1 else demonstrated[:, None])
+
+    def update_priorities(self, error: Tensor) -> None:
+        """Set the priorities of the rows by errors ``[rows]`` or ``[rows, agents]``, if they were drawn by them."""
+        if self.prioritised is not None:
+            rows = self.prioritised.rows
+            by_row = error.detach().abs().reshape(len(rows), -1).mean(dim=1).double().numpy()
+            self.prioritised.priorities.update(rows[rows >= 0], by_row[rows >= 0])
+
+
+@dataclass(frozen=True)
+class Experience(TransitionRows):
     """A batch of joint transitions of all agents, real or generated.
 
     Attributes
@@ -91,48 +201,34 @@ class Experience:
         return self.action if self.others is None else self.others.action
 
 
-def concatenate(batches: Sequence[Experience]) -> Experience:
-    """Concatenate batches along their rows."""
-    return Experience(
-        observation=concatenate_observations([batch.observation for batch in batches]),
-        action=torch.cat([batch.action for batch in batches]),
-        reward=torch.cat([batch.reward for batch in batches]),
-        next_observation=concatenate_observations([batch.next_observation for batch in batches]),
-    )
+BatchT = TypeVar("BatchT", bound="Experience | TransitionBatch | AgentObservation")
 
 
-def take_first(batch: Experience, rows: int) -> Experience:
-    """Select the take_first rows of a batch."""
-    return Experience(
-        observation=_first_rows(batch.observation, rows),
-        action=batch.action[:rows],
-        reward=batch.reward[:rows],
-        next_observation=_first_rows(batch.next_observation, rows),
-    )
+def concatenate(batches: Sequence[BatchT]) -> BatchT:
+    """Concatenate batches, or observations, along their rows."""
+    return _map_tensors(lambda *parts: torch.cat(parts), *batches)
 
 
-def split(batch: Experience, parts: int) -> list[Experience]:
+def take(batch: BatchT, rows: slice | IntArray) -> BatchT:
+    """Select rows of a batch."""
+    return _map_tensors(lambda values: values[rows], batch)
+
+
+def split(batch: BatchT, parts: int) -> list[BatchT]:
     """Split a batch along its rows into parts of equal size."""
-    observations, next_observations = _split(batch.observation, parts), _split(batch.next_observation, parts)
-    columns = zip(observations, batch.action.chunk(parts), batch.reward.chunk(parts), next_observations, strict=True)
-    return [Experience(*column) for column in columns]
+    size = len(batch.view if isinstance(batch, AgentObservation) else batch.action) // parts
+    return [take(batch, slice(part * size, (part + 1) * size)) for part in range(parts)]
 
 
-def concatenate_observations(observations: Sequence[AgentObservation]) -> AgentObservation:
-    """Concatenate observations along their rows."""
-    columns = {name: [getattr(each, name) for each in observations] for name in OBSERVATION_PARTS}
-    return AgentObservation(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
-
-
-def _split(observation: AgentObservation, parts: int) -> list[AgentObservation]:
-    columns = {name: getattr(observation, name) for name in OBSERVATION_PARTS}
-    pieces = {name: values.chunk(parts) for name, values in columns.items() if values is not None}
-    return [AgentObservation(**{name: piece[number] for name, piece in pieces.items()}) for number in range(parts)]
-
-
-def _first_rows(observation: AgentObservation, rows: int) -> AgentObservation:
-    columns = {name: getattr(observation, name) for name in OBSERVATION_PARTS}
-    return AgentObservation(**{name: values[:rows] for name, values in columns.items() if values is not None})
+def _map_tensors(function: Callable[..., Tensor], *batches: Any) -> Any:
+    """Apply a function to corresponding tensors of batches; what is ``None``, and priorities, are left out."""
+    first = batches[0]
+    if first is None or isinstance(first, PrioritisedRows):
+        return None
+    if isinstance(first, Tensor):
+        return function(*batches)
+    columns = {part.name: [getattr(batch, part.name) for batch in batches] for part in fields(first)}
+    return type(first)(**{name: _map_tensors(function, *column) for name, column in columns.items()})
 
 
 class JointReplay(_RingBuffer):
@@ -169,10 +265,29 @@ class JointReplay(_RingBuffer):
         self._write(np.array([now]), arrays)
         self.appended += 1
 
-    def draw(self, size: int, rng: np.random.Generator) -> Experience:
-        """Draw ``size`` transitions uniformly with replacement."""
+    def draw(self, size: int, rng: np.random.Generator, spent: float = 0.0) -> Experience:
+        """Draw ``size`` transitions uniformly with replacement, at any fraction ``spent`` of the budget."""
         step = rng.choice(np.flatnonzero(self._complete), size=size)
-        environment = rng.integers(self._stored["view"].shape[1], size=size)
+        return self._transitions(step, rng.integers(self._num_envs, size=size))
+
+    @property
+    def _num_envs(self) -> int:
+        return self._stored["view"].shape[1]
+
+    def held(self) -> IntArray:
+        """Numbers of the transitions that can be drawn, step by step and environment by environment."""
+        return np.flatnonzero(np.repeat(self._complete, self._num_envs)) if self.appended else np.zeros(0, np.int64)
+
+    def latest(self, observation: AgentObservation, *_: Any) -> slice:
+        """Numbers of the transitions that `append` stored last, of these observations."""
+        first = (self.appended - 1) % self.capacity * len(observation.view)
+        return slice(first, first + len(observation.view))
+
+    def at(self, rows: IntArray) -> Experience:
+        """Transitions by their numbers."""
+        return self._transitions(*np.divmod(rows, self._num_envs))
+
+    def _transitions(self, step: IntArray, environment: IntArray) -> Experience:
         return Experience(
             observation=self._observation(step, environment),
             action=self._take("action", step, environment),
@@ -189,8 +304,19 @@ class JointReplay(_RingBuffer):
         return torch.from_numpy(self._stored[name][step, environment])
 
 
+class Prioritisation(Settings):
+    """Prioritised replay of demonstrations and own transitions; the numbers are those of DQfD (Hester et al. 2018)."""
+
+    exponent: float = Field(0.4, ge=0, le=1, description="of the priorities; 0 draws uniformly")
+    importance_exponent: float = Field(
+        0.6, ge=0, le=1, description="of the importance weights at the beginning; it grows to 1"
+    )
+    demonstration_bonus: float = Field(1.0, gt=0, description="added to the error of a demonstration, as its priority")
+    own_bonus: float = Field(0.001, gt=0, description="added to the error of an own transition")
+
+
 @dataclass(frozen=True)
-class TransitionBatch:
+class TransitionBatch(TransitionRows):
     """A batch of transitions with unscaled views and rewards.
 
     Attributes
@@ -221,9 +347,20 @@ class TransitionReplay(_RingBuffer):
         self._write(index, {name: values.astype(np.float32) for name, values in columns})
         self.appended += len(view)
 
-    def draw(self, size: int, rng: np.random.Generator) -> TransitionBatch:
-        """Draw ``size`` transitions uniformly with replacement."""
-        rows = rng.integers(self.count, size=size)
+    def draw(self, size: int, rng: np.random.Generator, spent: float = 0.0) -> TransitionBatch:
+        """Draw ``size`` transitions uniformly with replacement, at any fraction ``spent`` of the budget."""
+        return self.at(rng.integers(self.count, size=size))
+
+    def held(self) -> IntArray:
+        """Numbers of the transitions that can be drawn."""
+        return np.arange(self.count)
+
+    def latest(self, view: NDArray[Any], *_: Any) -> IntArray:
+        """Numbers of the transitions that `append` stored last, of these views."""
+        return np.arange(self.appended - len(view), self.appended) % self.capacity
+
+    def at(self, rows: IntArray) -> TransitionBatch:
+        """Transitions by their numbers."""
         return TransitionBatch(*(torch.from_numpy(self._stored[name][rows]) for name in TRANSITION_PARTS))
 
     def views(self) -> FloatArray:
@@ -233,3 +370,51 @@ class TransitionReplay(_RingBuffer):
     def rewards(self) -> FloatArray:
         """All stored rewards ``[count, agents]``."""
         return self._stored["reward"][: self.count].astype(np.float64)
+
+
+ReplayT = TypeVar("ReplayT", bound="JointReplay | TransitionReplay")
+
+
+class DemonstrationReplay(Stateful, Generic[ReplayT]):
+    """Replay of demonstrations, which are never overwritten, and own transitions; both are drawn by priority.
+
+    Parameters
+    ----------
+    own : JointReplay or TransitionReplay
+        Buffer of own transitions.
+    num_envs : int
+        Environments whose transitions it holds.
+    demonstrations : Experience or TransitionBatch
+    rule : Prioritisation
+    """
+
+    state_fields = ("own", "priorities")  # the demonstrations are given again
+
+    def __init__(self, own: ReplayT, num_envs: int, demonstrations: Any, rule: Prioritisation) -> None:
+        self.own, self._demonstrations, self._rule = own, demonstrations, rule
+        self._count = len(demonstrations.action)
+        constants = [rule.demonstration_bonus, rule.own_bonus]
+        self.priorities = Priorities(np.repeat(constants, [self._count, own.capacity * num_envs]), rule.exponent)
+
+    def append(self, *transition: Any) -> None:
+        """Store what the buffer of own transitions stores; it is not replayed yet."""
+        self.own.append(*transition)
+        self.priorities.error[self._count :][self.own.latest(*transition)] = np.nan
+
+    def draw(self, size: int, rng: np.random.Generator, spent: float = 0.0) -> Any:
+        """Draw ``size`` transitions by priority, with importance weights at a fraction ``spent`` of the budget."""
+        held = np.concatenate([np.arange(self._count), self._count + self.own.held()])
+        probability = self.priorities.probabilities(held)
+        index = draw_by_probability(probability, size, rng)
+        rows, start = held[index], self._rule.importance_exponent
+        weight = (len(held) * probability[index]) ** -(start + (1.0 - start) * min(spent, 1.0))
+        demonstrated = rows < self._count
+        batch = take(self._demonstrations, rows[demonstrated])
+        if not demonstrated.all():
+            batch = concatenate([batch, self.own.at(rows[~demonstrated] - self._count)])
+        batch = take(
+            batch, np.argsort(np.argsort(~demonstrated, kind="stable"))
+        )  # in the order in which they were drawn
+        weights = torch.from_numpy((weight / weight.max()).astype(np.float32))
+        drawn = PrioritisedRows(rows, weights, torch.from_numpy(demonstrated), self.priorities)
+        return replace(batch, prioritised=drawn)

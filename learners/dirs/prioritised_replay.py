@@ -5,8 +5,8 @@ by how much the agents' losses on it changed, on average, in the update that rep
 demonstrations than for own data.
 
 The paper leaves open the priority of a transition that was not replayed yet, and which one is overwritten once the
-buffer is full. Here ``dJ_i`` of a new transition is the largest one known, so that it is soon drawn (Schaul et al.
-2016), and a new transition overwrites the oldest own one; demonstrations, which Algorithm 1 keeps, are held beside the
+buffer is full. Here ``dJ_i`` of a new transition is the largest one known (see `Priorities`), and a new transition
+overwrites the oldest own one; demonstrations, which Algorithm 1 keeps, are held beside the
 room for own data and never overwritten. With the paper's numbers (256 demonstrations, 300 own transitions, room for
 1024) nothing is.
 """
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.learners.common.replay import Priorities, draw_by_probability
 
 
 class Replay:
@@ -54,10 +55,8 @@ class Replay:
         self.labels = torch.cat([labels, labels.new_zeros(room, *labels.shape[1:])])
         self.appended = 0
         self._room = room
-        self._exponent = exponent
-        self._change: FloatArray = np.full(len(self.view), np.nan)  # of transitions that were not replayed yet: NaN
         is_own = np.arange(len(self.view)) >= self.demonstrations
-        self._constant = np.where(is_own, own_priority, demonstration_priority)
+        self._priorities = Priorities(np.where(is_own, own_priority, demonstration_priority), exponent)
 
     @property
     def count(self) -> int:
@@ -68,24 +67,20 @@ class Replay:
         """Hold an own transition ``[servers, features]`` and ``[servers, tasks]``, in place of the oldest if full."""
         row = self.demonstrations + self.appended % self._room
         self.view[row], self.labels[row] = view, labels
-        self._change[row] = np.nan
+        self._priorities.forget(slice(row, row + 1))
         self.appended += 1
 
     def probabilities(self) -> FloatArray:
         """``P(i) [count]``, equation (16)."""
-        change = self._change[: self.count]
-        known = change[~np.isnan(change)]
-        change = np.where(np.isnan(change), known.max(initial=0.0), change)
-        weight = (change + self._constant[: self.count]) ** self._exponent
-        return np.asarray(weight / weight.sum())
+        return self._priorities.probabilities(slice(self.count))
 
     def draw(self, size: int, rng: np.random.Generator) -> IntArray:
         """Row numbers ``[size]``, drawn with replacement."""
-        return rng.choice(self.count, size=size, p=self.probabilities())
+        return draw_by_probability(self.probabilities(), size, rng)
 
     def update(self, rows: IntArray, change: FloatArray) -> None:
         """Set ``dJ`` of replayed transitions ``[size]``; its sign does not matter."""
-        self._change[rows] = np.abs(change)
+        self._priorities.update(rows, change)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays that change in training: all but the demonstrations themselves."""
@@ -93,7 +88,7 @@ class Replay:
         return {
             "view": self.view[own].numpy().copy(),
             "labels": self.labels[own].numpy().copy(),
-            "change": self._change[: self.count].copy(),
+            "change": self._priorities.error[: self.count].copy(),
             "appended": np.array(self.appended),
         }
 
@@ -103,4 +98,4 @@ class Replay:
         own = slice(self.demonstrations, self.count)
         self.view[own] = torch.from_numpy(arrays["view"].copy())
         self.labels[own] = torch.from_numpy(arrays["labels"].copy())
-        self._change[: self.count] = arrays["change"]
+        self._priorities.error[: self.count] = arrays["change"]

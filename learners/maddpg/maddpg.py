@@ -54,6 +54,9 @@ class Maddpg(OffPolicyLearner):
     noise: float = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
     epsilon: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
+    imitation_weight: float = Field(
+        10.0, ge=0, description="of the imitation loss of demonstrations beside minus the value (Nair et al. 2018)"
+    )
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""
@@ -163,7 +166,8 @@ class ActorsAndCritics(TrainableAgents):
         """Take a gradient step of the critics and one of the actors, update the targets, and return metrics."""
         value = self.critic(batch.observation, batch.action, batch.others_action)
         error = value - self.target(batch, generator)
-        self.optimizers["critic"].descend(self.loss_per_copy(0.5 * error.square()), spent)
+        self.optimizers["critic"].descend(self.loss_per_copy(batch.weighted(0.5 * error.square())), spent)
+        batch.update_priorities(error)
         self._update_actors(batch, spent, generator)
         self.update_targets(spent, self.critic.to_reward_units(value.detach(), self.gamma).mean(dim=0))
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
@@ -174,9 +178,12 @@ class ActorsAndCritics(TrainableAgents):
         def value(own: Tensor) -> Tensor:
             return self.critic(batch.observation, own, batch.others_action)
 
-        s = self.settings
-        loss = actor_loss(self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator)
-        self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
+        s, loss = self.settings, self.imitation_loss(self.actor, batch)
+        if not self.imitating:
+            loss = loss + actor_loss(
+                self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator
+            )
+        self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
 
 
 def outputs(actor: Actor, observation: AgentObservation) -> Tensor:

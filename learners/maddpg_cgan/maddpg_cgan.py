@@ -44,9 +44,8 @@ from offloadopt.learners.common.replay import (
     Experience,
     JointReplay,
     concatenate,
-    concatenate_observations,
     split,
-    take_first,
+    take,
 )
 from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.maddpg_cgan.experience_generator import ExperienceGenerators
@@ -64,7 +63,7 @@ class MaddpgCgan(Maddpg):
     generator: GanSettings = Field(
         GanSettings(consistency_weight=10.0), description="each agent's generator and how it is trained"
     )
-    pretraining_steps: int = Field(300, ge=1, description="gradient steps at take_first that twins alone take")
+    pretraining_steps: int = Field(300, ge=1, description="gradient steps at first that generators alone take")
     generator_every: int = Field(8, ge=1, description="gradient steps between two of the generators")
     lookahead: int = Field(5, ge=1, description="n, slots that generators predict")
     lookback: int = Field(5, ge=0, description="n', slots for which predictions are kept")
@@ -162,7 +161,7 @@ class CganAgents(ActorsAndCritics):
         if not (self.ready and wanted):
             return
         starts, forecast = len(self._latest), []
-        now = concatenate_observations(list(self._latest))
+        now = concatenate(list(self._latest))
         for _ in range(self.settings.lookahead):
             actions = self.explore(now, spent, generator)
             reward, next_observation = self.generators.predict(now, actions, generator)
@@ -181,6 +180,8 @@ class CganAgents(ActorsAndCritics):
             self._steps += 1
             self.generators.update_statistics(batch)
             measured = self.generators.learn(batch, generator)
+            if self.imitating:
+                self._update_actors(batch, spent, generator)
             if self.ready:
                 self._publish()
             return measured
@@ -197,7 +198,9 @@ class CganAgents(ActorsAndCritics):
         announced = torch.arange(rows) < rows - synthetic
         if synthetic:
             rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-            batch = concatenate([take_first(batch, rows - synthetic), self._synthetic.draw(synthetic, rng)])
+            prioritised = batch.prioritised and batch.prioritised.replaced_from(rows - synthetic)
+            batch = concatenate([take(batch, slice(rows - synthetic)), self._synthetic.draw(synthetic, rng)])
+            batch = replace(batch, prioritised=prioritised)
         return self._with_generated_others(batch, announced, generator)
 
     def _with_generated_others(self, batch: Experience, announced: Tensor, generator: torch.Generator) -> Experience:

@@ -35,6 +35,9 @@ class DdpgVdn(Vdn):
     noise: float = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
     epsilon: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
     output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
+    imitation_weight: float = Field(
+        10.0, ge=0, description="of the imitation loss of demonstrations beside minus the value (Nair et al. 2018)"
+    )
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DdpgVdnAgents:
         """Create actors and utilities with initial weights."""
@@ -81,9 +84,12 @@ class DdpgVdnAgents(VdnAgents):
         def value(own: Tensor) -> Tensor:
             return self.utilities(self.utility, batch.observation, own)
 
-        s = self.settings
-        loss = actor_loss(self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator)
-        self.optimizers["actor"].descend(self.loss_per_copy(loss), spent)
+        s, loss = self.settings, self.imitation_loss(self.actor, batch)
+        if not self.imitating:
+            loss = loss + actor_loss(
+                self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator
+            )
+        self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
 
     def policy_actor(self) -> Actor:
         """Actors of the trained policy."""

@@ -24,7 +24,9 @@ from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.demonstrations import large_margin_loss
 from offloadopt.learners.common.distributions import mask_outputs
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.vdn.quantised_controls import QuantisedInterface, QuantisedPolicy
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
@@ -40,6 +42,9 @@ class DqnVdn(Vdn):
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
     epsilon_share: float = Field(0.5, gt=0, le=1, description="of the budget, in which this falls to it from 1")
+    margin: float = Field(
+        0.8, ge=0, description="by which demonstrated options are to lead, in deviations of the team's reward (DQfD)"
+    )
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DqnVdnAgents:
         """Create networks with initial weights."""
@@ -58,7 +63,8 @@ class DqnVdnAgents(VdnAgents):
     def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """Actions of greatest utility, or random ones with probability ``epsilon``."""
         s = self.settings
-        epsilon = 1.0 - (1.0 - s.epsilon_end) * min(spent / s.epsilon_share, 1.0)
+        fallen = 1.0 if self.demonstrated else min(spent / s.epsilon_share, 1.0)
+        epsilon = 1.0 - (1.0 - s.epsilon_end) * fallen
         random = torch.rand(*observation.view.shape[:-1], 1, generator=generator) < epsilon
         return torch.where(random, self.random_actions(observation, generator), self._greedy(observation))
 
@@ -70,6 +76,17 @@ class DqnVdnAgents(VdnAgents):
         """Sum each agent's value and its chosen options' advantages to ``[rows, agents]``."""
         outputs = utility(observation.view)
         return outputs[..., 0] + (actions * outputs[..., 1:]).sum(dim=-1)
+
+    def margin_loss(self, batch: Experience) -> Tensor | float:
+        """Large-margin loss ``[rows]`` of the demonstrations, summed over all agents' branches."""
+
+        def loss() -> Tensor:
+            advantages = mask_outputs(self.utility(batch.observation.view)[..., 1:], batch.observation.allowed)
+            branches = zip(self.relaxed.by_choice(advantages), self.relaxed.by_choice(batch.action), strict=True)
+            parts = [large_margin_loss(values, chosen, self.settings.margin).flatten(1) for values, chosen in branches]
+            return self.settings.imitation_weight * torch.cat(parts, dim=1).sum(dim=1)
+
+        return batch.only_demonstrated(loss)
 
     def policy_actor(self) -> Actor:
         """Networks of the trained policy, without ``V_i``, which changes no choice."""

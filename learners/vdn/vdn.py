@@ -98,10 +98,16 @@ class VdnAgents(TrainableAgents):
         """Take a gradient step of the networks, update the targets, and return metrics."""
         value = self.utilities(self.utility, batch.observation, batch.action).sum(dim=-1)
         error = value - self.target(batch, generator)
-        self.optimizers["utility"].descend(0.5 * error.square().mean(), spent)
+        loss = 0.5 * error.square() + self.margin_loss(batch)
+        self.optimizers["utility"].descend(batch.weighted(loss).mean(), spent)
+        batch.update_priorities(error)
         self.update_actors(batch, spent, generator)
         self.update_targets(spent, batch.reward.mean(dim=0))
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
+
+    def margin_loss(self, batch: Experience) -> Tensor | float:
+        """Loss ``[rows]`` by which demonstrated actions are to lead; here there is none, since actors imitate."""
+        return 0.0
 
     def update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """Take a gradient step of the actors; here there are none."""
