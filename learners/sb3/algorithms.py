@@ -110,6 +110,7 @@ class A2C(CentralSb3Learner):
     """Advantage actor-critic: the "Actor-Critic" of DIRS's paper."""
 
     name = "a2c-sb3"
+    algorithm = "A2C"
     policy_type = StochasticActor
 
     num_envs: int = Field(64, ge=1, description="instances decided at once")
@@ -117,19 +118,9 @@ class A2C(CentralSb3Learner):
     normalize_advantage: bool = Field(True, description="whether advantages are standardised (by default they are not)")
     slots: int = Field(102_400, ge=1, description="slots decided in training, unless a budget says otherwise")
 
-    def model(self, environment: Any, seed: int) -> Any:
-        """A2C with two networks of 64-64."""
-        import stable_baselines3
-
-        return stable_baselines3.A2C(
-            "MlpPolicy",
-            environment,
-            learning_rate=self.learning_rate,
-            gamma=self.gamma,
-            normalize_advantage=self.normalize_advantage,
-            seed=seed,
-            device="cpu",
-        )
+    def options(self, environment: Any) -> dict[str, Any]:
+        """Two networks of 64-64 are the library's default."""
+        return {"normalize_advantage": self.normalize_advantage}
 
     def layers(self, model: Any) -> list[Layer]:
         """Its policy network, up to the mean of the Gaussian, whose deviation only explores, or to the options."""
@@ -140,6 +131,7 @@ class PPO(CentralSb3Learner):
     """Proximal policy optimisation with a clipped objective, one network for all agents' decisions."""
 
     name = "ppo-sb3"
+    algorithm = "PPO"
     policy_type = StochasticActor
 
     num_envs: int = Field(64, ge=1, description="episodes decided at once")
@@ -149,21 +141,9 @@ class PPO(CentralSb3Learner):
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 3e-4)")
     slots: int = Field(204_800, ge=1, description="slots decided in training, unless a budget says otherwise")
 
-    def model(self, environment: Any, seed: int) -> Any:
-        """PPO with two networks of 64-64."""
-        import stable_baselines3
-
-        return stable_baselines3.PPO(
-            "MlpPolicy",
-            environment,
-            learning_rate=self.learning_rate,
-            gamma=self.gamma,
-            n_steps=self.rollout_length,
-            batch_size=self.minibatch_size,
-            n_epochs=self.epochs,
-            seed=seed,
-            device="cpu",
-        )
+    def options(self, environment: Any) -> dict[str, Any]:
+        """Two networks of 64-64 are the library's default."""
+        return {"n_steps": self.rollout_length, "batch_size": self.minibatch_size, "n_epochs": self.epochs}
 
     def layers(self, model: Any) -> list[Layer]:
         """Its policy network, up to the mean of the Gaussian, whose deviation only explores, or to the options."""
@@ -177,6 +157,7 @@ class DDPG(CentralSb3Learner):
     """
 
     name = "ddpg-sb3"
+    algorithm = "DDPG"
     policy_type = DeterministicActor
 
     num_envs: int = Field(16, ge=1, description="instances decided at once")
@@ -187,24 +168,17 @@ class DDPG(CentralSb3Learner):
     buffer_size: int = Field(100_000, ge=1, description="latest steps that are remembered (1,000,000 by default)")
     slots: int = Field(20_000, ge=1, description="slots decided in training, unless a budget says otherwise")
 
-    def model(self, environment: Any, seed: int) -> Any:
-        """DDPG with networks of 400-300."""
-        import stable_baselines3
+    def options(self, environment: Any) -> dict[str, Any]:
+        """Networks of 400-300 are the library's default."""
         from stable_baselines3.common.noise import NormalActionNoise
 
         shape = environment.action_space.shape
-        return stable_baselines3.DDPG(
-            "MlpPolicy",
-            environment,
-            learning_rate=self.learning_rate,
-            gamma=self.gamma,
-            gradient_steps=self.gradient_steps,
-            action_noise=NormalActionNoise(np.zeros(shape), np.full(shape, self.noise)),
-            learning_starts=self.learning_starts,
-            buffer_size=self.buffer_size,
-            seed=seed,
-            device="cpu",
-        )
+        return {
+            "gradient_steps": self.gradient_steps,
+            "action_noise": NormalActionNoise(np.zeros(shape), np.full(shape, self.noise)),
+            "learning_starts": self.learning_starts,
+            "buffer_size": self.buffer_size,
+        }
 
     def layers(self, model: Any) -> list[Layer]:
         """Its actor."""

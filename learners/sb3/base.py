@@ -6,7 +6,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class Sb3Learner(IterativeLearner):
     """Learner that trains by Stable-Baselines3 and exports the network."""
 
+    algorithm: ClassVar[str]
+    """The library's name."""
     num_envs: int
     learning_rate: float
     gamma: float = Field(0.99, ge=0, le=1, description="discount factor of a slot; no effect where there is one slot")
@@ -48,9 +50,17 @@ class Sb3Learner(IterativeLearner):
     def environment(self, problem: Problem[Any]) -> BatchVecEnv:
         """Vectorised environment of the problem."""
 
-    @abstractmethod
     def model(self, environment: Any, seed: int) -> Any:
         """The library's untrained model."""
+        import stable_baselines3
+
+        shared = {"learning_rate": self.learning_rate, "gamma": self.gamma, "seed": seed, "device": "cpu"}
+        kind = getattr(stable_baselines3, self.algorithm)
+        return kind("MlpPolicy", environment, **shared, **self.options(environment))
+
+    @abstractmethod
+    def options(self, environment: Any) -> dict[str, Any]:
+        """Arguments of the algorithm beside those of all."""
 
     @abstractmethod
     def policy(self, problem: Problem[Any], environment: Any, model: Any, origin: Origin) -> Policy:

@@ -32,6 +32,7 @@ class DQN(Sb3Learner):
     """Deep Q-network over the combinations of an agent's decisions, one network for all agents."""
 
     name = "dqn-sb3"
+    algorithm = "DQN"
     serves: ClassVar[type[Any]] = AgentProblem
     policy_type = MenuPolicy
 
@@ -73,26 +74,18 @@ class DQN(Sb3Learner):
 
         return PerAgentVecEnv(problem, AgentEncoding.of(problem, self.model_dump()), self.num_envs)
 
-    def model(self, environment: Any, seed: int) -> Any:
-        """DQN with a network of 64-64 whose target follows slot by slot."""
-        import stable_baselines3
-
-        return stable_baselines3.DQN(
-            "MlpPolicy",
-            environment,
-            learning_rate=self.learning_rate,
-            gamma=self.gamma,
-            batch_size=self.batch_size,
-            train_freq=1,
-            gradient_steps=self.gradient_steps,
-            tau=self.tau,
-            target_update_interval=environment.num_envs,
-            learning_starts=self.learning_starts,
-            buffer_size=self.buffer_size,
-            exploration_fraction=self.exploration,
-            seed=seed,
-            device="cpu",
-        )
+    def options(self, environment: Any) -> dict[str, Any]:
+        """A network of 64-64 is the library's default; its target follows slot by slot."""
+        return {
+            "batch_size": self.batch_size,
+            "train_freq": 1,
+            "gradient_steps": self.gradient_steps,
+            "tau": self.tau,
+            "target_update_interval": environment.num_envs,
+            "learning_starts": self.learning_starts,
+            "buffer_size": self.buffer_size,
+            "exploration_fraction": self.exploration,
+        }
 
     def policy(self, problem: Problem[Any], environment: PerAgentVecEnv, model: Any, origin: Origin) -> MenuPolicy:
         """The network and the menu."""
