@@ -9,16 +9,17 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from offloadopt import registry
 from offloadopt.core import Budget, Demonstrations, Problem
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.learners.common import training as course
-from offloadopt.learners.common.checkpoint import Checkpoint
+from offloadopt.learners.common.checkpoint import Checkpoint, Stateful
 
 DIRS = {
     "demonstrations": 40,
@@ -284,3 +285,46 @@ def test_what_never_changes_is_made_once(tmp_path: Path) -> None:
     for _ in range(2):
         found = Checkpoint.open(tmp_path, {"seed": 1}).once("examples", make)
         assert found["x"].tolist() == [1]
+
+
+# ------------------------------------------------------------------------------------------------ states of objects
+
+
+class Counted(Stateful):
+    state_fields: ClassVar[tuple[str, ...]] = ("steps", "started", "moving")
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.started, self.moving = steps, steps > 0, np.full(2, float(steps))
+
+
+class Nested(Counted):
+    state_fields = ("network", "parts", "nothing", "scale")
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(steps)
+        self.network = torch.nn.Linear(2, 1)
+        self.network.weight.data.fill_(float(steps))
+        self.parts = {"one": Counted(steps + 1), "two": Counted(steps + 2)}
+        self.nothing = None
+        self.scale = torch.tensor([0.5 * steps])
+        self.settings = f"made with {steps}"
+
+
+def test_a_state_is_that_of_the_named_attributes_of_a_class_and_its_bases() -> None:
+    old, new = Nested(3), Nested(0)
+    network, part = new.network, new.parts["two"]
+    arrays = old.arrays()
+    assert {"steps", "network.weight", "parts.one.moving", "parts.two.started", "scale"} <= arrays.keys()
+    new.restore({name: array.copy() for name, array in arrays.items()})
+    assert (new.steps, new.started, new.parts["one"].steps, new.parts["two"].steps) == (3, True, 4, 5)
+    assert (type(new.steps), type(new.started)) == (int, bool)
+    assert new.network is network
+    assert new.parts["two"] is part
+    assert new.nothing is None
+    assert new.settings == "made with 0"
+    for name, array in new.arrays().items():
+        np.testing.assert_array_equal(array, arrays[name])
+    old.moving += 1.0
+    old.network.weight.data.zero_()
+    np.testing.assert_array_equal(new.moving, [3.0, 3.0])
+    assert (new.network.weight == 3.0).all()
