@@ -15,8 +15,12 @@ from offloadopt.reproduce.claims import Claim
 from offloadopt.version import __version__
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+    from pandas import DataFrame as DataFrame
+    from pandas import Series as Series
+else:  # names for annotations: the libraries are imported where they are used
+    Axes = DataFrame = Figure = Series = Any
 
 REPLICATE = "replicate"
 """Label and column of independent repetitions; intervals are taken over them."""
@@ -74,14 +78,14 @@ class Artefact(ABC):
         """Rows of the table that one unit gives: keys and numbers."""
 
     @abstractmethod
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the figure from the table, which has a row for each point and replicate."""
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Decide the paper's claims about it from the table; there may be none."""
         return ()
 
-    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
+    def frame(self, results: Mapping[str, Result]) -> DataFrame:
         """Build the table from the units' results by name: a row for each point and replicate."""
         import pandas as pd
 

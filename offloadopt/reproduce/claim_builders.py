@@ -9,17 +9,15 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offloadopt.core import FloatArray
+from offloadopt.reproduce.artefact import DataFrame
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
 from offloadopt.reproduce.summary import select, values
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def steps_along(frame: pd.DataFrame, number: str, axis: str, sign: float = 1.0, **keys: object) -> list[Interval]:
+def steps_along(frame: DataFrame, number: str, axis: str, sign: float = 1.0, **keys: object) -> list[Interval]:
     """Paired differences of a number between neighbouring places of an axis, times ``sign``; ``keys`` select rows."""
     chosen = select(frame, **keys)
     found = [values(chosen, number, **{axis: place}) for place in sorted(set(chosen[axis]))]
@@ -58,7 +56,7 @@ class ClaimBuilder(ABC):
     measured: str = "{found}"
     scale: float = 1.0
 
-    def __call__(self, frame: pd.DataFrame) -> list[Claim]:
+    def __call__(self, frame: DataFrame) -> list[Claim]:
         """The claim with its verdict; none where the table lacks its methods."""
         chosen = select(frame, **self.where)
         if not set(self.needed) <= set(chosen[self.by]):
@@ -77,10 +75,10 @@ class ClaimBuilder(ABC):
         """How the verdict follows."""
 
     @abstractmethod
-    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+    def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Verdicts that must all hold, and the measured numbers."""
 
-    def at_places(self, frame: pd.DataFrame, method: str) -> dict[float | None, FloatArray]:
+    def at_places(self, frame: DataFrame, method: str) -> dict[float | None, FloatArray]:
         """The number of one method at each place ``[replicates]``."""
         own = frame[frame[self.by] == method]
         if self.axis is None:
@@ -126,7 +124,7 @@ class Trend(ClaimBuilder):
             "false if one is not"
         )
 
-    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+    def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Steps of each method, and its means."""
         verdicts: list[Verdict] = []
         found = []
@@ -176,7 +174,7 @@ class Lowest(ClaimBuilder):
         default = f"the mean paired difference to each rival is below 0 at every {self.points}; false if one is not"
         return self.decided or default
 
-    def against(self, frame: pd.DataFrame, rival: str) -> dict[float | None, Interval]:
+    def against(self, frame: DataFrame, rival: str) -> dict[float | None, Interval]:
         """The number compared with a rival's at each place of both."""
         ours, theirs = (self.at_places(frame, method) for method in (self.method, rival))
         return {place: self.compare(ours[place], theirs[place]) for place in theirs}
@@ -193,7 +191,7 @@ class Lowest(ClaimBuilder):
         """Value below which a comparison must lie."""
         return 0.0
 
-    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+    def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Each rival at each place."""
         verdicts: list[Verdict] = []
         found = []
@@ -280,7 +278,7 @@ class Level(ClaimBuilder):
         """As given."""
         return self.decided
 
-    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+    def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Each place."""
         verdicts: list[Verdict] = []
         found = []

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from offloadopt.evaluation import plots as report_plots
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from offloadopt.reproduce.artefact import Axes, DataFrame, Figure, Series
 
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#7f8790",
@@ -49,7 +45,7 @@ def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(np.ravel(np.array(figure.subplots(rows, columns))))
 
 
-def series(ax: Axes, summary: pd.DataFrame, x: str, y: str, style: Style, scale: float = 1.0) -> None:
+def series(ax: Axes, summary: DataFrame, x: str, y: str, style: Style, scale: float = 1.0) -> None:
     """Draw a line through the means with a band for the intervals."""
     summary = summary.sort_values(x)
     place = summary[x].to_numpy(dtype=float)
@@ -69,7 +65,7 @@ def series(ax: Axes, summary: pd.DataFrame, x: str, y: str, style: Style, scale:
 
 def lines(
     ax: Axes,
-    summary: pd.DataFrame,
+    summary: DataFrame,
     x: str,
     y: str,
     styles: Mapping[str, Style],
@@ -83,7 +79,7 @@ def lines(
             series(ax, chosen, x, y, style, scale)
 
 
-def hide_wide_bands(summary: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
+def hide_wide_bands(summary: DataFrame, numbers: Sequence[str]) -> DataFrame:
     """Collapse the bands of points with fewer than three replicates onto the mean.
 
     Their Student's t intervals, which the tables keep, would cover the whole picture.
@@ -105,7 +101,7 @@ def hide_wide_bands(summary: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFra
 
 
 def dots(
-    ax: Axes, rows: Sequence[tuple[str, Style]], summaries: Sequence[pd.Series], number: str, scale: float = 1.0
+    ax: Axes, rows: Sequence[tuple[str, Style]], summaries: Sequence[Series], number: str, scale: float = 1.0
 ) -> None:
     """Draw a row for each name from the top: the mean as a marker on its interval, with the number above it."""
     for place, ((_, style), summary) in enumerate(zip(rows, summaries, strict=True)):
@@ -193,7 +189,7 @@ def legend(figure: Figure, axes: Sequence[Axes], columns: int = 5) -> None:
     )
 
 
-def smoothed(frame: pd.DataFrame, number: str, by: Sequence[str], window: int) -> pd.DataFrame:
+def smoothed(frame: DataFrame, number: str, by: Sequence[str], window: int) -> DataFrame:
     """Moving means over ``window`` rows of each group, in the order of ``step``; shorter at the beginning."""
     frame = frame.sort_values([*by, "step"], ignore_index=True)
     moving = frame.groupby(list(by), sort=False)[number].rolling(max(1, window), min_periods=1).mean()

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Row, Unit
+from offloadopt.reproduce.artefact import Axes, DataFrame, Figure, Row, Unit
 from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.summary import summarised
 from offloadopt.reproduce.table import Table
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LEAST = 1e-6
 """Smallest mean that a logarithmic axis must show."""
@@ -50,7 +45,7 @@ class Axis:
         """Value of the axis in a scenario."""
         return scenario[self.field or self.column]
 
-    def finish(self, ax: Axes, summary: pd.DataFrame, label: str, title: str = "") -> None:
+    def finish(self, ax: Axes, summary: DataFrame, label: str, title: str = "") -> None:
         """Set scale, ticks and labels."""
         if self.logarithmic:
             plots.logarithmic(ax, "x")
@@ -88,9 +83,7 @@ class Panel:
     without: Sequence[str] = ()
     published: Mapping[float, float] = field(default_factory=dict)
 
-    def draw(
-        self, ax: Axes, summary: pd.DataFrame, x: str, styles: Mapping[str, plots.Style], by: str = "method"
-    ) -> None:
+    def draw(self, ax: Axes, summary: DataFrame, x: str, styles: Mapping[str, plots.Style], by: str = "method") -> None:
         """Draw the methods and the published values, and set the vertical axis."""
         shown = {name: style for name, style in styles.items() if name not in self.without}
         plots.lines(ax, summary, x, self.number, shown, self.scale, by)
@@ -155,7 +148,7 @@ class Sweep(Table):
         method = found.method if self.by == "method" else unit.labels[self.by]
         return {self.axis.column: self.axis.place(found.scenario), self.by: method}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw a panel for each number."""
         summary = summarised(frame, self.keys)
         if not self.wide_bands:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.study import Measured, measured
 from offloadopt.reproduce.summary import summarised
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @dataclass(eq=False, kw_only=True)
@@ -48,9 +44,9 @@ class Table(Artefact):
     columns: Callable[[Unit, Measured], Row | None] | None = None
     numbers: Sequence[str] = ()
     read: Callable[[Unit, Result], Iterable[Row]] | None = None
-    derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
-    picture: Callable[[pd.DataFrame], Figure] | None = None
-    claimed: Sequence[Callable[[pd.DataFrame], Iterable[Claim]]] = ()
+    derive: Callable[[DataFrame], DataFrame] | None = None
+    picture: Callable[[DataFrame], Figure] | None = None
+    claimed: Sequence[Callable[[DataFrame], Iterable[Claim]]] = ()
 
     def plan(self) -> Iterable[Unit]:
         """The units of each replicate."""
@@ -77,17 +73,17 @@ class Table(Artefact):
             if place is not None:
                 yield {**place, **{name: found.numbers[name] for name in self.numbers or found.numbers}}
 
-    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
+    def frame(self, results: Mapping[str, Result]) -> DataFrame:
         """Build the table with the derived columns."""
         frame = super().frame(results)
         return frame if self.derive is None else self.derive(frame)
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the picture."""
         if self.picture is None:
             raise NotImplementedError(f"{self.name} has no picture")
         return self.picture(summarised(frame, self.keys))
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """The claims of each builder."""
         return [claim for build in self.claimed for claim in build(frame)]

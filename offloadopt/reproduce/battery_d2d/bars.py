@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from offloadopt.problems.battery_d2d.problem import KINDS
 from offloadopt.reproduce import plots
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
+from offloadopt.reproduce.artefact import Axes, DataFrame, Series
 
 TERM_LOOKS = {
     "cost_energy": ("energy", plots.SKY),
@@ -21,14 +17,14 @@ TERM_LOOKS = {
 KIND_LOOKS = (("kind 1", "o", plots.BLACK), ("kind 2", "s", plots.ORANGE), ("kind 3", "D", plots.BLUE))
 
 
-def rows_of(summary: pd.DataFrame, methods: Iterable[str]) -> list[tuple[str, pd.Series]]:
+def rows_of(summary: DataFrame, methods: Iterable[str]) -> list[tuple[str, Series]]:
     """Select the row of each method from a summary."""
     return [(method, summary[summary["method"] == method].iloc[0]) for method in methods]
 
 
 def draw_bars(
     ax: Axes,
-    rows: Sequence[tuple[str, pd.Series]],
+    rows: Sequence[tuple[str, Series]],
     number: str,
     scale: float = 1.0,
     colors: Sequence[str] | None = None,
@@ -40,7 +36,7 @@ def draw_bars(
         _annotate(ax, f"{length:.0f}" if length >= 100 else f"{length:#.3g}".rstrip("."), length, place)
 
 
-def label_rows(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool = True) -> None:
+def label_rows(ax: Axes, rows: Sequence[tuple[str, Series]], *, first: bool = True) -> None:
     """Label the rows from the top; only the first of several panels shows their names."""
     ax.set_yticks(range(len(rows)), [label for label, _ in rows] if first else [])
     ax.set_ylim(len(rows) - 0.5, -0.5)
@@ -49,7 +45,7 @@ def label_rows(ax: Axes, rows: Sequence[tuple[str, pd.Series]], *, first: bool =
     ax.set_xlim(left=0.0)
 
 
-def draw_terms(axes: Sequence[Axes], rows: Sequence[tuple[str, pd.Series]], title: str) -> None:
+def draw_terms(axes: Sequence[Axes], rows: Sequence[tuple[str, Series]], title: str) -> None:
     """Draw the cost terms, the delays of each kind of task, and the energy per finished task."""
     terms, delays, energy = axes
     for place, (_, row) in enumerate(rows):

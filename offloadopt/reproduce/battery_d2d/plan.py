@@ -6,7 +6,7 @@ from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.battery_d2d.study import RMAPPO, SIZES, BatteryD2DStudy
 from offloadopt.reproduce.battery_d2d.sweeps import capacity_figure, tasks_figure, training_figure
 from offloadopt.reproduce.battery_d2d.terms import frequency_figure, terms_table
-from offloadopt.reproduce.battery_d2d.windows import HindsightTable, ImitationTable
+from offloadopt.reproduce.battery_d2d.windows import ImitationTable, hindsight_table
 from offloadopt.reproduce.study import Plan
 
 SHORTENED = (
@@ -27,7 +27,7 @@ def artefacts(study: BatteryD2DStudy) -> list[Artefact]:
         frequency_figure(study),
         *([training_figure(study)] if learned else []),
         terms_table(study),
-        HindsightTable(study),
+        hindsight_table(study),
         *([ImitationTable(study)] if RMAPPO in learned else []),
     ]
 

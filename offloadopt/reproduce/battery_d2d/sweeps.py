@@ -8,11 +8,11 @@ of several kJ are never empty within an episode of 50 tasks of 10 J each, so met
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import Axes, DataFrame, Result, Row, Unit
 from offloadopt.reproduce.battery_d2d.study import (
     CAPACITY_J,
     CHANCE,
@@ -24,17 +24,11 @@ from offloadopt.reproduce.battery_d2d.study import (
     BatteryD2DStudy,
     Point,
 )
-from offloadopt.reproduce.battery_d2d.tables import PresetTable, placed
+from offloadopt.reproduce.battery_d2d.tables import PresetTable
 from offloadopt.reproduce.claim_builders import ClaimBuilder, Ratio, Trend
+from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.sweep import Axis, Panel
 from offloadopt.reproduce.training import interval_means
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from offloadopt.reproduce.artefact import Result, Row, Unit
-    from offloadopt.reproduce.study import Measured
 
 COMMON = {"battery_j": CAPACITY_J, "task_chance": CHANCE}
 POINTS = 40
@@ -82,12 +76,12 @@ def sweep(study: BatteryD2DStudy, name: str, axis: Axis, claimed: Sequence[Claim
             yield study.solvers(replicate, study.at(point), RULES, preset=preset)
         yield from study.learned(replicate, preset, points)
 
-    def place(preset: str, found: Measured) -> Row | None:
+    def place(unit: Unit, found: Measured) -> Row | None:
         at = {field: found.scenario[field] for field in COMMON}
         here = at[axis.column]
         return {axis.column: here} if here in axis.values and at == {**COMMON, axis.column: here} else None
 
-    def draw(of_preset: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
+    def draw(of_preset: Sequence[Axes], summary: DataFrame, preset: str) -> None:
         for ax, panel in zip(of_preset, PANELS, strict=True):
             panel.draw(ax, plots.hide_wide_bands(summary, [panel.number]), axis.column, STYLES)
             axis.finish(ax, summary, panel.label, preset)
@@ -97,7 +91,7 @@ def sweep(study: BatteryD2DStudy, name: str, axis: Axis, claimed: Sequence[Claim
         name=name,
         keys=("preset", axis.column, "method"),
         needs=needs,
-        made=placed(place),
+        columns=place,
         panels=len(PANELS),
         draw_panels=draw,
         legend_columns=6,
@@ -109,7 +103,8 @@ def published(
     study: BatteryD2DStudy, axis: Axis, figure: str, trend: str, sign: float, unit: str, point: str
 ) -> list[ClaimBuilder]:
     """The trends of rMAPPO and of all methods, and the best method, for each preset."""
-    has_own, found = RMAPPO in study.sizes.steps, []
+    has_own = RMAPPO in study.sizes.steps
+    found: list[ClaimBuilder] = []
     for preset in study.sizes.presets:
         subjects: Mapping[str, Sequence[str]] = {RMAPPO: [RMAPPO]} if has_own else {}
         for subject, methods in {**subjects, "every method": list(STYLES)}.items():
@@ -162,7 +157,7 @@ def training_figure(study: BatteryD2DStudy) -> PresetTable:
             for step, cost in interval_means(steps, costs, float(steps[-1]), POINTS):
                 yield {**{name: unit.labels[name] for name in ("preset", "method")}, "step": step, "cost": cost}
 
-    def draw(axes: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
+    def draw(axes: Sequence[Axes], summary: DataFrame, preset: str) -> None:
         (ax,) = axes
         curves = {method: style.plain for method, style in STYLES.items()}
         plots.lines(ax, plots.hide_wide_bands(summary, ["cost"]), "step", "cost", curves)
@@ -175,7 +170,7 @@ def training_figure(study: BatteryD2DStudy) -> PresetTable:
         name="training",
         keys=("preset", "method", "step"),
         needs=study.learned,
-        made=made,
+        read=made,
         panels=1,
         draw_panels=draw,
         beside=True,

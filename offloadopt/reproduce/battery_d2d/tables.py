@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
-from offloadopt.reproduce.battery_d2d.study import BatteryD2DStudy
-from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.study import Measured, measured
+from offloadopt.reproduce.artefact import Axes, DataFrame, Figure, Row, Unit
+from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.summary import summarised
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from offloadopt.reproduce.table import Table
 
 
 @dataclass(eq=False, kw_only=True)
-class PresetTable(Artefact):
-    """Measurements of methods in each preset.
+class PresetTable(Table):
+    """Measurements of methods in each preset, which is the first key; ``columns`` are those between it and the method.
 
     Attributes
     ----------
-    study : BatteryD2DStudy
-    name, keys : str, tuple of str
-        As of every artefact; the first key is the preset.
     needs : callable
         Units of a replicate in a preset.
-    made : callable
-        Rows of a unit, as of `Artefact.rows`.
     panels : int
         For each preset.
     draw_panels : callable
@@ -39,32 +27,24 @@ class PresetTable(Artefact):
     beside : bool
         Whether presets stand side by side.
     legend_columns : int
-    claimed : sequence of callable
-        Each gives claims from the table, as the builders do.
     """
 
-    study: BatteryD2DStudy
-    name: str
-    keys: tuple[str, ...]
     needs: Callable[[int, str], Iterable[Unit]]
-    made: Callable[[Unit, Result], Iterable[Row]]
     panels: int
-    draw_panels: Callable[[Sequence[Axes], pd.DataFrame, str], None]
+    draw_panels: Callable[[Sequence[Axes], DataFrame, str], None]
     beside: bool = False
     legend_columns: int = 7
-    claimed: Sequence[Callable[[pd.DataFrame], Iterable[Claim]]] = ()
 
-    def plan(self) -> Iterable[Unit]:
-        """The units of each replicate and preset."""
-        for replicate in self.study.replicates:
-            for preset in self.study.sizes.presets:
-                yield from self.needs(replicate, preset)
+    def units_of(self, replicate: int) -> Iterable[Unit]:
+        """The units in each preset."""
+        return (unit for preset in self.study.sizes.presets for unit in self.needs(replicate, preset))
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """The rows of a unit."""
-        return self.made(unit, result)
+    def place(self, unit: Unit, found: Measured) -> Row | None:
+        """The columns between the preset and the method."""
+        columns = self.columns(unit, found) if self.columns is not None else {}
+        return None if columns is None else {"preset": unit.labels["preset"], **columns, "method": found.method}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the panels of each preset."""
         summary = summarised(frame, self.keys)
         presets = [preset for preset in self.study.sizes.presets if preset in set(frame["preset"])]
@@ -75,19 +55,3 @@ class PresetTable(Artefact):
             self.draw_panels(of_preset, summary[summary["preset"] == preset], preset)
         plots.legend(figure, axes, self.legend_columns)
         return figure
-
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """The claims of each builder."""
-        return [claim for build in self.claimed for claim in build(frame)]
-
-
-def placed(place: Callable[[str, Measured], Row | None]) -> Callable[[Unit, Result], Iterable[Row]]:
-    """A row for each measurement that ``place`` finds a place for in its preset: columns before the method."""
-
-    def made(unit: Unit, result: Result) -> Iterable[Row]:
-        for found in measured(unit, result):
-            columns = place(unit.labels["preset"], found)
-            if columns is not None:
-                yield {"preset": unit.labels["preset"], **columns, "method": found.method, **found.numbers}
-
-    return made

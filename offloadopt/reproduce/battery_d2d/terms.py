@@ -6,9 +6,9 @@ Fig. 4 compares modes chosen for each task (DVFS) with processors that always ru
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import Axes, DataFrame, Row, Unit
 from offloadopt.reproduce.battery_d2d import bars
 from offloadopt.reproduce.battery_d2d.study import (
     GREEDY,
@@ -23,17 +23,11 @@ from offloadopt.reproduce.battery_d2d.study import (
     BatteryD2DStudy,
     Point,
 )
-from offloadopt.reproduce.battery_d2d.tables import PresetTable, placed
+from offloadopt.reproduce.battery_d2d.tables import PresetTable
 from offloadopt.reproduce.claim_builders import Ratio
-from offloadopt.reproduce.claims import Claim, Interval, all_hold
+from offloadopt.reproduce.claims import Claim, Interval
+from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.summary import select, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from offloadopt.reproduce.artefact import Row, Unit
-    from offloadopt.reproduce.study import Measured
 
 ENOUGH = 0.1
 """Share by which rMAPPO must be cheaper than random, OED and OMD."""
@@ -46,10 +40,10 @@ def terms_table(study: BatteryD2DStudy) -> PresetTable:
         yield study.solvers(replicate, study.at(Point(preset)), RULES, preset=preset)
         yield from study.learned(replicate, preset)
 
-    def place(preset: str, found: Measured) -> Row | None:
-        return {} if found.scenario == study.at(Point(preset)) else None
+    def place(unit: Unit, found: Measured) -> Row | None:
+        return {} if found.scenario == study.at(Point(unit.labels["preset"])) else None
 
-    def draw(axes: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
+    def draw(axes: Sequence[Axes], summary: DataFrame, preset: str) -> None:
         rows = bars.rows_of(summary, study.in_order(summary["method"]))
         *three, life = axes
         bars.draw_terms(three, rows, preset)
@@ -62,7 +56,7 @@ def terms_table(study: BatteryD2DStudy) -> PresetTable:
         name="terms",
         keys=("preset", "method"),
         needs=needs,
-        made=placed(place),
+        columns=place,
         panels=4,
         draw_panels=draw,
         claimed=yardsticks(study),
@@ -119,11 +113,11 @@ def frequency_figure(study: BatteryD2DStudy) -> PresetTable:
             steps = study.sizes.steps[RMAPPO]
             yield study.training(replicate, fixed, learner, steps, tests, method=RMAPPO, preset=preset)
 
-    def place(preset: str, found: Measured) -> Row | None:
-        common = found.scenario | {"dvfs": True} == study.at(Point(preset))
+    def place(unit: Unit, found: Measured) -> Row | None:
+        common = found.scenario | {"dvfs": True} == study.at(Point(unit.labels["preset"]))
         return {"frequency": DVFS if found.scenario["dvfs"] else FIXED} if common else None
 
-    def draw(axes: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
+    def draw(axes: Sequence[Axes], summary: DataFrame, preset: str) -> None:
         rows = [
             (f"{method}, {frequency}", row)
             for method in study.in_order(summary["method"])
@@ -137,33 +131,28 @@ def frequency_figure(study: BatteryD2DStudy) -> PresetTable:
         name="dvfs",
         keys=("preset", "frequency", "method"),
         needs=needs,
-        made=placed(place),
+        columns=place,
         panels=3,
         draw_panels=draw,
         claimed=(cheaper_with_modes,),
     )
 
 
-def cheaper_with_modes(frame: pd.DataFrame) -> Iterable[Claim]:
+def cheaper_with_modes(frame: DataFrame) -> Iterable[Claim]:
     """Whether DVFS lowers the total cost of each method."""
     for preset in dict.fromkeys(frame["preset"]):
         for method in STYLES:
             chosen = select(frame, preset=preset, method=method)
             if not len(chosen):
                 continue
-            numbers = (
-                ("failed", 100, "% failed"),
-                ("finished_j", 1, "J a finished task"),
-                ("delay_3_s", 1, "s of kind 3"),
-            )
             means = {
                 (number, speed): Interval.of(values(chosen, number, frequency=speed)).mean
-                for number, *_ in numbers
+                for number, *_ in BESIDE
                 for speed in (DVFS, FIXED)
             }
             beside = "; ".join(
                 f"{means[number, DVFS] * scale:.3g} against {means[number, FIXED] * scale:.3g} {name}"
-                for number, scale, name in numbers
+                for number, scale, name in BESIDE
             )
             ratio = Interval.of(values(chosen, "cost", frequency=DVFS) / values(chosen, "cost", frequency=FIXED))
             yield Claim(
@@ -171,6 +160,6 @@ def cheaper_with_modes(frame: pd.DataFrame) -> Iterable[Claim]:
                 "Fig. 4, Section IV",
                 "balances delay and energy (no numbers)" if method == RMAPPO else "- (the paper's method is rMAPPO)",
                 f"{ratio.text()} times the cost; {beside}",
-                all_hold([ratio.below(1.0)]),
+                ratio.below(1.0),
                 "the mean ratio of costs is below 1",
             )

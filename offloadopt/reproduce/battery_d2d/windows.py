@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.battery_d2d import bars
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
 from offloadopt.reproduce.battery_d2d.study import (
@@ -21,10 +20,7 @@ from offloadopt.reproduce.battery_d2d.study import (
 )
 from offloadopt.reproduce.study import Chosen, measured
 from offloadopt.reproduce.summary import above_bound, select, summarised
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from offloadopt.reproduce.table import Table
 
 WINDOWS, EPISODES = "windows", "episodes"
 
@@ -34,44 +30,34 @@ def optimum_solver(study: BatteryD2DStudy) -> Chosen:
     return {OPTIMUM: ("exact", {"time_limit_s": study.sizes.window_seconds})}
 
 
-@dataclass(eq=False)
-class HindsightTable(Artefact):
+def hindsight_table(study: BatteryD2DStudy) -> Table:
     """Costs above the proved bound of the fleet's total cost, which assumes that the future is known.
 
     In a few slots no battery is emptied: energy, ageing and disconnected devices decide there.
     """
 
-    study: BatteryD2DStudy
-    name = "hindsight"
-    keys = ("method",)
+    def over(replicate: int) -> Iterable[Unit]:
+        for chosen in (optimum_solver(study), RULES):
+            yield study.solvers(replicate, study.window, chosen, test=study.window_test(replicate))
+        yield from study.trained_in_windows(replicate)
 
-    def plan(self) -> Iterable[Unit]:
-        """The optimum, the rules, and rMAPPO trained in windows."""
-        study = self.study
-        for replicate in study.replicates:
-            for chosen in (optimum_solver(study), RULES):
-                yield study.solvers(replicate, study.window, chosen, test=study.window_test(replicate))
-            yield from study.trained_in_windows(replicate)
-
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each method, and the bound."""
-        for found in measured(unit, result):
-            yield {"method": found.method, **found.numbers}
-
-    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
-        """Build the table with the share by which each cost lies above the mean bound of its replicate."""
-        frame = super().frame(results)
-        return frame.assign(gap=above_bound(frame, BOUND))
-
-    def draw(self, frame: pd.DataFrame) -> Figure:
-        """Draw the gaps of all methods, one below the other."""
-        summary = summarised(frame, self.keys).sort_values("gap")
+    def picture(summary: DataFrame) -> Figure:
+        summary = summary.sort_values("gap")
         rows = bars.rows_of(summary, [method for method in summary["method"] if method != BOUND])
         figure, (ax,) = plots.panels(1)
         bars.draw_bars(ax, rows, "gap", 100.0, [STYLES[method].color for method, _ in rows])
         bars.label_rows(ax, rows)
         plots.finish(ax, "cost above the hindsight bound, %", "")
         return figure
+
+    return Table(
+        study=study,
+        name="hindsight",
+        keys=("method",),
+        over=over,
+        derive=lambda frame: frame.assign(gap=above_bound(frame, BOUND)),
+        picture=picture,
+    )
 
 
 @dataclass(eq=False)
@@ -118,7 +104,7 @@ class ImitationTable(Artefact):
             for at in (name for name, scenario in places if scenario == found.scenario):
                 yield {"at": at, "method": method, **found.numbers}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the costs of all methods, one below the other."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)

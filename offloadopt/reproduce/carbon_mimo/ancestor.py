@@ -9,20 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.carbon_mimo.study import GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV, RULES, CarbonMimoStudy
 from offloadopt.reproduce.claim_builders import steps_along
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.training import Json
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 WEIGHTS = (0.5, 0.8)
 RATES = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
@@ -91,7 +86,7 @@ class AncestorFigure(Artefact):
                 "buffer_quanta": found.numbers["buffer_quanta"],
             }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """A panel for each weight; published values are hollow."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(len(WEIGHTS))
@@ -107,7 +102,7 @@ class AncestorFigure(Artefact):
         plots.legend(figure, axes, columns=4)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Whether the greedy rules match their published values, and DDPG beats DQN and these."""
         found = [self._matches(frame, GREEDY_LOCAL, max(RATES)), self._matches(frame, GREEDY_OFFLOAD, 2.0)]
         if set(self.study.sizes.ancestor_steps) >= {DDPG, DQN}:
@@ -117,7 +112,7 @@ class AncestorFigure(Artefact):
     def _rates(self, most: float) -> list[float]:
         return [rate for rate in self.study.sizes.rates if rate <= most]
 
-    def _matches(self, frame: pd.DataFrame, method: str, most: float) -> Claim:
+    def _matches(self, frame: DataFrame, method: str, most: float) -> Claim:
         verdicts, measured, published = [], [], []
         for weight in WEIGHTS:
             for rate in self._rates(most):
@@ -136,7 +131,7 @@ class AncestorFigure(Artefact):
             f"every mean lies within {100 * TOLERANCE:g} % of the published value, w = 0.5 then 0.8",
         )
 
-    def _order(self, frame: pd.DataFrame) -> Claim:
+    def _order(self, frame: DataFrame) -> Claim:
         verdicts, measured = [], []
         for weight in WEIGHTS:
             for rate in self._rates(max(RATES)):
@@ -180,7 +175,7 @@ class TradeOffFigure(Artefact):
         numbers = result[LYAPUNOV]
         yield {"v": unit.labels["v"], "power_w": numbers["power_w"], "buffer_quanta": numbers["buffer_quanta"]}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw power and buffer against V."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
@@ -192,7 +187,7 @@ class TradeOffFigure(Artefact):
         plots.logarithmic(axes[1], "y")
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """[O(1/V), O(V)] (Mao et al. 2017): power never rises with V, the buffer never falls."""
         steps = [*steps_along(frame, "power_w", "v", -1.0), *steps_along(frame, "buffer_quanta", "v")]
         measured = "; ".join(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.carbon_mimo.measurements import BOUND, HINDSIGHT
 from offloadopt.reproduce.carbon_mimo.study import (
     CADDTO,
@@ -28,10 +27,6 @@ from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
 from offloadopt.reproduce.table import Table
 from offloadopt.reproduce.training import decides_jointly
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 POINTS = 40
 """Points of a training curve; replicates are averaged over the same intervals of steps."""
@@ -70,7 +65,7 @@ def curve(unit: Unit, result: Result) -> Iterable[Row]:
         yield {"method": unit.labels["method"], "step": step, "reward": float(found[place == number, 1].mean())}
 
 
-def above_ddpg(frame: pd.DataFrame) -> Iterable[Claim]:
+def above_ddpg(frame: DataFrame) -> Iterable[Claim]:
     """Whether CADDTO-PPO ends above DDPG."""
     if {CADDTO, DDPG} <= set(frame["method"]):
         last = {method: frame[frame["method"] == method]["step"].max() for method in (CADDTO, DDPG)}
@@ -111,7 +106,7 @@ class InferenceTable(Artefact):
         """A row for each number of users."""
         yield from result["inference"]
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Time of one device, and of all devices in one batch."""
         summary = summarised(frame, self.keys)
         figure, (ax,) = plots.panels(1)
@@ -123,7 +118,7 @@ class InferenceTable(Artefact):
         plots.legend(figure, [ax], columns=3)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Whether the time is constant and short, and the memory small."""
         few, many = min(frame["users"]), max(frame["users"])
         alone = {users: values(frame, "device_ms", users=users) for users in sorted(set(frame["users"]))}
@@ -150,7 +145,7 @@ class InferenceTable(Artefact):
         ]
 
 
-def costs(looks: Sequence[tuple[str, plots.Style]], label: str, side: str, summary: pd.DataFrame) -> Figure:
+def costs(looks: Sequence[tuple[str, plots.Style]], label: str, side: str, summary: DataFrame) -> Figure:
     """Draw the costs of methods with these looks, one below the other; ``label`` and ``side`` stand at the axes."""
     figure, (ax,) = plots.panels(1)
     plots.dots(ax, looks, [summary[summary["method"] == name].iloc[0] for name, _ in looks], "cost")
@@ -219,7 +214,7 @@ def one_user_table(study: CarbonMimoStudy) -> Table:
     return Table(study=study, name="one-user", keys=("method",), over=over, picture=picture, claimed=claimed)
 
 
-def near_programme(frame: pd.DataFrame) -> Iterable[Claim]:
+def near_programme(frame: DataFrame) -> Iterable[Claim]:
     """A criterion of our own: the loss by the paper's observation and controls."""
     best = values(frame, "cost", method=PROGRAMME)
     above = {method: Interval.of(values(frame, "cost", method=method) / best - 1.0) for method in (PPO, ENERGY, POWERS)}

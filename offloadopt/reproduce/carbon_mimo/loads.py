@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from offloadopt.reproduce.artefact import DataFrame, Unit
 from offloadopt.reproduce.carbon_mimo.measurements import BOUND, HINDSIGHT
 from offloadopt.reproduce.carbon_mimo.study import (
     CADDTO,
@@ -22,11 +22,6 @@ from offloadopt.reproduce.claim_builders import Lowest, Ratio
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.summary import above_bound, values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from offloadopt.reproduce.artefact import Unit
 
 NEAR_ZERO = 0.01
 """Largest share of lost bits that counts as near zero."""
@@ -80,7 +75,7 @@ def _sweep(
     study: CarbonMimoStudy,
     name: str,
     *panels: Panel,
-    claimed: Sequence[Callable[[pd.DataFrame], Iterable[Claim]]],
+    claimed: Sequence[Callable[[DataFrame], Iterable[Claim]]],
 ) -> Sweep:
     """The rules and the bound at each load, and all trainings."""
 
@@ -128,7 +123,7 @@ def lowest(number: str, name: str, source: str, paper: str) -> Lowest:
     )
 
 
-def near_zero(frame: pd.DataFrame) -> Iterable[Claim]:
+def near_zero(frame: DataFrame) -> Iterable[Claim]:
     """Overflow near zero under extreme load, beside the least that this load allows."""
     load = max(frame["load"])
     found, least = (Interval.of(values(frame, "overflow", method=method, load=load)) for method in (CADDTO, HINDSIGHT))

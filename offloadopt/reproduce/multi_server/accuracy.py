@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claim_builders import Level, steps_along
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.study import MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 PUBLISHED = {
     "with L2": {64: (0.908, 0.901), 128: (0.924, 0.918), 256: (0.967, 0.963), 512: (0.967, 0.965)},
@@ -64,7 +59,7 @@ class AccuracyTable(Artefact):
         """One row."""
         yield {key: unit.labels[key] for key in self.keys} | dict(result)
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """One panel for each loss; the published accuracies are hollow."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
@@ -94,7 +89,7 @@ class AccuracyTable(Artefact):
         plots.legend(figure, axes, columns=3)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Saturation of the accuracy, benefit of the regulariser, and level."""
         counts = [count for count in self.study.sizes.demonstration_counts if count in PUBLISHED[WITH]]
         if not counts:
@@ -120,7 +115,7 @@ class AccuracyTable(Artefact):
         )
         return [*saturation, self._lift(frame, counts), *level(frame)]
 
-    def _saturation(self, frame: pd.DataFrame) -> Claim:
+    def _saturation(self, frame: DataFrame) -> Claim:
         before, after = steps_along(
             frame[frame["demonstrations"].isin([128, 256, 512])], "test_accuracy", "demonstrations", loss=WITH
         )
@@ -133,7 +128,7 @@ class AccuracyTable(Artefact):
             f"the mean rises by more than {100 * STABLE:g} points from 128 to 256, by less from 256 to 512",
         )
 
-    def _lift(self, frame: pd.DataFrame, counts: Sequence[int]) -> Claim:
+    def _lift(self, frame: DataFrame, counts: Sequence[int]) -> Claim:
         lifts = {}
         for count in counts:
             ours, without = (values(frame, "test_accuracy", loss=loss, demonstrations=count) for loss in PUBLISHED)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, Axes, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
 from offloadopt.reproduce.multi_server.study import (
     AS_TRAINED,
@@ -23,11 +22,6 @@ from offloadopt.reproduce.multi_server.study import (
 from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised
 from offloadopt.reproduce.training import Json
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 STYLES = {
     "local": plots.Style("Local", plots.GREY, "-.", "D"),
@@ -74,7 +68,7 @@ class AnytimeFigure(Artefact):
             "gap": result["tests"][AS_TRAINED]["gap"],
         }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Gap against training time, both logarithmic."""
         summary = summarised(frame, self.keys)
         figure, (ax,) = plots.panels(1)
@@ -111,7 +105,7 @@ class ScenarioGaps(Artefact):
         for method, numbers in as_trained(unit, result):
             yield {"scenario": unit.labels["scenario"], "method": method, **numbers}
 
-    def draw_gaps(self, ax: Axes, summary: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
+    def draw_gaps(self, ax: Axes, summary: DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
         """Draw a row for each scenario and a marker for each method."""
         for row, method in enumerate(methods):
             chosen = summary[summary["method"] == method].set_index("scenario")
@@ -141,7 +135,7 @@ class HardServersFigure(ScenarioGaps):
             for speed in self.study.sizes.server_hz
         }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the gaps and the costs behind them."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2)
@@ -180,7 +174,7 @@ class GeneralisationFigure(ScenarioGaps):
                 if found.test in SHIFTS:
                     yield {"scenario": found.test, "method": found.method, **found.numbers}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw gaps of policies tested on their own preset, and on shifted ones."""
         summary = summarised(frame, self.keys)
         present = list(self.scenarios(1))

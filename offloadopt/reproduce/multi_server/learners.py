@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, ascending
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.study import AS_TRAINED, DIRS, MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 SAMPLES, SECONDS, NONE = "equal samples", "equal seconds", "none"
 ACTOR_CRITIC, DDPG = "actor-critic", "ddpg-sb3"
@@ -86,7 +82,7 @@ class LearnersTable(Artefact):
                 **found["tests"][AS_TRAINED],
             }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Three panels; published numbers are hollow."""
         summary = summarised(frame, self.keys).set_index(list(self.keys))
         figure, axes = plots.panels(3)
@@ -116,7 +112,7 @@ class LearnersTable(Artefact):
         plots.legend(figure, axes)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """The three orders, and the level of DIRS's reward."""
         by_reward, by_training = (ACTOR_CRITIC, DDPG, DIRS), (DIRS, ACTOR_CRITIC, DDPG)
         by_inference = (DIRS, DDPG, ACTOR_CRITIC)
@@ -139,7 +135,7 @@ class LearnersTable(Artefact):
         ]
 
     def _order(
-        self, frame: pd.DataFrame, budget: str, number: str, word: str, order: Sequence[str], unit: str = ""
+        self, frame: DataFrame, budget: str, number: str, word: str, order: Sequence[str], unit: str = ""
     ) -> Claim:
         names = [LEARNERS[name][0] for name in order]
         published = dict(zip(LEARNERS, PUBLISHED[number], strict=True))

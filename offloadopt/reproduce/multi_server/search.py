@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt import registry
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
 from offloadopt.reproduce.multi_server.study import MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 PAPER_SCENARIO = "paper"
 SCENARIOS = {
@@ -74,7 +69,7 @@ class SearchFigure(Artefact):
                     "gap_of_means": fitness / optimum - 1.0,
                 }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """A panel for each scenario."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2, 2)
@@ -88,7 +83,7 @@ class SearchFigure(Artefact):
         plots.legend(figure, axes)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """The proposed search ends below the classic one in the paper's scenario; the others are reported too."""
         last = self.study.sizes.generations
         differences, measured = {}, []

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import DataFrame, Unit
 from offloadopt.reproduce.claim_builders import Lowest, steps_along
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
 from offloadopt.reproduce.multi_server.study import DIRS, RULES, SHIFTS, MultiServerStudy
 from offloadopt.reproduce.summary import values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from offloadopt.core import FloatArray
-    from offloadopt.reproduce.artefact import Unit
 
 STYLES = {
     "local": plots.Style("Local", plots.GREY, "-.", "D"),
@@ -49,7 +44,7 @@ def servers_figure(study: MultiServerStudy) -> Sweep:
 
 
 def _sweep(
-    study: MultiServerStudy, name: str, axis: Axis, claimed: Iterable[Callable[[pd.DataFrame], Iterable[Claim]]]
+    study: MultiServerStudy, name: str, axis: Axis, claimed: Iterable[Callable[[DataFrame], Iterable[Claim]]]
 ) -> Sweep:
     """A policy of its own is trained for every point; all methods decide the same held-out instances."""
 
@@ -75,7 +70,7 @@ class LowestOfAll(Lowest):
 
     unit: str
 
-    def decide(self, frame: pd.DataFrame) -> tuple[list[Verdict], str]:
+    def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Each rule at each point."""
         verdicts: list[Verdict] = []
         worst = []
@@ -108,7 +103,7 @@ def _lowest(field: str, source: str) -> list[LowestOfAll]:
     ]
 
 
-def growth(frame: pd.DataFrame) -> Iterable[Claim]:
+def growth(frame: DataFrame) -> Iterable[Claim]:
     """Time and energy grow with the users."""
     first, last = min(frame["users"]), max(frame["users"])
     steps = [
@@ -128,7 +123,7 @@ def growth(frame: pd.DataFrame) -> Iterable[Claim]:
     )
 
 
-def widening(frame: pd.DataFrame) -> Iterable[Claim]:
+def widening(frame: DataFrame) -> Iterable[Claim]:
     """The saving by DIRS grows with the users."""
     first, last = min(frame["users"]), max(frame["users"])
 

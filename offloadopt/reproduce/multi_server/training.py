@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
 from offloadopt.reproduce.multi_server.study import AS_TRAINED, MultiServerStudy
 from offloadopt.reproduce.summary import summarised, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 DIRS, WITHOUT_LEVY, WITHOUT_IMITATION = "DIRS", "without Lévy search", "without imitation"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -80,18 +76,18 @@ class Curves(Artefact):
         """Number of slots, the paper's iterations."""
         return int(self.study.published_dirs()["settings"]["slots"])
 
-    def smooth(self, frame: pd.DataFrame, number: str) -> pd.DataFrame:
+    def smooth(self, frame: DataFrame, number: str) -> DataFrame:
         """Moving means of one number over `WINDOW` iterations."""
         learned = frame[frame["method"].isin(self.variants)]
         if learned.empty:
             return frame
         return plots.smoothed(frame, number, ("method", REPLICATE), WINDOW // self.spacing(learned))
 
-    def spacing(self, frame: pd.DataFrame) -> int:
+    def spacing(self, frame: DataFrame) -> int:
         """Steps between two records."""
         return int(np.median(np.diff(np.unique(frame["step"]))))
 
-    def draw_number(self, ax: Any, frame: pd.DataFrame, number: str, label: str) -> None:
+    def draw_number(self, ax: Any, frame: DataFrame, number: str, label: str) -> None:
         """Draw one panel: moving means of the variants with bands, and the rules as levels."""
         for method in (*self.variants, *self.rules):
             chosen = frame[frame["method"] == method]
@@ -118,7 +114,7 @@ class LossFigure(Curves):
                 agent = "agent " + name.removeprefix("train/loss_agent_")
                 yield {"agent": agent, "step": point["step"], "loss": point[name], "loss_per_task": point[name] / tasks}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """The loss of each agent for each of its outputs, smoothed within pre-training and within the slots."""
         import pandas as pd
 
@@ -139,7 +135,7 @@ class LossFigure(Curves):
         plots.legend(figure, [ax])
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Level of the losses, and the iteration at which they have settled."""
         last = int(frame["step"].max())
         agents = sorted(frame["agent"].unique())
@@ -183,7 +179,7 @@ class TimeEnergyFigure(Curves):
             cost = scenario["time_weight"] * row["time_s"] + scenario["energy_weight"] * row["energy_j"]
             yield {**row, "cost": cost}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Three panels over the iterations, and below them the same near the end."""
         figure, axes = plots.panels(3, 2)
         labels = ("mean time of all devices, s", "mean energy of all devices, J", "mean cost (11)")
@@ -198,11 +194,11 @@ class TimeEnergyFigure(Curves):
         plots.legend(figure, axes)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Fall of each number, and the iteration at which it has settled."""
         return [self._fall(frame, number, *published) for number, published in self.published.items()]
 
-    def _fall(self, frame: pd.DataFrame, number: str, word: str, settles: int) -> Claim:
+    def _fall(self, frame: DataFrame, number: str, word: str, settles: int) -> Claim:
         found = {variant: self._fallen(frame, number, variant) for variant in self.variants}
         fall, settled = found[DIRS]
         holds = fall.above(0.0)
@@ -224,7 +220,7 @@ class TimeEnergyFigure(Curves):
             "exceeds that",
         )
 
-    def _fallen(self, frame: pd.DataFrame, number: str, variant: str) -> tuple[Interval, Interval]:
+    def _fallen(self, frame: DataFrame, number: str, variant: str) -> tuple[Interval, Interval]:
         """Fall of a curve in per cent, and the iterations until it has settled, if its noise allows to read them."""
         curve = frame[frame["method"] == variant]
         start, end = _means(curve, number, 0, WINDOW / 2), _means(curve, number, 0.9 * self.slots, self.slots)
@@ -252,7 +248,7 @@ class AblationFigure(Curves):
             rows[-1] |= {"tested_reward": tested["reward"], "tested_gap": tested["gap"]}
         yield from rows
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Rewards while training, and gaps of the finished policies."""
         figure, axes = plots.panels(3)
         for ax in axes[:2]:
@@ -269,11 +265,11 @@ class AblationFigure(Curves):
         plots.legend(figure, axes[:1])
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Gain by Lévy refinement at the end, and by imitation during training."""
         return [self._refinement(frame), self._imitation(frame)]
 
-    def _refinement(self, frame: pd.DataFrame) -> Claim:
+    def _refinement(self, frame: DataFrame) -> Claim:
         tested = frame.dropna(subset=["tested_reward"])
         rewards = {name: values(tested, "tested_reward", method=name) for name in (DIRS, WITHOUT_LEVY)}
         gaps = {name: Interval.of(values(tested, "tested_gap", method=name)) for name in rewards}
@@ -288,7 +284,7 @@ class AblationFigure(Curves):
             "the mean paired difference of the finished policies' rewards on held-out instances is above 0",
         )
 
-    def _imitation(self, frame: pd.DataFrame) -> Claim:
+    def _imitation(self, frame: DataFrame) -> Claim:
         smooth = self.smooth(frame[frame["method"].isin(self.variants)], "reward")
         halfway = 0.5 * (
             values(frame, "reward", method=OPTIMUM, step=0) + values(frame, "reward", method="local", step=0)
@@ -310,13 +306,13 @@ class AblationFigure(Curves):
         )
 
 
-def _means(frame: pd.DataFrame, number: str, first: float, last: float) -> FloatArray:
+def _means(frame: DataFrame, number: str, first: float, last: float) -> FloatArray:
     """Mean over the steps from ``first`` to ``last`` ``[replicates]``."""
     chosen = frame[(frame["step"] >= first) & (frame["step"] <= last)]
     return chosen.groupby(REPLICATE)[number].mean().sort_index().to_numpy(dtype=np.float64)
 
 
-def _settling(frame: pd.DataFrame, number: str, start: FloatArray, end: FloatArray) -> FloatArray:
+def _settling(frame: DataFrame, number: str, start: FloatArray, end: FloatArray) -> FloatArray:
     """First step from which a falling curve stays near its end ``[replicates]``."""
     found = []
     for (_, curve), high, low in zip(frame.sort_values("step").groupby(REPLICATE), start, end, strict=True):
@@ -326,7 +322,7 @@ def _settling(frame: pd.DataFrame, number: str, start: FloatArray, end: FloatArr
     return np.array(found, dtype=np.float64)
 
 
-def _arrival(frame: pd.DataFrame, number: str, limit: FloatArray) -> FloatArray:
+def _arrival(frame: DataFrame, number: str, limit: FloatArray) -> FloatArray:
     """First step at which a curve has reached its limit, else its last step ``[replicates]``."""
     found = []
     for (_, curve), least in zip(frame.sort_values("step").groupby(REPLICATE), limit, strict=True):

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.partial_mobile.study import EXACT, STYLES, WEIGHTS, PartialMobileStudy
 from offloadopt.reproduce.partial_mobile.table import PANELS, PUBLISHED, at_weights
 from offloadopt.reproduce.study import Chosen
 from offloadopt.reproduce.summary import summarised, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 FIT = "fit"
 MOST = 0.10
@@ -65,7 +60,7 @@ class KappaTable(Artefact):
                 numbers = {"kappa": point["kappa"], "residual": point["residual"]}
                 yield {"method": unit.labels["method"], "at": at, **row, **numbers}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the residual against the coefficient, and the three columns of the table at the fit."""
         summary = summarised(frame, self.keys)
         figure, axes = plots.panels(2, 2)
@@ -91,11 +86,11 @@ class KappaTable(Artefact):
         plots.legend(figure, axes, columns=3)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Whether one coefficient explains the table."""
         return [self._explains(frame, method) for method in self.study.in_order(frame["method"])]
 
-    def _explains(self, frame: pd.DataFrame, method: str) -> Claim:
+    def _explains(self, frame: DataFrame, method: str) -> Claim:
         weights = sorted(set(frame["weight"]))
         at_fit = frame[(frame["method"] == method) & (frame["at"] == FIT)]
         left = Interval.of(values(at_fit, "residual", weight=weights[0]))

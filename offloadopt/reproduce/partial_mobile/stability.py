@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.partial_mobile import measurements
 from offloadopt.reproduce.partial_mobile.study import (
@@ -26,10 +25,6 @@ from offloadopt.reproduce.partial_mobile.study import (
 )
 from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 STEADY = 0.02
 """A standard deviation of the gain over the last episodes, and over seeds, that counts as good stability."""
@@ -71,7 +66,7 @@ class StabilityFigure(Artefact):
             yield {"method": found.method, **point}
         yield {"method": found.method, **last, **end, "spread": result["spread"]}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """The curves, and both standard deviations."""
         summary = summarised(frame, self.keys).assign(thousands=lambda table: table["step"] / 1000)
         figure, axes = plots.panels(2)
@@ -93,14 +88,14 @@ class StabilityFigure(Artefact):
         plots.legend(figure, axes, columns=4)
         return figure
 
-    def _styles(self, frame: pd.DataFrame) -> dict[str, plots.Style]:
+    def _styles(self, frame: DataFrame) -> dict[str, plots.Style]:
         """Learners, then the variants."""
         present = set(frame["method"])
         own = {method: STYLES[method].plain for method in STYLES if method in LEARNERS and method in present}
         variants = zip(self.study.sizes.variants, LOOKS, strict=False)
         return own | {variant: plots.Style(variant, *look) for variant, look in variants if variant in present}
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Stability over seeds and over episodes, and nearness to the optimum as a criterion of our own."""
         near = [self._near(frame, method) for method in (DISCRETE, PRETRAINED) if method in set(frame["method"])]
         if DISCRETE not in set(frame["method"]):
@@ -122,7 +117,7 @@ class StabilityFigure(Artefact):
             *near,
         ]
 
-    def _near(self, frame: pd.DataFrame, method: str) -> Claim:
+    def _near(self, frame: DataFrame, method: str) -> Claim:
         ours, best = ends_of(frame, "utility", method), ends_of(frame, "utility", EXACT)
         gap, overload = Interval.of(1.0 - ours / best), Interval.of(ends_of(frame, "overload", method))
         return Claim(
@@ -135,13 +130,13 @@ class StabilityFigure(Artefact):
         )
 
 
-def ends_of(frame: pd.DataFrame, number: str, method: str) -> np.ndarray:
+def ends_of(frame: DataFrame, number: str, method: str) -> np.ndarray:
     """A number at the end of each training ``[replicates]``."""
     own = frame[frame["method"] == method]
     return values(own, number, step=own["step"].max())
 
 
-def spread_of(frame: pd.DataFrame, method: str) -> tuple[float, float]:
+def spread_of(frame: DataFrame, method: str) -> tuple[float, float]:
     """Standard deviations of the tested utility over seeds (0 for one), and of the gain over the last episodes."""
     utility = ends_of(frame, "utility", method)
     over_seeds = float(utility.std(ddof=1)) if len(utility) > 1 else 0.0

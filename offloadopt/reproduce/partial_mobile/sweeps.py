@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
+from offloadopt.reproduce.artefact import DataFrame, Unit
 from offloadopt.reproduce.claim_builders import Lowest
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.partial_mobile.study import (
@@ -20,11 +20,6 @@ from offloadopt.reproduce.partial_mobile.study import (
 )
 from offloadopt.reproduce.summary import reference, values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from offloadopt.reproduce.artefact import Unit
 
 RIVALS = (EDGE_ONLY, RANDOM_REQUESTS)
 """Baselines that can overload servers."""
@@ -87,7 +82,7 @@ def grid_figure(study: PartialMobileStudy) -> Sweep:
         for levels in grids:
             yield study.solvers(replicate, scenario, study.grid(levels), decisions=grid_label(levels))
 
-    def excess(frame: pd.DataFrame) -> pd.DataFrame:
+    def excess(frame: DataFrame) -> DataFrame:
         return frame.assign(excess=frame["cost"] / reference(frame, "cost", ["weight"], decisions=CONTINUOUS) - 1.0)
 
     labels = [grid_label(levels) for levels in grids]
@@ -109,7 +104,7 @@ def grid_figure(study: PartialMobileStudy) -> Sweep:
     )
 
 
-def near_optimum(frame: pd.DataFrame) -> Iterable[Claim]:
+def near_optimum(frame: DataFrame) -> Iterable[Claim]:
     """Whether the paper's number of levels leaves good decisions to choose from."""
     weights = sorted(set(frame["weight"]))
     found = [Interval.of(values(frame, "excess", weight=weight, decisions=grid_label(LEVELS))) for weight in weights]

@@ -6,8 +6,8 @@ The published levels are shown for comparison; nothing is tuned towards them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from offloadopt.reproduce.artefact import DataFrame, Unit
 from offloadopt.reproduce.claim_builders import Trend
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.partial_mobile.study import (
@@ -25,11 +25,6 @@ from offloadopt.reproduce.partial_mobile.study import (
 )
 from offloadopt.reproduce.summary import values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from offloadopt.reproduce.artefact import Unit
 
 PUBLISHED: Mapping[str, tuple[float, ...]] = {
     "time_s": (369.0, 343.0, 337.0, 321.0, 308.0, 293.0, 277.0, 256.0, 245.0),
@@ -78,7 +73,7 @@ def weight_table(study: PartialMobileStudy) -> Sweep:
     )
 
 
-def trends(frame: pd.DataFrame) -> Iterable[Claim]:
+def trends(frame: DataFrame) -> Iterable[Claim]:
     """Delay falls, energy and utility rise: for the optimum, the grid and the learners."""
     for number, name, sign, verb, form in TRENDS:
         for method in JUDGED:
@@ -100,7 +95,7 @@ def trends(frame: pd.DataFrame) -> Iterable[Claim]:
                 )(frame)
 
 
-def levels(frame: pd.DataFrame) -> Iterable[Claim]:
+def levels(frame: DataFrame) -> Iterable[Claim]:
     """Whether all numbers are the published ones."""
     for method in JUDGED:
         weights = [weight for weight in weights_of(frame, method) if weight in WEIGHTS]
@@ -128,7 +123,7 @@ def levels(frame: pd.DataFrame) -> Iterable[Claim]:
         )
 
 
-def weights_of(frame: pd.DataFrame, method: str) -> list[float]:
+def weights_of(frame: DataFrame, method: str) -> list[float]:
     """Weights at which the table has a method."""
     return sorted(set(frame[frame["method"] == method]["weight"]))
 

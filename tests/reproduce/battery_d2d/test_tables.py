@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from offloadopt.reproduce.artefact import REPLICATE, Unit
-from offloadopt.reproduce.battery_d2d.tables import PresetTable, placed
+from offloadopt.reproduce.battery_d2d.tables import PresetTable
 from offloadopt.reproduce.study import Measured
 
 from toys.tiny_papers.battery_d2d import STUDY
@@ -24,7 +24,7 @@ def table(beside: bool, drawn: list[tuple[str, int, int]]) -> PresetTable:
         scenario = {"preset": preset, "horizon": replicate}
         return [Unit(measure, {"scenario": scenario}, {REPLICATE: replicate, "preset": preset})]
 
-    def place(preset: str, found: Measured) -> dict[str, int] | None:
+    def columns(unit: Unit, found: Measured) -> dict[str, int] | None:
         return {"slots": found.scenario["horizon"]} if found.method != "left out" else None
 
     def draw(axes: Sequence[Axes], summary: pd.DataFrame, preset: str) -> None:
@@ -36,7 +36,7 @@ def table(beside: bool, drawn: list[tuple[str, int, int]]) -> PresetTable:
         name="a table",
         keys=("preset", "slots", "method"),
         needs=needs,
-        made=placed(place),
+        columns=columns,
         panels=2,
         draw_panels=draw,
         beside=beside,

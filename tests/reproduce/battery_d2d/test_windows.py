@@ -6,7 +6,7 @@ import pytest
 
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
 from offloadopt.reproduce.battery_d2d.study import GREEDY, OPTIMUM, QUEUE, RANDOM, RMAPPO
-from offloadopt.reproduce.battery_d2d.windows import HindsightTable, ImitationTable, imitation_label, optimum_solver
+from offloadopt.reproduce.battery_d2d.windows import ImitationTable, hindsight_table, imitation_label, optimum_solver
 
 from toys.tiny_papers.battery_d2d import STUDY, TINY
 
@@ -21,7 +21,7 @@ def test_the_optimum_is_searched_within_the_limit_of_its_window() -> None:
 
 
 def test_gaps_are_above_the_bound_of_the_same_replicate() -> None:
-    table = HindsightTable(STUDY)
+    table = hindsight_table(STUDY)
     results = {}
     for unit in table.units:
         scale = unit.labels["replicate"]
