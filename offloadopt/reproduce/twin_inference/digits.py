@@ -8,6 +8,7 @@ table's numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
@@ -16,7 +17,7 @@ from offloadopt.reproduce.claims import Claim, Interval, all_hold, ascending
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.twin_inference import samples
 from offloadopt.reproduce.twin_inference.data_sets import IMAGES, MNIST, VECTORS
-from offloadopt.reproduce.twin_inference.setting import Setting
+from offloadopt.reproduce.twin_inference.study import TwinInferenceStudy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +37,9 @@ TOTAL = "the paper's 100 digits of each of 10 labels in 20 rounds are 20,000, no
 PICTURES = "pictures"
 
 
-def generation_unit(setting: Setting, replicate: int, loss: str) -> Unit:
+def generation_unit(study: TwinInferenceStudy, replicate: int, loss: str) -> Unit:
     """Unit that trains a generator of digits and scores its digits."""
-    sizes = setting.sizes
+    sizes = study.sizes
     parameters = {
         "loss": loss,
         "steps": sizes.digit_steps,
@@ -49,21 +50,18 @@ def generation_unit(setting: Setting, replicate: int, loss: str) -> Unit:
     return Unit(samples.generate_digits, parameters, {REPLICATE: replicate, "loss": loss})
 
 
+@dataclass(eq=False)
 class DigitsFigure(Artefact):
     """Fig. 4: digits generated under four losses."""
 
+    study: TwinInferenceStudy
     name = "gan-digits"
     keys = ("loss",)
-
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
 
     def plan(self) -> Sequence[Unit]:
         """One training for each loss."""
         return [
-            generation_unit(self.setting, replicate, loss)
-            for replicate in self.setting.replicates
-            for loss in PUBLISHED
+            generation_unit(self.study, replicate, loss) for replicate in self.study.replicates for loss in PUBLISHED
         ]
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
@@ -74,7 +72,7 @@ class DigitsFigure(Artefact):
     def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
         """Build the table; digits of the first replicate go into its attributes."""
         frame = super().frame(results)
-        first = [unit for unit in self.units if unit.labels[REPLICATE] == self.setting.replicates[0]]
+        first = [unit for unit in self.units if unit.labels[REPLICATE] == self.study.replicates[0]]
         frame.attrs[PICTURES] = {unit.labels["loss"]: results[unit.name]["picture"] for unit in first}
         return frame
 
@@ -140,23 +138,23 @@ class DigitsFigure(Artefact):
         ]
 
 
+@dataclass(eq=False)
 class DataSetsTable(Artefact):
     """Table 2 for available data sets: a classifier on held-out real samples and on generated ones."""
 
+    study: TwinInferenceStudy
+    digits: bool = True
     name = "data-sets"
     keys = ("data_set",)
-
-    def __init__(self, setting: Setting, *, digits: bool = True) -> None:
-        self.setting, self.digits = setting, digits
 
     def plan(self) -> Sequence[Unit]:
         """The digits of Fig. 4 under the paper's loss, if available, and two smaller data sets."""
         found = []
-        for replicate in self.setting.replicates:
+        for replicate in self.study.replicates:
             if self.digits:
-                found.append(generation_unit(self.setting, replicate, samples.PAPER_LOSS))
+                found.append(generation_unit(self.study, replicate, samples.PAPER_LOSS))
             for name in (IMAGES, VECTORS):
-                parameters = {"name": name, "steps": self.setting.sizes.sample_steps, "seed": replicate}
+                parameters = {"name": name, "steps": self.study.sizes.sample_steps, "seed": replicate}
                 found.append(Unit(samples.make_samples, parameters, {REPLICATE: replicate}))
         return found
 

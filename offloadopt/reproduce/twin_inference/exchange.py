@@ -10,26 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
+from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.training import Json
-from offloadopt.reproduce.twin_inference import curves, measurements
-from offloadopt.reproduce.twin_inference.setting import (
-    CGAN,
-    GREEDY,
-    MADDPG,
-    RULES,
-    STYLES,
-    Point,
-    Setting,
-    in_order,
-    point_of,
-    rows_by_method,
-)
+from offloadopt.reproduce.twin_inference import curves
+from offloadopt.reproduce.twin_inference.study import CGAN, GREEDY, MADDPG, RULES, STYLES, TwinInferenceStudy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,51 +39,45 @@ LINEAR_BELOW = 1.5
 PUBLISHED_SYNC = "5.31 ms/step with MADDPG, 2.59 ms/step with generators (links not stated)"
 
 
+@dataclass(eq=False)
 class ExchangeTable(Artefact):
     """Settling step, cost, and bytes with their transmission time, also against the number of users."""
 
+    study: TwinInferenceStudy
     name = "exchange"
     keys = ("run", "users", "method")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """Both trainings at the common point beside Greedy, and short ones against the number of users."""
-        setting, found = self.setting, []
-        for replicate in setting.replicates:
-            found.append(setting.solvers(replicate, setting.common, RULES))
-            found += setting.trained(replicate, setting.common, (MADDPG, CGAN))
-            for users in sorted({*setting.sizes.counted_users, setting.common.users}):
-                found += self._counting(replicate, Point(users, setting.common.servers))
-        return found
+        study, common = self.study, self.study.at()
+        for replicate in study.replicates:
+            yield study.solvers(replicate, common, RULES)
+            yield from study.learned(replicate, common, (MADDPG, CGAN))
+            for users in sorted({*study.sizes.counted_users, common["users"]}):
+                yield from self._counting(replicate, study.at(users))
 
-    def _counting(self, replicate: int, point: Point) -> list[Unit]:
-        setting = self.setting
-        scenario = setting.at(point)
+    def _counting(self, replicate: int, scenario: Json) -> Iterable[Unit]:
         slots = ROUNDS * math.ceil(ROUND_SLOTS / scenario["horizon"]) * scenario["horizon"]
-        found = []
         for method in (MADDPG, CGAN):
-            if method in setting.sizes.slots:
-                learner = setting.learner(method, **COUNTING_SETTINGS[method])
+            if method in self.study.sizes.slots:
+                learner = self.study.agents(method, **COUNTING_SETTINGS[method])
                 # The same for all replicates: what passes does not depend on chance.
-                unit = setting.training(1, point, method, learner, slots, test={**setting.test(1), "count": 1})
-                labels = {**unit.labels, REPLICATE: replicate, "run": COUNTED}
-                found.append(Unit(unit.function, unit.parameters, labels))
-        return found
+                tests = [self.study.test(1, scenario, count=1)]
+                unit = self.study.episodes(1, scenario, learner, slots, tests, method=method, run=COUNTED)
+                yield replace(unit, labels={**unit.labels, REPLICATE: replicate})
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """A row for each training, and Greedy."""
-        users = point_of(unit.parameters["scenario"]).users
         run = unit.labels.get("run", TRAINED)
-        for method, numbers in rows_by_method(unit, result):
-            row: Json = {"run": run, "users": users, "method": method}
+        for found in measured(unit, result):
+            users = found.scenario["users"]
+            row: Json = {"run": run, "users": users, "method": found.method}
             if run == COUNTED:
                 yield row | communication_per_slot(result["curve"], users)
-            elif unit.function is measurements.train:
-                yield row | {"cost": numbers["cost"], **settling_step_of(result["curve"])}
-            elif method == GREEDY:
-                yield row | {"cost": numbers["cost"]}
+            elif "tests" in unit.parameters:
+                yield row | {"cost": found.numbers["cost"], **settling_step_of(result["curve"])}
+            elif found.method == GREEDY:
+                yield row | {"cost": found.numbers["cost"]}
 
     def draw(self, frame: pd.DataFrame) -> Figure:
         """Draw delivered bytes and their transmission time against the number of users."""
@@ -102,8 +87,7 @@ class ExchangeTable(Artefact):
         for ax, (number, scale, label) in zip(
             axes, (("delivered", 1e-3, "delivered in a slot, kB"), ("sync_ms", 1.0, "time to pass it, ms")), strict=True
         ):
-            for method in in_order(counted["method"]):
-                plots.series(ax, counted[counted["method"] == method], "users", number, STYLES[method], scale)
+            plots.lines(ax, counted, "users", number, STYLES, scale)
             plots.logarithmic(ax, "x", "y")
             ticks = sorted(set(counted["users"]))
             ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -122,7 +106,7 @@ class ExchangeTable(Artefact):
         steps, cost = (
             [values(trained, number, method=method) for method in (CGAN, MADDPG)] for number in ("settled_step", "cost")
         )
-        common = self.setting.common.users
+        common, _ = self.study.sizes.common
         sync = [values(counted, "sync_ms", method=method, users=common) for method in (CGAN, MADDPG)]
         sooner, less, cheaper = (Interval.of(ours / theirs) for ours, theirs in (steps, sync, cost))
         greedy = values(trained, "cost", method=GREEDY)

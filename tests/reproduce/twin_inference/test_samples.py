@@ -9,14 +9,12 @@ import numpy as np
 from offloadopt.reproduce.twin_inference import samples
 from offloadopt.reproduce.twin_inference.data_sets import VECTORS
 
-from toys.tiny_papers.twin_inference import (
-    needs_sklearn,
-)
+from toys.tiny_papers.twin_inference import needs_sklearn
 
 
 @needs_sklearn
 def test_a_generator_of_vectors_learns_what_its_labels_are() -> None:
-    barely, learned = (samples.make_samples(VECTORS, steps, 1) for steps in (1, 120))
+    barely, learned = (samples.make_samples(VECTORS, steps, 1) for steps in (1, 80))
     assert (learned["samples"], learned["labels"]) == (569, 2)
     assert learned["judge"] == barely["judge"] > 0.93
     assert learned["auc"] > 0.97

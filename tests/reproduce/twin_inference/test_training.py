@@ -1,4 +1,4 @@
-"""Fig. 10: its claims follow from the curves and bytes alone."""
+"""Figs. 5 and 10: claims follow from the curves and bytes alone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ import pandas as pd
 import pytest
 
 from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.twin_inference.federation import HELD_OUT, LEARNING, FederationFigure
-from offloadopt.reproduce.twin_inference.setting import (
-    CENTRALISED,
-    FEDAVG,
-    PERSONALISED,
-)
+from offloadopt.reproduce.twin_inference.study import CENTRALISED, CGAN, FEDAVG, MADDPG, PERSONALISED
+from offloadopt.reproduce.twin_inference.training import HELD_OUT, LEARNING, FederationFigure, LossFigure
 
-from toys.tiny_papers.twin_inference import (
-    FULL,
-)
+from toys.tiny_papers import judged
+from toys.tiny_papers.twin_inference import STUDY
+
+
+@pytest.mark.parametrize(("factor", "holds"), [(0.5, True), (2.0, False)])
+def test_losses_are_compared_by_roughness_and_steps(factor: float, holds: bool) -> None:
+    rows = [
+        {REPLICATE: r, "method": method, "step": step, "loss": 1.0, "roughness": f * (1 + 1e-3 * r), "settled_step": f}
+        for r in (1, 2, 3)
+        for method, f in ((MADDPG, 1.0), (CGAN, factor))
+        for step in (10, 20)
+    ]
+    assert list(judged(LossFigure(STUDY), rows).values()) == [holds, holds]
+
+
+def test_a_training_without_updates_has_no_losses_and_nothing_is_claimed() -> None:
+    figure = LossFigure(STUDY)
+    assert list(figure.rows(figure.units[0], {"curve": [{"step": 3, "cost": 1.0}]})) == []
+    assert judged(figure, [{REPLICATE: 1, "method": MADDPG}]) == {}
 
 
 def federated(personalised: Sequence[float], megabytes: float) -> pd.DataFrame:
@@ -45,7 +57,7 @@ def federated(personalised: Sequence[float], megabytes: float) -> pd.DataFrame:
 def test_federations_are_compared_in_speed_end_and_bytes(
     personalised: Sequence[float], megabytes: float, verdicts: list[bool]
 ) -> None:
-    figure = FederationFigure(FULL)
+    figure = FederationFigure(STUDY)
     frame = figure.with_first_near(federated(personalised, megabytes))
     firsts = frame[frame["cost_of"] == HELD_OUT].groupby("method")["first_near"].first()
     assert firsts.to_dict() == {FEDAVG: 30.0, CENTRALISED: 20.0, PERSONALISED: 20.0 if verdicts[0] else 40.0}
@@ -53,6 +65,16 @@ def test_federations_are_compared_in_speed_end_and_bytes(
 
 
 def test_a_draw_in_speed_decides_nothing() -> None:
-    figure = FederationFigure(FULL)
+    figure = FederationFigure(STUDY)
     frame = figure.with_first_near(federated((300.0, 200.0, 90.0), 5.0))
     assert [claim.holds for claim in figure.claims(frame)] == [None, True, True]
+
+
+def test_what_is_missing_is_not_compared() -> None:
+    figure = FederationFigure(STUDY)
+    whole = federated((300.0, 90.0, 80.0), 5.0)
+    decentral = figure.with_first_near(whole[whole["method"] != CENTRALISED])
+    assert f"ratio to {FEDAVG}" in figure.claims(decentral)[-1].measured
+    alone = figure.with_first_near(whole[whole["method"] == PERSONALISED])
+    assert alone["first_near"].isna().all()
+    assert figure.claims(alone) == []
