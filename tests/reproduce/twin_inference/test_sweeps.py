@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,7 +55,7 @@ def test_sweeps_hold_as_published_and_fail_in_reverse(figure: Sweep, sign: float
 
 
 def test_without_the_papers_learner_only_trends_of_others_are_claimed() -> None:
-    figure = users_figure(TwinInferenceStudy(replace(TINY, slots={MADDPG: 84}), BASE))
+    figure = users_figure(TwinInferenceStudy(TINY.replace(slots={MADDPG: 84}), BASE))
     rows = [row for row in sweep(figure, lambda method, place: place) if row["method"] != CGAN]
     assert [claim.partition(":")[0].split()[2] for claim in judged(figure, rows)] == ["delay", "energy"]
 

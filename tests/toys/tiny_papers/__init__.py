@@ -6,15 +6,24 @@ import fcntl
 import os
 import pickle
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from offloadopt.core import Problem
 from offloadopt.reproduce.artefact import Artefact, Paper
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.runner import reproduce
+from offloadopt.solvers.lyapunov import DriftPlusPenalty
+
+
+def of(name: str) -> ModuleType:
+    """The module of a paper."""
+    return import_module(f"toys.tiny_papers.{name}")
 
 
 def artefact(made: Paper, name: str) -> Artefact:
@@ -32,14 +41,23 @@ def verdicts(artefact: Artefact, rows: Sequence[Mapping[str, Any]]) -> list[bool
     return [claim.holds for claim in artefact.claims(pd.DataFrame(rows))]
 
 
-def reproduce_once(paper: Paper, names: Sequence[str], factory: pytest.TempPathFactory) -> tuple[Path, list[Claim]]:
-    """The folder and the claims of a reproduction that takes half a minute: the first process that asks makes it."""
+def untuned(rule: DriftPlusPenalty, problem: Problem[Any]) -> tuple[float, float]:
+    """The weight at which rules begin to tune it; tuning takes longer than a small reproduction."""
+    return rule.v or rule.reference_v(problem, problem.sample(1, 0)), 0.0
+
+
+def reproduce_once(name: str, factory: pytest.TempPathFactory) -> tuple[Path, list[Claim]]:
+    """The folder and the claims of a reproduction that takes seconds: the first process that asks makes it."""
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    folder, claims = base / f"reproduction-{paper.name}", base / f"reproduction-{paper.name}.claims"
-    with (base / f"reproduction-{paper.name}.lock").open("w") as lock:
+    folder, claims = base / f"reproduction-{name}", base / f"reproduction-{name}.claims"
+    names = getattr(of(name), "SHOWN", [])
+    with (base / f"reproduction-{name}.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not claims.exists():
-            claims.write_bytes(pickle.dumps(reproduce(paper, names, folder, workers=1)))
+            patch.setattr(DriftPlusPenalty, "tuned", untuned)
+            for change in getattr(of(name), "SHORTER", []):
+                patch.setitem(*change)
+            claims.write_bytes(pickle.dumps(reproduce(of(name).tiny(), names, folder, workers=1)))
     return folder, pickle.loads(claims.read_bytes())

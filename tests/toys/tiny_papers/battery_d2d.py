@@ -28,6 +28,7 @@ TINY = SIZES["full"].replace(
     imitation_steps=2,
     changes={RMAPPO: {"hidden": (8,), "num_envs": 2}, MADDPG: {"hidden": (8,), "num_envs": 2}},
 )
+WITHOUT_LEARNERS: dict[str, Any] = {"steps": {}}
 BASE = {"users": 2, "servers": 1, "horizon": 6}
 STUDY = BatteryD2DStudy(TINY, BASE)
 NAMES = ["capacity", "tasks", "dvfs", "training", "terms", "hindsight", "imitation"]

