@@ -81,12 +81,17 @@ class Answer:
 def call_highs(highs: Any) -> Answer:
     """Run HiGHS once and read its answer."""
     highs.run()
+    return read_answer(highs)
+
+
+def read_answer(highs: Any) -> Answer:
+    """Read what HiGHS claims after a run."""
     info, solution, feasible = highs.getInfo(), highs.getSolution(), 2  # of kSolutionStatus
     primal = solution.col_value if info.primal_solution_status == feasible else ()
     dual = solution.row_dual if info.dual_solution_status == feasible else ()
     return Answer(
         highs.getModelStatus().name,
-        float(info.mip_dual_bound),
+        float(info.mip_dual_bound) if info.mip_node_count >= 0 else -np.inf,  # a MILP that was started has nodes
         float(info.objective_function_value),
         np.array(primal, dtype=np.float64),
         np.array(dual, dtype=np.float64),
@@ -182,6 +187,13 @@ def _sigint_deferred(signals: list[Any]) -> Iterator[None]:
         before(*received)
 
 
+def checked_bound(bound: float, cost: float) -> float:
+    """Return a bound; raise `BrokenProof` where it exceeds the cost of a decision by more than rounding."""
+    if bound > cost + ROUNDING * abs(cost):
+        raise BrokenProof(f"bound {bound!r} above the cost {cost!r} of a decision")
+    return bound
+
+
 class CutSearch(ABC):
     """Search for a least cost that a MILP bounds from below; cuts make the MILP exact at the solutions found.
 
@@ -247,10 +259,7 @@ class CutSearch(ABC):
                 claims.append(claim)
             if len(claims) == 2 or -np.inf < claim <= bound:
                 break
-        proved = max(bound, min(claims)) if len(claims) == 2 else bound
-        if proved > self.upper + ROUNDING * abs(self.upper):
-            raise BrokenProof(f"HiGHS claims the bound {proved!r}, above the cost {self.upper!r} of a decision")
-        return proved
+        return checked_bound(max(bound, min(claims)) if len(claims) == 2 else bound, self.upper)
 
     def _claim(self, seed: int, deadline: Deadline) -> float:
         """Bound claimed by MILPs with one seed, with cuts until it meets the incumbent; -inf if there is none."""

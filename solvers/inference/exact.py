@@ -25,6 +25,7 @@ from offloadopt.clock import Deadline
 from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray, Instances, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.base import Found, InstanceSolver
+from offloadopt.solvers.highs import checked_bound
 from offloadopt.solvers.inference.column_generation import BranchLimits, Column, MasterProblem
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.relaxation import relax
@@ -114,7 +115,7 @@ class InferenceExact(InstanceSolver):
                 price = 0.5 * (node.price + master.solve(master.columns, node.limits)[1])
             node = replace(node, price=price, options=master.search_slots(price, starts, node.limits))
         best, bound = self._branch(problem, instance, master, best, node, deadline)
-        return best[1], best[2], min(bound, best[0])
+        return best[1], best[2], bound
 
     def _branch(
         self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent, root: Node,
@@ -236,7 +237,7 @@ class InferenceExact(InstanceSolver):
             relative = max(self.relative_gap, SMALLEST_GAP)
             improved = improve_task_prices(enumeration, relaxed.task_price, option, upper, relative, deadline)
             if improved is None:
-                return option, min(bound, upper)
+                return option, checked_bound(bound, upper)
             option, upper, bound = improved.option, improved.upper, max(bound, improved.bound)
             if upper - bound > self._allowance(upper) and not deadline.passed:
                 slack = upper - improved.bound
@@ -247,7 +248,7 @@ class InferenceExact(InstanceSolver):
                         deadline,
                     )  # fmt: skip
                     option, upper = _improved_options(slot, local_cost, option, upper, found, deadline)
-        return option, min(bound, upper)
+        return option, checked_bound(bound, upper)
 
     def _allowance(self, upper: float) -> float:
         """Absolute gap at which the search ends."""

@@ -34,13 +34,10 @@ from offloadopt.clock import Deadline, clock, interrupt
 from offloadopt.core import Decisions, Instances, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
+from offloadopt.solvers import highs
 from offloadopt.solvers.base import Found, InstanceSolver
+from offloadopt.solvers.highs import TIGHT, USUAL
 from offloadopt.structures.assignment import AssignmentProblem
-
-TIGHT = 1e-9
-"""Feasibility and optimality tolerance asked of HiGHS and SCIP."""
-USUAL = 1e-6
-"""Default tolerance of other solvers."""
 
 
 class MathematicalModel(Protocol):
@@ -307,7 +304,7 @@ def _errors_in_one_line(name: str) -> Iterator[None]:
 
 
 class _Highs:
-    """HiGHS through appsi: persistent, with a warm start from the variables' values."""
+    """HiGHS through appsi: persistent, with a warm start from the variables' values; two runs prove a bound."""
 
     def __init__(self, name: str) -> None:
         from pyomo.contrib.appsi.solvers import Highs
@@ -319,16 +316,16 @@ class _Highs:
     def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
         from pyomo.common.timing import HierarchicalTimer
 
-        timer, begin = HierarchicalTimer(), clock()
+        timer, deadline = HierarchicalTimer(), Deadline(time_limit_s)
         self._solver.config.mip_gap = relative_gap
         # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by slightly
         # more than the tolerance (ERGO-Code/HiGHS issue 2782). Another tolerance then succeeds.
         for tolerance in (TIGHT, 10 * TIGHT, 100 * TIGHT, USUAL):
-            spent = clock() - begin
-            self._solver.config.time_limit = None if time_limit_s is None else max(time_limit_s - spent, 0.0)
+            self._solver.config.time_limit = None if time_limit_s is None else deadline.left_s
             self._solver.highs_options = {
                 "threads": 1,
                 "presolve": "off",  # with tolerances of 1e-8 and less it has cut off optima
+                "random_seed": 0,
                 "mip_abs_gap": 0.0,
                 "mip_feasibility_tolerance": tolerance,
                 "primal_feasibility_tolerance": tolerance,
@@ -337,15 +334,24 @@ class _Highs:
             with _errors_in_one_line(self._name):
                 self._solver.solve(model, timer)
             # Read from HiGHS itself: Pyomo reports the incumbent's cost as the bound if a run stops before it has one.
-            highs = self._solver._solver_model
-            if highs.getModelStatus().name != "kSolveError":
+            first = highs.read_answer(self._solver._solver_model)
+            if first.status != "kSolveError":
                 break
-        info = highs.getInfo()
-        found = info.primal_solution_status == 2
-        if found:
+        if first.found:
             self._solver.load_vars()
-        bound = info.mip_dual_bound if info.mip_node_count >= 0 else -np.inf
-        return SolveResult(found, _finite_or_minus_inf(bound), tolerance, timer.get_total_time("optimize"))
+        bound = _finite_or_minus_inf(first.bound)
+        if bound > -np.inf:
+            bound = min(bound, self._second_bound(deadline))
+        return SolveResult(first.found, bound, tolerance, timer.get_total_time("optimize"))
+
+    def _second_bound(self, deadline: Deadline) -> float:
+        """Bound of the same model and another seed; -inf where no time is left."""
+        model = self._solver._solver_model
+        model.clearSolver()
+        model.setOptionValue("random_seed", 1)
+        if np.isfinite(deadline.left_s):
+            model.setOptionValue("time_limit", model.getRunTime() + deadline.left_s)
+        return _finite_or_minus_inf(highs.call_highs(model).bound)
 
 
 def _finite_or_minus_inf(bound: float | None) -> float:

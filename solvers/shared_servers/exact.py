@@ -91,7 +91,7 @@ class SharedServersExact(InstanceSolver):
                 self._allowance(upper),
                 deadline,
             )
-        return best, min(proved - margin, upper)
+        return best, proved - margin
 
     def _allowance(self, upper: float) -> float:
         """Absolute gap asked for."""

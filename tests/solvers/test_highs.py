@@ -155,7 +155,7 @@ def test_the_lower_of_two_claims_counts(
     left = iter(answers)
     monkeypatch.setattr(highs, "call_highs", lambda model: next(left))
     if bound is None:
-        with pytest.raises(BrokenProof, match="HiGHS claims the bound"):
+        with pytest.raises(BrokenProof, match=r"HiGHS claims the bound"):
             KnapsackSearch().prove(-100.0, Deadline())
     else:
         assert KnapsackSearch().prove(-100.0, Deadline()) == pytest.approx(bound, abs=2e-3)

@@ -69,17 +69,21 @@ class FalseHighs:
     """Runs HiGHS, and applies lies by the seeds of runs to the answers for MILPs, or for linear programmes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, lies: dict[int, Lie], *, integer: bool = True) -> None:
-        self.told, truth = 0, highs.call_highs
+        self.told, truth = 0, highs.read_answer
 
-        def call(model: Any) -> Answer:
+        def read(model: Any) -> Answer:
             lie = lies.get(model.getOptionValue("random_seed")[1])
             if lie is None or bool(len(model.getLp().integrality_)) != integer:
                 return truth(model)
             self.told += 1
-            model.setOptionValue("mip_max_improving_sols", 1 if lie is optimal_at_once else 2**31 - 1)
+            if lie is optimal_at_once:
+                model.setOptionValue("mip_max_improving_sols", 1)
+                model.clearSolver()
+                model.run()
+                model.setOptionValue("mip_max_improving_sols", 2**31 - 1)
             return lie(truth(model))
 
-        monkeypatch.setattr(highs, "call_highs", call)
+        monkeypatch.setattr(highs, "read_answer", read)
 
 
 LIES: dict[str, dict[int, Lie]] = {
@@ -151,7 +155,19 @@ def task_queues() -> tuple[float, float, float]:
     return solutions.objective[0], solutions.bound[0], float(all_costs(problem, instance).min())
 
 
-SEARCHES = (assignment, shared_servers, set_partitioning, task_queues)
+def general_milp() -> tuple[float, float, float]:
+    """The same of the general MILP of a problem, from all tasks on their own CPUs on."""
+    problem = offloadopt.problem("multi_server", users=4, servers=2)
+    instance = problem.sample(1, seed=0)
+    solutions = offloadopt.solver("milp", problem, relative_gap=1e-5).run(problem, instance)
+    return (
+        solutions.objective[0],
+        solutions.bound[0],
+        offloadopt.solver("exhaustive", problem).run(problem, instance).objective[0],
+    )
+
+
+SEARCHES = (assignment, shared_servers, set_partitioning, task_queues, general_milp)
 """Every search that uses bounds of HiGHS."""
 
 
