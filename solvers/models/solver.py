@@ -348,6 +348,7 @@ class _Highs:
         """Bound of the same model and another seed; -inf where no time is left."""
         model = self._solver._solver_model
         model.clearSolver()
+        model.setOptionValue("output_flag", False)
         model.setOptionValue("random_seed", 1)
         if np.isfinite(deadline.left_s):
             model.setOptionValue("time_limit", model.getRunTime() + deadline.left_s)
