@@ -26,7 +26,13 @@ from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
-from offloadopt.solvers.assignment.local_search import MIN_IMPROVEMENT, assignment_cost, server_loads
+from offloadopt.solvers.assignment.local_search import (
+    MIN_IMPROVEMENT,
+    assignment_cost,
+    move_tasks,
+    server_loads,
+    swap_tasks,
+)
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
 MAX_SWAP_TASKS = 60
@@ -153,77 +159,8 @@ def assign(
     loads = server_loads(load, nothing, assignment)
     settled = MIN_IMPROVEMENT * abs(assignment_cost(cost, load, capacity, nothing, assignment))
     for _ in range(sweeps):
-        moved = _move(cost, load, capacity, loads, assignment, order, settled)
-        swapped = _swap(cost, load, capacity, loads, assignment, order[:MAX_SWAP_TASKS], settled)
+        moved = move_tasks(cost, load, capacity, loads, assignment, order, settled)
+        swapped = swap_tasks(cost, load, capacity, loads, assignment, order[:MAX_SWAP_TASKS], settled)
         if not (moved or swapped):
             break
     return assignment, bound
-
-
-@njit(cache=True)
-def _rise(loads: FloatArray, capacity: FloatArray, option: int, change: float) -> float:
-    """Rise of a server's congestion when its load changes; none for the local option."""
-    if option == 0:
-        return 0.0
-    return float((2.0 * loads[option - 1] + change) * change / capacity[option - 1])
-
-
-@njit(cache=True)
-def _move(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    loads: FloatArray,
-    assignment: IntArray,
-    order: IntArray,
-    settled: float,
-) -> bool:
-    """Move each task to its cheapest option, given the others; whether any was moved."""
-    moved = False
-    for i in order:
-        old, size = assignment[i], load[i]
-        leave = _rise(loads, capacity, old, -size) - cost[i, old]
-        best, change = old, -settled
-        for k in range(cost.shape[1]):
-            if k != old:
-                trial = leave + cost[i, k] + _rise(loads, capacity, k, size)
-                if trial < change:
-                    best, change = k, trial
-        if best != old:
-            if old > 0:
-                loads[old - 1] -= size
-            if best > 0:
-                loads[best - 1] += size
-            assignment[i] = best
-            moved = True
-    return moved
-
-
-@njit(cache=True)
-def _swap(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    loads: FloatArray,
-    assignment: IntArray,
-    order: IntArray,
-    settled: float,
-) -> bool:
-    """Swap the options of pairs of tasks where that lowers the cost; whether any was swapped."""
-    swapped = False
-    for place in range(len(order)):
-        i = order[place]
-        for other in order[:place]:
-            here, there, more = assignment[i], assignment[other], load[other] - load[i]
-            if here == there:
-                continue
-            change = cost[i, there] + cost[other, here] - cost[i, here] - cost[other, there]
-            change += _rise(loads, capacity, here, more) + _rise(loads, capacity, there, -more)
-            if change < -settled:
-                if here > 0:
-                    loads[here - 1] += more
-                if there > 0:
-                    loads[there - 1] -= more
-                assignment[i], assignment[other] = there, here
-                swapped = True
-    return swapped

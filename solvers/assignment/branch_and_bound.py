@@ -90,6 +90,111 @@ def _order_by_weight(open_cost: FloatArray, weight: FloatArray, order: IntArray)
 
 
 @njit(cache=True)
+def _bound_node(
+    open_cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    loads: FloatArray,
+    prices: FloatArray,
+    decided: IntArray,
+    open_tasks: IntArray,
+    final_temperature: float,
+    target: float,
+) -> tuple[float, FloatArray, FloatArray]:
+    """Improve a node's ``prices`` in place until their bound, which excludes decided tasks, reaches ``target``.
+
+    Returns the bound, and reduced costs and softmin weights ``[open tasks, options]``; ``open_tasks`` is filled.
+    """
+    rows, sizes = _open_rows(open_cost, load, decided, open_tasks)
+    weight = np.empty((max(len(rows), 1), open_cost.shape[1]))
+    found = maximise_bound(
+        rows, sizes, capacity, loads, prices, final_temperature * 1e3, final_temperature, 0.1, target, weight
+    )
+    for j in range(len(found)):
+        prices[j] = found[j]
+    return price_bound(rows, sizes, capacity, loads, found), reduced_cost(rows, sizes, found), weight
+
+
+@njit(cache=True)
+def _keep_better(
+    costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    rounded: IntArray,
+    local_search: bool,
+    best: IntArray,
+    upper: float,
+) -> float:
+    """Copy ``rounded`` to ``best`` if it costs less than ``upper``; return the lower cost of both."""
+    if local_search:
+        improve(*costs, rounded, np.arange(len(rounded)), True)
+    rounded_cost = assignment_cost(*costs, rounded)
+    if rounded_cost < upper:
+        for i in range(len(best)):
+            best[i] = rounded[i]
+        return rounded_cost
+    return upper
+
+
+@njit(cache=True)
+def _search(
+    costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    v: FloatArray,
+    best: IntArray,
+    allowance: float,
+    final_temperature: float,
+    node_limit: int,
+) -> tuple[float, int]:
+    """Improve ``best`` depth first; return a lower bound, valid if the search was not stopped, and number of nodes."""
+    cost, load, capacity, fixed_load = costs
+    tasks, options = cost.shape
+    open_tasks, decided, rounded = np.empty(tasks, np.int64), np.full(tasks, -1), np.empty(tasks, np.int64)
+    # One level per decided task: its open options, prices and loads, the branching task and the order of its options.
+    open_cost, order = np.empty((tasks + 1, tasks, options)), np.zeros((tasks + 1, options), np.int64)
+    prices, loads = np.empty((tasks + 1, options - 1)), np.empty((tasks + 1, options - 1))
+    branching, width, position = np.zeros((3, tasks + 1), np.int64)
+    base = np.zeros(tasks + 1)
+    open_cost[0], prices[0], loads[0] = cost, v, fixed_load
+    upper = lowest = assignment_cost(cost, load, capacity, fixed_load, best)
+    depth, nodes, entered = 0, 0, True
+    while depth >= 0:
+        if entered:
+            entered = False
+            nodes += 1
+            if nodes > node_limit:
+                break
+            bound, reduced, weight = _bound_node(
+                open_cost[depth], load, capacity, loads[depth], prices[depth], decided, open_tasks,
+                final_temperature, upper - allowance - base[depth],
+            )  # fmt: skip
+            bound += base[depth]
+            slack = upper - allowance - bound
+            row, removed = -1, 0.0
+            if slack > 0.0:
+                row, removed = _fix_and_round(open_cost[depth], reduced, weight, open_tasks, slack, decided, rounded)
+                if row < 0 or nodes % IMPROVE_EVERY == 1:
+                    upper = _keep_better(costs, rounded, row >= 0, best, upper)
+            lowest = min(lowest, bound + removed, upper)
+            if row < 0:  # pruned, or a leaf: every task has one option
+                depth -= 1
+                continue
+            branching[depth], position[depth] = open_tasks[row], 0
+            width[depth] = _order_by_weight(open_cost[depth, open_tasks[row]], weight[row], order[depth])
+        i = branching[depth]
+        decided[i] = -1
+        if position[depth] == width[depth]:
+            depth -= 1
+            continue
+        k = order[depth, position[depth]]
+        position[depth] += 1
+        decided[i] = k
+        open_cost[depth + 1], prices[depth + 1], loads[depth + 1] = open_cost[depth], prices[depth], loads[depth]
+        base[depth + 1] = base[depth] + cost[i, k]
+        if k > 0:
+            loads[depth + 1, k - 1] += load[i]
+        depth += 1
+        entered = True
+    return min(lowest, upper), nodes
+
+
 def branch_and_bound(
     cost: FloatArray,
     load: FloatArray,
@@ -129,80 +234,6 @@ def branch_and_bound(
     int
         Number of nodes; more than ``node_limit`` if the search was stopped.
     """
-    tasks, options = cost.shape
-    best = assignment.copy()
-    upper = assignment_cost(cost, load, capacity, fixed_load, best)
-    all_tasks, open_tasks = np.arange(tasks), np.empty(tasks, np.int64)
-    decided, rounded = np.full(tasks, -1), np.empty(tasks, np.int64)
-    # One level per decided task: its open options, prices and loads, the branching task and the order of its options.
-    open_cost = np.empty((tasks + 1, tasks, options))
-    prices, loads = np.empty((tasks + 1, options - 1)), np.empty((tasks + 1, options - 1))
-    order = np.zeros((tasks + 1, options), np.int64)
-    branching, width, position = np.zeros((3, tasks + 1), np.int64)
-    base = np.zeros(tasks + 1)
-    open_cost[0], prices[0], loads[0] = cost, v, fixed_load
-    lowest = upper
-    depth, nodes, entered = 0, 0, True
-    while depth >= 0:
-        if entered:
-            entered = False
-            nodes += 1
-            if nodes > node_limit:
-                return best, price_bound(cost, load, capacity, fixed_load, v), nodes
-            rows, sizes = _open_rows(open_cost[depth], load, decided, open_tasks)
-            target = upper - allowance - base[depth]
-            weight = np.empty((max(len(rows), 1), options))
-            node_prices = maximise_bound(
-                rows,
-                sizes,
-                capacity,
-                loads[depth],
-                prices[depth],
-                final_temperature * 1e3,
-                final_temperature,
-                0.1,
-                target,
-                weight,
-            )
-            bound = base[depth] + price_bound(rows, sizes, capacity, loads[depth], node_prices)
-            slack = upper - allowance - bound
-            if slack <= 0.0:
-                lowest = min(lowest, bound)
-                depth -= 1
-                continue
-            prices[depth] = node_prices
-            reduced = reduced_cost(rows, sizes, node_prices)
-            branching_row, removed = _fix_and_round(
-                open_cost[depth], reduced, weight, open_tasks, slack, decided, rounded
-            )
-            lowest = min(lowest, bound + removed)
-            if branching_row >= 0 and nodes % IMPROVE_EVERY == 1:
-                improve(cost, load, capacity, fixed_load, rounded, all_tasks, True)
-            if branching_row < 0 or nodes % IMPROVE_EVERY == 1:
-                leaf_cost = assignment_cost(cost, load, capacity, fixed_load, rounded)
-                if leaf_cost < upper:
-                    upper, best = leaf_cost, rounded.copy()
-            if branching_row < 0:
-                # Every task has one option: the leaf's cost has just been computed exactly.
-                lowest = min(lowest, upper)
-                depth -= 1
-                continue
-            branching[depth], position[depth] = open_tasks[branching_row], 0
-            width[depth] = _order_by_weight(
-                open_cost[depth, open_tasks[branching_row]], weight[branching_row], order[depth]
-            )
-        i = branching[depth]
-        decided[i] = -1
-        if position[depth] == width[depth]:
-            depth -= 1
-            continue
-        k = order[depth, position[depth]]
-        position[depth] += 1
-        decided[i] = k
-        open_cost[depth + 1], prices[depth + 1], loads[depth + 1] = open_cost[depth], prices[depth], loads[depth]
-        base[depth + 1] = base[depth] + cost[i, k]
-        if k > 0:
-            loads[depth + 1, k - 1] += load[i]
-        depth += 1
-        entered = True
-    return best, min(lowest, upper), nodes
+    costs, best = (cost, load, capacity, fixed_load), assignment.copy()
+    lowest, nodes = _search(costs, v, best, allowance, final_temperature, node_limit)
+    return best, float(price_bound(*costs, v)) if nodes > node_limit else lowest, nodes

@@ -150,17 +150,9 @@ def _copy(source: FloatArray, target: FloatArray) -> None:
 
 @njit(cache=True)
 def maximise_bound(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    fixed_load: FloatArray,
-    start: FloatArray,
-    initial_temperature: float,
-    final_temperature: float,
-    cooling: float,
-    target: float,
-    weight: FloatArray,
-) -> FloatArray:
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, fixed_load: FloatArray, start: FloatArray,
+    initial_temperature: float, final_temperature: float, cooling: float, target: float, weight: FloatArray,
+) -> FloatArray:  # fmt: skip
     """Root prices ``[servers]`` that nearly maximise the dual bound.
 
     Parameters

@@ -61,6 +61,67 @@ def _add_load(loads: FloatArray, option: int, change: float) -> None:
 
 
 @njit(cache=True)
+def move_tasks(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    loads: FloatArray,
+    assignment: IntArray,
+    order: IntArray,
+    threshold: float,
+) -> bool:
+    """Move each task of ``order`` to its cheapest option, given the others; return whether any was moved.
+
+    ``assignment`` and the ``loads [servers]`` change; moves that save at most ``threshold`` are not made.
+    """
+    moved = False
+    for i in order:
+        old, size = assignment[i], load[i]
+        departure = _congestion_change(loads, capacity, old, -size) - cost[i, old]
+        best, change = old, -threshold
+        for k in range(cost.shape[1]):
+            if k != old:
+                trial = departure + cost[i, k] + _congestion_change(loads, capacity, k, size)
+                if trial < change:
+                    best, change = k, trial
+        if best != old:
+            _add_load(loads, old, -size)
+            _add_load(loads, best, size)
+            assignment[i] = best
+            moved = True
+    return moved
+
+
+@njit(cache=True)
+def swap_tasks(
+    cost: FloatArray,
+    load: FloatArray,
+    capacity: FloatArray,
+    loads: FloatArray,
+    assignment: IntArray,
+    order: IntArray,
+    threshold: float,
+) -> bool:
+    """Swap the options of pairs of tasks of ``order`` that save more than ``threshold``; otherwise as `move_tasks`."""
+    swapped = False
+    for place in range(len(order)):
+        i = order[place]
+        for other in order[:place]:
+            here, there, more = assignment[i], assignment[other], load[other] - load[i]
+            if here == there:
+                continue
+            change = cost[i, there] + cost[other, here] - cost[i, here] - cost[other, there]
+            rise = _congestion_change(loads, capacity, here, more)
+            change += rise + _congestion_change(loads, capacity, there, -more)
+            if change < -threshold:
+                _add_load(loads, here, more)
+                _add_load(loads, there, -more)
+                assignment[i], assignment[other] = there, here
+                swapped = True
+    return swapped
+
+
+@njit(cache=True)
 def improve(
     cost: FloatArray,
     load: FloatArray,
@@ -79,26 +140,11 @@ def improve(
     chains : bool
         Whether ejection chains are tried where no move improves.
     """
-    options = cost.shape[1]
     loads = server_loads(load, fixed_load, assignment)
     threshold = MIN_IMPROVEMENT * abs(assignment_cost(cost, load, capacity, fixed_load, assignment))
     improved = True
     while improved:
-        improved = False
-        for i in candidates:
-            old, size = assignment[i], load[i]
-            departure = _congestion_change(loads, capacity, old, -size) - cost[i, old]
-            best, change = old, -threshold
-            for k in range(options):
-                if k != old:
-                    trial = departure + cost[i, k] + _congestion_change(loads, capacity, k, size)
-                    if trial < change:
-                        best, change = k, trial
-            if best != old:
-                _add_load(loads, old, -size)
-                _add_load(loads, best, size)
-                assignment[i] = best
-                improved = True
+        improved = move_tasks(cost, load, capacity, loads, assignment, candidates, threshold)
         if improved or not chains:
             continue
         for i in candidates:

@@ -64,17 +64,87 @@ def total_cost(
 
 
 @njit(cache=True)
+def _fail_infeasible(option: Any, first_task: Any, local_cost: Any, costs: Any) -> None:
+    """Set the tasks on a CPU to fail where they cannot all meet the time limit."""
+    for j in range(len(option)):
+        if option[j] > 0 and not np.isfinite(costs[option[j] - 1]):
+            option[j] = -1
+    for i in range(len(first_task) - 1):
+        if not np.isfinite(local_cost[i, _local_set(option, first_task, i)]):
+            for j in range(first_task[i], first_task[i + 1]):
+                option[j] = -1 if option[j] == 0 else option[j]
+
+
+@njit(cache=True)
+def _best_move(
+    option: Any, j: int, user: Any, first_task: Any, local_cost: Any, remote: Any, second_price: float, limit: float,
+    failure_costs: Any, least: float, costs: Any, prices: Any, trial_prices: Any, work: Any, ones: Any,
+) -> int:  # fmt: skip
+    """Option of task j that changes the cost most, if below ``least``; else its present one."""
+    current, i = option[j], user[j]
+    bit = 1 << (j - first_task[i])
+    chosen = _local_set(option, first_task, i)
+    if current < 0:
+        removal_change = -failure_costs[j]
+    elif current == 0:
+        removal_change = local_cost[i, chosen ^ bit] - local_cost[i, chosen]
+    else:
+        trial_prices[:] = prices[current - 1]
+        rest_cost = _server_cost(
+            option, current - 1, j, -1, remote, second_price, limit, failure_costs, trial_prices, work, ones
+        )
+        removal_change = rest_cost - costs[current - 1]
+    best, target = least, current
+    for candidate in range(-1, remote.shape[1] + 1):
+        if candidate == current:
+            continue
+        if candidate < 0:
+            change = removal_change + failure_costs[j]
+        elif candidate == 0:
+            change = removal_change + local_cost[i, chosen | bit] - local_cost[i, chosen]
+        else:
+            trial_prices[:] = prices[candidate - 1]
+            new_cost = _server_cost(
+                option, candidate - 1, -1, j, remote, second_price, limit, failure_costs, trial_prices, work, ones
+            )
+            change = removal_change + new_cost - costs[candidate - 1]
+        if change < best:
+            best, target = change, candidate
+    return target
+
+
+@njit(cache=True)
+def _best_exchange(
+    option: Any, j: int, remote: Any, second_price: float, limit: float, failure_costs: Any, least: float, costs: Any,
+    prices: Any, trial_prices: Any, work: Any, ones: Any,
+) -> int:  # fmt: skip
+    """Task on another server whose exchange with task j changes the cost most, if below ``least``; else -1."""
+    best, partner, current = least, -1, option[j]
+    for other in range(len(option)):
+        place = option[other]
+        if place <= 0 or place == current:
+            continue
+        trial_prices[:] = prices[current - 1]
+        new_cost = _server_cost(
+            option, current - 1, j, other, remote, second_price, limit, failure_costs, trial_prices, work, ones
+        )
+        change = new_cost - costs[current - 1] - costs[place - 1]
+        if change >= best:
+            continue
+        trial_prices[:] = prices[place - 1]
+        change += _server_cost(
+            option, place - 1, other, j, remote, second_price, limit, failure_costs, trial_prices, work, ones
+        )
+        if change < best:
+            best, partner = change, other
+    return partner
+
+
+@njit(cache=True)
 def improve(
-    option: Any,
-    user: Any,
-    first_task: Any,
-    local_cost: Any,
-    remote: Any,
-    second_price: float,
-    limit: float,
-    failure_costs: Any,
-    swaps: bool,
-) -> float:
+    option: Any, user: Any, first_task: Any, local_cost: Any, remote: Any, second_price: float, limit: float,
+    failure_costs: Any, swaps: bool,
+) -> float:  # fmt: skip
     """Improve options in place until no move, and with ``swaps`` no exchange between servers, helps; returns the cost.
 
     Where the tasks on a CPU cannot all meet the time limit, they are first set to fail: a single move could not make
@@ -82,80 +152,23 @@ def improve(
     """
     tasks, servers = remote.shape[0], remote.shape[1]
     costs, prices = np.empty(servers), np.zeros((servers, 2))
-    work, ones, trial_prices = np.empty((tasks + 1, 7)), np.ones(tasks + 1), np.zeros(2)
-    total = total_cost(option, user, first_task, local_cost, remote, second_price, limit, failure_costs, costs, prices)
+    trial = np.zeros(2), np.empty((tasks + 1, 7)), np.ones(tasks + 1)  # prices, work, ones
+    slot = user, first_task, local_cost, remote, second_price, limit, failure_costs
+    total = total_cost(option, *slot, costs, prices)
     if not np.isfinite(total):
-        for j in range(tasks):
-            if option[j] > 0 and not np.isfinite(costs[option[j] - 1]):
-                option[j] = -1
-        for i in range(len(first_task) - 1):
-            if not np.isfinite(local_cost[i, _local_set(option, first_task, i)]):
-                for j in range(first_task[i], first_task[i + 1]):
-                    option[j] = -1 if option[j] == 0 else option[j]
-        total = total_cost(
-            option, user, first_task, local_cost, remote, second_price, limit, failure_costs, costs, prices
-        )
+        _fail_infeasible(option, first_task, local_cost, costs)
+        total = total_cost(option, *slot, costs, prices)
     unchanged, j = 0, 0
     while unchanged < tasks:
-        current, i = option[j], user[j]
-        bit = 1 << (j - first_task[i])
-        chosen = _local_set(option, first_task, i)
-        if current < 0:
-            removal_change = -failure_costs[j]
-        elif current == 0:
-            removal_change = local_cost[i, chosen ^ bit] - local_cost[i, chosen]
-        else:
-            trial_prices[:] = prices[current - 1]
-            removal_change = (
-                _server_cost(
-                    option, current - 1, j, -1, remote, second_price, limit, failure_costs, trial_prices, work, ones
-                )
-                - costs[current - 1]
-            )
-        best, target, partner = -LEAST_SAVING * (1.0 + abs(total)), current, -1
-        for candidate in range(-1, servers + 1):
-            if candidate == current:
-                continue
-            if candidate < 0:
-                change = removal_change + failure_costs[j]
-            elif candidate == 0:
-                change = removal_change + local_cost[i, chosen | bit] - local_cost[i, chosen]
-            else:
-                trial_prices[:] = prices[candidate - 1]
-                new_cost = _server_cost(
-                    option, candidate - 1, -1, j, remote, second_price, limit, failure_costs, trial_prices, work, ones
-                )
-                change = removal_change + new_cost - costs[candidate - 1]
-            if change < best:
-                best, target = change, candidate
+        current, partner = option[j], -1
+        least = -LEAST_SAVING * (1.0 + abs(total))
+        target = _best_move(option, j, *slot, least, costs, prices, *trial)
         if swaps and target == current and current > 0:
-            for other in range(tasks):
-                candidate = option[other]
-                if candidate <= 0 or candidate == current:
-                    continue
-                trial_prices[:] = prices[current - 1]
-                new_cost = _server_cost(
-                    option, current - 1, j, other, remote, second_price, limit, failure_costs, trial_prices, work, ones
-                )
-                change = new_cost - costs[current - 1] - costs[candidate - 1]
-                if change >= best:
-                    continue
-                trial_prices[:] = prices[candidate - 1]
-                change += _server_cost(
-                    option,
-                    candidate - 1,
-                    other,
-                    j,
-                    remote,
-                    second_price,
-                    limit,
-                    failure_costs,
-                    trial_prices,
-                    work,
-                    ones,
-                )
-                if change < best:
-                    best, target, partner = change, candidate, other
+            partner = _best_exchange(
+                option, j, remote, second_price, limit, failure_costs, least, costs, prices, *trial
+            )  # fmt: skip
+            if partner >= 0:
+                target = option[partner]
         if target == current:
             unchanged += 1
         else:
@@ -163,9 +176,7 @@ def improve(
             option[j] = target
             if partner >= 0:
                 option[partner] = current
-            total = total_cost(
-                option, user, first_task, local_cost, remote, second_price, limit, failure_costs, costs, prices
-            )
+            total = total_cost(option, *slot, costs, prices)
         j = (j + 1) % tasks
     return total
 

@@ -130,18 +130,41 @@ def _price_tasks(
 
 
 @njit(cache=True)
+def _term_on_grid(
+    tasks: Any, task_price: Any, prices: Any, time_weight: float, cpu_max: float, at: int, site: int, n: int,
+    priced_cost: Any, cpu_demand: Any, known: Any, buffer: Any,
+) -> tuple[float, float]:  # fmt: skip
+    """`_term` of a server with ``n + 1`` users at level ``at`` of the grid, from the cache of `_evaluate`."""
+    price = prices[at, site, n]
+    cost, demand = priced_cost[site, n, at], cpu_demand[site, n, at]
+    if not known[site, n, at]:
+        _price_tasks(tasks, site, n + 1, price, time_weight, cpu_max, cost, demand)
+        known[site, n, at] = True
+    return _term(cost, demand, task_price, n + 1, price, cpu_max, buffer)
+
+
+@njit(cache=True)
+def _serve_least(priced_cost: Any, task_price: Any, number: int, buffer: Any, served: Any) -> None:
+    """Add 1 to ``served [tasks]`` for the ``number`` tasks of least ``phi - u``."""
+    count = len(task_price)
+    for i in range(count):
+        buffer[i] = priced_cost[i] - task_price[i]
+    last, left = np.sort(buffer)[number - 1], number
+    for i in range(count):
+        if buffer[i] < last:
+            served[i] += 1.0
+            left -= 1
+    for i in range(count):
+        if left > 0 and buffer[i] == last:
+            served[i] += 1.0
+            left -= 1
+
+
+@njit(cache=True)
 def _evaluate(
-    tasks: Any,
-    task_price: Any,
-    prices: Any,
-    time_weight: float,
-    cpu_max: float,
-    level: Any,
-    priced_cost: Any,
-    cpu_demand: Any,
-    known: Any,
-    served: Any,
-) -> Any:
+    tasks: Any, task_price: Any, prices: Any, time_weight: float, cpu_max: float, level: Any, priced_cost: Any,
+    cpu_demand: Any, known: Any, served: Any,
+) -> Any:  # fmt: skip
     """Compute the bound at ``task_price``, with the CPU price of every server's least term maximised over its grid.
 
     ``prices [levels, sites, numbers]`` is the grid and ``level [sites, numbers]`` the present index, which changes.
@@ -149,58 +172,28 @@ def _evaluate(
     numbers, levels]`` is false. ``served [tasks]`` receives the number of servers that choose each task.
     """
     count, sites = tasks.shape[0], tasks.shape[1]
-    levels = len(prices)
     terms, beyond, settled = np.empty(count), np.empty(count), np.empty(count, np.bool_)
     buffer = np.empty(count)
     served[:] = 0.0
     value = task_price.sum()
     for site in range(sites):
         for n in range(count):
-            at = level[site, n]
-            if not known[site, n, at]:
-                _price_tasks(
-                    tasks,
-                    site,
-                    n + 1,
-                    prices[at, site, n],
-                    time_weight,
-                    cpu_max,
-                    priced_cost[site, n, at],
-                    cpu_demand[site, n, at],
-                )
-                known[site, n, at] = True
-            terms[n], beyond[n] = _term(
-                priced_cost[site, n, at],
-                cpu_demand[site, n, at],
-                task_price,
-                n + 1,
-                prices[at, site, n],
-                cpu_max,
-                buffer,
-            )
+            terms[n], beyond[n] = _term_on_grid(
+                tasks, task_price, prices, time_weight, cpu_max, level[site, n], site, n,
+                priced_cost, cpu_demand, known, buffer,
+            )  # fmt: skip
             settled[n] = False
         least = int(np.argmin(terms))
         while not settled[least] and terms[least] < 0.0:
             step = 1 if beyond[least] > 0.0 else -1
             at = level[site, least] + step
-            if at < 0 or at >= levels:
+            if at < 0 or at >= len(prices):
                 settled[least] = True
                 break
-            if not known[site, least, at]:
-                _price_tasks(
-                    tasks, site, least + 1, prices[at, site, least], time_weight, cpu_max,
-                    priced_cost[site, least, at], cpu_demand[site, least, at],
-                )  # fmt: skip
-                known[site, least, at] = True
-            term, more = _term(
-                priced_cost[site, least, at],
-                cpu_demand[site, least, at],
-                task_price,
-                least + 1,
-                prices[at, site, least],
-                cpu_max,
-                buffer,
-            )
+            term, more = _term_on_grid(
+                tasks, task_price, prices, time_weight, cpu_max, at, site, least,
+                priced_cost, cpu_demand, known, buffer,
+            )  # fmt: skip
             if term > terms[least]:
                 terms[least], beyond[least], level[site, least] = term, more, at
             else:
@@ -208,19 +201,7 @@ def _evaluate(
             least = int(np.argmin(terms))
         if terms[least] < 0.0:
             value += terms[least]
-            at = level[site, least]
-            for i in range(count):
-                buffer[i] = priced_cost[site, least, at, i] - task_price[i]
-            last = np.sort(buffer)[least]
-            left = least + 1
-            for i in range(count):
-                if buffer[i] < last:
-                    served[i] += 1.0
-                    left -= 1
-            for i in range(count):
-                if left > 0 and buffer[i] == last:
-                    served[i] += 1.0
-                    left -= 1
+            _serve_least(priced_cost[site, least, level[site, least]], task_price, least + 1, buffer, served)
     return value
 
 

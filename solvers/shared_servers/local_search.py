@@ -103,6 +103,62 @@ def _list_users(server: Any, site: int, without: int, others: Any) -> int:
 
 
 @njit(cache=True)
+def _cost_after(
+    server: Any, site: int, leaving: int, joining: int, tasks: Any, time_weight: float, cpu_max: float, users: Any,
+    whole: Any,
+) -> float:  # fmt: skip
+    """Cost of a server without the task ``leaving`` and with the task ``joining``, each -1 for none."""
+    number = _list_users(server, site, leaving, users)
+    if joining >= 0:
+        users[number] = joining
+        number += 1
+    return float(site_cost(users, number, site, tasks, time_weight, cpu_max, whole))
+
+
+@njit(cache=True)
+def _best_move(
+    server: Any, task: int, cost: Any, least: float, tasks: Any, time_weight: float, cpu_max: float, users: Any,
+    whole: Any,
+) -> tuple[float, int]:  # fmt: skip
+    """Largest decrease of the cost by a move of ``task``, if more than ``least``, and its target."""
+    old, saved = server[task], 1.0
+    best, target = least, old
+    if old >= 0:
+        saved = cost[old] - _cost_after(server, old, task, -1, tasks, time_weight, cpu_max, users, whole)
+        if saved - 1.0 > best:
+            best, target = saved - 1.0, -1
+    for site in range(len(cost)):
+        if site != old:
+            after = _cost_after(server, site, -1, task, tasks, time_weight, cpu_max, users, whole)
+            decrease = saved - after + cost[site]
+            if decrease > best:
+                best, target = decrease, site
+    return best, target
+
+
+@njit(cache=True)
+def _best_swap(
+    server: Any, task: int, cost: Any, least: float, tasks: Any, time_weight: float, cpu_max: float, users: Any,
+    whole: Any,
+) -> int:  # fmt: skip
+    """Task whose swap with ``task`` decreases the cost most, if by more than ``least``; -1 if there is none."""
+    old, best, partner = server[task], least, -1
+    for other in range(len(server)):
+        there = server[other]
+        if there == old:
+            continue
+        decrease = cost[old] - _cost_after(server, old, task, other, tasks, time_weight, cpu_max, users, whole)
+        if there >= 0:
+            if decrease + cost[there] <= best:
+                continue
+            after = _cost_after(server, there, other, task, tasks, time_weight, cpu_max, users, whole)
+            decrease += cost[there] - after
+        if decrease > best:
+            best, partner = decrease, other
+    return partner
+
+
+@njit(cache=True)
 def improve(
     server: Any, tasks: Any, time_weight: float, cpu_max: float, swaps: bool, first: int, idle_turns: int
 ) -> Any:
@@ -120,57 +176,29 @@ def improve(
     int
         The same after these turns; ``len(server)`` at a local optimum.
     """
-    count, sites = len(server), tasks.shape[1]
-    users, whole = np.empty(count, np.int64), np.empty(count, np.bool_)
-    cost = np.empty(sites)
-    for site in range(sites):
-        cost[site] = site_cost(users, _list_users(server, site, -1, users), site, tasks, time_weight, cpu_max, whole)
+    count = len(server)
+    users, whole, cost = np.empty(count, np.int64), np.empty(count, np.bool_), np.empty(tasks.shape[1])
+    for site in range(len(cost)):
+        cost[site] = _cost_after(server, site, -1, -1, tasks, time_weight, cpu_max, users, whole)
     for turn in range(TURNS):
         if idle_turns >= count:
             break
         task = (first + turn) % count
-        old, saved = server[task], 1.0
-        best, target, partner = MIN_IMPROVEMENT * (1.0 + cost.sum()), old, -1
-        if old >= 0:
-            number = _list_users(server, old, task, users)
-            saved = cost[old] - site_cost(users, number, old, tasks, time_weight, cpu_max, whole)
-            if saved - 1.0 > best:
-                best, target = saved - 1.0, -1
-        for site in range(sites):
-            if site != old:
-                number = _list_users(server, site, -1, users)
-                users[number] = task
-                decrease = saved - site_cost(users, number + 1, site, tasks, time_weight, cpu_max, whole) + cost[site]
-                if decrease > best:
-                    best, target = decrease, site
+        old, least = server[task], MIN_IMPROVEMENT * (1.0 + cost.sum())
+        best, target = _best_move(server, task, cost, least, tasks, time_weight, cpu_max, users, whole)
         if target == old and old >= 0 and swaps:
-            for other in range(count):
-                there = server[other]
-                if there == old:
-                    continue
-                number = _list_users(server, old, task, users)
-                users[number] = other
-                decrease = cost[old] - site_cost(users, number + 1, old, tasks, time_weight, cpu_max, whole)
-                if there >= 0 and decrease + cost[there] > best:
-                    number = _list_users(server, there, other, users)
-                    users[number] = task
-                    decrease += cost[there] - site_cost(users, number + 1, there, tasks, time_weight, cpu_max, whole)
-                elif there >= 0:
-                    continue
-                if decrease > best:
-                    best, target, partner = decrease, there, other
+            partner = _best_swap(server, task, cost, best, tasks, time_weight, cpu_max, users, whole)
+            if partner >= 0:
+                target = server[partner]
+                server[partner] = old
         if target == old:
             idle_turns += 1
             continue
         idle_turns = 0
         server[task] = target
-        if partner >= 0:
-            server[partner] = old
         for site in (old, target):
             if site >= 0:
-                cost[site] = site_cost(
-                    users, _list_users(server, site, -1, users), site, tasks, time_weight, cpu_max, whole
-                )
+                cost[site] = _cost_after(server, site, -1, -1, tasks, time_weight, cpu_max, users, whole)
     return idle_turns
 
 
