@@ -27,9 +27,12 @@ class Measurements(ABC):
     ----------
     problem : str
         Registered name.
+    extra : tuple of str
+        Parameters of `train` that only this paper has; they are for `beside`.
     """
 
     problem: ClassVar[str]
+    extra: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def averages(self, problem: Any, instances: Instances, solutions: Solutions) -> Json:
@@ -43,17 +46,8 @@ class Measurements(ABC):
         """What is kept of everything that a learner recorded: by default a thinned ``curve``."""
         return {"curve": training.thinned(curve)}
 
-    def beside(
-        self,
-        policy: Any,
-        scenario: Mapping[str, Any],
-        learner: Mapping[str, Any],
-        tests: Sequence[Mapping[str, Any]],
-        **parameters: Any,
-    ) -> Json:
-        """Measure something else of a policy; ``parameters`` are those of `train` that only this paper has."""
-        if parameters:
-            raise TypeError(f"a training has no parameter {next(iter(parameters))!r}")
+    def beside(self, policy: Any, given: Mapping[str, Any]) -> Json:
+        """Measure something else of a policy, for the parameters with which it was trained; nothing by default."""
         return {}
 
     def make(self, scenario: Mapping[str, Any]) -> Any:
@@ -121,20 +115,23 @@ class Measurements(ABC):
         seconds : float, optional
             Limit of the training, collecting demonstrations included.
         parameters
-            Of `beside`.
+            Those of `extra`.
 
         Returns
         -------
         dict
             Time ``spent``, the numbers of `test_policy` by name in ``tests``, and what `learning` and `beside` give.
         """
-        problem = self.make(scenario)
+        unknown = set(parameters) - set(self.extra)
+        if unknown:
+            raise TypeError(f"a training of {self.problem} has no parameter {min(unknown)!r}")
+        problem, given = self.make(scenario), {"scenario": scenario, "learner": learner, "tests": tests, **parameters}
         trained = training.train(problem, learner, demonstrations, steps, seed, seconds)
         return {
             "spent": trained.spent,
             **self.learning(problem, learner, trained.curve),
             "tests": {test["name"]: self.test_policy(trained.policy, **test) for test in tests},
-            **self.beside(trained.policy, scenario, learner, tests, **parameters),
+            **self.beside(trained.policy, given),
         }
 
     def test_policy(

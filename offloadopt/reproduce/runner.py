@@ -67,43 +67,41 @@ def reproduce(
     folder = files.make_folder(folder)
     with files.folder_lock(folder):
         _prepare(paper, folder, overwrite)
-        run = _Run(folder, chosen, written)
-        if progress is not None and run.results:
-            progress(len(run.results))
-        run.write_finished()
+        run = _Run(folder, chosen, progress, written)
         missing = [unit for name, unit in run.units.items() if name not in run.results]
-
-        def store(done: tuple[Unit, bytes]) -> None:
-            run.store(*done)
-            if progress is not None:
-                progress(1)
-            run.write_finished()
-
         if min(workers, len(missing)) == 1:
             for unit in missing:
-                store(run_unit(unit))
+                run.store(run_unit(unit))
         elif missing:
-            parallel.for_each(run_unit, missing, store, workers=workers, backend="loky")
+            parallel.for_each(run_unit, missing, run.store, workers=workers, backend="loky")
         return _write_claims(paper, names, folder)
 
 
 class _Run:
     """Results of units in a folder, and the artefacts that wait for them."""
 
-    def __init__(self, folder: Path, chosen: Sequence[Artefact], written: Callable[[str], None] | None) -> None:
-        self.folder, self.work = folder, files.make_folder(folder / WORK)
-        self.waiting, self.written = list(chosen), written
+    def __init__(
+        self, folder: Path, chosen: Sequence[Artefact], progress: Progress | None, written: Callable[[str], None] | None
+    ) -> None:
+        self.folder, self.waiting = folder, list(chosen)
+        self.progress, self.written = progress, written
         self.units = distinct_units(chosen)
-        found = {name: read_result(self.work, unit) for name, unit in self.units.items()}
+        files.make_folder(folder / WORK)
+        found = {name: read_result(folder / WORK, unit) for name, unit in self.units.items()}
         self.results = {name: result for name, result in found.items() if result is not None}
+        self._advance(len(self.results))
 
-    def store(self, unit: Unit, data: bytes) -> None:
+    def store(self, done: tuple[Unit, bytes]) -> None:
         """Keep the result of a unit."""
-        files.write_atomic(self.work / f"{unit.name}.json", data)
+        unit, data = done
+        files.write_atomic(self.folder / WORK / f"{unit.name}.json", data)
         self.results[unit.name] = json.loads(data)["result"]
+        self._advance(1)
 
-    def write_finished(self) -> None:
-        """Write the artefacts whose units are all finished."""
+    def _advance(self, finished: int) -> None:
+        """Report finished units, and write the artefacts that waited for them."""
+        if self.progress is not None and finished:
+            self.progress(finished)
         for artefact in [made for made in self.waiting if all(unit.name in self.results for unit in made.units)]:
             write_artefact(artefact, self.results, self.folder)
             self.waiting.remove(artefact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class CarbonMimoMeasurements(Measurements):
     """Episodes of `carbon_mimo`."""
 
     problem = "carbon_mimo"
+    extra = ("users",)
 
     def averages(self, problem: CarbonMimo, instances: Instances, solutions: Solutions) -> Json:
         """Means over instances, slots and users; carbon by served bit and by joule; shares of arrivals and harvest."""
@@ -55,18 +56,9 @@ class CarbonMimoMeasurements(Measurements):
         share = problem.horizon * problem.num_agents
         return {BOUND: {"cost": float(solutions.bound.mean()) / share}} if np.isfinite(solutions.bound).all() else {}
 
-    def beside(
-        self,
-        policy: Any,
-        scenario: Mapping[str, Any],
-        learner: Mapping[str, Any],
-        tests: Sequence[Mapping[str, Any]],
-        **parameters: Any,
-    ) -> Json:
+    def beside(self, policy: Any, given: Mapping[str, Any]) -> Json:
         """Times of single decisions for each number of ``users``."""
-        users = parameters.pop("users", ())
-        inference = [time_decisions(policy, scenario, count) for count in users]
-        return {"inference": inference, **super().beside(policy, scenario, learner, tests, **parameters)}
+        return {"inference": [time_decisions(policy, given["scenario"], count) for count in given.get("users", ())]}
 
 
 MEASURE = CarbonMimoMeasurements()

@@ -79,21 +79,13 @@ class MultiServerMeasurements(Measurements):
         """The whole curve."""
         return {"curve": list(curve)}
 
-    def beside(
-        self,
-        policy: Any,
-        scenario: Mapping[str, Any],
-        learner: Mapping[str, Any],
-        tests: Sequence[Mapping[str, Any]],
-        **parameters: Any,
-    ) -> Json:
+    def beside(self, policy: Any, given: Mapping[str, Any]) -> Json:
         """Number of ``samples`` that the training used, and ``decision_s``, the time of a single decision."""
-        problem, (test, *_) = self.make(scenario), tests
-        algorithm = registry.learner(learner["name"], **learner["settings"])
+        problem, test = self.make(given["scenario"]), given["tests"][0]
+        algorithm = registry.learner(given["learner"]["name"], **given["learner"]["settings"])
         return {
             "samples": samples(algorithm, problem, policy.origin.training),
             "decision_s": decision_seconds(problem, policy, min(test["count"], MAX_TIMED_DECISIONS), test["seed"]),
-            **super().beside(policy, scenario, learner, tests, **parameters),
         }
 
 
