@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.core import Decisions, Demonstrations, Problem, Solutions, Solver
 from offloadopt.datasets.demonstrations import observations_along
+from offloadopt.solvers import lyapunov
 from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing import ConformanceError, check_learner, check_problem, check_solver
 
@@ -23,7 +24,13 @@ from toys.small_problems import served_by
 
 noise = np.random.default_rng(0)
 _PPO: dict[str, Any] = {"num_envs": 4, "epochs": 1, "imitation_steps": 10}
-QUICK = {"ppo": _PPO, "caddto-ppo": _PPO, "rmappo": _PPO, "ddpg-discrete": {"imitation_steps": 10}}
+QUICK = {
+    "ppo": _PPO,
+    "caddto-ppo": _PPO,
+    "rmappo": _PPO,
+    "ppo-sb3": {"num_envs": 4, "rollout_length": 4, "minibatch_size": 16, "epochs": 1},
+    "ddpg-discrete": {"imitation_steps": 10},
+}
 """Settings with which trainings that need not learn are short."""
 
 
@@ -37,6 +44,18 @@ def demonstrations(problem: Problem[Any], count: int) -> Demonstrations:
     return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
 
 
+@pytest.fixture
+def short_tuning(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let rules be tuned on few values and instances."""
+    for kind in registry.implementations("solvers", "lyapunov"):
+        monkeypatch.setattr(kind, "coarse_factors", np.array([0.1, 1.0, 10.0]))
+        monkeypatch.setattr(kind, "tuning_decisions", 1)
+        monkeypatch.setattr(kind, "fine_steps", 1)
+    yield
+    lyapunov._tuned.cache_clear()
+
+
+@pytest.mark.usefixtures("short_tuning")
 @pytest.mark.parametrize("name", registry.BUILT_IN["solvers"])
 def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> None:
     for kind in registry.implementations("solvers", name):
