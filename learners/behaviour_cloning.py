@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, cast
+from typing import Any
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from offloadopt.core import Demonstrations, Problem
 from offloadopt.learners.common.agent_interface import AgentInterface
-from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.common.agent_policy import Actor, AgentLearner, AgentPolicy
 from offloadopt.learners.common.demonstrations import ExpertActions
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress, minibatches
-from offloadopt.structures.agents import AgentProblem
+from offloadopt.learners.common.training import Training, TrainingProgress, minibatches
 
 
-class AgentImitation(IterativeLearner):
+class AgentImitation(AgentLearner):
     """Behaviour cloning of an expert's decisions by agents that each observe their own view.
 
     The decisions of an expert that knows the future depend on data that no agent observes; policies learn their mean.
     """
 
     name = "imitation-agents"
-    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
-    policy_type = AgentPolicy
     uses_demonstrations = needs_demonstrations = True
 
-    view: str | None = Field(None, description="agents' view; none: the problem's first one")
-    controls: str | None = Field(None, description="what agents set; none: the decision itself")
     shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
-    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
-    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
-    standardise: bool = Field(True, description="views by their mean and deviation")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     minibatch_size: int = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
     gradient_steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
@@ -52,21 +44,15 @@ class AgentImitation(IterativeLearner):
         row = problem.num_agents * (problem.horizon if self.recurrent else 1)
         return -(-self.minibatch_size // row) * row
 
-    def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without agents, and views and controls that this one does not have."""
-        super().require(problem)
-        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
-
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ExpertActions:
         """An expert's actions in the agents' views."""
-        return ExpertActions.of(AgentInterface(problem, self.view, self.controls), demonstrations)
+        return ExpertActions.of(self.interface(problem), demonstrations)
 
     def make_training(
         self, problem: Any, seed: int, examples: ExpertActions, tracker: TrainingProgress
     ) -> ImitationTraining:
         """Create an actor with initial weights, which standardises by the expert's views."""
-        interface = AgentInterface(problem, self.view, self.controls)
-        return ImitationTraining(self, interface, examples, seeded_generator(seed), tracker.iteration)
+        return ImitationTraining(self, self.interface(problem), examples, seeded_generator(seed), tracker.iteration)
 
 
 class ImitationTraining(Training):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Observation, Policy, Problem
@@ -17,6 +18,7 @@ from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
 from offloadopt.learners.common.normalization import RunningNormalizer
 from offloadopt.learners.common.torch_utils import one_thread
+from offloadopt.learners.common.training import IterativeLearner
 from offloadopt.structures.agents import AgentProblem
 
 OUTPUT_GAIN = 0.01
@@ -135,3 +137,25 @@ class AgentPolicy(Policy):
                 f"this {problem.name} has {problem.num_agents} agents with {features} and {outputs}"
             )
         return cls(interface, actor, origin)
+
+
+class AgentLearner(IterativeLearner):
+    """Learner of an `AgentPolicy`: what its agents observe and set, and the shape of their networks."""
+
+    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
+    policy_type: ClassVar[type[AgentPolicy]] = AgentPolicy
+
+    view: str | None = Field(None, description="observation of the agents; none: the problem's first view")
+    controls: str | None = Field(None, description="form of the actions; none: the decision itself")
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
+    standardise: bool = Field(True, description="standardise views by their mean and deviation so far")
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse problems without agents, and names of a view or controls that this one does not have."""
+        super().require(problem)
+        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
+
+    def interface(self, problem: AgentProblem[Any]) -> AgentInterface:
+        """The agents' interface to a problem."""
+        return self.policy_type.make_interface(problem, self.model_dump())

@@ -20,19 +20,19 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Demonstrations, Observation, Outcome, Problem
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.rewards import agent_reward
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
-from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.common.agent_policy import Actor, AgentLearner, AgentPolicy
 from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.demonstrations import Demonstrable, ExpertTransitions, expressed
 from offloadopt.learners.common.distributions import mask_outputs
@@ -49,17 +49,8 @@ ROUND_SLOTS = 64
 """Least slots of a round, which is whole episodes. Running statistics are updated, and states saved, between rounds."""
 
 
-class OffPolicyLearner(Demonstrable, Federable):
+class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
     """Off-policy training of agents from a joint replay buffer: settings and training loop."""
-
-    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
-    policy_type: ClassVar[type[AgentPolicy]] = AgentPolicy
-
-    view: str | None = Field(None, description="observation of the agents; none: the problem's first view")
-    controls: str | None = Field(None, description="form of the actions; none: the decision itself")
-    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
-    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
-    standardise: bool = Field(True, description="standardise views by running statistics")
 
     steps: int = Field(1_000_000, ge=1, description="agents' decisions in training without a budget")
     num_envs: int = Field(16, ge=1, description="parallel environments")
@@ -88,11 +79,6 @@ class OffPolicyLearner(Demonstrable, Federable):
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget."""
         return self.steps
-
-    def require(self, problem: Problem[Any]) -> None:
-        """Raise an error for problems without agents, and for unknown names of a view or controls."""
-        super().require(problem)
-        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
 
     @abstractmethod
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> TrainableAgents:

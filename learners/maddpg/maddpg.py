@@ -60,7 +60,7 @@ class Maddpg(OffPolicyLearner):
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""
-        return ActorsAndCritics(self, AgentInterface(problem, self.view, self.controls), generator)
+        return ActorsAndCritics(self, self.interface(problem), generator)
 
     def rewards(self, outcome: Outcome) -> NDArray[Any]:
         """Compute rewards ``[count, agents]``: minus each agent's own cost, or minus the cost of all."""

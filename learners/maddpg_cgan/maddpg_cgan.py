@@ -85,7 +85,7 @@ class MaddpgCgan(Maddpg):
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> CganAgents:
         """Create agents and their generators with initial weights."""
-        return CganAgents(self, AgentInterface(problem, self.view, self.controls), generator)
+        return CganAgents(self, self.interface(problem), generator)
 
 
 class CganAgents(ActorsAndCritics):

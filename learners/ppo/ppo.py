@@ -23,18 +23,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt.core import Demonstrations, Problem
 from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
-from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
+from offloadopt.learners.common.agent_policy import Actor, AgentLearner, AgentPolicy
 from offloadopt.learners.common.demonstrations import ExpertActions, imitate
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.optimizer import ClippedAdam
@@ -128,7 +128,7 @@ def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip_range: float) -
     return torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip_range, 1.0 + clip_range) * advantage)
 
 
-class Ppo(Federable):
+class Ppo(AgentLearner, Federable):
     """Clipped PPO for decentralised agents: IPPO with a local critic, MAPPO with a central one.
 
     A step of the budget is an *agent-step*, one agent's decision in one slot. It is rounded up to whole roll-outs;
@@ -136,25 +136,18 @@ class Ppo(Federable):
     """
 
     name = "ppo"
-    serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
-    policy_type = AgentPolicy
     uses_demonstrations = True
 
-    view: str | None = Field(None, description="what agents see; none: the problem's first view")
-    controls: str | None = Field(None, description="what agents set; none: the decision itself")
     critic: Literal["local", "central"] = Field(
         "local", description="values an agent's own view (IPPO), or all (MAPPO)"
     )
     reward: Literal["agent", "team"] = Field("agent", description="whose cost an agent bears: its own or everybody's")
-    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
-    activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
     chunk: int | None = Field(
         None,
         ge=1,
         description="slots through which recurrent agents' errors go back, a divisor of longer horizons; none: all",
     )
-    standardise: bool = Field(True, description="views by their running mean and deviation")
 
     steps: int = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
     num_envs: int = Field(128, ge=1, description="episodes side by side")
@@ -197,23 +190,23 @@ class Ppo(Federable):
         return self.steps
 
     def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without agents, and names and chunks that do not fit this one."""
+        """Refuse also chunks that do not fit the horizon."""
         super().require(problem)
-        AgentInterface.check(cast(AgentProblem[Any], problem), self.view, self.controls)
         if self.chunk is not None and problem.horizon % min(self.chunk, problem.horizon) > 0:
             raise InvalidInput(f"chunk = {self.chunk}; allowed: a divisor of the horizon, {problem.horizon} slots")
 
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ExpertActions:
         """An expert's decisions, which the actor first learns to imitate."""
-        return ExpertActions.of(self._interface(problem), demonstrations)
+        return ExpertActions.of(self.interface(problem), demonstrations)
 
     def make_training(
         self, problem: Any, seed: int, examples: ExpertActions | None, tracker: TrainingProgress
     ) -> PpoTraining:
         """Create actor and critic with initial weights."""
-        return PpoTraining(self, self._interface(problem), seed, examples, tracker.total)
+        return PpoTraining(self, self.interface(problem), seed, examples, tracker.total)
 
-    def _interface(self, problem: AgentProblem[Any]) -> AgentInterface:
+    def interface(self, problem: AgentProblem[Any]) -> AgentInterface:
+        """The agents' interface to a problem."""
         return AgentInterface(problem, self.view, self.controls, self.explore_together)
 
 

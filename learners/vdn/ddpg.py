@@ -41,7 +41,7 @@ class DdpgVdn(Vdn):
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DdpgVdnAgents:
         """Create actors and utilities with initial weights."""
-        return DdpgVdnAgents(self, AgentInterface(problem, self.view, self.controls), generator)
+        return DdpgVdnAgents(self, self.interface(problem), generator)
 
 
 class DdpgVdnAgents(VdnAgents):
