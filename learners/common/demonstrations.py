@@ -10,15 +10,16 @@ in a prioritised replay (`DemonstrationReplay`), and whenever one is drawn, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Demonstrations, Observation, Outcome, Problem
 from offloadopt.envs.rewards import agent_reward
@@ -305,13 +306,25 @@ def imitate(
     examples = expert if actor.network.recurrent is not None else expert.as_single_slots()
     slots, count, agents, _ = examples.view.shape
     size = min(count, -(-minibatch_size // (slots * agents)))
-    optimizer = torch.optim.Adam(actor.parameters(), lr=learning_rate, fused=True)
+    batches = (torch.randint(count, (size,), generator=generator) for _ in range(steps))
+    parameters = list(actor.parameters())
+    return minimise(parameters, partial(examples.imitation_loss, actor, heads), batches, learning_rate, tracker)
+
+
+def minimise(
+    parameters: Sequence[nn.Parameter],
+    loss: Callable[[Tensor], Tensor],
+    batches: Iterable[Tensor],
+    learning_rate: float,
+    tracker: TrainingProgress,
+) -> float:
+    """Minimise the loss of batches of row numbers by Adam, while there is time; return that of the last one."""
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
     error = torch.zeros(())
-    for _ in range(steps):
-        if tracker.spent >= 1.0:
+    for rows in batches:
+        if not tracker.in_time:
             break
-        rows = torch.randint(count, (size,), generator=generator)
-        error = examples.imitation_loss(actor, heads, rows)
+        error = loss(rows)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

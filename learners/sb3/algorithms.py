@@ -4,8 +4,9 @@
    measurements in, one score in [-1, 1] for each server and task out, decoded by DIRS's vote. An `AgentProblem`: all
    agents' views in, all their decisions out: numbers scaled to their limits, and if all of them are whole numbers, a
    choice among the options of each (for `DDPG`, which has no choices, numbers rounded to options);
-2. the library trains; no method sees demonstrations. Without its companion sb3-contrib it cannot mask options: those
-   that a problem does not allow can be chosen, at the cost that the problem defines for them;
+2. with demonstrations, the actor first imitates them: `A2C` and `PPO` by the policy's log-probability without change of
+   the Gaussian's deviation, `DDPG` by squared differences. Then the library trains. Without its companion sb3-contrib
+   it cannot mask options: those that a problem does not allow can be chosen, at the cost that the problem defines;
 3. the actor's weights are exported: the policy is a plain network, saved without code.
 
 Networks, optimisers and constants are the library's defaults but for the fields below.
@@ -20,9 +21,11 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor, nn
 
-from offloadopt.core import Problem
+from offloadopt.core import Decisions, Observation, Problem
 from offloadopt.envs.control import ControlProblem, control_view, require_control
 from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
@@ -101,17 +104,39 @@ class CentralSb3Learner(Sb3Learner):
         view = cast(ControlView, environment.environment.view)
         return self.policy_type(problem, view, self.layers(model), origin)
 
+    def encode(self, problem: Any, observation: Observation, decisions: Decisions) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Inputs and actions of the view."""
+        view = control_view(problem, self.view, continuous=self.policy_type.continuous)
+        return view.observe(observation), view.encode(observation, decisions)
+
     @abstractmethod
     def layers(self, model: Any) -> list[Layer]:
         """The weights of its actor."""
 
 
-class A2C(CentralSb3Learner):
+class StochasticSb3Learner(CentralSb3Learner):
+    """Learner whose actor is a distribution."""
+
+    policy_type = StochasticActor
+
+    def imitators(self, model: Any) -> tuple[list[nn.Module], nn.Module | None]:
+        """Networks up to the mean of the Gaussian, or to the options."""
+        return [model.policy.mlp_extractor.policy_net, model.policy.action_net], None
+
+    def imitation_loss(self, model: Any, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Minus the log-probability."""
+        return -model.policy.get_distribution(inputs).log_prob(actions.flatten(1)).mean()
+
+    def layers(self, model: Any) -> list[Layer]:
+        """Its policy network, up to the mean of the Gaussian, whose deviation only explores, or to the options."""
+        return linear_layers(*self.imitators(model)[0])
+
+
+class A2C(StochasticSb3Learner):
     """Advantage actor-critic: the "Actor-Critic" of DIRS's paper."""
 
     name = "a2c-sb3"
     algorithm = "A2C"
-    policy_type = StochasticActor
 
     num_envs: int = Field(64, ge=1, description="instances decided at once")
     learning_rate: float = Field(3e-3, gt=0, description="RMSprop's step size (the library's default is 7e-4)")
@@ -122,17 +147,12 @@ class A2C(CentralSb3Learner):
         """Two networks of 64-64 are the library's default."""
         return {"normalize_advantage": self.normalize_advantage}
 
-    def layers(self, model: Any) -> list[Layer]:
-        """Its policy network, up to the mean of the Gaussian, whose deviation only explores, or to the options."""
-        return _mode_layers(model)
 
-
-class PPO(CentralSb3Learner):
+class PPO(StochasticSb3Learner):
     """Proximal policy optimisation with a clipped objective, one network for all agents' decisions."""
 
     name = "ppo-sb3"
     algorithm = "PPO"
-    policy_type = StochasticActor
 
     num_envs: int = Field(64, ge=1, description="episodes decided at once")
     rollout_length: int = Field(32, ge=1, description="slots of each between two updates (2,048 of one by default)")
@@ -144,10 +164,6 @@ class PPO(CentralSb3Learner):
     def options(self, environment: Any) -> dict[str, Any]:
         """Two networks of 64-64 are the library's default."""
         return {"n_steps": self.rollout_length, "batch_size": self.minibatch_size, "n_epochs": self.epochs}
-
-    def layers(self, model: Any) -> list[Layer]:
-        """Its policy network, up to the mean of the Gaussian, whose deviation only explores, or to the options."""
-        return _mode_layers(model)
 
 
 class DDPG(CentralSb3Learner):
@@ -180,10 +196,14 @@ class DDPG(CentralSb3Learner):
             "buffer_size": self.buffer_size,
         }
 
+    def imitators(self, model: Any) -> tuple[list[nn.Module], nn.Module | None]:
+        """The actor and its target."""
+        return [model.actor], model.actor_target
+
+    def imitation_loss(self, model: Any, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Mean squared difference."""
+        return nn.functional.mse_loss(model.actor(inputs), actions.flatten(1))
+
     def layers(self, model: Any) -> list[Layer]:
         """Its actor."""
         return linear_layers(model.policy.actor)
-
-
-def _mode_layers(model: Any) -> list[Layer]:
-    return linear_layers(model.policy.mlp_extractor.policy_net, model.policy.action_net)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from offloadopt.core import Policy, Problem
+from offloadopt.core import Decisions, Demonstrations, Observation, Policy, Problem
 from offloadopt.errors import OffloadError
+from offloadopt.learners.common.demonstrations import minimise, single_slots
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress
+from offloadopt.learners.common.torch_utils import seeded_generator
+from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress, minibatches
 from offloadopt.learners.sb3.exported_actor import Layer
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import BatchVecEnv
+
+
+IMITATION_ROWS = 256
+"""Rows in a gradient step of imitation."""
 
 
 class Sb3Learner(IterativeLearner):
@@ -34,8 +43,11 @@ class Sb3Learner(IterativeLearner):
     scale_rewards: bool = Field(
         False, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
     )
+    imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
+    imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size in imitation")
 
     resumable = False  # the library would pickle
+    uses_demonstrations = True
 
     @abstractmethod
     def decisions(self, problem: Problem[Any]) -> int:
@@ -44,7 +56,24 @@ class Sb3Learner(IterativeLearner):
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> Sb3Training:
         """Refuse to train without the library."""
         require_library()
-        return Sb3Training(self, problem, seed)
+        return Sb3Training(self, problem, seed, examples)
+
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ImitationRows:
+        """Inputs and actions of the network in all slots."""
+        inputs, actions = self.encode(problem, *single_slots(problem, demonstrations))
+        return ImitationRows(torch.from_numpy(inputs), torch.from_numpy(actions), demonstrations.instances.count)
+
+    @abstractmethod
+    def encode(self, problem: Any, observation: Observation, decisions: Decisions) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Inputs of the network, and the nearest actions, row by row of the library's environment."""
+
+    @abstractmethod
+    def imitation_loss(self, model: Any, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Mean loss of the model's network against actions."""
+
+    @abstractmethod
+    def imitators(self, model: Any) -> tuple[list[nn.Module], nn.Module | None]:
+        """Networks that imitate; and the target of the first one, if there is one."""
 
     @abstractmethod
     def environment(self, problem: Problem[Any]) -> BatchVecEnv:
@@ -67,18 +96,32 @@ class Sb3Learner(IterativeLearner):
         """Policy of the model without exploration."""
 
 
+@dataclass(frozen=True)
+class ImitationRows:
+    """Demonstrations as inputs ``[rows, ...]`` and actions ``[rows, ...]`` of a network of the library."""
+
+    inputs: Tensor
+    actions: Tensor
+    count: int
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Inputs and actions by name."""
+        return {"inputs": self.inputs.numpy(), "actions": self.actions.numpy()}
+
+
 class Sb3Training(Training):
     """The library's model and its environment; one iteration trains it until the budget is spent.
 
     The budget is rounded up to the library's whole roll-outs. After every slot ``episode/cost`` and ``train/reward``
-    can be recorded, of all agents together.
+    can be recorded, of all agents together. With demonstrations the model begins from a network that imitates them; its
+    replay and its critic begin without them.
     """
 
     model: Any
     environment: BatchVecEnv
 
-    def __init__(self, settings: Sb3Learner, problem: Problem[Any], seed: int) -> None:
-        super().__init__()
+    def __init__(self, settings: Sb3Learner, problem: Problem[Any], seed: int, examples: ImitationRows | None) -> None:
+        super().__init__(examples)
         self.settings, self.problem, self.seed = settings, problem, seed
 
     def advance(self, tracker: TrainingProgress) -> None:
@@ -104,7 +147,25 @@ class Sb3Training(Training):
             self.model = s.model(scaled, int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
             # Its own logger would make a folder among the system's temporary ones.
             self.model.set_logger(Logger(folder=None, output_formats=[]))
+            if self.examples is not None:
+                self._imitate(self.examples, tracker)
             self.model.learn(tracker.total, callback=after_each_step)
+
+    def _imitate(self, examples: ImitationRows, tracker: TrainingProgress) -> None:
+        s = self.settings
+        networks, target = s.imitators(self.model)
+        error = minimise(
+            [parameter for network in networks for parameter in network.parameters()],
+            lambda rows: s.imitation_loss(self.model, examples.inputs[rows], examples.actions[rows]),
+            itertools.islice(
+                minibatches(len(examples.inputs), IMITATION_ROWS, seeded_generator(self.seed)), s.imitation_steps
+            ),
+            s.imitation_rate,
+            tracker,
+        )
+        if target is not None:
+            target.load_state_dict(networks[0].state_dict())
+        tracker.record({"train/imitation_error": error})
 
     def policy(self, origin: Origin) -> Policy:
         """Create the policy of the model without exploration."""

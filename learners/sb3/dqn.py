@@ -2,7 +2,8 @@
 
 1. Each agent of each episode is an environment of its own: it observes its own view, takes an entry of the menu of all
    combinations of its options (of numbers: of even levels), and its reward is minus its own cost.
-2. The library trains, with one replay of all agents' transitions.
+2. With demonstrations, the network first learns to give the demonstrated entries a lead (the large-margin loss of
+   `demonstrations`). Then the library trains, with one replay of all agents' transitions.
 3. The network is exported: a plain one, saved without code.
 
 The library has no masks: options that a problem does not allow can be chosen, at the cost that the problem defines for
@@ -16,9 +17,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor, nn
 
-from offloadopt.core import Problem
+from offloadopt.core import Decisions, Observation, Problem
+from offloadopt.learners.common.demonstrations import large_margin_loss
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
 from offloadopt.learners.sb3.per_agent import AgentEncoding, MenuPolicy
@@ -43,6 +47,7 @@ class DQN(Sb3Learner):
     gradient_steps: int = Field(1, ge=1, description="gradient steps after each slot of all of them")
     batch_size: int = Field(128, ge=1, description="decisions in a gradient step (32 by default)")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 1e-4)")
+    margin: float = Field(0.8, ge=0, description="by which demonstrated entries are to lead (DQfD)")
     tau: float = Field(
         0.02, gt=0, le=1, description="share of the way that the target follows in a slot (1 by default)"
     )
@@ -67,6 +72,21 @@ class DQN(Sb3Learner):
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)
         AgentEncoding.of(problem, self.model_dump())
+
+    def encode(self, problem: Any, observation: Observation, decisions: Decisions) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Views and entries of all agents."""
+        encoding = AgentEncoding.of(problem, self.model_dump())
+        entries = encoding.entries(observation, decisions)
+        return encoding.encode(observation).reshape(entries.size, -1), entries.reshape(-1)
+
+    def imitators(self, model: Any) -> tuple[list[nn.Module], nn.Module | None]:
+        """The network and its target."""
+        return [model.q_net], model.q_net_target
+
+    def imitation_loss(self, model: Any, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Mean large-margin loss."""
+        values = model.q_net(inputs)
+        return large_margin_loss(values, nn.functional.one_hot(actions, values.shape[-1]), self.margin).mean()
 
     def environment(self, problem: Problem[Any]) -> PerAgentVecEnv:
         """Each agent of each episode."""

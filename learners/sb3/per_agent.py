@@ -13,6 +13,7 @@ from offloadopt.core import Decisions, IntArray, Observation, Policy, Problem
 from offloadopt.envs.agent_decisions import as_agent_problem
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common import saved_policy as policies
+from offloadopt.learners.common.demonstrations import expressed
 from offloadopt.learners.independent.policy import view_name
 from offloadopt.learners.sb3.exported_actor import Float32Array, Layer, layer_arrays, perceptron, read_layers
 from offloadopt.structures.agents import AgentProblem
@@ -46,6 +47,10 @@ class AgentEncoding:
     def encode(self, observation: Observation) -> Float32Array:
         """Return the agents' views ``[count, agents, features]``."""
         return self.problem.view(observation, self._view).astype(np.float32)
+
+    def entries(self, observation: Observation, decisions: Decisions) -> IntArray:
+        """Entries ``[count, agents]`` nearest to decisions; refuse decisions that cannot be expressed."""
+        return self._controls.entry(expressed(self._controls, observation, decisions))
 
     def decode(self, observation: Observation, entries: IntArray) -> Decisions:
         """Compute the decisions of entries ``[count, agents]``."""

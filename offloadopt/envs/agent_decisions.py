@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import FloatArray, Problem
+from offloadopt.core import Decisions, FloatArray, Problem
 from offloadopt.errors import Unsupported
 from offloadopt.structures.agents import AgentProblem
 
@@ -50,6 +50,11 @@ class AgentDecisions:
         specs = self.fields.values()
         low, high = (np.repeat([getattr(spec, end) for spec in specs], self._sizes) for end in ("low", "high"))
         return low, high
+
+    def join(self, decisions: Decisions) -> FloatArray:
+        """Join decisions of all agents to vectors ``[count, agents, size]``; inverts `split`."""
+        parts = [decisions[name] for name in self.fields]
+        return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=-1).astype(np.float64)
 
     def split(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Split vectors ``[..., size]`` into arrays ``[..., *shape]`` by name."""

@@ -92,3 +92,11 @@ class AgentsView:
         fields, decided = self.problem.decision_fields, self._decisions.split(values)
         rounded = {name: np.rint(part) if fields[name].integer else part for name, part in decided.items()}
         return Decisions({name: fields[name].check(name, part, 1) for name, part in rounded.items()})
+
+    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[Any]:
+        """Convert decisions to actions ``[count, agents x entries]``, agent by agent."""
+        values = self._decisions.join(decisions)
+        if isinstance(self.action_space, spaces.MultiDiscrete):
+            return (values - self._low).astype(np.int64).reshape(len(values), -1)
+        span = np.where(self._high > self._low, self._high - self._low, 1.0)
+        return (2.0 * (values - self._low) / span - 1.0).astype(np.float32).reshape(len(values), -1)

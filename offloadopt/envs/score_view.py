@@ -79,6 +79,11 @@ class ScoreView:
         linked = self.problem.affinity(observation).transpose(0, 2, 1) > 0
         return self.problem.allocate(observation, vote(np.where(linked, score, -np.inf)))
 
+    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[np.float32]:
+        """Return scores of 1 for the links in use and -1 for all others."""
+        used = self.problem.assignment(decisions)[:, None] == np.arange(1, self.problem.servers + 1)[:, None]
+        return np.where(used, 1.0, -1.0).astype(np.float32)
+
 
 def vote(score: FloatArray) -> IntArray:
     """Assign each task to the server of its largest score, or to 0 (local) if that is negative.

@@ -47,6 +47,9 @@ class ControlView(View, Protocol):
     def statistics(self) -> Mapping[str, FloatArray]:
         """Arrays that, besides the problem, determine the view: they are saved with a policy."""
 
+    def encode(self, observation: Observation, decisions: Decisions) -> Any:
+        """Convert decisions to the nearest actions ``[count, ...]``."""
+
     def with_statistics(self, statistics: Mapping[str, FloatArray]) -> ControlView:
         """Create the same view with other statistics, for example those that a policy was trained with."""
 

@@ -124,10 +124,15 @@ def test_the_margin_loss_is_what_is_missing_to_a_lead() -> None:
 # ---------------------------------------------------------------------------------------------------------- learners
 
 SMALL: dict[str, Any] = {"shared": False, "hidden": (16,), "num_envs": 2, "batch_size": 16, "imitation_steps": 80}
+SB3: dict[str, Any] = {"num_envs": 2, "imitation_steps": 100, "imitation_rate": 1e-2}
 LEARNERS: dict[str, dict[str, Any]] = {
     "maddpg": {**SMALL, "actor_rate": 1e-2},
     "ddpg-vdn": {**SMALL, "actor_rate": 1e-2},
     "dqn-vdn": {**SMALL, "levels": 3},
+    "a2c-sb3": SB3,
+    "ppo-sb3": {**SB3, "rollout_length": 2, "minibatch_size": 4},
+    "ddpg-sb3": SB3,
+    "dqn-sb3": {**SB3, "levels": 3, "learning_starts": 8, "steps": 16},
     "maddpg-cgan": {**SMALL, "actor_rate": 1e-2, "pretraining_steps": 3, "generator_every": 50},
 }
 
@@ -135,6 +140,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", LEARNERS)
 def test_demonstrations_matter(name: str, aiming: Any) -> None:
     """After four slots of interaction, the cost is much nearer to the expert's, which is 0, than without."""
+    if name.endswith("-sb3"):
+        pytest.importorskip("stable_baselines3")
     problem = aiming(horizon=2)
     held_out, learner = problem.sample(50, 9), registry.learner(name, **LEARNERS[name])
     with_, without = (
