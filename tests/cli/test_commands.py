@@ -133,12 +133,16 @@ def test_from_demonstrations_to_a_report(run: Run, experts: Path, tmp_path: Path
 
 
 def test_demonstrations_are_refused_where_they_are_not_used_and_asked_for_where_needed(
-    run: Run, experts: Path, tmp_path: Path
+    run: Run, experts: Path, toy: ModuleType, tmp_path: Path
 ) -> None:
-    train, out = ("train", "multi_server", "--out", tmp_path / "policy"), tmp_path / "policy"
-    refused = run(*train, "--learner", "a2c-sb3", "--demos", experts)
-    assert_one_line(refused, 2, "learner 'a2c-sb3' does not use demonstrations; allowed: none")
-    assert_one_line(run(*train, "--learner", "imitation"), 2, "learns from demonstrations; none were given")
+    out = tmp_path / "policy"
+    refused = run("train", "queues", "--learner", "threshold-search", "--demos", experts, "--out", out)
+    assert_one_line(refused, 2, "learner 'threshold-search' does not use demonstrations; allowed: none")
+    assert_one_line(
+        run("train", "multi_server", "--learner", "imitation", "--out", out),
+        2,
+        "learns from demonstrations; none were given",
+    )
     assert not out.exists()
 
 

@@ -41,6 +41,7 @@ def test_actions_are_shares_of_the_limits_agent_by_agent(problem: Any) -> None:
     np.testing.assert_allclose(decided["local_w"], [[0, 2, 1], [0.5, 1.5, 2]], rtol=1e-15)
     np.testing.assert_allclose(decided["offload_w"], [[0, 0.3, 0.225], [0.225, 0.075, 0]], rtol=1e-15)
     assert decided["offload_w"][0, 1] == 0.3
+    np.testing.assert_allclose(view.encode(observation, decided), action, atol=1e-6)
 
 
 def test_every_action_is_a_decision_within_the_limits(problem: Any) -> None:
@@ -58,6 +59,7 @@ def test_whole_numbers_are_chosen_agent_by_agent(devices: Any) -> None:
     decided = view.decode(observed(devices, 2), np.array([[0, 1, 2, 3, 3, 5], [3, 0, 1, 4, 0, 2]]))
     assert decided["target"].tolist() == [[0, 2, 3], [3, 1, 0]]
     assert decided["mode"].tolist() == [[1, 3, 5], [0, 4, 2]]
+    assert view.encode(observed(devices, 2), decided).tolist() == [[0, 1, 2, 3, 3, 5], [3, 0, 1, 4, 0, 2]]
 
 
 def test_choices_are_counted_from_the_lowest_whole_number(devices: Any) -> None:

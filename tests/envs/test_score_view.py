@@ -45,6 +45,9 @@ def test_every_action_is_a_feasible_decision_that_costs_what_its_assignment_cost
     outcome = problem.evaluate(instances, view.decode(instances, score))
     assert outcome.feasible.all()
     np.testing.assert_allclose(outcome.cost, problem.costs(instances).cost(vote(score)), rtol=1e-9)
+    decided = view.decode(instances, score)
+    again = view.decode(instances, view.encode(instances, decided))
+    assert all(np.array_equal(again[name], decided[name]) for name in decided)
 
 
 def test_a_link_that_is_not_there_is_never_chosen(problem: Any, view: ScoreView) -> None:

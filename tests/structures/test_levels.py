@@ -46,6 +46,9 @@ def test_the_menu_holds_all_combinations_of_an_agents_levels_and_options() -> No
     found = controls.choose(Observation({"none": np.zeros((1, 3))}), np.array([[1, 15, 44]]))
     assert found["mode"].tolist() == [[[1, 1], [2, 1], [3, 3]]]
     assert found["level"].tolist() == [[3.0, 2.0, 6.0]]
+    every = np.arange(45).reshape(15, 3)
+    observation = Observation({"none": np.zeros((15, 3))})
+    assert controls.entry(controls.encode(observation, controls.choose(observation, every))).tolist() == every.tolist()
 
 
 def test_what_has_no_levels_is_refused() -> None:
