@@ -7,9 +7,10 @@ from pathlib import Path
 
 from offloadopt.errors import UnknownName, nearest
 from offloadopt.reproduce.artefact import Paper
+from offloadopt.reproduce.study import Plan
 
 PAPERS = ("multi_server", "carbon_mimo", "partial_mobile", "battery_d2d", "twin_inference")
-"""By the name of the paper's problem; each is a package with ``make(size, users_file, sites_file)``."""
+"""By the name of the paper's problem; each is a package with a ``PLAN`` in its module ``plan``."""
 
 
 def paper(name: str, size: str, users_file: Path | None = None, sites_file: Path | None = None) -> Paper:
@@ -25,6 +26,5 @@ def paper(name: str, size: str, users_file: Path | None = None, sites_file: Path
     """
     if name not in PAPERS:
         raise UnknownName(f"no paper {name!r} to reproduce; {nearest(name, PAPERS)}")
-    plan = import_module(f"offloadopt.reproduce.{name}.plan")
-    made: Paper = (plan.PLAN.paper if hasattr(plan, "PLAN") else plan.make)(size, users_file, sites_file)
-    return made
+    plan: Plan = import_module(f"offloadopt.reproduce.{name}.plan").PLAN
+    return plan.paper(size, users_file, sites_file)

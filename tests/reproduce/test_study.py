@@ -42,6 +42,7 @@ print(units, len(made), "torch" in sys.modules, *sorted(rooms))
         ("partial_mobile", "grid", 45, set()),
         ("carbon_mimo", "lyapunov-v", 1, set()),
         ("multi_server", "fig-7", 20, set()),
+        ("twin_inference", "imperfect-twin", 1, set()),
         ("multi_server", "fig-10", 25, {"common", "dirs"}),
     ],
 )
@@ -115,7 +116,7 @@ def test_a_plan_has_sizes_and_says_how_the_quick_one_differs() -> None:
         PLAN.paper("ful")
 
 
-@pytest.mark.parametrize("name", set(PAPERS) - {"multi_server", "battery_d2d", "twin_inference"})
+@pytest.mark.parametrize("name", sorted(set(PAPERS) - {"multi_server"}))
 def test_real_places_are_for_multi_server_alone(name: str) -> None:
     from offloadopt import reproduce
 

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold, ascending
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.twin_inference import samples
 from offloadopt.reproduce.twin_inference.data_sets import IMAGES, MNIST, VECTORS
 from offloadopt.reproduce.twin_inference.study import TwinInferenceStudy
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 PUBLISHED = {"minimax": 0.98019, "wgan": 0.91989, "wgan-gp": 0.97910, "conditional-wgan-gp": 0.98279}
 """Accuracies of the four losses."""
@@ -69,14 +64,14 @@ class DigitsFigure(Artefact):
         numbers = {name: result[name] for name in ("made", "diversity", "copied", "judge", "cpu_seconds")}
         yield {"loss": unit.labels["loss"], **numbers}
 
-    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
+    def frame(self, results: Mapping[str, Result]) -> DataFrame:
         """Build the table; digits of the first replicate go into its attributes."""
         frame = super().frame(results)
         first = [unit for unit in self.units if unit.labels[REPLICATE] == self.study.replicates[0]]
         frame.attrs[PICTURES] = {unit.labels["loss"]: results[unit.name]["picture"] for unit in first}
         return frame
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw digits of each loss, and their accuracy and diversity."""
         from matplotlib.figure import Figure
 
@@ -97,7 +92,7 @@ class DigitsFigure(Artefact):
             plots.finish(ax, label, "")
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Order of the four losses, accuracy, and diversity."""
         order = sorted(PUBLISHED, key=PUBLISHED.__getitem__)
         found = {loss: values(frame, "made", loss=loss) for loss in PUBLISHED}
@@ -169,7 +164,7 @@ class DataSetsTable(Artefact):
             "diversity": result["diversity"],
         }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the three accuracies."""
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["acc", "auc", "gen_acc"])
         figure, axes = plots.panels(3)
@@ -182,7 +177,7 @@ class DataSetsTable(Artefact):
             plots.finish(ax, label, "")
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Generated samples are recognised nearly as often as real ones."""
         sets = list(dict.fromkeys(frame["data_set"]))
         gaps, measured = [], []

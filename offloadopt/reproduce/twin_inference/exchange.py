@@ -11,20 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
 from offloadopt.reproduce.training import Json
 from offloadopt.reproduce.twin_inference import curves
 from offloadopt.reproduce.twin_inference.study import CGAN, GREEDY, MADDPG, RULES, STYLES, TwinInferenceStudy
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 LINK_BPS = 10e6
 """Bandwidth of each user's link in each direction, bit/s."""
@@ -79,7 +74,7 @@ class ExchangeTable(Artefact):
             elif found.method == GREEDY:
                 yield row | {"cost": found.numbers["cost"]}
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw delivered bytes and their transmission time against the number of users."""
         summary = summarised(frame, self.keys)
         counted = summary[summary["run"] == COUNTED]
@@ -95,14 +90,14 @@ class ExchangeTable(Artefact):
         plots.legend(figure, axes)
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Each row of the table, and the order of growth."""
         trained, counted = (frame[frame["run"] == run] for run in (TRAINED, COUNTED))
         if not {MADDPG, CGAN} <= set(trained["method"]):
             return []
         return [*self._rows_of_the_table(trained, counted), *self._growth(counted)]
 
-    def _rows_of_the_table(self, trained: pd.DataFrame, counted: pd.DataFrame) -> list[Claim]:
+    def _rows_of_the_table(self, trained: DataFrame, counted: DataFrame) -> list[Claim]:
         steps, cost = (
             [values(trained, number, method=method) for method in (CGAN, MADDPG)] for number in ("settled_step", "cost")
         )
@@ -153,7 +148,7 @@ class ExchangeTable(Artefact):
             ),
         ]
 
-    def _growth(self, frame: pd.DataFrame) -> list[Claim]:
+    def _growth(self, frame: DataFrame) -> list[Claim]:
         if len(set(frame["users"])) < 2:
             return []
         grown = {
@@ -190,7 +185,7 @@ def settling_step_of(curve: Sequence[Json]) -> Json:
     return {"settled_step": curves.settling_step(*([point[name] for point in curve] for name in ("step", "cost")))}
 
 
-def growth(frame: pd.DataFrame, method: str, number: str) -> Interval:
+def growth(frame: DataFrame, method: str, number: str) -> Interval:
     """Exponent of a number's growth with the users, over replicates."""
     chosen = frame[frame["method"] == method].sort_values("users")
     return Interval.of([curves.exponent(rows["users"], rows[number]) for _, rows in chosen.groupby(REPLICATE)])

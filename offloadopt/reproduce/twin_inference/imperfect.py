@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.summary import summarised
 from offloadopt.reproduce.twin_inference.study import TwinInferenceStudy
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 EVERYTHING = "everything"
 KINDS = {
@@ -64,7 +59,7 @@ class TwinFigure(Artefact):
         """Rows of the measurement."""
         yield from result["rows"]
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Excess cost, and failures."""
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["excess", "failed"])
         figure, axes = plots.panels(2)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from offloadopt.reproduce.artefact import DataFrame
 from offloadopt.reproduce.claim_builders import ClaimBuilder, Ratio, Trend
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import above_bound, values
@@ -26,9 +26,6 @@ from offloadopt.reproduce.twin_inference.study import (
     STYLES,
     TwinInferenceStudy,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DELAY, ENERGY = "delay_s", "energy_j"
 SAVED = {DELAY: 0.12, ENERGY: 0.25}
@@ -71,7 +68,7 @@ def sweep(
 
 def claims_about(
     study: TwinInferenceStudy, axis: str, number: str, figure: str, sign: float
-) -> Iterable[ClaimBuilder | Callable[[pd.DataFrame], Iterable[Claim]]]:
+) -> Iterable[ClaimBuilder | Callable[[DataFrame], Iterable[Claim]]]:
     """The trends of a number, the best and the worst method, and the headline."""
     users, servers = study.sizes.common
     verb = "grows" if sign > 0 else "falls"
@@ -108,7 +105,7 @@ def claims_about(
     yield lambda frame: headline(frame, axis, number, figure)
 
 
-def greedy_has_most(frame: pd.DataFrame, axis: str, number: str, source: str) -> Iterable[Claim]:
+def greedy_has_most(frame: DataFrame, axis: str, number: str, source: str) -> Iterable[Claim]:
     """Whether each other method of the paper has less than Greedy."""
     claim = f"Greedy has the most {WORDS[number]} of the paper's methods, whatever the number of {axis}"
     others = [method for method in (CGAN, *PAPER_METHODS[1:]) if method in set(frame["method"])]
@@ -126,7 +123,7 @@ def greedy_has_most(frame: pd.DataFrame, axis: str, number: str, source: str) ->
     )
 
 
-def headline(frame: pd.DataFrame, axis: str, number: str, figure: str) -> Iterable[Claim]:
+def headline(frame: DataFrame, axis: str, number: str, figure: str) -> Iterable[Claim]:
     """What MADDPG-CGAN saves against the mean of the baselines, averaged over all points."""
     rivals = [method for method in BASELINES if method in set(frame["method"])]
 

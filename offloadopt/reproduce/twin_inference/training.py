@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Result, Row, Unit
+from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.study import measured
 from offloadopt.reproduce.summary import summarised, values
@@ -35,10 +34,6 @@ from offloadopt.reproduce.twin_inference.study import (
     STYLES,
     TwinInferenceStudy,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 POINTS = 50
 """Points of a curve; replicates are averaged over the same intervals of steps."""
@@ -77,7 +72,7 @@ class LossFigure(Artefact):
                 "settled_step": steady,
             }
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Both curves."""
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["loss"])
         figure, (ax,) = plots.panels(1)
@@ -88,7 +83,7 @@ class LossFigure(Artefact):
         plots.legend(figure, [ax])
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Whether the loss is smoother and settles sooner with generated experience."""
         if not {MADDPG, CGAN} <= set(frame["method"]):
             return []
@@ -107,7 +102,7 @@ class LossFigure(Artefact):
             ),
         ]
 
-    def _less(self, frame: pd.DataFrame, number: str, claim: str, rule: str) -> Claim:
+    def _less(self, frame: DataFrame, number: str, claim: str, rule: str) -> Claim:
         ours, theirs = (constant_per_replicate(frame, number, method) for method in (CGAN, MADDPG))
         with np.errstate(divide="ignore", invalid="ignore"):  # a curve of one point is not rough at all
             ratio = Interval.of(ours / theirs)
@@ -147,11 +142,11 @@ class FederationFigure(Artefact):
             last |= {f"{way}_mb": curve[-1][way] / MEGABYTE for way in ("sent", "delivered")}
         yield last
 
-    def frame(self, results: Mapping[str, Result]) -> pd.DataFrame:
+    def frame(self, results: Mapping[str, Result]) -> DataFrame:
         """Build the table with the step at which each rule first comes near FedAvg's final cost."""
         return self.with_first_near(super().frame(results))
 
-    def with_first_near(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def with_first_near(self, frame: DataFrame) -> DataFrame:
         """Add that step to the rows of held-out costs."""
         first = np.full(len(frame), np.nan)
         learning = frame[frame["cost_of"] == LEARNING].sort_values("step")
@@ -164,7 +159,7 @@ class FederationFigure(Artefact):
                 first[at.to_numpy()] = curves.first_near(curve["step"], curve["cost"], goal[-1])
         return frame.assign(first_near=first)
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def draw(self, frame: DataFrame) -> Figure:
         """Draw the curves, and the held-out costs."""
         summary = plots.hide_wide_bands(summarised(frame, self.keys), ["cost", "delivered_mb"])
         figure, axes = plots.panels(2)
@@ -181,7 +176,7 @@ class FederationFigure(Artefact):
         plots.legend(figure, [curve_ax])
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
+    def claims(self, frame: DataFrame) -> Sequence[Claim]:
         """Personalised sharing against FedAvg in speed and cost, and against a centre in bytes."""
         ends = frame[frame["cost_of"] == HELD_OUT]
         if not {PERSONALISED, FEDAVG} <= set(ends["method"]):
@@ -217,7 +212,7 @@ class FederationFigure(Artefact):
             self._passed(ends, delivered),
         ]
 
-    def _passed(self, ends: pd.DataFrame, delivered: str) -> Claim:
+    def _passed(self, ends: DataFrame, delivered: str) -> Claim:
         names = (PERSONALISED, CENTRALISED)
         if not set(names) <= set(ends["method"]):
             names = (PERSONALISED, FEDAVG)
@@ -233,7 +228,7 @@ class FederationFigure(Artefact):
         )
 
 
-def constant_per_replicate(frame: pd.DataFrame, number: str, method: str) -> FloatArray:
+def constant_per_replicate(frame: DataFrame, number: str, method: str) -> FloatArray:
     """Select a number that is the same in all rows of a curve ``[replicates]``."""
     chosen = frame[frame["method"] == method]
     return chosen.groupby(REPLICATE)[number].first().sort_index().to_numpy(dtype=np.float64)
