@@ -115,9 +115,8 @@ class Programme:
         self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
         self.set_options(output_flag=False, threads=1)
         costs, whole = np.asarray(cost, dtype=np.float64), np.asarray(integers, dtype=np.int32)
-        number = len(costs)
-        self._highs.addVars(number, np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
-        self._highs.changeColsCost(number, np.arange(number, dtype=np.int32), costs)
+        self._highs.addVars(len(costs), np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
+        self._highs.changeColsCost(len(costs), np.arange(len(costs), dtype=np.int32), costs)
         if len(whole):
             self._highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
         self._rows: list[tuple[NDArray[Any], NDArray[Any], float, float]] = []
@@ -136,14 +135,6 @@ class Programme:
         """Add the row ``low <= values @ solution[columns] <= high``, where ``values`` may be one number for all."""
         where = np.asarray(columns, dtype=np.int32)
         self._rows.append((where, np.broadcast_to(np.asarray(values, dtype=np.float64), where.shape), low, high))
-
-    def start_from(self, values: FloatArray) -> None:
-        """Give HiGHS a solution ``[columns]`` to start from."""
-        import highspy
-
-        start = highspy.HighsSolution()
-        start.col_value = values.tolist()
-        self._highs.setSolution(start)
 
     def forget(self) -> None:
         """Discard basis and solutions of earlier runs."""
@@ -176,15 +167,14 @@ def _sigint_deferred(signals: list[Any]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
+    signals.clear()
     signal.signal(signal.SIGINT, lambda *received: signals.append(received))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
     if signals:
-        received = signals[0]
-        signals.clear()
-        before(*received)
+        before(*signals.pop())
 
 
 def checked_bound(bound: float, cost: float) -> float:
@@ -201,6 +191,8 @@ class CutSearch(ABC):
     ----------
     programme : Programme
         The MILP.
+    bound : float
+        Lower bound of every cost that the caller has proved.
     upper, allowance : float
         Cost of the incumbent, and absolute gap asked for; `refine` may change both.
     base, unit : float
@@ -217,10 +209,12 @@ class CutSearch(ABC):
     presolve: ClassVar[bool] = True
     """Whether the first of the two runs uses presolve."""
 
-    def __init__(self, programme: Programme, upper: float, allowance: float, base: float = 0.0, unit: float = 1.0):
-        self.programme, self.upper, self.allowance = programme, upper, allowance
+    def __init__(
+        self, programme: Programme, bound: float, upper: float, allowance: float, base: float = 0.0, unit: float = 1.0
+    ):
+        self.programme, self.bound, self.upper, self.allowance = programme, bound, upper, allowance
         self.base, self.unit = base, unit
-        self.rounds, self.claim = 0, -np.inf
+        self.rounds, self.claim, self._known = 0, -np.inf, set[bytes]()
 
     @abstractmethod
     def refine(self, values: FloatArray) -> bool:
@@ -229,22 +223,18 @@ class CutSearch(ABC):
         Returns whether the MILP has changed.
         """
 
-    def start(self) -> FloatArray | None:
-        """Solution of the MILP for the incumbent, if HiGHS shall start from it."""
-        return None
+    def first_time(self, decision: NDArray[Any]) -> bool:
+        """Whether this is the first call for a decision: its cuts are then to be added."""
+        known = decision.tobytes() in self._known
+        self._known.add(decision.tobytes())
+        return not known
 
     def precision(self, tolerance: float) -> float:
         """Cost that is subtracted from bounds of runs at a tolerance."""
         return SAFETY * tolerance * self.unit
 
-    def prove(self, bound: float, deadline: Deadline) -> float:
-        """Improve the incumbent, and return a lower bound of every cost: at least ``bound``, proved by the caller.
-
-        Parameters
-        ----------
-        bound : float
-        deadline : Deadline
-            The first run takes at most half of the time.
+    def prove(self, deadline: Deadline) -> float:
+        """Improve the incumbent, and return a lower bound of every cost; the first run takes half of the time at most.
 
         Raises
         ------
@@ -257,9 +247,9 @@ class CutSearch(ABC):
             claim = self._claim(seed, until)
             if claim > -np.inf:
                 claims.append(claim)
-            if len(claims) == 2 or -np.inf < claim <= bound:
+            if len(claims) == 2 or -np.inf < claim <= self.bound:
                 break
-        return checked_bound(max(bound, min(claims)) if len(claims) == 2 else bound, self.upper)
+        return checked_bound(max(self.bound, min(claims)) if len(claims) == 2 else self.bound, self.upper)
 
     def _claim(self, seed: int, deadline: Deadline) -> float:
         """Bound claimed by MILPs with one seed, with cuts until it meets the incumbent; -inf if there is none."""
@@ -277,8 +267,6 @@ class CutSearch(ABC):
                 dual_feasibility_tolerance=tolerance, objective_bound=cutoff,
                 mip_abs_gap=0.25 * self.allowance / self.unit,
             )  # fmt: skip
-            if (start := self.start()) is not None:
-                self.programme.start_from(start)
             answer = self.programme.solve(deadline)
             self.rounds += 1
             if answer.status == "kSolveError":

@@ -11,11 +11,8 @@ divided by the gap to be closed, so that HiGHS's tolerances are relative to the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.solvers.assignment.dual_bound import price_bound, reduced_cost
 from offloadopt.solvers.assignment.local_search import assignment_cost, server_loads
@@ -23,14 +20,8 @@ from offloadopt.solvers.highs import SAFETY, TIGHT, CutSearch, Programme
 
 FIRST_TANGENTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
 """Deviations ``x_j`` of the first tangents, in units of ``sqrt(gap F_j)``, the largest of a better assignment."""
-
-
-@dataclass(frozen=True)
-class CoreResult:
-    """The best assignment found ``[tasks]`` and a lower bound of every assignment's cost."""
-
-    assignment: IntArray
-    bound: float
+CoreCosts = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+"""Costs ``[tasks, servers + 1]``, ``inf`` for excluded options; loads; capacities; loads of tasks that are decided."""
 
 
 def groups_of_tasks(cost: FloatArray, load: FloatArray) -> IntArray:
@@ -39,52 +30,27 @@ def groups_of_tasks(cost: FloatArray, load: FloatArray) -> IntArray:
     return np.asarray(group.ravel(), dtype=np.int64)
 
 
-def close_gap(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    fixed_load: FloatArray,
-    v: FloatArray,
-    assignment: IntArray,
-    group: IntArray,
-    allowance: float,
-    deadline: Deadline,
-) -> CoreResult:
-    """Improve ``assignment``, or prove that it is optimal to within ``allowance``.
+class AssignmentMilp(CutSearch):
+    """The MILP: columns ``[counts]``, the tasks of a group on an option, and squares ``[servers]``.
 
     Parameters
     ----------
-    cost : array [tasks, servers + 1]
-        ``inf`` for options that are excluded.
-    load : array [tasks]
-    capacity, fixed_load, v : arrays [servers]
-        Capacities, loads of tasks that are decided already, and root prices.
+    costs : CoreCosts
+    v : array [servers]
+        Root prices.
     assignment : array [tasks]
         Incumbent.
     group : array [tasks]
         From `groups_of_tasks`: the MILP counts the tasks of a group on each option.
     allowance : float
         Absolute gap asked for; at least ``2 SAFETY TIGHT`` times the initial gap is used.
-    deadline : Deadline
     """
-    search = _CoreSearch((cost, load, capacity, fixed_load), v, assignment, group, allowance)
-    proved = search.prove(search.base, deadline)
-    return CoreResult(search.assignment, proved)
-
-
-class _CoreSearch(CutSearch):
-    """The MILP: columns ``[counts]``, the tasks of a group on an option, and squares ``[servers]``."""
 
     # The model is small and tight, and presolve only costs time.
     presolve = False
 
     def __init__(
-        self,
-        costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
-        v: FloatArray,
-        assignment: IntArray,
-        group: IntArray,
-        allowance: float,
+        self, costs: CoreCosts, v: FloatArray, assignment: IntArray, group: IntArray, allowance: float
     ) -> None:
         cost, load, capacity, _ = costs
         bound, upper = price_bound(*costs, v), assignment_cost(*costs, assignment)
@@ -105,21 +71,12 @@ class _CoreSearch(CutSearch):
         )
         # The incumbent is better than what heuristics find: these features only cost time here.
         programme.set_options(mip_detect_symmetry=False, mip_allow_restart=False, mip_heuristic_effort=0.0)
-        super().__init__(programme, upper, max(allowance, 2.0 * SAFETY * TIGHT * gap), bound, gap)
+        super().__init__(programme, bound, upper, max(allowance, 2.0 * SAFETY * TIGHT * gap), bound, gap)
         for number, size in enumerate(self.group_size):
             programme.add_row(np.flatnonzero(self.group_of == number), 1.0, size, size)
         for point in FIRST_TANGENTS:
             self._add_tangents(np.full(servers, point))
-        self.known = set[bytes]()
-        self._cut_at(assignment)
-
-    def _cut_at(self, assignment: IntArray) -> bool:
-        """Add tangents at an assignment's loads; false if they were there."""
-        known = assignment.tobytes() in self.known
-        if not known:
-            self.known.add(assignment.tobytes())
-            self._add_tangents(self._deviations(assignment))
-        return not known
+        self._add_tangents(self._deviations(assignment))
 
     def _deviations(self, assignment: IntArray) -> FloatArray:
         """Deviations ``x [servers]`` of an assignment's loads, in units of ``sqrt(gap F)``."""
@@ -136,13 +93,6 @@ class _CoreSearch(CutSearch):
             slopes = np.append(-2.0 * point / self.unit_load[j] * self.load[there], 1.0)
             self.programme.add_row(np.append(there, len(self.option) + j), slopes, offset)
 
-    def start(self) -> FloatArray:
-        """Counts and squares of the incumbent."""
-        counts = np.zeros((len(self.group_size), len(self.unit_load) + 1))
-        np.add.at(counts, (self.group, self.assignment), 1.0)
-        squares = np.minimum(self._deviations(self.assignment) ** 2, 1.0)
-        return np.append(counts[self.group_of, self.option], squares)
-
     def refine(self, values: FloatArray) -> bool:
         """Assign the tasks of each group as counted, and add tangents at the servers' loads."""
         counts = np.rint(values[: len(self.option)]).astype(np.int64)
@@ -151,4 +101,7 @@ class _CoreSearch(CutSearch):
         cost = assignment_cost(*self.costs, found)
         if cost < self.upper:
             self.assignment, self.upper = found, cost
-        return self._cut_at(found)
+        new = self.first_time(found)
+        if new:
+            self._add_tangents(self._deviations(found))
+        return new

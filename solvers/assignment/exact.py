@@ -19,7 +19,7 @@ from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray
 from offloadopt.errors import InvalidInput
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
-from offloadopt.solvers.assignment.core_milp import close_gap, groups_of_tasks
+from offloadopt.solvers.assignment.core_milp import AssignmentMilp, CoreCosts, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_prices, price_bound, reduced_cost
 from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions
 from offloadopt.solvers.assignment.identical_servers import groups_of_servers, merge_servers, split_servers
@@ -225,13 +225,7 @@ class Exact(InstanceSolver):
         return assignment, min(fixed_cost + proved, upper), v
 
     def _close_gap(
-        self,
-        core: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
-        v: FloatArray,
-        incumbent: IntArray,
-        allowance: float,
-        gap: float,
-        deadline: Deadline,
+        self, core: CoreCosts, v: FloatArray, incumbent: IntArray, allowance: float, gap: float, deadline: Deadline
     ) -> tuple[IntArray, float]:
         """Solve the undecided tasks by branch and bound, then by the MILP; costs exclude those of the fixed tasks."""
         bound = float(price_bound(*core, v))
@@ -242,8 +236,9 @@ class Exact(InstanceSolver):
             incumbent, bound, nodes = branch_and_bound(*core, v, incumbent, allowance, temperature, self.tree_nodes)
             if nodes <= self.tree_nodes:
                 return incumbent, bound
-        result = close_gap(*core, v, incumbent, group, allowance, deadline)
-        return result.assignment, max(result.bound, bound)
+        milp = AssignmentMilp(core, v, incumbent, group, allowance)
+        proved = milp.prove(deadline)
+        return milp.assignment, max(proved, bound)
 
     def _allowance(self, upper: float) -> float:
         """Absolute gap asked for; a gap below the rounding of a sum cannot be proved."""

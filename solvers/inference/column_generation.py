@@ -389,7 +389,7 @@ class MasterProblem:
         least, most = np.zeros(len(self.held_j)), np.zeros(len(self.held_j))
         for slot, forbidden in zip(self.unpriced, limits.forbidden, strict=True):
             least += sum_by_user(slot, forbidden[:, 1:].all(axis=1).astype(np.float64))
-            most += sum_by_user(slot, np.logical_not(forbidden[:, 0]).astype(np.float64))
+            most += sum_by_user(slot, np.asarray(~forbidden[:, 0], dtype=np.float64))
         return bool((np.maximum(least, limits.low) <= np.minimum(most, limits.high)).all())
 
 

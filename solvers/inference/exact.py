@@ -30,7 +30,7 @@ from offloadopt.solvers.inference.column_generation import BranchLimits, Column,
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.relaxation import relax
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, allocate, local_set_costs
-from offloadopt.solvers.inference.set_partitioning import SetEnumeration, close_gap, improve_task_prices
+from offloadopt.solvers.inference.set_partitioning import SetEnumeration, SetPartitioningMilp, improve_task_prices
 from offloadopt.structures.inference import InferenceProblem
 
 SMALLEST_GAP = 1e-11
@@ -243,11 +243,9 @@ class InferenceExact(InstanceSolver):
                 slack = upper - improved.bound
                 core = enumeration.sets_within(improved.task_price, np.full(slot.servers, np.inf), slack)
                 if core is not None:
-                    found, bound = close_gap(
-                        slot, core[0], improved.bound, improved.task_price, option, upper, self._allowance(upper),
-                        deadline,
-                    )  # fmt: skip
-                    option, upper = _improved_options(slot, local_cost, option, upper, found, deadline)
+                    milp = SetPartitioningMilp(slot, core[0], improved, self._allowance(upper))
+                    bound = max(bound, milp.prove(deadline))
+                    option, upper = _improved_options(slot, local_cost, option, upper, milp.option, deadline)
         return option, checked_bound(bound, upper)
 
     def _allowance(self, upper: float) -> float:

@@ -48,17 +48,7 @@ LEAST_GAP_UNIT = 1e-7
 def _priced_terms(
     rows: Any, task_price: Any, reference_prices: Any, price_factors: Any, second_price: float, limit: float
 ) -> Any:
-    """Terms of bounds at each of the resource prices ``[prices]``.
-
-    Returns
-    -------
-    float
-        The empty set's term.
-    array [tasks, prices]
-        What each task adds.
-    array [tasks + 1, prices]
-        What the best of the tasks from this one on add.
-    """
+    """Bounds at resource prices: the empty set's ``[prices]``, and what each task and all from it on add at best."""
     tasks, grid = len(task_price), len(price_factors)
     empty, task_terms, remaining_terms = np.empty(grid), np.zeros((tasks, grid)), np.zeros((tasks + 1, grid))
     for point in range(grid):
@@ -369,28 +359,16 @@ def options_of_solution(slot: SlotTasks, sets: TaskSets, solution: FloatArray) -
     return options
 
 
-def close_gap(
-    slot: SlotTasks, sets: TaskSets, bound: float, task_price: FloatArray, option: IntArray, upper: float,
-    allowance: float, deadline: Deadline,
-) -> tuple[IntArray, float]:  # fmt: skip
-    """Solve the set-partitioning MILP: options ``[tasks]`` (those given unless better ones exist) and a valid bound."""
-    search = _PartitionSearch(slot, sets, bound, task_price, option, upper, allowance)
-    proved = search.prove(bound, deadline)
-    return search.option, proved
+class SetPartitioningMilp(CutSearch):
+    """The MILP over sets that a better decision can contain: costs less task prices, in units of the gap."""
 
-
-class _PartitionSearch(CutSearch):
-    """The set-partitioning MILP: costs less task prices, in units of the gap, so that tolerances are relative to it."""
-
-    def __init__(
-        self, slot: SlotTasks, sets: TaskSets, bound: float, task_price: FloatArray, option: IntArray, upper: float,
-        allowance: float,
-    ) -> None:  # fmt: skip
-        self.slot, self.sets, self.option = slot, sets, option
-        unit = max(upper - bound, LEAST_GAP_UNIT * upper)
+    def __init__(self, slot: SlotTasks, sets: TaskSets, prices: TaskPrices, allowance: float) -> None:
+        self.slot, self.sets, self.option = slot, sets, prices.option
+        task_price, upper = prices.task_price, prices.upper
+        unit = max(upper - prices.bound, LEAST_GAP_UNIT * upper)
         reduced_cost = sets.cost - sets.members @ task_price
         programme, _ = _programme(slot, sets, reduced_cost / unit, (slot.failure_costs - task_price) / unit)
-        super().__init__(programme, upper, allowance, float(task_price.sum()), unit)
+        super().__init__(programme, prices.bound, upper, allowance, float(task_price.sum()), unit)
 
     def refine(self, values: FloatArray) -> bool:
         """Keep the options of a solution; the model is exact without cuts."""

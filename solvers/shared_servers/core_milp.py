@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.physics.task_splitting import Splitting, share_server_cpu
 from offloadopt.solvers.highs import CutSearch, Programme
@@ -46,17 +45,8 @@ def priced_mode_costs(modes: Splitting, price: FloatArray) -> FloatArray:
     return np.stack(costs)
 
 
-def close_gap(
-    modes: Splitting,
-    undecided: NDArray[np.bool_],
-    bound: DualBound,
-    costs: AssignmentCosts,
-    assignment: IntArray,
-    upper: float,
-    allowance: float,
-    deadline: Deadline,
-) -> tuple[IntArray, float, float]:
-    """Improve ``assignment``, or prove that it is optimal to within ``allowance``.
+class SharedServersMilp(CutSearch):
+    """The MILP: columns x of undecided options, one per task for the own CPU, then z and t of pairs (server, users).
 
     Parameters
     ----------
@@ -72,36 +62,13 @@ def close_gap(
         Its cost.
     allowance : float
         Absolute gap asked for.
-    deadline : Deadline
-
-    Returns
-    -------
-    array [tasks]
-        The best assignment found.
-    float
-        Its cost.
-    float
-        Lower bound of every assignment's cost.
     """
-    search = _CoreSearch(modes, undecided, bound, costs, assignment, upper, allowance)
-    proved = search.prove(bound.value, deadline)
-    return search.assignment, search.upper, proved
-
-
-class _CoreSearch(CutSearch):
-    """The MILP: columns x of undecided options, one per task for the own CPU, then z and t of pairs (server, users)."""
 
     def __init__(
-        self,
-        modes: Splitting,
-        undecided: NDArray[np.bool_],
-        bound: DualBound,
-        costs: AssignmentCosts,
-        assignment: IntArray,
-        upper: float,
-        allowance: float,
-    ) -> None:
-        self.modes, self.bound, self.costs, self.assignment = modes, bound, costs, assignment
+        self, modes: Splitting, undecided: NDArray[np.bool_], bound: DualBound, costs: AssignmentCosts,
+        assignment: IntArray, upper: float, allowance: float,
+    ) -> None:  # fmt: skip
+        self.modes, self.dual, self.costs, self.assignment = modes, bound, costs, assignment
         _, self.tasks, self.sites, numbers = undecided.shape
         mode, self.task, self.site, number = np.nonzero(undecided)
         self.whole = mode == 1
@@ -119,13 +86,12 @@ class _CoreSearch(CutSearch):
         programme = Programme(
             objective, np.append(np.zeros(self.t), -free), np.append(np.ones(self.t), free), np.arange(self.t)
         )
-        super().__init__(programme, upper, allowance, float(bound.task_price.sum()), unit)
+        super().__init__(programme, bound.value, upper, allowance, float(bound.task_price.sum()), unit)
         self._add_option_rows()
         for k in range(len(pair)):
             at_bound = float(bound.cpu_price[self.pair_site[k], self.pair_number[k]])
             for price in {factor * at_bound for factor in INITIAL_PRICES}:
                 self._add_cut(k, price)
-        self.known = set[bytes]()
         self._cut_at(assignment)
 
     def _add_option_rows(self) -> None:
@@ -149,20 +115,16 @@ class _CoreSearch(CutSearch):
         tasks_there = self.option.take(own)
         cpu = tasks_there.best_cpu(self.whole[own], np.full(len(own), price))
         priced_cost = tasks_there.mode_cost(self.whole[own], cpu) + price * cpu
-        values = (priced_cost - self.bound.task_price[self.task[own]]) / self.unit
+        values = (priced_cost - self.dual.task_price[self.task[own]]) / self.unit
         all_cpu = price * self.modes.cpu_max_hz / self.unit
         self.programme.add_row(np.append(own, [self.z + k, self.t + k]), np.append(values, [-all_cpu, -1.0]), high=0.0)
 
-    def _cut_at(self, assignment: IntArray) -> bool:
-        """Add cuts at the CPU prices of an assignment's optimal CPU shares; false if they were there."""
-        if assignment.tobytes() in self.known:
-            return False
-        self.known.add(assignment.tobytes())
+    def _cut_at(self, assignment: IntArray) -> None:
+        """Add cuts at the CPU prices of an assignment's optimal CPU shares."""
         for j in range(self.sites):
             members = np.flatnonzero((assignment > 0) & ((assignment - 1) % self.sites == j))
             for k in np.flatnonzero((self.pair_site == j) & (self.pair_number == len(members) - 1)):
                 self._add_cut(int(k), clearing_price(self.modes, members, j, assignment[members] > self.sites))
-        return True
 
     def refine(self, values: FloatArray) -> bool:
         """Assign tasks to the options taken, and add cuts at their CPU prices."""
@@ -172,7 +134,10 @@ class _CoreSearch(CutSearch):
         cost = float(self.costs.cost(found[None])[0])
         if cost < self.upper:
             self.assignment, self.upper = found, cost
-        return self._cut_at(found)
+        new = self.first_time(found)
+        if new:
+            self._cut_at(found)
+        return new
 
 
 def clearing_price(modes: Splitting, members: IntArray, site: int, whole: NDArray[np.bool_]) -> float:

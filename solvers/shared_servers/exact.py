@@ -16,7 +16,7 @@ from pydantic import Field
 from offloadopt.clock import Deadline
 from offloadopt.core import Instances, IntArray, Observation
 from offloadopt.solvers.base import Found, InstanceSolver
-from offloadopt.solvers.shared_servers.core_milp import close_gap, priced_mode_costs
+from offloadopt.solvers.shared_servers.core_milp import SharedServersMilp, priced_mode_costs
 from offloadopt.solvers.shared_servers.dual_bound import (
     SlotTasks,
     bound_at,
@@ -81,16 +81,10 @@ class SharedServersExact(InstanceSolver):
         if upper - bound.value > self._allowance(upper) and not deadline.passed:
             priced_cost = priced_mode_costs(modes, bound.cpu_price)
             upper = float(costs.cost(best[None])[0])
-            best, upper, proved = close_gap(
-                modes,
-                undecided_options(bound, priced_cost, upper + margin),
-                bound,
-                costs,
-                best,
-                upper,
-                self._allowance(upper),
-                deadline,
-            )
+            undecided = undecided_options(bound, priced_cost, upper + margin)
+            milp = SharedServersMilp(modes, undecided, bound, costs, best, upper, self._allowance(upper))
+            proved = milp.prove(deadline)
+            best = milp.assignment
         return best, proved - margin
 
     def _allowance(self, upper: float) -> float:

@@ -94,7 +94,7 @@ class _InstanceSearch:
             # Where time ends while the model is built, the incumbent and the bound 0 remain.
             with suppress(TimeoutError):
                 proof = _CutSearch(self, TaskQueueMilp(self.data, 0, tasks, self.deadline))
-                self.bound = proof.prove(self.bound, self.deadline)
+                self.bound = proof.prove(self.deadline)
                 self.rounds = proof.rounds
 
     def costs(self, target: IntArray, mode: IntArray) -> FloatArray:
@@ -138,7 +138,7 @@ class _CutSearch(CutSearch):
         programme = Programme(milp.costs, milp.low, milp.high, milp.integers)
         # The incumbent is better than the solutions of HiGHS's heuristics; restarts would take four fifths of the time.
         programme.set_options(mip_heuristic_effort=0.0, mip_allow_restart=False)
-        super().__init__(programme, search.cost, search.relative_gap * search.cost)
+        super().__init__(programme, search.bound, search.cost, search.relative_gap * search.cost)
         self._pass_new_rows()
 
     def precision(self, tolerance: float) -> float:

@@ -101,7 +101,7 @@ class KnapsackSearch(CutSearch):
     """Search whose MILP is the problem itself, from the empty knapsack on."""
 
     def __init__(self) -> None:
-        super().__init__(knapsack(), upper=0.0, allowance=1e-4)
+        super().__init__(knapsack(), bound=-100.0, upper=0.0, allowance=1e-4)
         self.best, self.changes = np.zeros(4), False
 
     def refine(self, values: FloatArray) -> bool:
@@ -114,13 +114,13 @@ class KnapsackSearch(CutSearch):
 
 def test_two_runs_prove_a_bound() -> None:
     search = KnapsackSearch()
-    assert search.prove(-100.0, Deadline()) == pytest.approx(-21.0, abs=1e-3)
+    assert search.prove(Deadline()) == pytest.approx(-21.0, abs=1e-3)
     assert search.best.tolist() == [0.0, 1.0, 1.0, 1.0]
     assert search.rounds == 2
 
 
 def test_without_time_the_known_bound_remains() -> None:
-    assert KnapsackSearch().prove(-100.0, Deadline(0.0)) == -100.0
+    assert KnapsackSearch().prove(Deadline(0.0)) == -100.0
 
 
 SOLUTIONS = {0: np.zeros(4), -19: np.array([1.0, 1.0, 0.0, 0.0]), -21: np.array([0.0, 1.0, 1.0, 1.0])}
@@ -156,9 +156,9 @@ def test_the_lower_of_two_claims_counts(
     monkeypatch.setattr(highs, "call_highs", lambda model: next(left))
     if bound is None:
         with pytest.raises(BrokenProof, match=r"HiGHS claims the bound"):
-            KnapsackSearch().prove(-100.0, Deadline())
+            KnapsackSearch().prove(Deadline())
     else:
-        assert KnapsackSearch().prove(-100.0, Deadline()) == pytest.approx(bound, abs=2e-3)
+        assert KnapsackSearch().prove(Deadline()) == pytest.approx(bound, abs=2e-3)
         assert next(left, None) is None
 
 
@@ -169,7 +169,7 @@ def test_claims_above_a_decision_found_later_break_the_proof(monkeypatch: pytest
     search = KnapsackSearch()
     search.changes = True
     with pytest.raises(BrokenProof, match="above the cost -21"):
-        search.prove(-100.0, Deadline())
+        search.prove(Deadline())
 
 
 @pytest.mark.parametrize("search", SEARCHES)

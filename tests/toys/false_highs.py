@@ -13,15 +13,14 @@ import offloadopt
 from offloadopt.clock import Deadline
 from offloadopt.core import Observation
 from offloadopt.solvers import highs
-from offloadopt.solvers.assignment.core_milp import close_gap as close_assignment_gap
+from offloadopt.solvers.assignment.core_milp import AssignmentMilp
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.solvers.assignment.local_search import assignment_cost
 from offloadopt.solvers.highs import Answer
 from offloadopt.solvers.inference.dual_bound import bound_at_prices
 from offloadopt.solvers.inference.resource_allocation import local_set_costs
-from offloadopt.solvers.inference.set_partitioning import SetEnumeration, improve_task_prices
-from offloadopt.solvers.inference.set_partitioning import close_gap as close_partition_gap
-from offloadopt.solvers.shared_servers.core_milp import close_gap as close_shared_gap
+from offloadopt.solvers.inference.set_partitioning import SetEnumeration, SetPartitioningMilp, improve_task_prices
+from offloadopt.solvers.shared_servers.core_milp import SharedServersMilp
 from offloadopt.solvers.task_queues import exact as task_queues_exact
 
 from toys.inference_slots import cost_of_options, least_of_all, slot_of, small_inference
@@ -108,8 +107,9 @@ def assignment() -> tuple[float, float, float]:
     costs = random_costs(np.random.default_rng(2), tasks=7, servers=3)
     arguments = costs.option_cost[0], costs.load[0], costs.capacity[0], np.zeros(3)
     v, start = find_prices(*arguments[:3]), np.zeros(7, dtype=np.int64)
-    core = close_assignment_gap(*arguments, v, start, np.arange(7), 1e-9, Deadline())
-    return assignment_cost(*arguments, core.assignment), core.bound, float(enumerate_optimum(costs)[0])
+    milp = AssignmentMilp(arguments, v, start, np.arange(7), 1e-9)
+    bound = milp.prove(Deadline())
+    return assignment_cost(*arguments, milp.assignment), bound, float(enumerate_optimum(costs)[0])
 
 
 def shared_servers() -> tuple[float, float, float]:
@@ -117,12 +117,11 @@ def shared_servers() -> tuple[float, float, float]:
     problem = one_slot(4, 2, time_weight=0.7, cpu_server_hz=1e9)
     instance = problem.sample(1, seed=0)
     bound, every, cost = loose_bound(problem, instance, 0)
-    _, reached, proved = close_shared_gap(
-        problem.splitting(instance).take(0), np.ones((2, 4, 2, 4), dtype=bool), bound,
-        problem.costs(Observation(instance)), every[cost.argmax()], float(cost.max()), 1e-6 * float(cost.min()),
-        Deadline(),
-    )  # fmt: skip
-    return reached, proved, float(cost.min())
+    modes, everything = problem.splitting(instance).take(0), np.ones((2, 4, 2, 4), dtype=bool)
+    costs, worst, least = problem.costs(Observation(instance)), every[cost.argmax()], float(cost.min())
+    milp = SharedServersMilp(modes, everything, bound, costs, worst, float(cost.max()), 1e-6 * least)
+    proved = milp.prove(Deadline())
+    return milp.upper, proved, least
 
 
 def set_partitioning() -> tuple[float, float, float]:
@@ -138,10 +137,9 @@ def set_partitioning() -> tuple[float, float, float]:
     loose = 0.9 * prices.bound
     found = enumeration.sets_within(prices.task_price, np.full(2, np.inf), upper - loose)
     assert found is not None
-    option, bound = close_partition_gap(
-        slot, found[0], loose, prices.task_price, failing, upper, 1e-6 * upper, Deadline()
-    )
-    cost = cost_of_options(problem, instances.take([1]), [slot], [option])[0]
+    milp = SetPartitioningMilp(slot, found[0], replace(prices, bound=loose, option=failing, upper=upper), 1e-6 * upper)
+    bound = milp.prove(Deadline())
+    cost = cost_of_options(problem, instances.take([1]), [slot], [milp.option])[0]
     return float(cost), bound, least_of_all(problem, instances, 1)
 
 

@@ -14,8 +14,8 @@ from offloadopt.solvers.inference.resource_allocation import local_set_costs, sh
 from offloadopt.solvers.inference.set_partitioning import (
     SETS_PER_CALL,
     SetEnumeration,
+    SetPartitioningMilp,
     TaskSets,
-    close_gap,
     improve_task_prices,
     options_of_solution,
 )
@@ -81,12 +81,11 @@ def test_task_prices_and_the_milp_close_the_gap_to_the_least_cost() -> None:
         assert (prices.task_price <= slot.failure_costs).all()
         found = enumeration.sets_within(prices.task_price, np.full(2, np.inf), prices.upper - prices.bound + 1e-6)
         assert found is not None
-        option, bound = close_gap(
-            slot, found[0], prices.bound, prices.task_price, prices.option, prices.upper, 1e-9 * upper, Deadline()
-        )
+        milp = SetPartitioningMilp(slot, found[0], prices, 1e-9 * upper)
+        bound = milp.prove(Deadline())
         assert bound <= least * (1 + 1e-9)
         assert bound == pytest.approx(least, rel=1e-6)
-        assert len(option) == slot.tasks
+        assert len(milp.option) == slot.tasks
 
 
 def test_options_take_the_largest_sets_that_do_not_overlap() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Observation
-from offloadopt.solvers.shared_servers.core_milp import clearing_price, close_gap, priced_mode_costs
+from offloadopt.solvers.shared_servers.core_milp import SharedServersMilp, clearing_price, priced_mode_costs
 
 from toys.shared_slots import loose_bound, one_slot
 
@@ -21,11 +21,10 @@ def test_the_milp_alone_closes_the_gap_from_a_bad_incumbent_and_a_loose_bound(ti
         bound, every, cost = loose_bound(problem, instance, seed)
         worst = every[cost.argmax()]
         everything = np.ones((2, 4, 2, 4), dtype=bool)
-        best, reached, proved = close_gap(
-            modes, everything, bound, costs, worst, float(cost.max()), 1e-6 * cost.min(), Deadline()
-        )
-        assert reached == pytest.approx(cost.min(), rel=1e-6)
-        assert costs.cost(best[None])[0] == pytest.approx(reached, rel=1e-12)
+        milp = SharedServersMilp(modes, everything, bound, costs, worst, float(cost.max()), 1e-6 * cost.min())
+        proved = milp.prove(Deadline())
+        assert milp.upper == pytest.approx(cost.min(), rel=1e-6)
+        assert costs.cost(milp.assignment[None])[0] == pytest.approx(milp.upper, rel=1e-12)
         assert cost.min() * (1 - 3e-6) <= proved <= cost.min() * (1 + 1e-12)
 
 
