@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from offloadopt.core import Decisions, Observation
 from offloadopt.learners.common.distributions import Heads
+from offloadopt.structures.actions import Controls
 from offloadopt.structures.agents import AgentProblem
 
 NUMBER_BYTES = 4
@@ -47,6 +48,8 @@ class AgentInterface:
         Names of one of the problem's views and controls; by default its first ones.
     correlated : bool
         Whether an agent's continuous actions may be explored with correlated noise (see `SquashedGaussian`).
+    wrap : callable, optional
+        Wraps the controls, in levels for example.
 
     Attributes
     ----------
@@ -55,13 +58,20 @@ class AgentInterface:
     """
 
     def __init__(
-        self, problem: AgentProblem[Any], view: str | None, controls: str | None, correlated: bool = True
+        self,
+        problem: AgentProblem[Any],
+        view: str | None,
+        controls: str | None,
+        correlated: bool = True,
+        wrap: Callable[[Controls], Controls] | None = None,
     ) -> None:
         self.problem = problem
         self.view = next(iter(problem.views)) if view is None else view
         self.controls = problem.controls_named(controls)
+        if wrap is not None:
+            self.controls = wrap(self.controls)
         self.heads = Heads(self.controls.fields, problem.num_agents, correlated)
-        self._arguments = view, controls, correlated
+        self._arguments = view, controls, correlated, wrap
 
     @staticmethod
     def check(problem: AgentProblem[Any], view: str | None, controls: str | None) -> None:
@@ -82,7 +92,7 @@ class AgentInterface:
     @property
     def entries(self) -> int:
         """Number of continuous and integer entries in an agent's action."""
-        return sum(math.prod(field.shape[1:]) for field in self.controls.fields.values())
+        return sum(self.controls.entries.values())
 
     @property
     def view_bytes(self) -> int:

@@ -11,13 +11,13 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Observation, Policy, Problem
-from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
+from offloadopt.errors import Unsupported
 from offloadopt.learners.common import saved_policy as policies
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
 from offloadopt.learners.common.normalization import RunningNormalizer
-from offloadopt.learners.common.torch_utils import one_thread
+from offloadopt.learners.common.torch_utils import load_weights, one_thread
 from offloadopt.learners.common.training import IterativeLearner
 from offloadopt.structures.agents import AgentProblem
 
@@ -78,22 +78,21 @@ class AgentPolicy(Policy):
 
     name = "agents"
 
-    def __init__(self, interface: AgentInterface, actor: Actor, origin: policies.Origin) -> None:
+    def __init__(self, interface: AgentInterface, actor: nn.Module, origin: policies.Origin) -> None:
         self.problem = interface.problem
         self.interface = interface
-        self.actor = actor
+        self.actor = actor.eval()
         self.origin = origin
 
     @property
     def parameters(self) -> int:
         """Number of weights that each device stores."""
-        network = self.actor.network
-        return sum(parameter[0].numel() for parameter in network.parameters())
+        return sum(parameter[0].numel() for parameter in self.actor.parameters())
 
     @property
     def bytes(self) -> int:
         """Size of these weights."""
-        return sum(parameter[0].nbytes for parameter in self.actor.network.parameters())
+        return sum(parameter[0].nbytes for parameter in self.actor.parameters())
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
         """Decide one slot. A recurrent policy's memory is a tensor, ``None`` before the first slot."""
@@ -113,29 +112,21 @@ class AgentPolicy(Policy):
         return AgentInterface(problem, settings["view"], settings["controls"])
 
     @classmethod
+    def make_actor(cls, interface: AgentInterface, settings: Mapping[str, Any]) -> nn.Module:
+        """Create the untrained networks that a learner with these settings uses for a problem."""
+        sizes = (interface.features, *settings["hidden"], interface.heads.outputs)
+        shape = settings["activation"], settings.get("recurrent", False), settings["standardise"]
+        return Actor(1 if settings["shared"] else interface.problem.num_agents, sizes, *shape)
+
+    @classmethod
     def load(cls, folder: Path, problem: Problem[Any]) -> Self:
         """Read a saved policy; shared networks fit any number of agents, separate ones only the number trained for."""
         origin, weights = policies.read(folder, problem)
         if not isinstance(problem, AgentProblem):
             raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
-        try:
-            settings = origin.settings
-            interface = cls.make_interface(problem, settings)
-            made_for = len(weights["network.last.bias"])
-            sizes = [len(weights["network.last.weight"][0]), weights["network.last.bias"].shape[-1]]
-            layers = [weights[f"network.hidden.{layer}.weight"] for layer in range(len(settings["hidden"]))]
-            sizes = [layers[0].shape[1], *(layer.shape[2] for layer in layers), sizes[1]]
-            actor = Actor(made_for, sizes, settings["activation"], settings["recurrent"], settings["standardise"])
-            actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-        except (KeyError, IndexError, TypeError, RuntimeError):
-            raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are no policy of agents") from None
-        features, outputs = interface.features, interface.heads.outputs
-        if (sizes[0], sizes[-1]) != (features, outputs) or made_for not in (1, problem.num_agents):
-            agents = "any number of" if made_for == 1 else made_for
-            raise InvalidInput(
-                f"{folder} holds a policy for {agents} agents with {sizes[0]} features and {sizes[-1]} outputs; "
-                f"this {problem.name} has {problem.num_agents} agents with {features} and {outputs}"
-            )
+        interface = cls.make_interface(problem, origin.settings)
+        actor = cls.make_actor(interface, origin.settings)
+        load_weights(actor, weights, folder, problem)
         return cls(interface, actor, origin)
 
 

@@ -67,18 +67,21 @@ class ExpertActions:
     allowed : Tensor of bool [slots, count, agents, outputs], optional
     decided : mapping of str to Tensor [slots, count, agents] or [slots, count, agents, entries]
         In the form of the agents' controls.
+    global_state : Tensor [slots, count, features], optional
+        As of `AgentObservation`.
     """
 
     view: Tensor
     allowed: Tensor | None
     decided: Mapping[str, Tensor]
+    global_state: Tensor | None = None
 
     @classmethod
-    def of(cls, interface: AgentInterface, demonstrations: Demonstrations) -> Self:
+    def of(cls, interface: AgentInterface, demonstrations: Demonstrations, *, with_global_state: bool = False) -> Self:
         """Convert demonstrations; raise an error if they do not fit the problem or are not feasible."""
         shape = demonstrations.instances.count, interface.problem.horizon
         observation, decided = single_slots(interface.problem, demonstrations)
-        observed = interface.observe(observation)
+        observed = interface.observe(observation, with_global_state=with_global_state)
         values = expressed(interface.controls, observation, decided)
 
         def over_slots(rows: Tensor) -> Tensor:
@@ -88,6 +91,7 @@ class ExpertActions:
             view=over_slots(observed.view),
             allowed=None if observed.allowed is None else over_slots(observed.allowed),
             decided={name: over_slots(torch.from_numpy(rows.astype(np.float32))) for name, rows in values.items()},
+            global_state=None if observed.global_state is None else over_slots(observed.global_state),
         )
 
     @property
@@ -111,7 +115,13 @@ class ExpertActions:
         """Reshape to single slots ``[1, slots x count, ...]``, for agents without memory."""
         flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
         allowed = None if self.allowed is None else self.allowed.flatten(0, 1)[None]
-        return ExpertActions(self.view.flatten(0, 1)[None], allowed, flat)
+        state = None if self.global_state is None else self.global_state.flatten(0, 1)[None]
+        return ExpertActions(self.view.flatten(0, 1)[None], allowed, flat, state)
+
+    def observation(self, rows: Tensor) -> AgentObservation:
+        """Return some of the demonstrations' observations in the first slot."""
+        parts = (self.view, self.allowed, self.global_state)
+        return AgentObservation(*(None if part is None else part[0, rows] for part in parts))  # type: ignore[arg-type]
 
 
 class Demonstrable(IterativeLearner):

@@ -9,6 +9,7 @@ which it is the largest entry. Options that are not allowed, whose outputs `mask
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,18 +31,23 @@ class RelaxedActions:
 
     Attributes
     ----------
-    size : int
-        Entries of a relaxed action.
+    size, numbers : int
+        Entries of a relaxed action; the first of them are numbers.
+    options : list of slice
+        Where the options of each entry of each integer field stand.
     """
 
     def __init__(self, fields: Mapping[str, ArrayField]) -> None:
         self._fields = fields
         entries = {name: int(np.prod(field.shape[1:], dtype=int)) for name, field in fields.items()}
-        self._numbers = sum(entries[name] for name, field in fields.items() if not field.integer)
+        self.numbers = sum(entries[name] for name, field in fields.items() if not field.integer)
         self._choices = [
             (entries[name], int(field.high - field.low) + 1) for name, field in fields.items() if field.integer
         ]
-        self.size = self._numbers + sum(entries * options for entries, options in self._choices)
+        each = [options for entries, options in self._choices for _ in range(entries)]
+        ends = [*itertools.accumulate(each, initial=self.numbers)]
+        self.options = [slice(*pair) for pair in itertools.pairwise(ends)]
+        self.size = ends[-1]
 
     def sample_soft(self, outputs: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
         """Squash numbers, and sample weights of options ``softmax((outputs + Gumbel noise) / temperature)``."""
@@ -58,6 +64,11 @@ class RelaxedActions:
         numbers, choices = self._split(actions)
         chosen = [torch.zeros_like(choice).scatter_(-1, choice.argmax(dim=-1, keepdim=True), 1.0) for choice in choices]
         return _join(numbers, chosen)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """Squash numbers, and choose the options of the largest outputs."""
+        numbers, choices = self._split(outputs)
+        return self.harden(_join(numbers.tanh(), choices))
 
     def straight_through(self, outputs: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
         """Squash numbers and sample choices, with the gradient of `sample_soft`."""
@@ -105,7 +116,7 @@ class RelaxedActions:
     def _split(self, actions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Numbers ``[..., numbers]``, and ``[..., entries, options]`` of each integer field."""
         sizes = [entries * options for entries, options in self._choices]
-        numbers, *choices = actions.split([self._numbers, *sizes], dim=-1)
+        numbers, *choices = actions.split([self.numbers, *sizes], dim=-1)
         return numbers, [choice.unflatten(-1, shape) for choice, shape in zip(choices, self._choices, strict=True)]
 
 

@@ -13,7 +13,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "relu6": nn.functional.relu6,
+}
 HIDDEN_GAIN = 2.0**0.5
 """Gain of the hidden layers' orthogonal initial weights."""
 

@@ -92,6 +92,11 @@ class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
         """Transitions of the agents, whose weights play no role."""
         return ExpertTransitions.of(self.make_agents(problem, seeded_generator(0)), demonstrations, self.rewards)
 
+    def make_replay(self, problem: Problem[Any], examples: Any) -> Any:
+        """Create a replay buffer without own transitions."""
+        own = JointReplay(self.buffer_size // self.num_envs)
+        return own if examples is None else self.replay_of(own, examples.together())
+
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> OffPolicyTraining:
         """Create agents with initial weights, and a replay buffer without own transitions."""
         return OffPolicyTraining(self, self.make_agents(problem, seeded_generator(seed)), seed, examples)
@@ -102,17 +107,11 @@ class OffPolicyTraining(Training):
 
     state_fields = ("slot", "round", "agents", "replay")
 
-    examples: ExpertTransitions | None
-
-    def __init__(
-        self, settings: OffPolicyLearner, agents: TrainableAgents, seed: int, examples: ExpertTransitions | None
-    ) -> None:
+    def __init__(self, settings: OffPolicyLearner, agents: TrainableAgents, seed: int, examples: Any) -> None:
         super().__init__(examples)
         self.settings, self.agents, self.seed = settings, agents, seed
-        self.replay: Any = JointReplay(settings.buffer_size // settings.num_envs)
-        if examples is not None:
-            agents.demonstrated = True
-            self.replay = settings.replay_of(self.replay, examples.together())
+        self.agents.demonstrated = examples is not None
+        self.replay = settings.make_replay(agents.problem, examples)
         self.episodes = Episodes(agents.interface.problem, settings.num_envs, seed)
         self.slot = self.round = 0
 
@@ -141,21 +140,28 @@ class OffPolicyTraining(Training):
         nature, noise, sampling = stream.generate_state(3, np.uint64).tolist()
         self.episodes.reseed(nature)
         generators = torch.Generator().manual_seed(noise), np.random.default_rng(sampling)
-        learning = self.agents.demonstrated or self.slot >= self.settings.warm_up
-        self.slot += self._round(tracker, learning, generators)
+        self.slot += self._round(tracker, self.learning, generators)
         self.round += 1
+
+    @property
+    def learning(self) -> bool:
+        """Whether gradient steps are taken in the next round."""
+        return self.agents.demonstrated or self.slot >= self.settings.warm_up
+
+    @property
+    def acting(self) -> bool:
+        """Whether agents act on their observations in the next round, and not at random."""
+        return self.learning
 
     def policy(self, origin: Origin) -> AgentPolicy:
         """Create the policy of the trained actors."""
-        # Policies of agents are loaded by the setting ``recurrent``.
-        origin = origin.replace(settings={**origin.settings, "recurrent": False})
         return self.settings.policy_type(self.agents.interface, self.agents.policy_actor(), origin)
 
     def _round(
         self, tracker: TrainingProgress, learning: bool, generators: tuple[torch.Generator, np.random.Generator]
     ) -> int:
         """Run whole episodes of all environments, or until the budget ends; return the number of slots."""
-        (generator, rng), agents, episodes = generators, self.agents, self.episodes
+        (generator, rng), agents, episodes, acting = generators, self.agents, self.episodes, self.acting
         horizon = episodes.problem.horizon
         observations: list[AgentObservation] = []
         rewards: list[NDArray[Any]] = []
@@ -169,6 +175,7 @@ class OffPolicyTraining(Training):
                 observation = agents.observe(episodes.observation)
                 if learning:
                     agents.generate(observation, slot, spent, generator)
+                if acting:
                     actions = agents.explore(observation, spent, generator)
                 else:
                     actions = agents.random_actions(observation, generator)

@@ -240,20 +240,30 @@ class JointReplay(_RingBuffer):
     Parameters
     ----------
     capacity : int
-        Largest number of time steps, at least 3; then the oldest is overwritten.
+        Largest number of time steps, at least 3.
+    overwrite : bool
+        Whether the oldest time step is overwritten where the buffer is full; otherwise no more are stored.
     """
 
     state_fields = ("_complete",)
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, overwrite: bool = True) -> None:
         super().__init__(capacity)
+        self._overwrite = overwrite
         self._complete = np.zeros(capacity, dtype=np.bool_)  # whether the action and the next observation are stored
         self._latest_has_action = False
+
+    @property
+    def full(self) -> bool:
+        """Whether as many time steps are stored as the buffer can hold."""
+        return self.count == self.capacity
 
     def append(
         self, observation: AgentObservation, action: Tensor | None = None, reward: NDArray[Any] | None = None
     ) -> None:
         """Store a time step ``[environments, ...]``, without action and reward after an episode's last slot."""
+        if self.full and not self._overwrite:
+            return
         now = self.appended % self.capacity
         self._complete[now] = False
         self._complete[now - 1] |= self._latest_has_action  # row -1 is the one before row 0

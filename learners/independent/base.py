@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from torch import Tensor
 from offloadopt.core import (
     Decisions,
     FloatArray,
+    Observation,
     Outcome,
     Problem,
 )
@@ -38,19 +39,24 @@ from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import Training, TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.independent.networks import AgentNetworks
-from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
+from offloadopt.learners.independent.policy import DeterministicPolicy
 from offloadopt.structures.agents import AgentProblem
 
 
 class IndependentAgents(Stateful, ABC):
     """Networks, exploration and gradient steps of the agents of one training.
 
+    Parameters
+    ----------
+    settings : IndependentLearner
+    problem : AgentProblem
+
     Attributes
     ----------
     action_size : int
         Entries of an agent's action in the replay buffer.
     networks : mapping of str to AgentNetworks
-        Online and target networks by name.
+        Online and target networks by name; the first are those of the policy.
     pairs : sequence of Pair
         The same, for the exchange of weights.
     """
@@ -61,7 +67,10 @@ class IndependentAgents(Stateful, ABC):
     networks: Mapping[str, AgentNetworks]
     pairs: Sequence[Pair]
 
-    def __init__(self, copies: int) -> None:
+    def __init__(self, settings: IndependentLearner, problem: AgentProblem[Any]) -> None:
+        self.interface = settings.policy_type.make_interface(problem, settings.model_dump())
+        self.gamma = settings.gamma if problem.horizon > 1 else 0.0
+        copies = 1 if settings.shared else problem.num_agents
         self.reward_center = torch.zeros(copies)
         self.reward_factor = torch.ones(copies)
 
@@ -94,25 +103,22 @@ class IndependentAgents(Stateful, ABC):
         """Choose actions for views ``[count, agents, features]`` with exploration; slots count over the training."""
 
     @abstractmethod
-    def decode(self, actions: NDArray[Any]) -> Decisions:
+    def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
         """Convert actions to decisions."""
 
     @abstractmethod
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """Take a gradient step at a fraction ``spent`` of the budget and return metrics."""
 
-    @abstractmethod
-    def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
-        """Create the trained policy."""
-
 
 class IndependentLearner(Federable):
     """Off-policy training of independent agents: settings and training loop."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
-    policy_type = DeterministicPolicy
+    policy_type: ClassVar[type[DeterministicPolicy]] = DeterministicPolicy
 
     view: str | None = Field(None, description="observation of the agents; none: the problem's first view")
+    controls: str | None = Field(None, description="form of the actions; none: the decision itself")
     shared: bool = Field(False, description="one network for all agents instead of one for each")
     hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
     num_envs: int = Field(16, ge=1, description="parallel environments")
@@ -142,6 +148,14 @@ class IndependentLearner(Federable):
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget."""
         return self.steps
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse also unknown names of a view or controls, and controls that the policies cannot set."""
+        super().require(problem)
+        agents = cast(AgentProblem[Any], problem)
+        interface = self.policy_type.make_interface(agents, self.model_dump())
+        interface.observe(agents.empty_observation())
+        self.policy_type.outputs(interface)
 
     @abstractmethod
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> IndependentAgents:
@@ -177,11 +191,12 @@ class IndependentTraining(Training):
 
     def policy(self, origin: Origin) -> DeterministicPolicy:
         """Create the policy of the trained agents."""
-        return self.agents.policy(self.problem, origin)
+        networks = next(iter(self.agents.networks.values()))
+        return self.settings.policy_type(self.agents.interface, networks, origin)
 
     def _run_episode(self, tracker: TrainingProgress, rng: np.random.Generator) -> None:
         s, problem, agents, episodes = self.settings, self.problem, self.agents, self.episodes
-        view = view_name(problem, s.view)
+        view = agents.interface.view
         outcomes: list[Outcome] = []
         measured: dict[str, Tensor] = {}
         episodes.begin()
@@ -191,7 +206,7 @@ class IndependentTraining(Training):
                 break
             warming_up = self.slot < s.warm_up
             actions = agents.random_actions(len(views), rng) if warming_up else agents.explore(views, self.slot, rng)
-            outcomes.append(episodes.step(agents.decode(actions)))
+            outcomes.append(episodes.step(agents.decode(episodes.observation, actions)))
             next_views = problem.view(episodes.observation, view)
             self.replay.append(views, actions, -outcomes[-1].running_cost, next_views)
             views = next_views

@@ -2,8 +2,8 @@
 
 Its configuration `ANCESTOR` is that of Chen and Wang, EURASIP JWCN 2020:188 (arXiv:1812.07394, the authors' code):
 
-1. an agent's actor maps its view to a number in (0, 1) for each decision, scaled to the decision's limits; integers are
-   rounded;
+1. an agent's actor maps its view to a number in (0, 1) for each decision, scaled to the decision's limits; the
+   options of an integer have equal parts of it;
 2. Ornstein-Uhlenbeck noise is added to explore;
 3. the critic is regressed on ``r + gamma Q'(s', mu'(s'))`` with the target networks Q', mu';
 4. the actor ascends the gradient of ``Q(s, mu(s))``; the targets of both are updated softly at the rate ``tau``.
@@ -22,7 +22,7 @@ The ancestor takes 400,000 gradient steps. The defaults train within minutes:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,17 +30,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.core import Decisions, FloatArray, Problem
-from offloadopt.errors import Unsupported
+from offloadopt.core import Decisions, FloatArray, Observation
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
-from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import mean_squared_or_huber
 from offloadopt.learners.common.weight_aggregation import Pair
-from offloadopt.learners.independent.action_menu import ActionScaling
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
-from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
 from offloadopt.structures.agents import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {
@@ -85,15 +81,6 @@ class Ddpg(IndependentLearner):
     ou_theta: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
     ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
 
-    def require(self, problem: Problem[Any]) -> None:
-        """Raise an error for problems without agents, and for options that are not always allowed."""
-        super().require(problem)
-        agents = cast(AgentProblem[Any], problem)
-        for name in agents.allowed(agents.empty_observation()):
-            raise Unsupported(
-                f"learner {self.name!r} rounds numbers to options; {name!r} has options that are not always allowed"
-            )
-
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""
         return ActorsAndCritics(self, problem, generator)
@@ -105,18 +92,15 @@ class ActorsAndCritics(IndependentAgents):
     state_fields = ("_noise", "_steps", "_actors", "_critics")
 
     def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
-        super().__init__(1 if settings.shared else problem.num_agents)
+        super().__init__(settings, problem)
         self.settings = settings
-        self._scaling = ActionScaling(problem)
-        self.action_size = self._scaling.size
-        self._gamma = settings.gamma if problem.horizon > 1 else 0.0
-        features = problem.view_size(view_name(problem, settings.view))
+        self.action_size = self.interface.entries
         self.networks = {}
         for kind, outputs, second_input in (("actor", self.action_size, 0), ("critic", 1, self.action_size)):
             for role in (kind, f"target_{kind}"):
                 self.networks[role] = AgentNetworks(
                     len(self.reward_center),
-                    features,
+                    self.interface.features,
                     settings.hidden,
                     outputs,
                     second_input=second_input,
@@ -151,16 +135,17 @@ class ActorsAndCritics(IndependentAgents):
             actions = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
         return np.clip(actions + 0.5 * self._noise, 0.0, 1.0)
 
-    def decode(self, actions: NDArray[Any]) -> Decisions:
-        """ActionScaling of the way between the limits."""
-        return self._scaling.decode(actions)
+    def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
+        """Convert shares between the limits to decisions."""
+        controls = self.interface.controls
+        return controls.decode(observation, controls.by_field(actions))
 
     def target(self, batch: TransitionBatch) -> Tensor:
         """Compute the critics' regression targets ``r + gamma Q'(s', mu'(s'))``, ``[rows, agents]``."""
         with torch.no_grad():
             actions = torch.sigmoid(self.networks["target_actor"](batch.next_view))
             next_value = self.networks["target_critic"](batch.next_view, actions)[..., 0]
-        return self.scaled_rewards(batch) + self._gamma * next_value
+        return self.scaled_rewards(batch) + self.gamma * next_value
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """Take a gradient step of the critics and one of the actors, update the targets, and return metrics."""
@@ -186,10 +171,6 @@ class ActorsAndCritics(IndependentAgents):
         (gradient,) = torch.autograd.grad(value.sum(), actions)
         factor = presigmoid_factor(actions.detach(), gradient, self.settings.inverting)
         self._actors.descend(-(signal * gradient * factor).sum(dim=-1).mean(dim=0), spent)
-
-    def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
-        """Create the policy of the actors."""
-        return DeterministicPolicy(problem, self.networks["actor"], None, origin)
 
 
 def presigmoid_factor(actions: Tensor, gradient: Tensor, inverting: bool) -> Tensor:

@@ -21,17 +21,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.core import Decisions, FloatArray, Problem
+from offloadopt.core import Decisions, FloatArray, Observation
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
-from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import mean_squared_or_huber
 from offloadopt.learners.common.weight_aggregation import Pair
-from offloadopt.learners.independent.action_menu import ActionScaling
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
-from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
-from offloadopt.learners.independent.policy import DeterministicPolicy, view_name
+from offloadopt.learners.independent.networks import polyak_update_with_buffers
+from offloadopt.learners.independent.policy import MenuPolicy
 from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.levels import QuantisedControls
 
 ANCESTOR: Mapping[str, Any] = {
     "view": "ancestor",
@@ -58,17 +57,13 @@ class Dqn(IndependentLearner):
     """Independent DQN agents, whose networks give the value of each combination of an agent's decisions."""
 
     name = "dqn"
+    policy_type = MenuPolicy
 
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
     rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
     final_rate: float = Field(0.1, ge=0, le=1, description="share of it left at the end; it falls along a cosine")
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
-
-    def require(self, problem: Problem[Any]) -> None:
-        """Refuse problems without agents, and menus with more entries than a network can have outputs for."""
-        super().require(problem)
-        ActionScaling(cast(AgentProblem[Any], problem)).menu(self.levels)
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> QNetworks:
         """Create networks with initial weights."""
@@ -83,17 +78,11 @@ class QNetworks(IndependentAgents):
     action_size = 1  # the entry's index in the menu
 
     def __init__(self, settings: Dqn, problem: AgentProblem[Any], generator: torch.Generator) -> None:
-        super().__init__(1 if settings.shared else problem.num_agents)
+        super().__init__(settings, problem)
         self.settings = settings
-        self.num_agents = problem.num_agents
-        self._scaling = ActionScaling(problem)
-        self.menu = self._scaling.menu(settings.levels)
-        self._gamma = settings.gamma if problem.horizon > 1 else 0.0
-        features = problem.view_size(view_name(problem, settings.view))
-        copies = len(self.reward_center)
+        self.entries = MenuPolicy.outputs(self.interface)
         self.networks = {
-            role: AgentNetworks(copies, features, settings.hidden, len(self.menu), compress=settings.standardise)
-            for role in ("value", "target")
+            role: MenuPolicy.make_actor(self.interface, settings.model_dump()) for role in ("value", "target")
         }
         self.networks["value"].initialise(generator)
         polyak_update_with_buffers(self.networks["target"], self.networks["value"], 1.0)
@@ -102,7 +91,7 @@ class QNetworks(IndependentAgents):
 
     def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
         """Sample entries of the menu uniformly."""
-        return rng.integers(len(self.menu), size=(count, self.num_agents, 1))
+        return rng.integers(self.entries, size=(count, self.interface.problem.num_agents, 1))
 
     def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
         """Entries of greatest value, or random ones with a probability that decays with the slot."""
@@ -110,18 +99,18 @@ class QNetworks(IndependentAgents):
         with torch.no_grad():
             best = self.networks["value"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
         epsilon = max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
-        explores = rng.random((len(view), self.num_agents, 1)) < epsilon
+        explores = rng.random(best.shape) < epsilon
         return np.where(explores, self.random_actions(len(view), rng), best.numpy())
 
-    def decode(self, actions: NDArray[Any]) -> Decisions:
+    def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
         """Convert entries of the menu to decisions."""
-        return self._scaling.decode(self.menu[actions[..., 0]])
+        return cast(QuantisedControls, self.interface.controls).choose(observation, actions[..., 0])
 
     def target(self, batch: TransitionBatch) -> Tensor:
         """Compute the regression targets ``r + gamma max_a Q'(s', a)``, ``[rows, agents]``."""
         with torch.no_grad():
             next_value = self.networks["target"](batch.next_view).amax(dim=-1)
-        return self.scaled_rewards(batch) + self._gamma * next_value
+        return self.scaled_rewards(batch) + self.gamma * next_value
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """Take a gradient step of the networks, update the targets, and return metrics."""
@@ -130,7 +119,3 @@ class QNetworks(IndependentAgents):
         self._learner.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
         polyak_update_with_buffers(self.networks["target"], self.networks["value"], self.settings.tau)
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
-
-    def policy(self, problem: AgentProblem[Any], origin: Origin) -> DeterministicPolicy:
-        """Create the policy that takes the entry of greatest value."""
-        return DeterministicPolicy(problem, self.networks["value"], self.menu, origin)

@@ -15,21 +15,39 @@ Recorded results: ``docs/results/learners.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Observation, Problem
-from offloadopt.learners.common.demonstrations import large_margin_loss
+from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.learners.common.demonstrations import expressed, large_margin_loss
 from offloadopt.learners.common.saved_policy import Origin
+from offloadopt.learners.independent.networks import AgentNetworks
+from offloadopt.learners.independent.policy import MenuPolicy
 from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
-from offloadopt.learners.sb3.per_agent import AgentEncoding, MenuPolicy
 from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.levels import QuantisedControls
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
+
+
+HIDDEN = (64, 64)
+"""Widths of the library's hidden layers."""
+
+
+class SharedMenuPolicy(MenuPolicy):
+    """One network, the same for every agent: each takes the entry of the largest predicted value."""
+
+    @classmethod
+    def make_actor(cls, interface: AgentInterface, settings: Mapping[str, Any]) -> AgentNetworks:
+        """Create a network of the library's shape."""
+        return AgentNetworks(1, interface.features, HIDDEN, cls.outputs(interface))
 
 
 class DQN(Sb3Learner):
@@ -38,7 +56,7 @@ class DQN(Sb3Learner):
     name = "dqn-sb3"
     algorithm = "DQN"
     serves: ClassVar[type[Any]] = AgentProblem
-    policy_type = MenuPolicy
+    policy_type = SharedMenuPolicy
 
     view: str | None = Field(None, description="what an agent sees, by default the problem's first view")
     controls: str | None = Field(None, description="form of the actions; none: the decision itself")
@@ -71,13 +89,21 @@ class DQN(Sb3Learner):
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)
-        AgentEncoding.of(problem, self.model_dump())
+        self.make_interface(problem)
+
+    def make_interface(self, problem: Any) -> AgentInterface:
+        """Create the interface in which numbers have levels; refuse menus that are too long."""
+        interface = self.policy_type.make_interface(problem, self.model_dump())
+        problem.view_features(interface.view)
+        self.policy_type.outputs(interface)
+        return interface
 
     def encode(self, problem: Any, observation: Observation, decisions: Decisions) -> tuple[NDArray[Any], NDArray[Any]]:
         """Views and entries of all agents."""
-        encoding = AgentEncoding.of(problem, self.model_dump())
-        entries = encoding.entries(observation, decisions)
-        return encoding.encode(observation).reshape(entries.size, -1), entries.reshape(-1)
+        interface = self.make_interface(problem)
+        controls = cast(QuantisedControls, interface.controls)
+        entries = controls.entry(expressed(controls, observation, decisions))
+        return interface.observe(observation).view.numpy().reshape(entries.size, -1), entries.reshape(-1)
 
     def imitators(self, model: Any) -> tuple[list[nn.Module], nn.Module | None]:
         """The network and its target."""
@@ -92,7 +118,7 @@ class DQN(Sb3Learner):
         """Each agent of each episode."""
         from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
-        return PerAgentVecEnv(problem, AgentEncoding.of(problem, self.model_dump()), self.num_envs)
+        return PerAgentVecEnv(self.make_interface(problem), self.num_envs)
 
     def options(self, environment: Any) -> dict[str, Any]:
         """A network of 64-64 is the library's default; its target follows slot by slot."""
@@ -108,5 +134,11 @@ class DQN(Sb3Learner):
         }
 
     def policy(self, problem: Problem[Any], environment: PerAgentVecEnv, model: Any, origin: Origin) -> MenuPolicy:
-        """The network and the menu."""
-        return MenuPolicy(problem, environment.encoding, linear_layers(model.q_net), origin)
+        """Copy the trained network."""
+        networks = self.policy_type.make_actor(environment.interface, origin.settings)
+        parameters = zip(networks.weights, networks.biases, linear_layers(model.q_net), strict=True)
+        with torch.no_grad():
+            for weight, bias, (trained_weight, trained_bias) in parameters:
+                weight.copy_(torch.from_numpy(trained_weight.T))
+                bias.copy_(torch.from_numpy(trained_bias))
+        return self.policy_type(environment.interface, networks, origin)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from offloadopt.core import Problem
 from offloadopt.envs.episodes import Episodes
 from offloadopt.envs.vector_env import ProblemVectorEnv
-from offloadopt.learners.sb3.per_agent import AgentEncoding
+from offloadopt.learners.common.agent_interface import AgentInterface
+from offloadopt.structures.levels import QuantisedControls
 
 
 class BatchVecEnv(VecEnv):
@@ -85,20 +85,21 @@ class PerAgentVecEnv(BatchVecEnv):
 
     Parameters
     ----------
-    problem : AgentProblem
-    encoding : AgentEncoding
+    interface : AgentInterface
+        With controls on levels; an action is an entry of their menu.
     count : int
         Number of episodes.
     """
 
     render_mode = None
 
-    def __init__(self, problem: Problem[Any], encoding: AgentEncoding, count: int) -> None:
-        self.encoding = encoding
-        self._agents = problem.num_agents
-        self._episodes = Episodes(problem, count, 0)
-        observation_space = spaces.Box(-np.inf, np.inf, (encoding.features,), np.float32)
-        super().__init__(count * problem.num_agents, observation_space, spaces.Discrete(len(encoding.menu)))
+    def __init__(self, interface: AgentInterface, count: int) -> None:
+        self.interface = interface
+        self._controls = cast(QuantisedControls, interface.controls)
+        self._agents = interface.problem.num_agents
+        self._episodes = Episodes(interface.problem, count, 0)
+        observation_space = spaces.Box(-np.inf, np.inf, (interface.features,), np.float32)
+        super().__init__(count * self._agents, observation_space, spaces.Discrete(len(self._controls.menu)))
 
     def reset(self) -> Any:
         """First observations ``[count x agents, features]``; one seed given by `seed` serves the whole batch."""
@@ -111,7 +112,7 @@ class PerAgentVecEnv(BatchVecEnv):
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Observations, rewards in single precision, ends and, where episodes ended, their last observations."""
         episodes = self._episodes
-        decisions = self.encoding.decode(episodes.observation, self._actions.reshape(-1, self._agents))
+        decisions = self._controls.choose(episodes.observation, self._actions.reshape(-1, self._agents))
         outcome = episodes.step(decisions)
         self.slot_cost = float(outcome.cost.mean())
         self.slot_reward = float(-outcome.running_cost.sum(axis=-1).mean())
@@ -122,4 +123,4 @@ class PerAgentVecEnv(BatchVecEnv):
         return self._observations(), reward, np.full(self.num_envs, ended), infos
 
     def _observations(self) -> NDArray[np.float32]:
-        return self.encoding.encode(self._episodes.observation).reshape(self.num_envs, -1)
+        return self.interface.observe(self._episodes.observation).view.numpy().reshape(self.num_envs, -1)

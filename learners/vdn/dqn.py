@@ -16,21 +16,35 @@ are those of double DQN (van Hasselt et al. 2016, arXiv:1509.06461): ``Q'`` at t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.learners.common.agent_interface import AgentObservation
-from offloadopt.learners.common.agent_policy import Actor
+from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
+from offloadopt.learners.common.agent_policy import Actor, AgentPolicy
 from offloadopt.learners.common.demonstrations import large_margin_loss
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.replay import Experience
-from offloadopt.learners.vdn.quantised_controls import QuantisedInterface, QuantisedPolicy
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.levels import QuantisedControls
+
+
+class QuantisedPolicy(AgentPolicy):
+    """Policy in which every agent takes the option of greatest advantage in each entry of its action."""
+
+    name = "levels"
+
+    @classmethod
+    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
+        """Create the interface with the learner's number of levels."""
+        levels = partial(QuantisedControls, levels=settings["levels"])
+        return AgentInterface(problem, settings["view"], settings["controls"], wrap=levels)
 
 
 class DqnVdn(Vdn):
@@ -48,14 +62,14 @@ class DqnVdn(Vdn):
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DqnVdnAgents:
         """Create networks with initial weights."""
-        interface = QuantisedInterface(problem, self.view, self.controls, self.levels)
+        interface = self.interface(problem)
         return DqnVdnAgents(self, interface, generator)
 
 
 class DqnVdnAgents(VdnAgents):
     """Networks of all agents, whose outputs are ``V_i``, then the advantages ``A_ib`` of all branches' options."""
 
-    def __init__(self, settings: DqnVdn, interface: QuantisedInterface, generator: torch.Generator) -> None:
+    def __init__(self, settings: DqnVdn, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface, 0, 1 + interface.heads.outputs, generator)
         self.settings = settings
 

@@ -81,7 +81,7 @@ def own_length(learner: Learner) -> int:
     Gradient steps of supervised learners, slots of joint learners, iterations of DIRS (gradient
     steps of pre-training, then slots), decisions of agents of all others.
     """
-    for name in ("iterations_in_all", "steps", "slots", "gradient_steps"):
+    for name in ("iterations_in_all", "slots", "steps", "gradient_steps"):
         if hasattr(learner, name):
             return int(getattr(learner, name))
     wrapped: Learner = learner.wrapped  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,6 +39,17 @@ class Controls(ABC):
     @abstractmethod
     def allowed(self, observation: Observation) -> Allowed:
         """Return the masks of the options that are allowed now."""
+
+    @property
+    def entries(self) -> Mapping[str, int]:
+        """Number of entries of each field for an agent."""
+        return {name: math.prod(field.shape[1:]) for name, field in self.fields.items()}
+
+    def by_field(self, flat: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Split agents' entries ``[count, agents, entries]``, field after field, into the fields' values."""
+        parts = np.split(flat, np.cumsum(list(self.entries.values()))[:-1], axis=-1)
+        columns = zip(self.fields.items(), parts, strict=True)
+        return {name: part.reshape(len(flat), *field.shape) for (name, field), part in columns}
 
 
 class DirectControls(Controls):

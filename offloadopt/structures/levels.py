@@ -88,8 +88,8 @@ class QuantisedControls(Controls):
         """
         options = [
             range(int(field.low), int(field.high) + 1)
-            for field in self.fields.values()
-            for _ in range(int(np.prod(field.shape[1:], dtype=int)))
+            for name, field in self.fields.items()
+            for _ in range(self.entries[name])
         ]
         choices = int(np.prod([len(each) for each in options]))
         if choices > MAX_COMBINATIONS:
@@ -108,12 +108,7 @@ class QuantisedControls(Controls):
 
     def choose(self, observation: Observation, entries: IntArray) -> Decisions:
         """Compute the decisions of entries ``[count, agents]`` of the menu."""
-        sizes = [int(np.prod(field.shape[1:], dtype=int)) for field in self.fields.values()]
-        parts = np.split(self.menu[entries], np.cumsum(sizes)[:-1], axis=-1)
-        columns = zip(self.fields.items(), parts, strict=True)
-        return self.decode(
-            observation, {name: part.reshape(len(part), *field.shape) for (name, field), part in columns}
-        )
+        return self.decode(observation, self.by_field(self.menu[entries]))
 
 
 class UnitControls(Controls):
@@ -130,7 +125,7 @@ class UnitControls(Controls):
         Whether integers are set by shares too; otherwise they stay as they are.
     """
 
-    def __init__(self, controls: Controls, encoding: Encoding, levels: int, integers: bool) -> None:
+    def __init__(self, controls: Controls, encoding: Encoding, levels: int = 2, *, integers: bool) -> None:
         require_limits(controls)
         self._controls, self._encoding, self._levels = controls, encoding, levels
         self._set = {name: field for name, field in controls.fields.items() if integers or not field.integer}

@@ -46,7 +46,6 @@ from offloadopt.physics.task_splitting import Splitting, share_cpu
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
 from offloadopt.structures.actions import Allowed, Controls
 from offloadopt.structures.agents import AgentProblem
-from offloadopt.structures.joint import JointProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
 from offloadopt.traces import locations as places
 
@@ -54,11 +53,7 @@ SERVER_FEATURES = ("workload", "workload_hz")
 """Features that are the same for all users."""
 
 
-class PartialMobile(
-    SharedServersProblem[PartialMobileScenario],
-    AgentProblem[PartialMobileScenario],
-    JointProblem[PartialMobileScenario],
-):
+class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[PartialMobileScenario]):
     """Ratio, server and CPU of every user in every slot; see `Splitting` for the cost of a user.
 
     Instance arrays: ``position_m [count, horizon, users, 2]``, ``task_bits [count, horizon, users]`` (without a slot
@@ -370,50 +365,6 @@ class PartialMobile(
     def controls(self) -> Mapping[str, Controls]:
         """Controls: the decision itself, or Algorithm 2's requests."""
         return {**super().controls, "requests": RequestControls(self)}
-
-    @property
-    def choices(self) -> tuple[int | None, ...]:
-        """Ratio, CPU as a share of a server's, server: Algorithm 2's coordinates."""
-        return None, None, self.sites
-
-    @cached_property
-    def user_factors(self) -> FloatArray:
-        """Algorithm 1's factors of places and tasks: one over their largest values."""
-        to_place, to_task, _ = self._scale_factors
-        return np.array([to_place, to_place, to_task])
-
-    @cached_property
-    def common_factors(self) -> FloatArray:
-        """Algorithm 1's factor of workloads: one over a server's CPU."""
-        return np.full(self.sites, 1.0 / self.scenario.cpu_server_hz)
-
-    def user_state(self, observation: Observation) -> FloatArray:
-        """Return positions (east, north) in m and bits."""
-        return np.concatenate([observation["position_m"], observation["task_bits"][..., None]], axis=-1)
-
-    def common_state(self, observation: Observation) -> FloatArray:
-        """Return the servers' workload in Hz in the last slot."""
-        return np.asarray(observation["workload_hz"][:, 0])
-
-    def decode(self, coordinates: FloatArray) -> Decisions:
-        """Decode ratio, CPU and server; with a ratio or CPU of 0 a user computes locally."""
-        ratio, cpu = coordinates[..., 0], coordinates[..., 1]
-        server = np.rint(coordinates[..., 2] * (self.sites - 1)).astype(np.int64) + 1
-        away = (ratio > 0) & (cpu > 0)
-        return Decisions(
-            {
-                "server": np.where(away, server, 0),
-                "ratio": np.where(away, ratio, 0.0),
-                "cpu_hz": np.where(away, cpu * self.scenario.cpu_server_hz, 0.0),
-            }
-        )
-
-    def encode(self, decisions: Decisions) -> FloatArray:
-        """Encode ratio, CPU and server; a local user has ratio and CPU 0, and no server."""
-        away = (decisions["server"] > 0) & (decisions["ratio"] > 0) & (decisions["cpu_hz"] > 0)
-        server = (decisions["server"] - 1) / max(self.sites - 1, 1)
-        shares = [decisions["ratio"], decisions["cpu_hz"] / self.scenario.cpu_server_hz]
-        return np.stack([*(np.where(away, share, 0.0) for share in shares), np.where(away, server, np.nan)], axis=-1)
 
 
 class RequestControls(Controls):

@@ -96,12 +96,12 @@ SIZES = sizes(
     variants=(
         {
             PAPERS_OWN: Variant({"buffer_size": 4000}, 8_000, published=True),
-            BLIND: Variant({**SHORT, "normalise": False}, 40_000),
+            BLIND: Variant({**SHORT, "view": "unscaled", "standardise": False}, 40_000),
             FREE: Variant({**SHORT, "encoding": "none"}, 40_000),
         },
         {
             PAPERS_OWN: Variant({}, 40_000, published=True),
-            BLIND: Variant({"normalise": False}, 480_000),
+            BLIND: Variant({"view": "unscaled", "standardise": False}, 480_000),
             FREE: Variant({"encoding": "none"}, 480_000),
         },
     ),

@@ -10,7 +10,6 @@ from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.assignment import AssignmentProblem, PricedAssignmentProblem, SlotwiseProblem
 from offloadopt.structures.backlog import BacklogProblem
 from offloadopt.structures.inference import InferenceProblem
-from offloadopt.structures.joint import JointProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
 from offloadopt.structures.task_queues import TaskQueueProblem
 from offloadopt.testing.clauses import Rollout
@@ -18,7 +17,6 @@ from offloadopt.testing.structures.agents import check_agents
 from offloadopt.testing.structures.assignment import check_assignment
 from offloadopt.testing.structures.backlog import check_backlog
 from offloadopt.testing.structures.inference import check_inference
-from offloadopt.testing.structures.joint import check_joint
 from offloadopt.testing.structures.priced_assignment import check_priced_assignment
 from offloadopt.testing.structures.shared_servers import check_shared_servers
 from offloadopt.testing.structures.slotwise import check_slotwise
@@ -30,7 +28,6 @@ CHECKS: tuple[tuple[type[Any], Callable[[Any, Rollout, int], None]], ...] = (
     (SlotwiseProblem, check_slotwise),
     (SharedServersProblem, check_shared_servers),
     (AgentProblem, check_agents),
-    (JointProblem, check_joint),
     (BacklogProblem, check_backlog),
     (TaskQueueProblem, check_task_queues),
     (InferenceProblem, check_inference),

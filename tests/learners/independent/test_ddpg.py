@@ -193,7 +193,7 @@ def test_curves_tell_what_episodes_cost(aiming: Any) -> None:
 
 
 def test_what_it_cannot_learn_is_refused(aiming: Any) -> None:
-    with pytest.raises(Unsupported, match="'target' has options that are not always allowed"):
+    with pytest.raises(Unsupported, match="has options that are not always allowed"):
         Ddpg().fit(registry.problem("battery_d2d"))
     with pytest.raises(UnknownName, match="no view 'onw' of aiming"):
         Ddpg(view="onw").fit(aiming())

@@ -23,7 +23,8 @@ def test_the_ancestor_chooses_among_25_pairs_of_powers() -> None:
     problem = registry.problem("carbon_mimo", "ancestor")
     agents = QNetworks(Dqn(**ANCESTOR), problem, seeded_generator(0))
     entries = np.tile(np.arange(25)[:, None, None], (1, 3, 1))
-    decided = agents.decode(entries)
+    drawn = problem.sample(25, 0)
+    decided = agents.decode(problem.observe(drawn, problem.reset(drawn)), entries)
     pairs = np.stack([decided["local_w"][:, 1], decided["offload_w"][:, 1]], axis=-1)
     assert [tuple(pair) for pair in pairs] == list(itertools.product([0.0, 0.5, 1.0, 1.5, 2.0], repeat=2))
 

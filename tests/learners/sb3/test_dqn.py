@@ -12,10 +12,9 @@ import pytest
 
 from offloadopt import registry
 from offloadopt.core import ArrayField, Budget
-from offloadopt.errors import UnknownName, Unsupported
+from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common import saved_policy as policies
-from offloadopt.learners.sb3.dqn import DQN
-from offloadopt.learners.sb3.per_agent import MenuPolicy
+from offloadopt.learners.sb3.dqn import DQN, SharedMenuPolicy
 
 from toys.sb3_training import trained
 
@@ -45,8 +44,8 @@ def observed(problem: Any, count: int) -> Any:
     return problem.observe(instances, problem.reset(instances))
 
 
-def weights(policy: MenuPolicy) -> bytes:
-    return b"".join(array.tobytes() for layer in policy.layers for array in layer)
+def weights(policy: SharedMenuPolicy) -> bytes:
+    return b"".join(array.tobytes() for array in policy.actor.arrays().values())
 
 
 # ------------------------------------------------------------------------------------------------- what is exported
@@ -60,8 +59,9 @@ def test_the_exported_network_takes_the_librarys_entries(
     training = trained(QUICK, problem, 4000)
     policy = training.policy(policies.Origin.of(QUICK, problem, seed=1))
     observation = observed(problem, 200)
-    theirs, _ = training.model.predict(policy.encoding.encode(observation).reshape(600, -1), deterministic=True)
-    entries = policy.entries(observation)
+    view = policy.interface.observe(observation).view
+    theirs, _ = training.model.predict(view.numpy().reshape(600, -1), deterministic=True)
+    entries = policy.actor(view).argmax(dim=-1).numpy()
     assert len(np.unique(entries)) > 1
     assert (entries == theirs.reshape(200, 3)).mean() > 0.99  # but for ties within rounding
 
@@ -80,6 +80,19 @@ def test_a_saved_policy_decides_the_same_without_the_library(
     instances = problem.sample(50, 3)
     for array, decided in policy.run(problem, instances).decisions.items():
         assert decided.tobytes() == loaded.run(problem, instances).decisions[array].tobytes()
+
+
+def test_one_network_serves_any_number_of_agents_with_the_same_menu(
+    library: Any, tmp_path: Path, moving: Any, devices: Any
+) -> None:
+    QUICK.fit(moving, budget=Budget(steps=240)).save(tmp_path / "moving")
+    more = registry.problem("partial_mobile", horizon=4, users=7)
+    decided, _ = policies.load_policy(tmp_path / "moving", more).act(observed(more, 2))
+    assert decided["server"].shape == (2, 7)
+    QUICK.fit(devices, budget=Budget(steps=240)).save(tmp_path / "devices")
+    other = registry.problem("battery_d2d", "fixed-frequency", horizon=5, users=3, servers=1)
+    with pytest.raises(InvalidInput, match=r"holds a policy with weights\.2 \[1, 64, 24\]; .* needs \[1, 64, 4\]"):
+        policies.load_policy(tmp_path / "devices", other)
 
 
 # ---------------------------------------------------------------------------------------------------- what is learned

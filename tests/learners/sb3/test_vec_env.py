@@ -10,7 +10,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.envs import AgentsView, AssignmentVectorEnv, ProblemVectorEnv
 from offloadopt.envs.episodes import instance_batches
-from offloadopt.learners.sb3.per_agent import AgentEncoding
+from offloadopt.learners.sb3.dqn import DQN
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
     from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
     problem = request.getfixturevalue(name)
-    encoding = AgentEncoding(problem, levels=4)
-    batch = PerAgentVecEnv(problem, encoding, 4)
+    interface: Any = DQN(levels=4).make_interface(problem)
+    batch = PerAgentVecEnv(interface, 4)
     batch.seed(3)
     observed, nature, rng = batch.reset(), instance_batches(problem, 4, 3), np.random.default_rng(0)
     for _ in range(2):
@@ -92,10 +92,12 @@ def test_every_agent_of_every_episode_is_paid_its_own_cost(
         state = problem.reset(instances)
         for slot in range(problem.horizon):
             observation = problem.observe(instances, state)
-            known = encoding.encode(observation)
+            known = interface.observe(observation).view.numpy()
             np.testing.assert_array_equal(observed, known.reshape(12, -1))
-            entries = rng.integers(len(encoding.menu), size=12)
-            state, outcome = problem.step(instances, state, encoding.decode(observation, entries.reshape(4, 3)))
+            entries = rng.integers(len(interface.controls.menu), size=12)
+            state, outcome = problem.step(
+                instances, state, interface.controls.choose(observation, entries.reshape(4, 3))
+            )
             observed, reward, done, infos = batch.step(entries)
             np.testing.assert_allclose(reward, -outcome.agent_cost.ravel(), rtol=1e-6)
             assert batch.slot_reward == pytest.approx(-outcome.cost.mean())
@@ -111,7 +113,7 @@ def test_one_slot_ends_for_good(aiming: Any, library: Any) -> None:
     from offloadopt.learners.sb3.vec_env import PerAgentVecEnv
 
     problem = aiming(horizon=1)
-    batch = PerAgentVecEnv(problem, AgentEncoding(problem, levels=3), 4)
+    batch = PerAgentVecEnv(DQN(levels=3).make_interface(problem), 4)
     batch.reset()
     _, _, done, infos = batch.step(np.zeros(8, dtype=int))
     assert done.all()

@@ -34,7 +34,7 @@ TINY = SIZES["full"].replace(
     steps={DISCRETE: 120, PRETRAINED: 40},
     demonstrations=2,
     changes=SMALL,
-    variants={"blind": Variant({**SMALL, "normalise": False}, 120)},
+    variants={"blind": Variant({**SMALL, "view": "unscaled", "standardise": False}, 120)},
 )
 SHORTER = [(LEARNERS, PRETRAINED, ("ddpg-discrete", {"imitation_steps": 5, "actor_delay": 5}))]
 """Entries that replace longer ones where nothing but whole tables is asked for."""
