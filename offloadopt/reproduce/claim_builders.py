@@ -243,7 +243,7 @@ class Ratio(Lowest):
 
 @dataclass(frozen=True, kw_only=True)
 class Level(ClaimBuilder):
-    """The number of a method is the published one at every place, or lies below a limit there.
+    """The number of a method is the published one at every place.
 
     Attributes
     ----------
@@ -251,7 +251,7 @@ class Level(ClaimBuilder):
     published : mapping
         Value by place; the only key is ``None`` where there is no axis. Places that the table lacks are left out.
     tolerance : float
-        Distance from the published value that counts as the same, relative to it if ``relative``.
+        Distance from the published value that counts as the same.
     form : str
         Format of the measured values.
     each : str
@@ -263,7 +263,6 @@ class Level(ClaimBuilder):
     method: str
     published: Mapping[Any, float]
     tolerance: float
-    relative: bool = False
     form: str = ".3g"
     each: str = "{place:g}: {value}"
     decided: str
@@ -285,7 +284,6 @@ class Level(ClaimBuilder):
         for place, numbers in self.at_places(frame, self.method).items():
             if place in self.published:
                 paper, reached = self.published[place], Interval.of(numbers)
-                margin = self.tolerance * (paper if self.relative else 1.0)
-                verdicts.append(reached.within(paper - margin, paper + margin))
+                verdicts.append(reached.within(paper - self.tolerance, paper + self.tolerance))
                 found.append(self.each.format(value=reached.text(self.scale, self.form), place=place))
         return verdicts, self.measured.format(found="; ".join(found))
