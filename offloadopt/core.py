@@ -162,13 +162,13 @@ class Problem(ABC, Generic[ScenarioT]):
 
     @property
     def horizon(self) -> int:
-        """Number of slots that are decided one after the other."""
-        return 1
+        """Number of slots that are decided one after the other: by default the scenario's field ``horizon``, or 1."""
+        return int(getattr(self.scenario, "horizon", 1))
 
     @property
-    @abstractmethod
     def num_agents(self) -> int:
-        """Number of entries of ``Outcome.agent_cost``."""
+        """Number of entries of ``Outcome.agent_cost``: by default the scenario's field ``users``, or 1."""
+        return int(getattr(self.scenario, "users", 1))
 
     @property
     @abstractmethod

@@ -62,14 +62,9 @@ def _add_load(loads: FloatArray, option: int, change: float) -> None:
 
 @njit(cache=True)
 def move_tasks(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    loads: FloatArray,
-    assignment: IntArray,
-    order: IntArray,
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, loads: FloatArray, assignment: IntArray, order: IntArray,
     threshold: float,
-) -> bool:
+) -> bool:  # fmt: skip
     """Move each task of ``order`` to its cheapest option, given the others; return whether any was moved.
 
     ``assignment`` and the ``loads [servers]`` change; moves that save at most ``threshold`` are not made.
@@ -94,14 +89,9 @@ def move_tasks(
 
 @njit(cache=True)
 def swap_tasks(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    loads: FloatArray,
-    assignment: IntArray,
-    order: IntArray,
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, loads: FloatArray, assignment: IntArray, order: IntArray,
     threshold: float,
-) -> bool:
+) -> bool:  # fmt: skip
     """Swap the options of pairs of tasks of ``order`` that save more than ``threshold``; otherwise as `move_tasks`."""
     swapped = False
     for place in range(len(order)):
@@ -154,15 +144,9 @@ def improve(
 
 @njit(cache=True)
 def _apply_chain(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    loads: FloatArray,
-    assignment: IntArray,
-    candidates: IntArray,
-    i: int,
-    threshold: float,
-) -> bool:
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, loads: FloatArray, assignment: IntArray,
+    candidates: IntArray, i: int, threshold: float,
+) -> bool:  # fmt: skip
     """Apply the first improving chain that moves task ``i`` to another task's server and that task elsewhere."""
     source, size = assignment[i], load[i]
     departure = _congestion_change(loads, capacity, source, -size) - cost[i, source]

@@ -43,20 +43,22 @@ class InferenceGreedy(InferenceRule):
     def plan(
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
     ) -> tuple[SlotTasks, IntArray, FloatArray]:
-        """Combine the plans of all users."""
-        return _independent_plans(problem, tasks, held_j, _selfish_plan)
+        """Combine the plans of all users; where a battery does not suffice, energy gets a price."""
+        return _independent_plans(problem, tasks, held_j, self.plan_alone)
+
+    def plan_alone(self, slot: SlotTasks) -> tuple[IntArray, FloatArray]:
+        """Options and shares that are optimal for each user without the others."""
+        return _selfish_plan(slot)
 
 
-class InferenceLocal(InferenceRule):
+class InferenceLocal(InferenceGreedy):
     """Compute on the users' own CPUs only, the best set of tasks that meets the time limit."""
 
     name = "local"
 
-    def plan(
-        self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
-    ) -> tuple[SlotTasks, IntArray, FloatArray]:
-        """Optimise each user's tasks without servers."""
-        return _independent_plans(problem, tasks, held_j, _local_plan)
+    def plan_alone(self, slot: SlotTasks) -> tuple[IntArray, FloatArray]:
+        """Options and shares that are optimal for each user without servers."""
+        return _selfish_plan(replace(slot, remote=np.ascontiguousarray(slot.remote[:, :0])))
 
 
 class RoundRobin(InferenceRule):
@@ -100,11 +102,6 @@ def _selfish_plan(slot: SlotTasks) -> tuple[IntArray, FloatArray]:
         slot.first_task, local_cost, slot.local, slot.remote, slot.second_price, slot.limit_s, slot.failure
     )
     return option, shares
-
-
-def _local_plan(slot: SlotTasks) -> tuple[IntArray, FloatArray]:
-    """Options and shares that are optimal for each user without servers."""
-    return _selfish_plan(replace(slot, remote=np.ascontiguousarray(slot.remote[:, :0])))
 
 
 @njit(cache=True)

@@ -79,7 +79,7 @@ def _fail_infeasible(option: Any, first_task: Any, local_cost: Any, costs: Any) 
 def _best_move(
     option: Any, j: int, user: Any, first_task: Any, local_cost: Any, remote: Any, second_price: float, limit: float,
     failure_costs: Any, least: float, costs: Any, prices: Any, trial_prices: Any, work: Any, ones: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Option of task j that changes the cost most, if below ``least``; else its present one."""
     current, i = option[j], user[j]
     bit = 1 << (j - first_task[i])

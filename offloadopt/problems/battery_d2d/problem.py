@@ -98,18 +98,6 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         ),
     }
 
-    # --------------------------------------------------------------------------------------------------------- sizes
-
-    @property
-    def horizon(self) -> int:
-        """Slots of an episode."""
-        return self.scenario.horizon
-
-    @property
-    def num_agents(self) -> int:
-        """Number of agents: every mobile device bears the cost of its own tasks."""
-        return self.scenario.users
-
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Places, batteries, tasks, connections and the draws of fading."""

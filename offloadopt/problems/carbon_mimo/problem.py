@@ -72,18 +72,6 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         "ancestor": ("buffer", "gain_before", "channel_power"),
     }
 
-    # --------------------------------------------------------------------------------------------------------- sizes
-
-    @property
-    def horizon(self) -> int:
-        """Slots of an episode."""
-        return self.scenario.horizon
-
-    @property
-    def num_agents(self) -> int:
-        """Number of agents: every user bears its own cost."""
-        return self.scenario.users
-
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Channels, arrivals, harvested energy, the grid's carbon."""

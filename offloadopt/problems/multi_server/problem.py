@@ -60,11 +60,6 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         """Number of edge servers."""
         return self.scenario.servers
 
-    @property
-    def num_agents(self) -> int:
-        """Number of agents: every user bears the cost of its own time and energy."""
-        return self.scenario.users
-
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Gains, tasks and distances."""

@@ -76,21 +76,6 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[Pa
     # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
-    def horizon(self) -> int:
-        """Slots of an episode."""
-        return self.scenario.horizon
-
-    @property
-    def one_slot(self) -> PartialMobile:
-        """The problem of a single slot."""
-        return PartialMobile(self.scenario.replace(horizon=1))
-
-    @property
-    def num_agents(self) -> int:
-        """Number of agents: every user bears the cost of its own time and energy."""
-        return self.scenario.users
-
-    @property
     def tasks(self) -> int:
         """One task per user and slot."""
         return self.scenario.users

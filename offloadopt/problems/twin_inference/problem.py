@@ -85,21 +85,6 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
     # --------------------------------------------------------------------------------------------------------- sizes
 
     @property
-    def horizon(self) -> int:
-        """Slots of an episode."""
-        return self.scenario.horizon
-
-    @property
-    def one_slot(self) -> TwinInference:
-        """The problem of a single slot."""
-        return TwinInference(self.scenario.replace(horizon=1))
-
-    @property
-    def num_agents(self) -> int:
-        """Number of agents: every user bears the cost of its tasks."""
-        return self.scenario.users
-
-    @property
     def places(self) -> int:
         """Largest number of tasks of a user in a slot."""
         return self.scenario.tasks_max
