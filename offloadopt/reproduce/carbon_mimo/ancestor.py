@@ -22,6 +22,10 @@ from offloadopt.reproduce.training import Json
 WEIGHTS = (0.5, 0.8)
 RATES = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 DDPG, DQN = "DDPG", "DQN"
+LONGEST = 1000
+"""Most slots of an episode."""
+V_EPISODES = 20
+"""Episodes of so many slots for each V."""
 PUBLISHED: Mapping[tuple[str, float], tuple[float, ...]] = {
     (DDPG, 0.5): (-3.22, -4.52, -6.97, -9.67, -12.46, -15.46),
     (DQN, 0.5): (-3.91, -5.57, -7.83, -10.50, -13.29, -16.31),
@@ -61,7 +65,7 @@ class AncestorFigure(Artefact):
     def plan(self) -> Iterable[Unit]:
         """The rules and the learners at every rate; that paper trained at several."""
         study, sizes = self.study, self.study.sizes
-        horizon = min(1000, sizes.ancestor_slots)
+        horizon = min(LONGEST, sizes.ancestor_slots)
         rules = {name: RULES[name] for name in (GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV)}
         for replicate in study.replicates:
             for weight, rate in itertools.product(WEIGHTS, sizes.rates):
@@ -164,9 +168,9 @@ class TradeOffFigure(Artefact):
 
     def plan(self) -> Iterable[Unit]:
         """One unit for each V, with a buffer that never overflows and a long horizon."""
-        scenario = self.study.scenario(buffer_bits=None, horizon=1000, charge="normalised", harvest_w=0.0)
+        scenario = self.study.scenario(buffer_bits=None, horizon=LONGEST, charge="normalised", harvest_w=0.0)
         for replicate in self.study.replicates:
-            test = self.study.test(replicate, scenario, count=20)
+            test = self.study.test(replicate, scenario, count=V_EPISODES)
             for v in self.study.sizes.values_of_v:
                 yield self.study.solvers(replicate, scenario, {LYAPUNOV: ("lyapunov", {"v": v})}, test=test, v=v)
 

@@ -57,7 +57,7 @@ def reproduce_once(name: str, factory: pytest.TempPathFactory) -> tuple[Path, li
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not claims.exists():
             patch.setattr(DriftPlusPenalty, "tuned", untuned)
-            for change in getattr(of(name), "SHORTER", []):
-                patch.setitem(*change)
+            for change in getattr(of(name), "SHORTER", {}).items():
+                patch.setattr(*change)
             claims.write_bytes(pickle.dumps(reproduce(of(name).tiny(), names, folder, workers=1)))
     return folder, pickle.loads(claims.read_bytes())

@@ -23,6 +23,11 @@ TINY = SIZES["full"].replace(
     expert_instances=2,
     expert_steps=5,
 )
+SHORTER = {
+    "offloadopt.reproduce.carbon_mimo.ancestor.LONGEST": 30,
+    "offloadopt.reproduce.carbon_mimo.ancestor.V_EPISODES": 2,
+}
+"""What is replaced where nothing but whole tables is asked for."""
 STUDY = CarbonMimoStudy(TINY, {"users": 2, "horizon": 10})
 
 

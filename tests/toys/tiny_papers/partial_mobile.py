@@ -36,8 +36,13 @@ TINY = SIZES["full"].replace(
     changes=SMALL,
     variants={"blind": Variant({**SMALL, "view": "unscaled", "standardise": False}, 120)},
 )
-SHORTER = [(LEARNERS, PRETRAINED, ("ddpg-discrete", {"imitation_steps": 5, "actor_delay": 5}))]
-"""Entries that replace longer ones where nothing but whole tables is asked for."""
+SHORTER: dict[str, Any] = {
+    "offloadopt.reproduce.partial_mobile.study.LEARNERS": {
+        **LEARNERS,
+        PRETRAINED: ("ddpg-discrete", {"imitation_steps": 5, "actor_delay": 5}),
+    }
+}
+"""What is replaced where nothing but whole tables is asked for."""
 WITHOUT_LEARNERS: dict[str, Any] = {"steps": {}}
 BASE = {"users": 3, "horizon": 4}
 

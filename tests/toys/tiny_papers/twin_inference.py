@@ -51,6 +51,8 @@ TINY = SIZES["full"].replace(
         DQN: SMALL,
     },
 )
+SHORTER = {"offloadopt.reproduce.twin_inference.exchange.ROUNDS": 3}
+"""What is replaced where nothing but whole tables is asked for."""
 WITHOUT_LEARNERS = {"slots": {}, "demonstrations": 0}
 BASE = {"horizon": 4}
 STUDY = TwinInferenceStudy(TINY, BASE)
