@@ -25,8 +25,10 @@ from offloadopt.core import FloatArray
 
 MAX_STEPS = 60
 """Steps of a root search, at most: as many halvings as float64 resolves."""
-MIN_CPU_SHARE = 1e-9
-"""Smallest positive share of a server's CPU."""
+MIN_CPU_SHARE = 1e-30
+"""Smallest positive share of a server's CPU, far below what any task uses on a CPU of any size."""
+NEAR, NEGLIGIBLE = 1e-7, 1e-12
+"""Relative distance to the best CPU share that is tried if the cost of an inexact one may exceed the second value."""
 CPU_TOLERANCE = 1e-13
 """Relative part of a server's CPU that may remain unallocated."""
 
@@ -181,7 +183,8 @@ def response(full: bool, price: float, task: Any, time_weight: float, cpu_max: f
 def cheaper_mode(price: float, task: Any, time_weight: float, cpu_max: float) -> tuple[float, float, bool]:
     """Compute a lower bound of cost plus price times CPU over both modes, exact up to rounding, with CPU and mode.
 
-    The error of an inexact CPU share is bounded by the slope there, as both modes are convex.
+    The error of an inexact CPU share is bounded by the slope there times the distance to the best share, as both modes
+    are convex: it lies within `NEAR` where the slope changes its sign there, otherwise anywhere on its side.
     """
     least, share, chosen = np.inf, 0.0, False
     if not np.isfinite(task[1]):
@@ -190,7 +193,12 @@ def cheaper_mode(price: float, task: Any, time_weight: float, cpu_max: float) ->
         cpu = response(full, price, task, time_weight, cpu_max)
         slope = mode_slope(full, cpu, task, time_weight) + price
         value = mode_cost(full, cpu, task, time_weight) + price * cpu
-        value -= slope * cpu if slope > 0.0 else -slope * (cpu_max - cpu)
+        distance = cpu if slope > 0.0 else cpu_max - cpu
+        if abs(slope) * distance > NEGLIGIBLE:
+            near = cpu * (1.0 - NEAR if slope > 0.0 else 1.0 + NEAR)
+            if near < cpu_max and (mode_slope(full, near, task, time_weight) + price) * slope < 0.0:
+                distance = abs(near - cpu)
+        value -= abs(slope) * distance
         if value < least:
             least, share, chosen = value, cpu, full
     return least, share, chosen

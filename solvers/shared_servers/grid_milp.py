@@ -57,8 +57,10 @@ class _Searches:
         _, optimum = self.reference.prove(problem, instance, deadline)
         overload_bound = problem.scenario.overload_penalty + optimum
         for overload in (False, True):
+            if deadline.passed:
+                break
             model = GridModel(problem, instance, levels=self.solver.levels, overload=overload)
-            left_s = None if np.isinf(deadline.left_s) else max(0.01, deadline.left_s)
+            left_s = None if np.isinf(deadline.left_s) else max(1e-3, deadline.left_s)
             # Half of the gap is reserved for the margin of the bound.
             result = self.solve(model.pyomo, self.solver.relative_gap / 2, left_s)
             # As `models.solver.safe_bound`: valid even if every row and reduced cost is wrong by the tolerance.

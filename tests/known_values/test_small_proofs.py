@@ -245,3 +245,48 @@ def test_small_slots_of_twin_inference_are_proved(case: str) -> None:
     assert solved.status_names == [Status.OPTIMAL.name]
     assert solved.objective[0] == pytest.approx(optimum, rel=2e-6)
     assert solved.bound[0] <= optimum * (1.0 + 1e-7)
+
+
+PARTIAL_MOBILE: dict[str, tuple[int, float, dict[str, Any]]] = {
+    "a server of 1e19 Hz": (
+        5,
+        0.534396991,
+        {
+            "users": 3,
+            "speed_max_m_per_s": 2.22e-5,
+            "bandwidth_hz": 3.19e6,
+            "noise_w": 3.85e-19,
+            "cpu_local_hz": 82.9e6,
+            "task_bits_min": 1.24e6,
+            "task_bits_max": 2.31e6,
+            "cycles_per_bit": 2320.0,
+            "time_weight": 0.881,
+            "cpu_server_hz": 1.31e19,
+            "sites_m": ((100.0, 379.0), (76.0, 72.0)),
+        },
+    ),
+    "a server that is used at 1e-9 of its speed": (
+        150,
+        2.756098645,
+        {
+            "users": 3,
+            "speed_max_m_per_s": 859.0,
+            "path_loss_exponent": 0.0187,
+            "power_w": 1.35,
+            "kappa_server": 3.46e-25,
+            "cpu_server_hz": 1.2e18,
+            "sites_m": ((105.0, 345.0),),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PARTIAL_MOBILE)
+@pytest.mark.parametrize("method", ["exact", "exhaustive", "expert"])
+def test_tasks_find_their_share_of_a_server_of_any_speed(case: str, method: str) -> None:
+    seed, optimum, changes = PARTIAL_MOBILE[case]  # of all servers and modes, with shares by golden-section search
+    problem = offloadopt.problem("partial_mobile", horizon=1, **changes)
+    solved = offloadopt.solve(problem, problem.sample(1, seed), method)
+    assert solved.status_names == [Status.OPTIMAL.name]
+    assert solved.objective[0] == pytest.approx(optimum, rel=1e-6)
+    assert solved.bound[0] <= optimum * (1.0 + 1e-8)

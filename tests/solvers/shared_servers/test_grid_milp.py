@@ -90,6 +90,13 @@ def test_decisions_lie_on_the_grid_and_a_high_penalty_lets_nobody_overload() -> 
     assert solved.details["grid_bound"].shape == (1, 2)
 
 
+def test_no_model_is_built_after_the_time_limit() -> None:
+    problem = one_slot(4, 2)
+    solved = solver("grid-milp", problem, time_limit_s=1e-9).run(problem, problem.sample(1, seed=14))
+    assert solved.objective[0] == 4.0  # all tasks compute locally
+    assert solved.details["grid_bound"][0] == -np.inf
+
+
 def test_other_problems_are_refused() -> None:
     with pytest.raises(Unsupported, match="PartialMobile"):
         solver("grid-milp").require(MultiServer(MultiServerScenario(users=2, servers=2)))
