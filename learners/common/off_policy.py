@@ -225,19 +225,18 @@ class TrainableAgents(Stateful, ABC):
     state_fields: ClassVar[tuple[str, ...]] = ("exchange", "optimizers", "targets")
 
     def __init__(self, settings: OffPolicyLearner, interface: AgentInterface) -> None:
-        self.interface = interface
+        self.settings, self.interface = settings, interface
         self.relaxed = RelaxedActions(interface.controls.fields)
         self.copies = 1 if settings.shared else interface.problem.num_agents
         self.optimizers: dict[str, CopywiseClippedAdam] = {}
         self.targets: dict[str, nn.Module] = {}
         self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
-        self._imitation_weight = settings.imitation_weight
-        self._tau, self._final_rate, self._max_norm = settings.tau, settings.final_rate, settings.max_gradient_norm
 
     def register(self, name: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
         """Add networks to the training, with their learning rate and target networks."""
-        self.optimizers[name] = CopywiseClippedAdam(networks, rate, rate * self._final_rate, self._max_norm)
+        s = self.settings
+        self.optimizers[name] = CopywiseClippedAdam(networks, rate, rate * s.final_rate, s.max_gradient_norm)
         self.targets[name] = target
 
     @abstractmethod
@@ -299,10 +298,11 @@ class TrainableAgents(Stateful, ABC):
         value : Tensor [agents]
             Mean value or reward of each agent, as of `WeightExchange.after_update`.
         """
+        tau = self.settings.tau
         for kind, target in self.targets.items():
-            polyak_update(target, self.optimizers[kind].networks, self._tau)
+            polyak_update(target, self.optimizers[kind].networks, tau)
         if self.exchange is not None:
-            pairs = [Pair(self.optimizers[kind].networks, target, self._tau) for kind, target in self.targets.items()]
+            pairs = [Pair(self.optimizers[kind].networks, target, tau) for kind, target in self.targets.items()]
             # All agents have equally many transitions.
             self.exchange.after_update(spent, pairs, value, torch.ones_like(value))
 
@@ -320,7 +320,7 @@ class TrainableAgents(Stateful, ABC):
             tensors = {name: torch.from_numpy(values.astype(np.float32)) for name, values in decided.items()}
             outputs, _ = actor(batch.observation.view[None])
             outputs = mask_outputs(outputs[0], batch.observation.allowed)
-            return self._imitation_weight * self.interface.heads.imitation_loss(outputs, tensors)
+            return self.settings.imitation_weight * self.interface.heads.imitation_loss(outputs, tensors)
 
         return batch.only_demonstrated(loss)
 

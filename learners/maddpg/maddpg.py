@@ -42,14 +42,10 @@ from offloadopt.learners.maddpg.critic import CentralisedCritic
 from offloadopt.structures.agents import AgentProblem
 
 
-class Maddpg(OffPolicyLearner):
-    """MADDPG for any problem whose decisions are made by agents."""
+class ActorLearner(OffPolicyLearner):
+    """Settings of actors that ascend the values of a critic."""
 
-    name = "maddpg"
-
-    reward: Literal["agent", "team"] = Field("agent", description="whose cost an agent bears: its own or everybody's")
     actor_rate: float = Field(1e-3, gt=0, description="Adam's step size for actors")
-    critic_rate: float = Field(3e-3, gt=0, description="Adam's step size for critics")
     temperature: float = Field(1.0, gt=0, description="of the softmax through which choices pass gradients")
     noise: float = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
     epsilon: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
@@ -57,6 +53,62 @@ class Maddpg(OffPolicyLearner):
     imitation_weight: float = Field(
         10.0, ge=0, description="of the imitation loss of demonstrations beside minus the value (Nair et al. 2018)"
     )
+
+
+class ActorAgents(TrainableAgents):
+    """Agents whose actors ascend the values of a critic.
+
+    Attributes
+    ----------
+    actor, target_actor : Actor
+    """
+
+    settings: ActorLearner
+
+    def make_actors(self, generator: torch.Generator) -> None:
+        """Create actors with initial weights, and their targets."""
+        s, interface = self.settings, self.interface
+        sizes = (interface.features, *s.hidden, interface.heads.outputs)
+        self.actor = Actor(self.copies, sizes, s.activation, False, s.standardise)
+        self.actor.initialise(generator)
+        self.target_actor = copy.deepcopy(self.actor)
+        self.register("actor", self.actor, s.actor_rate, self.target_actor)
+
+    def policy_actor(self) -> Actor:
+        """Actors of the trained policy."""
+        return self.actor
+
+    @torch.no_grad()
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
+        """Actions of the actors with noise, or random ones with probability ``epsilon``."""
+        actions = self.relaxed.explore(outputs(self.actor, observation), self.settings.noise, generator)
+        random = torch.rand(*actions.shape[:-1], 1, generator=generator) < self.settings.epsilon
+        return torch.where(random, self.random_actions(observation, generator), actions)
+
+    @torch.no_grad()
+    def sample_actions(self, actor: Actor, observation: AgentObservation, generator: torch.Generator) -> Tensor:
+        """Sample actions of actors without exploration: choices from their softmax."""
+        return self.relaxed.straight_through(outputs(actor, observation), self.settings.temperature, generator)
+
+    def ascend(
+        self, batch: Experience, value: Callable[[Tensor], Tensor], spent: float, generator: torch.Generator
+    ) -> None:
+        """Take a gradient step of the actors on ``value`` of their own actions ``[rows, agents, size]``."""
+        s, loss = self.settings, self.imitation_loss(self.actor, batch)
+        if not self.imitating:
+            loss = loss + actor_loss(
+                self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator
+            )
+        self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
+
+
+class Maddpg(ActorLearner):
+    """MADDPG for any problem whose decisions are made by agents."""
+
+    name = "maddpg"
+
+    reward: Literal["agent", "team"] = Field("agent", description="whose cost an agent bears: its own or everybody's")
+    critic_rate: float = Field(3e-3, gt=0, description="Adam's step size for critics")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""
@@ -67,12 +119,11 @@ class Maddpg(OffPolicyLearner):
         return team_reward(outcome) if self.reward == "team" else agent_reward(outcome)
 
 
-class ActorsAndCritics(TrainableAgents):
+class ActorsAndCritics(ActorAgents):
     """Actors and critics of all agents, with their target networks.
 
     Attributes
     ----------
-    actor, target_actor : Actor
     critic, target_critic : CentralisedCritic
     sent, delivered : int
         Bytes that agents sent, and that they received.
@@ -82,27 +133,19 @@ class ActorsAndCritics(TrainableAgents):
 
     def __init__(self, settings: Maddpg, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface)
-        self.settings = settings
         self.sent = self.delivered = 0
-        shape = settings.hidden, settings.activation
-        sizes = (interface.features, *settings.hidden, interface.heads.outputs)
-        self.actor = Actor(self.copies, sizes, settings.activation, False, settings.standardise)
+        self.make_actors(generator)
         inputs = interface.features, self.global_features, self.relaxed.size
-        self.critic = CentralisedCritic(interface.problem.num_agents, self.copies, inputs, *shape, settings.standardise)
-        self.actor.initialise(generator)
+        shape = settings.hidden, settings.activation, settings.standardise
+        self.critic = CentralisedCritic(interface.problem.num_agents, self.copies, inputs, *shape)
         self.critic.initialise(generator)
-        self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
-        self.register("actor", self.actor, settings.actor_rate, self.target_actor)
+        self.target_critic = copy.deepcopy(self.critic)
         self.register("critic", self.critic, settings.critic_rate, self.target_critic)
 
     @property
     def global_features(self) -> int:
         """Number of features in the critics' global state."""
         return self.interface.global_features
-
-    def policy_actor(self) -> Actor:
-        """Actors of the trained policy."""
-        return self.actor
 
     def observe(self, observation: Observation) -> AgentObservation:
         """Convert an observation to the agents' views and the critics' global state."""
@@ -131,13 +174,6 @@ class ActorsAndCritics(TrainableAgents):
         }
 
     @torch.no_grad()
-    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
-        """Actions of the actors with noise, or random ones with probability ``epsilon``."""
-        actions = self.relaxed.explore(outputs(self.actor, observation), self.settings.noise, generator)
-        random = torch.rand(*actions.shape[:-1], 1, generator=generator) < self.settings.epsilon
-        return torch.where(random, self.random_actions(observation, generator), actions)
-
-    @torch.no_grad()
     def update_statistics(self, observations: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Add observations and rewards ``[slots, count, agents]`` to the running statistics."""
         view = torch.stack([each.view for each in observations])
@@ -153,14 +189,9 @@ class ActorsAndCritics(TrainableAgents):
         reward = self.critic.standardise_rewards(batch.reward)
         if self.gamma == 0.0:
             return reward
-        own = self.next_actions(self.target_actor, batch.next_observation, generator)
+        own = self.sample_actions(self.target_actor, batch.next_observation, generator)
         others = own if batch.others is None else cast(Tensor, batch.others.next_action)
         return reward + self.gamma * self.target_critic(batch.next_observation, own, others)
-
-    @torch.no_grad()
-    def next_actions(self, actor: Actor, observation: AgentObservation, generator: torch.Generator) -> Tensor:
-        """Sample actions of target actors."""
-        return self.relaxed.straight_through(outputs(actor, observation), self.settings.temperature, generator)
 
     def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Take a gradient step of the critics and one of the actors, update the targets, and return metrics."""
@@ -168,22 +199,13 @@ class ActorsAndCritics(TrainableAgents):
         error = value - self.target(batch, generator)
         self.optimizers["critic"].descend(self.loss_per_copy(batch.weighted(0.5 * error.square())), spent)
         batch.update_priorities(error)
-        self._update_actors(batch, spent, generator)
+        self.update_actors(batch, spent, generator)
         self.update_targets(spent, self.critic.to_reward_units(value.detach(), self.gamma).mean(dim=0))
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
-    def _update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
+    def update_actors(self, batch: Experience, spent: float, generator: torch.Generator) -> None:
         """Take a gradient step of the actors: each changes its own action, the others' are those of the batch."""
-
-        def value(own: Tensor) -> Tensor:
-            return self.critic(batch.observation, own, batch.others_action)
-
-        s, loss = self.settings, self.imitation_loss(self.actor, batch)
-        if not self.imitating:
-            loss = loss + actor_loss(
-                self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator
-            )
-        self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
+        self.ascend(batch, lambda own: self.critic(batch.observation, own, batch.others_action), spent, generator)
 
 
 def outputs(actor: Actor, observation: AgentObservation) -> Tensor:

@@ -181,7 +181,7 @@ class CganAgents(ActorsAndCritics):
             self.generators.update_statistics(batch)
             measured = self.generators.learn(batch, generator)
             if self.imitating:
-                self._update_actors(batch, spent, generator)
+                self.update_actors(batch, spent, generator)
             if self.ready:
                 self._publish()
             return measured
@@ -210,7 +210,7 @@ class CganAgents(ActorsAndCritics):
         announced, or where none was, that of the generated actions.
         """
         others = self.generators.generate(batch.action, announced, generator)
-        next_action = self.next_actions(self._published_actor, others.next_observation, generator)
+        next_action = self.sample_actions(self._published_actor, others.next_observation, generator)
         others_action = torch.where(announced[:, None, None], batch.action, others.action)
         return replace(
             batch,

@@ -69,9 +69,10 @@ class DqnVdn(Vdn):
 class DqnVdnAgents(VdnAgents):
     """Networks of all agents, whose outputs are ``V_i``, then the advantages ``A_ib`` of all branches' options."""
 
+    settings: DqnVdn
+
     def __init__(self, settings: DqnVdn, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface, 0, 1 + interface.heads.outputs, generator)
-        self.settings = settings
 
     @torch.no_grad()
     def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
