@@ -30,8 +30,8 @@ class ClaimBuilder(ABC):
 
     Attributes
     ----------
-    claim, source, paper : str
-        As in `Claim`.
+    claim, source, paper, rule : str
+        As in `Claim`; without a rule the usual one of its kind.
     number : str
         Column of the table.
     axis : str, optional
@@ -44,6 +44,8 @@ class ClaimBuilder(ABC):
         Wording of the measured numbers, with ``{found}`` in place of them.
     scale : float
         Factor of numbers in the text.
+    method : str
+        The claim is about it: without it in the table there is none.
     """
 
     claim: str
@@ -55,23 +57,20 @@ class ClaimBuilder(ABC):
     where: Mapping[str, Any] = field(default_factory=dict)
     measured: str = "{found}"
     scale: float = 1.0
+    method: str = ""
+    rule: str = ""
 
     def __call__(self, frame: DataFrame) -> list[Claim]:
-        """The claim with its verdict; none where the table lacks its methods."""
+        """The claim with its verdict; none where the table lacks its method."""
         chosen = select(frame, **self.where)
-        if not set(self.needed) <= set(chosen[self.by]):
+        if self.method and self.method not in set(chosen[self.by]):
             return []
         verdicts, measured = self.decide(chosen)
-        return [Claim(self.claim, self.source, self.paper, measured, all_hold(verdicts), self.rule)]
+        return [Claim(self.claim, self.source, self.paper, measured, all_hold(verdicts), self.rule or self.usual_rule)]
 
     @property
     @abstractmethod
-    def needed(self) -> Sequence[str]:
-        """Methods without which there is no claim."""
-
-    @property
-    @abstractmethod
-    def rule(self) -> str:
+    def usual_rule(self) -> str:
         """How the verdict follows."""
 
     @abstractmethod
@@ -111,12 +110,7 @@ class Trend(ClaimBuilder):
     points: str = "points"
 
     @property
-    def needed(self) -> Sequence[str]:
-        """None: methods that are absent are left out."""
-        return ()
-
-    @property
-    def rule(self) -> str:
+    def usual_rule(self) -> str:
         """Paired differences."""
         side = "above" if self.sign > 0 else "below"
         return (
@@ -161,18 +155,11 @@ class Lowest(ClaimBuilder):
     each: str = "{value} at {place:g}"
     joint: str = "; "
     points: str = "place"
-    decided: str = ""
 
     @property
-    def needed(self) -> Sequence[str]:
-        """The method itself."""
-        return (self.method,)
-
-    @property
-    def rule(self) -> str:
+    def usual_rule(self) -> str:
         """Paired differences."""
-        default = f"the mean paired difference to each rival is below 0 at every {self.points}; false if one is not"
-        return self.decided or default
+        return f"the mean paired difference to each rival is below 0 at every {self.points}; false if one is not"
 
     def against(self, frame: DataFrame, rival: str) -> dict[float | None, Interval]:
         """The number compared with a rival's at each place of both."""
@@ -223,10 +210,9 @@ class Ratio(Lowest):
     level: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def rule(self) -> str:
+    def usual_rule(self) -> str:
         """Paired ratios."""
-        default = f"the mean ratio is below {self.most:g} at every {self.points}; false if one is not"
-        return self.decided or default
+        return f"the mean ratio is below {self.most:g} at every {self.points}; false if one is not"
 
     def compare(self, ours: FloatArray, theirs: FloatArray) -> Interval:
         """Paired ratio."""
@@ -256,8 +242,6 @@ class Level(ClaimBuilder):
         Format of the measured values.
     each : str
         Wording of one ``{value}`` at one ``{place}``.
-    decided : str
-        The rule.
     """
 
     method: str
@@ -265,17 +249,11 @@ class Level(ClaimBuilder):
     tolerance: float
     form: str = ".3g"
     each: str = "{place:g}: {value}"
-    decided: str
 
     @property
-    def needed(self) -> Sequence[str]:
-        """The method itself."""
-        return (self.method,)
-
-    @property
-    def rule(self) -> str:
-        """As given."""
-        return self.decided
+    def usual_rule(self) -> str:
+        """Distance from the published value."""
+        return f"the mean lies within {self.tolerance:g} of the published one at every place"
 
     def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Each place."""

@@ -69,7 +69,7 @@ def test_a_claim_may_be_about_some_rows() -> None:
 @pytest.mark.parametrize(("tolerance", "holds"), [(5.0, True), (0.05, None)])
 def test_a_level_lies_within_its_tolerance_at_every_published_place(tolerance: float, holds: bool | None) -> None:
     frame = pd.DataFrame({REPLICATE: [1, 2, 3], "method": "a", "place": 1, "cost": [99.0, 100.0, 101.0]})
-    parts = {"method": "a", "published": {1: 99.0, 2: 7.0}, "decided": "the mean lies near it"}
+    parts = {"method": "a", "published": {1: 99.0, 2: 7.0}, "rule": "the mean lies near it"}
     level = Level(**HEAD, axis="place", tolerance=tolerance, **parts)
     (claim,) = level(frame)
     assert claim.holds is holds

@@ -60,7 +60,7 @@ def tasks_figure(study: BatteryD2DStudy) -> PresetTable:
                 claim=f"rMAPPO outperforms MADDPG ({preset})",
                 source="Fig. 3, Section IV",
                 paper="finally outperforms (no numbers)",
-                decided="the mean ratio of costs is below 1 at every quantity of tasks; false if one is not",
+                rule="the mean ratio of costs is below 1 at every quantity of tasks; false if one is not",
             )
             for preset in study.sizes.presets
         ]
@@ -128,7 +128,7 @@ def published(
                 claim=f"rMAPPO has the lowest cost of the paper's methods at every {point} ({preset})",
                 source=f"{figure}, Section IV",
                 paper="always possesses the best outcome (no numbers)",
-                decided="the mean ratio of rMAPPO's cost to each other method's is below 1 at every point; false if "
+                rule="the mean ratio of rMAPPO's cost to each other method's is below 1 at every point; false if "
                 "one is not",
             )
         )

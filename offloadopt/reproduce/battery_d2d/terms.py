@@ -86,7 +86,7 @@ def yardsticks(study: BatteryD2DStudy) -> list[Ratio]:
             joint=", ",
             measured="rMAPPO's cost is {found}",
             most=1.0 - ENOUGH if claim == simple else 1.0,
-            decided=f"the mean ratio of costs is below {1.0 - ENOUGH if claim == simple else 1.0:g} for each of them",
+            rule=f"the mean ratio of costs is below {1.0 - ENOUGH if claim == simple else 1.0:g} for each of them",
         )
         for preset in study.sizes.presets
         for claim, others in rivals.items()

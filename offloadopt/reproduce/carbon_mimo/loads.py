@@ -105,7 +105,7 @@ def cheaper(method: str, name: str, source: str, paper: str) -> Ratio:
         method=method,
         rivals=(DDPG, GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV),
         level={LYAPUNOV: 1.0 + LEVEL},
-        decided=f"the mean ratio of costs is below 1 (Lyapunov: below {1 + LEVEL:g}) at every load",
+        rule=f"the mean ratio of costs is below 1 (Lyapunov: below {1 + LEVEL:g}) at every load",
     )
 
 

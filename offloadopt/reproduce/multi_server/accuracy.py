@@ -110,8 +110,7 @@ class AccuracyTable(Artefact):
             form=".1f",
             each="{place}: {value} %",
             measured=f"{{found}} (never offloading: {100 * float(frame['all_local_accuracy'].mean()):.1f} %)",
-            decided=f"the mean lies within {100 * NEAR:g} points of the published one for every number of "
-            "demonstrations",
+            rule=f"the mean lies within {100 * NEAR:g} points of the published one for every number of demonstrations",
         )
         return [*saturation, self._lift(frame, counts), *level(frame)]
 

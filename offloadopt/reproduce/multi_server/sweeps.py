@@ -96,7 +96,7 @@ def _lowest(field: str, source: str) -> list[LowestOfAll]:
             axis=field,
             method=DIRS,
             rivals=RULES,
-            decided="the mean paired difference to each rule is below 0 at every point; false if one is not",
+            rule="the mean paired difference to each rule is below 0 at every point; false if one is not",
             unit=unit,
         )
         for metric, (word, unit) in METRICS.items()

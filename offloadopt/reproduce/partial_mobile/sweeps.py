@@ -54,7 +54,7 @@ def users_figure(study: PartialMobileStudy) -> Sweep:
         lead="minus {rival}: ",
         scale=100.0,
         measured="percent of servers and slots, {found}; 0 wherever a server shares its CPU optimally",
-        decided=f"the mean paired difference to {' and '.join(RIVALS)} is below 0 at every number of users; "
+        rule=f"the mean paired difference to {' and '.join(RIVALS)} is below 0 at every number of users; "
         "false if one is not",
     )
     return Sweep(

@@ -99,7 +99,7 @@ def claims_about(
         rivals=PAPER_METHODS,
         lead="/ {rival}: ",
         measured=f"{CGAN} {{found}}",
-        decided="the mean ratio to each other method is below 1 at every point; false if one is not",
+        rule="the mean ratio to each other method is below 1 at every point; false if one is not",
     )
     yield lambda frame: greedy_has_most(frame, axis, number, source)
     yield lambda frame: headline(frame, axis, number, figure)
