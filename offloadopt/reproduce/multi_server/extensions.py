@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from offloadopt.reproduce import plots
@@ -17,10 +17,10 @@ from offloadopt.reproduce.multi_server.study import (
     PRICES,
     SHIFTS,
     MultiServerStudy,
-    as_trained,
 )
-from offloadopt.reproduce.study import measured
+from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.summary import summarised
+from offloadopt.reproduce.table import Table
 from offloadopt.reproduce.training import Json
 
 STYLES = {
@@ -81,107 +81,85 @@ class AnytimeFigure(Artefact):
         return figure
 
 
-@dataclass(eq=False)
-class ScenarioGaps(Artefact):
-    """Gaps of rules and learners in several scenarios, each with trainings of its own."""
+def hard_servers_figure(study: MultiServerStudy) -> Table:
+    """Faster servers, with which more tasks are offloaded and decisions are harder: gaps, and the costs behind them."""
+    speeds = {f"{speed / 1e9:g} GHz": speed for speed in study.sizes.server_hz}
 
-    study: MultiServerStudy
-    keys = ("scenario", "method")
-
-    def scenarios(self, replicate: int) -> Mapping[str, Json]:
-        """Scenarios of a replicate by name."""
-        raise NotImplementedError
-
-    def plan(self) -> Iterable[Unit]:
-        """Trainings and rules for each scenario and replicate."""
-        for replicate in self.study.replicates:
-            for name, scenario in self.scenarios(replicate).items():
-                for method in LEARNED:
-                    yield self.study.learned(method, replicate, scenario, scenario=name)
-                yield self.study.rules(replicate, scenario, scenario=name)
-
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each method."""
-        for method, numbers in as_trained(unit, result):
-            yield {"scenario": unit.labels["scenario"], "method": method, **numbers}
-
-    def draw_gaps(self, ax: Axes, summary: DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
-        """Draw a row for each scenario and a marker for each method."""
-        for row, method in enumerate(methods):
-            chosen = summary[summary["method"] == method].set_index("scenario")
-            places = [place + 0.14 * (row - (len(methods) - 1) / 2) for place in range(len(scenarios))]
-            gaps = chosen.loc[list(scenarios)]
-            style = STYLES[method]
-            mean = 100 * gaps["gap"].clip(LEAST_GAP)
-            ax.plot(mean, places, ls="", marker=style.marker, color=style.color, ms=6, label=style.label)
-            low, high = (100 * gaps[f"gap_{end}"].clip(LEAST_GAP) for end in ("low", "high"))
-            ax.hlines(places, low, high, color=style.color, alpha=0.6, lw=2)
-        ax.set_yticks(range(len(scenarios)), scenarios)
-        ax.set_ylim(len(scenarios) - 0.4, -0.6)
-        ax.set_xlim(70 * LEAST_GAP, None)
-        plots.logarithmic(ax, "x")
-        plots.finish(ax, GAP_LABEL, "")
-
-
-class HardServersFigure(ScenarioGaps):
-    """Faster servers, with which more tasks are offloaded and decisions are harder."""
-
-    name = "hard-servers"
-
-    def scenarios(self, replicate: int) -> Mapping[str, Json]:
-        """The paper's scenario with each speed."""
-        return {
-            f"{speed / 1e9:g} GHz": self.study.layout(replicate, cpu_server_hz=speed)
-            for speed in self.study.sizes.server_hz
-        }
-
-    def draw(self, frame: DataFrame) -> Figure:
-        """Draw the gaps and the costs behind them."""
-        summary = summarised(frame, self.keys)
+    def picture(summary: DataFrame) -> Figure:
         figure, axes = plots.panels(2)
-        names = [f"{speed / 1e9:g} GHz" for speed in self.study.sizes.server_hz]
-        self.draw_gaps(axes[0], summary, names, list(STYLES))
-        styles = {**STYLES, OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--")}
-        speeds = dict(zip(names, (speed / 1e9 for speed in self.study.sizes.server_hz), strict=True))
-        plots.lines(axes[1], summary.assign(speed=summary["scenario"].map(speeds)), "speed", "cost", styles)
+        draw_gaps(axes[0], summary, list(speeds), list(STYLES))
         plots.finish(axes[0], GAP_LABEL, "each server's CPU")
+        styles = {**STYLES, OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--")}
+        plots.lines(axes[1], summary.assign(speed=summary["scenario"].map(speeds) / 1e9), "speed", "cost", styles)
         plots.fit_to_means(axes[1])
-        axes[1].set_xticks(list(speeds.values()))
+        axes[1].set_xticks([speed / 1e9 for speed in speeds.values()])
         plots.finish(axes[1], "each server's CPU, GHz", "mean cost (11)")
         plots.legend(figure, axes[1:], columns=3)
         return figure
 
+    scenarios = {name: ("paper", {"cpu_server_hz": speed}) for name, speed in speeds.items()}
+    return _gaps(study, "hard-servers", scenarios, (), picture)
 
-class GeneralisationFigure(ScenarioGaps):
-    """Other presets, and channel statistics that the policies were not trained on."""
 
-    name = "generalisation"
+def generalisation_figure(study: MultiServerStudy) -> Table:
+    """Other presets (``melbourne`` only if its files are given), and channel statistics that no policy was trained on.
 
-    def scenarios(self, replicate: int) -> Mapping[str, Json]:
-        """The presets; ``melbourne`` only if its files are given."""
-        study = self.study
-        found = {name: study.layout(replicate, name) for name in ("paper", "heterogeneous")}
-        if study.users_file is not None:
-            places = {"users_file": study.users_file, "sites_file": study.sites_file}
-            found["melbourne"] = study.layout(replicate, "melbourne", **places)
-        return found
+    Policies of the paper's preset alone have rows for these shifts.
+    """
+    scenarios: dict[str, tuple[str, Json]] = {name: (name, {}) for name in ("paper", "heterogeneous")}
+    if study.users_file is not None:
+        scenarios["melbourne"] = ("melbourne", {"users_file": study.users_file, "sites_file": study.sites_file})
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """Yield also a row for each shift of the paper's channel statistics."""
-        yield from super().rows(unit, result)
-        if unit.labels["scenario"] == "paper":
-            for found in measured(unit, result):
-                if found.test in SHIFTS:
-                    yield {"scenario": found.test, "method": found.method, **found.numbers}
-
-    def draw(self, frame: DataFrame) -> Figure:
-        """Draw gaps of policies tested on their own preset, and on shifted ones."""
-        summary = summarised(frame, self.keys)
-        present = list(self.scenarios(1))
+    def picture(summary: DataFrame) -> Figure:
         figure, axes = plots.panels(2)
-        self.draw_gaps(axes[0], summary, present, list(STYLES))
-        self.draw_gaps(axes[1], summary, ["paper", *SHIFTS], LEARNED)
+        draw_gaps(axes[0], summary, list(scenarios), list(STYLES))
+        draw_gaps(axes[1], summary, ["paper", *SHIFTS], LEARNED)
         axes[0].set_title("trained and tested on the same preset", fontsize=10.5, loc="left")
         axes[1].set_title("trained on paper, tested on", fontsize=10.5, loc="left")
         plots.legend(figure, axes[:1], columns=3)
         return figure
+
+    return _gaps(study, "generalisation", scenarios, tuple(SHIFTS), picture)
+
+
+def _gaps(
+    study: MultiServerStudy,
+    name: str,
+    scenarios: Mapping[str, tuple[str, Json]],
+    shifts: Sequence[str],
+    picture: Callable[[DataFrame], Figure],
+) -> Table:
+    """Gaps of rules and learners in several scenarios (preset and changes), each with trainings of its own."""
+
+    def over(replicate: int) -> Iterable[Unit]:
+        for label, (preset, changes) in scenarios.items():
+            scenario = study.layout(replicate, preset, **changes)
+            for method in LEARNED:
+                yield study.learned(method, replicate, scenario, scenario=label)
+            yield study.rules(replicate, scenario, scenario=label)
+
+    def columns(unit: Unit, found: Measured) -> Row | None:
+        trained_in, shifted = unit.labels["scenario"], found.test in SHIFTS
+        if shifted and (found.test not in shifts or trained_in != "paper"):
+            return None
+        return {"scenario": found.test if shifted else trained_in, "method": found.method}
+
+    return Table(study=study, name=name, keys=("scenario", "method"), over=over, columns=columns, picture=picture)
+
+
+def draw_gaps(ax: Axes, summary: DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
+    """Draw a row for each scenario and a marker for each method."""
+    for row, method in enumerate(methods):
+        chosen = summary[summary["method"] == method].set_index("scenario")
+        places = [place + 0.14 * (row - (len(methods) - 1) / 2) for place in range(len(scenarios))]
+        gaps = chosen.loc[list(scenarios)]
+        style = STYLES[method]
+        mean = 100 * gaps["gap"].clip(LEAST_GAP)
+        ax.plot(mean, places, ls="", marker=style.marker, color=style.color, ms=6, label=style.label)
+        low, high = (100 * gaps[f"gap_{end}"].clip(LEAST_GAP) for end in ("low", "high"))
+        ax.hlines(places, low, high, color=style.color, alpha=0.6, lw=2)
+    ax.set_yticks(range(len(scenarios)), scenarios)
+    ax.set_ylim(len(scenarios) - 0.4, -0.6)
+    ax.set_xlim(70 * LEAST_GAP, None)
+    plots.logarithmic(ax, "x")
+    plots.finish(ax, GAP_LABEL, "")

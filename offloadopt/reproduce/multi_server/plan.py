@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
-from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, GeneralisationFigure, HardServersFigure
+from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, generalisation_figure, hard_servers_figure
 from offloadopt.reproduce.multi_server.learners import LearnersTable
 from offloadopt.reproduce.multi_server.search import SearchFigure
 from offloadopt.reproduce.multi_server.study import SIZES, MultiServerStudy
@@ -35,8 +35,8 @@ def artefacts(study: MultiServerStudy) -> list[Artefact]:
         users_figure(study),
         servers_figure(study),
         AnytimeFigure(study),
-        GeneralisationFigure(study),
-        HardServersFigure(study),
+        generalisation_figure(study),
+        hard_servers_figure(study),
     ]
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from offloadopt import files, registry
 from offloadopt.problems.multi_server import MultiServerScenario
-from offloadopt.reproduce.artefact import Result, Unit
-from offloadopt.reproduce.measurements import TEST
+from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.study import Study, measured, sizes
+from offloadopt.reproduce.study import Study, sizes
 from offloadopt.reproduce.training import Json, own_length
 from offloadopt.traces import locations
 
@@ -125,8 +124,3 @@ class MultiServerStudy(Study):
         from offloadopt.learners.dirs.dirs import PAPER
 
         return self.learner("dirs", **{**PAPER, **self.sizes.dirs, **changes})
-
-
-def as_trained(unit: Unit, result: Result) -> Iterator[tuple[str, Json]]:
-    """Method and numbers of a unit's solvers, or of its training in its own scenario."""
-    return ((found.method, found.numbers) for found in measured(unit, result) if found.test in (TEST, AS_TRAINED))

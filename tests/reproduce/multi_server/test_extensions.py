@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from offloadopt.reproduce import paper
-from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, GeneralisationFigure, HardServersFigure
+from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, generalisation_figure, hard_servers_figure
 from offloadopt.reproduce.multi_server.study import AS_TRAINED, LEARNED, SHIFTS
 
 from toys.tiny_papers.multi_server import STUDY, TINY
@@ -32,14 +32,14 @@ def test_each_point_of_the_anytime_curve_is_a_training_of_its_own() -> None:
 
 
 def test_harder_servers_differ_in_their_speed_alone() -> None:
-    scenarios = HardServersFigure(STUDY).scenarios(1)
+    scenarios = {unit.labels["scenario"]: unit.parameters["scenario"] for unit in hard_servers_figure(STUDY).over(1)}
     assert list(scenarios) == ["2 GHz", "5 GHz"]
     slow, fast = scenarios.values()
     assert {name for name in slow if slow[name] != fast[name]} == {"cpu_server_hz"}
 
 
 def test_policies_of_the_papers_preset_alone_have_rows_for_shifts() -> None:
-    figure = GeneralisationFigure(STUDY)
+    figure = generalisation_figure(STUDY)
     tests = {name: {"gap": 0.1} for name in (AS_TRAINED, *SHIFTS)}
     for unit in figure.units:
         if "learner" in unit.parameters:
