@@ -10,6 +10,10 @@ Curves record communication in bytes, 4 for each number: the weights that are ex
 ``(o, a, r, o')`` that a central learner would collect. Messages of the learner's own between its agents, as in
 `maddpg`, are counted by it in ``communication/sent_bytes`` and ``communication/delivered_bytes``. The policy is that of
 the wrapped learner.
+
+Demonstrations are divided as experience is: each agent's networks imitate its own decisions in its own views, and share
+weights meanwhile; ``centralised`` imitates those of all agents. Where they were collected is not known, so that their
+own bytes are not counted.
 """
 
 from __future__ import annotations

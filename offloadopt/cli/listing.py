@@ -15,6 +15,8 @@ from offloadopt.registry import serves
 
 SERVES, PROVES, HINDSIGHT = "yes", "proof", "hindsight"
 """Cells of the matrix: serves; serves and proves a bound; the same with all of nature known in advance."""
+NEEDED, USED, REFUSED = "needed", "used", "refused"
+"""What learners do with demonstrations."""
 LINE = 78
 """Longest line that is printed, where the names allow it."""
 
@@ -45,6 +47,10 @@ def list_(as_json: Json = False) -> None:
     print("yes        serves the problem's default preset")
     print("proof      and proves a lower bound of every decision's cost")
     print("hindsight  and does so with all of nature's slots known in advance")
+    learners = found["learners"]
+    by_use = {use: [each["name"] for each in learners if each["demonstrations"] == use] for use in (NEEDED, REFUSED)}
+    uses = "; ".join(f"{use} by {', '.join(names)}" for use, names in by_use.items() if names)
+    print(textwrap.fill(f"--demos    {uses}; {USED} by all other learners", LINE, subsequent_indent=" " * 11))
     print("`offloadopt list --json` says what each method is.")
 
 
@@ -60,7 +66,14 @@ def _method(group: str, name: str, kinds: tuple[Any, ...], problems: dict[str, P
             kind = registry.serving(group, name, problem)
             proves = group == "solvers" and kind.proves
             served[known] = SERVES if not proves else HINDSIGHT if kind.hindsight and problem.horizon > 1 else PROVES
-    return {"name": name, "summary": _summary(kinds[0]), "serves": served}
+    method = {"name": name, "summary": _summary(kinds[0]), "serves": served}
+    return method if group == "solvers" else {**method, "demonstrations": _use_of_demonstrations(kinds)}
+
+
+def _use_of_demonstrations(kinds: tuple[Any, ...]) -> str:
+    if any(kind.needs_demonstrations for kind in kinds):
+        return NEEDED
+    return USED if any(kind.uses_demonstrations for kind in kinds) else REFUSED
 
 
 def _problems() -> dict[str, Problem[Any]]:

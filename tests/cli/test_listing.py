@@ -51,6 +51,10 @@ def test_list_shows_plugins_and_survives_a_broken_one(run: Run, toy: ModuleType)
     assert solvers["foresight"]["summary"] == toy.Foresight.__doc__.partition("\n")[0]
     assert solvers["exact"]["serves"]["queues"] in ("proof", "hindsight")
     assert "missing" not in solvers
+    uses = {entry["name"]: entry["demonstrations"] for entry in ran.json["learners"]}
+    assert uses.pop("threshold-search") == "refused"
+    assert all(uses.pop(name) == "needed" for name in IMITATING)
+    assert set(uses.values()) == {"used"}
     assert "solver 'missing'" in ran.err
 
 
@@ -60,6 +64,7 @@ def test_people_see_a_matrix_of_at_most_80_columns(run: Run) -> None:
     assert any(re.fullmatch(r" *exact +proof +hindsight +proof +hindsight +hindsight *", line) for line in lines)
     assert any(re.fullmatch(r" *dirs +yes +- +- +- +- *", line) for line in lines)
     assert "    presets: paper, heterogeneous, melbourne" in lines
+    assert "--demos    needed by imitation, imitation-agents; used by all other learners" in lines
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -129,6 +129,11 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "maddpg": {**SMALL, "actor_rate": 1e-2},
     "ddpg-vdn": {**SMALL, "actor_rate": 1e-2},
     "dqn-vdn": {**SMALL, "levels": 3},
+    "federated": {
+        "options": {name: value for name, value in SMALL.items() if name != "shared"} | {"actor_rate": 1e-2},
+        "rule": "personalised",
+        "every": 50,
+    },
     "a2c-sb3": SB3,
     "ppo-sb3": {**SB3, "rollout_length": 2, "minibatch_size": 4},
     "ddpg-sb3": SB3,
