@@ -132,7 +132,6 @@ class Demonstrable(IterativeLearner):
 
     uses_demonstrations = True
 
-    num_envs: int
     batch_size: int
     imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before interaction")
     imitation_weight: float = Field(
@@ -140,9 +139,9 @@ class Demonstrable(IterativeLearner):
     )
     prioritisation: Prioritisation = Field(Prioritisation(), description="of demonstrations and own transitions")
 
-    def replay_of(self, own: ReplayT, demonstrations: Any) -> DemonstrationReplay[ReplayT]:
-        """Replay of demonstrations and what a buffer holds."""
-        return DemonstrationReplay(own, self.num_envs, demonstrations, self.prioritisation)
+    def replay_of(self, own: ReplayT, room: int, demonstrations: Any) -> DemonstrationReplay[ReplayT]:
+        """Replay of demonstrations and what a buffer holds, at most ``room`` transitions."""
+        return DemonstrationReplay(own, room, demonstrations, self.prioritisation)
 
     def imitate(
         self,
@@ -172,7 +171,7 @@ class Codec(Protocol):
     def observe(self, observation: Observation) -> AgentObservation:
         """Convert an observation to the inputs of actors and critics."""
 
-    def encode(self, observation: Observation, decisions: Decisions) -> Tensor:
+    def encode(self, observation: Observation, decisions: Decisions) -> Any:
         """Convert decisions to the nearest actions ``[count, agents, size]``; refuse those that have none."""
 
     def decode(self, observation: Observation, actions: Any) -> Decisions:
@@ -230,7 +229,8 @@ class ExpertTransitions:
                 problem.observe(instances, replace(each, slot=min(slot + 1, last))) for each in (following, state)
             )
             rewards = torch.from_numpy(reward(outcome).astype(np.float32))
-            slots.append(Experience(agents.observe(before), action, rewards, agents.observe(after)))
+            actions = torch.as_tensor(action, dtype=torch.float32)
+            slots.append(Experience(agents.observe(before), actions, rewards, agents.observe(after)))
         return cls(tuple(slots), float(np.mean(differences)))
 
     @property

@@ -95,7 +95,7 @@ class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
     def make_replay(self, problem: Problem[Any], examples: Any) -> Any:
         """Create a replay buffer without own transitions."""
         own = JointReplay(self.buffer_size // self.num_envs)
-        return own if examples is None else self.replay_of(own, examples.together())
+        return own if examples is None else self.replay_of(own, self.num_envs * own.capacity, examples.together())
 
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> OffPolicyTraining:
         """Create agents with initial weights, and a replay buffer without own transitions."""

@@ -392,19 +392,19 @@ class DemonstrationReplay(Stateful, Generic[ReplayT]):
     ----------
     own : JointReplay or TransitionReplay
         Buffer of own transitions.
-    num_envs : int
-        Environments whose transitions it holds.
+    room : int
+        Own transitions that it holds at most.
     demonstrations : Experience or TransitionBatch
     rule : Prioritisation
     """
 
     state_fields = ("own", "priorities")  # the demonstrations are given again
 
-    def __init__(self, own: ReplayT, num_envs: int, demonstrations: Any, rule: Prioritisation) -> None:
+    def __init__(self, own: ReplayT, room: int, demonstrations: Any, rule: Prioritisation) -> None:
         self.own, self._demonstrations, self._rule = own, demonstrations, rule
         self._count = len(demonstrations.action)
         constants = [rule.demonstration_bonus, rule.own_bonus]
-        self.priorities = Priorities(np.repeat(constants, [self._count, own.capacity * num_envs]), rule.exponent)
+        self.priorities = Priorities(np.repeat(constants, [self._count, room]), rule.exponent)
 
     def append(self, *transition: Any) -> None:
         """Store what the buffer of own transitions stores; it is not replayed yet."""

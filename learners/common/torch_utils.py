@@ -68,11 +68,11 @@ def load_weights(networks: nn.Module, weights: Mapping[str, NDArray[Any]], folde
     networks.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
-def mean_squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:
-    """Mean Huber loss ``[agents]`` of errors ``[rows, agents]``; without ``huber_delta`` half the mean square."""
+def squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:
+    """Huber loss of each error; without ``huber_delta`` half its square."""
     if huber_delta is None:
-        return 0.5 * error.square().mean(dim=0)
-    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber_delta).mean(dim=0)
+        return 0.5 * error.square()
+    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=huber_delta)
 
 
 def with_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:

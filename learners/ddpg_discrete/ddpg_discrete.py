@@ -49,7 +49,7 @@ from offloadopt.learners.common.normalization import RewardScaledNetwork
 from offloadopt.learners.common.off_policy import OffPolicyLearner, OffPolicyTraining, TrainableAgents
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import Experience, JointReplay
-from offloadopt.learners.common.torch_utils import mean_squared_or_huber, polyak_update, seeded_generator
+from offloadopt.learners.common.torch_utils import polyak_update, seeded_generator, squared_or_huber
 from offloadopt.learners.common.training import TrainingProgress
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, JointNetwork, SharedNetwork, nearness
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy
@@ -339,7 +339,7 @@ class CentralAgents(TrainableAgents):
         """Take a gradient step of the critic (20) and of the actor (22), and update the targets (23), (24)."""
         value = self._value(self.critic, batch.observation, batch.action)
         error = value - self.target(batch)
-        self.optimizers["critic"].descend(mean_squared_or_huber(error, self.settings.huber_delta).mean(), spent)
+        self.optimizers["critic"].descend(squared_or_huber(error, self.settings.huber_delta).mean(dim=0).mean(), spent)
         self.updates += 1
         if self.updates > self.settings.actor_delay:
             objective = self.actor_objective(self.actor(batch.observation), batch.observation, generator)

@@ -26,13 +26,16 @@ from torch import Tensor
 
 from offloadopt.core import (
     Decisions,
+    Demonstrations,
     FloatArray,
     Observation,
     Outcome,
     Problem,
 )
 from offloadopt.envs.episodes import Episodes
+from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.checkpoint import Stateful
+from offloadopt.learners.common.demonstrations import Demonstrable, ExpertTransitions
 from offloadopt.learners.common.replay import TransitionBatch, TransitionReplay
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
@@ -41,6 +44,9 @@ from offloadopt.learners.common.weight_aggregation import Federable, Pair, Weigh
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy
 from offloadopt.structures.agents import AgentProblem
+
+NO_SPREAD = 1e-7
+"""Standard deviation of rewards that is rounding, as where an expert's decisions cost nothing."""
 
 
 class IndependentAgents(Stateful, ABC):
@@ -59,9 +65,12 @@ class IndependentAgents(Stateful, ABC):
         Online and target networks by name; the first are those of the policy.
     pairs : sequence of Pair
         The same, for the exchange of weights.
+    demonstrated, imitating : bool
+        As of `TrainableAgents`.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("reward_center", "reward_factor", "networks")
+    demonstrated = imitating = False
 
     action_size: int
     networks: Mapping[str, AgentNetworks]
@@ -74,6 +83,15 @@ class IndependentAgents(Stateful, ABC):
         self.reward_center = torch.zeros(copies)
         self.reward_factor = torch.ones(copies)
 
+    @property
+    def problem(self) -> AgentProblem[Any]:
+        """Problem that the agents decide in."""
+        return self.interface.problem
+
+    def observe(self, observation: Observation) -> AgentObservation:
+        """Convert an observation to the agents' views."""
+        return self.interface.observe(observation)
+
     def standardise_views(self, views: FloatArray) -> None:
         """Set the features' scales by views ``[count, agents, features]``."""
         for networks in self.networks.values():
@@ -84,7 +102,7 @@ class IndependentAgents(Stateful, ABC):
         own = torch.from_numpy(rewards.reshape(-1, len(self.reward_center)))
         self.reward_center = own.mean(dim=0).float()
         spread = own.std(dim=0, correction=0).float()
-        self.reward_factor = 1.0 / torch.where(spread > 0.0, spread, torch.ones_like(spread))
+        self.reward_factor = 1.0 / torch.where(spread > NO_SPREAD, spread, torch.ones_like(spread))
 
     def scaled_rewards(self, batch: TransitionBatch) -> Tensor:
         """Standardise the batch's rewards ``[rows, agents]``.
@@ -103,6 +121,10 @@ class IndependentAgents(Stateful, ABC):
         """Choose actions for views ``[count, agents, features]`` with exploration; slots count over the training."""
 
     @abstractmethod
+    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[Any]:
+        """Convert decisions to the nearest actions ``[count, agents, action_size]``; refuse those that have none."""
+
+    @abstractmethod
     def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
         """Convert actions to decisions."""
 
@@ -111,7 +133,7 @@ class IndependentAgents(Stateful, ABC):
         """Take a gradient step at a fraction ``spent`` of the budget and return metrics."""
 
 
-class IndependentLearner(Federable):
+class IndependentLearner(Demonstrable, Federable):
     """Off-policy training of independent agents: settings and training loop."""
 
     serves: ClassVar[type[Problem[Any]]] = AgentProblem  # type: ignore[type-abstract]
@@ -161,9 +183,13 @@ class IndependentLearner(Federable):
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> IndependentAgents:
         """Create agents with initial weights."""
 
+    def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> ExpertTransitions:
+        """Transitions of the agents, whose weights play no role."""
+        return ExpertTransitions.of(self.make_agents(problem, seeded_generator(0)), demonstrations)
+
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> IndependentTraining:
-        """Create agents with initial weights, and an empty replay buffer."""
-        return IndependentTraining(self, problem, self.make_agents(problem, seeded_generator(seed)), seed)
+        """Create agents with initial weights, and a replay buffer without own transitions."""
+        return IndependentTraining(self, problem, self.make_agents(problem, seeded_generator(seed)), seed, examples)
 
 
 class IndependentTraining(Training):
@@ -171,15 +197,37 @@ class IndependentTraining(Training):
 
     state_fields = ("slot", "episode", "agents", "replay", "exchange")
 
+    examples: ExpertTransitions | None
+
     def __init__(
-        self, settings: IndependentLearner, problem: AgentProblem[Any], agents: IndependentAgents, seed: int
+        self,
+        settings: IndependentLearner,
+        problem: AgentProblem[Any],
+        agents: IndependentAgents,
+        seed: int,
+        examples: ExpertTransitions | None,
     ) -> None:
-        super().__init__()
+        super().__init__(examples)
         self.settings, self.problem, self.agents, self.seed = settings, problem, agents, seed
         self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
-        self.replay = TransitionReplay(settings.buffer_size)
+        self.replay: Any = TransitionReplay(settings.buffer_size)
+        if examples is not None:
+            agents.demonstrated = True
+            e = examples.together()
+            rows = TransitionBatch(e.observation.view, e.action, e.reward, e.next_observation.view)
+            self.replay = settings.replay_of(self.replay, settings.buffer_size, rows)
         self.episodes = Episodes(problem, settings.num_envs, seed)
         self.slot = self.episode = 0
+
+    def prepare(self, tracker: TrainingProgress) -> None:
+        """Standardise by demonstrations and take gradient steps on them alone."""
+        if self.examples is None:
+            return
+        batch = self.examples.together()
+        self._standardise(batch.observation.view.double().numpy(), batch.reward.double().numpy())
+        self.agents.imitating = True
+        self.settings.imitate(self.replay, partial(self._learn, spent=0.0), self.seed, tracker, self.examples.rounding)
+        self.agents.imitating = False
 
     def advance(self, tracker: TrainingProgress) -> None:
         """Run an episode, or until the budget ends."""
@@ -204,36 +252,36 @@ class IndependentTraining(Training):
         for _ in range(problem.horizon):
             if tracker.spent >= 1.0:
                 break
-            warming_up = self.slot < s.warm_up
+            warming_up = self.slot < s.warm_up and not agents.demonstrated
             actions = agents.random_actions(len(views), rng) if warming_up else agents.explore(views, self.slot, rng)
             outcomes.append(episodes.step(agents.decode(episodes.observation, actions)))
             next_views = problem.view(episodes.observation, view)
             self.replay.append(views, actions, -outcomes[-1].running_cost, next_views)
             views = next_views
             self.slot += 1
-            if self.slot == s.warm_up:
-                self._standardise()
-            elif self.slot > s.warm_up and self.slot % s.update_every == 0:
-                measured = self._learn(tracker.spent, rng)
+            if self.slot == s.warm_up and not agents.demonstrated:
+                self._standardise(self.replay.views(), self.replay.rewards())
+            elif not warming_up and self.slot % s.update_every == 0:
+                spent = tracker.spent
+                measured = self._learn(self.replay.draw(s.batch_size, rng, spent), spent)
             decided = min(len(views) * problem.num_agents, tracker.left)
             communication = {} if self.exchange is None else self.exchange.communication
             tracker.advance(
                 decided, partial(measurements, outcomes, measured, communication) if episodes.ended else None
             )
 
-    def _learn(self, spent: float, rng: np.random.Generator) -> dict[str, Tensor]:
+    def _learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """Take a gradient step, and exchange weights if it is time."""
-        batch = self.replay.draw(self.settings.batch_size, rng)
         measured = self.agents.learn(batch, spent)
         if self.exchange is not None:
             value = batch.reward.mean(dim=0)
             self.exchange.after_update(spent, self.agents.pairs, value, torch.ones_like(value))
         return measured
 
-    def _standardise(self) -> None:
+    def _standardise(self, views: FloatArray, rewards: FloatArray) -> None:
         if self.settings.standardise:
-            self.agents.standardise_views(self.replay.views())
+            self.agents.standardise_views(views)
         if self.settings.reward_scale is None:
-            self.agents.standardise_rewards(self.replay.rewards())
+            self.agents.standardise_rewards(rewards)
         else:
             self.agents.reward_factor.fill_(self.settings.reward_scale)

@@ -31,9 +31,10 @@ from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Decisions, FloatArray, Observation
+from offloadopt.learners.common.demonstrations import expressed
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
-from offloadopt.learners.common.torch_utils import mean_squared_or_huber
+from offloadopt.learners.common.torch_utils import squared_or_huber
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
@@ -80,6 +81,9 @@ class Ddpg(IndependentLearner):
     noise: float = Field(0.12, ge=0, description="sigma of the noise, in halves of a decision's range")
     ou_theta: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
     ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
+    imitation_weight: float = Field(
+        10.0, ge=0, description="of the imitation loss of demonstrations beside minus the value (Nair et al. 2018)"
+    )
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""
@@ -135,6 +139,10 @@ class ActorsAndCritics(IndependentAgents):
             actions = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
         return np.clip(actions + 0.5 * self._noise, 0.0, 1.0)
 
+    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[Any]:
+        """Convert decisions to shares between the limits."""
+        return self.interface.controls.flat(expressed(self.interface.controls, observation, decisions))
+
     def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
         """Convert shares between the limits to decisions."""
         controls = self.interface.controls
@@ -153,10 +161,12 @@ class ActorsAndCritics(IndependentAgents):
         self.networks["actor"].train()
         value = critic(batch.view, batch.action)[..., 0]
         error = value - self.target(batch)
-        self._critics.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
+        loss = squared_or_huber(error, self.settings.huber_delta)
+        self._critics.descend(batch.weighted(loss).mean(dim=0), spent)
+        batch.update_priorities(error)
 
         self._steps += 1
-        if self._steps > self.settings.actor_delay:
+        if self.imitating or self._steps > self.settings.actor_delay:
             self._update_actors(batch, spent)
         for kind in ("actor", "critic"):
             self.networks[kind].eval()
@@ -164,13 +174,20 @@ class ActorsAndCritics(IndependentAgents):
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
     def _update_actors(self, batch: TransitionBatch, spent: float) -> None:
-        """Take a gradient step of the actors on the critics' value of their actions."""
-        signal = self.networks["actor"](batch.view)
-        actions = torch.sigmoid(signal).detach().requires_grad_()
-        value = self.networks["critic"](batch.view, actions)
-        (gradient,) = torch.autograd.grad(value.sum(), actions)
-        factor = presigmoid_factor(actions.detach(), gradient, self.settings.inverting)
-        self._actors.descend(-(signal * gradient * factor).sum(dim=-1).mean(dim=0), spent)
+        """Take a gradient step of the actors on the critics' value of their actions, and on demonstrated actions."""
+        s, signal = self.settings, self.networks["actor"](batch.view)
+
+        def imitation_loss() -> Tensor:
+            return s.imitation_weight * (torch.sigmoid(signal) - batch.action).square().sum(dim=-1)
+
+        loss = batch.only_demonstrated(imitation_loss)
+        if not self.imitating:
+            actions = torch.sigmoid(signal).detach().requires_grad_()
+            value = self.networks["critic"](batch.view, actions)
+            (gradient,) = torch.autograd.grad(value.sum(), actions)
+            factor = presigmoid_factor(actions.detach(), gradient, s.inverting)
+            loss = loss - (signal * gradient * factor).sum(dim=-1)
+        self._actors.descend(batch.weighted(loss).mean(dim=0), spent)
 
 
 def presigmoid_factor(actions: Tensor, gradient: Tensor, inverting: bool) -> Tensor:

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from offloadopt.core import Decisions, FloatArray, Observation
+from offloadopt.learners.common.demonstrations import expressed, large_margin_loss
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.replay import TransitionBatch
-from offloadopt.learners.common.torch_utils import mean_squared_or_huber
+from offloadopt.learners.common.torch_utils import squared_or_huber
 from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import polyak_update_with_buffers
@@ -64,6 +65,9 @@ class Dqn(IndependentLearner):
     final_rate: float = Field(0.1, ge=0, le=1, description="share of it left at the end; it falls along a cosine")
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
+    margin: float = Field(
+        0.8, ge=0, description="by which demonstrated entries are to lead, in deviations of the reward (DQfD)"
+    )
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> QNetworks:
         """Create networks with initial weights."""
@@ -98,9 +102,14 @@ class QNetworks(IndependentAgents):
         s = self.settings
         with torch.no_grad():
             best = self.networks["value"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
-        epsilon = max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
+        epsilon = s.epsilon_end if self.demonstrated else max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
         explores = rng.random(best.shape) < epsilon
         return np.where(explores, self.random_actions(len(view), rng), best.numpy())
+
+    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[Any]:
+        """Convert decisions to the nearest entries of the menu."""
+        controls = cast(QuantisedControls, self.interface.controls)
+        return controls.entry(expressed(controls, observation, decisions))[..., None]
 
     def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
         """Convert entries of the menu to decisions."""
@@ -114,8 +123,16 @@ class QNetworks(IndependentAgents):
 
     def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
         """Take a gradient step of the networks, update the targets, and return metrics."""
-        value = self.networks["value"](batch.view).gather(-1, batch.action.long())[..., 0]
+        s, entry, values = self.settings, batch.action.long(), self.networks["value"](batch.view)
+        value = values.gather(-1, entry)[..., 0]
         error = value - self.target(batch)
-        self._learner.descend(mean_squared_or_huber(error, self.settings.huber_delta), spent)
+
+        def margin_loss() -> Tensor:
+            demonstrated = nn.functional.one_hot(entry[..., 0], self.entries)
+            return s.imitation_weight * large_margin_loss(values, demonstrated, s.margin)
+
+        loss = squared_or_huber(error, s.huber_delta) + batch.only_demonstrated(margin_loss)
+        self._learner.descend(batch.weighted(loss).mean(dim=0), spent)
+        batch.update_priorities(error)
         polyak_update_with_buffers(self.networks["target"], self.networks["value"], self.settings.tau)
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}

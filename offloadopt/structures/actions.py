@@ -45,6 +45,10 @@ class Controls(ABC):
         """Number of entries of each field for an agent."""
         return {name: math.prod(field.shape[1:]) for name, field in self.fields.items()}
 
+    def flat(self, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Join the fields' values to entries ``[count, agents, entries]``; inverts `by_field`."""
+        return np.concatenate([values[name].reshape(*values[name].shape[:2], -1) for name in self.fields], axis=-1)
+
     def by_field(self, flat: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Split agents' entries ``[count, agents, entries]``, field after field, into the fields' values."""
         parts = np.split(flat, np.cumsum(list(self.entries.values()))[:-1], axis=-1)

@@ -98,13 +98,9 @@ class QuantisedControls(Controls):
 
     def entry(self, values: Mapping[str, NDArray[Any]]) -> IntArray:
         """Entries ``[count, agents]`` of the menu that hold these levels and options; inverts `choose`."""
-        digits = [
-            values[name].reshape(*values[name].shape[:2], -1).astype(np.int64) - int(field.low)
-            for name, field in self.fields.items()
-        ]
-        options = [int(field.high - field.low) + 1 for field in self.fields.values()]
-        sizes = np.repeat(options, [part.shape[-1] for part in digits])
-        return np.ravel_multi_index(tuple(np.moveaxis(np.concatenate(digits, axis=-1), -1, 0)), tuple(sizes))
+        lowest = self.menu[0]
+        digits = np.moveaxis(self.flat(values).astype(np.int64) - lowest, -1, 0)
+        return np.ravel_multi_index(tuple(digits), tuple(self.menu[-1] - lowest + 1))
 
     def choose(self, observation: Observation, entries: IntArray) -> Decisions:
         """Compute the decisions of entries ``[count, agents]`` of the menu."""

@@ -129,6 +129,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "maddpg": {**SMALL, "actor_rate": 1e-2},
     "ddpg-vdn": {**SMALL, "actor_rate": 1e-2},
     "dqn-vdn": {**SMALL, "levels": 3},
+    "ddpg": {**SMALL, "actor_rate": 1e-2},
+    "dqn": {**SMALL, "levels": 3, "rate": 1e-2},
     "federated": {
         "options": {name: value for name, value in SMALL.items() if name != "shared"} | {"actor_rate": 1e-2},
         "rule": "personalised",
@@ -156,7 +158,7 @@ def test_demonstrations_matter(name: str, aiming: Any) -> None:
     assert with_ < 0.5 * without
 
 
-@pytest.mark.parametrize("name", ["maddpg", "dqn-vdn"])
+@pytest.mark.parametrize("name", ["maddpg", "dqn-vdn", "ddpg", "dqn"])
 def test_a_training_with_demonstrations_keeps_the_clauses_of_learners(name: str, aiming: Any) -> None:
     """Among others: the same seed gives the same policy, and so does the checkpoint of an unfinished training."""
     learner = registry.learner(name, **{**LEARNERS[name], "imitation_steps": 3})

@@ -103,7 +103,7 @@ def demonstrated(*numbers: float) -> Experience:
 
 
 def mixed(own: JointReplay, *numbers: float, **rule: Any) -> DemonstrationReplay[JointReplay]:
-    return DemonstrationReplay(own, 2, demonstrated(*numbers), Prioritisation(**rule))
+    return DemonstrationReplay(own, 2 * own.capacity, demonstrated(*numbers), Prioritisation(**rule))
 
 
 def test_demonstrations_are_kept_and_own_transitions_overwritten() -> None:

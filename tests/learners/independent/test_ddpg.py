@@ -34,7 +34,7 @@ class Killed(BaseException):
 
 
 def weights(policy: Any) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in policy.networks.arrays().items()}
+    return {name: array.tobytes() for name, array in policy.actor.arrays().items()}
 
 
 def relu_network(layers: list[tuple[np.ndarray, np.ndarray]], signal: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def test_the_noise_has_the_spread_and_memory_of_its_process() -> None:
 
 def test_exploration_starts_spread_as_in_the_long_run(aiming: Any) -> None:
     agents = ActorsAndCritics(Ddpg(num_envs=3000, ou_dt=0.01), aiming(), seeded_generator(0))
-    assert agents.arrays()["noise"].std() == pytest.approx(0.12 / np.sqrt(0.3), rel=0.02)
+    assert agents.arrays()["_noise"].std() == pytest.approx(0.12 / np.sqrt(0.3), rel=0.02)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -142,7 +142,7 @@ def test_the_best_decision_is_learned(aiming: Any, shared: bool) -> None:
 def test_the_ancestors_configuration_trains_with_batch_normalisation(aiming: Any) -> None:
     policy = Ddpg(**{**ANCESTOR, "view": None, "hidden": (16, 12)}).fit(aiming(), budget=Budget(steps=300), seed=0)
     assert np.isfinite(policy.run(aiming(), aiming().sample(3, 0)).objective).all()
-    assert any(name.startswith("norms") for name in policy.networks.arrays())
+    assert any(name.startswith("norms") for name in policy.actor.arrays())
 
 
 def test_it_conforms(aiming: Any) -> None:
