@@ -33,8 +33,8 @@ TREE_TASKS = 150
 """Largest number of undecided tasks that are given to branch and bound."""
 LEAST_UNIT = 1e-3
 """Least mean cost of the tasks' best options without load, relative to that with it, that is the unit of costs."""
-PERTURBATIONS = 60
-"""Iterations of iterated local search."""
+PERTURBATIONS, PAIRS_BETWEEN_CHECKS = 60, 100_000
+"""Iterations of iterated local search; pairs of tasks in the iterations between two checks of the deadline."""
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,12 @@ class Exact(InstanceSolver):
             upper = assignment_cost(cost, load, capacity, no_load, assignment)
             if upper - bound > self._allowance(upper):
                 rng = np.random.default_rng(seed)
-                for _ in range(PERTURBATIONS):
+                at_once = 1 + PAIRS_BETWEEN_CHECKS // len(candidates) ** 2
+                for done in range(0, PERTURBATIONS, at_once):
                     if deadline.passed:
                         break
-                    assignment = perturb_and_improve(cost, load, capacity, no_load, assignment, candidates, 1, rng)
+                    number = min(at_once, PERTURBATIONS - done)
+                    assignment = perturb_and_improve(cost, load, capacity, no_load, assignment, candidates, number, rng)
                 upper = assignment_cost(cost, load, capacity, no_load, assignment)
         allowance = self._allowance(upper)
         if upper - bound <= allowance:
