@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from offloadopt import registry
 from offloadopt.core import Budget, Decisions, Demonstrations, Observation, Solutions
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.errors import InvalidInput
+from offloadopt.learners.common import training
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.demonstrations import ExpertActions, ExpertTransitions, imitate, large_margin_loss
@@ -158,8 +160,33 @@ def test_demonstrations_matter(name: str, aiming: Any) -> None:
     assert with_ < 0.5 * without
 
 
-@pytest.mark.parametrize("name", ["maddpg", "dqn-vdn", "ddpg", "dqn"])
+@pytest.mark.parametrize("name", ["dqn-vdn", "ddpg"])
 def test_a_training_with_demonstrations_keeps_the_clauses_of_learners(name: str, aiming: Any) -> None:
-    """Among others: the same seed gives the same policy, and so does the checkpoint of an unfinished training."""
     learner = registry.learner(name, **{**LEARNERS[name], "imitation_steps": 3})
     check_learner(learner, aiming(horizon=2), demonstrations_of(aiming(horizon=2), 8), steps=40)
+
+
+@pytest.mark.parametrize("name", ["maddpg", "dqn-vdn", "ddpg", "dqn"])
+def test_a_training_that_was_killed_ends_with_the_same_policy(
+    name: str, aiming: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after its first episodes, when the replay holds own transitions and errors of both kinds."""
+    problem, learner = aiming(horizon=2), registry.learner(name, **{**LEARNERS[name], "imitation_steps": 3})
+    done: list[int] = []
+
+    def killer(steps: int) -> None:
+        done.append(steps)
+        if sum(done) >= 270:
+            raise KeyboardInterrupt
+
+    def fit(folder: str, **options: Any) -> bytes:
+        shown, kept = demonstrations_of(problem, 8), tmp_path / folder
+        policy = learner.fit(problem, demonstrations=shown, budget=Budget(steps=330), checkpoint=kept, **options)
+        return b"".join(value.numpy().tobytes() for value in policy.actor.state_dict().values())
+
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit("killed", progress=killer)
+    again: list[int] = []
+    assert fit("killed", progress=again.append) == fit("whole")
+    assert again[0] >= 256  # done before
