@@ -388,7 +388,7 @@ class MasterProblem:
         """Whether the allowed choices of tasks leave numbers of failures within the limits."""
         least, most = np.zeros(len(self.held_j)), np.zeros(len(self.held_j))
         for slot, forbidden in zip(self.unpriced, limits.forbidden, strict=True):
-            least += sum_by_user(slot, forbidden[:, 1:].all(axis=1).astype(np.float64))
+            least += sum_by_user(slot, np.asarray(forbidden[:, 1:].all(axis=1), dtype=np.float64))
             most += sum_by_user(slot, np.asarray(~forbidden[:, 0], dtype=np.float64))
         return bool((np.maximum(least, limits.low) <= np.minimum(most, limits.high)).all())
 
