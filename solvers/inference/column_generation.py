@@ -55,7 +55,7 @@ SHARE_ROUNDS, SHARE_TOLERANCE = 25, 1e-6
 """Largest number of rounds that optimise the shares of given options; relative difference at which they end."""
 KEPT_COLUMNS = 3
 """Number of columns of these rounds that are kept for each slot."""
-INTEGRALITY_TOLERANCE = 1e-4
+INTEGRALITY_TOLERANCE = 1e-5
 """Distance to the nearest integer below which a fraction counts as integer."""
 LARGEST_FAILURE_PRICE, LARGEST_FAILURE_DISCOUNT = 1e4, 0.9
 """Bounds of the price of failures, in units of a failure's cost: beyond them the master problem may break limits. The
