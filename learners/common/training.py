@@ -300,10 +300,7 @@ class IterativeLearner(Learner):
         """
         begin = time.monotonic()
         self.require(problem)
-        self.check_demonstrations(demonstrations is not None)
-        if demonstrations is not None and demonstrations.instances.count == 0:
-            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
-        examples = None if demonstrations is None else self.read_demonstrations(problem, demonstrations)
+        examples = self._examples(problem, demonstrations)
         budget = budget or Budget()
         store = Checkpoint.of(checkpoint if self.resumable else None, self, problem, budget, seed, examples)
         total = self.iterations(problem, self.default_steps(problem) if budget.steps is None else budget.steps)
@@ -312,20 +309,39 @@ class IterativeLearner(Learner):
         )
         with one_thread():
             training = self.make_training(problem, seed, examples, tracker)
-            if store is not None and (state := store.read()):
-                training.restore(state)
-            else:
-                training.prepare(tracker)
-                tracker.keep(training.arrays)
-            while tracker.spent < 1.0:
-                training.advance(tracker)
-                tracker.keep(training.arrays)
-            tracker.finish(training.arrays)
+            _run(training, tracker, {} if store is None else store.read())
         return training.policy(Origin.of(self, problem, seed=seed, steps=tracker.step, **training.origin_fields()))
+
+    def _examples(self, problem: Problem[Any], demonstrations: Demonstrations | None) -> Examples | None:
+        self.check_demonstrations(demonstrations is not None)
+        if demonstrations is None:
+            return None
+        if demonstrations.instances.count == 0:
+            raise InvalidInput("the demonstrations are empty; allowed: 1 or more, or none at all")
+        return self.read_demonstrations(problem, demonstrations)
+
+
+def _run(training: Training, tracker: TrainingProgress, state: Arrays) -> None:
+    """Continue from a state, or prepare where it is empty, and iterate until the budget is spent."""
+    if state:
+        training.restore(state)
+    else:
+        training.prepare(tracker)
+        tracker.keep(training.arrays)
+    while tracker.spent < 1.0:
+        training.advance(tracker)
+        tracker.keep(training.arrays)
+    tracker.finish(training.arrays)
 
 
 class OneSlotLearner(IterativeLearner):
-    """Learner whose policies decide the only slot of a problem."""
+    """Learner from minibatches whose policies decide the only slot of a problem."""
+
+    batch_size: int
+
+    def decisions(self, problem: Problem[Any]) -> int:
+        """Decisions in a minibatch; one that holds all demonstrations counts as if there were ``batch_size``."""
+        return self.batch_size * problem.num_agents
 
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also problems with more than one slot."""

@@ -116,10 +116,6 @@ class Dirs(OneSlotLearner):
         pretrained = self.pretraining * self.batch_size if self.imitation else 0
         return (pretrained + self.slots) * problem.num_agents
 
-    def decisions(self, problem: Problem[Any]) -> int:
-        """Decisions in a minibatch of pre-training; one that holds all demonstrations counts as ``batch_size``."""
-        return self.batch_size * problem.num_agents
-
     def iterations(self, problem: Problem[Any], steps: int) -> int:
         """Gradient steps and slots of a budget, which shortens or lengthens both stages by the same factor."""
         return -(-steps * self.iterations_in_all // self.default_steps(problem))

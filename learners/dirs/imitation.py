@@ -45,10 +45,6 @@ class Imitation(OneSlotLearner):
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
         return self.gradient_steps * self.decisions(problem)
 
-    def decisions(self, problem: Problem[Any]) -> int:
-        """Decisions in a minibatch; one that holds all demonstrations counts as if there were ``batch_size``."""
-        return self.batch_size * problem.num_agents
-
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> Examples:
         """An expert's labels of the servers' views."""
         return Examples.of(problem, demonstrations)

@@ -70,10 +70,6 @@ class Prices(OneSlotLearner):
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
         return self.gradient_steps * self.decisions(problem)
 
-    def decisions(self, problem: Problem[Any]) -> int:
-        """Decisions in a minibatch, of which each instance counts as many as the problem has agents."""
-        return self.batch_size * problem.num_agents
-
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> _DemonstratedInstances:
         """Instances to train on, in place of sampled ones; their decisions are not used."""
         return _DemonstratedInstances.of(problem, demonstrations)
