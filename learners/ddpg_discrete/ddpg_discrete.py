@@ -214,11 +214,11 @@ class CentralAgents(TrainableAgents):
         Gradient steps of the critic.
     """
 
+    settings: DdpgDiscrete
     state_fields = ("updates",)
 
     def __init__(self, settings: DdpgDiscrete, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface)
-        self.settings = settings
         self.updates = 0
         self.actor = CentralPolicy.make_actor(interface, settings.model_dump())
         self.critic = self._make_critic()

@@ -94,9 +94,10 @@ class ActorAgents(TrainableAgents):
         self, batch: Experience, value: Callable[[Tensor], Tensor], spent: float, generator: torch.Generator
     ) -> None:
         """Take a gradient step of the actors on ``value`` of their own actions ``[rows, agents, size]``."""
-        s, loss = self.settings, self.imitation_loss(self.actor, batch)
+        s, imitation = self.settings, self.imitation_loss(self.actor, batch)
+        loss = cast(Tensor, imitation)  # of demonstrations alone where there is nothing else
         if not self.imitating:
-            loss = loss + actor_loss(
+            loss = imitation + actor_loss(
                 self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator
             )
         self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
