@@ -117,7 +117,8 @@ class Programme:
         costs, whole = np.asarray(cost, dtype=np.float64), np.asarray(integers, dtype=np.int32)
         self._highs.addVars(len(costs), np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
         self._highs.changeColsCost(len(costs), np.arange(len(costs), dtype=np.int32), costs)
-        if len(whole):
+        self._mip = len(whole) > 0
+        if self._mip:
             self._highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
         self._rows: list[tuple[NDArray[Any], NDArray[Any], float, float]] = []
         self._signals = list[Any]()
@@ -151,7 +152,8 @@ class Programme:
             )  # fmt: skip
             self._rows.clear()
         if deadline is not None and np.isfinite(left_s := deadline.left_s):
-            self.set_options(time_limit=self._highs.getRunTime() + left_s)
+            # A limit holds for one run of a MIP, but for all runs of a linear programme together.
+            self.set_options(time_limit=left_s if self._mip else self._highs.getRunTime() + left_s)
         with _sigint_deferred(self._signals):
             return call_highs(self._highs)
 

@@ -73,10 +73,11 @@ def test_an_infeasible_programme_has_neither() -> None:
 
 
 def test_it_stops_at_its_deadline() -> None:
-    begin = clock()
-    answer = hard_knapsack().solve(Deadline(0.2))
-    assert answer.status == "kTimeLimit"
-    assert clock() - begin < 2.0
+    programme = hard_knapsack()
+    for seconds in (1.0, 0.1):  # the second run's limit does not begin where the first run's ended
+        begin = clock()
+        assert programme.solve(Deadline(seconds)).status == "kTimeLimit"
+        assert clock() - begin < seconds + 0.8
 
 
 def test_ctrl_c_stops_it_and_then_reaches_the_handler() -> None:
