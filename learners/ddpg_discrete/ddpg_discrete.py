@@ -19,7 +19,7 @@ cost depends on that. So the optimal policy is the same for every ``gamma``, the
 - actor and critic are the same for all users and pool over them; the critic is trained on each user's reward, and pools
   those on the same server separately;
 - the actor has an output for each option of an integer, of which the largest counts, and explores by taking any other;
-- the replay buffer holds levels, and the critic observes numbers by their nearness to each level;
+- the critic observes numbers by their nearness to each level;
 - an option's logit follows the critic's value of a user's choosing it while all others keep theirs
   (`CentralAgents.choice_objective`).
 
@@ -36,6 +36,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -55,7 +56,7 @@ from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, JointNetw
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy
 from offloadopt.learners.independent.ddpg import presigmoid_factor
 from offloadopt.structures.agents import AgentProblem
-from offloadopt.structures.levels import Encoding, level_of
+from offloadopt.structures.levels import Encoding, UnitControls, level_of
 
 MOST_LOGIT = 5.0
 """Limit of an option's logit: the actor's gradient vanishes there."""
@@ -67,6 +68,7 @@ PAPER: Mapping[str, Any] = {
     "standardise": False,
     "encoding": "floor",
     "replay": "paper",
+    "stored_actions": "continuous",
     "num_envs": 1,
     "buffer_size": 10_000,
     "batch_size": 64,
@@ -113,6 +115,9 @@ class DdpgDiscrete(OffPolicyLearner):
     levels: int = Field(5, ge=2, description="levels of a number, K; an integer has as many as it has options")
     replay: Literal["paper", "overwrite"] = Field(
         "overwrite", description="paper: only store until the buffer is full, then only learn"
+    )
+    stored_actions: Literal["levels", "continuous"] = Field(
+        "levels", description="what the replay buffer holds; line (11) of Algorithm 3 stores continuous actions"
     )
     networks: Literal["joint", "shared"] = Field(
         "shared", description="one actor and critic of all numbers, the paper's, or such that agents share"
@@ -295,12 +300,13 @@ class CentralAgents(TrainableAgents):
         return self.stored(super().random_actions(observation, generator))
 
     def stored(self, actions: Tensor) -> Tensor:
-        """Actions as the replay buffer holds them: continuous for joint networks, on their levels for shared ones."""
+        """Actions as the replay buffer holds them."""
         s, numbers = self.settings, self.relaxed.numbers
-        if s.networks == "joint" or s.encoding == "none":
+        if s.stored_actions == "continuous" or s.encoding == "none":
             return actions
-        levels = level_of(0.5 * (1.0 + actions[..., :numbers].double().numpy()), s.levels, s.encoding)
-        on_levels = torch.from_numpy(2.0 * levels / (s.levels - 1) - 1.0).float()
+        counts = cast(UnitControls, self.interface.controls).levels
+        levels = level_of(0.5 * (1.0 + actions[..., :numbers].double().numpy()), counts, s.encoding)
+        on_levels = torch.from_numpy(2.0 * levels / np.maximum(counts - 1, 1) - 1.0).float()
         return torch.cat([on_levels, actions[..., numbers:]], dim=-1)
 
     def critic_input(self, actions: Tensor) -> Tensor:

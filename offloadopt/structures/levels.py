@@ -21,7 +21,7 @@ ROUNDING = 1e-6
 """Shares this much below a level count as the level: single precision does not hold every level exactly."""
 
 
-def level_of(share: NDArray[Any], levels: int, encoding: Encoding) -> IntArray:
+def level_of(share: NDArray[Any], levels: int | IntArray, encoding: Encoding) -> IntArray:
     """Compute the levels 0 to ``levels - 1`` of shares in [0, 1]; for ``none`` they have equal parts of it.
 
     ``floor`` is Algorithm 2 of JEIT 2024 no. 4 to the letter, ``a' = floor(a / D)`` with ``D = 1 / (K - 1)``: its last
@@ -100,7 +100,7 @@ class QuantisedControls(Controls):
         """Entries ``[count, agents]`` of the menu that hold these levels and options; inverts `choose`."""
         lowest = self.menu[0]
         digits = np.moveaxis(self.flat(values).astype(np.int64) - lowest, -1, 0)
-        return np.ravel_multi_index(tuple(digits), tuple(self.menu[-1] - lowest + 1))
+        return np.asarray(np.ravel_multi_index(tuple(digits), tuple(self.menu[-1] - lowest + 1)))
 
     def choose(self, observation: Observation, entries: IntArray) -> Decisions:
         """Compute the decisions of entries ``[count, agents]`` of the menu."""
@@ -126,6 +126,12 @@ class UnitControls(Controls):
         self._controls, self._encoding, self._levels = controls, encoding, levels
         self._set = {name: field for name, field in controls.fields.items() if integers or not field.integer}
         self.fields = {**controls.fields, **{name: ArrayField(f.shape, 0.0, 1.0) for name, f in self._set.items()}}
+
+    @property
+    def levels(self) -> IntArray:
+        """Number of levels of each entry that is set by a share, field after field."""
+        counts = [int(field.high - field.low) + 1 if field.integer else self._levels for field in self._set.values()]
+        return np.repeat(counts, [self.entries[name] for name in self._set])
 
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """Convert shares to levels, and these to decisions."""

@@ -102,13 +102,16 @@ def test_the_critics_target_is_the_reward_and_what_follows(networks: Any) -> Non
     assert target.shape == ((7, 3) if networks == "shared" else (7, 1))
 
 
-def test_shared_networks_store_levels_and_observe_them_by_their_nearness() -> None:
+def test_levels_are_stored_and_shared_networks_observe_them_by_their_nearness() -> None:
     actions = torch.tensor([[[0.4, -0.8, 0, 0, 1, 0, 0, 0]]])  # shares 0.7 and 0.1, third of six options
     shared = agents_of(mobile())
     stored = shared.stored(actions)
     torch.testing.assert_close(stored, torch.tensor([[[0.5, -1.0, 0, 0, 1, 0, 0, 0]]]))
     near = [0, 0, 0, 1, 0, 1, 0, 0, 0, 0]  # levels 3 and 0 of 0 to 4
     assert shared.critic_input(stored)[0, 0].tolist() == [*near, 0, 0, 1, 0, 0, 0]
+    joint = agents_of(mobile(), networks="joint", controls="requests")
+    on_levels = joint.stored(torch.tensor([[[0.4, -0.8, 0.1]]]))  # share 0.55 of five servers is the third
+    torch.testing.assert_close(on_levels, torch.tensor([[[0.5, -1.0, 0.0]]]))
     joint = agents_of(mobile(), **{**PAPER, "hidden": (8,)})
     continuous = torch.tensor([[[0.4, -0.8, 0.1]]])
     assert joint.critic_input(joint.stored(continuous)) is continuous  # line (11) stores a_t, not its encoding
