@@ -180,7 +180,7 @@ class ActorsAndCritics(IndependentAgents):
         def imitation_loss() -> Tensor:
             return s.imitation_weight * (torch.sigmoid(signal) - batch.action).square().sum(dim=-1)
 
-        loss = batch.only_demonstrated(imitation_loss)
+        loss: Any = batch.only_demonstrated(imitation_loss)  # a number without demonstrations
         if not self.imitating:
             actions = torch.sigmoid(signal).detach().requires_grad_()
             value = self.networks["critic"](batch.view, actions)

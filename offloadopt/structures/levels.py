@@ -100,7 +100,8 @@ class QuantisedControls(Controls):
         """Entries ``[count, agents]`` of the menu that hold these levels and options; inverts `choose`."""
         lowest = self.menu[0]
         digits = np.moveaxis(self.flat(values).astype(np.int64) - lowest, -1, 0)
-        return np.asarray(np.ravel_multi_index(tuple(digits), tuple(self.menu[-1] - lowest + 1)))
+        entries: IntArray = np.asarray(np.ravel_multi_index(tuple(digits), tuple(self.menu[-1] - lowest + 1)))
+        return entries
 
     def choose(self, observation: Observation, entries: IntArray) -> Decisions:
         """Compute the decisions of entries ``[count, agents]`` of the menu."""
