@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from offloadopt.core import Decisions, Observation, Policy, Problem
-from offloadopt.errors import Unsupported
-from offloadopt.learners.common import saved_policy as policies
+from offloadopt.core import Decisions, Observation, Problem
 from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.distributions import mask_outputs
-from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.normalization import RunningNormalizer
-from offloadopt.learners.common.torch_utils import load_weights, one_thread
+from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
+from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.common.training import IterativeLearner
 from offloadopt.structures.agents import AgentProblem
 
@@ -59,15 +57,10 @@ class Actor(nn.Module):
         memory : Tensor [1, count, agents, width], optional
             State of the recurrent layer before the first slot; zeros unless given.
         """
-        copies, agents = self.network.copies, view.shape[2]
-        view = view if self.normalizer is None else self.normalizer(view)
-        outputs, memory = self.network(
-            agents_to_copies(view, copies), None if memory is None else agents_to_copies(memory, copies)
-        )
-        return copies_to_agents(outputs, agents), None if memory is None else copies_to_agents(memory, agents)
+        return self.network.of_agents(view if self.normalizer is None else self.normalizer(view), memory)
 
 
-class AgentPolicy(Policy):
+class AgentPolicy(TrainedPolicy):
     """Policy in which every agent takes the mode of its distribution given its own view.
 
     Attributes
@@ -77,12 +70,11 @@ class AgentPolicy(Policy):
     """
 
     name = "agents"
+    serves = AgentProblem  # type: ignore[type-abstract]
 
-    def __init__(self, interface: AgentInterface, actor: nn.Module, origin: policies.Origin) -> None:
-        self.problem = interface.problem
+    def __init__(self, interface: AgentInterface, actor: nn.Module, origin: Origin) -> None:
+        super().__init__(interface.problem, actor, origin)
         self.interface = interface
-        self.actor = actor.eval()
-        self.origin = origin
 
     @property
     def parameters(self) -> int:
@@ -102,10 +94,6 @@ class AgentPolicy(Policy):
             actions = self.interface.heads.mode(mask_outputs(outputs[0], observed.allowed))
             return self.interface.decode(observation, actions), memory
 
-    def save(self, folder: Path) -> None:
-        """Write the actor's weights as safetensors, and its origin as JSON."""
-        policies.save(folder, self.origin, {name: value.numpy() for name, value in self.actor.state_dict().items()})
-
     @classmethod
     def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
         """Create the interface that a learner with these settings uses for a problem."""
@@ -119,15 +107,10 @@ class AgentPolicy(Policy):
         return Actor(1 if settings["shared"] else interface.problem.num_agents, sizes, *shape)
 
     @classmethod
-    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read a saved policy; shared networks fit any number of agents, separate ones only the number trained for."""
-        origin, weights = policies.read(folder, problem)
-        if not isinstance(problem, AgentProblem):
-            raise Unsupported(f"{folder} decides for agents; problem {problem.name!r} is no AgentProblem")
+    def untrained(cls, problem: AgentProblem[Any], origin: Origin) -> Self:
+        """Create a policy; shared networks fit any number of agents, separate ones only the number trained for."""
         interface = cls.make_interface(problem, origin.settings)
-        actor = cls.make_actor(interface, origin.settings)
-        load_weights(actor, weights, folder, problem)
-        return cls(interface, actor, origin)
+        return cls(interface, cls.make_actor(interface, origin.settings), origin)
 
 
 class AgentLearner(IterativeLearner):

@@ -102,6 +102,11 @@ class StackedMLP(nn.Module):
         self.last = StackedLinear(copies, widths[-1], outputs)
         self._activation = ACTIVATIONS[activation]
 
+    @property
+    def layers(self) -> list[StackedLinear]:
+        """Hidden layers and output layer."""
+        return [*cast(list[StackedLinear], self.hidden), self.last]
+
     def initialise(self, last_gain: float, generator: torch.Generator) -> None:
         """Draw orthogonal weights, those of the output layer with gain ``last_gain``."""
         with torch.no_grad():
@@ -118,3 +123,11 @@ class StackedMLP(nn.Module):
         if self.recurrent is not None:
             signal, memory = self.recurrent(signal, memory)
         return self.last(signal), memory
+
+    def of_agents(self, signal: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Compute outputs and memory as `forward`; all arrays are ``[slots, count, agents, ...]``."""
+        agents = signal.shape[2]
+        outputs, memory = self(
+            agents_to_copies(signal, self.copies), None if memory is None else agents_to_copies(memory, self.copies)
+        )
+        return copies_to_agents(outputs, agents), None if memory is None else copies_to_agents(memory, agents)

@@ -6,23 +6,26 @@ folder's name alone: `load_policy` finds the class through the learner that ``po
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import nn
 
 from offloadopt import files, registry
 from offloadopt.core import Learner, Policy, Problem, Settings
-from offloadopt.errors import DamagedFile, InvalidInput, UnknownName
+from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays
 from offloadopt.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 DESCRIPTION = "policy.json"
 WEIGHTS = "weights.safetensors"
 LIBRARIES = ("numpy", "safetensors", "torch")
@@ -103,6 +106,67 @@ def read(folder: Path | str, problem: Problem[Any]) -> tuple[Origin, Arrays]:
         made_for = description.origin.problem
         raise InvalidInput(f"{folder} holds a policy for problem {made_for!r}, not {problem.name!r}")
     return description.origin, _checked_weights(folder / WEIGHTS, description)
+
+
+class TrainedPolicy(Policy):
+    """Policy that decides by a network, its actor, whose weights are all that training changes.
+
+    Attributes
+    ----------
+    serves : class
+        Structure of the problems that it decides.
+    problem : Problem
+    actor : Module
+    origin : Origin
+    """
+
+    serves: ClassVar[type[Problem[Any]]]
+
+    def __init__(self, problem: Any, actor: Any, origin: Origin) -> None:
+        self.problem = problem
+        self.actor = actor.eval()
+        self.origin = origin
+
+    @classmethod
+    @abstractmethod
+    def untrained(cls, problem: Any, origin: Origin) -> Self:
+        """Create a policy of this origin for a problem, with any weights."""
+
+    def save(self, folder: Path) -> None:
+        """Write the actor's weights as safetensors, and the policy's origin as JSON."""
+        save(folder, self.origin, {name: value.numpy() for name, value in self.actor.state_dict().items()})
+
+    @classmethod
+    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
+        """Read a saved policy for any problem that its actor fits.
+
+        Raises
+        ------
+        DamagedFile, InvalidInput
+            As `read`; also if the weights have other names or shapes than this problem's actor.
+        Unsupported
+            If the problem has not the structure that the policy serves.
+        """
+        origin, weights = read(folder, problem)
+        if not isinstance(problem, cls.serves):
+            serves = cls.serves.__name__
+            raise Unsupported(f"{folder} holds a policy for a {serves}; problem {problem.name!r} is none")
+        policy = cls.untrained(problem, origin)
+        _load_weights(policy.actor, weights, folder, problem)
+        return policy
+
+
+def _load_weights(actor: nn.Module, weights: Arrays, folder: Path, problem: Problem[Any]) -> None:
+    wanted = actor.state_dict()
+    if wanted.keys() != weights.keys():
+        raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are not those of its learner's policies")
+    for name, value in wanted.items():
+        if value.shape != weights[name].shape:
+            raise InvalidInput(
+                f"{folder} holds a policy with {name} {list(weights[name].shape)}; this {problem.name} needs "
+                f"{list(value.shape)}"
+            )
+    actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
 def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:

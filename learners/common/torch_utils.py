@@ -16,8 +16,7 @@ from safetensors.numpy import save as safetensors_bytes
 from torch import Tensor, nn
 
 from offloadopt import files
-from offloadopt.core import Problem
-from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.errors import DamagedFile
 
 Arrays = dict[str, NDArray[Any]]
 """Named arrays: weights, optimiser moments, replay contents."""
@@ -44,28 +43,6 @@ def one_thread() -> Iterator[None]:
 def polyak_update(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Soft target update of all parameters: ``target <- target + rate (source - target)``."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
-
-
-def load_weights(networks: nn.Module, weights: Mapping[str, NDArray[Any]], folder: Path, problem: Problem[Any]) -> None:
-    """Load a saved policy's weights into networks that were made for a problem.
-
-    Raises
-    ------
-    DamagedFile
-        If the names of the weights are not those of such networks.
-    InvalidInput
-        If they have other sizes, as those for another number of agents.
-    """
-    wanted = networks.state_dict()
-    if wanted.keys() != weights.keys():
-        raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are not those of its learner's policies")
-    for name, value in wanted.items():
-        if value.shape != weights[name].shape:
-            raise InvalidInput(
-                f"{folder} holds a policy with {name} {list(weights[name].shape)}; this {problem.name} needs "
-                f"{list(value.shape)}"
-            )
-    networks.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
 def squared_or_huber(error: Tensor, huber_delta: float | None) -> Tensor:

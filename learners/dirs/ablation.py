@@ -108,14 +108,11 @@ def _train(
     tracker = TrainingProgress(
         time.monotonic(), variant.gradient_steps, progress=progress, decisions=BATCH_SIZE * problem.num_agents
     )
-    networks = ServerNetworks(problem.servers, (examples.view.shape[2], *variant.hidden, problem.tasks))
     with one_thread():
-        training = SupervisedTraining(
-            problem, networks, examples, l2=L2, batch_size=BATCH_SIZE, rates=(LEARNING_RATE, 0.0), seed=seed
-        )
+        training = SupervisedTraining(problem, examples, variant.hidden, L2, BATCH_SIZE, (LEARNING_RATE, 0.0), seed)
         while tracker.left:
             training.advance(tracker)
-    return networks
+    return training.agents.networks
 
 
 def agent_view(view: Tensor, variant: AblationSettings) -> Tensor:

@@ -35,9 +35,7 @@ from offloadopt.learners.common.training import OneSlotLearner, TrainingProgress
 from offloadopt.learners.dirs.demonstrations import Examples, first_observation
 from offloadopt.learners.dirs.ensemble import (
     EnsemblePolicy,
-    ServerNetworks,
     cross_entropy,
-    features_of,
     linked_vote,
     probabilities,
     server_labels,
@@ -197,15 +195,12 @@ class DirsTraining(SupervisedTraining):
         self, settings: Dirs, problem: AssignmentProblem[Any], examples: Examples, seed: int, done: int
     ) -> None:
         s = settings
-        networks = ServerNetworks(problem.servers, (features_of(problem), *s.hidden, problem.tasks))
-        rates = (s.learning_rate, s.final_learning_rate)
-        super().__init__(
-            problem, networks, examples, l2=s.l2, batch_size=s.batch_size, rates=rates, seed=seed, done=done
-        )
+        shape = s.hidden, s.l2, s.batch_size, (s.learning_rate, s.final_learning_rate)
+        super().__init__(problem, examples, *shape, seed, done)
         self.settings, self.seed = settings, seed
         if examples.count == 0:
             states = problem.sample(UNLABELLED, _number(_branch(seed, STATES)))
-            networks.standardise(view_tensor(problem, first_observation(problem, states)))
+            self.agents.networks.standardise(view_tensor(problem, first_observation(problem, states)))
         self.replay = Replay(
             examples.view,
             examples.labels,

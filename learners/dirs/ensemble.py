@@ -9,19 +9,16 @@ of them, and agents exchange nothing before the vote.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Policy, Problem
-from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
-from offloadopt.learners.common import saved_policy as policies
+from offloadopt.core import Decisions, FloatArray, IntArray, Observation
+from offloadopt.learners.common.networks import StackedMLP
+from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.structures.assignment import AssignmentProblem
 
@@ -42,7 +39,6 @@ class ServerNetworks(nn.Module):
 
     Attributes
     ----------
-    weights, biases : arrays [servers, in, out] and [servers, out] of each layer
     center, scale : arrays [servers, features]
         By which views are standardised.
     """
@@ -52,18 +48,16 @@ class ServerNetworks(nn.Module):
 
     def __init__(self, servers: int, sizes: Sequence[int]) -> None:
         super().__init__()
-        layers = list(itertools.pairwise(sizes))
-        self.weights = nn.ParameterList(torch.zeros(servers, inputs, outputs) for inputs, outputs in layers)
-        self.biases = nn.ParameterList(torch.zeros(servers, outputs) for _, outputs in layers)
+        self.network = StackedMLP(servers, sizes, "relu", recurrent=False)
         self.register_buffer("center", torch.zeros(servers, sizes[0]))
         self.register_buffer("scale", torch.ones(servers, sizes[0]))
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw weights that keep the variance of ReLU layers (He et al. 2015); biases are zero."""
         with torch.no_grad():
-            for weight in self.weights:
-                limit = (6.0 / weight.shape[1]) ** 0.5
-                weight.uniform_(-limit, limit, generator=generator)
+            for layer in self.network.layers:
+                limit = (6.0 / layer.weight.shape[1]) ** 0.5
+                layer.weight.uniform_(-limit, limit, generator=generator)
 
     def standardise(self, view: Tensor) -> None:
         """Take mean and standard deviation of every measurement from views ``[count, servers, features]``."""
@@ -74,32 +68,14 @@ class ServerNetworks(nn.Module):
 
     def forward(self, view: Tensor) -> Tensor:
         """Logits ``[count, servers, tasks]`` for views ``[count, servers, features]``."""
-        signal = ((view - self.center) / self.scale).clamp(-VIEW_LIMIT, VIEW_LIMIT).transpose(0, 1)
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            signal = torch.baddbmm(bias[:, None], signal, weight)
-            if layer < last:
-                signal = torch.relu(signal)
-        return signal.transpose(0, 1)
+        signal = ((view - self.center) / self.scale).clamp(-VIEW_LIMIT, VIEW_LIMIT)
+        return self.network(signal.transpose(0, 1)[:, None])[0][:, 0].transpose(0, 1)
 
     def squared_norm(self) -> Tensor:
         """``||theta_j||_2^2`` of every agent, ``[servers]``."""
-        return torch.stack([parameter.square().flatten(1).sum(dim=1) for parameter in self.parameters()]).sum(dim=0)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All parameters and statistics by name."""
-        return {name: value.numpy().copy() for name, value in self.state_dict().items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Networks with the sizes and values of what `arrays` gave."""
-        try:
-            shapes = [arrays[f"weights.{layer}"].shape for layer in range(len(arrays) // 2 - 1)]
-            networks = cls(shapes[0][0], (shapes[0][1], *(shape[2] for shape in shapes)))
-            networks.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        except (KeyError, IndexError, TypeError, RuntimeError):
-            raise DamagedFile(f"arrays {', '.join(sorted(arrays))} are no networks of servers") from None
-        return networks
+        layers = self.network.layers
+        parameters = [*(layer.weight for layer in layers), *(layer.bias for layer in layers)]
+        return torch.stack([parameter.square().flatten(1).sum(dim=1) for parameter in parameters]).sum(dim=0)
 
 
 def server_labels(assignment: IntArray, servers: int) -> Tensor:
@@ -145,47 +121,26 @@ def probabilities(networks: ServerNetworks, view: Tensor) -> FloatArray:
         return torch.sigmoid(networks(view)).double().numpy()
 
 
-class EnsemblePolicy(Policy):
+class EnsemblePolicy(TrainedPolicy):
     """Decentralised voting of trained networks, with powers and CPU shares from the convex problem (13)."""
 
     name = "ensemble"
-
-    def __init__(self, problem: AssignmentProblem[Any], networks: ServerNetworks, origin: policies.Origin) -> None:
-        self.problem = problem
-        self.networks = networks
-        self.origin = origin
+    serves = AssignmentProblem  # type: ignore[type-abstract]
 
     def probabilities(self, observation: Observation) -> FloatArray:
         """``pi_ij [count, servers, tasks]``: row ``j`` depends on nothing but the view of server ``j``."""
-        return probabilities(self.networks, view_tensor(self.problem, observation))
+        return probabilities(self.actor, view_tensor(self.problem, observation))
 
     def act(self, observation: Observation, memory: Any = None) -> tuple[Decisions, Any]:
         """Vote, then allocate."""
         assignment = linked_vote(self.problem, observation, self.probabilities(observation))
         return self.problem.allocate(observation, assignment), memory
 
-    def save(self, folder: Path) -> None:
-        """Write the networks as safetensors + JSON."""
-        policies.save(folder, self.origin, self.networks.arrays())
-
     @classmethod
-    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read networks that fit the problem's tasks and servers; another scenario of that shape is allowed."""
-        origin, weights = policies.read(folder, problem)
-        if not isinstance(problem, AssignmentProblem):
-            raise Unsupported(f"{folder} votes for servers; problem {problem.name!r} is no AssignmentProblem")
-        networks = ServerNetworks.from_arrays(weights)
-        made_for = (*networks.center.shape, networks.biases[-1].shape[1])
-        asked = (problem.servers, features_of(problem), problem.tasks)
-        if made_for != asked:
-            raise InvalidInput(
-                f"{folder} holds a policy for {_shape(*made_for)}; this {problem.name} has {_shape(*asked)}"
-            )
-        return cls(problem, networks, origin)
-
-
-def _shape(servers: int, features: int, tasks: int) -> str:
-    return f"{tasks} tasks, {servers} servers and {features} measurements at each"
+    def untrained(cls, problem: AssignmentProblem[Any], origin: Origin) -> Self:
+        """Create a policy, whose networks fit the problem's tasks and servers."""
+        sizes = (features_of(problem), *origin.settings["hidden"], problem.tasks)
+        return cls(problem, ServerNetworks(problem.servers, sizes), origin)
 
 
 def view_tensor(problem: AssignmentProblem[Any], observation: Observation) -> Tensor:

@@ -11,7 +11,7 @@ zero along a cosine, which the paper does not mention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
@@ -23,7 +23,7 @@ from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import OneSlotLearner, Training, TrainingProgress, minibatches
 from offloadopt.learners.dirs.demonstrations import Examples
-from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss, features_of
+from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss
 from offloadopt.structures.assignment import AssignmentProblem
 
 
@@ -53,17 +53,8 @@ class Imitation(OneSlotLearner):
         self, problem: Any, seed: int, examples: Examples, tracker: TrainingProgress
     ) -> SupervisedTraining:
         """Create one network per server with initial weights."""
-        networks = ServerNetworks(problem.servers, (features_of(problem), *self.hidden, problem.tasks))
-        return SupervisedTraining(
-            problem,
-            networks,
-            examples,
-            l2=self.l2,
-            batch_size=self.batch_size,
-            rates=(self.learning_rate, 0.0),
-            seed=seed,
-            done=tracker.iteration,
-        )
+        shape = self.hidden, self.l2, self.batch_size, (self.learning_rate, 0.0)
+        return SupervisedTraining(problem, examples, *shape, seed, tracker.iteration)
 
 
 class SupervisedTraining(Training):
@@ -72,9 +63,9 @@ class SupervisedTraining(Training):
     Parameters
     ----------
     problem : AssignmentProblem
-    networks : ServerNetworks
-        To be initialised.
     examples : Examples
+    hidden : sequence of int
+        Widths of the hidden layers.
     l2 : float
         Weight of the squared norm of an agent's parameters.
     batch_size : int
@@ -92,9 +83,8 @@ class SupervisedTraining(Training):
     def __init__(
         self,
         problem: AssignmentProblem[Any],
-        networks: ServerNetworks,
         examples: Examples,
-        *,
+        hidden: Sequence[int],
         l2: float,
         batch_size: int,
         rates: tuple[float, float],
@@ -104,6 +94,7 @@ class SupervisedTraining(Training):
         super().__init__(examples)
         self.problem, self.l2 = problem, l2
         generator = seeded_generator(seed)
+        networks = ServerNetworks(problem.servers, (examples.view.shape[2], *hidden, problem.tasks))
         networks.initialise(generator)
         if examples.count:
             networks.standardise(examples.view)

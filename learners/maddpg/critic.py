@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import AgentObservation
-from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.normalization import RewardScaledNetwork, RunningNormalizer
 
 
@@ -68,8 +68,7 @@ class CentralisedCritic(RewardScaledNetwork):
         if global_state.ndim == 2:
             global_state = global_state[:, None].expand(-1, agents, -1)
         signal = torch.cat([view, own, global_state, others], dim=-1)
-        values, _ = self.network(agents_to_copies(signal[None], self.network.copies))
-        return copies_to_agents(values, agents)[0, ..., 0]
+        return self.network.of_agents(signal[None])[0][0, ..., 0]
 
     def update_statistics(self, view: Tensor, global_state: Tensor) -> None:
         """Add views ``[..., agents, features]`` and global states ``[..., features]`` to the running statistics."""

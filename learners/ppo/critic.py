@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.normalization import MIN_RELATIVE_STD, RunningNormalizer, rescale_outputs
 
 FORGET = 0.9
@@ -75,12 +75,8 @@ class Critic(nn.Module):
         """
         inputs = inputs if self.normalizer is None else self.normalizer(inputs)
         rows = inputs[:, :, None] if self.central else inputs  # one central network has an output for each agent
-        copies, agents = self.network.copies, rows.shape[2]
-        values, memory = self.network(
-            agents_to_copies(rows, copies), None if memory is None else agents_to_copies(memory, copies)
-        )
-        values = copies_to_agents(values, agents).flatten(2)
-        return values, None if memory is None else copies_to_agents(memory, agents)
+        values, memory = self.network.of_agents(rows, memory)
+        return values.flatten(2), memory
 
     def values(self, inputs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """As `forward`, in the rewards' unit."""

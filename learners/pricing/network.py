@@ -10,17 +10,14 @@ weights trained on small instances serve large ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from offloadopt.core import FloatArray
-from offloadopt.errors import DamagedFile
 from offloadopt.structures.assignment import PricedAssignment
 
 REACH = 5.0
@@ -167,17 +164,6 @@ class PriceNetwork(nn.Module):
         for correct in self.rounds:
             prices.append(correct(instances, prices[-1]))
         return prices
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All parameters by name."""
-        return {name: value.numpy().copy() for name, value in self.state_dict().items()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the values of what `arrays` gave."""
-        try:
-            self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
-        except (RuntimeError, TypeError):
-            raise DamagedFile(f"arrays {', '.join(sorted(arrays))} are no network of this width and rounds") from None
 
 
 class MessagePassingLayer(nn.Module):

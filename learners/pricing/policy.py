@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,13 +15,11 @@ from offloadopt.core import (
     Instances,
     IntArray,
     Observation,
-    Policy,
     Problem,
     Progress,
     Solutions,
 )
-from offloadopt.errors import DamagedFile, Unsupported
-from offloadopt.learners.common import saved_policy as policies
+from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, price_bound
@@ -41,21 +38,18 @@ PAIRS_AT_ONCE = 1 << 20
 """Pairs of task and server in one pass of the network."""
 
 
-class PricePolicy(Policy):
+class PricePolicy(TrainedPolicy):
     """Best responses of all tasks to predicted prices, a bounded number of moves and swaps, the exact allocation.
 
     `run` returns with each decision the lower bound that its prices prove.
     """
 
     name = "prices"
+    serves = PricedAssignmentProblem  # type: ignore[type-abstract]
 
-    def __init__(
-        self, problem: PricedAssignmentProblem[Any], network: PriceNetwork, sweeps: int, origin: policies.Origin
-    ) -> None:
-        self.problem = problem
-        self.network = network
-        self.sweeps = sweeps
-        self.origin = origin
+    def __init__(self, problem: PricedAssignmentProblem[Any], actor: PriceNetwork, origin: Origin) -> None:
+        super().__init__(problem, actor, origin)
+        self.sweeps: int = origin.settings["sweeps"]
 
     def root_prices(self, costs: PricedAssignment) -> FloatArray:
         """Predicted root prices ``[count, servers]`` in the instances' own units.
@@ -69,7 +63,7 @@ class PricePolicy(Policy):
             for begin in range(0, costs.count, chunk):
                 instances = NormalisedAssignment.of(costs.take(slice(begin, begin + chunk)))
                 path = (
-                    torch.stack(self.network.price_iterates(instances), dim=1).numpy()
+                    torch.stack(self.actor.price_iterates(instances), dim=1).numpy()
                     * instances.common_price[:, None, None]
                 )
                 for row, prices in enumerate(path, start=begin):
@@ -96,25 +90,10 @@ class PricePolicy(Policy):
             progress(instances.count)
         return Solutions.scored(problem, instances, decisions, seconds=seconds, bound=bound, details={"prices": v**2})
 
-    def save(self, folder: Path) -> None:
-        """Write the network as safetensors + JSON."""
-        policies.save(folder, self.origin, self.network.arrays())
-
     @classmethod
-    def load(cls, folder: Path, problem: Problem[Any]) -> Self:
-        """Read a network; it decides any problem with priced servers, whatever its numbers of tasks and servers."""
-        origin, arrays = policies.read(folder, problem)
-        if not isinstance(problem, PricedAssignmentProblem):
-            raise Unsupported(
-                f"{folder} holds prices of servers; problem {problem.name!r} is no PricedAssignmentProblem"
-            )
-        try:
-            width, rounds, sweeps = (int(origin.settings[name]) for name in ("width", "rounds", "sweeps"))
-        except (KeyError, TypeError, ValueError):
-            raise DamagedFile(f"{folder} does not say the width, rounds and sweeps of its policy") from None
-        network = PriceNetwork(width, rounds)
-        network.restore(arrays)
-        return cls(problem, network, sweeps, origin)
+    def untrained(cls, problem: PricedAssignmentProblem[Any], origin: Origin) -> Self:
+        """Create a policy; it decides any problem with priced servers, whatever its numbers of tasks and servers."""
+        return cls(problem, PriceNetwork(origin.settings["width"], origin.settings["rounds"]), origin)
 
 
 def assign_all(costs: PricedAssignment, v: FloatArray, sweeps: int) -> tuple[IntArray, FloatArray]:

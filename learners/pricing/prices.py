@@ -137,7 +137,7 @@ class PriceTraining(Training):
 
     def policy(self, origin: Origin) -> PricePolicy:
         """Create the policy that decides by the predicted prices."""
-        return PricePolicy(self.problem, self.network, self.settings.sweeps, origin)
+        return PricePolicy(self.problem, self.network, origin)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from offloadopt.learners.common.networks import StackedMLP, agents_to_copies, copies_to_agents
+from offloadopt.learners.common.networks import StackedMLP
 from offloadopt.learners.common.normalization import RewardScaledNetwork, RunningNormalizer
 
 
@@ -46,8 +46,6 @@ class UtilityNetwork(RewardScaledNetwork):
 
     def forward(self, view: Tensor, action: Tensor | None = None) -> Tensor:
         """Compute outputs ``[rows, agents, outputs]`` for views and actions ``[rows, agents, ...]``."""
-        agents = view.shape[1]
         signal = view if self.normalizer is None else self.normalizer(view)
         signal = signal if action is None else torch.cat([signal, action], dim=-1)
-        outputs, _ = self.network(agents_to_copies(signal[None], self.network.copies))
-        return copies_to_agents(outputs, agents)[0]
+        return self.network.of_agents(signal[None])[0][0]

@@ -38,12 +38,12 @@ def mimo(**changes: Any) -> Problem[Any]:
 
 
 def weights(policy: Any) -> dict[str, bytes]:
-    module = policy.actor if hasattr(policy, "actor") else policy.networks
+    module = policy.actor
     return {name: value.numpy().tobytes() for name, value in module.state_dict().items()}
 
 
 def agent_parts(policy: Any) -> list[Tensor]:
-    module = policy.actor if hasattr(policy, "actor") else policy.networks
+    module = policy.actor
     return [parameter.detach() for parameter in module.parameters()]
 
 

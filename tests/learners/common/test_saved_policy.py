@@ -75,7 +75,7 @@ def test_the_description_says_who_made_the_policy_for_what(problem: Problem[Any]
     training = described["origin"]["training"]
     assert 0.0 <= training.pop("expert_gap_mean") <= training.pop("expert_gap_worst") < 1e-12
     assert training == {"seed": 0, "steps": 256 * 5, "demonstrations": 32}
-    assert described["shapes"]["weights.0"] == [2, 5, 7]
+    assert described["shapes"]["network.hidden.0.weight"] == [2, 5, 7]
     assert described["weights_sha256"] == files.sha256(folder / "weights.safetensors")
 
 
@@ -132,7 +132,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no origin": (lambda f: overwrite_json(f, lambda d: d.update(origin=3)), "policy.json does not describe"),
     "another format": (
         lambda f: overwrite_json(f, lambda d: d.update(format_version=1)),
-        "needs 2: train the policy again",
+        "needs 3: train the policy again",
     ),
     "half of the JSON": (
         lambda f: (f / "policy.json").write_bytes((f / "policy.json").read_bytes()[:300]),
@@ -142,16 +142,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a list": (lambda f: (f / "policy.json").write_text("[1]"), "policy.json does not describe"),
     "no text": (lambda f: (f / "policy.json").write_bytes(b"\xff\xfe\x00"), "policy.json does not describe"),
     "NaN": (lambda f: forge(f, lambda w: w["center"].fill(np.nan)), "NaN"),
-    "an array too few": (lambda f: forge(f, lambda w: w.pop("biases.1")), "no networks"),
-    "an array too many": (lambda f: forge(f, lambda w: w.update(extra=np.zeros(3))), "no networks"),
-    "arrays of nobody": (lambda f: forge(f, lambda w: (w.clear(), w.update(a=np.zeros(3)))), "no networks"),
-    "layers that do not fit": (
-        lambda f: forge(f, lambda w: w.update({"weights.1": np.zeros((2, 9, 4), np.float32)})),
-        "no networks",
-    ),
-    "a flat layer": (
-        lambda f: forge(f, lambda w: w.update({"weights.1": np.zeros(4, np.float32)})),
-        "no networks",
+    "an array too few": (lambda f: forge(f, lambda w: w.pop("network.hidden.1.bias")), "are not those of"),
+    "an array too many": (lambda f: forge(f, lambda w: w.update(extra=np.zeros(3))), "are not those of"),
+    "arrays of nobody": (
+        lambda f: forge(f, lambda w: (w.clear(), w.update(a=np.zeros(3)))),
+        "are not those of",
     ),
 }
 
@@ -168,7 +163,7 @@ def test_a_damaged_or_foreign_policy_is_refused(damage: str, problem: Problem[An
 def test_weights_of_another_policy_are_refused(
     problem: Problem[Any], policy: EnsemblePolicy, folder: Path, tmp_path: Path
 ) -> None:
-    other = EnsemblePolicy(policy.problem, type(policy.networks)(2, (5, 7, 4, 5)), policy.origin)
+    other = EnsemblePolicy(policy.problem, type(policy.actor)(2, (5, 7, 4, 5)), policy.origin)
     other.save(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "weights.safetensors", folder)
     with pytest.raises(DamagedFile, match="SHA-256"):
@@ -191,14 +186,14 @@ def test_a_policy_of_a_learner_that_is_not_installed_is_refused(problem: Problem
     assert_one_line(caught.value, str(folder), "'imitatoin'", "'imitation'")
 
 
-@pytest.mark.parametrize(("field", "value", "words"), [("users", 6, "6 tasks"), ("servers", 3, "3 servers")])
+@pytest.mark.parametrize(("field", "value", "words"), [("users", 6, "6"), ("servers", 3, "3")])
 def test_a_policy_for_another_number_of_users_or_servers_is_refused(
     folder: Path, field: str, value: int, words: str
 ) -> None:
     larger = registry.problem("multi_server", **{"users": 5, "servers": 2, field: value})
     with pytest.raises(InvalidInput) as caught:
         load_policy(folder, larger)
-    assert_one_line(caught.value, str(folder), "5 tasks, 2 servers", words)
+    assert_one_line(caught.value, str(folder), "center [2, 5]; this multi_server needs ", words)
 
 
 def test_a_policy_for_another_problem_is_refused(folder: Path, toy: ModuleType) -> None:

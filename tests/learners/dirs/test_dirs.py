@@ -64,7 +64,7 @@ def decisions(*iterations: int) -> list[int]:
 
 
 def weights(policy: EnsemblePolicy) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in policy.networks.arrays().items()}
+    return {name: array.numpy().tobytes() for name, array in policy.actor.state_dict().items()}
 
 
 def observe(problem: Any, count: int, seed: int = 9) -> Observation:
@@ -331,12 +331,12 @@ def test_each_switch_changes_what_is_learned(problem: Any) -> None:
         {"beta": 1.1},
         {"priority_exponent": 0.0},
     ]
-    learned = [weights(fit(problem, **switch))["weights.0"] for switch in switches]
+    learned = [weights(fit(problem, **switch))["network.hidden.0.weight"] for switch in switches]
     assert len(set(learned)) == len(switches)
 
 
 def test_without_the_regulariser_weights_grow_larger(problem: Any) -> None:
-    with_l2, without = (fit(problem, l2=l2, pretraining=300).networks.squared_norm() for l2 in (1e-1, 0.0))
+    with_l2, without = (fit(problem, l2=l2, pretraining=300).actor.squared_norm() for l2 in (1e-1, 0.0))
     assert (with_l2 < without).all()
 
 

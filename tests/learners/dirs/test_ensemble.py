@@ -31,8 +31,8 @@ def networks_for(servers: int, *sizes: int, seed: int = 0) -> ServerNetworks:
     networks = ServerNetworks(servers, sizes)
     networks.initialise(generator)
     with torch.no_grad():
-        for bias in networks.biases:
-            bias.normal_(generator=generator)
+        for layer in networks.network.layers:
+            layer.bias.normal_(generator=generator)
     networks.standardise(3.0 + 2.0 * torch.randn(50, servers, sizes[0], generator=generator))
     return networks
 
@@ -74,12 +74,12 @@ def test_batched_networks_are_one_plain_network_per_server() -> None:
     networks = networks_for(3, 4, 7, 5, 6)
     view = np.random.default_rng(1).normal(3.0, 4.0, (8, 3, 4)).astype(np.float32)
     logits = networks(torch.from_numpy(view)).detach().numpy()
-    arrays = networks.arrays()
+    center, scale = networks.center.numpy(), networks.scale.numpy()
     for server in range(3):
-        signal = np.clip((view[:, server] - arrays["center"][server]) / arrays["scale"][server], -5.0, 5.0)
-        for layer in range(3):
-            signal = signal @ arrays[f"weights.{layer}"][server] + arrays[f"biases.{layer}"][server]
-            signal = np.maximum(signal, 0.0) if layer < 2 else signal
+        signal = np.clip((view[:, server] - center[server]) / scale[server], -5.0, 5.0)
+        for number, layer in enumerate(networks.network.layers):
+            signal = signal @ layer.weight[server].detach().numpy() + layer.bias[server].detach().numpy()
+            signal = np.maximum(signal, 0.0) if number < 2 else signal
         np.testing.assert_allclose(logits[:, server], signal, rtol=1e-4, atol=1e-5)
 
 
@@ -118,7 +118,6 @@ def test_the_demonstration_loss_is_equation_15() -> None:
     found = demonstration_loss(networks, view, server_labels(assignment, 2), l2=0.03).detach().numpy()
 
     pi = 1.0 / (1.0 + np.exp(-networks(view).detach().numpy().astype(float)))
-    arrays = networks.arrays()
     for server in (1, 2):
         total = 0.0
         for demonstration in range(6):
@@ -126,7 +125,7 @@ def test_the_demonstration_loss_is_equation_15() -> None:
                 mine = assignment[demonstration, task] == server
                 p = pi[demonstration, server - 1, task]
                 total += np.log(p) if mine else np.log(1.0 - p)
-        theta = np.concatenate([arrays[name][server - 1].ravel() for name in arrays if name[:4] in ("weig", "bias")])
+        theta = np.concatenate([values[server - 1].detach().numpy().ravel() for values in networks.parameters()])
         assert found[server - 1] == pytest.approx(-total / 6 + 0.03 * (theta.astype(float) ** 2).sum(), rel=1e-5)
 
 
@@ -164,7 +163,7 @@ def test_a_vote_for_a_link_that_is_not_there_does_not_count() -> None:
     problem = registry.problem("multi_server", users=3, servers=2)
     networks = ServerNetworks(2, (3, 3))
     with torch.no_grad():
-        networks.biases[0].copy_(torch.tensor([[5.0, 5.0, 5.0], [1.0, 1.0, 1.0]]))
+        networks.network.last.bias.copy_(torch.tensor([[[5.0, 5.0, 5.0]], [[1.0, 1.0, 1.0]]]))
     instances = problem.sample(1, 0)
     gain = instances["gain"].copy()
     gain[0, 0, 0] = 0.0

@@ -55,12 +55,12 @@ def test_a_trained_policy_is_far_better_than_local_and_nearest_on_instances_it_n
 
 def test_the_networks_have_the_papers_sizes() -> None:
     problem = registry.problem("multi_server")
-    shapes = {name: array.shape for name, array in fit(problem, demonstrate(problem, 8), 1).networks.arrays().items()}
-    assert [shapes[f"weights.{layer}"] for layer in range(3)] == [(2, 30, 80), (2, 80, 60), (2, 60, 30)]
+    layers = fit(problem, demonstrate(problem, 8), 1).actor.network.layers
+    assert [layer.weight.shape for layer in layers] == [(2, 30, 80), (2, 80, 60), (2, 60, 30)]
 
 
 def test_the_regulariser_shrinks_the_weights(small: Problem[Any], experts: Demonstrations) -> None:
-    norms = [fit(small, experts, 200, l2=l2).networks.squared_norm().detach().numpy() for l2 in (0.0, 1e-2, 1.0)]
+    norms = [fit(small, experts, 200, l2=l2).actor.squared_norm().detach().numpy() for l2 in (0.0, 1e-2, 1.0)]
     assert (norms[0] > norms[1]).all()
     assert (norms[1] > norms[2]).all()
 
@@ -87,7 +87,7 @@ def test_an_agent_learns_from_its_own_labels_and_views_alone(small: Problem[Any]
     solutions = dataclasses.replace(experts.solutions, decisions=small.allocate(observations, other))  # type: ignore[attr-defined]
     changed = Demonstrations(experts.instances, observations, solutions)
 
-    before, after = (fit(small, given).networks.arrays() for given in (experts, changed))
+    before, after = (fit(small, given).actor.state_dict() for given in (experts, changed))
     for name, array in before.items():
         assert np.array_equal(array[0], after[name][0])
         assert not np.array_equal(array[1], after[name][1])

@@ -39,7 +39,7 @@ def policy() -> PricePolicy:
 
 def elsewhere(policy: PricePolicy, problem: Any) -> PricePolicy:
     """The same network on another problem."""
-    return PricePolicy(problem, policy.network, policy.sweeps, policy.origin)
+    return PricePolicy(problem, policy.actor, policy.origin)
 
 
 def draw(count: int, tasks: int, servers: int, seed: int = 0) -> PricedAssignment:
@@ -188,10 +188,10 @@ def test_where_a_round_goes_astray_the_prices_that_prove_most_stand() -> None:
         costs.option_cost, costs.load, 10 ** np.random.default_rng(0).uniform(-9, 9, costs.capacity.shape)
     )
     problem = make(10, 4)
-    policy = PricePolicy(problem, untrained(0), 8, Origin.of(Prices(), problem))
+    policy = PricePolicy(problem, untrained(0), Origin.of(Prices(), problem))
     instances, proved = NormalisedAssignment.of(wild), assign_all(wild, policy.root_prices(wild), 0)[1]
     with torch.inference_mode():
-        path = [v.numpy() * instances.common_price[:, None] for v in policy.network.price_iterates(instances)]
+        path = [v.numpy() * instances.common_price[:, None] for v in policy.actor.price_iterates(instances)]
     bounds = np.stack([assign_all(wild, v, 0)[1] for v in path])
     np.testing.assert_array_equal(proved, bounds.max(axis=0))
     assert (bounds[-1] < proved).any()

@@ -63,7 +63,7 @@ def untrained(seed: int) -> PriceNetwork:
 def test_training_brings_the_bound_much_closer_to_the_best_one(policy: PricePolicy) -> None:
     batch = Prices(batch_size=64).cut(draw_costs(make(60, 6, layout_seed=None)), np.random.SeedSequence(2))
     with torch.inference_mode():
-        before, after = (float(batch.bound_loss(net(batch.instances))) for net in (untrained(0), policy.network))
+        before, after = (float(batch.bound_loss(net(batch.instances))) for net in (untrained(0), policy.actor))
     assert 0 <= after < 0.1 * before
 
 
@@ -110,8 +110,8 @@ def test_an_interrupted_training_ends_as_one_without_a_break(tmp_path: Path, mon
         train(problem, 40, checkpoint=tmp_path / "run", record=stop)
     resumed = train(problem, 40, checkpoint=tmp_path / "run")
     straight = train(problem, 40)
-    for name, array in straight.network.arrays().items():
-        np.testing.assert_array_equal(resumed.network.arrays()[name], array)
+    for name, array in straight.actor.state_dict().items():
+        np.testing.assert_array_equal(resumed.actor.state_dict()[name], array)
 
 
 def test_demonstrations_give_instances_and_nothing_else() -> None:
@@ -120,10 +120,10 @@ def test_demonstrations_give_instances_and_nothing_else() -> None:
     observations = problem.observe(instances, problem.reset(instances))
     experts = [registry.solver(name, problem).run(problem, instances) for name in ("exact", "local")]
     learned = [
-        train(problem, 10, demonstrations=Demonstrations(instances, observations, expert)).network.arrays()
+        train(problem, 10, demonstrations=Demonstrations(instances, observations, expert)).actor.state_dict()
         for expert in experts
     ]
-    sampled = train(problem, 10).network.arrays()
+    sampled = train(problem, 10).actor.state_dict()
     assert all(np.array_equal(learned[0][name], learned[1][name]) for name in sampled)
     assert not all(np.array_equal(learned[0][name], sampled[name]) for name in sampled)
 
