@@ -211,7 +211,8 @@ class ExpertTransitions:
         problem, instances = agents.problem, demonstrations.instances
         _, rows = single_slots(problem, demonstrations)
         count, last = instances.count, problem.horizon - 1
-        ranges = {name: field.high - field.low for name, field in problem.decision_fields.items()}
+        limits = problem.decision_fields.items()
+        ranges = {name: field.high - field.low for name, field in limits if field.high > field.low}
         state = problem.reset(instances)
         observation = problem.observe(instances, state)
         slots: list[Experience] = []

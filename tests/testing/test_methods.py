@@ -23,13 +23,13 @@ from offloadopt.testing import ConformanceError, check_learner, check_problem, c
 from toys.small_problems import served_by
 
 noise = np.random.default_rng(0)
-_PPO: dict[str, Any] = {"num_envs": 4, "epochs": 1, "imitation_steps": 10}
+_PPO: dict[str, Any] = {"num_envs": 4, "epochs": 1}
 QUICK = {
     "ppo": _PPO,
     "caddto-ppo": _PPO,
+    "federated": {"options": {"imitation_steps": 10}},
     "rmappo": _PPO,
     "ppo-sb3": {"num_envs": 4, "rollout_length": 4, "minibatch_size": 16, "epochs": 1},
-    "ddpg-discrete": {"imitation_steps": 10},
 }
 """Settings with which trainings that need not learn are short."""
 
@@ -69,7 +69,9 @@ def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> N
 
 @pytest.mark.parametrize("name", registry.BUILT_IN["learners"])
 def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> None:
-    learner = registry.learner(name, **QUICK.get(name, {}))
+    fields = registry.get("learners", name).model_fields
+    imitation = {"imitation_steps": 10} if "imitation_steps" in fields else {}
+    learner = registry.learner(name, **QUICK.get(name, {}), **imitation)
     assert learner.name == name
     served = served_by(learner)
     assert served
