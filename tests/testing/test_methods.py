@@ -29,6 +29,7 @@ QUICK = {
     "caddto-ppo": _PPO,
     "federated": {"options": {"imitation_steps": 10}},
     "rmappo": _PPO,
+    "maddpg-cgan": {"pretraining_steps": 1},
     "ppo-sb3": {"num_envs": 4, "rollout_length": 4, "minibatch_size": 16, "epochs": 1},
 }
 """Settings with which trainings that need not learn are short."""
