@@ -70,7 +70,7 @@ class AgentPolicy(TrainedPolicy):
     """
 
     name = "agents"
-    serves = AgentProblem  # type: ignore[type-abstract]
+    serves = AgentProblem
 
     def __init__(self, interface: AgentInterface, actor: nn.Module, origin: Origin) -> None:
         super().__init__(interface.problem, actor, origin)

@@ -84,15 +84,16 @@ class ExpertActions:
         observed = interface.observe(observation, with_global_state=with_global_state)
         values = expressed(interface.controls, observation, decided)
 
-        def over_slots(rows: Tensor) -> Tensor:
-            return rows.unflatten(0, shape).transpose(0, 1).contiguous()
+        values = {name: torch.from_numpy(rows.astype(np.float32)) for name, rows in values.items()}
+        single = cls(observed.view, observed.allowed, values, observed.global_state)
+        return single.each(lambda rows: rows.unflatten(0, shape).transpose(0, 1).contiguous())
 
-        return cls(
-            view=over_slots(observed.view),
-            allowed=None if observed.allowed is None else over_slots(observed.allowed),
-            decided={name: over_slots(torch.from_numpy(rows.astype(np.float32))) for name, rows in values.items()},
-            global_state=None if observed.global_state is None else over_slots(observed.global_state),
-        )
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Change all arrays in the same way."""
+        decided = {name: change(values) for name, values in self.decided.items()}
+        parts = (self.view, self.allowed, self.global_state)
+        view, allowed, global_state = (None if part is None else change(part) for part in parts)
+        return replace(self, view=view, allowed=allowed, decided=decided, global_state=global_state)
 
     @property
     def count(self) -> int:
@@ -107,21 +108,13 @@ class ExpertActions:
 
     def imitation_loss(self, actor: Actor, heads: Heads, rows: Tensor) -> Tensor:
         """Mean imitation loss of an actor in some of the demonstrations."""
-        outputs, _ = actor(self.view[:, rows])
-        outputs = mask_outputs(outputs, None if self.allowed is None else self.allowed[:, rows])
-        return heads.imitation_loss(outputs, {name: values[:, rows] for name, values in self.decided.items()}).mean()
+        part = self.each(lambda values: values[:, rows])
+        outputs = mask_outputs(actor(part.view)[0], part.allowed)
+        return heads.imitation_loss(outputs, part.decided).mean()
 
-    def as_single_slots(self) -> ExpertActions:
+    def as_single_slots(self) -> Self:
         """Reshape to single slots ``[1, slots x count, ...]``, for agents without memory."""
-        flat = {name: values.flatten(0, 1)[None] for name, values in self.decided.items()}
-        allowed = None if self.allowed is None else self.allowed.flatten(0, 1)[None]
-        state = None if self.global_state is None else self.global_state.flatten(0, 1)[None]
-        return ExpertActions(self.view.flatten(0, 1)[None], allowed, flat, state)
-
-    def observation(self, rows: Tensor) -> AgentObservation:
-        """Return some of the demonstrations' observations in the first slot."""
-        parts = (self.view, self.allowed, self.global_state)
-        return AgentObservation(*(None if part is None else part[0, rows] for part in parts))  # type: ignore[arg-type]
+        return self.each(lambda values: values.flatten(0, 1)[None])
 
 
 class Demonstrable(IterativeLearner):

@@ -68,25 +68,6 @@ class AdamOptimizer(Generic[NetworksT]):
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-class CopywiseClippedAdam(AdamOptimizer[NetworksT]):
-    """Adam for copies of networks; the gradient of each copy is clipped by its own norm.
-
-    Parameters
-    ----------
-    gradient_limit : float
-        Largest Euclidean norm of one copy's gradient.
-    """
-
-    def __init__(self, networks: NetworksT, first_rate: float, last_rate: float, gradient_limit: float) -> None:
-        super().__init__(networks, first_rate, last_rate)
-        self._gradient_limit = gradient_limit
-
-    def _clip(self) -> None:
-        clip_gradients_per_copy(
-            [cast(Tensor, parameter.grad) for parameter in self.networks.parameters()], self._gradient_limit
-        )
-
-
 class ClippedAdam(AdamOptimizer[NetworksT]):
     """Adam with the norm of the whole gradient clipped.
 
@@ -102,3 +83,11 @@ class ClippedAdam(AdamOptimizer[NetworksT]):
 
     def _clip(self) -> None:
         nn.utils.clip_grad_norm_(self.networks.parameters(), self._gradient_limit)
+
+
+class CopywiseClippedAdam(ClippedAdam[NetworksT]):
+    """Adam for copies of networks; ``gradient_limit`` is the largest norm of one copy's gradient."""
+
+    def _clip(self) -> None:
+        gradients = [cast(Tensor, parameter.grad) for parameter in self.networks.parameters()]
+        clip_gradients_per_copy(gradients, self._gradient_limit)

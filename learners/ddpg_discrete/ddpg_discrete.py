@@ -273,10 +273,10 @@ class CentralAgents(TrainableAgents):
             if not tracker.in_time:
                 break
             rows = torch.randint(examples.count, (s.batch_size,), generator=generator)
-            observation = examples.observation(rows)
-            outputs = mask_outputs(self.actor(observation), observation.allowed)
-            decided = {name: values[0, rows] for name, values in examples.decided.items()}
-            optimizer.descend(self.interface.heads.imitation_loss(outputs, decided).mean(), step / s.imitation_steps)
+            part = examples.each(lambda values, rows=rows: values[0, rows])  # type: ignore[misc]
+            outputs = self.actor(AgentObservation(part.view, part.allowed, part.global_state))
+            loss = self.interface.heads.imitation_loss(mask_outputs(outputs, part.allowed), part.decided)
+            optimizer.descend(loss.mean(), step / s.imitation_steps)
         polyak_update(self.target_actor, self.actor, 1.0)
 
     def greedy(self, actor: CentralNetwork, observation: AgentObservation) -> Tensor:

@@ -125,7 +125,7 @@ class EnsemblePolicy(TrainedPolicy):
     """Decentralised voting of trained networks, with powers and CPU shares from the convex problem (13)."""
 
     name = "ensemble"
-    serves = AssignmentProblem  # type: ignore[type-abstract]
+    serves = AssignmentProblem
 
     def probabilities(self, observation: Observation) -> FloatArray:
         """``pi_ij [count, servers, tasks]``: row ``j`` depends on nothing but the view of server ``j``."""

@@ -22,16 +22,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator
-from offloadopt.settings import Settings
+from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator, StyleSettings
 
 Loss = Literal["minimax", "wgan", "wgan-gp", "conditional-wgan-gp"]
 PENALISED: tuple[Loss, ...] = ("wgan-gp", "conditional-wgan-gp")
@@ -39,16 +38,10 @@ Consistency = Callable[[Tensor, Tensor], Tensor]
 """Loss ``[copies]`` of samples ``[copies, rows, *shape]`` given conditions ``[copies, rows, condition]``."""
 
 
-class GanSettings(Settings):
+class GanSettings(StyleSettings):
     """Sizes of the networks and settings of their training."""
 
     loss: Loss = Field("conditional-wgan-gp", description="of both networks")
-    latent: int = Field(16, ge=1, description="size of a latent vector")
-    width: int = Field(32, ge=4, multiple_of=4, description="size of a style and a token, channels of feature maps")
-    heads: int = Field(2, ge=1, description="of attention; they share the width")
-    tokens: int = Field(4, ge=1, description="of an embedded condition")
-    layers: int = Field(2, ge=1, description="of the mapping network after its first")
-    blend: float = Field(0.5, gt=0, lt=1, description="lambda of (13), weight of the style that the condition guides")
     gradient_weight: float = Field(1.0, ge=0, description="rho_GP of (17)")
     penalty_share: float = Field(0.25, gt=0, le=1, description="share of the rows at which gradients are penalised")
     consistency_weight: float = Field(1.0, ge=0, description="rho_CE of (19)")
@@ -58,12 +51,6 @@ class GanSettings(Settings):
     critic_rate: float = Field(3e-3, gt=0, description="Adam's learning rate for the discriminator")
     momentum: float = Field(0.0, ge=0, lt=1, description="beta_1 of Adam; beta_2 is 0.9")
     average: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that generate samples")
-
-    @model_validator(mode="after")
-    def _heads_share_the_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"heads = {self.heads}; allowed: a divisor of width = {self.width}")
-        return self
 
 
 def gradient_penalty(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
@@ -128,11 +115,8 @@ class ConditionalGans(Stateful):
     ) -> None:
         self.settings = settings
         self.copies = copies
-        sizes = {"width": settings.width, "heads": settings.heads, "tokens": settings.tokens}
-        self.generator = StyleGenerator(
-            copies, shape, condition, latent=settings.latent, layers=settings.layers, blend=settings.blend, **sizes
-        )
-        self.discriminator = StyleDiscriminator(copies, shape, condition, **sizes)
+        self.generator = StyleGenerator(copies, shape, condition, settings)
+        self.discriminator = StyleDiscriminator(copies, shape, condition, settings)
         self.generator.initialise(generator)
         self.discriminator.initialise(generator)
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Self, cast
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt.learners.common.networks import HIDDEN_GAIN, StackedLinear
@@ -46,21 +47,38 @@ from offloadopt.learners.maddpg_cgan.convolutions import (
     as_tokens,
     from_patches,
 )
+from offloadopt.settings import Settings
+
+
+class StyleSettings(Settings):
+    """Sizes of generators and discriminators."""
+
+    latent: int = Field(16, ge=1, description="size of a latent vector")
+    width: int = Field(32, ge=4, multiple_of=4, description="size of a style and a token, channels of feature maps")
+    heads: int = Field(2, ge=1, description="of attention; they share the width")
+    tokens: int = Field(4, ge=1, description="of an embedded condition")
+    layers: int = Field(2, ge=1, description="of the mapping network after its first")
+    blend: float = Field(0.5, gt=0, lt=1, description="lambda of (13), weight of the style that the condition guides")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads = {self.heads}; allowed: a divisor of width = {self.width}")
+        return self
 
 
 class MappingNetwork(nn.Module):
     """Network from a latent vector and a condition to a style ``[copies, rows, width]``, equation (13)."""
 
-    def __init__(
-        self, copies: int, latent: int, condition: int, width: int, heads: int, tokens: int, layers: int, blend: float
-    ) -> None:
+    def __init__(self, copies: int, condition: int, settings: StyleSettings) -> None:
         super().__init__()
-        self.embedding = ConditionEmbedding(copies, condition, tokens, width)
-        self.first = StackedLinear(copies, latent, width)
-        self.unconditional = nn.ModuleList(StackedLinear(copies, width, width) for _ in range(layers))
-        self.conditional = nn.ModuleList(StackedLinear(copies, width, width) for _ in range(layers))
-        self.attention = nn.ModuleList(Attention(copies, width, heads) for _ in range(layers))
-        self._blend = blend
+        s, width = settings, settings.width
+        self.embedding = ConditionEmbedding(copies, condition, s.tokens, width)
+        self.first = StackedLinear(copies, s.latent, width)
+        self.unconditional = nn.ModuleList(StackedLinear(copies, width, width) for _ in range(s.layers))
+        self.conditional = nn.ModuleList(StackedLinear(copies, width, width) for _ in range(s.layers))
+        self.attention = nn.ModuleList(Attention(copies, width, s.heads) for _ in range(s.layers))
+        self._blend = s.blend
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw orthogonal weights."""
@@ -92,32 +110,15 @@ class StyleGenerator(nn.Module):
         Shape of a sample. Entries of vectors are unbounded, those of images lie in (-1, 1).
     condition : int
         Size of a condition.
-    latent, width, heads, tokens, layers : int
-        Sizes of a latent vector, and of a style and a Transformer's token; attention heads, tokens of an embedded
-        condition, layers of the mapping network.
-    blend : float
-        ``lambda`` of (13), in (0, 1).
+    settings : StyleSettings
     """
 
-    def __init__(
-        self,
-        copies: int,
-        shape: Sequence[int],
-        condition: int,
-        *,
-        latent: int = 16,
-        width: int = 32,
-        heads: int = 2,
-        tokens: int = 4,
-        layers: int = 2,
-        blend: float = 0.5,
-    ) -> None:
+    def __init__(self, copies: int, shape: Sequence[int], condition: int, settings: StyleSettings) -> None:
         super().__init__()
-        self.layout = layout = FeatureLayout(shape)
-        self.copies, self.latent = copies, latent
-        dimensions = len(layout.positions)
+        self.copies, self.layout = copies, FeatureLayout(shape)
+        layout, dimensions, width = self.layout, len(self.layout.positions), settings.width
         channels = [width, width] if layout.is_vector else [width, width // 2, width // 4]
-        self.mapping = MappingNetwork(copies, latent, condition, width, heads, tokens, layers, blend)
+        self.mapping = MappingNetwork(copies, condition, settings)
         self.start = StackedLinear(copies, width, width * math.prod(layout.first))
         inputs = [width, *channels[:-1]]
         self.stack = nn.ModuleList(
@@ -126,7 +127,7 @@ class StyleGenerator(nn.Module):
         patch = channels[-1] * layout.patch**dimensions
         patches = math.prod(layout.positions) // layout.patch**dimensions
         self.to_tokens = StackedLinear(copies, patch, width)
-        self.encoder = TransformerEncoder(copies, patches, width, heads, 1)
+        self.encoder = TransformerEncoder(copies, patches, width, settings.heads, 1)
         self.from_tokens = StackedLinear(copies, width, patch)
         self.last: Convolution | PositionwiseConvolution
         if layout.is_vector:
@@ -167,20 +168,10 @@ class StyleGenerator(nn.Module):
 class StyleDiscriminator(nn.Module):
     """Stacked discriminators, with the parameters of `StyleGenerator`."""
 
-    def __init__(
-        self,
-        copies: int,
-        shape: Sequence[int],
-        condition: int,
-        *,
-        width: int = 32,
-        heads: int = 2,
-        tokens: int = 4,
-    ) -> None:
+    def __init__(self, copies: int, shape: Sequence[int], condition: int, settings: StyleSettings) -> None:
         super().__init__()
-        self.layout = layout = FeatureLayout(shape)
-        self.copies = copies
-        dimensions = len(layout.positions)
+        self.copies, self.layout = copies, FeatureLayout(shape)
+        layout, dimensions, width = self.layout, len(self.layout.positions), settings.width
         # Halved once or twice, to as many positions as the generator's Transformer has tokens.
         stride, channels = (1, width) if layout.is_vector else (2, width // 2)
         positions = [side // layout.patch for side in layout.positions]
@@ -190,10 +181,10 @@ class StyleDiscriminator(nn.Module):
                 Convolution(copies, channels, width, dimensions, 2),
             ]
         )
-        self.embedding = ConditionEmbedding(copies, condition, tokens, width)
+        self.embedding = ConditionEmbedding(copies, condition, settings.tokens, width)
         self.before_condition = LayerNorm(copies, width)
-        self.attention = Attention(copies, width, heads)
-        self.encoder = TransformerEncoder(copies, math.prod(positions), width, heads, 1)
+        self.attention = Attention(copies, width, settings.heads)
+        self.encoder = TransformerEncoder(copies, math.prod(positions), width, settings.heads, 1)
         self.wide = StackedLinear(copies, width * math.prod(positions), 2 * width)
         self.last = StackedLinear(copies, 2 * width, 1)
 

@@ -45,7 +45,7 @@ class PricePolicy(TrainedPolicy):
     """
 
     name = "prices"
-    serves = PricedAssignmentProblem  # type: ignore[type-abstract]
+    serves = PricedAssignmentProblem
 
     def __init__(self, problem: PricedAssignmentProblem[Any], actor: PriceNetwork, origin: Origin) -> None:
         super().__init__(problem, actor, origin)

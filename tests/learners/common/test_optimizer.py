@@ -41,7 +41,7 @@ def test_the_learning_rate_falls_along_a_cosine() -> None:
 
 @pytest.mark.parametrize(("kind", "norms"), [(ClippedAdam, (1.0, 0.01)), (CopywiseClippedAdam, (1.0, 0.05))])
 def test_gradients_are_clipped_all_together_or_copy_by_copy(
-    kind: type[ClippedAdam[Point] | CopywiseClippedAdam[Point]], norms: tuple[float, float]
+    kind: type[ClippedAdam[Point]], norms: tuple[float, float]
 ) -> None:
     point = Point()
     kind(point, 0.1, 0.1, 1.0).descend(loss(point), 0.0)

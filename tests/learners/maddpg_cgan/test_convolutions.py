@@ -19,7 +19,7 @@ from offloadopt.learners.maddpg_cgan.convolutions import (
     as_tokens,
     from_patches,
 )
-from offloadopt.learners.maddpg_cgan.stylegan import StyleGenerator
+from offloadopt.learners.maddpg_cgan.stylegan import StyleGenerator, StyleSettings
 
 ROWS = 3
 
@@ -94,4 +94,4 @@ def test_a_kernel_for_each_place_sees_that_place_and_its_neighbours() -> None:
 @pytest.mark.parametrize("shape", [(0,), (1, 10, 8), (3, 8), (0, 8, 8)])
 def test_shapes_that_cannot_be_grown_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInput, match=r"shape = .*; allowed: a number of features, or channels, height and width"):
-        StyleGenerator(1, shape, CONDITION)
+        StyleGenerator(1, shape, CONDITION, StyleSettings())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.maddpg_cgan.stylegan import MappingNetwork, StyleDiscriminator, StyleGenerator
+from offloadopt.learners.maddpg_cgan.stylegan import MappingNetwork, StyleDiscriminator, StyleGenerator, StyleSettings
 
 SHAPES = ((11,), (2, 8, 12))
 
@@ -39,7 +39,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def test_style_is_the_blend_of_both_styles() -> None:
     latent, condition = normal(2, ROWS, 4), normal(2, ROWS, CONDITION, seed=1)
-    mapping = drawn(MappingNetwork(2, 4, CONDITION, 8, 2, 3, 2, blend=0.3), 0)
+    mapping = drawn(MappingNetwork(2, CONDITION, StyleSettings(latent=4, width=8, tokens=3, blend=0.3)), 0)
     styles = []
     for blend in (0.0, 1.0):
         mapping._blend = blend
@@ -54,10 +54,8 @@ def test_style_is_the_blend_of_both_styles() -> None:
 
 
 def networks(copies: int, shape: tuple[int, ...]) -> tuple[StyleGenerator, StyleDiscriminator]:
-    sizes = {"width": 8, "heads": 2, "tokens": 3}
-    return StyleGenerator(copies, shape, CONDITION, latent=4, **sizes), StyleDiscriminator(
-        copies, shape, CONDITION, **sizes
-    )
+    settings = StyleSettings(latent=4, width=8, tokens=3)
+    return StyleGenerator(copies, shape, CONDITION, settings), StyleDiscriminator(copies, shape, CONDITION, settings)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
