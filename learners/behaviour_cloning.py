@@ -81,9 +81,7 @@ class ImitationTraining(Training):
     ) -> None:
         super().__init__(examples)
         s, self.interface = settings, interface
-        copies = 1 if s.shared else interface.problem.num_agents
-        sizes = (interface.features, *s.hidden, interface.heads.outputs)
-        self.actor = Actor(copies, sizes, s.activation, s.recurrent, s.standardise)
+        self.actor: Actor = s.make_actor(interface)
         self.actor.initialise(generator)
         if self.actor.normalizer is not None:
             self.actor.normalizer.update_statistics(examples.view)

@@ -133,3 +133,7 @@ class AgentLearner(IterativeLearner):
     def interface(self, problem: AgentProblem[Any]) -> AgentInterface:
         """The agents' interface to a problem."""
         return self.policy_type.make_interface(problem, self.model_dump())
+
+    def make_actor(self, interface: AgentInterface) -> Any:
+        """Create the actor of a policy without initial weights."""
+        return self.policy_type.make_actor(interface, self.model_dump())

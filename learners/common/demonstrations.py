@@ -84,16 +84,15 @@ class ExpertActions:
         observed = interface.observe(observation, with_global_state=with_global_state)
         values = expressed(interface.controls, observation, decided)
 
-        values = {name: torch.from_numpy(rows.astype(np.float32)) for name, rows in values.items()}
-        single = cls(observed.view, observed.allowed, values, observed.global_state)
+        tensors = {name: torch.from_numpy(rows.astype(np.float32)) for name, rows in values.items()}
+        single = cls(observed.view, observed.allowed, tensors, observed.global_state)
         return single.each(lambda rows: rows.unflatten(0, shape).transpose(0, 1).contiguous())
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Change all arrays in the same way."""
         decided = {name: change(values) for name, values in self.decided.items()}
-        parts = (self.view, self.allowed, self.global_state)
-        view, allowed, global_state = (None if part is None else change(part) for part in parts)
-        return replace(self, view=view, allowed=allowed, decided=decided, global_state=global_state)
+        allowed, state = (None if part is None else change(part) for part in (self.allowed, self.global_state))
+        return replace(self, view=change(self.view), allowed=allowed, decided=decided, global_state=state)
 
     @property
     def count(self) -> int:

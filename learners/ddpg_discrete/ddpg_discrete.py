@@ -225,7 +225,7 @@ class CentralAgents(TrainableAgents):
     def __init__(self, settings: DdpgDiscrete, interface: AgentInterface, generator: torch.Generator) -> None:
         super().__init__(settings, interface)
         self.updates = 0
-        self.actor = CentralPolicy.make_actor(interface, settings.model_dump())
+        self.actor: CentralNetwork = settings.make_actor(interface)
         self.critic = self._make_critic()
         self.critic.rewards = RewardScaledNetwork(1)
         for network in (self.actor, self.critic):

@@ -35,7 +35,6 @@ from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import mask_outputs
-from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.critic import CentralisedCritic
@@ -67,12 +66,10 @@ class ActorAgents(TrainableAgents):
 
     def make_actors(self, generator: torch.Generator) -> None:
         """Create actors with initial weights, and their targets."""
-        s, interface = self.settings, self.interface
-        sizes = (interface.features, *s.hidden, interface.heads.outputs)
-        self.actor = Actor(self.copies, sizes, s.activation, False, s.standardise)
+        self.actor: Actor = self.settings.make_actor(self.interface)
         self.actor.initialise(generator)
         self.target_actor = copy.deepcopy(self.actor)
-        self.register("actor", self.actor, s.actor_rate, self.target_actor)
+        self.register("actor", self.actor, self.settings.actor_rate, self.target_actor)
 
     def policy_actor(self) -> Actor:
         """Actors of the trained policy."""
@@ -94,13 +91,22 @@ class ActorAgents(TrainableAgents):
         self, batch: Experience, value: Callable[[Tensor], Tensor], spent: float, generator: torch.Generator
     ) -> None:
         """Take a gradient step of the actors on ``value`` of their own actions ``[rows, agents, size]``."""
-        s, imitation = self.settings, self.imitation_loss(self.actor, batch)
+        imitation = self.imitation_loss(self.actor, batch)
         loss = cast(Tensor, imitation)  # of demonstrations alone where there is nothing else
         if not self.imitating:
-            loss = imitation + actor_loss(
-                self.actor, batch.observation, self.relaxed, value, s.temperature, s.output_weight, generator
-            )
+            loss = imitation + self._policy_gradient_loss(batch.observation, value, generator)
         self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
+
+    def _policy_gradient_loss(
+        self, observation: AgentObservation, value: Callable[[Tensor], Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Minus the values of the actors' actions, and the penalty of their outputs, ``[rows, agents]``."""
+        s, (unmasked, _) = self.settings, self.actor(observation.view[None])
+        masked = mask_outputs(unmasked[0], observation.allowed)
+        actions = self.relaxed.straight_through(masked, s.temperature, generator)
+        own = actions.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(value(own).sum(), own)
+        return s.output_weight * unmasked[0].square().mean(dim=-1) - (actions * gradient).sum(dim=-1)
 
 
 class Maddpg(ActorLearner):
@@ -213,30 +219,3 @@ def outputs(actor: Actor, observation: AgentObservation) -> Tensor:
     """Compute the actors' outputs ``[count, agents, outputs]`` and mask options that are not allowed."""
     unmasked, _ = actor(observation.view[None])
     return mask_outputs(unmasked[0], observation.allowed)
-
-
-def actor_loss(
-    actor: Actor,
-    observation: AgentObservation,
-    relaxed: RelaxedActions,
-    value: Callable[[Tensor], Tensor],
-    temperature: float,
-    output_weight: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Compute the loss ``[rows, agents]`` of the deterministic policy gradient: minus the value of the actors' actions.
-
-    Parameters
-    ----------
-    value : callable
-        Values of the agents' own actions ``[rows, agents, size]``.
-    temperature : float
-        Temperature of the Gumbel-softmax estimator.
-    output_weight : float
-        Weight of the penalty on the actors' mean squared outputs.
-    """
-    unmasked, _ = actor(observation.view[None])
-    actions = relaxed.straight_through(mask_outputs(unmasked[0], observation.allowed), temperature, generator)
-    own = actions.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(value(own).sum(), own)
-    return output_weight * unmasked[0].square().mean(dim=-1) - (actions * gradient).sum(dim=-1)

@@ -54,7 +54,7 @@ from offloadopt.learners.maddpg_cgan.synthetic_replay import SelectionRule, sele
 from offloadopt.structures.agents import AgentProblem
 
 
-class MaddpgCgan(Maddpg):
+class MaddpgCgan(Maddpg, SelectionRule):
     """MADDPG whose critics use generated instead of communicated experience of the other agents."""
 
     name = "maddpg-cgan"
@@ -65,12 +65,6 @@ class MaddpgCgan(Maddpg):
     )
     pretraining_steps: int = Field(300, ge=1, description="gradient steps at first that generators alone take")
     generator_every: int = Field(8, ge=1, description="gradient steps between two of the generators")
-    lookahead: int = Field(5, ge=1, description="n, slots that generators predict")
-    lookback: int = Field(5, ge=0, description="n', slots for which predictions are kept")
-    greedy_probability: float = Field(
-        0.8, ge=0, le=1, description="epsilon, probability of selecting the prediction of greatest value"
-    )
-    greedy_decay: float = Field(0.9, gt=0, le=1, description="factor of epsilon for each slot further ahead")
     synthetic_fraction: float = Field(0.2, ge=0, lt=1, description="share of synthetic transitions in a batch; 0: none")
     generate_every: int = Field(10, ge=1, description="slots between two calls of the generators for predictions")
     synthetic_capacity: int = Field(
@@ -99,9 +93,6 @@ class CganAgents(ActorsAndCritics):
         super().__init__(settings, interface, generator)
         masked = interface.observe(interface.problem.empty_observation()).allowed is not None
         self.generators = ExperienceGenerators(settings.generator, interface, self.relaxed, masked, generator)
-        self._rule = SelectionRule(
-            settings.lookahead, settings.lookback, settings.greedy_probability, settings.greedy_decay
-        )
         self._latest: deque[AgentObservation] = deque(maxlen=settings.lookback + 1)
         self._synthetic = JointReplay(2 * settings.synthetic_capacity)  # each is stored with its next observation
         self._published_actor = copy.deepcopy(self.target_actor)
@@ -170,7 +161,7 @@ class CganAgents(ActorsAndCritics):
         values = [value.chunk(starts) for value in self._values(forecast, generator)]
         parts = [split(experience, starts) for experience in forecast]
         by_start = [*zip(*parts, strict=True)], [*zip(*values, strict=True)]
-        for selected in select_synthetic(self._rule, *by_start, generator):
+        for selected in select_synthetic(self.settings, *by_start, generator):
             self._synthetic.append(selected.observation, selected.action, selected.reward.numpy())
             self._synthetic.append(selected.next_observation)
 

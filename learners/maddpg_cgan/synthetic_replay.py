@@ -14,32 +14,25 @@ right half is empty here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.replay import Experience
+from offloadopt.settings import Settings
 
 
-@dataclass(frozen=True)
-class SelectionRule:
-    """Parameters of the selection.
+class SelectionRule(Settings):
+    """Parameters of the selection."""
 
-    Attributes
-    ----------
-    lookahead, lookback : int
-        ``n`` and ``n'``.
-    greedy_probability : float
-        ``epsilon`` of the next slot; it is multiplied by ``greedy_decay`` for each slot further ahead.
-    greedy_decay : float
-    """
-
-    lookahead: int
-    lookback: int
-    greedy_probability: float
-    greedy_decay: float
+    lookahead: int = Field(5, ge=1, description="n, slots that generators predict")
+    lookback: int = Field(5, ge=0, description="n', slots for which predictions are kept")
+    greedy_probability: float = Field(
+        0.8, ge=0, le=1, description="epsilon, probability of selecting the prediction of greatest value"
+    )
+    greedy_decay: float = Field(0.9, gt=0, le=1, description="factor of epsilon for each slot further ahead")
 
 
 def select_synthetic(

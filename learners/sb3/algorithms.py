@@ -17,7 +17,6 @@ Networks, optimisers and constants are the library's defaults but for the fields
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -31,7 +30,7 @@ from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
-from offloadopt.learners.sb3.exported_actor import Actor, Float32Array, Layer
+from offloadopt.learners.sb3.exported_actor import Actor, Layer
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import CentralVecEnv
@@ -40,31 +39,16 @@ if TYPE_CHECKING:
 class StochasticActor(Actor):
     """Actor of A2C and PPO: the mean of a Gaussian, clipped to its range as the library does, or options."""
 
-    @staticmethod
-    def activation(signal: Float32Array) -> Float32Array:
-        """Hyperbolic tangent."""
-        return np.tanh(signal)
-
-    @staticmethod
-    def squash(outputs: Float32Array) -> Float32Array:
-        """Clip to [-1, 1]."""
-        return outputs.clip(-1.0, 1.0)
+    activation = staticmethod(lambda signal: np.tanh(signal))
+    squash = staticmethod(lambda outputs: outputs.clip(-1.0, 1.0))
 
 
 class DeterministicActor(Actor):
     """DDPG's actor, which ends in a hyperbolic tangent and has no choices."""
 
     continuous: ClassVar[bool] = True
-
-    @staticmethod
-    def activation(signal: Float32Array) -> Float32Array:
-        """ReLU."""
-        return np.maximum(signal, 0.0)
-
-    @staticmethod
-    def squash(outputs: Float32Array) -> Float32Array:
-        """Hyperbolic tangent."""
-        return np.tanh(outputs)
+    activation = staticmethod(lambda signal: np.maximum(signal, 0.0))
+    squash = staticmethod(lambda outputs: np.tanh(outputs))
 
 
 class CentralSb3Learner(Sb3Learner):
@@ -109,9 +93,9 @@ class CentralSb3Learner(Sb3Learner):
         view = control_view(problem, self.view, continuous=self.policy_type.continuous)
         return view.observe(observation), view.encode(observation, decisions)
 
-    @abstractmethod
     def layers(self, model: Any) -> list[Layer]:
-        """The weights of its actor."""
+        """Weights of its actor, up to the mean of a Gaussian, whose deviation only explores, or to the options."""
+        return linear_layers(*self.imitators(model)[0])
 
 
 class StochasticSb3Learner(CentralSb3Learner):
@@ -126,10 +110,6 @@ class StochasticSb3Learner(CentralSb3Learner):
     def imitation_loss(self, model: Any, inputs: Tensor, actions: Tensor) -> Tensor:
         """Minus the log-probability."""
         return -model.policy.get_distribution(inputs).log_prob(actions.flatten(1)).mean()
-
-    def layers(self, model: Any) -> list[Layer]:
-        """Its policy network, up to the mean of the Gaussian, whose deviation only explores, or to the options."""
-        return linear_layers(*self.imitators(model)[0])
 
 
 class A2C(StochasticSb3Learner):
@@ -203,7 +183,3 @@ class DDPG(CentralSb3Learner):
     def imitation_loss(self, model: Any, inputs: Tensor, actions: Tensor) -> Tensor:
         """Mean squared difference."""
         return nn.functional.mse_loss(model.actor(inputs), actions.flatten(1))
-
-    def layers(self, model: Any) -> list[Layer]:
-        """Its actor."""
-        return linear_layers(model.policy.actor)

@@ -49,10 +49,6 @@ class Sb3Learner(IterativeLearner):
     resumable = False  # the library would pickle
     uses_demonstrations = True
 
-    @abstractmethod
-    def decisions(self, problem: Problem[Any]) -> int:
-        """Decisions of single agents in a step of the library, which decides a row of its environment."""
-
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> Sb3Training:
         """Refuse to train without the library."""
         require_library()

@@ -82,10 +82,6 @@ class DQN(Sb3Learner):
         """Decisions that training uses without a budget."""
         return self.steps
 
-    def decisions(self, problem: Problem[Any]) -> int:
-        """One: every agent is a row of its own."""
-        return 1
-
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)

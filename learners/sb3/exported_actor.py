@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -42,10 +41,16 @@ class Actor(Policy):
     ----------
     continuous : bool
         Whether it decides whole numbers by shares too.
+    activation : function
+        Activation of the hidden layers.
+    squash : function
+        Converts the last layer's outputs to numbers in [-1, 1].
     """
 
     name = "actor"
     continuous: ClassVar[bool] = False
+    activation: ClassVar[staticmethod[[Float32Array], Float32Array]]
+    squash: ClassVar[staticmethod[[Float32Array], Float32Array]]
 
     def __init__(
         self, problem: Problem[Any], view: ControlView, layers: Sequence[Layer], origin: policies.Origin
@@ -54,16 +59,6 @@ class Actor(Policy):
         self.view = view
         self.layers = list(layers)
         self.origin = origin
-
-    @staticmethod
-    @abstractmethod
-    def activation(signal: Float32Array) -> Float32Array:
-        """Activation of the hidden layers."""
-
-    @staticmethod
-    @abstractmethod
-    def squash(outputs: Float32Array) -> Float32Array:
-        """The last layer's outputs as numbers in [-1, 1]."""
 
     def actions(self, observation: Observation) -> NDArray[Any]:
         """Actions ``[count, ...]`` of the view's action space: scores, shares of decisions' ranges, or options."""

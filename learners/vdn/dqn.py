@@ -105,9 +105,7 @@ class DqnVdnAgents(VdnAgents):
 
     def policy_actor(self) -> Actor:
         """Networks of the trained policy, without ``V_i``, which changes no choice."""
-        s, interface = self.settings, self.interface
-        sizes = (interface.features, *s.hidden, interface.heads.outputs)
-        actor = Actor(self.copies, sizes, s.activation, False, s.standardise)
+        actor: Actor = self.settings.make_actor(self.interface)
         weights = {
             name: weight
             for name, weight in self.utility.state_dict().items()
