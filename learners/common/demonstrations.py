@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -275,43 +274,6 @@ def large_margin_loss(values: Tensor, demonstrated: Tensor, margin: float) -> Te
         Values, and the one-hot of the demonstrated option.
     """
     return (values + margin * (1.0 - demonstrated)).amax(dim=-1) - (values * demonstrated).sum(dim=-1)
-
-
-def imitate(
-    actor: Actor,
-    heads: Heads,
-    expert: ExpertActions,
-    *,
-    steps: int,
-    minibatch_size: int,
-    learning_rate: float,
-    tracker: TrainingProgress,
-    generator: torch.Generator,
-) -> float:
-    """Minimise the imitation loss of an actor by Adam.
-
-    Parameters
-    ----------
-    steps : int
-        Gradient steps; fewer if the budget's seconds end before.
-    minibatch_size : int
-        Agent-steps in a gradient step, at least.
-    tracker : TrainingProgress
-        Ends the training when the budget's seconds are over.
-
-    Returns
-    -------
-    float
-        The last minibatch's mean distance.
-    """
-    if actor.normalizer is not None:
-        actor.normalizer.update_statistics(expert.view)
-    examples = expert if actor.network.recurrent is not None else expert.as_single_slots()
-    slots, count, agents, _ = examples.view.shape
-    size = min(count, -(-minibatch_size // (slots * agents)))
-    batches = (torch.randint(count, (size,), generator=generator) for _ in range(steps))
-    parameters = list(actor.parameters())
-    return minimise(parameters, partial(examples.imitation_loss, actor, heads), batches, learning_rate, tracker)
 
 
 def minimise(

@@ -35,7 +35,7 @@ from offloadopt.envs.rewards import agent_reward, team_reward
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor, AgentLearner, AgentPolicy
-from offloadopt.learners.common.demonstrations import ExpertActions, imitate
+from offloadopt.learners.common.demonstrations import ExpertActions, minimise
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.optimizer import ClippedAdam
 from offloadopt.learners.common.saved_policy import Origin
@@ -241,19 +241,17 @@ class PpoTraining(Training):
 
     def prepare(self, tracker: TrainingProgress) -> None:
         """Imitate the demonstrations."""
-        s = self.settings
+        s, actor, generator = self.settings, self.networks.actor, seeded_generator(self.seed)
         if self.examples is None or s.imitation_steps == 0:
             return
-        error = imitate(
-            self.networks.actor,
-            self.interface.heads,
-            self.examples,
-            steps=s.imitation_steps,
-            minibatch_size=s.minibatch_size,
-            learning_rate=s.imitation_rate,
-            tracker=tracker,
-            generator=seeded_generator(self.seed),
-        )
+        if actor.normalizer is not None:
+            actor.normalizer.update_statistics(self.examples.view)
+        examples = self.examples if s.recurrent else self.examples.as_single_slots()
+        slots, count, agents, _ = examples.view.shape
+        size = min(count, -(-s.minibatch_size // (slots * agents)))
+        batches = (torch.randint(count, (size,), generator=generator) for _ in range(s.imitation_steps))
+        loss = partial(examples.imitation_loss, actor, self.interface.heads)
+        error = minimise(list(actor.parameters()), loss, batches, s.imitation_rate, tracker)
         tracker.record({"train/imitation_error": error})
 
     def advance(self, tracker: TrainingProgress) -> None:

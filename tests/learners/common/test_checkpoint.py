@@ -56,7 +56,7 @@ def saved_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def weights(policy: Any) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in policy.networks.arrays().items()}
+    return {name: array.numpy().tobytes() for name, array in policy.actor.state_dict().items()}
 
 
 def decisions(name: str, options: Mapping[str, Any], iterations: int) -> int:
