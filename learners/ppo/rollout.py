@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Rollout:
     whole_episodes: bool
 
 
+@dataclass
 class Collector:
     """Collection of roll-outs from episodes side by side; they end together, and a roll-out never outlasts them.
 
@@ -64,19 +66,12 @@ class Collector:
         Whether the global state is observed.
     """
 
-    def __init__(
-        self,
-        interface: AgentInterface,
-        count: int,
-        reward_of: Callable[[Outcome], np.ndarray[Any, Any]],
-        with_global_state: bool,
-    ) -> None:
-        self._interface = interface
-        self._count = count
-        self._reward_of = reward_of
-        self._with_global_state = with_global_state
-        self._episodes: Episodes | None = None
-        self._memory: Tensor | None = None
+    interface: AgentInterface
+    count: int
+    reward_of: Callable[[Outcome], np.ndarray[Any, Any]]
+    with_global_state: bool
+    _episodes: Episodes | None = field(default=None, init=False)
+    _memory: Tensor | None = field(default=None, init=False)
 
     @property
     def between_episodes(self) -> bool:
@@ -92,22 +87,21 @@ class Collector:
             Seed of the episodes, if new ones begin.
         """
         if self._episodes is None or self._episodes.ended:
-            self._episodes, self._memory = Episodes(self._interface.problem, self._count, seed), None
+            self._episodes, self._memory = Episodes(self.interface.problem, self.count, seed), None
             self._episodes.begin()
         episodes = self._episodes
-        observations = [self._interface.observe(episodes.observation, with_global_state=self._with_global_state)]
+        observe = partial(self.interface.observe, with_global_state=self.with_global_state)
+        observations = [observe(episodes.observation)]
         actions_taken, log_probabilities, rewards = [], [], []
         outcomes: list[Outcome] = []
         for _ in range(slots):
             actions, log_probability, self._memory = act(observations[-1], self._memory)
-            outcome = episodes.step(self._interface.decode(episodes.observation, actions))
+            outcome = episodes.step(self.interface.decode(episodes.observation, actions))
             outcomes.append(outcome)
-            observations.append(
-                self._interface.observe(episodes.observation, with_global_state=self._with_global_state)
-            )
+            observations.append(observe(episodes.observation))
             actions_taken.append(actions)
             log_probabilities.append(log_probability)
-            rewards.append(torch.from_numpy(self._reward_of(outcome).astype(np.float32)))
+            rewards.append(torch.from_numpy(self.reward_of(outcome).astype(np.float32)))
             if episodes.ended:
                 break
         return Rollout(
