@@ -26,7 +26,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import Heads, mask_outputs
-from offloadopt.learners.common.replay import DemonstrationReplay, Experience, Prioritisation, ReplayT, concatenate
+from offloadopt.learners.common.replay import DemonstrationReplay, Experience, Prioritisation, concatenate
 from offloadopt.learners.common.training import IterativeLearner, TrainingProgress
 from offloadopt.structures.actions import Controls
 from offloadopt.structures.agents import AgentProblem
@@ -130,13 +130,9 @@ class Demonstrable(IterativeLearner):
     )
     prioritisation: Prioritisation = Field(Prioritisation(), description="of demonstrations and own transitions")
 
-    def replay_of(self, own: ReplayT, room: int, demonstrations: Any) -> DemonstrationReplay[ReplayT]:
-        """Replay of demonstrations and what a buffer holds, at most ``room`` transitions."""
-        return DemonstrationReplay(own, room, demonstrations, self.prioritisation)
-
     def imitate(
         self,
-        replay: DemonstrationReplay[Any],
+        replay: DemonstrationReplay,
         learn: Callable[[Any], Mapping[str, Tensor]],
         seed: int,
         tracker: TrainingProgress,

@@ -37,8 +37,8 @@ from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.demonstrations import Demonstrable, ExpertTransitions, expressed
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
-from offloadopt.learners.common.optimizer import CopywiseClippedAdam
-from offloadopt.learners.common.replay import Experience, JointReplay
+from offloadopt.learners.common.optimizer import AdamOptimizer, CopywiseClippedAdam
+from offloadopt.learners.common.replay import DemonstrationReplay, Experience, JointReplay
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import polyak_update, seeded_generator
 from offloadopt.learners.common.training import Training, TrainingProgress, measurements
@@ -65,8 +65,8 @@ class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
     final_rate: float = Field(
         0.1, ge=0, le=1, description="learning rates at the end of their cosine schedule, relative to the beginning"
     )
-    max_gradient_norm: float = Field(
-        0.5, gt=0, description="gradient norm of an agent to which longer gradients are clipped"
+    max_gradient_norm: float | None = Field(
+        0.5, gt=0, description="gradient norm of an agent to which longer gradients are clipped; none: not clipped"
     )
 
     @model_validator(mode="after")
@@ -95,7 +95,9 @@ class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
     def make_replay(self, problem: Problem[Any], examples: Any) -> Any:
         """Create a replay buffer without own transitions."""
         own = JointReplay(self.buffer_size // self.num_envs)
-        return own if examples is None else self.replay_of(own, self.num_envs * own.capacity, examples.together())
+        if examples is None:
+            return own
+        return DemonstrationReplay(own, self.num_envs * own.capacity, examples.together(), self.prioritisation)
 
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> OffPolicyTraining:
         """Create agents with initial weights, and a replay buffer without own transitions."""
@@ -210,7 +212,7 @@ class TrainableAgents(Stateful, ABC):
         Form of the actions in the replay buffer.
     copies : int
         1 network for all agents, or one for each.
-    optimizers : mapping of str to CopywiseClippedAdam
+    optimizers : mapping of str to AdamOptimizer
         Networks under training with their optimisers, by name.
     targets : mapping of str to Module
         Their target networks, by the same names.
@@ -228,15 +230,17 @@ class TrainableAgents(Stateful, ABC):
         self.settings, self.interface = settings, interface
         self.relaxed = RelaxedActions(interface.controls.fields)
         self.copies = 1 if settings.shared else interface.problem.num_agents
-        self.optimizers: dict[str, CopywiseClippedAdam] = {}
+        self.optimizers: dict[str, AdamOptimizer[Any]] = {}
         self.targets: dict[str, nn.Module] = {}
         self.exchange = None if settings.federation is None else WeightExchange(settings.federation)
         self.gamma = settings.gamma if interface.problem.horizon > 1 else 0.0
 
     def register(self, name: str, networks: nn.Module, rate: float, target: nn.Module) -> None:
         """Add networks to the training, with their learning rate and target networks."""
-        s = self.settings
-        self.optimizers[name] = CopywiseClippedAdam(networks, rate, rate * s.final_rate, s.max_gradient_norm)
+        rates, limit = (rate, rate * self.settings.final_rate), self.settings.max_gradient_norm
+        self.optimizers[name] = (
+            AdamOptimizer(networks, *rates) if limit is None else CopywiseClippedAdam(networks, *rates, limit)
+        )
         self.targets[name] = target
 
     @abstractmethod

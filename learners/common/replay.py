@@ -1,4 +1,4 @@
-"""Replay buffers: joint transitions of agents that are stored once per time step, and independent transitions.
+"""Replay buffers: joint transitions of agents, of which each observation is stored once, and demonstrations.
 
 Without demonstrations transitions are drawn uniformly. With them, `DemonstrationReplay` draws by priority from both,
 as in "Deep Q-learning from demonstrations" (DQfD, Hester et al. 2018, arXiv:1704.03732).
@@ -7,8 +7,8 @@ as in "Deep Q-learning from demonstrations" (DQfD, Hester et al. 2018, arXiv:170
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,47 +22,6 @@ from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.torch_utils import with_prefix
 
 OBSERVATION_PARTS = ("view", "allowed", "global_state")
-TRANSITION_PARTS = ("view", "action", "reward", "next_view")
-
-
-class _RingBuffer(Stateful):
-    """Arrays of the latest entries by name; the oldest entry is overwritten first.
-
-    Parameters
-    ----------
-    capacity : int
-        Largest number of entries.
-    """
-
-    state_fields: ClassVar[tuple[str, ...]] = ("appended",)
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.appended = 0
-        self._stored: dict[str, NDArray[Any]] = {}
-
-    @property
-    def count(self) -> int:
-        """Number of stored entries."""
-        return min(self.appended, self.capacity)
-
-    def _write(self, index: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Store arrays ``[entries, ...]`` at these positions."""
-        for name, values in arrays.items():
-            if name not in self._stored:
-                self._stored[name] = np.zeros((self.capacity, *values.shape[1:]), values.dtype)
-            self._stored[name][index] = values
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All entries, for a checkpoint."""
-        stored = {f"stored.{name}": values[: self.count].copy() for name, values in self._stored.items()}
-        return {**stored, **super().arrays()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the state that `arrays` returned."""
-        super().restore(arrays)
-        for name, values in with_prefix(arrays, "stored").items():
-            self._write(np.arange(len(values)), {name: values})
 
 
 class Priorities(Stateful):
@@ -137,16 +96,37 @@ class PrioritisedRows:
 
 
 @dataclass(frozen=True)
-class TransitionRows:
-    """A batch of transitions.
+class Experience:
+    """A batch of joint transitions of all agents, real or generated.
 
     Attributes
     ----------
+    observation, next_observation : AgentObservation
+        Before and after a slot. After an episode's last slot, ``next_observation`` is the one at which the episode was
+        truncated.
+    action : Tensor [rows, agents, size]
+        In the form of `RelaxedActions`.
+    reward : Tensor [rows, agents]
+    others : Experience, optional
+        Replaces the other agents' part of this experience for critics that do not observe it; ``None`` if they do.
+    next_action : Tensor [rows, agents, size], optional
+        Actions assumed after ``next_observation``; ``None`` if the learner computes them.
     prioritised : PrioritisedRows, optional
         Where the rows were drawn by priority; ``None`` if they were drawn uniformly.
     """
 
-    prioritised: PrioritisedRows | None = field(default=None, kw_only=True)
+    observation: AgentObservation
+    action: Tensor
+    reward: Tensor
+    next_observation: AgentObservation
+    others: Experience | None = None
+    next_action: Tensor | None = None
+    prioritised: PrioritisedRows | None = None
+
+    @property
+    def others_action(self) -> Tensor:
+        """Actions ``[rows, agents, size]`` as the critics of the other agents observe them."""
+        return self.action if self.others is None else self.others.action
 
     def weighted(self, loss: Tensor) -> Tensor:
         """Multiply losses ``[rows]`` or ``[rows, agents]`` by importance weights, if rows were drawn by priority."""
@@ -170,38 +150,7 @@ class TransitionRows:
             self.prioritised.priorities.update(rows[rows >= 0], by_row[rows >= 0])
 
 
-@dataclass(frozen=True)
-class Experience(TransitionRows):
-    """A batch of joint transitions of all agents, real or generated.
-
-    Attributes
-    ----------
-    observation, next_observation : AgentObservation
-        Before and after a slot. After an episode's last slot, ``next_observation`` is the one at which the episode was
-        truncated.
-    action : Tensor [rows, agents, size]
-        In the form of `RelaxedActions`.
-    reward : Tensor [rows, agents]
-    others : Experience, optional
-        Replaces the other agents' part of this experience for critics that do not observe it; ``None`` if they do.
-    next_action : Tensor [rows, agents, size], optional
-        Actions assumed after ``next_observation``; ``None`` if the learner computes them.
-    """
-
-    observation: AgentObservation
-    action: Tensor
-    reward: Tensor
-    next_observation: AgentObservation
-    others: Experience | None = None
-    next_action: Tensor | None = None
-
-    @property
-    def others_action(self) -> Tensor:
-        """Actions ``[rows, agents, size]`` as the critics of the other agents observe them."""
-        return self.action if self.others is None else self.others.action
-
-
-BatchT = TypeVar("BatchT", bound="Experience | TransitionBatch | AgentObservation")
+BatchT = TypeVar("BatchT", bound="Experience | AgentObservation")
 
 
 def concatenate(batches: Sequence[BatchT]) -> BatchT:
@@ -231,7 +180,7 @@ def _map_tensors(function: Callable[..., Tensor], *batches: Any) -> Any:
     return type(first)(**{name: _map_tensors(function, *column) for name, column in columns.items()})
 
 
-class JointReplay(_RingBuffer):
+class JointReplay(Stateful):
     """Replay buffer of joint time steps of parallel environments, in single precision.
 
     An entry is one time step of all environments. The next observation is read from the next entry, so that each
@@ -245,10 +194,12 @@ class JointReplay(_RingBuffer):
         Whether the oldest time step is overwritten where the buffer is full; otherwise no more are stored.
     """
 
-    state_fields = ("_complete",)
+    state_fields = ("appended", "_complete")
 
     def __init__(self, capacity: int, *, overwrite: bool = True) -> None:
-        super().__init__(capacity)
+        self.capacity = capacity
+        self.appended = 0
+        self._stored: dict[str, NDArray[Any]] = {}
         self._overwrite = overwrite
         self._complete = np.zeros(capacity, dtype=np.bool_)  # whether the action and the next observation are stored
         self._latest_has_action = False
@@ -256,7 +207,7 @@ class JointReplay(_RingBuffer):
     @property
     def full(self) -> bool:
         """Whether as many time steps are stored as the buffer can hold."""
-        return self.count == self.capacity
+        return self.appended >= self.capacity
 
     def append(
         self, observation: AgentObservation, action: Tensor | None = None, reward: NDArray[Any] | None = None
@@ -313,6 +264,24 @@ class JointReplay(_RingBuffer):
     def _take(self, name: str, step: NDArray[Any], environment: NDArray[Any]) -> Tensor:
         return torch.from_numpy(self._stored[name][step, environment])
 
+    def _write(self, index: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Store arrays ``[steps, ...]`` at these positions."""
+        for name, values in arrays.items():
+            if name not in self._stored:
+                self._stored[name] = np.zeros((self.capacity, *values.shape[1:]), values.dtype)
+            self._stored[name][index] = values
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All time steps, for a checkpoint."""
+        stored = {f"stored.{name}": values[: self.appended].copy() for name, values in self._stored.items()}
+        return {**stored, **super().arrays()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the state that `arrays` returned."""
+        super().restore(arrays)
+        for name, values in with_prefix(arrays, "stored").items():
+            self._write(np.arange(len(values)), {name: values})
+
 
 class Prioritisation(Settings):
     """Prioritised replay of demonstrations and own transitions; the numbers are those of DQfD (Hester et al. 2018)."""
@@ -325,82 +294,22 @@ class Prioritisation(Settings):
     own_bonus: float = Field(0.001, gt=0, description="added to the error of an own transition")
 
 
-@dataclass(frozen=True)
-class TransitionBatch(TransitionRows):
-    """A batch of transitions with unscaled views and rewards.
-
-    Attributes
-    ----------
-    view, next_view : Tensor [rows, agents, features]
-        Before and after the slot. After an episode's last slot, ``next_view`` is the one at which the episode was
-        truncated.
-    action : Tensor [rows, agents, numbers]
-    reward : Tensor [rows, agents]
-    """
-
-    view: Tensor
-    action: Tensor
-    reward: Tensor
-    next_view: Tensor
-
-
-class TransitionReplay(_RingBuffer):
-    """Replay buffer of whole transitions, in single precision.
-
-    An entry is one transition of all agents of one environment.
-    """
-
-    def append(self, view: NDArray[Any], action: NDArray[Any], reward: NDArray[Any], next_view: NDArray[Any]) -> None:
-        """Store a slot of several environments ``[environments, agents, ...]``."""
-        index = np.arange(self.appended, self.appended + len(view)) % self.capacity
-        columns = zip(TRANSITION_PARTS, (view, action, reward, next_view), strict=True)
-        self._write(index, {name: values.astype(np.float32) for name, values in columns})
-        self.appended += len(view)
-
-    def draw(self, size: int, rng: np.random.Generator, spent: float = 0.0) -> TransitionBatch:
-        """Draw ``size`` transitions uniformly with replacement, at any fraction ``spent`` of the budget."""
-        return self.at(rng.integers(self.count, size=size))
-
-    def held(self) -> IntArray:
-        """Numbers of the transitions that can be drawn."""
-        return np.arange(self.count)
-
-    def latest(self, view: NDArray[Any], *_: Any) -> IntArray:
-        """Numbers of the transitions that `append` stored last, of these views."""
-        return np.arange(self.appended - len(view), self.appended) % self.capacity
-
-    def at(self, rows: IntArray) -> TransitionBatch:
-        """Transitions by their numbers."""
-        return TransitionBatch(*(torch.from_numpy(self._stored[name][rows]) for name in TRANSITION_PARTS))
-
-    def views(self) -> FloatArray:
-        """All stored views ``[count, agents, features]``."""
-        return self._stored["view"][: self.count].astype(np.float64)
-
-    def rewards(self) -> FloatArray:
-        """All stored rewards ``[count, agents]``."""
-        return self._stored["reward"][: self.count].astype(np.float64)
-
-
-ReplayT = TypeVar("ReplayT", bound="JointReplay | TransitionReplay")
-
-
-class DemonstrationReplay(Stateful, Generic[ReplayT]):
+class DemonstrationReplay(Stateful):
     """Replay of demonstrations, which are never overwritten, and own transitions; both are drawn by priority.
 
     Parameters
     ----------
-    own : JointReplay or TransitionReplay
+    own : JointReplay
         Buffer of own transitions.
     room : int
         Own transitions that it holds at most.
-    demonstrations : Experience or TransitionBatch
+    demonstrations : Experience
     rule : Prioritisation
     """
 
     state_fields = ("own", "priorities")  # the demonstrations are given again
 
-    def __init__(self, own: ReplayT, room: int, demonstrations: Any, rule: Prioritisation) -> None:
+    def __init__(self, own: JointReplay, room: int, demonstrations: Experience, rule: Prioritisation) -> None:
         self.own, self._demonstrations, self._rule = own, demonstrations, rule
         self._count = len(demonstrations.action)
         constants = [rule.demonstration_bonus, rule.own_bonus]
@@ -411,7 +320,7 @@ class DemonstrationReplay(Stateful, Generic[ReplayT]):
         self.own.append(*transition)
         self.priorities.error[self._count :][self.own.latest(*transition)] = np.nan
 
-    def draw(self, size: int, rng: np.random.Generator, spent: float = 0.0) -> Any:
+    def draw(self, size: int, rng: np.random.Generator, spent: float = 0.0) -> Experience:
         """Draw ``size`` transitions by priority, with importance weights at a fraction ``spent`` of the budget."""
         held = np.concatenate([np.arange(self._count), self._count + self.own.held()])
         probability = self.priorities.probabilities(held)

@@ -77,6 +77,6 @@ def read_arrays(path: Path, sha256: str, index: str) -> Arrays:
 def clip_gradients_per_copy(gradients: Sequence[Tensor], max_norm: float) -> None:
     """Scale each copy's gradient, given as arrays ``[copies, ...]``, to a Euclidean norm of at most ``max_norm``."""
     squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients])
-    factor = (max_norm / squares.sum(dim=0).sqrt().clamp(min=max_norm)).view(-1, 1, 1)
+    factor = max_norm / squares.sum(dim=0).sqrt().clamp(min=max_norm)
     for gradient in gradients:
-        gradient.mul_(factor)
+        gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))

@@ -128,8 +128,8 @@ class DdpgDiscrete(OffPolicyLearner):
     batch_size: int = Field(64, ge=1, description="time steps in a gradient step, each with all its agents")
     gamma: float = Field(0.0, ge=0, lt=1, description="discount factor of a slot")
     tau: float = Field(0.01, gt=0, le=1, description="rate of the soft target updates")
-    max_gradient_norm: float = Field(
-        1e6, gt=0, description="gradient norm to which longer gradients are clipped; the default clips none"
+    max_gradient_norm: float | None = Field(
+        None, gt=0, description="gradient norm to which longer gradients are clipped; none: not clipped"
     )
     reward_scale: float | None = Field(
         None, gt=0, description="factor of the reward, which is minus the cost; none: standardised during the warm-up"

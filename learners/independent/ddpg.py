@@ -24,20 +24,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from offloadopt.core import Decisions, FloatArray, Observation
-from offloadopt.learners.common.demonstrations import expressed
-from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.replay import TransitionBatch
+from offloadopt.learners.common.agent_interface import AgentObservation
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import squared_or_huber
-from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
-from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
+from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.structures.agents import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {
@@ -73,7 +68,6 @@ class Ddpg(IndependentLearner):
     batch_norm: bool = Field(False, description="batch normalisation, as in the original")
     actor_rate: float = Field(3e-4, gt=0, description="Adam's learning rate for actors")
     critic_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for critics")
-    final_rate: float = Field(0.1, ge=0, le=1, description="share of both left at the end; they fall along a cosine")
     actor_delay: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
     inverting: bool = Field(
         True, description="inverting gradients bring actors back from limits, see `presigmoid_factor`"
@@ -91,103 +85,88 @@ class Ddpg(IndependentLearner):
 
 
 class ActorsAndCritics(IndependentAgents):
-    """Actors and critics of all agents, with their target networks."""
+    """Actors and critics of all agents, with their target networks; these see actions as shares in [0, 1].
 
-    state_fields = ("_noise", "_steps", "_actors", "_critics")
+    Attributes
+    ----------
+    actor, critic : AgentNetworks
+    updates : int
+        Gradient steps of the critics.
+    noise : Tensor [environments, agents, entries]
+        It continues over all episodes and starts from its stationary distribution.
+    """
+
+    settings: Ddpg
+    state_fields = ("updates", "noise")
 
     def __init__(self, settings: Ddpg, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(settings, problem)
-        self.settings = settings
-        self.action_size = self.interface.entries
-        self.networks = {}
-        for kind, outputs, second_input in (("actor", self.action_size, 0), ("critic", 1, self.action_size)):
-            for role in (kind, f"target_{kind}"):
-                self.networks[role] = AgentNetworks(
-                    len(self.reward_center),
-                    self.interface.features,
-                    settings.hidden,
-                    outputs,
-                    second_input=second_input,
-                    compress=settings.standardise,
-                    batch_norm=settings.batch_norm,
-                ).eval()
-            self.networks[kind].initialise(generator)
-            polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], 1.0)
-        self.pairs = [
-            Pair(self.networks[kind], self.networks[f"target_{kind}"], settings.tau) for kind in ("actor", "critic")
-        ]
-        self._actors = AdamOptimizer(
-            self.networks["actor"], settings.actor_rate, settings.final_rate * settings.actor_rate
-        )
-        self._critics = AdamOptimizer(
-            self.networks["critic"], settings.critic_rate, settings.final_rate * settings.critic_rate
-        )
-        start = torch.randn((settings.num_envs, problem.num_agents, self.action_size), generator=generator)
-        self._steps = 0
-        # The noise continues over all episodes and starts from its stationary distribution.
-        self._noise = start.double().numpy() * settings.noise / np.sqrt(2.0 * settings.ou_theta)
+        s, size = settings, self.relaxed.size
+        shape = self.copies, self.interface.features, s.hidden
+        self.actor = AgentNetworks(*shape, size, compress=s.standardise, batch_norm=s.batch_norm)
+        self.critic = AgentNetworks(*shape, 1, second_input=size, compress=s.standardise, batch_norm=s.batch_norm)
+        self.add_networks("actor", self.actor, s.actor_rate, generator)
+        self.add_networks("critic", self.critic, s.critic_rate, generator)
+        self.updates = 0
+        start = torch.randn((s.num_envs, problem.num_agents, size), generator=generator)
+        self.noise = start * s.noise / (2.0 * s.ou_theta) ** 0.5
 
-    def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
-        """Sample actions uniformly in [0, 1]."""
-        return rng.random((count, *self._noise.shape[1:]))
+    def policy_actor(self) -> AgentNetworks:  # type: ignore[override]
+        """Actors of the trained policy."""
+        return self.actor
 
-    def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
+    @torch.no_grad()
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """Actions of the actors with Ornstein-Uhlenbeck noise."""
         s = self.settings
-        self._noise = ornstein_uhlenbeck(self._noise, s.noise, s.ou_theta, s.ou_dt, rng)
-        with torch.no_grad():
-            actions = torch.sigmoid(self.networks["actor"](torch.from_numpy(view.astype(np.float32)))).numpy()
-        return np.clip(actions + 0.5 * self._noise, 0.0, 1.0)
+        self.noise = ornstein_uhlenbeck(self.noise, s.noise, s.ou_theta, s.ou_dt, generator)
+        shares = torch.sigmoid(self.actor(observation.view))
+        return (2.0 * shares - 1.0 + self.noise).clamp(-1.0, 1.0)
 
-    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[Any]:
-        """Convert decisions to shares between the limits."""
-        return self.interface.controls.flat(expressed(self.interface.controls, observation, decisions))
+    def next_value(self, view: Tensor) -> Tensor:
+        """Compute ``Q'(s', mu'(s'))``."""
+        shares = torch.sigmoid(self.targets["actor"](view))
+        value: Tensor = self.targets["critic"](view, shares)[..., 0]
+        return value
 
-    def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
-        """Convert shares between the limits to decisions."""
-        controls = self.interface.controls
-        return controls.decode(observation, controls.by_field(actions))
+    def update_targets(self, spent: float, value: Tensor) -> None:
+        """Update also the targets' statistics of batch normalisation softly, before weights are exchanged."""
+        for kind, target in self.targets.items() if self.settings.batch_norm else ():
+            for old, new in zip(target.buffers(), self.optimizers[kind].networks.buffers(), strict=True):
+                old.lerp_(new, self.settings.tau)
+        super().update_targets(spent, value)
 
-    def target(self, batch: TransitionBatch) -> Tensor:
-        """Compute the critics' regression targets ``r + gamma Q'(s', mu'(s'))``, ``[rows, agents]``."""
-        with torch.no_grad():
-            actions = torch.sigmoid(self.networks["target_actor"](batch.next_view))
-            next_value = self.networks["target_critic"](batch.next_view, actions)[..., 0]
-        return self.scaled_rewards(batch) + self.gamma * next_value
-
-    def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Take a gradient step of the critics and one of the actors, update the targets, and return metrics."""
-        critic = self.networks["critic"].train()
-        self.networks["actor"].train()
-        value = critic(batch.view, batch.action)[..., 0]
+        view, shares = batch.observation.view, 0.5 * (1.0 + batch.action)
+        self.actor.train()
+        value = self.critic.train()(view, shares)[..., 0]
         error = value - self.target(batch)
         loss = squared_or_huber(error, self.settings.huber_delta)
-        self._critics.descend(batch.weighted(loss).mean(dim=0), spent)
+        self.optimizers["critic"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
         batch.update_priorities(error)
-
-        self._steps += 1
-        if self.imitating or self._steps > self.settings.actor_delay:
-            self._update_actors(batch, spent)
-        for kind in ("actor", "critic"):
-            self.networks[kind].eval()
-            polyak_update_with_buffers(self.networks[f"target_{kind}"], self.networks[kind], self.settings.tau)
+        self.updates += 1
+        if self.imitating or self.updates > self.settings.actor_delay:
+            self._update_actors(batch, view, shares, spent)
+        self.actor.eval()
+        self.critic.eval()
+        self.update_targets(spent, batch.reward.mean(dim=0))
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}
 
-    def _update_actors(self, batch: TransitionBatch, spent: float) -> None:
+    def _update_actors(self, batch: Experience, view: Tensor, shares: Tensor, spent: float) -> None:
         """Take a gradient step of the actors on the critics' value of their actions, and on demonstrated actions."""
-        s, signal = self.settings, self.networks["actor"](batch.view)
+        s, signal = self.settings, self.actor(view)
 
         def imitation_loss() -> Tensor:
-            return s.imitation_weight * (torch.sigmoid(signal) - batch.action).square().sum(dim=-1)
+            return s.imitation_weight * (torch.sigmoid(signal) - shares).square().sum(dim=-1)
 
         loss: Any = batch.only_demonstrated(imitation_loss)  # a number without demonstrations
         if not self.imitating:
-            actions = torch.sigmoid(signal).detach().requires_grad_()
-            value = self.networks["critic"](batch.view, actions)
-            (gradient,) = torch.autograd.grad(value.sum(), actions)
-            factor = presigmoid_factor(actions.detach(), gradient, s.inverting)
+            own = torch.sigmoid(signal).detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.critic(view, own).sum(), own)
+            factor = presigmoid_factor(own.detach(), gradient, s.inverting)
             loss = loss - (signal * gradient * factor).sum(dim=-1)
-        self._actors.descend(batch.weighted(loss).mean(dim=0), spent)
+        self.optimizers["actor"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
 
 
 def presigmoid_factor(actions: Tensor, gradient: Tensor, inverting: bool) -> Tensor:
@@ -201,12 +180,10 @@ def presigmoid_factor(actions: Tensor, gradient: Tensor, inverting: bool) -> Ten
     return actions * (1.0 - actions)
 
 
-def ornstein_uhlenbeck(
-    noise: FloatArray, sigma: float, theta: float, step: float, rng: np.random.Generator
-) -> FloatArray:
+def ornstein_uhlenbeck(noise: Tensor, sigma: float, theta: float, step: float, generator: torch.Generator) -> Tensor:
     """Advance an Ornstein-Uhlenbeck process by one slot: ``x - theta x dt + sigma sqrt(dt) N(0, 1)``.
 
     Its stationary standard deviation is about ``sigma / sqrt(2 theta)``, its correlation time ``1 / (theta dt)`` slots.
     """
-    normal = rng.standard_normal(noise.shape)
-    return np.asarray(noise - theta * step * noise + sigma * np.sqrt(step) * normal)
+    normal = torch.empty_like(noise).normal_(generator=generator)
+    return noise - theta * step * noise + sigma * step**0.5 * normal

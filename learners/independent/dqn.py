@@ -15,20 +15,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from offloadopt.core import Decisions, FloatArray, Observation
-from offloadopt.learners.common.demonstrations import expressed, large_margin_loss
-from offloadopt.learners.common.optimizer import AdamOptimizer
-from offloadopt.learners.common.replay import TransitionBatch
+from offloadopt.learners.common.agent_interface import AgentObservation
+from offloadopt.learners.common.demonstrations import large_margin_loss
+from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import squared_or_huber
-from offloadopt.learners.common.weight_aggregation import Pair
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
-from offloadopt.learners.independent.networks import polyak_update_with_buffers
+from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import MenuPolicy
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import QuantisedControls
@@ -62,7 +58,6 @@ class Dqn(IndependentLearner):
 
     levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
     rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
-    final_rate: float = Field(0.1, ge=0, le=1, description="share of it left at the end; it falls along a cosine")
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
     margin: float = Field(
@@ -75,64 +70,64 @@ class Dqn(IndependentLearner):
 
 
 class QNetworks(IndependentAgents):
-    """Networks of all agents, with their target networks."""
+    """Networks of all agents, with their target networks.
 
-    state_fields = ("_learner",)
+    Attributes
+    ----------
+    value : AgentNetworks
+    menu : Tensor [entries, size]
+        The menu's entries as relaxed actions.
+    explored : int
+        Slots that were explored since the warm-up.
+    """
 
-    action_size = 1  # the entry's index in the menu
+    settings: Dqn
+    state_fields = ("explored",)
 
     def __init__(self, settings: Dqn, problem: AgentProblem[Any], generator: torch.Generator) -> None:
         super().__init__(settings, problem)
-        self.settings = settings
-        self.entries = MenuPolicy.outputs(self.interface)
-        self.networks = {
-            role: MenuPolicy.make_actor(self.interface, settings.model_dump()) for role in ("value", "target")
-        }
-        self.networks["value"].initialise(generator)
-        polyak_update_with_buffers(self.networks["target"], self.networks["value"], 1.0)
-        self.pairs = [Pair(self.networks["value"], self.networks["target"], settings.tau)]
-        self._learner = AdamOptimizer(self.networks["value"], settings.rate, settings.final_rate * settings.rate)
+        self.value = MenuPolicy.make_actor(self.interface, settings.model_dump())
+        self.add_networks("value", self.value, settings.rate, generator)
+        controls = cast(QuantisedControls, self.interface.controls)
+        entries = controls.menu[:, None].repeat(problem.num_agents, axis=1)
+        self.menu = self.relaxed.encode(controls.by_field(entries))[:, 0]
+        self.explored = 0
 
-    def random_actions(self, count: int, rng: np.random.Generator) -> NDArray[Any]:
+    def policy_actor(self) -> AgentNetworks:  # type: ignore[override]
+        """Networks of the trained policy."""
+        return self.value
+
+    def random_actions(self, observation: AgentObservation, generator: torch.Generator) -> Tensor:
         """Sample entries of the menu uniformly."""
-        return rng.integers(self.entries, size=(count, self.interface.problem.num_agents, 1))
+        return self.menu[torch.randint(len(self.menu), observation.view.shape[:-1], generator=generator)]
 
-    def explore(self, view: FloatArray, slot: int, rng: np.random.Generator) -> NDArray[Any]:
+    @torch.no_grad()
+    def explore(self, observation: AgentObservation, spent: float, generator: torch.Generator) -> Tensor:
         """Entries of greatest value, or random ones with a probability that decays with the slot."""
         s = self.settings
-        with torch.no_grad():
-            best = self.networks["value"](torch.from_numpy(view.astype(np.float32))).argmax(dim=-1, keepdim=True)
-        epsilon = s.epsilon_end if self.demonstrated else max(s.epsilon_decay ** (slot - s.warm_up), s.epsilon_end)
-        explores = rng.random(best.shape) < epsilon
-        return np.where(explores, self.random_actions(len(view), rng), best.numpy())
+        epsilon = s.epsilon_end if self.demonstrated else max(s.epsilon_decay**self.explored, s.epsilon_end)
+        self.explored += 1
+        best = self.menu[self.value(observation.view).argmax(dim=-1)]
+        explores = torch.rand(*best.shape[:-1], 1, generator=generator) < epsilon
+        return torch.where(explores, self.random_actions(observation, generator), best)
 
-    def encode(self, observation: Observation, decisions: Decisions) -> NDArray[Any]:
-        """Convert decisions to the nearest entries of the menu."""
-        controls = cast(QuantisedControls, self.interface.controls)
-        return controls.entry(expressed(controls, observation, decisions))[..., None]
+    def next_value(self, view: Tensor) -> Tensor:
+        """Compute ``max_a Q'(s', a)``."""
+        value: Tensor = self.targets["value"](view).amax(dim=-1)
+        return value
 
-    def decode(self, observation: Observation, actions: NDArray[Any]) -> Decisions:
-        """Convert entries of the menu to decisions."""
-        return cast(QuantisedControls, self.interface.controls).choose(observation, actions[..., 0])
-
-    def target(self, batch: TransitionBatch) -> Tensor:
-        """Compute the regression targets ``r + gamma max_a Q'(s', a)``, ``[rows, agents]``."""
-        with torch.no_grad():
-            next_value = self.networks["target"](batch.next_view).amax(dim=-1)
-        return self.scaled_rewards(batch) + self.gamma * next_value
-
-    def learn(self, batch: TransitionBatch, spent: float) -> dict[str, Tensor]:
+    def learn(self, batch: Experience, spent: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Take a gradient step of the networks, update the targets, and return metrics."""
-        s, entry, values = self.settings, batch.action.long(), self.networks["value"](batch.view)
-        value = values.gather(-1, entry)[..., 0]
+        s, values = self.settings, self.value(batch.observation.view)
+        chosen = (batch.action @ self.menu.T == len(self.relaxed.options)).float()  # the entry of the same options
+        value = (values * chosen).sum(dim=-1)
         error = value - self.target(batch)
 
         def margin_loss() -> Tensor:
-            demonstrated = nn.functional.one_hot(entry[..., 0], self.entries)
-            return s.imitation_weight * large_margin_loss(values, demonstrated, s.margin)
+            return s.imitation_weight * large_margin_loss(values, chosen, s.margin)
 
         loss = squared_or_huber(error, s.huber_delta) + batch.only_demonstrated(margin_loss)
-        self._learner.descend(batch.weighted(loss).mean(dim=0), spent)
+        self.optimizers["value"].descend(self.loss_per_copy(batch.weighted(loss)), spent)
         batch.update_priorities(error)
-        polyak_update_with_buffers(self.networks["target"], self.networks["value"], self.settings.tau)
+        self.update_targets(spent, batch.reward.mean(dim=0))
         return {"train/critic_loss": error.detach().square().mean(), "train/value": value.detach().mean()}

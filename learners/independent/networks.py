@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -147,11 +146,3 @@ class BatchNorm(nn.Module):
             self.variance.lerp_(variance.detach(), MOMENTUM)
         normal = (signal - mean[:, None]) * (variance + 1e-5).rsqrt()[:, None]
         return normal * self.gain[:, None] + self.shift[:, None]
-
-
-def polyak_update_with_buffers(target: nn.Module, source: nn.Module, rate: float) -> None:
-    """Soft target update of all parameters and buffers: ``target <- target + rate (source - target)``."""
-    with torch.no_grad():
-        arrays = itertools.chain(target.parameters(), target.buffers())
-        for old, new in zip(arrays, itertools.chain(source.parameters(), source.buffers()), strict=True):
-            old.lerp_(new, rate)

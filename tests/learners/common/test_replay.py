@@ -16,8 +16,6 @@ from offloadopt.learners.common.replay import (
     Experience,
     JointReplay,
     Prioritisation,
-    TransitionBatch,
-    TransitionReplay,
 )
 
 
@@ -67,31 +65,6 @@ def test_a_replay_that_is_put_back_draws_the_same_also_later() -> None:
             held.append(seen, *((action, reward) if number % 3 < 2 else ()))
 
 
-def test_a_full_ring_holds_the_latest_rows() -> None:
-    ring = TransitionReplay(5)
-    for slot in range(4):
-        number = np.full((2, 2), float(slot))  # two environments, two agents
-        ring.append(number[..., None], number[..., None], number, number[..., None] + 1)
-    assert ring.count == 5
-    assert sorted(ring.rewards()[:, 0]) == [1, 2, 2, 3, 3]
-    batch = ring.draw(200, np.random.default_rng(0))
-    assert set(batch.reward.flatten().tolist()) == {1.0, 2.0, 3.0}
-    assert torch.equal(batch.next_view[..., 0], batch.reward + 1)
-    assert torch.equal(batch.view[..., 0], batch.reward)
-
-
-def test_a_ring_that_is_put_back_draws_the_same() -> None:
-    ring, copy = (TransitionReplay(7) for _ in range(2))
-    rng = np.random.default_rng(1)
-    for _ in range(4):
-        ring.append(rng.random((3, 1, 2)), rng.random((3, 1, 1)), rng.random((3, 1)), rng.random((3, 1, 2)))
-    copy.restore(ring.arrays())
-    one, other = (held.draw(9, np.random.default_rng(2)) for held in (ring, copy))
-    assert torch.equal(one.view, other.view)
-    assert torch.equal(one.next_view, other.next_view)
-    assert copy.appended == 12
-
-
 # ------------------------------------------------------------------------------------------- with demonstrations
 
 
@@ -102,7 +75,7 @@ def demonstrated(*numbers: float) -> Experience:
     return Experience(observation, values, values[..., 0], observation)
 
 
-def mixed(own: JointReplay, *numbers: float, **rule: Any) -> DemonstrationReplay[JointReplay]:
+def mixed(own: JointReplay, *numbers: float, **rule: Any) -> DemonstrationReplay:
     return DemonstrationReplay(own, 2 * own.capacity, demonstrated(*numbers), Prioritisation(**rule))
 
 
@@ -123,13 +96,9 @@ def test_demonstrations_are_kept_and_own_transitions_overwritten() -> None:
 
 def test_priorities_are_errors_plus_a_bonus_and_weights_correct_for_them() -> None:
     """Errors 3 and 0 of demonstrations with bonus 1, 0.25 of an own transition with bonus 0: roots 2, 1, 0.5."""
-    own = TransitionReplay(1)
-    numbers = np.full((1, 1), 7.0)
-    values = torch.tensor([[[1.0]], [[2.0]]])
-    demonstrations = TransitionBatch(values, values, values[..., 0], values)
-    rule = Prioritisation(exponent=0.5, own_bonus=1e-12, importance_exponent=0.5)
-    replay = DemonstrationReplay(own, 1, demonstrations, rule)
-    replay.append(numbers[..., None], numbers[..., None], numbers, numbers[..., None])
+    replay = mixed(JointReplay(3), 1.0, 2.0, exponent=0.5, own_bonus=1e-12, importance_exponent=0.5)
+    replay.append(*moment(0.7, num_envs=1))
+    replay.append(moment(1.7, num_envs=1)[0])
     errors = {1.0: 3.0, 2.0: 0.0, 7.0: -0.25}
     for seed in range(2):  # at first no error is known, and the own transition is not drawn
         drawn = replay.draw(400, np.random.default_rng(seed))

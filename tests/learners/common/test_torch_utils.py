@@ -27,12 +27,12 @@ def agents_of(problem: Any, seed: int = 0, **settings: Any) -> ActorsAndCritics:
 
 
 def test_each_copys_gradient_is_shortened_by_itself() -> None:
-    weight, bias = torch.zeros(3, 2, 1), torch.zeros(3, 1, 1)
+    weight, bias = torch.zeros(3, 2, 1), torch.zeros(3, 1)
     weight[0], bias[0] = torch.tensor([[3.0], [0.0]]), 4.0
     weight[1] = 0.1
     clip_gradients_per_copy([weight, bias], 1.0)
     torch.testing.assert_close(weight[0], torch.tensor([[0.6], [0.0]]))
-    torch.testing.assert_close(bias[0], torch.tensor([[0.8]]))
+    torch.testing.assert_close(bias[0], torch.tensor([0.8]))
     torch.testing.assert_close(weight[1], torch.full((2, 1), 0.1))
     assert (weight[2] == 0).all()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from offloadopt.learners.common.torch_utils import seeded_generator
-from offloadopt.learners.independent.networks import AgentNetworks, polyak_update_with_buffers
+from offloadopt.learners.independent.networks import AgentNetworks
 
 
 def relu_network(layers: list[tuple[np.ndarray, np.ndarray]], signal: np.ndarray) -> np.ndarray:
@@ -66,15 +66,3 @@ def test_batch_normalisation_is_that_of_torch_for_each_copy() -> None:
         networks(view)
     networks.eval()
     torch.testing.assert_close(networks(view), outputs, rtol=1e-3, atol=1e-5)
-
-
-def test_targets_follow_by_the_share_tau() -> None:
-    target, source = (AgentNetworks(2, 3, (4,), 1, batch_norm=True) for _ in range(2))
-    source.initialise(seeded_generator(0))
-    source.center.fill_(2.0)
-    before = target.arrays()
-    polyak_update_with_buffers(target, source, 0.25)
-    polyak_update_with_buffers(target, source, 0.25)
-    for name, now in source.arrays().items():
-        expected = before[name] + (1 - 0.75**2) * (now - before[name])
-        np.testing.assert_allclose(target.arrays()[name], expected, rtol=1e-5, atol=1e-7)
