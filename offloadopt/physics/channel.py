@@ -56,18 +56,23 @@ def cheapest_power(
     ratio = ratio[inner]
     snr = np.asarray(np.expm1(1.0 + lambertw((ratio - 1.0) / np.e).real))  # type: ignore[call-overload]
     weak = ratio < WEAK
-    x = np.sqrt(2.0 * ratio[weak])
-    for _ in range(NEWTON_STEPS):
-        x -= (_stationarity(x) - ratio[weak]) / np.log1p(x)
-    snr[weak] = x
+    if weak.any():
+        x = np.sqrt(2.0 * ratio[weak])
+        for _ in range(NEWTON_STEPS):
+            x -= (_stationarity(x) - ratio[weak]) / np.log1p(x)
+        snr[weak] = x
     power[inner] = np.minimum(snr / g[inner], power_max_w)
     return power
 
 
 def _stationarity(x: FloatArray) -> FloatArray:
     """Compute ``(1 + x) ln(1 + x) - x``, for small ``x`` by its series ``x^2/2 - x^3/6 + x^4/12 - ...``."""
-    series = np.zeros_like(x)
-    near = np.minimum(x, SERIES_BELOW)
-    for n in range(SERIES_TERMS, 1, -1):
-        series = (-1.0) ** n / (n * (n - 1)) + near * series
-    return np.where(x < SERIES_BELOW, x * x * series, (1.0 + x) * np.log1p(x) - x)
+    found = np.asarray((1.0 + x) * np.log1p(x) - x)
+    small = x < SERIES_BELOW
+    if small.any():
+        near = x[small]
+        series = np.zeros_like(near)
+        for n in range(SERIES_TERMS, 1, -1):
+            series = (-1.0) ** n / (n * (n - 1)) + near * series
+        found[small] = near * near * series
+    return found
