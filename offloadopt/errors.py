@@ -1,15 +1,23 @@
-"""Errors raised on purpose, each with a one-line message and the exit status of the command line."""
+"""Errors raised on purpose, each with a message of one short line and the exit status of the command line."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
+MAX_MESSAGE = 300
+"""Most characters of a message: it stays one that is read, whatever a name or a value in it holds."""
+MAX_WORD = 60
+"""Most characters of a word (a name, a path, a number) in a message that would be too long."""
+
 
 class OffloadError(Exception):
     """Base of every error that offloadopt raises on purpose; ``exit_status`` is what the command line returns."""
 
     exit_status = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class InvalidInput(OffloadError, ValueError):
@@ -42,6 +50,27 @@ class NoSolution(OffloadError):
 
 class BrokenProof(OffloadError):
     """A claimed bound lies above the cost of a feasible decision: a defect of the solver, never of the input."""
+
+
+def printable(text: str) -> str:
+    """Remove what a terminal obeys instead of showing it: control characters, changes of direction, surrogates."""
+    return "".join(character for character in text if character.isprintable())
+
+
+def one_line(text: str) -> str:
+    """Make a message printable and at most `MAX_MESSAGE` long; its beginning and its end survive."""
+    words = printable(" ".join(text.split())).split()
+    if len(" ".join(words)) > MAX_MESSAGE:
+        words = [_cut(word, MAX_WORD) for word in words]
+    return _cut(" ".join(words), MAX_MESSAGE)
+
+
+def _cut(text: str, length: int) -> str:
+    """Replace the middle of a text that is too long."""
+    if len(text) <= length:
+        return text
+    begin = length // 2
+    return f"{text[:begin]}…{text[begin + 1 - length :]}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

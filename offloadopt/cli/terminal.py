@@ -9,13 +9,15 @@ from typing import Any
 
 import typer
 
+from offloadopt.errors import one_line, printable
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
 def fail(message: str, status: int) -> int:
     """Print an error as one line on stderr; hands the exit status back."""
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", one_line(message), file=sys.stderr)
     return status
 
 
@@ -49,5 +51,5 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text_c
     for position, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if position < text_columns else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
