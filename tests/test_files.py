@@ -162,6 +162,19 @@ def test_a_stored_array_is_a_list_to_anybody_who_reads_the_parquet_file(tmp_path
     assert pd.read_parquet(tmp_path / "b.parquet")["whole"].tolist()[0].tolist() == [2**63 - 1, -(2**63)]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_reading_parquet_starts_no_thread_that_could_outlive_the_interpreter(tmp_path: Path) -> None:
+    files.save_batch(BATCH, tmp_path / "b.parquet")
+    code = (
+        "import os, sys, pyarrow.parquet; from offloadopt import files\n"
+        "before = set(os.listdir('/proc/self/task')); files.load_arrays(sys.argv[1])\n"
+        "names = [open(f'/proc/self/task/{t}/comm').read() for t in set(os.listdir('/proc/self/task')) - before]\n"
+        "print([name for name in names if 'jemalloc' not in name])"  # that one runs nothing of Python's
+    )
+    started = subprocess.run([sys.executable, "-c", code, tmp_path / "b.parquet"], capture_output=True, text=True)
+    assert started.stdout == "[]\n", started.stderr
+
+
 def test_json_holds_neither_nan_nor_infinity(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         files.save_batch(Batch({"x": ODD}), tmp_path / "x.json")
