@@ -1,4 +1,4 @@
-"""The contracts: outcomes, statuses, solutions."""
+"""Gaps, statuses and solutions."""
 
 from __future__ import annotations
 
@@ -7,38 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offloadopt.core import (
-    Decisions,
-    Outcome,
-    Scenario,
-    Solutions,
-    Status,
-    relative_gap,
-)
+from offloadopt.core import Decisions, Scenario, Solutions, Status, relative_gap
 from offloadopt.errors import BrokenProof
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 
 from toys.assignment import DataMarket
-
-# -------------------------------------------------------------------------------------------------------- outcomes
-
-
-def test_a_roll_out_adds_costs_and_metrics_and_keeps_the_worst_violation() -> None:
-    def outcome(cost: float, violation: float) -> Outcome:
-        array = np.array([cost])
-        return Outcome(array, array[:, None], {"late": np.array([violation])}, {"energy_j": 2 * array})
-
-    total = Outcome.total([outcome(1.0, 0.5), outcome(2.0, 0.0), outcome(4.0, 0.1)])
-    assert (total.cost, total.agent_cost, total.metrics["energy_j"]) == ([7.0], [[7.0]], [14.0])
-    assert total.violations["late"] == [0.5]
-    assert not total.feasible[0]
-
-
-def test_feasible_means_that_no_constraint_is_violated_beyond_rounding() -> None:
-    cost = np.zeros(4)
-    violations = {"a": np.array([0, 1e-12, 1e-6, np.inf]), "b": np.zeros(4)}
-    np.testing.assert_array_equal(Outcome(cost, cost[:, None], violations).feasible, [True, True, False, False])
-    assert Outcome(cost, cost[:, None]).feasible.all()
 
 
 @pytest.mark.parametrize(
@@ -48,9 +21,6 @@ def test_feasible_means_that_no_constraint_is_violated_beyond_rounding() -> None
 def test_a_gap_is_relative_to_the_bound_and_infinite_without_one(cost: float, bound: float, gap: float) -> None:
     assert relative_gap(np.array([cost]), np.array([bound]))[0] == pytest.approx(gap)
     assert relative_gap(np.array([0.0]), np.array([0.0]))[0] == 0.0
-
-
-# ------------------------------------------------------------------------------------------------------- solutions
 
 
 @pytest.fixture
