@@ -65,6 +65,14 @@ def one_line(text: str) -> str:
     return _cut(" ".join(words), MAX_MESSAGE)
 
 
+def shown(value: object) -> str:
+    """Show a value of any type in a message, shortened."""
+    try:
+        return _cut(repr(value), MAX_WORD)
+    except ValueError:  # a whole number of more digits than Python writes
+        return f"a {type(value).__name__} of too many digits"
+
+
 def _cut(text: str, length: int) -> str:
     """Replace the middle of a text that is too long."""
     if len(text) <= length:

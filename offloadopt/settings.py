@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.errors import InvalidInput, UnknownName, nearest, shown
 
 
 class Settings(BaseModel):
@@ -25,12 +25,15 @@ class Settings(BaseModel):
 
     @classmethod
     def _explain(cls, error: ValidationError) -> str:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        field = error.errors()[0]["loc"][:1]
+        # Of a field that allows several types, the fault that lies deepest; parts of its place may name a type.
+        first = max((fault for fault in error.errors() if fault["loc"][:1] == field), key=lambda f: len(f["loc"]))
+        parts = [str(part) for part in first["loc"] if part not in ("int", "float")]
+        place = ".".join(part for part in parts if part.replace("_", "").isalnum())
         if first["type"] == "extra_forbidden":
             return f"unknown field {place!r} of {cls.__name__}; {nearest(place, cls.model_fields)}"
         reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        return f"{place} = {first['input']!r}; allowed: {reason}" if place else reason
+        return f"{place} = {shown(first['input'])}; allowed: {reason}" if place else reason
 
     def replace(self, **changes: Any) -> Self:
         """Copy with some fields changed, validated again."""

@@ -23,86 +23,98 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from offloadopt.core import (
-    Scenario,
+from offloadopt.core import Scenario
+from offloadopt.quantities import (
+    Bits,
+    Count,
+    Cycles,
+    Decibels,
+    Hertz,
+    Joules,
+    Metres,
+    PathLossExponent,
+    Seconds,
+    SeveralSlots,
+    Share,
+    Volts,
+    Watts,
+    Weight,
 )
 
 
 class BatteryD2DScenario(Scenario):
     """Parameters of the model; the table above explains what the paper does not state."""
 
-    users: int = Field(8, ge=1, description="number of mobile devices, each with an agent")
-    servers: int = Field(2, ge=1, description="number of edge devices, wired to the base station")
-    horizon: int = Field(100, ge=2, description="slots of an episode")
-    slot_s: float = Field(1.0, gt=0, description="length of a slot [s]")
+    users: Count = Field(8, description="number of mobile devices, each with an agent")
+    servers: Count = Field(2, description="number of edge devices, wired to the base station")
+    horizon: SeveralSlots = Field(100, description="slots of an episode")
+    slot_s: Seconds = Field(1.0, description="length of a slot [s]")
 
-    room_m: float = Field(60.0, gt=0, description="side of the square room with the base station in its centre [m]")
-    d2d_m: float = Field(30.0, gt=0, description="reach of a link between mobile devices [m]")
-    d2d_w: float = Field(0.1, gt=0, description="transmit and receive power of a link between mobile devices [W]")
-    cellular_w: float = Field(0.2, gt=0, description="transmit and receive power of a link to the base station [W]")
-    bandwidth_hz: float = Field(20e6, gt=0, description="bandwidth of each receiver [Hz]")
-    subchannels: int = Field(10, ge=1, description="K, number of subchannels of each receiver")
-    reference_gain_db: float = Field(-40.0, le=0, description="power gain at 1 m [dB]")
-    path_loss_exponent: float = Field(4.0, ge=0, description="path loss exponent")
-    noise_dbm_per_hz: float = Field(-174.0, description="noise power density [dBm/Hz]")
+    room_m: Metres = Field(60.0, description="side of the square room with the base station in its centre [m]")
+    d2d_m: Metres = Field(30.0, description="reach of a link between mobile devices [m]")
+    d2d_w: Watts = Field(0.1, description="transmit and receive power of a link between mobile devices [W]")
+    cellular_w: Watts = Field(0.2, description="transmit and receive power of a link to the base station [W]")
+    bandwidth_hz: Hertz = Field(20e6, description="bandwidth of each receiver [Hz]")
+    subchannels: Count = Field(10, description="K, number of subchannels of each receiver")
+    reference_gain_db: Decibels = Field(-40.0, description="power gain at 1 m [dB]")
+    path_loss_exponent: PathLossExponent = Field(4.0, description="path loss exponent")
+    noise_dbm_per_hz: float = Field(-174.0, ge=-250, le=30, description="noise power density [dBm/Hz]")
     edge_success: float = Field(
         0.9,
-        gt=0,
-        lt=1,
+        ge=1e-6,
+        le=1 - 1e-6,
         description="success probability of a lone transmission over d2d_m; determines the SINR threshold",
     )
 
-    disconnect_chance: float = Field(
-        0.05, ge=0, lt=1, description="probability that a device is disconnected in a slot"
-    )
-    task_chance: float = Field(0.5, ge=0, le=1, description="probability that a mobile device has a task in a slot")
-    bits_min: float = Field(4e6, gt=0, description="smallest data size of a task [bit]")
-    bits_max: float = Field(8e6, gt=0, description="largest data size of a task [bit]")
-    cycles_min: float = Field(0.5e9, gt=0, description="smallest number of CPU cycles of a task [cycle]")
-    cycles_max: float = Field(1.5e9, gt=0, description="largest number of CPU cycles of a task [cycle]")
-    deadline_min_s: tuple[float, float, float] = Field(
+    disconnect_chance: Share = Field(0.05, lt=1, description="probability that a device is disconnected in a slot")
+    task_chance: Share = Field(0.5, description="probability that a mobile device has a task in a slot")
+    bits_min: Bits = Field(4e6, description="smallest data size of a task [bit]")
+    bits_max: Bits = Field(8e6, description="largest data size of a task [bit]")
+    cycles_min: Cycles = Field(0.5e9, description="smallest number of CPU cycles of a task [cycle]")
+    cycles_max: Cycles = Field(1.5e9, description="largest number of CPU cycles of a task [cycle]")
+    deadline_min_s: tuple[Seconds, Seconds, Seconds] = Field(
         (0.5, 1.0, 2.0), description="shortest deadline of each kind of task [s]"
     )
-    deadline_max_s: tuple[float, float, float] = Field(
+    deadline_max_s: tuple[Seconds, Seconds, Seconds] = Field(
         (1.0, 2.0, 4.0), description="longest deadline of each kind of task [s]"
     )
 
-    mobile_hz: tuple[float, ...] = Field(
+    mobile_hz: tuple[Hertz, ...] = Field(
         (1.8e9, 1.6e9, 1.4e9, 1.2e9, 1.0e9, 0.8e9),
         description="clock frequencies of a mobile CPU's modes, the fastest first [Hz]",
     )
-    mobile_v: tuple[float, ...] = Field(
+    mobile_v: tuple[Volts, ...] = Field(
         (1.2, 1.15, 1.1, 1.05, 1.0, 0.9), description="voltages of a mobile CPU's modes [V]"
     )
-    mobile_full_w: float = Field(25.0, gt=0, description="power of a mobile CPU in the fastest mode [W]")
-    mobile_cores: int = Field(1, ge=1, description="cores of a mobile CPU, all of which execute the same task")
-    edge_hz: tuple[float, ...] = Field(
+    mobile_full_w: Watts = Field(25.0, description="power of a mobile CPU in the fastest mode [W]")
+    mobile_cores: Count = Field(1, description="cores of a mobile CPU, all of which execute the same task")
+    edge_hz: tuple[Hertz, ...] = Field(
         (2.6e9, 2.4e9, 2.2e9, 2.0e9, 1.8e9, 1.0e9),
         description="clock frequencies of an edge CPU's modes, the fastest first [Hz]",
     )
-    edge_v: tuple[float, ...] = Field(
+    edge_v: tuple[Volts, ...] = Field(
         (1.3, 1.25, 1.2, 1.15, 1.1, 1.05), description="voltages of an edge CPU's modes [V]"
     )
-    edge_full_w: float = Field(
-        95.0, gt=0, description="power of an edge CPU in the fastest mode, all cores together [W]"
-    )
-    edge_cores: int = Field(2, ge=1, description="cores of an edge CPU, all of which execute the same task")
+    edge_full_w: Watts = Field(95.0, description="power of an edge CPU in the fastest mode, all cores together [W]")
+    edge_cores: Count = Field(2, description="cores of an edge CPU, all of which execute the same task")
     dvfs: bool = Field(True, description="whether modes are chosen; otherwise every task runs in the fastest mode")
 
-    battery_j: float = Field(500.0, gt=0, description="capacity of every battery [J]")
-    start_share: float = Field(
-        0.5, ge=0, le=1, description="smallest initial charge relative to the capacity; it is uniform up to 1"
+    battery_j: Joules = Field(500.0, description="capacity of every battery [J]")
+    start_share: Share = Field(
+        0.5, description="smallest initial charge relative to the capacity; it is uniform up to 1"
     )
     ageing_per_cycle: float = Field(
-        3.66e-5, gt=0, description="K_co, share of a battery's life consumed by a full effective cycle"
+        3.66e-5, ge=1e-12, le=1, description="K_co, share of a battery's life consumed by a full effective cycle"
     )
-    ageing_deviation: float = Field(0.717, gt=0, description="K_ex, scale of the state of charge's deviation")
-    ageing_level: float = Field(0.916, ge=0, description="K_soc, effect of the mean state of charge on ageing")
+    ageing_deviation: float = Field(
+        0.717, ge=1e-3, le=100, description="K_ex, scale of the state of charge's deviation"
+    )
+    ageing_level: float = Field(0.916, ge=0, le=100, description="K_soc, effect of the mean state of charge on ageing")
 
-    energy_weight: float = Field(1 / 15, ge=0, description="w1, cost of a prioritised joule [1/J]")
-    failure_weight: float = Field(8.0, ge=0, description="w2, cost of a failed task")
-    drop_weight: float = Field(1.0, ge=0, description="w3, cost of a dropped task in addition to that of its failure")
-    ageing_weight: float = Field(3e6, ge=0, description="w4, cost of a battery's whole life")
+    energy_weight: Weight = Field(1 / 15, description="w1, cost of a prioritised joule [1/J]")
+    failure_weight: Weight = Field(8.0, description="w2, cost of a failed task")
+    drop_weight: Weight = Field(1.0, description="w3, cost of a dropped task in addition to that of its failure")
+    ageing_weight: Weight = Field(3e6, description="w4, cost of a battery's whole life")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
@@ -119,10 +131,9 @@ class BatteryD2DScenario(Scenario):
             if least > most:
                 raise ValueError(f"{low} = {least:g}; allowed: at most {high} = {most:g}")
         for kind, (least, most) in enumerate(zip(self.deadline_min_s, self.deadline_max_s, strict=True), start=1):
-            if not 0 < least <= most:
+            if least > most:
                 raise ValueError(
-                    f"deadlines of kind {kind} = {least:g} to {most:g}; allowed: positive, deadline_min_s up to "
-                    "deadline_max_s"
+                    f"deadlines of kind {kind} = {least:g} to {most:g}; allowed: deadline_min_s up to deadline_max_s"
                 )
         for cpu in ("mobile", "edge"):
             frequency, voltage = getattr(self, f"{cpu}_hz"), getattr(self, f"{cpu}_v")
@@ -130,8 +141,6 @@ class BatteryD2DScenario(Scenario):
                 raise ValueError(f"{cpu}_hz has {len(frequency)} modes; allowed: as many as mobile_hz, at least one")
             if len(voltage) != len(frequency):
                 raise ValueError(f"{cpu}_v has {len(voltage)} entries; allowed: one for each {cpu}_hz")
-            if min(voltage) <= 0 or min(frequency) <= 0:
-                raise ValueError(f"{cpu}_hz and {cpu}_v hold {min(*voltage, *frequency):g}; allowed: positive numbers")
             if any(later >= faster for faster, later in itertools.pairwise(frequency)):
                 raise ValueError(f"{cpu}_hz = {frequency}; allowed: the fastest first, each mode once")
         return self

@@ -16,16 +16,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from offloadopt.core import (
-    Scenario,
+from offloadopt.core import Scenario
+from offloadopt.quantities import (
+    Bits,
+    Capacitance,
+    CarbonIntensity,
+    Count,
+    CyclesPerBit,
+    Decibels,
+    Hertz,
+    Latitude,
+    Longitude,
+    Metres,
+    NoiseWatts,
+    OptionalBits,
+    OptionalJoules,
+    OptionalWatts,
+    PathLossExponent,
+    PositiveWeight,
+    Seconds,
+    SeveralSlots,
+    Share,
+    Speed,
+    SquareMetres,
+    Watts,
+    Weight,
 )
 
-PerUser = float | tuple[float, ...]
+Quanta = Annotated[float, Field(ge=0, le=1e5)]
 
 
 class CarbonMimoScenario(Scenario):
@@ -34,77 +56,84 @@ class CarbonMimoScenario(Scenario):
     Amounts of data come in quanta of ``bandwidth_hz * slot_s`` bits, 1 kbit in physical units.
     """
 
-    users: int = Field(5, ge=1, description="number of devices with one antenna each")
-    antennas: int = Field(8, ge=1, description="antennas of the base station")
-    horizon: int = Field(100, ge=2, description="slots of an episode")
-    slot_s: float = Field(1e-3, gt=0, description="length of a slot [s]")
+    users: Count = Field(5, description="number of devices with one antenna each")
+    antennas: Count = Field(8, description="antennas of the base station")
+    horizon: SeveralSlots = Field(100, description="slots of an episode")
+    slot_s: Seconds = Field(1e-3, description="length of a slot [s]")
 
-    cell_m: float = Field(100.0, gt=0, description="radius of the cell in which users move [m]")
-    nearest_m: float = Field(10.0, gt=0, description="smallest distance to the base station [m]")
-    speed_m_per_s: float = Field(1.0, ge=0, description="speed of the users [m/s]")
-    distance_m: PerUser | None = Field(
+    cell_m: Metres = Field(100.0, description="radius of the cell in which users move [m]")
+    nearest_m: Metres = Field(10.0, description="smallest distance to the base station [m]")
+    speed_m_per_s: Speed = Field(1.0, description="speed of the users [m/s]")
+    distance_m: Metres | tuple[Metres, ...] | None = Field(
         None, description="fixed distances in place of movement: one for all users, or one for each [m]"
     )
-    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m [dB]")
-    path_loss_exponent: float = Field(3.0, ge=0, description="path loss exponent")
-    correlation: float = Field(0.95, ge=0, le=1, description="correlation of fading between successive slots")
-    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth shared by all users [Hz]")
-    noise_w: float = Field(1e-9, gt=0, description="noise power at each antenna [W]")
+    reference_gain_db: Decibels = Field(-30.0, description="power gain at 1 m [dB]")
+    path_loss_exponent: PathLossExponent = Field(3.0, description="path loss exponent")
+    correlation: Share = Field(0.95, description="correlation of fading between successive slots")
+    bandwidth_hz: Hertz = Field(1e6, description="bandwidth shared by all users [Hz]")
+    noise_w: NoiseWatts = Field(1e-9, description="noise power at each antenna [W]")
     detector: Literal["zero-forcing", "mmse", "mrc"] = Field(
         "zero-forcing", description="linear detector of the base station"
     )
     csi_error: float = Field(
-        0.0, ge=0, description="variance of the channel estimate's error, relative to the path gain"
+        0.0, ge=0, le=100, description="variance of the channel estimate's error, relative to the path gain"
     )
 
-    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a CPU [W s^3]")
-    cycles_per_bit: float = Field(500.0, gt=0, description="CPU cycles per bit [cycle/bit]")
-    local_max_w: float = Field(2.0, gt=0, description="largest CPU power [W]")
-    offload_max_w: float = Field(2.0, gt=0, description="largest transmit power [W]")
+    kappa: Capacitance = Field(1e-27, description="effective capacitance of a CPU [W s^3]")
+    cycles_per_bit: CyclesPerBit = Field(500.0, description="CPU cycles per bit [cycle/bit]")
+    local_max_w: Watts = Field(2.0, description="largest CPU power [W]")
+    offload_max_w: Watts = Field(2.0, description="largest transmit power [W]")
 
-    buffer_bits: float | None = Field(1e5, gt=0, description="capacity of a buffer; none: unlimited [bit]")
-    start_bits: float = Field(0.0, ge=0, description="largest initial backlog; it is uniform from 0 [bit]")
-    arrival_quanta: PerUser = Field(
+    buffer_bits: Bits | None = Field(1e5, description="capacity of a buffer; none: unlimited [bit]")
+    start_bits: OptionalBits = Field(0.0, description="largest initial backlog; it is uniform from 0 [bit]")
+    arrival_quanta: Quanta | tuple[Quanta, ...] = Field(
         3.0, description="mean arrivals per slot in quanta: one for all users, or one for each"
     )
-    arrival_quanta_to: float | None = Field(
-        None, gt=0, description="if given, each instance's mean is uniform between arrival_quanta and this"
+    arrival_quanta_to: Quanta | None = Field(
+        None, description="if given, each instance's mean is uniform between arrival_quanta and this"
     )
 
-    harvest_w: float = Field(1.0, ge=0, description="mean harvested power, in Poisson quanta of 0.1 W times a slot [W]")
-    harvest_max_w: float = Field(
-        2.0, gt=0, description="harvested power by which observation and charge are scaled [W]"
+    harvest_w: OptionalWatts = Field(
+        1.0, description="mean harvested power, in Poisson quanta of 0.1 W times a slot [W]"
     )
-    solar_place: tuple[float, float] | None = Field(
+    harvest_max_w: Watts = Field(2.0, description="harvested power by which observation and charge are scaled [W]")
+    solar_place: tuple[Latitude, Longitude] | None = Field(
         None, description="latitude and longitude in degrees of the clear sky that gives the harvest"
     )
-    solar_day: date = Field(date(2026, 6, 21), description="day of the clear sky (UTC)")
-    panel_m2: float = Field(0.01, gt=0, description="area of a user's solar panel [m2]")
-    panel_efficiency: float = Field(
-        0.2, gt=0, le=1, description="electrical output of a panel, relative to the irradiation"
+    solar_day: date = Field(
+        date(2026, 6, 21), ge=date(1900, 1, 1), le=date(2200, 12, 31), description="day of the clear sky (UTC)"
     )
-    battery_j: float = Field(0.0, ge=0, description="capacity of a battery for unused green energy; 0: none [J]")
+    panel_m2: SquareMetres = Field(0.01, description="area of a user's solar panel [m2]")
+    panel_efficiency: float = Field(
+        0.2, ge=1e-3, le=1, description="electrical output of a panel, relative to the irradiation"
+    )
+    battery_j: OptionalJoules = Field(0.0, description="capacity of a battery for unused green energy; 0: none [J]")
 
-    carbon_g_per_kwh: float = Field(700.0, gt=0, description="carbon intensity of the grid [g/kWh]")
-    carbon_by_hour: tuple[float, ...] | None = Field(
-        None, description="24 hourly intensities in place of a constant, from midnight UTC, in g/kWh"
+    carbon_g_per_kwh: CarbonIntensity = Field(700.0, description="carbon intensity of the grid [g/kWh]")
+    carbon_by_hour: tuple[CarbonIntensity, ...] | None = Field(
+        None,
+        min_length=24,
+        max_length=24,
+        description="24 hourly intensities in place of a constant, from midnight UTC, in g/kWh",
     )
     country: str | None = Field(
-        None, description="ISO code of a country whose mean intensity (codecarbon) replaces the constant"
+        None,
+        pattern="^[A-Z]{3}$",
+        description="ISO code of a country whose mean intensity (codecarbon) replaces the constant",
     )
 
     charge: Literal["normalised", "literal", "ancestor"] = Field(
         "normalised", description="formula of the cost of a slot"
     )
-    buffer_weight: float = Field(1 / 3, ge=0, description="w1, weight of the backlog")
-    carbon_weight: float = Field(1 / 3, gt=0, description="w2, weight of carbon")
-    loss_weight: float = Field(1 / 3, ge=0, description="w3, weight of lost bits and of wasted energy")
-    overflow_unit: float = Field(0.1, gt=0, description="lost quanta that cost w3 (normalised charge)")
-    final_weight: float = Field(
-        1.0, ge=0, description="price of the final backlog, relative to computing it from the grid (normalised charge)"
+    buffer_weight: Weight = Field(1 / 3, description="w1, weight of the backlog")
+    carbon_weight: PositiveWeight = Field(1 / 3, description="w2, weight of carbon")
+    loss_weight: Weight = Field(1 / 3, description="w3, weight of lost bits and of wasted energy")
+    overflow_unit: float = Field(0.1, ge=1e-6, le=1e6, description="lost quanta that cost w3 (normalised charge)")
+    final_weight: Weight = Field(
+        1.0, description="price of the final backlog, relative to computing it from the grid (normalised charge)"
     )
-    power_weight: float = Field(0.5, gt=0, le=1, description="w of the ancestor's charge 10 w P + (1 - w) B/kbit")
-    sinr_target: float = Field(10.0, gt=0, description="SINR that the observation scales to 1")
+    power_weight: float = Field(0.5, ge=1e-6, le=1, description="w of the ancestor's charge 10 w P + (1 - w) B/kbit")
+    sinr_target: float = Field(10.0, ge=1e-6, le=1e12, description="SINR that the observation scales to 1")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
@@ -133,20 +162,18 @@ class CarbonMimoScenario(Scenario):
                 f"users = {self.users} above antennas = {self.antennas}: zero forcing needs an antenna for each user; "
                 "allowed: fewer users, more antennas, or detector = mmse or mrc"
             )
-        for name, allowed in (("distance_m", 0.0), ("arrival_quanta", -1e-300)):
+        for name in ("distance_m", "arrival_quanta"):
             values = getattr(self, name)
             if isinstance(values, tuple) and len(values) != self.users:
                 raise ValueError(f"{name} has {len(values)} entries; allowed: one for all, or {self.users}, one a user")
-            if values is not None and not np.all(np.asarray(values) > allowed):
-                raise ValueError(f"{name} = {values}; allowed: positive numbers")
         if self.buffer_bits is not None and self.start_bits > self.buffer_bits:
             raise ValueError(f"start_bits = {self.start_bits:g}; allowed: at most buffer_bits = {self.buffer_bits:g}")
         if self.nearest_m >= self.cell_m:
             raise ValueError(f"nearest_m = {self.nearest_m:g}; allowed: less than cell_m = {self.cell_m:g}")
-        if self.carbon_by_hour is not None and (len(self.carbon_by_hour) != 24 or min(self.carbon_by_hour) <= 0):
-            raise ValueError("carbon_by_hour does not hold 24 positive intensities, one for each hour")
         if self.carbon_by_hour is not None and self.country is not None:
             raise ValueError("carbon_by_hour and country both set the grid's carbon; give one of them")
         if self.arrival_quanta_to is not None and isinstance(self.arrival_quanta, tuple):
             raise ValueError("arrival_quanta_to needs one arrival_quanta for all users")
+        if self.arrival_quanta_to is not None and self.arrival_quanta_to < self.arrival_quanta:
+            raise ValueError(f"arrival_quanta_to = {self.arrival_quanta_to:g}; allowed: at least arrival_quanta")
         return self

@@ -24,8 +24,20 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from offloadopt.core import (
-    Scenario,
+from offloadopt.core import Scenario
+from offloadopt.quantities import (
+    Bits,
+    Capacitance,
+    Count,
+    Cycles,
+    Decibels,
+    Hertz,
+    Metres,
+    NoiseDensity,
+    PathLossExponent,
+    PositiveWeight,
+    Watts,
+    Weight,
 )
 from offloadopt.traces import locations as places
 
@@ -36,9 +48,9 @@ class MultiServerScenario(Scenario):
     ``load`` sets ``cpu_server_hz`` to ``load * users / servers`` GHz, so that sizes stay comparable.
     """
 
-    users: int = Field(30, ge=1, description="number of devices, one task each")
-    servers: int = Field(2, ge=1, description="number of edge servers")
-    area_m: float = Field(50.0, gt=0, description="side of the square that holds devices and servers [m]")
+    users: Count = Field(30, description="number of devices, one task each")
+    servers: Count = Field(2, description="number of edge servers")
+    area_m: Metres = Field(50.0, description="side of the square that holds devices and servers [m]")
     layout_seed: int | None = Field(
         1, ge=0, description="seed of the positions; none draws new positions for each instance"
     )
@@ -49,26 +61,28 @@ class MultiServerScenario(Scenario):
         None, description="CSV with columns latitude, longitude, from which servers' positions are drawn"
     )
 
-    bandwidth_hz: float = Field(1e6, gt=0, description="bandwidth of each link [Hz]")
-    noise_w_per_hz: float = Field(1e-13, gt=0, description="noise power density [W/Hz]")
-    reference_gain_db: float = Field(-30.0, le=0, description="power gain at 1 m [dB]")
-    path_loss_exponent: float = Field(2.0, ge=0, description="path loss exponent")
-    power_max_w: float = Field(1.5, gt=0, description="largest transmit power [W]")
+    bandwidth_hz: Hertz = Field(1e6, description="bandwidth of each link [Hz]")
+    noise_w_per_hz: NoiseDensity = Field(1e-13, description="noise power density [W/Hz]")
+    reference_gain_db: Decibels = Field(-30.0, description="power gain at 1 m [dB]")
+    path_loss_exponent: PathLossExponent = Field(2.0, description="path loss exponent")
+    power_max_w: Watts = Field(1.5, description="largest transmit power [W]")
 
-    cpu_local_hz: float = Field(1e9, gt=0, description="CPU speed of a device [Hz]")
-    cpu_server_hz: float = Field(2e9, gt=0, description="CPU speed of a server, shared by its tasks [Hz]")
-    load: float | None = Field(None, gt=0, description="if given, cpu_server_hz = load * users / servers GHz")
-    kappa: float = Field(1e-27, gt=0, description="effective capacitance of a device's CPU [W s^v]")
-    cpu_exponent: float = Field(3.0, ge=1, description="exponent v of the CPU power kappa f^v")
+    cpu_local_hz: Hertz = Field(1e9, description="CPU speed of a device [Hz]")
+    cpu_server_hz: Hertz = Field(2e9, description="CPU speed of a server, shared by its tasks [Hz]")
+    load: float | None = Field(
+        None, ge=1e-6, le=1e6, description="if given, cpu_server_hz = load * users / servers GHz"
+    )
+    kappa: Capacitance = Field(1e-27, description="effective capacitance of a device's CPU [W s^v]")
+    cpu_exponent: float = Field(3.0, ge=1, le=4, description="exponent v of the CPU power kappa f^v")
 
-    task_bits: float = Field(8e5, gt=0, description="mean data size of a task [bit]")
-    task_cycles: float = Field(1e9, gt=0, description="mean CPU cycles of a task [cycle]")
+    task_bits: Bits = Field(8e5, description="mean data size of a task [bit]")
+    task_cycles: Cycles = Field(1e9, description="mean CPU cycles of a task [cycle]")
     task_spread: float = Field(
-        0.0, ge=0, lt=1, description="relative half-width of the uniform distributions of bits and cycles"
+        0.0, ge=0, le=0.999, description="relative half-width of the uniform distributions of bits and cycles"
     )
 
-    time_weight: float = Field(0.5, gt=0, description="cost of a second [1/s]")
-    energy_weight: float = Field(0.5, ge=0, description="cost of a joule [1/J]")
+    time_weight: PositiveWeight = Field(0.5, description="cost of a second [1/s]")
+    energy_weight: Weight = Field(0.5, description="cost of a joule [1/J]")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
@@ -98,7 +112,7 @@ class MultiServerScenario(Scenario):
         try:
             given = {name: float(values.get(name, default)) for name, default in defaults.items()}
             implied = float(values["load"]) * given["users"] / given["servers"] * 1e9
-        except (TypeError, ValueError, ZeroDivisionError):
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError):
             return values  # the fields' own checks name the fault
         if not 0 < implied < np.inf:
             return values

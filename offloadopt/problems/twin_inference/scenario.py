@@ -26,8 +26,25 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from offloadopt.core import (
-    Scenario,
+from offloadopt.core import Scenario
+from offloadopt.quantities import (
+    Capacitance,
+    Count,
+    Deviation,
+    Hertz,
+    Joules,
+    Metres,
+    NoiseDensity,
+    OptionalCapacitance,
+    Parameters,
+    PathLossExponent,
+    PositiveWeight,
+    PowerGain,
+    Seconds,
+    Share,
+    Slots,
+    Watts,
+    Weight,
 )
 
 MEDMNIST: Mapping[str, tuple[float, int]] = {
@@ -50,9 +67,9 @@ MEDMNIST: Mapping[str, tuple[float, int]] = {
 class TwinInferenceScenario(Scenario):
     """Parameters of the model; the table above explains what the paper does not state."""
 
-    users: int = Field(8, ge=1, description="number of devices, each with an agent")
-    servers: int = Field(6, ge=1, description="number of edge servers")
-    horizon: int = Field(20, ge=1, description="slots of an episode")
+    users: Count = Field(8, description="number of devices, each with an agent")
+    servers: Count = Field(6, description="number of edge servers")
+    horizon: Slots = Field(20, description="slots of an episode")
     layout_seed: int | None = Field(
         1, ge=0, description="seed of CPUs, powers, bands and distances; none draws them for each instance"
     )
@@ -64,59 +81,59 @@ class TwinInferenceScenario(Scenario):
         min_length=1,
         description="data sets of Table 2 from which tasks are drawn with equal probability",
     )
-    images_min: int = Field(1, ge=1, description="smallest number of images of a task")
-    images_max: int = Field(4, ge=1, description="largest number of images of a task")
-    flop_per_cycle: float = Field(1.0, gt=0, description="floating-point operations per cycle of every processor")
+    images_min: Count = Field(1, description="smallest number of images of a task")
+    images_max: Count = Field(4, description="largest number of images of a task")
+    flop_per_cycle: float = Field(
+        1.0, ge=1e-3, le=1e9, description="floating-point operations per cycle of every processor"
+    )
 
     requests_file: Path | None = Field(
         None, description="CSV with columns TIMESTAMP, ContextTokens, GeneratedTokens: recorded tasks"
     )
-    slot_s: float = Field(5.0, gt=0, description="length of a slot for recorded requests [s]")
-    model_parameters: tuple[float, ...] = Field(
+    slot_s: Seconds = Field(5.0, description="length of a slot for recorded requests [s]")
+    model_parameters: tuple[Parameters, ...] = Field(
         (0.5e9, 1.1e9), min_length=1, description="parameters of the language models to which requests go in turn"
     )
-    bits_per_token: float = Field(32.0, gt=0, description="bits sent per token of the context")
+    bits_per_token: float = Field(32.0, ge=1e-3, le=1e9, description="bits sent per token of the context")
 
-    user_hz: tuple[float, float] = Field((1e9, 2e9), description="smallest and largest CPU speed of a user [Hz]")
-    power_w: tuple[float, float] = Field((1.0, 2.0), description="smallest and largest transmit power of a user [W]")
-    server_hz: tuple[float, float] = Field((5e9, 10e9), description="smallest and largest CPU speed of a server [Hz]")
-    bandwidth_hz: tuple[float, float] = Field(
+    user_hz: tuple[Hertz, Hertz] = Field((1e9, 2e9), description="smallest and largest CPU speed of a user [Hz]")
+    power_w: tuple[Watts, Watts] = Field((1.0, 2.0), description="smallest and largest transmit power of a user [W]")
+    server_hz: tuple[Hertz, Hertz] = Field((5e9, 10e9), description="smallest and largest CPU speed of a server [Hz]")
+    bandwidth_hz: tuple[Hertz, Hertz] = Field(
         (100e3, 200e3), description="smallest and largest bandwidth of a server [Hz]"
     )
-    distance_m: tuple[float, float] = Field(
+    distance_m: tuple[Metres, Metres] = Field(
         (200.0, 400.0), description="smallest and largest distance between user and server [m]"
     )
-    gain: tuple[float, float] = Field(
+    gain: tuple[PowerGain, PowerGain] = Field(
         (1e-11, 2e-11), description="smallest and largest power gain of a link, drawn in each slot"
     )
-    path_loss_exponent: float = Field(0.0, ge=0, description="lambda, path loss exponent in addition to the gain")
-    noise_w_per_hz: float = Field(1e-13 / 150e3, gt=0, description="N0, noise power density [W/Hz]")
+    path_loss_exponent: PathLossExponent = Field(0.0, description="lambda, path loss exponent in addition to the gain")
+    noise_w_per_hz: NoiseDensity = Field(1e-13 / 150e3, description="N0, noise power density [W/Hz]")
 
-    kappa_user: float = Field(1e-27, gt=0, description="effective capacitance of users' CPUs [W s^3]")
-    kappa_server: float = Field(1e-28, ge=0, description="effective capacitance of servers' CPUs [W s^3]")
-    battery_j: float = Field(12.0, gt=0, description="largest initial energy of a battery [J]")
-    start_share: float = Field(
-        0.3, ge=0, le=1, description="smallest initial energy of a battery, relative to battery_j"
-    )
+    kappa_user: Capacitance = Field(1e-27, description="effective capacitance of users' CPUs [W s^3]")
+    kappa_server: OptionalCapacitance = Field(1e-28, description="effective capacitance of servers' CPUs [W s^3]")
+    battery_j: Joules = Field(12.0, description="largest initial energy of a battery [J]")
+    start_share: Share = Field(0.3, description="smallest initial energy of a battery, relative to battery_j")
     server_drains: bool = Field(
         False, description="whether a server's energy is drawn from the user's battery (C5 as printed)"
     )
 
-    limit_s: float = Field(1.0, gt=0, description="T_max, time limit of every task [s]")
-    time_weight: float = Field(0.5, gt=0, description="mu_T, weight of time")
-    energy_weight: float = Field(0.5, ge=0, description="mu_E, weight of energy")
-    failure_cost: float = Field(8.0, gt=0, description="cost of a failed task")
+    limit_s: Seconds = Field(1.0, description="T_max, time limit of every task [s]")
+    time_weight: PositiveWeight = Field(0.5, description="mu_T, weight of time")
+    energy_weight: Weight = Field(0.5, description="mu_E, weight of energy")
+    failure_cost: PositiveWeight = Field(8.0, description="cost of a failed task")
 
-    cpu_deviation: float = Field(0.1, ge=0, description="relative standard deviation of the twin's error in CPU speeds")
-    bandwidth_deviation: float = Field(
-        0.1, ge=0, description="relative standard deviation of the twin's error in bandwidths"
+    cpu_deviation: Deviation = Field(0.1, description="relative standard deviation of the twin's error in CPU speeds")
+    bandwidth_deviation: Deviation = Field(
+        0.1, description="relative standard deviation of the twin's error in bandwidths"
     )
-    gain_deviation: float = Field(0.1, ge=0, description="relative standard deviation of the twin's error in gains")
-    distance_deviation: float = Field(
-        0.1, ge=0, description="relative standard deviation of the twin's error in distances"
+    gain_deviation: Deviation = Field(0.1, description="relative standard deviation of the twin's error in gains")
+    distance_deviation: Deviation = Field(
+        0.1, description="relative standard deviation of the twin's error in distances"
     )
     twin_bias: float = Field(
-        0.0, gt=-1, description="relative bias of the twin's CPU speeds, bandwidths, gains and distances"
+        0.0, gt=-1, le=10, description="relative bias of the twin's CPU speeds, bandwidths, gains and distances"
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -140,14 +157,12 @@ class TwinInferenceScenario(Scenario):
     def _fits(self) -> Self:
         for name in ("user_hz", "power_w", "server_hz", "bandwidth_hz", "distance_m", "gain"):
             least, most = getattr(self, name)
-            if not 0 < least <= most:
-                raise ValueError(f"{name} = {least:g} to {most:g}; allowed: positive, the least first")
+            if least > most:
+                raise ValueError(f"{name} = {least:g} to {most:g}; allowed: the least first")
         for least, most in (("tasks_min", "tasks_max"), ("images_min", "images_max")):
             if getattr(self, least) > getattr(self, most):
                 raise ValueError(f"{least} = {getattr(self, least)}; allowed: at most {most} = {getattr(self, most)}")
         unknown = [name for name in self.task_mix if name not in MEDMNIST]
         if unknown:
             raise ValueError(f"task_mix holds {unknown[0]!r}; allowed: {', '.join(MEDMNIST)}")
-        if min(self.model_parameters) <= 0:
-            raise ValueError(f"model_parameters holds {min(self.model_parameters):g}; allowed: positive numbers")
         return self

@@ -1,0 +1,96 @@
+"""Physical quantities with unit and limits, as types of scenario fields and of instance arrays.
+
+The limits are far outside of every device, network and language model that is built, and of the papers' normalised
+units (bits and cycles that come as pure numbers). They are narrow enough that products of a few quantities stay finite
+in float64. A field has the limits of its type: a second limit of the same kind would replace it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AfterValidator, Field
+
+
+@dataclass(frozen=True)
+class Unit:
+    """SI unit of a quantity, ``"1"`` for a pure number."""
+
+    name: str
+
+
+def _zero_or(least: float) -> AfterValidator:
+    """Allow 0, for what is not there, and otherwise nothing below ``least``."""
+
+    def check(value: float) -> float:
+        if 0 < value < least:
+            raise ValueError(f"0, or at least {least:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+Metres = Annotated[float, Field(ge=1e-3, le=1e8), Unit("m")]
+"""Length: from a millimetre to beyond every satellite's orbit."""
+Coordinate = Annotated[float, Field(ge=-1e8, le=1e8), Unit("m")]
+Speed = Annotated[float, Field(ge=0, le=1e5), Unit("m/s")]
+"""Up to ten times that of a satellite in low orbit."""
+SquareMetres = Annotated[float, Field(ge=1e-6, le=1e6), Unit("m2")]
+Seconds = Annotated[float, Field(ge=1e-9, le=31_557_600), Unit("s")]
+"""From a nanosecond to a year."""
+Hertz = Annotated[float, Field(ge=1e-3, le=1e15), Unit("Hz")]
+"""Clock frequencies and bandwidths."""
+Watts = Annotated[float, Field(ge=1e-12, le=1e6), Unit("W")]
+NoiseWatts = Annotated[float, Field(ge=1e-25, le=1e3), Unit("W")]
+NoiseDensity = Annotated[float, Field(ge=1e-28, le=1), Unit("W/Hz")]
+"""Thermal noise is 4e-21 W/Hz."""
+Joules = Annotated[float, Field(ge=1e-9, le=1e12), Unit("J")]
+OptionalJoules = Annotated[float, Field(ge=0, le=1e12), _zero_or(1e-9), Unit("J")]
+OptionalWatts = Annotated[float, Field(ge=0, le=1e4), _zero_or(1e-9), Unit("W")]
+Volts = Annotated[float, Field(ge=1e-3, le=1e3), Unit("V")]
+Bits = Annotated[float, Field(ge=1e-3, le=1e15), Unit("bit")]
+OptionalBits = Annotated[float, Field(ge=0, le=1e15), _zero_or(1e-3), Unit("bit")]
+Cycles = Annotated[float, Field(ge=1e-3, le=1e18), Unit("cycle")]
+CyclesPerBit = Annotated[float, Field(ge=1e-6, le=1e12), Unit("cycle/bit")]
+Capacitance = Annotated[float, Field(ge=1e-40, le=1), Unit("W s^3")]
+"""Effective capacitance ``kappa`` of a CPU with the power ``kappa f^3``."""
+OptionalCapacitance = Annotated[float, Field(ge=0, le=1), _zero_or(1e-40), Unit("W s^3")]
+CarbonIntensity = Annotated[float, Field(ge=1e-3, le=1e5), Unit("g/kWh")]
+Parameters = Annotated[float, Field(ge=1, le=1e15), Unit("1")]
+"""Parameters of a language model."""
+Decibels = Annotated[float, Field(ge=-200, le=0), Unit("dB")]
+"""Power gain of a passive link."""
+PathLossExponent = Annotated[float, Field(ge=0, lt=10), Unit("1")]
+PowerGain = Annotated[float, Field(ge=1e-30, le=1e3), Unit("1")]
+"""Power gain of a link with its antennas and its fading."""
+Share = Annotated[float, Field(ge=0, le=1), Unit("1")]
+Deviation = Annotated[float, Field(ge=0, le=10), Unit("1")]
+"""Relative standard deviation."""
+Weight = Annotated[float, Field(ge=0, le=1e9), _zero_or(1e-9), Unit("1")]
+"""Price of something in the objective; 0 leaves it out."""
+PositiveWeight = Annotated[float, Field(ge=1e-9, le=1e9), Unit("1")]
+Count = Annotated[int, Field(ge=1, le=10**6), Unit("1")]
+"""Users, servers, antennas: what fits in memory is estimated for each instance (`offloadopt.memory`)."""
+Slots = Annotated[int, Field(ge=1, le=10**7), Unit("1")]
+SeveralSlots = Annotated[int, Field(ge=2, le=10**7), Unit("1")]
+Latitude = Annotated[float, Field(ge=-90, le=90), Unit("degree")]
+Longitude = Annotated[float, Field(ge=-180, le=180), Unit("degree")]
+
+
+def unit(quantity: Any) -> str:
+    """Return the unit of a quantity's type, ``"1"`` where none is given."""
+    return next((mark.name for mark in get_args(quantity) if isinstance(mark, Unit)), "1")
+
+
+def limits(quantity: Any) -> tuple[float, float]:
+    """Return the inclusive limits of a quantity's type, ``-inf`` and ``inf`` where there are none."""
+    low, high = float("-inf"), float("inf")
+    for mark in get_args(quantity)[1:]:
+        for bound in getattr(mark, "metadata", ()):
+            if isinstance(bound, Ge | Gt):
+                low = float(getattr(bound, "ge", getattr(bound, "gt", low)))  # type: ignore[arg-type]
+            if isinstance(bound, Le | Lt):
+                high = float(getattr(bound, "le", getattr(bound, "lt", high)))  # type: ignore[arg-type]
+    return low, high
