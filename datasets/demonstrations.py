@@ -17,6 +17,7 @@ from offloadopt import files, parallel
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Progress, Solver
 from offloadopt.datasets.storage import FILE_PATTERNS, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
 from offloadopt.errors import OutputExists
+from offloadopt.formats.reading import digest
 
 __all__ = ["Manifest", "collect", "observations_along", "read"]
 
@@ -134,7 +135,7 @@ def _compute_missing(
         nonlocal manifest
         task, data = result
         files.write_atomic(folder / task.name, data)
-        manifest = manifest.with_shards({task.name: Shard(rows=task.rows, sha256=files.digest(data))})
+        manifest = manifest.with_shards({task.name: Shard(rows=task.rows, sha256=digest(data))})
         manifest.write(folder)
 
     def record_and_report(result: tuple[_Task, bytes]) -> None:

@@ -22,6 +22,7 @@ from pydantic import Field
 from offloadopt import files
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Settings, Solutions, Solver
 from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.formats import parquet, reading
 from offloadopt.version import __version__
 
 FORMAT = 2
@@ -164,7 +165,7 @@ def shard_bytes(demonstrations: Demonstrations) -> bytes:
         "status": solutions.status,
         "seconds": solutions.seconds,
     }
-    return files.parquet_bytes(columns, {"observations": list(observations), "observed_instance_arrays": shared})
+    return parquet.encode(columns, {"observations": list(observations), "observed_instance_arrays": shared})
 
 
 def _prefixed(kind: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -178,10 +179,10 @@ def _same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
 
 def _checked(path: Path, wanted: Shard) -> dict[str, NDArray[Any]]:
     """Read all arrays of a shard, after checking its SHA-256 and its number of rows."""
-    data = files.read_bytes(path)
-    if files.digest(data) != wanted.sha256:
+    data = reading.read_bytes(path)
+    if reading.digest(data) != wanted.sha256:
         raise DamagedFile(f"{path} is damaged (its SHA-256 is not the manifest's); collect again to replace it")
-    columns, notes = files.parquet_contents(data)
+    columns, notes = parquet.decode(data, reading.comfortable_bytes())
     rows = {len(column) for column in columns.values()}
     if rows != {wanted.rows}:
         raise DamagedFile(f"{path} has {max(rows, default=0)} rows; its manifest says {wanted.rows}")
@@ -198,7 +199,7 @@ def intact_shards(folder: Path, manifest: Manifest) -> dict[str, Shard]:
     found = {}
     for name, shard in manifest.shards.items():
         path = folder / name
-        if path.is_file() and files.sha256(path) == shard.sha256:
+        if path.is_file() and reading.sha256(path) == shard.sha256:
             found[name] = shard
     return found
 

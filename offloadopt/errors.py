@@ -60,8 +60,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Make a message printable and at most `MAX_MESSAGE` long; its beginning and its end survive."""
     words = printable(" ".join(text.split())).split()
-    if len(" ".join(words)) > MAX_MESSAGE:
-        words = [_cut(word, MAX_WORD) for word in words]
+    length = len(" ".join(words))
+    for longest in sorted(range(len(words)), key=lambda place: len(words[place]), reverse=True):
+        if length > MAX_MESSAGE:
+            length -= max(len(words[longest]) - MAX_WORD, 0)
+            words[longest] = _cut(words[longest], MAX_WORD)
     return _cut(" ".join(words), MAX_MESSAGE)
 
 

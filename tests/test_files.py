@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import subprocess
@@ -90,14 +89,6 @@ def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> N
     (tmp_path / "plain").write_bytes(b"")
     files.write_atomic(tmp_path / "atomic", b"")
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_sha256_is_hashlibs(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc" * 100_000)
-    assert files.sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
-    with pytest.raises(DamagedFile) as error:
-        files.sha256(tmp_path / "missing")
-    one_line(error, "missing")
 
 
 # ------------------------------------------------------------------------------------------------------ named arrays

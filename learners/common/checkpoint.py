@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from offloadopt import files
 from offloadopt.core import Budget, Learner, Problem, Settings
 from offloadopt.errors import OutputExists
+from offloadopt.formats.reading import digest
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays, with_prefix
 
 FORMAT = 3
@@ -52,7 +53,7 @@ class Stored(Settings):
         """Write arrays atomically."""
         data = encode_arrays(arrays)
         files.write_atomic(folder / file, data)
-        return cls(file=file, sha256=files.digest(data))
+        return cls(file=file, sha256=digest(data))
 
 
 class Index(Settings):
@@ -139,7 +140,7 @@ class Checkpoint:
             "scenario": problem.scenario.model_dump(mode="json"),
             "budget": asdict(budget or Budget()),
             "seed": seed,
-            "examples_sha256": None if examples is None else files.digest(encode_arrays(examples.arrays())),
+            "examples_sha256": None if examples is None else digest(encode_arrays(examples.arrays())),
         }
         return cls.open(folder, training)
 

@@ -22,6 +22,7 @@ from torch import nn
 from offloadopt import files, registry
 from offloadopt.core import Learner, Policy, Problem, Settings
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
+from offloadopt.formats.reading import digest
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays
 from offloadopt.version import __version__
 
@@ -82,7 +83,7 @@ def save(folder: Path | str, origin: Origin, weights: Mapping[str, NDArray[Any]]
         format_version=FORMAT,
         origin=origin,
         shapes={name: weights[name].shape for name in sorted(weights)},
-        weights_sha256=files.digest(data),
+        weights_sha256=digest(data),
         versions=_versions(),
     )
     files.write_sealed(folder / DESCRIPTION, description)

@@ -15,8 +15,8 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as safetensors_bytes
 from torch import Tensor, nn
 
-from offloadopt import files
 from offloadopt.errors import DamagedFile
+from offloadopt.formats.reading import digest, read_bytes
 
 Arrays = dict[str, NDArray[Any]]
 """Named arrays: weights, optimiser moments, replay contents."""
@@ -64,8 +64,8 @@ def encode_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def read_arrays(path: Path, sha256: str, index: str) -> Arrays:
     """Read a safetensors file; raise `DamagedFile` if it does not match the SHA-256 that the file ``index`` holds."""
-    data = files.read_bytes(path)
-    if files.digest(data) != sha256:
+    data = read_bytes(path)
+    if digest(data) != sha256:
         raise DamagedFile(f"{path} is damaged: its SHA-256 is not the one in {index}")
     try:
         arrays: Arrays = parse_safetensors(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from offloadopt import registry
 from offloadopt.core import Instances, Problem, Settings, Solver
 from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.formats import strict_json
 
 ProblemName = Annotated[
     str, typer.Argument(metavar="PROBLEM", show_default=False, help="A name from `offloadopt list`.")
@@ -59,9 +59,9 @@ def fields(texts: Iterable[str] | None, flag: str, settings: type[Settings]) -> 
 def _structure(flag: str, text: str, value: str) -> Any:
     """A list or an object as JSON."""
     try:
-        return json.loads(value)
-    except ValueError as error:
-        raise InvalidInput(f"{flag} {text!r} is no JSON: {error}") from None
+        return strict_json.parse(value)
+    except InvalidInput as error:
+        raise InvalidInput(f"{flag} {text!r}: {error}") from None
 
 
 def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -> Problem[Any]:

@@ -19,6 +19,7 @@ from offloadopt.evaluation import captions, formatting, html_report, plots
 from offloadopt.evaluation.reference import SAME_COST, Reference
 from offloadopt.evaluation.statistics import LEVEL, Statistics, summarise
 from offloadopt.files import write_atomic
+from offloadopt.formats import csv_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +177,7 @@ class Report:
 
     def to_csv(self, path: str | Path) -> None:
         """Write `to_frame` as CSV."""
-        write_atomic(path, self.to_frame().to_csv().encode())
+        write_atomic(path, csv_tables.encode(self.to_frame().reset_index()))
 
     def per_instance(self) -> pd.DataFrame:
         """Return a frame with one row per method and instance: cost, gap, bound, reference, time in the batch."""
@@ -266,7 +267,7 @@ class Report:
             "gap.png": plots.png(self.plot, len(self.methods)),
             "gap_time.png": plots.png(self.plot_gap_time, plots.TIME_ROWS),
             "per_instance.parquet": parquet.getvalue(),
-            "report.csv": self.to_frame().to_csv().encode(),
+            "report.csv": csv_tables.encode(self.to_frame().reset_index()),
             "report.json": self.to_json().encode(),
             "report.html": self.to_html().encode(),
         }

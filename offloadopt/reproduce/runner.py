@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from offloadopt import files
 from offloadopt import parallel as parallel
 from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
+from offloadopt.formats import csv_tables, strict_json
+from offloadopt.formats.reading import read_text, refuse_damage
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised
@@ -87,8 +90,9 @@ class _Run:
         self.progress, self.written = progress, written
         self.units = distinct_units(chosen)
         files.make_folder(folder / WORK)
-        found = {name: read_result(folder / WORK, unit) for name, unit in self.units.items()}
-        self.results = {name: result for name, result in found.items() if result is not None}
+        self.results: dict[str, Result] = {}
+        for artefact in chosen:
+            self.results |= read_results(folder / WORK, artefact)
         self._advance(len(self.results))
 
     def store(self, done: tuple[Unit, bytes]) -> None:
@@ -114,9 +118,7 @@ def run_unit(unit: Unit) -> tuple[Unit, bytes]:
     begin, begin_cpu = time.perf_counter(), time.process_time()
     result = unit.function(**unit.parameters)
     content = {
-        "function": unit.function.__qualname__,
-        "parameters": unit.parameters,
-        "version": __version__,
+        **_description(unit),
         "seconds": time.perf_counter() - begin,
         "cpu_seconds": time.process_time() - begin_cpu,
         "result": result,
@@ -124,15 +126,32 @@ def run_unit(unit: Unit) -> tuple[Unit, bytes]:
     return unit, json.dumps(content, allow_nan=False).encode()
 
 
-def read_result(work: Path, unit: Unit) -> Result | None:
-    """Read the result of a finished unit; ``None`` if it is not finished or its file is damaged."""
-    path = work / f"{unit.name}.json"
-    if not path.exists():
-        return None
-    try:
-        result: Result = json.loads(files.read_bytes(path))["result"]
-    except (DamagedFile, ValueError, KeyError, TypeError):
-        return None
+def _description(unit: Unit) -> dict[str, Any]:
+    """What is stored with the result of a unit."""
+    return {"function": unit.function.__qualname__, "parameters": unit.parameters, "version": __version__}
+
+
+def read_results(work: Path, artefact: Artefact) -> dict[str, Result]:
+    """Read the results of an artefact's finished units by name; one whose file is damaged is not finished."""
+    found = {}
+    for unit in distinct_units([artefact]).values():
+        path = work / f"{unit.name}.json"
+        if path.exists():
+            with suppress(DamagedFile), refuse_damage(path, "does not hold what its table needs"):
+                found[unit.name] = _checked_result(strict_json.parse(read_text(path)), artefact, unit)
+    return found
+
+
+def _checked_result(content: Any, artefact: Artefact, unit: Unit) -> Result:
+    """Return a result that is this unit's, and of which its rows can be made."""
+    described = {name: content[name] for name in ("function", "parameters", "version")}
+    if described != json.loads(json.dumps(_description(unit))):
+        raise ValueError("it is another unit's")
+    result: Result = content["result"]
+    for row in artefact.rows(unit, result):
+        numbers = [value for name, value in row.items() if name not in artefact.keys]
+        if not numbers or not all(isinstance(value, int | float | None) for value in numbers):
+            raise TypeError("a row holds no numbers, or others")
     return result
 
 
@@ -140,8 +159,8 @@ def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Pa
     """Write the table as CSV, once with intervals and once by replicate, and the picture as PNG."""
     frame = artefact.frame(results)
     summary = summarised(frame, artefact.keys)
-    files.write_atomic(folder / f"{artefact.name}.csv", summary.to_csv(index=False).encode())
-    files.write_atomic(folder / f"{artefact.name}-replicates.csv", frame.to_csv(index=False).encode())
+    files.write_atomic(folder / f"{artefact.name}.csv", csv_tables.encode(summary))
+    files.write_atomic(folder / f"{artefact.name}-replicates.csv", csv_tables.encode(frame))
     picture = io.BytesIO()
     artefact.draw(frame).savefig(picture, format="png", dpi=160, facecolor="white")
     files.write_atomic(folder / f"{artefact.name}.png", picture.getvalue())
@@ -176,13 +195,11 @@ def _empty(folder: Path, overwrite: bool) -> None:
 
 
 def _read_run(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(files.read_bytes(path))
+    with refuse_damage(path, "does not describe a reproduction"):
+        found = strict_json.parse(read_text(path))
         if not isinstance(found, dict):
-            raise ValueError("it is no mapping")
-    except ValueError as error:
-        raise DamagedFile(f"{path} does not describe a reproduction: {error}") from None
-    return found
+            raise TypeError("it is no mapping")
+        return found
 
 
 def _write_claims(paper: Paper, names: Sequence[str], folder: Path) -> list[Claim]:
@@ -192,9 +209,8 @@ def _write_claims(paper: Paper, names: Sequence[str], folder: Path) -> list[Clai
     for artefact in paper.artefacts:
         if artefact not in asked and not (folder / f"{artefact.name}.csv").exists():
             continue  # Planning it may take long.
-        results = {unit.name: read_result(folder / WORK, unit) for unit in artefact.units}
-        finished = {name: result for name, result in results.items() if result is not None}
-        if len(finished) == len(results):
+        finished = read_results(folder / WORK, artefact)
+        if len(finished) == len(distinct_units([artefact])):
             claims += artefact.claims(artefact.frame(finished))
     files.write_atomic(folder / CLAIMS, _json([claim.row() for claim in claims]))
     run = _read_run(folder / RUN) | {"rules": {claim.claim: claim.rule for claim in claims}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.formats.csv_tables import read_columns
+from offloadopt.formats.reading import refuse_damage
 
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius (IUGG)."""
@@ -23,23 +24,9 @@ def read_coordinates(path: Path) -> FloatArray:
     DamagedFile
         If the file is missing, lacks a column, has no rows or a row that is not a place on Earth.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = {name.strip().lower(): name for name in reader.fieldnames or []}
-            missing = {"latitude", "longitude"} - columns.keys()
-            if missing:
-                raise DamagedFile(f"{path} has no column {sorted(missing)[0]!r}; found: {', '.join(columns)[:80]!r}")
-            rows = [(row[columns["latitude"]], row[columns["longitude"]]) for row in reader]
-        places = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    except OSError as error:
-        raise DamagedFile(f"cannot read {path}: {error.strerror}") from None
-    except (TypeError, ValueError, UnicodeDecodeError, csv.Error) as error:
-        if isinstance(error, DamagedFile):
-            raise
-        raise DamagedFile(f"{path} is not a table of latitudes and longitudes in degrees: {error}") from None
-    if not len(places):
-        raise DamagedFile(f"{path} has no rows")
+    rows = read_columns(path, ("latitude", "longitude"))
+    with refuse_damage(path, "is not a table of latitudes and longitudes in degrees"):
+        places = np.array(rows, dtype=np.float64)
     wrong = ~(np.abs(places[:, 0]) <= 90) | ~(np.abs(places[:, 1]) <= 180)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

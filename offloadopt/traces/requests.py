@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +10,12 @@ import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.errors import DamagedFile
+from offloadopt.formats.csv_tables import read_columns
+from offloadopt.formats.reading import refuse_damage
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+MAX_TOKENS = 1e8
+"""Most tokens of a request; the longest contexts of today's models have ten million."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +43,13 @@ def read_requests(path: Path) -> Requests:
     DamagedFile
         If the file is missing, lacks a column, has no rows or a row that is no request.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-            if missing:
-                found = ", ".join(reader.fieldnames or [])[:80]
-                raise DamagedFile(f"{path} has no column {missing[0]!r}; found: {found!r}")
-            rows = [[row[name] for name in COLUMNS] for row in reader]
+    rows = read_columns(path, COLUMNS)
+    with refuse_damage(path, "is not a table of times and numbers of tokens"):
         times = [datetime.fromisoformat(row[0]) for row in rows]
-        tokens = np.array([row[1:] for row in rows], dtype=np.float64).reshape(-1, 2)
         second = np.array([(time - times[0]).total_seconds() for time in times])
-    except OSError as error:
-        raise DamagedFile(f"cannot read {path}: {error.strerror}") from None
-    except (TypeError, ValueError, UnicodeDecodeError, csv.Error) as error:
-        if isinstance(error, DamagedFile):
-            raise
-        raise DamagedFile(f"{path} is not a table of times and numbers of tokens: {error}") from None
-    if not len(rows):
-        raise DamagedFile(f"{path} has no rows")
+        tokens = np.array([row[1:] for row in rows], dtype=np.float64)
     # A request needs context tokens; without them there is no work.
-    wrong = ~(np.isfinite(tokens).all(axis=1) & (tokens >= 0).all(axis=1) & (tokens[:, 0] > 0))
+    wrong = ~((tokens >= 0).all(axis=1) & (tokens <= MAX_TOKENS).all(axis=1) & (tokens[:, 0] > 0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DamagedFile(f"{path}, data row {row + 1}: {tokens[row].tolist()} are not numbers of tokens")

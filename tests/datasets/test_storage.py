@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 import offloadopt
-from offloadopt import files
 from offloadopt.core import (
     Demonstrations,
 )
 from offloadopt.datasets.demonstrations import observations_along, read
 from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.formats.reading import sha256
 
 from toys.demonstration_sets import PROBLEM, Queue, QueueScenario, ServeHalf, assert_same_bytes, one_line, small
 
@@ -52,7 +52,7 @@ def test_the_manifest_tells_what_was_done(tmp_path: Path) -> None:
     assert manifest["versions"]["numpy"] == [np.__version__]
     assert [shard["rows"] for shard in manifest["shards"].values()] == [3, 3, 1]
     for name, shard in manifest["shards"].items():
-        assert shard["sha256"] == files.sha256(tmp_path / name)
+        assert shard["sha256"] == sha256(tmp_path / name)
 
 
 def test_a_set_of_another_offloadopt_problem_needs_no_problem_to_be_read(tmp_path: Path) -> None:

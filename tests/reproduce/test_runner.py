@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,13 +96,28 @@ def test_a_run_that_was_killed_is_continued_and_ends_with_the_same_tables(slow: 
         assert (folder / table).read_bytes() == (tmp_path / "whole" / table).read_bytes()
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"result"', b"[1]", b'{"function": "measure"}'])
-def test_a_damaged_unit_is_done_again(slow: ModuleType, tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda unit: b"",
+        lambda unit: b'{"result"',
+        lambda unit: b"[1]",
+        lambda unit: b'{"function": "measure"}',
+        lambda unit: json.dumps({**unit, "result": {}}).encode(),
+        lambda unit: json.dumps({**unit, "result": dict.fromkeys(unit["result"], "text")}).encode(),
+        lambda unit: json.dumps({**unit, "result": dict.fromkeys(unit["result"], float("nan"))}).encode(),
+        lambda unit: json.dumps({**unit, "parameters": {**unit["parameters"], "another": 1}}).encode(),
+        lambda unit: json.dumps({**unit, "version": "0"}).encode(),
+    ],
+)
+def test_a_damaged_or_foreign_unit_is_done_again(
+    slow: ModuleType, tmp_path: Path, damage: Callable[[dict[str, Any]], bytes]
+) -> None:
     folder = tmp_path / "out"
     reproduce(slow.paper(), ["fig-1"], folder, workers=1)
     victim = sorted(folder.glob("work/*.json"))[0]
     whole = json.loads(victim.read_bytes())
-    victim.write_bytes(damage)
+    victim.write_bytes(damage(whole))
     reproduce(slow.paper(), ["fig-1"], folder, workers=1)
     assert len(done(tmp_path)) == 7
     assert json.loads(victim.read_bytes())["result"] == whole["result"]

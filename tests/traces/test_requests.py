@@ -52,7 +52,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("TIMESTAMP,ContextTokens\n", "no column 'GeneratedTokens'"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "no rows"),
         (TRACE + "yesterday,1,1\n", "not a table"),
-        (TRACE + "2023-11-16 18:00:05,1\n", "data row 7"),
+        (TRACE + "2023-11-16 18:00:05,1\n", "line 8: 2 cells; allowed: 3"),
         (TRACE + "2023-11-16 18:00:05,-1,1\n", "data row 7"),
         (TRACE + "2023-11-16 18:00:05,nan,1\n", "data row 7"),
         (TRACE + "2023-11-16 18:00:05+00:00,1,1\n", "not a table"),

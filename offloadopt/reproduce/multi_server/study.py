@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offloadopt import files, registry
+from offloadopt import registry
+from offloadopt.formats.reading import sha256
 from offloadopt.problems.multi_server import MultiServerScenario
 from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.multi_server import measurements
@@ -78,7 +79,7 @@ class MultiServerStudy(Study):
     def settings(self) -> Json:
         """Also the places, by their digests."""
         places = {
-            name: None if path is None else {"path": str(path), "sha256": files.sha256(path)}
+            name: None if path is None else {"path": str(path), "sha256": sha256(path)}
             for name, path in (("users_file", self.users_file), ("sites_file", self.sites_file))
         }
         return {**super().settings, **places}

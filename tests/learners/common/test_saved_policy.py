@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from offloadopt import files, registry
 from offloadopt.core import Budget, Demonstrations, Problem
 from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, UnknownName
+from offloadopt.formats.reading import sha256
 from offloadopt.learners.common.saved_policy import Description, load_policy
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy
 
@@ -76,7 +77,7 @@ def test_the_description_says_who_made_the_policy_for_what(problem: Problem[Any]
     assert 0.0 <= training.pop("expert_gap_mean") <= training.pop("expert_gap_worst") < 1e-12
     assert training == {"seed": 0, "steps": 256 * 5, "demonstrations": 32}
     assert described["shapes"]["network.hidden.0.weight"] == [2, 5, 7]
-    assert described["weights_sha256"] == files.sha256(folder / "weights.safetensors")
+    assert described["weights_sha256"] == sha256(folder / "weights.safetensors")
 
 
 def test_a_policy_decides_in_another_scenario_of_its_shape(folder: Path) -> None:
@@ -108,7 +109,7 @@ def forge(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     save_file(weights, folder / "weights.safetensors")
     description = Description.read(folder)
     shapes = {name: array.shape for name, array in weights.items()}
-    weights_sha256 = files.sha256(folder / "weights.safetensors")
+    weights_sha256 = sha256(folder / "weights.safetensors")
     files.write_sealed(folder / "policy.json", description.replace(shapes=shapes, weights_sha256=weights_sha256))
 
 
