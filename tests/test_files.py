@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import offloadopt
@@ -128,63 +127,11 @@ def test_transposed_and_foreign_byte_order_arrays_are_stored_by_value(tmp_path: 
     np.testing.assert_array_equal(loaded["big"], values)
 
 
-def test_all_forms_of_json_mean_the_same(tmp_path: Path) -> None:
-    gain, bits = [[[1.5, 2.0]], [[0.25, 1e-12]]], [[8], [9]]
-    instances = [{"gain": g, "task_bits": b} for g, b in zip(gain, bits, strict=True)]
-    printed = {
-        "problem": "multi_server",
-        "results": [{"index": i, "bound": None, "instance": instance} for i, instance in enumerate(instances)],
-    }
-    for content in ({"gain": gain, "task_bits": bits}, instances, printed):
-        (tmp_path / "i.json").write_text(json.dumps(content), encoding="utf-8")
-        loaded = files.load_arrays(tmp_path / "i.json")
-        assert {name: array.tolist() for name, array in loaded.items()} == {"gain": gain, "task_bits": bits}
-
-
-def test_a_table_written_with_pandas_is_read(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"task_bits": [[1.0, 2.0], [3.0, 4.0]], "gain": [[[1.0], [2.0]], [[3.0], [4.0]]], "x": [1, 2]})
-    frame.to_parquet(tmp_path / "p.parquet")
-    loaded = files.load_arrays(tmp_path / "p.parquet")
-    assert {name: array.shape for name, array in loaded.items()} == {"task_bits": (2, 2), "gain": (2, 2, 1), "x": (2,)}
-
-
-def test_a_stored_array_is_a_list_to_anybody_who_reads_the_parquet_file(tmp_path: Path) -> None:
-    files.save_batch(BATCH, tmp_path / "b.parquet")
-    assert pd.read_parquet(tmp_path / "b.parquet")["whole"].tolist()[0].tolist() == [2**63 - 1, -(2**63)]
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
-def test_reading_parquet_starts_no_thread_that_could_outlive_the_interpreter(tmp_path: Path) -> None:
-    files.save_batch(BATCH, tmp_path / "b.parquet")
-    code = (
-        "import os, sys, pyarrow.parquet; from offloadopt import files\n"
-        "before = set(os.listdir('/proc/self/task')); files.load_arrays(sys.argv[1])\n"
-        "names = [open(f'/proc/self/task/{t}/comm').read() for t in set(os.listdir('/proc/self/task')) - before]\n"
-        "print([name for name in names if 'jemalloc' not in name])"  # that one runs nothing of Python's
-    )
-    started = subprocess.run([sys.executable, "-c", code, tmp_path / "b.parquet"], capture_output=True, text=True)
-    assert started.stdout == "[]\n", started.stderr
-
-
-def test_json_holds_neither_nan_nor_infinity(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput) as error:
-        files.save_batch(Batch({"x": ODD}), tmp_path / "x.json")
-    one_line(error, "NaN")
-    assert os.listdir(tmp_path) == []
-
-
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     for act in (lambda path: files.save_batch(BATCH, path), files.load_arrays):
         with pytest.raises(InvalidInput) as error:
             act(tmp_path / "a.csv")
         one_line(error, "'.csv'", ".npz", ".json", ".parquet")
-
-
-def test_what_parquet_cannot_hold_is_refused(tmp_path: Path) -> None:
-    for values in (np.array(["a", "b"]), np.zeros((2, 0))):
-        with pytest.raises(InvalidInput) as error:
-            files.save_batch(Batch({"odd one": values}), tmp_path / "a.parquet")
-        one_line(error, "'odd one'")
 
 
 # -------------------------------------------------------------------------------------------------------- bad files
@@ -215,38 +162,6 @@ def test_a_changed_bit_in_the_numbers_is_noticed(tmp_path: Path, suffix: str) ->
     one_line(error, str(path))
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ('{"gain": [[1, 2], [3]]}', "'gain' is ragged"),
-        ('{"gain": [["a"], ["b"]]}', "'gain'"),
-        ('{"gain": [[1], [null]]}', "'gain'"),
-        ('{"gain": [NaN]}', "NaN"),
-        ('{"gain": [-Infinity]}', "-Infinity"),
-        ('{"gain": 1}', "'gain'"),
-        ('{"gain": [1], "task_bits": [1, 2]}', "disagree"),
-        ('[{"gain": [1]}, {"gain": [1], "task_bits": [1]}]', "'task_bits' is in some instances only"),
-        ('[{"gain": [1, 2]}, {"gain": [1]}]', "ragged"),
-        ('{"results": [{"index": 0}]}', "--with-instances"),
-        ('{"results": [1]}', "must hold instances"),
-        ('{"results": null}', ""),
-        ('{"results": []}', "no instances"),
-        ("[]", "no instances"),
-        ("{}", "no instances"),
-        ("[1, 2]", "must hold instances"),
-        ("3", "neither"),
-        ("[" * 100_000, ""),
-        ("gain,task_bits\n1,2\n", ""),
-    ],
-)
-def test_json_of_another_shape_is_refused_with_its_reason(tmp_path: Path, content: str, reason: str) -> None:
-    path = tmp_path / "bad.json"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(DamagedFile) as error:
-        files.load_arrays(path)
-    one_line(error, str(path), reason)
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".json", ".parquet"])
 def test_files_of_another_kind_and_missing_ones_are_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"other{suffix}"
@@ -263,14 +178,6 @@ def test_files_of_another_kind_and_missing_ones_are_named(tmp_path: Path, suffix
     with pytest.raises(DamagedFile) as error:
         files.load_arrays(path)
     one_line(error, str(path))
-
-
-def test_a_single_unnamed_array_is_no_batch(tmp_path: Path) -> None:
-    with (tmp_path / "a.npz").open("wb") as stream:
-        np.save(stream, np.ones(3))
-    with pytest.raises(DamagedFile) as error:
-        files.load_arrays(tmp_path / "a.npz")
-    one_line(error, "without a name")
 
 
 class Trap:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from offloadopt.errors import InvalidInput
 
 SUFFIX = ".npy"
+END = b"PK\5\6"
+"""Begins the archive's last record, whose bytes 10 and 11 are the number of members."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 """Readers of an array's header by its format's version; version 3 is for names of fields, which numbers have not."""
 
@@ -47,6 +49,9 @@ def decode(data: bytes, limit: int) -> dict[str, NDArray[Any]]:
         raise InvalidInput("it is not a complete NPZ (zip) archive")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
+        end = data.rindex(END)
+        if len(members) != int.from_bytes(data[end + 10 : end + 12], "little"):
+            raise InvalidInput(f"its directory lists {len(members)} arrays, and its end says another number")
         for name, times in Counter(member.filename for member in members).items():
             if times > 1:
                 raise InvalidInput(f"it holds {name!r} {times} times")

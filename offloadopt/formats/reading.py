@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from offloadopt.errors import DamagedFile
 
@@ -85,7 +85,7 @@ def refuse_damage(path: Path | str, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _open(path: Path | str) -> Iterator[BinaryIO]:
+def _open(path: Path | str) -> Iterator[BufferedReader]:
     """Open a regular file; all others are refused before they are opened, and none can block."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

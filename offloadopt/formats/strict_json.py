@@ -52,7 +52,7 @@ def _finite(text: str) -> float:
 
 
 def _require_shallow(value: Any) -> None:
-    level = [[value]]
+    level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
         level = [
             item.values() if isinstance(item, dict) else item
