@@ -11,9 +11,12 @@ PYTHON ?=
 # Test processes, and further arguments for pytest: make test WORKERS=8 ARGS="-k exact".
 WORKERS ?= 2
 ARGS ?=
+# How long `make fuzz` tries, and from which seed.
+SECONDS ?= 600
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint style types imports format bench coverage clean
+.PHONY: help install demo test fuzz lint style types imports format bench coverage clean
 
 help: ## List what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +29,10 @@ demo: install ## Solve, collect demonstrations, train, compare: the whole toolki
 # One thread per process: processes that share two cores must not also fight over them.
 test: install ## Run all tests.
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal --benchmark-disable $(ARGS)
+
+# A failure is printed with a command that shows it; SECONDS=3600 ARGS="--report FILE.md" writes the table of the tries.
+fuzz: install ## Try to break everything from seeds, for SECONDS=600; SEED=0.
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $(SEED) $(ARGS)
 
 lint: style types imports ## Check style, types and who imports whom.
 

@@ -1,0 +1,98 @@
+"""``python -m fuzz --seconds 600 --seed 0``: try all classes for a while, shrink what fails, end with a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.classes import CLASSES, make
+from fuzz.shrink import shrink
+from fuzz.worker import Worker, warm_up
+
+TURN_S = 5.0
+"""Seconds that a class has at a time."""
+SHRINK_S = 60.0
+"""Most seconds that are spent on making one failure small."""
+
+
+@dataclass
+class Tally:
+    """What a class has cost and found."""
+
+    tries: int = 0
+    seconds: float = 0.0
+    faults: int = 0
+
+
+def fuzz(seconds: float, seed: int, names: Sequence[str]) -> dict[str, Tally]:
+    """Try classes in turn, the one that had the least time first, and print every new fault with its command."""
+    tallies = {name: Tally() for name in names}
+    seen: set[tuple[str, str]] = set()
+    warm_up()
+    end = time.monotonic() + seconds
+    worker = Worker()
+    try:
+        while time.monotonic() < end:
+            name = min(names, key=lambda n: tallies[n].seconds)
+            _turn(name, tallies[name], seed, worker, seen, min(TURN_S, end - time.monotonic()))
+    finally:
+        worker.close()
+    return tallies
+
+
+def _turn(name: str, tally: Tally, seed: int, worker: Worker, seen: set[tuple[str, str]], turn_s: float) -> None:
+    """Run tries of a class for a while; faults that look like earlier ones are counted and not shown again."""
+    begin = time.monotonic()
+    while time.monotonic() < begin + turn_s:
+        made = make(name, seed, tally.tries)
+        fault = worker.run(made)
+        tally.tries += 1
+        if fault is None:
+            continue
+        tally.faults += 1
+        kind = (name, " ".join(word for word in fault.split() if not any(sign.isdigit() for sign in word))[:60])
+        if kind not in seen:
+            seen.add(kind)
+            last = time.monotonic() + SHRINK_S
+            runs = None if made.check else lambda t, last=last: worker.run(t) if time.monotonic() < last else None
+            small = shrink(made, fault, runs) if runs else made
+            print(f"{name} {tally.tries - 1}: {fault}\n    {small.command[:2000]}", flush=True)
+    tally.seconds += time.monotonic() - begin
+
+
+def table(tallies: dict[str, Tally], seconds: float, seed: int) -> str:
+    """Tries, seconds and faults by class, as Markdown."""
+    rows = [f"| {name} | {t.tries:,} | {t.seconds:.0f} | {t.faults} |" for name, t in tallies.items()]
+    tries, faults = (sum(getattr(t, what) for t in tallies.values()) for what in ("tries", "faults"))
+    head = ["| class | tries | seconds | faults |", "|---|---:|---:|---:|"]
+    return "\n".join([*head, *rows, f"| all, seed {seed} | {tries:,} | {seconds:.0f} | {faults} |"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print and write the table; 1 if there was a fault."""
+    parser = argparse.ArgumentParser(prog="fuzz", description="Tries from seeds to break offloadopt.")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=Path, help="file for the table")
+    parser.add_argument("--only", action="append", choices=sorted(CLASSES), help="a class; repeatable")
+    parser.add_argument("--show", type=int, metavar="N", help="print try N of --only, and run nothing")
+    given = parser.parse_args(arguments)
+    names = given.only or list(CLASSES)
+    if given.show is not None:
+        print(make(names[0], given.seed, given.show).command)
+        return 0
+    begin = time.monotonic()
+    tallies = fuzz(given.seconds, given.seed, names)
+    text = table(tallies, time.monotonic() - begin, given.seed)
+    print(f"\n{text}")
+    if given.report is not None:
+        given.report.write_text(f"{text}\n")
+    return int(any(tally.faults for tally in tallies.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Make a failing try small: drop what the fault does not need, and simplify the values that it does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from fuzz.tries import Try
+
+ATTEMPTS = 60
+
+
+def shrink(made: Try, fault: str, run: Callable[[Try], str | None], attempts: int = ATTEMPTS) -> Try:
+    """Return the smallest try found that shows the same kind of fault (its first word)."""
+    kind = fault.split()[0]
+    progress = True
+    while progress and attempts > 0:
+        progress = False
+        for smaller in _smaller(made):
+            attempts -= 1
+            found = run(smaller)
+            if found is not None and found.split()[0] == kind:
+                made, progress = smaller, True
+                break
+            if attempts <= 0:
+                break
+    return made
+
+
+def _smaller(made: Try) -> Iterator[Try]:
+    groups = made.arguments
+    for dropped in range(1, len(groups)):
+        yield dataclasses.replace(made, arguments=groups[:dropped] + groups[dropped + 1 :])
+    for name, content in made.files.items():
+        for array in content:
+            fewer = {other: values for other, values in content.items() if other != array}
+            yield dataclasses.replace(made, files={**made.files, name: fewer})
+    for at, group in enumerate(groups):
+        simple = _simpler(group[-1])
+        if at > 0 and simple != group[-1]:
+            yield dataclasses.replace(made, arguments=(*groups[:at], (*group[:-1], simple), *groups[at + 1 :]))
+
+
+def _simpler(text: str) -> str:
+    """A number with one digit, a shorter text."""
+    key, equals, value = text.rpartition("=")
+    try:
+        short = f"{float(value):.0e}" if len(value) > 6 else value
+    except ValueError:
+        short = value[: len(value) // 2] if len(value) > 40 else value
+    return f"{key}{equals}{short}"
