@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,28 @@ missing = toy_plugin:NoSuchClass
 [offloadopt.learners]
 threshold-search = toy_plugin:ThresholdSearch
 """
+
+
+PLAIN_LIMIT_S = 10.0
+"""CPU time of a test whose kernels run as plain Python: by then coverage has seen what it reaches."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Without compilation, which `make coverage` turns off to see into kernels, end tests that would take minutes."""
+    if os.environ.get("NUMBA_DISABLE_JIT") != "1":
+        return (yield)
+
+    def end(*_: object) -> None:
+        pytest.skip("takes too long where kernels run as plain Python")
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PLAIN_LIMIT_S)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 @pytest.fixture

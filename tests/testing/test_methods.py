@@ -23,16 +23,13 @@ from offloadopt.testing import ConformanceError, check_learner, check_problem, c
 from toys.small_problems import served_by
 
 noise = np.random.default_rng(0)
-_PPO: dict[str, Any] = {"num_envs": 4, "epochs": 1}
-QUICK = {
-    "ppo": _PPO,
-    "caddto-ppo": _PPO,
-    "federated": {"options": {"imitation_steps": 10}},
-    "rmappo": _PPO,
-    "maddpg-cgan": {"pretraining_steps": 1},
-    "ppo-sb3": {"num_envs": 4, "rollout_length": 4, "minibatch_size": 16, "epochs": 1},
+QUICK: dict[str, Any] = {"imitation_steps": 10, "hidden": (8,), "num_envs": 4, "epochs": 1}
+OWN: dict[str, dict[str, Any]] = {
+    "federated": {"options": {"imitation_steps": 10, "hidden": (8,), "num_envs": 4}},
+    "maddpg-cgan": {"pretraining_steps": 1, "generator": {"width": 4, "latent": 4, "layers": 1}},
+    "ppo-sb3": {"rollout_length": 4, "minibatch_size": 16},
 }
-"""Settings with which trainings that need not learn are short."""
+"""Settings with which trainings that need not learn are short: of all learners that have them, and of single ones."""
 
 
 def demonstrations(problem: Problem[Any], count: int) -> Demonstrations:
@@ -71,8 +68,8 @@ def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> N
 @pytest.mark.parametrize("name", registry.BUILT_IN["learners"])
 def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> None:
     fields = registry.get("learners", name).model_fields
-    imitation = {"imitation_steps": 10} if "imitation_steps" in fields else {}
-    learner = registry.learner(name, **QUICK.get(name, {}), **imitation)
+    common = {field: value for field, value in QUICK.items() if field in fields}
+    learner = registry.learner(name, **common, **OWN.get(name, {}))
     assert learner.name == name
     served = served_by(learner)
     assert served

@@ -137,12 +137,12 @@ def test_the_actors_step_up_their_critics(aiming: Any) -> None:
 )
 def test_it_finds_numbers_and_choices_that_fit_a_clue(settings: dict[str, Any]) -> None:
     problem = guess(slots=8)
-    assert cost(train(problem, 40_000, **{**QUICK, **settings}), problem) < MUST_GUESS
+    assert cost(train(problem, 25_000, **{**QUICK, **settings}), problem) < MUST_GUESS
 
 
 def test_it_learns_a_decision_without_a_future() -> None:
     problem = guess(slots=1)
-    assert cost(train(problem, 40_000, **QUICK), problem) < MUST_GUESS
+    assert cost(train(problem, 25_000, **QUICK), problem) < MUST_GUESS
 
 
 def test_it_learns_costs_of_any_magnitude_alike() -> None:

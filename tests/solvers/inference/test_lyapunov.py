@@ -45,14 +45,20 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
     assert found.objective.mean() <= 1.02 * proved.objective.mean()
 
 
+class ShortlyTuned(InferenceLyapunov):
+    """Tuned on about ten instances."""
+
+    tuning_decisions = 180
+
+
 def test_scarce_batteries_are_spared_and_that_pays() -> None:
     problem = make(users=3, servers=2, horizon=6, battery_j=2.0, start_share=0.6)
     instances = problem.sample(12, seed=5)
-    unpriced, spared = (solver("lyapunov", problem, v=v).run(problem, instances) for v in (1e9, None))
+    unpriced, spared = (ShortlyTuned(v=v).run(problem, instances) for v in (1e9, None))
     fails = [problem.evaluate(instances, these.decisions).metrics["failures"].mean() for these in (unpriced, spared)]
     assert fails[0] > fails[1]
     assert spared.objective.mean() < 0.98 * unpriced.objective.mean()
-    np.testing.assert_array_equal(spared.details["v"], InferenceLyapunov().tuned(problem)[0])
+    np.testing.assert_array_equal(spared.details["v"], ShortlyTuned().tuned(problem)[0])
 
 
 def test_it_does_not_know_the_future() -> None:
@@ -70,7 +76,7 @@ def test_it_does_not_know_the_future() -> None:
 def test_joules_without_a_price_can_still_be_scarce() -> None:
     problem = make(users=1, servers=1, horizon=3, battery_j=0.4, energy_weight=0.0)
     instances = problem.sample(3, seed=1)
-    found = solver("lyapunov", problem).run(problem, instances)
+    found = ShortlyTuned().run(problem, instances)
     drained = problem.evaluate(instances, found.decisions).metrics["drained_j"]
     assert (drained <= instances["start_j"].sum(axis=1) * (1 + 1e-9)).all()
     assert (found.objective < solver("local", problem).run(problem, instances).objective).all()
