@@ -112,6 +112,21 @@ def test_training_takes_the_folder_of_demonstrations_and_a_policy_is_read_back(t
     assert "policy" in str(report)
 
 
+def test_a_learner_is_trained_as_it_is(tmp_path: Path) -> None:
+    problem = small("multi_server")
+    demonstrations = offloadopt.collect(problem, "exhaustive", count=8, folder=tmp_path / "demos")
+    learner = registry.learner("imitation", problem)
+    one, same = (
+        offloadopt.train(problem, method, demonstrations=demonstrations, steps=100) for method in (learner, "imitation")
+    )
+    instances = problem.sample(5, seed=1)
+    np.testing.assert_array_equal(one.run(problem, instances).objective, same.run(problem, instances).objective)
+    with pytest.raises(InvalidInput, match="hidden is an option of a name"):
+        offloadopt.train(problem, learner, demonstrations=demonstrations, hidden=(8,))
+    with pytest.raises(Unsupported, match="'imitation' does not serve problem 'carbon_mimo'"):
+        offloadopt.train(small("carbon_mimo"), learner)
+
+
 @pytest.mark.parametrize(
     ("methods", "error", "message"),
     [

@@ -256,6 +256,20 @@ def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such locks")
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(OffloadError, match=r"^cannot create the folder .*xx: File name too long$"):
+        files.make_folder(tmp_path / ("x" * 300))
+
+
+def test_where_folders_cannot_be_locked_files_are_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.folder_lock(tmp_path), files.folder_lock(tmp_path):
+        files.write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
 def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from offloadopt import files\n"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,14 @@ def test_a_worker_that_dies_is_one_line() -> None:
     with pytest.raises(OffloadError, match=r"^a worker process died, perhaps out of memory; finished work is kept$"):
         collect(die, 2)
     assert sorted(collect(square, 3)) == [0, 1, 4]  # type: ignore[type-var]
+
+
+def test_it_works_in_a_thread_which_may_set_no_handlers() -> None:
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.extend(collect(square, 3)))
+    thread.start()
+    thread.join()
+    assert sorted(found) == [0, 1, 4]  # type: ignore[type-var]
 
 
 def test_an_error_while_a_result_is_handled_ends_the_call() -> None:

@@ -80,3 +80,11 @@ def test_a_scenario_names_the_preset_it_is_nearest_to() -> None:
     assert Shop(price=3.0).origin == "preset paper with price=3.0"
     assert Plain().origin == "default values"
     assert Plain(tills=3).origin == "default values with tills=3"
+
+
+def test_a_scenario_that_no_preset_can_be_made_for_is_one_of_its_own() -> None:
+    class Own(Scenario):
+        presets: ClassVar[dict[str, dict[str, Any]]] = {"gone": {"tills": 0}}
+        tills: int = Field(2, ge=1)
+
+    assert Own().origin == "a scenario of its own"

@@ -85,3 +85,16 @@ def test_negative_costs_have_gaps_and_statuses_likewise(bound: float, status: St
     assert solutions.gap[0] == pytest.approx(0.2 if bound == -5.0 else 0.0, abs=1e-9)
     with pytest.raises(BrokenProof):
         Solutions.scored(toy, instances, decisions, bound=np.array([-3.9 * scale]), seconds=0.0)
+
+
+def test_a_summary_tells_of_each_instance_what_is_proved_and_of_decisions_only_where_there_are_any(
+    problem: MultiServer,
+) -> None:
+    solved = score(problem, bound=2.7).summary().splitlines()
+    assert solved[0] == "BOUNDED: cost 3, no decision costs less than 2.7 (gap 0.11)"
+    assert len(solved) > 1
+    assert score(problem).summary().startswith("FEASIBLE: cost 3, no bound\n")
+    bounded = score(problem, power=1.0, bound=2.7)
+    assert bounded.summary() == "LIMIT_NO_SOLUTION: no decision costs less than 2.7"
+    assert score(problem, power=1.0).summary() == "LIMIT_NO_SOLUTION"
+    assert Solutions.concatenate([bounded] * 3).summary(rows=1).splitlines()[1] == "... and 2 more"
