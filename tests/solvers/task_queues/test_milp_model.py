@@ -7,7 +7,7 @@ import pytest
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Decisions
-from offloadopt.solvers.task_queues.milp_model import Choice, MilpBuilder, TaskQueueMilp, scaled
+from offloadopt.solvers.task_queues.milp_model import Choice, TaskQueueMilp
 from offloadopt.solvers.task_queues.task_options import build_tasks
 
 from toys.small_task_queues import CASES, all_costs, small_d2d
@@ -49,15 +49,6 @@ def least_of(model: TaskQueueMilp) -> float:
     return float(found.fun)
 
 
-def test_rows_add_up_terms_of_one_column_and_drop_zeros() -> None:
-    milp = MilpBuilder()
-    x, y = milp.add_column(0.0, 2.0, cost=3.0), milp.add_binary()
-    milp.add_row([(x, 1.0), (y, 2.0), (x, 0.5), (y, -2.0)], high=4.0)
-    assert milp.rows == [([(x, 1.5)], -np.inf, 4.0)]
-    assert (milp.low, milp.high, milp.costs, milp.integers) == ([0.0, 0.0], [2.0, 1.0], [3.0, 0.0], [y])
-    assert scaled([(x, 1.5)], -2.0) == [(x, -3.0)]
-
-
 def test_a_cost_cut_makes_the_optimum_at_these_choices_exact_and_is_added_once() -> None:
     problem = small_d2d(**CASES["ageing counts most"])
     instance = problem.sample(4, seed=5).take([1])
@@ -82,9 +73,3 @@ def test_a_cost_cut_makes_the_optimum_at_these_choices_exact_and_is_added_once()
     assert model.add_cost_cuts(choices, exact) > 0
     assert model.add_cost_cuts(choices, exact) == 0
     assert least_of(model) == pytest.approx(exact.sum(), rel=1e-6)
-
-
-def test_building_stops_at_the_deadline() -> None:
-    data = small_d2d().hindsight_data(small_d2d().sample(4, seed=5))
-    with pytest.raises(TimeoutError, match="time limit"):
-        TaskQueueMilp(data, 1, build_tasks(data, 1), Deadline(0.0))
