@@ -1,14 +1,15 @@
 """Named arrays as Parquet: an array ``[count, ...]`` is one column of lists of fixed length.
 
-The shape of a row is stored in the schema's metadata, and with it notes of the writer.
+The shape of a row is stored in the schema's metadata, and with it the SHA-256 of all arrays and notes of the writer.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from offloadopt.formats.reading import TEXT_GROWTH
 METADATA = b"offloadopt"
 MAX_PARTS = 100_000
 """Most columns, and row groups, that a file may list."""
+BATCH_ROWS = 1 << 16
 
 
 def encode(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] | None = None) -> bytes:
@@ -39,7 +41,7 @@ def encode(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] | None =
         size = int(np.prod(values.shape[1:]))
         columns[name] = flat if values.ndim == 1 else pyarrow.FixedSizeListArray.from_arrays(flat, size)
     shapes = {name: list(values.shape[1:]) for name, values in arrays.items()}
-    metadata = {METADATA.decode(): json.dumps({"shapes": shapes, **(notes or {})})}
+    metadata = {METADATA.decode(): json.dumps({"shapes": shapes, "sha256": _digest(arrays), **(notes or {})})}
     table = pyarrow.table(columns).replace_schema_metadata(metadata)
     stream = io.BytesIO()
     # Dictionary encoding would merge values that compare equal but differ in their bits.
@@ -92,11 +94,50 @@ def decode(data: bytes, limit: int) -> tuple[dict[str, NDArray[Any]], dict[str, 
         raise InvalidInput("it holds a column twice")
     notes = strict_json.parse((schema.metadata or {}).get(METADATA, b"{}"))
     shapes = _shapes(notes)
-    size = _declared_bytes(file.metadata) * (1 if shapes else TEXT_GROWTH)
+    if shapes and shapes.keys() != set(schema.names):
+        raise InvalidInput("its columns are not those of its metadata")
+    table = pyarrow.Table.from_batches(_batches(file, limit // (1 if shapes else TEXT_GROWTH)), schema)
+    if len(table) != file.metadata.num_rows:
+        raise InvalidInput(f"it has {len(table)} rows, and its metadata say {file.metadata.num_rows}")
+    arrays = {name: _array(name, table[name].combine_chunks(), shapes.get(name)) for name in schema.names}
+    if notes.pop("sha256", _digest(arrays)) != _digest(arrays):
+        raise InvalidInput("its arrays do not match their SHA-256")
+    return arrays, notes
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Compute the SHA-256 of names, types, shapes and numbers: checksums of pages do not cover all of these."""
+    found = hashlib.sha256()
+    for name, values in arrays.items():
+        numbers = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        found.update(f"{name} {numbers.dtype.str} {values.shape}".encode(errors="surrogatepass"))
+        found.update(numbers.data)
+    return found.hexdigest()
+
+
+def _batches(file: Any, limit: int) -> Iterator[Any]:
+    """Decode some rows after others, as long as they take no more than ``limit`` bytes."""
+    size = 8 * file.metadata.num_rows * sum(_least_numbers(field.type) for field in file.schema_arrow)
+    # The numbers of values that the metadata of columns declare are not asked for: where these are damaged, pyarrow
+    # ends the process (an exception of C++ that it does not catch).
+    if size <= limit:
+        size = 0
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
+            size += batch.nbytes
+            if size > limit:
+                break
+            yield batch
     if size > limit:
-        raise InvalidInput(f"its arrays take {size:,} bytes; allowed on this machine: at most {limit:,}")
-    table = file.read(use_threads=False)
-    return {name: _array(name, table[name].combine_chunks(), shapes.get(name)) for name in schema.names}, notes
+        raise InvalidInput(f"its arrays take {size:,} bytes or more; allowed on this machine: at most {limit:,}")
+
+
+def _least_numbers(kind: Any) -> int:
+    """Count the numbers in a row of a column, lists of any length as empty."""
+    from pyarrow import types
+
+    if types.is_fixed_size_list(kind):
+        return int(kind.list_size) * _least_numbers(kind.value_type)
+    return 0 if types.is_list(kind) or types.is_large_list(kind) else 1
 
 
 def _require_numbers(name: str, kind: Any) -> None:
@@ -119,16 +160,6 @@ def _shapes(notes: Any) -> dict[str, list[int]]:
     ):
         raise InvalidInput("its metadata hold no shapes of arrays; allowed: positive numbers by column")
     return shapes
-
-
-def _declared_bytes(metadata: Any) -> int:
-    """Sum of the bytes of all values, as 8 bytes each, that the file's parts declare."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    counts = [[group.column(place).num_values for place in range(group.num_columns)] for group in groups]
-    rows = [group.num_rows for group in groups]
-    if min(sum(counts, rows), default=0) < 0 or sum(rows) != metadata.num_rows:
-        raise InvalidInput("its parts do not add up to its number of rows")
-    return 8 * sum(map(sum, counts))
 
 
 def _array(name: str, column: Any, shape: list[int] | None) -> NDArray[Any]:
