@@ -72,6 +72,7 @@ def collect(
     """
     parallel.check(workers, backend)
     solver.require(problem)
+    problem.check_sample(count, seed)
     wanted = Manifest.of(problem, solver, count=count, seed=seed, shard_size=shard_size)
     folder = Path(folder)
     with files.folder_lock(files.make_folder(folder)):

@@ -26,7 +26,7 @@ from offloadopt.core import (
     Solutions,
     Solver,
 )
-from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
 
 if TYPE_CHECKING:
     from offloadopt.evaluation import Report
@@ -50,6 +50,7 @@ def available(problem: Problem[Any] | None = None) -> dict[str, list[str]]:
     """
     if problem is None:
         return {group: list(registry.names(group)) for group in ("problems", "solvers", "learners")}
+    _check_problem(problem)
     return {
         group: [name for name in registry.names(group) if registry.serves(group, name, problem)]
         for group in ("solvers", "learners")
@@ -89,6 +90,7 @@ def solve(
         instances have their proofs, the others the best decision and the bound found until then.
     """
     _check_problem(problem)
+    require_whole("seed", seed)
     made = _solver(problem, solver, options)
     if not isinstance(instances, Mapping):
         raise InvalidInput(f"instances = {instances!r:.60}; allowed: Instances, or arrays by name")
@@ -131,6 +133,7 @@ def collect(
     from offloadopt.datasets.demonstrations import collect as collect_demonstrations
 
     _check_problem(problem)
+    _check_folder("folder", folder)
     expert = _solver(problem, solver, options)
     with _shown(display, f"collecting from {expert.name}", count) as progress:
         return collect_demonstrations(
@@ -193,10 +196,15 @@ def train(
         learner.require(problem)
     else:
         learner = registry.learner(learner, problem, **options)
+    require_whole("seed", seed)
     if isinstance(demonstrations, (str, Path)):
         from offloadopt.datasets.demonstrations import read
 
         demonstrations = read(demonstrations, problem)
+    elif demonstrations is not None and not isinstance(demonstrations, Demonstrations):
+        raise InvalidInput(f"demonstrations = {shown(demonstrations)}; allowed: Demonstrations, or their folder")
+    if checkpoint is not None:
+        _check_folder("checkpoint", checkpoint)
     budget = None if steps is None and seconds is None else Budget(steps, seconds)
     total = learner.default_steps(problem) if steps is None else steps
     with _shown(display, f"training {learner.name}", total) as progress:
@@ -213,6 +221,8 @@ def train(
 
 def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
     """Read a saved policy for ``problem``."""
+    _check_problem(problem)
+    _check_folder("folder", folder)
     from offloadopt.learners.common.saved_policy import load_policy as load
 
     return load(folder, problem)
@@ -255,6 +265,10 @@ def compare(
     given: tuple[object, object] = (methods, instances)  # callers may have no type checker
     if isinstance(given[0], Batch) or not isinstance(given[1], (int, Instances)):
         raise InvalidInput("methods or instances are of a wrong type; allowed: compare(problem, methods, instances)")
+    require_whole("seed", seed)
+    for name, chosen in (("reference", reference), ("paired_with", paired_with)):
+        if chosen is not None and not isinstance(chosen, str):
+            raise InvalidInput(f"{name} = {shown(chosen)}; allowed: the name of a method")
     made = make_methods(problem, methods)
     drawn = problem.sample(instances, seed) if isinstance(instances, int) else instances
     with _shown(display, f"comparing {len(made)} methods", drawn.count * len(made)) as progress:
@@ -290,6 +304,12 @@ def _check_problem(problem: object) -> None:
         raise InvalidInput(
             f"problem = {problem!r:.60}; allowed: a Problem, for example offloadopt.problem('multi_server')"
         )
+
+
+def _check_folder(name: str, folder: object) -> None:
+    """Refuse what is no path."""
+    if not isinstance(folder, (str, Path)):
+        raise InvalidInput(f"{name} = {shown(folder)}; allowed: the path of a folder")
 
 
 def _named(methods: Sequence[Method | str | Path]) -> dict[str, Method | str | Path]:

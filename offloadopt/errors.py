@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 MAX_MESSAGE = 300
@@ -68,6 +69,12 @@ def one_line(text: str) -> str:
     return _cut(" ".join(words), MAX_MESSAGE)
 
 
+def require_whole(name: str, value: object, least: int = 0) -> None:
+    """Refuse what is not a whole number of at least ``least``; ``name`` is the argument's."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InvalidInput(f"{name} = {shown(value)}; allowed: a whole number of at least {least}")
+
+
 def shown(value: object) -> str:
     """Show a value of any type in a message, shortened."""
     try:
@@ -87,5 +94,7 @@ def _cut(text: str, length: int) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Half a sentence that offers the nearest known name, or lists all of them."""
     known = sorted(known)
+    if not isinstance(name, str):  # callers may have no type checker
+        return f"known: {', '.join(known) or 'none'}"
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

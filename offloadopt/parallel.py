@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from offloadopt.errors import InvalidInput, OffloadError, Unsupported, nearest
+from offloadopt.errors import InvalidInput, OffloadError, Unsupported, nearest, require_whole
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -24,8 +24,7 @@ ResultT = TypeVar("ResultT")
 
 def check(workers: int, backend: str) -> None:
     """Refuse an invalid number of workers, and a backend that is unknown or not installed."""
-    if workers < 1:
-        raise InvalidInput(f"workers = {workers}; allowed: 1 or more")
+    require_whole("workers", workers, least=1)
     if backend not in _POOLS:
         raise InvalidInput(f"backend = {backend!r}; {nearest(backend, _POOLS)}")
     if backend == "ray":

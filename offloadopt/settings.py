@@ -72,7 +72,7 @@ class Scenario(Settings):
         """
         if name is None:
             name = next(iter(cls.presets), None)
-        elif name not in cls.presets:
+        elif not isinstance(name, str) or name not in cls.presets:
             raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
         if name is None:
             return cls(**changes)

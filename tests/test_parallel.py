@@ -66,7 +66,7 @@ def test_an_error_while_a_result_is_handled_ends_the_call() -> None:
 @pytest.mark.parametrize(
     ("workers", "backend", "message"),
     [
-        (0, "loky", "^workers = 0; allowed: 1 or more$"),
+        (0, "loky", "^workers = 0; allowed: a whole number of at least 1$"),
         (1, "locky", "^backend = 'locky'; did you mean 'loky'"),
     ],
 )

@@ -12,7 +12,7 @@ from offloadopt.arrays import Instances, Observation
 from offloadopt.core.methods import Policy, Progress, ServesStructure
 from offloadopt.core.problem import Problem
 from offloadopt.core.solutions import Solutions
-from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.errors import InvalidInput, Unsupported, shown
 
 Record = Callable[[int, Mapping[str, float]], None]
 """Called with a training step and named numbers measured there, for curves and TensorBoard."""
@@ -46,8 +46,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, value in (("steps", self.steps), ("seconds", self.seconds)):
-            if value is not None and not value > 0:
-                raise InvalidInput(f"budget {name} = {value!r}; allowed: greater than 0")
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (number and value > 0):
+                raise InvalidInput(f"budget {name} = {shown(value)}; allowed: greater than 0")
 
 
 class Learner(ServesStructure, ABC):

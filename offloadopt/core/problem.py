@@ -6,6 +6,7 @@ determine the cost.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, Observation
-from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
+from offloadopt.memory import require_memory
 from offloadopt.settings import Scenario
 
 if TYPE_CHECKING:
     from gymnasium import spaces
 
+WORKING_COPIES = 3
+"""Memory that instances, decisions and observations take while they are made and decided, relative to their own."""
 FEASIBILITY_TOLERANCE = 1e-9
 """Largest relative constraint violation that still counts as feasible (rounding of sums of shares)."""
 
@@ -140,6 +144,15 @@ class Problem(ABC, Generic[ScenarioT]):
     def sample(self, count: int, seed: int) -> Instances:
         """Sample ``count`` instances; the same seed gives the same bytes, and a longer sample extends a shorter one."""
 
+    def check_sample(self, count: int, seed: int) -> None:
+        """Refuse a number of instances or a seed that is none, and more instances than the machine's memory holds."""
+        require_whole("count", count)
+        require_whole("seed", seed)
+        fields = [*self.instance_fields.values(), *self.decision_fields.values(), *self.observation_fields.values()]
+        entries = sum(math.prod(spec.shape) * (self.horizon if spec.per_slot else 1) for spec in fields)
+        sizes = ", ".join(f"{number:,} {name}" for name, number in self.dimensions.items())
+        require_memory(WORKING_COPIES * 8.0 * entries * count, f"{count:,} instances of {self.name} ({sizes})")
+
     @abstractmethod
     def reset(self, instances: Instances) -> State:
         """Return the state before the first slot."""
@@ -191,6 +204,8 @@ class Problem(ABC, Generic[ScenarioT]):
     def _checked(
         self, what: str, arrays: Mapping[str, ArrayLike], fields: Mapping[str, ArrayField]
     ) -> dict[str, NDArray[Any]]:
+        if not isinstance(arrays, Mapping):
+            raise InvalidInput(f"{what} arrays = {shown(arrays)}; allowed: a mapping from names to arrays")
         for name in arrays:
             if name not in fields:
                 raise UnknownName(f"unknown {what} array {name!r} of {self.name}; {nearest(name, fields)}")

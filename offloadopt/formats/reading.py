@@ -7,23 +7,19 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from io import BufferedReader
 from pathlib import Path
 
 from offloadopt.errors import DamagedFile
+from offloadopt.memory import machine_bytes
 
 TEXT_GROWTH = 8
 """How many times larger than a text the numbers and lists are that are made of it, about."""
 
 
-@cache
 def comfortable_bytes() -> int:
     """Return a quarter of the machine's memory: the most that the contents of a file may take."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-    except (AttributeError, ValueError, OSError):  # a system that does not tell
-        return 1 << 30
+    return machine_bytes() // 4
 
 
 def read_bytes(path: Path | str, *, growth: int = 1) -> bytes:

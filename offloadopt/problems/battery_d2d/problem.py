@@ -143,6 +143,7 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample uniform positions and batteries, and tasks and disconnections slot by slot."""
+        self.check_sample(count, seed)
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(9)]

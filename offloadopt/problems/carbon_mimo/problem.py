@@ -184,6 +184,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample Rayleigh fading with path loss of moving users, Poisson arrivals, harvest and the grid's carbon."""
+        self.check_sample(count, seed)
         return sampling.sample_instances(self.scenario, count, seed)
 
     # ---------------------------------------------------------------------------------------------------- evaluation

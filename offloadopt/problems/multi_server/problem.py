@@ -91,6 +91,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample Rayleigh fading with path loss, equation (3), and tasks."""
+        self.check_sample(count, seed)
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         fading, bits, cycles, layout = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))

@@ -150,6 +150,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[Pa
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample random walks, equation (1), and tasks of uniform size."""
+        self.check_sample(count, seed)
         s = self.scenario
         # One stream per array, so that a longer sample begins with the shorter one.
         start, walk, tasks = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))

@@ -171,6 +171,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     def sample(self, count: int, seed: int) -> Instances:
         """Sample tasks and gains slot by slot, a layout, and the twin's errors."""
+        self.check_sample(count, seed)
         arrays = sampling.sample_arrays(self.scenario, self.requests, count, seed)
         if self.horizon > 1:
             return Instances(arrays)
