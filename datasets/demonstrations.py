@@ -15,7 +15,7 @@ import numpy as np
 
 from offloadopt import files, parallel
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Progress, Solver
-from offloadopt.datasets.storage import FILE_PATTERNS, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
+from offloadopt.datasets.storage import FOLDER, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
 from offloadopt.errors import OutputExists
 from offloadopt.formats.reading import digest
 
@@ -74,9 +74,8 @@ def collect(
     solver.require(problem)
     problem.check_sample(count, seed)
     wanted = Manifest.of(problem, solver, count=count, seed=seed, shard_size=shard_size)
-    folder = Path(folder)
-    with files.folder_lock(files.make_folder(folder)):
-        manifest = _prepare(folder, wanted, overwrite)
+    with FOLDER.opened(folder, overwrite=overwrite) as folder:
+        manifest = _prepare(folder, wanted)
         if not manifest.finished:
             _compute_missing(problem, solver, folder, manifest, workers, backend, progress or _no_progress)
     return read(folder, problem)
@@ -96,11 +95,9 @@ def _no_progress(finished: int) -> None:
     """Ignore progress."""
 
 
-def _prepare(folder: Path, wanted: Manifest, overwrite: bool) -> Manifest:
-    """Prepare the folder; return the manifest of a new set, or of the same set with its intact shards."""
-    files.prepare_folder(folder, resumable=True)
-    if overwrite or not (folder / MANIFEST).exists():
-        files.prepare_folder(folder, overwrite=overwrite, patterns=FILE_PATTERNS)
+def _prepare(folder: Path, wanted: Manifest) -> Manifest:
+    """Return the manifest of a new set, or of the same set with its intact shards."""
+    if not (folder / MANIFEST).exists():
         return wanted
     found = Manifest.read(folder)
     difference = found.difference(wanted)

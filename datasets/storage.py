@@ -22,13 +22,13 @@ from pydantic import Field
 from offloadopt import files
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Settings, Solutions, Solver
 from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.folders import FolderFormat
 from offloadopt.formats import parquet, reading
 from offloadopt.version import __version__
 
 FORMAT = 2
 MANIFEST = "manifest.json"
-FILE_PATTERNS = (MANIFEST, "shard-*.parquet")
-"""Patterns of all file names of a set; the manifest first, so that a set that is half deleted is not read as one."""
+FOLDER = FolderFormat({MANIFEST: r'\{\s*"format_version": \d+,\s*"problem": '}, (r"shard-\d{5,}\.parquet",))
 LIBRARIES = ("highspy", "numba", "numpy", "pyarrow", "pyscipopt", "scipy")
 """Libraries whose version may affect a solution."""
 

@@ -9,13 +9,14 @@ The same command continues an interrupted one: losses that are finished are kept
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import get_args
 
 from matplotlib.figure import Figure
 
-from offloadopt import files
+from offloadopt import files, folders
 from offloadopt.errors import OffloadError
 from offloadopt.learners.maddpg_cgan.gan import Loss
 from offloadopt.progress import progress
@@ -36,7 +37,7 @@ def main() -> None:
     given = parser.parse_args()
 
     sizes = {name: getattr(given, name) for name in ("steps", "judge_steps", "rounds", "seed")}
-    folder = files.make_folder(given.out)
+    folder = folders.make_folder(given.out)
     figure = Figure(figsize=(6.4, 1.5 * len(given.loss)), layout="constrained")
     with progress("training generators", len(given.loss)) as advance:
         for loss, ax in zip(given.loss, figure.subplots(len(given.loss), 1, squeeze=False)[:, 0], strict=True):
@@ -51,7 +52,9 @@ def main() -> None:
             )
             ax.imshow(picture(found["picture"]), cmap="gray_r", vmin=0, vmax=255)
             ax.set(xticks=[], yticks=[], title=loss)
-    figure.savefig(given.out / "digits.png", dpi=150)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150)
+    files.write_atomic(given.out / "digits.png", png.getvalue())
     print(f"Picture of the digits: {given.out / 'digits.png'}")
 
 

@@ -158,7 +158,8 @@ def train(
     seconds: float | None = None,
     seed: int = 0,
     record: Record | None = None,
-    checkpoint: Path | str | None = None,
+    folder: Path | str | None = None,
+    overwrite: bool = False,
     display: bool = False,
     **options: Any,
 ) -> Policy:
@@ -178,8 +179,11 @@ def train(
     seed : int
     record : callable, optional
         Called with a step and the numbers measured there.
-    checkpoint : path, optional
-        Folder from which an interrupted training continues.
+    folder : path, optional
+        Folder that the policy is saved in. The same call continues an interrupted training there, and returns the
+        policy of a finished one.
+    overwrite : bool
+        Remove another training or policy that the folder holds.
     display : bool
         Whether progress is shown on stderr.
     options
@@ -188,7 +192,7 @@ def train(
     Returns
     -------
     Policy
-        ``policy.save(folder)`` keeps it.
+        ``policy.save(folder)`` keeps one that was trained without a folder.
     """
     _check_problem(problem)
     if isinstance(learner, Learner):
@@ -203,20 +207,24 @@ def train(
         demonstrations = read(demonstrations, problem)
     elif demonstrations is not None and not isinstance(demonstrations, Demonstrations):
         raise InvalidInput(f"demonstrations = {shown(demonstrations)}; allowed: Demonstrations, or their folder")
-    if checkpoint is not None:
-        _check_folder("checkpoint", checkpoint)
+    if folder is not None:
+        _check_folder("folder", folder)
+    learner.check_demonstrations(demonstrations is not None)
     budget = None if steps is None and seconds is None else Budget(steps, seconds)
     total = learner.default_steps(problem) if steps is None else steps
     with _shown(display, f"training {learner.name}", total) as progress:
-        return learner.fit(
-            problem,
-            demonstrations=demonstrations,
-            budget=budget,
-            seed=seed,
-            progress=progress,
-            record=record,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-        )
+        given: dict[str, Any] = {
+            "demonstrations": demonstrations,
+            "budget": budget,
+            "seed": seed,
+            "progress": progress,
+            "record": record,
+        }
+        if folder is None:
+            return learner.fit(problem, **given)
+        from offloadopt.learners.training_folder import train as train_into
+
+        return train_into(learner, problem, folder, overwrite=overwrite, **given)
 
 
 def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:

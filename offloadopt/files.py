@@ -1,4 +1,4 @@
-"""Atomic writing of files, output folders, and files of named arrays: NPZ, JSON and Parquet (never pickle).
+"""Atomic writing of files, and files of named arrays: NPZ, JSON and Parquet (never pickle).
 
 NPZ and Parquet preserve every bit.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Batch
-from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError
 from offloadopt.formats import json_arrays, npz, parquet, reading, strict_json
 from offloadopt.settings import Settings
 from offloadopt.version import __version__
-
-try:
-    import fcntl
-except ImportError:  # Windows: a folder is then not locked
-    fcntl = None  # type: ignore[assignment]
 
 UNFINISHED = ".unfinished"
 """Suffix of a file that is being written; such a file in a folder was left by a killed process."""
@@ -115,85 +109,6 @@ def write_sealed(path: Path, settings: Settings) -> None:
     """Write settings, which have a field ``format_version``, atomically as JSON with the SHA-256 of all fields."""
     fields = {**settings.model_dump(mode="json"), "sha256": settings.digest()}
     write_atomic(path, json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n")
-
-
-# ---------------------------------------------------------------------------------------------------- output folders
-
-
-def make_folder(path: Path | str) -> Path:
-    """Create a folder, with its parents, unless it exists."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise OutputExists(f"{folder} is a file or inside one; allowed: a folder") from None
-    except OSError as error:
-        raise OffloadError(f"cannot create the folder {folder}: {error.strerror}") from None
-    return folder
-
-
-def prepare_folder(
-    path: Path | str, *, overwrite: bool = False, resumable: bool = False, patterns: Sequence[str] | None = None
-) -> Path:
-    """Create an output folder, and refuse one whose contents would be lost.
-
-    Parameters
-    ----------
-    path : path
-        Created if it does not exist.
-    overwrite : bool
-        Accept a folder that is not empty.
-    resumable : bool
-        Accept a folder that holds the same unfinished work; nothing is deleted.
-    patterns : sequence of str, optional
-        Patterns of all file names of the format. With ``overwrite`` such files are deleted in this order, and a folder
-        that holds anything else is refused. Without patterns nothing is deleted.
-
-    Raises
-    ------
-    OutputExists
-        If the folder holds anything that must not be overwritten, or the path is a file.
-    """
-    folder = make_folder(path)
-    try:
-        for unfinished in folder.glob(f".*{UNFINISHED}"):
-            unfinished.unlink()
-        names = sorted(entry.name for entry in folder.iterdir())
-        if not names or resumable:
-            return folder
-        if not overwrite:
-            raise OutputExists(f"{folder} is not empty ({names[0]}); choose another folder or overwrite it")
-        if patterns is not None:
-            owned = {
-                entry.name: entry for pattern in patterns for entry in sorted(folder.glob(pattern)) if entry.is_file()
-            }
-            foreign = [name for name in names if name not in owned]
-            if foreign:
-                raise OutputExists(f"{folder} holds {foreign[0]}, which is not part of what it would be replaced by")
-            for entry in owned.values():
-                entry.unlink()
-    except OSError as error:
-        raise OffloadError(f"cannot use the folder {folder}: {error.strerror}") from None
-    return folder
-
-
-@contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder against other writing processes; the system releases the lock however this process ends."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputExists(f"{folder} is being written by another process") from None
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(handle)
 
 
 # ------------------------------------------------------------------------------------------------------ named arrays

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import pytest
 import offloadopt
 from offloadopt import files
 from offloadopt.core import Batch, Instances
-from offloadopt.errors import DamagedFile, InvalidInput, OffloadError, OutputExists
+from offloadopt.errors import DamagedFile, InvalidInput, OffloadError
 from offloadopt.settings import Settings
 
 ODD = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1.7976931348623157e308, 0.1])
@@ -199,97 +197,6 @@ def test_a_pickle_inside_a_file_is_never_run(tmp_path: Path) -> None:
         files.load_arrays(tmp_path / "a.npz")
     one_line(error, "a.npz")
     assert not (tmp_path / "sprung").exists()
-
-
-# ---------------------------------------------------------------------------------------------------- output folders
-
-
-def test_a_new_or_empty_folder_is_ready(tmp_path: Path) -> None:
-    new = tmp_path / "a" / "b"
-    assert files.prepare_folder(new) == new
-    assert new.is_dir()
-    assert files.prepare_folder(new) == new
-
-
-def test_a_folder_that_holds_something_is_refused_unless_asked(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputExists) as error:
-        files.prepare_folder(tmp_path)
-    one_line(error, str(tmp_path), "mine.txt")
-    files.prepare_folder(tmp_path, resumable=True)
-    files.prepare_folder(tmp_path, overwrite=True)
-    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
-
-
-def test_overwriting_deletes_what_the_format_made_and_never_anything_else(tmp_path: Path) -> None:
-    for name in ("part-1", "part-2", "index"):
-        (tmp_path / name).write_text("ours", encoding="utf-8")
-    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputExists) as error:
-        files.prepare_folder(tmp_path, overwrite=True, patterns=("index", "part-*"))
-    one_line(error, "thesis.txt")
-    assert sorted(os.listdir(tmp_path)) == ["index", "part-1", "part-2", "thesis.txt"]
-    (tmp_path / "thesis.txt").unlink()
-    files.prepare_folder(tmp_path, overwrite=True, patterns=("index", "part-*"))
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_subfolder_is_foreign_whatever_its_name(tmp_path: Path) -> None:
-    (tmp_path / "part-1").mkdir()
-    with pytest.raises(OutputExists):
-        files.prepare_folder(tmp_path, overwrite=True, patterns=("part-*",))
-    assert (tmp_path / "part-1").is_dir()
-
-
-def test_what_a_killed_writer_left_does_not_count(tmp_path: Path) -> None:
-    (tmp_path / f".manifest.json.77{files.UNFINISHED}").write_bytes(b"half")
-    files.prepare_folder(tmp_path)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
-    (tmp_path / "f").write_bytes(b"")
-    for path in (tmp_path / "f", tmp_path / "f" / "below"):
-        with pytest.raises(OutputExists) as error:
-            files.prepare_folder(path)
-        one_line(error, str(path))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="this system has no such locks")
-def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(OffloadError, match=r"^cannot create the folder .*xx: File name too long$"):
-        files.make_folder(tmp_path / ("x" * 300))
-
-
-def test_where_folders_cannot_be_locked_files_are_written_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "fcntl", None)
-    with files.folder_lock(tmp_path), files.folder_lock(tmp_path):
-        files.write_atomic(tmp_path / "file", b"whole")
-    assert (tmp_path / "file").read_bytes() == b"whole"
-
-
-def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
-    code = (
-        "import sys, pathlib; from offloadopt import files\n"
-        "with files.folder_lock(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
-    )
-    first = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "in\n"
-        with pytest.raises(OutputExists) as error, files.folder_lock(tmp_path):
-            pass
-        one_line(error, str(tmp_path), "another process")
-    finally:
-        first.kill()
-        first.communicate()
-    with files.folder_lock(tmp_path):
-        pass
-    assert os.listdir(tmp_path) == []
 
 
 # -------------------------------------------------------------------------------------------- descriptions in JSON

@@ -24,11 +24,18 @@ from torch import Tensor, nn
 from offloadopt import files
 from offloadopt.core import Budget, Learner, Problem, Settings
 from offloadopt.errors import OutputExists
+from offloadopt.folders import FolderFormat
 from offloadopt.formats.reading import digest
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays, with_prefix
 
 FORMAT = 3
 INDEX = "checkpoint.json"
+STATES = ("state-0.safetensors", "state-1.safetensors")
+"""Names of the latest state and of the next one, by turns."""
+FOLDER = FolderFormat(
+    {INDEX: r'\{\s*"format_version": \d+,\s*"training": '},
+    (r"state-[01]\.safetensors", r"kept-[a-z0-9-]+\.safetensors"),
+)
 
 
 class Named(Protocol):
@@ -101,15 +108,14 @@ class Checkpoint:
             If ``checkpoint.json`` was changed or cut short.
         """
         training = json.loads(json.dumps(training, sort_keys=True))
-        begun = (folder / INDEX).is_file()
-        files.prepare_folder(folder, resumable=begun)
-        if not begun:
-            checkpoint = cls(folder, Index(training=training))
-            checkpoint._write(checkpoint._index)
-            return checkpoint
+        with FOLDER.opened(folder, alone=True):
+            if not (folder / INDEX).exists():
+                checkpoint = cls(folder, Index(training=training))
+                checkpoint._write(checkpoint._index)
+                return checkpoint
         what, remedy = "does not describe a training", "train again in a new folder"
         index = files.read_sealed(folder / INDEX, FORMAT, Index, what=what, remedy=remedy)
-        differ = _difference(index.training, training)
+        differ = difference(index.training, training)
         if differ:
             raise OutputExists(f"{folder} holds another training: {differ}; choose another folder")
         return cls(folder, index)
@@ -133,16 +139,8 @@ class Checkpoint:
         """
         if folder is None:
             return None
-        training = {
-            "learner": learner.name,
-            "settings": learner.model_dump(mode="json"),
-            "problem": problem.name,
-            "scenario": problem.scenario.model_dump(mode="json"),
-            "budget": asdict(budget or Budget()),
-            "seed": seed,
-            "examples_sha256": None if examples is None else digest(encode_arrays(examples.arrays())),
-        }
-        return cls.open(folder, training)
+        data = None if examples is None else digest(encode_arrays(examples.arrays()))
+        return cls.open(folder, inputs(learner, problem, budget, seed) | {"examples_sha256": data})
 
     @property
     def iteration(self) -> int:
@@ -165,22 +163,35 @@ class Checkpoint:
 
     def write(self, iteration: int, step: int, seconds: float, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace the stored state."""
-        state = Stored.write(self._folder, f"state-{iteration:09d}.safetensors", arrays)
+        before = self._index.state
+        file = STATES[before is not None and before.file == STATES[0]]
+        state = Stored.write(self._folder, file, arrays)
         self._write(self._index.replace(iteration=iteration, step=step, seconds=seconds, state=state))
-        for path in self._folder.glob("state-*.safetensors"):
-            if path.name != state.file:  # an older one, or one that a killed process had not yet named
-                path.unlink()
+        if before is not None:
+            (self._folder / before.file).unlink(missing_ok=True)
 
     def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         """Make and store constant arrays at the first call, and read them at later ones."""
         if name not in self._index.kept:
-            stored = Stored.write(self._folder, f"{name}.safetensors", make())
+            stored = Stored.write(self._folder, f"kept-{name}.safetensors", make())
             self._write(self._index.replace(kept={**self._index.kept, name: stored}))
         return self._index.kept[name].read(self._folder)
 
     def _write(self, index: Index) -> None:
         files.write_sealed(self._folder / INDEX, index)
         self._index = index
+
+
+def inputs(learner: Learner, problem: Problem[Any], budget: Budget | None, seed: int) -> dict[str, Any]:
+    """All inputs that determine the result of a training, but for its demonstrations, as JSON values."""
+    return {
+        "learner": learner.name,
+        "settings": learner.model_dump(mode="json"),
+        "problem": problem.name,
+        "scenario": problem.scenario.model_dump(mode="json"),
+        "budget": asdict(budget or Budget()),
+        "seed": seed,
+    }
 
 
 class Stateful:
@@ -244,11 +255,11 @@ def restored(name: str, value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     return value
 
 
-def _difference(found: Any, asked: Any, name: str = "") -> str:
+def difference(found: Any, asked: Any, name: str = "") -> str:
     """Describe the first field that differs, with both values; empty if none does."""
     if isinstance(found, dict) and isinstance(asked, dict):
         for key in sorted(found.keys() | asked.keys()):
-            differ = _difference(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
+            differ = difference(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
             if differ:
                 return differ
         return ""

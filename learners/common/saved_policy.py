@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
-from offloadopt import files, registry
+from offloadopt import files, folders, registry
 from offloadopt.core import Learner, Policy, Problem, Settings
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
 from offloadopt.formats.reading import digest
@@ -77,7 +77,7 @@ class Description(Settings):
 def save(folder: Path | str, origin: Origin, weights: Mapping[str, NDArray[Any]]) -> None:
     """Write a policy. The description comes last, so that an interrupted save is never read as a policy."""
     data = encode_arrays(weights)
-    folder = files.make_folder(folder)
+    folder = folders.make_folder(folder)
     files.write_atomic(folder / WEIGHTS, data)
     description = Description(
         format_version=FORMAT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -195,9 +196,6 @@ def train(
 
     Without --preset and --set, the scenario is the demonstrations' own.
     """
-    import shutil
-
-    from offloadopt import files
     from offloadopt.datasets import demonstrations
 
     kind: type[Learner] = registry.get("learners", learner_name)
@@ -208,13 +206,8 @@ def train(
     problem = _problem_to_train(problem_name, preset, changes, demos_folder)
     learner.require(problem)
     experts = None if demos_folder is None else demonstrations.read(demos_folder, problem)
-    checkpoint = out / "checkpoint"
-    unfinished = checkpoint.is_dir() and [entry.name for entry in out.iterdir()] == [checkpoint.name]
-    files.prepare_folder(out, overwrite=overwrite, resumable=unfinished and not overwrite)
-    if overwrite:
-        shutil.rmtree(checkpoint, ignore_errors=True)
     with curves(tensorboard) as record:
-        policy = api.train(
+        api.train(
             problem,
             learner,
             demonstrations=experts,
@@ -222,11 +215,10 @@ def train(
             seconds=seconds,
             seed=seed,
             record=record,
-            checkpoint=checkpoint,
+            folder=out,
+            overwrite=overwrite,
             display=True,
         )
-    policy.save(out)
-    shutil.rmtree(checkpoint, ignore_errors=True)
     print(f"{out}: {learner_name} policy for {problem.name}")
     return 0
 
@@ -265,18 +257,15 @@ def compare(
     overwrite: Overwrite = False,
 ) -> int:
     """Compare solvers and policies on the same instances. The default seed differs from that of `demos`."""
-    from offloadopt import files
-
     problem = make_problem(problem_name, preset, changes)
     methods = api.make_methods(problem, names or None, **limits(relative_gap, time_limit))
     instances = take_instances(problem, input_file, count, seed, default=200)
-    if out is not None:
-        files.prepare_folder(out, overwrite=overwrite)
-    report = api.compare(
-        problem, methods, instances, seed=seed, reference=reference, paired_with=paired_with, display=True
-    )
-    if out is not None:
-        report.save(out)
+    with nullcontext() if out is None else _report_folder(out, overwrite):
+        report = api.compare(
+            problem, methods, instances, seed=seed, reference=reference, paired_with=paired_with, display=True
+        )
+        if out is not None:
+            report.save(out)
     if as_json:
         print_json(_report_json(report))
     else:
@@ -284,6 +273,12 @@ def compare(
         if out is not None:
             print(f"\nreport: {out / 'report.html'}")
     return _status(np.min([run.cost for run in report.methods], axis=0))
+
+
+def _report_folder(out: Path, overwrite: bool) -> AbstractContextManager[Path]:
+    from offloadopt.evaluation.report import report_folder
+
+    return report_folder(out, overwrite=overwrite)
 
 
 def _status(objective: FloatArray) -> int:

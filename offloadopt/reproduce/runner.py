@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from offloadopt import files
 from offloadopt import parallel as parallel
 from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
+from offloadopt.folders import FolderFormat, make_folder
 from offloadopt.formats import csv_tables, strict_json
 from offloadopt.formats.reading import read_text, refuse_damage
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
@@ -24,7 +26,6 @@ from offloadopt.version import __version__
 RUN = "run.json"
 CLAIMS = "claims.json"
 WORK = "work"
-OWN_FILES = (CLAIMS, "*.csv", "*.png", RUN)
 
 
 def reproduce(
@@ -67,9 +68,8 @@ def reproduce(
     """
     parallel.check(workers, "loky")
     chosen = paper.choose(names)
-    folder = files.make_folder(folder)
-    with files.folder_lock(folder):
-        _prepare(paper, folder, overwrite)
+    with _folder_format(paper, Path(folder)).opened(folder, overwrite=overwrite) as folder:
+        _prepare(paper, folder)
         run = _Run(folder, chosen, progress, written)
         missing = [unit for name, unit in run.units.items() if name not in run.results]
         if min(workers, len(missing)) == 1:
@@ -89,7 +89,7 @@ class _Run:
         self.folder, self.waiting = folder, list(chosen)
         self.progress, self.written = progress, written
         self.units = distinct_units(chosen)
-        files.make_folder(folder / WORK)
+        make_folder(folder / WORK)
         self.results: dict[str, Result] = {}
         for artefact in chosen:
             self.results |= read_results(folder / WORK, artefact)
@@ -166,12 +166,23 @@ def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Pa
     files.write_atomic(folder / f"{artefact.name}.png", picture.getvalue())
 
 
-def _prepare(paper: Paper, folder: Path, overwrite: bool) -> None:
+def _folder_format(paper: Paper, folder: Path) -> FolderFormat:
+    """All files of a reproduction: of this paper's, and of the one that the folder holds."""
+    try:
+        held = _read_run(folder / RUN).get("artefacts", [])
+    except DamagedFile:
+        held = []
+    names = {artefact.name for artefact in paper.artefacts} | set(map(str, held if isinstance(held, list) else ()))
+    made = [f"{re.escape(name)}{end}" for name in sorted(names) for end in (r"\.csv", r"-replicates\.csv", r"\.png")]
+    return FolderFormat(
+        {RUN: r'\{\s*"paper": "[^"]*",\s*"size": '}, (r"claims\.json", *made, WORK + r"/\w+-[0-9a-f]{24}\.json")
+    )
+
+
+def _prepare(paper: Paper, folder: Path) -> None:
     """Check that the folder is empty or holds the same reproduction, and write its description."""
     wanted = {"paper": paper.name, "size": paper.size, "settings": dict(paper.settings)}
-    if overwrite or not (folder / RUN).exists():
-        _empty(folder, overwrite)
-    else:
+    if (folder / RUN).exists():
         found = _read_run(folder / RUN)
         different = [name for name, value in wanted.items() if found.get(name) != value]
         if different:
@@ -182,16 +193,9 @@ def _prepare(paper: Paper, folder: Path, overwrite: bool) -> None:
                 + (f" (its {name} is {held}, not {asked})" if name != "settings" else " with other settings")
                 + "; choose another folder or overwrite it"
             )
-    run = {**wanted, "version": __version__, "shortened": list(paper.shortened)}
+    artefacts = [artefact.name for artefact in paper.artefacts]
+    run = {**wanted, "version": __version__, "shortened": list(paper.shortened), "artefacts": artefacts}
     files.write_atomic(folder / RUN, _json(run))
-
-
-def _empty(folder: Path, overwrite: bool) -> None:
-    work = folder / WORK
-    if work.is_dir() and (folder / RUN).exists():
-        files.prepare_folder(work, overwrite=overwrite, patterns=("*.json",))
-        work.rmdir()
-    files.prepare_folder(folder, overwrite=overwrite, patterns=OWN_FILES)
 
 
 def _read_run(path: Path) -> dict[str, Any]:

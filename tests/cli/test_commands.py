@@ -127,8 +127,12 @@ def test_from_demonstrations_to_a_report(run: Run, experts: Path, tmp_path: Path
 
     assert_one_line(run(*compare, "--out", report), 2, "report", "not empty")
     assert run(*compare, "--out", report, "--overwrite").status == 0
-    assert_one_line(run(*train[:-1], policy), 2, "my policy", "not empty")
-    assert run(*train[:-1], policy, "--overwrite").status == 0
+    held = sorted(path.stat().st_mtime_ns for path in policy.iterdir())
+    assert run(*train[:-1], policy).status == 0  # the same training is finished: nothing to do
+    assert sorted(path.stat().st_mtime_ns for path in policy.iterdir()) == held
+    other = (*train[:-1], policy, "--seed", "1")
+    assert_one_line(run(*other), 2, "my policy", "not empty", "seed is 0, not 1")
+    assert run(*other, "--overwrite").status == 0
     assert "my policy" in run(*compare[:-1]).out
 
 

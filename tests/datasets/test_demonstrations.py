@@ -172,7 +172,8 @@ def test_another_set_in_the_folder_is_kept_and_the_difference_named(
 
 def test_overwriting_replaces_a_set_even_a_damaged_one(wanted: Demonstrations, tmp_path: Path) -> None:
     small(tmp_path, seed=4, count=20)
-    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
+    manifest = tmp_path / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:100])
     with pytest.raises(DamagedFile):
         small(tmp_path)
     assert_same_bytes(small(tmp_path, overwrite=True), wanted)
@@ -187,6 +188,11 @@ def test_a_users_own_files_are_never_touched(tmp_path: Path) -> None:
         small(tmp_path, seed=4, overwrite=True)
     one_line(error, "notes.txt")
     assert sorted(os.listdir(tmp_path)) == held
+
+    (tmp_path / "notes.txt").unlink()
+    (tmp_path / "shard-mine.parquet").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputExists, match=r"shard-mine\.parquet"):
+        small(tmp_path, seed=4, overwrite=True)
 
     other = tmp_path / "other"
     other.mkdir()

@@ -236,7 +236,7 @@ def lose_state(folder: Path) -> None:
 
 
 def damage_demonstrations(folder: Path) -> None:
-    path = folder / "demonstrations.safetensors"
+    path = folder / "kept-demonstrations.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
 
 
@@ -272,7 +272,7 @@ def test_a_state_is_replaced_only_by_a_whole_one(tmp_path: Path, monkeypatch: py
     again = Checkpoint.open(tmp_path, {"seed": 1})
     assert (again.iteration, again.step, again.seconds, again.read()["a"].tolist()) == (5, 50, 1.5, [0.0, 1.0, 2.0])
     again.write(7, 70, 3.0, {"a": np.arange(5.0)})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.json", "state-000000007.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.json", "state-1.safetensors"]
 
 
 def test_what_never_changes_is_made_once(tmp_path: Path) -> None:
