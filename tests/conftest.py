@@ -29,7 +29,7 @@ threshold-search = toy_plugin:ThresholdSearch
 """
 
 
-PLAIN_LIMIT_S = 10.0
+PLAIN_LIMIT_S = 20.0
 """CPU time of a test whose kernels run as plain Python: by then coverage has seen what it reaches."""
 
 
