@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.quantities import limits, unit
 
 if TYPE_CHECKING:
     from gymnasium import spaces
+
+RANDOM_FACTOR = 1e3
+"""How far draws around the values of a scenario may lie outside of the limits of its quantities."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -121,6 +125,13 @@ class ArrayField:
     integer: bool = False
     per_slot: bool = True
     optional: bool = False
+
+    @classmethod
+    def of(cls, quantity: Any, shape: tuple[int, ...], *, per_slot: bool = True, **changes: Any) -> ArrayField:
+        """Make a field of a quantity (`offloadopt.quantities`), with limits that leave room for random factors."""
+        low, high = limits(quantity)
+        low, high = min(low / RANDOM_FACTOR, low * RANDOM_FACTOR), high * RANDOM_FACTOR
+        return cls(shape, **{"low": low, "high": high, "unit": unit(quantity), "per_slot": per_slot, **changes})
 
     def check(self, name: str, values: ArrayLike, horizon: int) -> NDArray[Any]:
         """Return ``values`` as an array of this field, or refuse them with one line."""

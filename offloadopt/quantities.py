@@ -63,6 +63,8 @@ Parameters = Annotated[float, Field(ge=1, le=1e15), Unit("1")]
 Decibels = Annotated[float, Field(ge=-200, le=0), Unit("dB")]
 """Power gain of a passive link."""
 PathLossExponent = Annotated[float, Field(ge=0, lt=10), Unit("1")]
+Amplitude = Annotated[float, Field(ge=-100, le=100), Unit("1")]
+"""Real or imaginary part of the amplitude gain of a link."""
 PowerGain = Annotated[float, Field(ge=1e-30, le=1e3), Unit("1")]
 """Power gain of a link with its antennas and its fading."""
 Share = Annotated[float, Field(ge=0, le=1), Unit("1")]

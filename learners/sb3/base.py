@@ -113,19 +113,16 @@ class Sb3Training(Training):
     replay and its critic begin without them.
     """
 
-    model: Any
     environment: BatchVecEnv
 
     def __init__(self, settings: Sb3Learner, problem: Problem[Any], seed: int, examples: ImitationRows | None) -> None:
         super().__init__(examples)
         self.settings, self.problem, self.seed = settings, problem, seed
+        self.model: Any = None
 
     def advance(self, tracker: TrainingProgress) -> None:
         """Train the model."""
-        from stable_baselines3.common.logger import Logger
-        from stable_baselines3.common.vec_env import VecNormalize
-
-        s, problem = self.settings, self.problem
+        problem = self.problem
 
         def measure() -> dict[str, float]:
             cost = self.environment.slot_cost / problem.num_agents
@@ -136,16 +133,23 @@ class Sb3Training(Training):
             return tracker.in_time
 
         with private_randomness():
-            self.environment = s.environment(problem)
-            scaled: Any = self.environment
-            if s.scale_rewards:
-                scaled = VecNormalize(self.environment, norm_obs=False, gamma=s.gamma)
-            self.model = s.model(scaled, int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
-            # Its own logger would make a folder among the system's temporary ones.
-            self.model.set_logger(Logger(folder=None, output_formats=[]))
+            self._make_model()
             if self.examples is not None:
                 self._imitate(self.examples, tracker)
             self.model.learn(tracker.total, callback=after_each_step)
+
+    def _make_model(self) -> None:
+        from stable_baselines3.common.logger import Logger
+        from stable_baselines3.common.vec_env import VecNormalize
+
+        s = self.settings
+        self.environment = s.environment(self.problem)
+        scaled: Any = self.environment
+        if s.scale_rewards:
+            scaled = VecNormalize(self.environment, norm_obs=False, gamma=s.gamma)
+        self.model = s.model(scaled, int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+        # Its own logger would make a folder among the system's temporary ones.
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
 
     def _imitate(self, examples: ImitationRows, tracker: TrainingProgress) -> None:
         s = self.settings
@@ -165,6 +169,9 @@ class Sb3Training(Training):
 
     def policy(self, origin: Origin) -> Policy:
         """Create the policy of the model without exploration."""
+        if self.model is None:  # the time was up before training began
+            with private_randomness():
+                self._make_model()
         return self.settings.policy(self.problem, self.environment, self.model, origin)
 
 

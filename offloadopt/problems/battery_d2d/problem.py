@@ -62,6 +62,7 @@ from offloadopt.problems.battery_d2d import structure
 from offloadopt.problems.battery_d2d.devices import DeviceModel
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
 from offloadopt.problems.battery_d2d.transmissions import Transmissions, of_device, transmit
+from offloadopt.quantities import Bits, Cycles, Seconds
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.task_queues import ExpectedCosts, HindsightData, TaskQueueProblem
 
@@ -106,9 +107,9 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
             "position_m": ArrayField((s.users, 2), low=0.0, high=s.room_m, unit="m", per_slot=False),
             "start_j": ArrayField((self.devices,), low=0.0, high=s.battery_j, unit="J", per_slot=False),
             "arrives": ArrayField(each, low=0, high=1, integer=True),
-            "bits": ArrayField(each, low=0.0, unit="bit"),
-            "cycles": ArrayField(each, low=0.0, unit="cycle"),
-            "deadline_s": ArrayField(each, low=0.0, unit="s"),
+            "bits": ArrayField.of(Bits, each, low=0.0),
+            "cycles": ArrayField.of(Cycles, each, low=0.0),
+            "deadline_s": ArrayField.of(Seconds, each, low=0.0),
             "kind": ArrayField(each, low=1, high=KINDS, integer=True),
             "connected": ArrayField((self.devices,), low=0, high=1, integer=True),
             "link_draw": ArrayField(each, low=0.0, high=1.0),

@@ -62,7 +62,7 @@ class BatteryD2DScenario(Scenario):
     edge_success: float = Field(
         0.9,
         ge=1e-6,
-        le=1 - 1e-6,
+        lt=1,
         description="success probability of a lone transmission over d2d_m; determines the SINR threshold",
     )
 

@@ -50,6 +50,7 @@ from offloadopt.physics import channel, mimo
 from offloadopt.physics.device import Device, Service
 from offloadopt.problems.carbon_mimo import sampling
 from offloadopt.problems.carbon_mimo.scenario import CarbonMimoScenario
+from offloadopt.quantities import Amplitude, Bits, CarbonIntensity, Joules
 from offloadopt.structures.backlog import Backlog, BacklogMDP, BacklogProblem, DiscreteDistribution
 
 JOULE_PER_KWH = 3.6e6
@@ -76,14 +77,15 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Channels, arrivals, harvested energy, the grid's carbon."""
         s = self.scenario
-        error = {"channel_error": ArrayField((s.users, s.antennas, 2))} if s.csi_error > 0 else {}
+        amplitude = ArrayField.of(Amplitude, (s.users, s.antennas, 2))
+        error = {"channel_error": amplitude} if s.csi_error > 0 else {}
         return {
-            "channel": ArrayField((s.users, s.antennas, 2)),
+            "channel": amplitude,
             **error,
-            "arrival_bits": ArrayField((s.users,), low=0.0, unit="bit"),
-            "harvest_j": ArrayField((s.users,), low=0.0, unit="J"),
-            "carbon_g_per_kwh": ArrayField((), low=0.0, unit="g/kWh"),
-            "start_bits": ArrayField((s.users,), low=0.0, high=self.capacity_bits, unit="bit", per_slot=False),
+            "arrival_bits": ArrayField.of(Bits, (s.users,), low=0.0),
+            "harvest_j": ArrayField.of(Joules, (s.users,), low=0.0),
+            "carbon_g_per_kwh": ArrayField.of(CarbonIntensity, (), low=0.0),
+            "start_bits": ArrayField.of(Bits, (s.users,), low=0.0, high=min(self.capacity_bits, 1e18), per_slot=False),
         }
 
     @cached_property

@@ -118,7 +118,6 @@ class CarbonMimoScenario(Scenario):
     )
     country: str | None = Field(
         None,
-        pattern="^[A-Z]{3}$",
         description="ISO code of a country whose mean intensity (codecarbon) replaces the constant",
     )
 

@@ -30,6 +30,7 @@ from offloadopt.core import (
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel, compute
 from offloadopt.problems.multi_server.scenario import MultiServerScenario
+from offloadopt.quantities import Bits, Cycles, Metres, PowerGain
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 from offloadopt.traces import locations as places
 
@@ -64,12 +65,11 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Gains, tasks and distances."""
         users, servers = self.scenario.users, self.scenario.servers
-        positive = float(np.finfo(float).tiny)
         return {
-            "gain": ArrayField((users, servers), low=0.0),
-            "task_bits": ArrayField((users,), low=positive, unit="bit"),
-            "task_cycles": ArrayField((users,), low=positive, unit="cycle"),
-            "distance_m": ArrayField((users, servers), low=0.0, unit="m", optional=True),
+            "gain": ArrayField.of(PowerGain, (users, servers), low=0.0),
+            "task_bits": ArrayField.of(Bits, (users,)),
+            "task_cycles": ArrayField.of(Cycles, (users,)),
+            "distance_m": ArrayField.of(Metres, (users, servers), low=0.0, optional=True),
         }
 
     @property

@@ -44,6 +44,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
 from offloadopt.physics.task_splitting import Splitting, share_cpu
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
+from offloadopt.quantities import Bits, Coordinate
 from offloadopt.structures.actions import Allowed, Controls
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
@@ -104,11 +105,8 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[Pa
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Paths and tasks."""
-        users, positive = self.scenario.users, float(np.finfo(float).tiny)
-        return {
-            "position_m": ArrayField((users, 2), unit="m"),
-            "task_bits": ArrayField((users,), low=positive, unit="bit"),
-        }
+        users = self.scenario.users
+        return {"position_m": ArrayField.of(Coordinate, (users, 2)), "task_bits": ArrayField.of(Bits, (users,))}
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:

@@ -36,6 +36,7 @@ image costs far more energy than local computing, and all tasks are local at the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -56,6 +57,7 @@ from offloadopt.core import (
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.problems.twin_inference import sampling
 from offloadopt.problems.twin_inference.scenario import TwinInferenceScenario
+from offloadopt.quantities import Bits, Cycles, Hertz, Joules, Metres, PowerGain, Watts
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.inference import CostWeights, InferenceProblem
 from offloadopt.traces.requests import Requests
@@ -97,25 +99,22 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
     @cached_property
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Tasks, links and resources, and the twin's values of them."""
-        s, tiny = self.scenario, float(np.finfo(float).tiny)
+        s = self.scenario
         tasks, links = (s.users, self.places), (s.users, s.servers)
         real = {
-            "gain": ArrayField(links, low=0.0),
-            "user_hz": ArrayField((s.users,), low=tiny, unit="Hz", per_slot=False),
-            "server_hz": ArrayField((s.servers,), low=tiny, unit="Hz", per_slot=False),
-            "bandwidth_hz": ArrayField((s.servers,), low=tiny, unit="Hz", per_slot=False),
-            "distance_m": ArrayField(links, low=tiny, unit="m", per_slot=False),
+            "gain": ArrayField.of(PowerGain, links, low=0.0),
+            "user_hz": ArrayField.of(Hertz, (s.users,), per_slot=False),
+            "server_hz": ArrayField.of(Hertz, (s.servers,), per_slot=False),
+            "bandwidth_hz": ArrayField.of(Hertz, (s.servers,), per_slot=False),
+            "distance_m": ArrayField.of(Metres, links, per_slot=False),
         }
-        twin = {
-            f"twin_{name}": ArrayField(f.shape, low=f.low, unit=f.unit, per_slot=f.per_slot, optional=True)
-            for name, f in real.items()
-        }
+        twin = {f"twin_{name}": replace(field, optional=True) for name, field in real.items()}
         return {
             "present": ArrayField(tasks, low=0, high=1, integer=True),
-            "bits": ArrayField(tasks, low=tiny, unit="bit"),
-            "cycles": ArrayField(tasks, low=tiny, unit="cycle"),
-            "power_w": ArrayField((s.users,), low=tiny, unit="W", per_slot=False),
-            "start_j": ArrayField((s.users,), low=0.0, unit="J", per_slot=False),
+            "bits": ArrayField.of(Bits, tasks),
+            "cycles": ArrayField.of(Cycles, tasks),
+            "power_w": ArrayField.of(Watts, (s.users,), per_slot=False),
+            "start_j": ArrayField.of(Joules, (s.users,), low=0.0, per_slot=False),
             **real,
             **twin,
         }

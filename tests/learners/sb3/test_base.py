@@ -104,3 +104,4 @@ def test_progress_adds_up_to_the_steps_done_and_rewards_are_recorded(
 def test_training_ends_when_its_seconds_are_over(learner: CentralSb3Learner, small: Any, library: Any) -> None:
     policy = learner.fit(small, budget=Budget(steps=10**9, seconds=0.2))
     assert 0 < policy.origin.training["steps"] < 10**9
+    assert learner.fit(small, budget=Budget(seconds=1e-9)).origin.training["steps"] == 0
