@@ -9,7 +9,9 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from offloadopt.core import FloatArray
 from offloadopt.reproduce.artefact import DataFrame
@@ -141,6 +143,10 @@ class Lowest(ClaimBuilder):
     method : str
     rivals : sequence of str
         As far as the table has them.
+    most : float
+        Value below which the mean comparison must lie.
+    level : mapping
+        Other values for some rivals.
     lead : str
         Text before the numbers of ``{method}`` against ``{rival}``.
     each : str
@@ -151,32 +157,27 @@ class Lowest(ClaimBuilder):
 
     method: str
     rivals: Sequence[str]
+    most: float = 0.0
+    level: Mapping[str, float] = field(default_factory=dict)
     lead: str = "{method} - {rival}: "
     each: str = "{value} at {place:g}"
     joint: str = "; "
     points: str = "place"
 
+    comparison: ClassVar[np.ufunc] = np.subtract
+    word: ClassVar[str] = "paired difference to each rival"
+    plus: ClassVar[str] = "+"
+    """Sign of positive comparisons in the text."""
+
     @property
     def usual_rule(self) -> str:
-        """Paired differences."""
-        return f"the mean paired difference to each rival is below 0 at every {self.points}; false if one is not"
+        """Paired comparisons."""
+        return f"the mean {self.word} is below {self.most:g} at every {self.points}; false if one is not"
 
     def against(self, frame: DataFrame, rival: str) -> dict[float | None, Interval]:
         """The number compared with a rival's at each place of both."""
         ours, theirs = (self.at_places(frame, method) for method in (self.method, rival))
-        return {place: self.compare(ours[place], theirs[place]) for place in theirs}
-
-    def compare(self, ours: FloatArray, theirs: FloatArray) -> Interval:
-        """Paired difference."""
-        return Interval.of(ours - theirs)
-
-    def text(self, interval: Interval) -> str:
-        """A difference."""
-        return interval.text(self.scale, sign="+")
-
-    def limit(self, rival: str) -> float:
-        """Value below which a comparison must lie."""
-        return 0.0
+        return {place: Interval.of(self.comparison(ours[place], theirs[place])) for place in theirs}
 
     def decide(self, frame: DataFrame) -> tuple[list[Verdict], str]:
         """Each rival at each place."""
@@ -184,9 +185,9 @@ class Lowest(ClaimBuilder):
         found = []
         for rival in (name for name in self.rivals if name in set(frame[self.by])):
             compared = self.against(frame, rival)
-            verdicts += [interval.below(self.limit(rival)) for interval in compared.values()]
+            verdicts += [interval.below(self.level.get(rival, self.most)) for interval in compared.values()]
             texts = [
-                self.each.format(value=self.text(interval), place=place, rival=rival)
+                self.each.format(value=interval.text(self.scale, sign=self.plus), place=place, rival=rival)
                 for place, interval in compared.items()
             ]
             found.append(self.lead.format(method=self.method, rival=rival) + ", ".join(texts))
@@ -195,36 +196,14 @@ class Lowest(ClaimBuilder):
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Lowest):
-    """A method has less of a number than each rival at every place, by paired ratios.
+    """A method has less of a number than each rival at every place, by paired ratios."""
 
-    Attributes
-    ----------
-    most : float
-        Value below which the mean ratio must lie.
-    level : mapping
-        Other values for some rivals.
-    """
-
-    lead: str = "{method} / {rival}: "
     most: float = 1.0
-    level: Mapping[str, float] = field(default_factory=dict)
+    lead: str = "{method} / {rival}: "
 
-    @property
-    def usual_rule(self) -> str:
-        """Paired ratios."""
-        return f"the mean ratio is below {self.most:g} at every {self.points}; false if one is not"
-
-    def compare(self, ours: FloatArray, theirs: FloatArray) -> Interval:
-        """Paired ratio."""
-        return Interval.of(ours / theirs)
-
-    def text(self, interval: Interval) -> str:
-        """A ratio."""
-        return interval.text(self.scale)
-
-    def limit(self, rival: str) -> float:
-        """The rival's own value, else the common one."""
-        return self.level.get(rival, self.most)
+    comparison: ClassVar[np.ufunc] = np.divide
+    word: ClassVar[str] = "ratio"
+    plus: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

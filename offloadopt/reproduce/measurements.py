@@ -16,9 +16,6 @@ from offloadopt.core import Instances, Method, Problem, Solutions, Solver, Statu
 from offloadopt.reproduce import training
 from offloadopt.reproduce.training import Json
 
-TEST = "test"
-"""Name of a training's test, where it has but one."""
-
 
 class Measurements(ABC):
     """What a paper averages over episodes and keeps of trainings; `apply_solvers` and `train` are functions of units.
@@ -27,20 +24,29 @@ class Measurements(ABC):
     ----------
     problem : str
         Registered name.
+    bound : str
+        Label of the mean of the proved lower bounds; without one they have no row.
     extra : tuple of str
         Parameters of `train` that only this paper has; they are for `beside`.
     """
 
     problem: ClassVar[str]
+    bound: ClassVar[str] = ""
     extra: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def averages(self, problem: Any, instances: Instances, solutions: Solutions) -> Json:
         """Means over instances: the numbers of one method."""
 
+    def share(self, problem: Any) -> int:
+        """Number by which an episode's cost is divided in the tables."""
+        return 1
+
     def bounds(self, problem: Any, instances: Instances, solutions: Solutions) -> dict[str, Json]:
-        """Rows of proved bounds by label, beside that of the solver; none by default."""
-        return {}
+        """Row of the proved bound beside that of the solver, if the paper has one and the solver proves it."""
+        if not self.bound or not np.isfinite(solutions.bound).all():
+            return {}
+        return {self.bound: {"cost": float(solutions.bound.mean()) / self.share(problem)}}
 
     def learning(self, problem: Any, learner: Mapping[str, Any], curve: Sequence[Json]) -> Json:
         """What is kept of everything that a learner recorded: by default a thinned ``curve``."""

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from offloadopt import registry
 from offloadopt.errors import InvalidInput, UnknownName, nearest
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, Result, Unit
-from offloadopt.reproduce.measurements import TEST, Measurements
+from offloadopt.reproduce.artefact import TEST, Artefact, Paper, Unit
+from offloadopt.reproduce.measurements import Measurements
 from offloadopt.reproduce.plots import Style
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.training import Json
 
 Chosen = Mapping[str, tuple[str, Mapping[str, Any]]]
 """Registered name and options of each method by its label."""
-
-
-class Measured(NamedTuple):
-    """Numbers of a method in a scenario; ``test`` is the name of a training's test."""
-
-    test: str
-    scenario: Json
-    method: str
-    numbers: Json
 
 
 class Sizes(SimpleNamespace):
@@ -170,16 +162,6 @@ class Study:
         """Methods in the order of tables and legends."""
         present = set(methods)
         return [method for method in self.styles if method in present]
-
-
-def measured(unit: Unit, result: Result) -> Iterator[Measured]:
-    """Numbers of each method that a unit has measured, or of each test of its training."""
-    if "tests" in unit.parameters:
-        for test in unit.parameters["tests"]:
-            yield Measured(test["name"], test["scenario"], unit.labels["method"], result["tests"][test["name"]])
-        return
-    for method, numbers in result.items():
-        yield Measured(TEST, unit.parameters["scenario"], method, numbers)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offloadopt.core import FloatArray
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.claims import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
+
+REPLICATE = "replicate"
+"""Label and column of independent repetitions; intervals are taken over them."""
 
 
 def summarised(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

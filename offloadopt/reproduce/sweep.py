@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Axes, DataFrame, Figure, Row, Unit
-from offloadopt.reproduce.study import Measured
+from offloadopt.reproduce.artefact import Artefact, Axes, DataFrame, Figure, Measured, Row, Unit
 from offloadopt.reproduce.summary import summarised
-from offloadopt.reproduce.table import Table
 
 LEAST = 1e-6
 """Smallest mean that a logarithmic axis must show."""
@@ -99,7 +97,7 @@ class Panel:
 
 
 @dataclass(eq=False, kw_only=True)
-class Sweep(Table):
+class Sweep(Artefact):
     """All methods on the same held-out instances at every place of one axis.
 
     Attributes

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from offloadopt.errors import InvalidInput, UnknownName
 from offloadopt.reproduce import PAPERS, paper
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Unit, distinct_units
+from offloadopt.reproduce.artefact import Artefact, Measured, Unit, distinct_units, measured
 from offloadopt.reproduce.claims import Claim
+from offloadopt.reproduce.partial_mobile.study import GREEDY, LOCAL, RULES
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys import slow_paper, tiny_papers
+from toys.tiny_papers.partial_mobile import STUDY
 
 Made = tuple[Path, list[Claim]]
 of_each_paper = pytest.mark.parametrize(("made", "name"), [(name, name) for name in PAPERS], indirect=["made"])
+CHOSEN = {name: RULES[name] for name in (GREEDY, LOCAL)}
 BOUNDS = {
     "multi_server": ("fig-9", "fig-10", "table-3", "hard-servers"),
     "carbon_mimo": ("cost",),
@@ -28,11 +34,11 @@ BOUNDS = {
 
 
 def test_a_unit_is_known_by_its_parameters_and_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    unit, other = slow_paper.Slow("fig-1", (1, 2)).units[:2]
+    unit, other = slow_paper.slow("fig-1", (1, 2)).units[:2]
     relabelled = Unit(unit.function, dict(reversed(unit.parameters.items())), {REPLICATE: 9})
     assert unit.name == relabelled.name != other.name
     monkeypatch.setattr("offloadopt.reproduce.artefact.__version__", "9.9.9")
-    assert slow_paper.Slow("fig-1", (1, 2)).units[0].name != unit.name
+    assert slow_paper.slow("fig-1", (1, 2)).units[0].name != unit.name
 
 
 def test_numbers_that_json_cannot_hold_are_refused_as_parameters() -> None:
@@ -41,13 +47,13 @@ def test_numbers_that_json_cannot_hold_are_refused_as_parameters() -> None:
 
 
 def test_units_of_several_artefacts_are_counted_once() -> None:
-    first, second = slow_paper.Slow("fig-1", (1, 2)), slow_paper.Slow("fig-2", (2, 3))
+    first, second = slow_paper.slow("fig-1", (1, 2)), slow_paper.Slow("fig-2", (2, 3))
     assert len(distinct_units([first, second])) == 9
     assert set(distinct_units([first])) < set(distinct_units([first, second]))
 
 
 def test_a_table_has_a_row_for_each_point_and_replicate() -> None:
-    artefact = slow_paper.Slow("fig-1", (1, 2, 2), replicates=2)
+    artefact = slow_paper.slow("fig-1", (1, 2, 2), replicates=2)
     results = {unit.name: {"number": 10.0 * unit.labels["point"]} for unit in artefact.units}
     expected = pd.DataFrame({REPLICATE: [1, 1, 2, 2], "point": [1, 2, 1, 2], "number": [10.0, 20.0, 10.0, 20.0]})
     pd.testing.assert_frame_equal(artefact.frame(results), expected)
@@ -136,3 +142,63 @@ def test_sizes_and_files_are_checked_and_only_the_quick_run_is_shortened(name: s
     full = set(paper(name, "full").shortened)
     assert full < set(paper(name, "quick").shortened) or not full
     assert paper(name, "quick").shortened
+
+
+def test_numbers_are_read_by_method_and_by_test() -> None:
+    def function() -> dict[str, int]:
+        return {}
+
+    solved = Unit(function, {"scenario": {"users": 3}})
+    assert list(measured(solved, {"a": {"cost": 1}, "b": {"cost": 2}})) == [
+        Measured("test", {"users": 3}, "a", {"cost": 1}),
+        Measured("test", {"users": 3}, "b", {"cost": 2}),
+    ]
+    tests = [{"name": "near", "scenario": {"users": 4}}, {"name": "far", "scenario": {"users": 9}}]
+    trained = Unit(function, {"scenario": {"users": 3}, "tests": tests}, {"method": "c"})
+    assert list(measured(trained, {"tests": {"far": {"cost": 3}, "near": {"cost": 4}}})) == [
+        Measured("near", {"users": 4}, "c", {"cost": 4}),
+        Measured("far", {"users": 9}, "c", {"cost": 3}),
+    ]
+
+
+def of_two_sizes(replicate: int) -> Iterable[Unit]:
+    for size in ("small", "large"):
+        yield STUDY.solvers(replicate, STUDY.scenario(), CHOSEN, size=size)
+
+
+def results(table: Artefact) -> dict[str, dict[str, dict[str, float]]]:
+    return {unit.name: {GREEDY: {"cost": 1.0, "loss": 0.5}, LOCAL: {"cost": 2.0, "loss": 0.25}} for unit in table.units}
+
+
+def test_keys_are_labels_of_units_and_methods() -> None:
+    table = Artefact(study=STUDY, name="table", keys=("size", "method"), over=of_two_sizes)
+    frame = table.frame(results(table))
+    assert list(frame.columns) == [REPLICATE, "size", "method", "cost", "loss"]
+    assert frame[frame[REPLICATE] == 1]["size"].tolist() == ["small", "small", "large", "large"]
+    assert frame["cost"].tolist() == [1.0, 2.0] * 4
+    assert list(table.claims(frame)) == []
+    with pytest.raises(NotImplementedError, match="table has no picture"):
+        table.draw(frame)
+
+
+def test_columns_choose_the_rows_and_numbers_the_columns() -> None:
+    table = Artefact(
+        study=STUDY,
+        name="table",
+        keys=("method",),
+        over=of_two_sizes,
+        columns=lambda unit, found: {"method": found.method} if found.method == GREEDY else None,
+        numbers=("loss",),
+        derive=lambda frame: frame.assign(twice=2 * frame["loss"]),
+        picture=lambda summary: Figure(figsize=(len(summary), 1)),
+    )
+    frame = table.frame(results(table))
+    assert frame.to_dict("list") == {REPLICATE: [1, 2], "method": [GREEDY] * 2, "loss": [0.5] * 2, "twice": [1.0] * 2}
+    assert table.draw(frame).get_size_inches().tolist() == [1.0, 1.0]
+
+
+def test_rows_may_be_read_otherwise() -> None:
+    table = Artefact(
+        study=STUDY, name="table", keys=("size",), over=of_two_sizes, read=lambda unit, result: [{"size": len(result)}]
+    )
+    assert table.frame(results(table))["size"].tolist() == [2, 2]

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.claim_builders import Level, Lowest, Ratio, Trend, steps_along
+from offloadopt.reproduce.summary import REPLICATE
 
 HEAD: Mapping[str, Any] = {"claim": "it is so", "source": "Fig. 1"}
 

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.summary import summarised
+from offloadopt.reproduce.summary import REPLICATE, summarised
 
 STYLE = plots.Style("a label", plots.BLUE, "-", "o")
 

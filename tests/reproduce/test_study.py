@@ -13,10 +13,10 @@ import pytest
 from offloadopt import registry
 from offloadopt.errors import InvalidInput, UnknownName
 from offloadopt.reproduce import PAPERS
-from offloadopt.reproduce.artefact import REPLICATE, Unit
 from offloadopt.reproduce.partial_mobile.plan import PLAN
 from offloadopt.reproduce.partial_mobile.study import DISCRETE, EXACT, OPTIMUM, SB3_A2C
-from offloadopt.reproduce.study import Measured, Sizes, measured, sizes
+from offloadopt.reproduce.study import Sizes, sizes
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers.partial_mobile import STUDY, tiny
 
@@ -75,23 +75,6 @@ def test_units_measure_and_train_on_instances_that_no_training_sees() -> None:
 def test_every_setting_of_a_learner_is_in_its_unit() -> None:
     learner = STUDY.learner("imitation", gradient_steps=7)
     assert learner["settings"] == registry.learner("imitation", gradient_steps=7).model_dump(mode="json")
-
-
-def test_numbers_are_read_by_method_and_by_test() -> None:
-    def function() -> dict[str, int]:
-        return {}
-
-    solved = Unit(function, {"scenario": {"users": 3}})
-    assert list(measured(solved, {"a": {"cost": 1}, "b": {"cost": 2}})) == [
-        Measured("test", {"users": 3}, "a", {"cost": 1}),
-        Measured("test", {"users": 3}, "b", {"cost": 2}),
-    ]
-    tests = [{"name": "near", "scenario": {"users": 4}}, {"name": "far", "scenario": {"users": 9}}]
-    trained = Unit(function, {"scenario": {"users": 3}, "tests": tests}, {"method": "c"})
-    assert list(measured(trained, {"tests": {"far": {"cost": 3}, "near": {"cost": 4}}})) == [
-        Measured("near", {"users": 4}, "c", {"cost": 4}),
-        Measured("far", {"users": 9}, "c", {"cost": 3}),
-    ]
 
 
 def test_learners_that_nobody_registered_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

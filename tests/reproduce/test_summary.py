@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.claims import Interval
-from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.summary import REPLICATE, summarised, values
 
 
 def test_a_summary_has_the_interval_of_every_point() -> None:

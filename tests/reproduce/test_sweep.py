@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.claim_builders import Lowest
 from offloadopt.reproduce.partial_mobile.study import DISCRETE, GREEDY, LOCAL, RULES
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
 
 from toys.tiny_papers.partial_mobile import STUDY

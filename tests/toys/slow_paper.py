@@ -7,15 +7,16 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, Paper, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.runner import reproduce
-from offloadopt.reproduce.summary import values
+from offloadopt.reproduce.summary import REPLICATE, values
 
 LOG, PAUSE = "SLOW_PAPER_LOG", "SLOW_PAPER_PAUSE"
 
@@ -28,38 +29,34 @@ def measure(point: int, seed: int) -> Result:
     return {"number": 10.0 * point + seed}
 
 
-class Slow(Artefact):
+def slow(name: str, points: Sequence[int], replicates: int = 3) -> Artefact:
     """Its numbers are above 0 and grow with the points."""
 
-    keys = ("point",)
+    def over(seed: int) -> Iterable[Unit]:
+        return [Unit(measure, {"point": point, "seed": seed}, {REPLICATE: seed, "point": point}) for point in points]
 
-    def __init__(self, name: str, points: Sequence[int], replicates: int = 3) -> None:
-        self.name = name  # type: ignore[misc]
-        self.points = points
-        self.replicates = replicates
-
-    def plan(self) -> Sequence[Unit]:
-        return [
-            Unit(measure, {"point": point, "seed": seed}, {REPLICATE: seed, "point": point})
-            for seed in range(1, self.replicates + 1)
-            for point in self.points
-        ]
-
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        yield {"point": unit.labels["point"], **result}
-
-    def draw(self, frame: pd.DataFrame) -> Figure:
+    def picture(summary: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(1, 1))
-        figure.subplots().plot(frame["point"], frame["number"])
+        figure.subplots().plot(summary["point"], summary["number"])
         return figure
 
-    def claims(self, frame: pd.DataFrame) -> Sequence[Claim]:
-        found = Interval.of(values(frame, "number", point=self.points[0]))
-        return [Claim(f"{self.name} is above 0", "Fig. 0", "1", found.text(), found.above(0.0), "the mean is above 0")]
+    def above(frame: pd.DataFrame) -> Iterable[Claim]:
+        found = Interval.of(values(frame, "number", point=points[0]))
+        yield Claim(f"{name} is above 0", "Fig. 0", "1", found.text(), found.above(0.0), "the mean is above 0")
+
+    return Artefact(
+        study=SimpleNamespace(replicates=range(1, replicates + 1)),
+        name=name,
+        keys=("point",),
+        over=over,
+        read=lambda unit, result: [{"point": unit.labels["point"], **result}],
+        picture=picture,
+        claimed=(above,),
+    )
 
 
 def paper(size: str = "quick", **settings: Any) -> Paper:
-    return Paper("slow", size, settings, (), [Slow("fig-1", (1, 2)), Slow("fig-2", (2, 3))])
+    return Paper("slow", size, settings, (), [slow("fig-1", (1, 2)), slow("fig-2", (2, 3))])
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class BatteryD2DMeasurements(Measurements):
     """Episodes and windows of `battery_d2d`."""
 
     problem = "battery_d2d"
+    bound = BOUND
 
     def draw(self, problem: BatteryD2D, count: int, seed: int, most_tasks: int | None = None) -> Instances:
         """Sample instances, or the first ones that have at most ``most_tasks`` tasks."""
@@ -69,10 +70,6 @@ class BatteryD2DMeasurements(Measurements):
         found |= {name: part / whole for name, (part, whole) in ratios.items() if whole > 0}
         worn = {"worn_years": WORN * found["life_years"]} if "life_years" in found else {}
         return found | worn | proved_share(solutions)
-
-    def bounds(self, problem: BatteryD2D, instances: Instances, solutions: Solutions) -> dict[str, Json]:
-        """The mean of the proved bounds, if the solver proves them."""
-        return {BOUND: {"cost": float(solutions.bound.mean())}} if np.isfinite(solutions.bound).all() else {}
 
     def learning(self, problem: BatteryD2D, learner: Mapping[str, Any], curve: Sequence[Json]) -> Json:
         """Cost of an episode of the fleet by the number of agents' decisions, exploration included.

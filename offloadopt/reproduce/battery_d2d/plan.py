@@ -6,7 +6,7 @@ from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.battery_d2d.study import RMAPPO, SIZES, BatteryD2DStudy
 from offloadopt.reproduce.battery_d2d.sweeps import capacity_figure, tasks_figure, training_figure
 from offloadopt.reproduce.battery_d2d.terms import frequency_figure, terms_table
-from offloadopt.reproduce.battery_d2d.windows import ImitationTable, hindsight_table
+from offloadopt.reproduce.battery_d2d.windows import hindsight_table, imitation_table
 from offloadopt.reproduce.study import Plan
 
 SHORTENED = (
@@ -28,7 +28,7 @@ def artefacts(study: BatteryD2DStudy) -> list[Artefact]:
         *([training_figure(study)] if learned else []),
         terms_table(study),
         hindsight_table(study),
-        *([ImitationTable(study)] if RMAPPO in learned else []),
+        *([imitation_table(study)] if RMAPPO in learned else []),
     ]
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.battery_d2d import measurements
 from offloadopt.reproduce.study import Chosen, Study, sizes
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.training import Json
 
 RMAPPO, MADDPG, PPO = "rMAPPO", "MADDPG", "PPO, full view"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Axes, DataFrame, Result, Row, Unit
+from offloadopt.reproduce.artefact import Axes, DataFrame, Measured, Result, Row, Unit
 from offloadopt.reproduce.battery_d2d.study import (
     CAPACITY_J,
     CHANCE,
@@ -26,7 +26,6 @@ from offloadopt.reproduce.battery_d2d.study import (
 )
 from offloadopt.reproduce.battery_d2d.tables import PresetTable
 from offloadopt.reproduce.claim_builders import ClaimBuilder, Ratio, Trend
-from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.sweep import Axis, Panel
 from offloadopt.reproduce.training import interval_means
 

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Axes, DataFrame, Figure, Row, Unit
-from offloadopt.reproduce.study import Measured
+from offloadopt.reproduce.artefact import Artefact, Axes, DataFrame, Figure, Measured, Row, Unit
 from offloadopt.reproduce.summary import summarised
-from offloadopt.reproduce.table import Table
 
 
 @dataclass(eq=False, kw_only=True)
-class PresetTable(Table):
+class PresetTable(Artefact):
     """Measurements of methods in each preset, which is the first key; ``columns`` are those between it and the method.
 
     Attributes

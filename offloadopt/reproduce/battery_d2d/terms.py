@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Axes, DataFrame, Row, Unit
+from offloadopt.reproduce.artefact import Axes, DataFrame, Measured, Row, Unit
 from offloadopt.reproduce.battery_d2d import bars
 from offloadopt.reproduce.battery_d2d.study import (
     GREEDY,
@@ -26,7 +26,6 @@ from offloadopt.reproduce.battery_d2d.study import (
 from offloadopt.reproduce.battery_d2d.tables import PresetTable
 from offloadopt.reproduce.claim_builders import Ratio
 from offloadopt.reproduce.claims import Claim, Interval
-from offloadopt.reproduce.study import Measured
 from offloadopt.reproduce.summary import select, values
 
 ENOUGH = 0.1

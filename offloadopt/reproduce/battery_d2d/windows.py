@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit, measured
 from offloadopt.reproduce.battery_d2d import bars
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
 from offloadopt.reproduce.battery_d2d.study import (
@@ -18,9 +17,8 @@ from offloadopt.reproduce.battery_d2d.study import (
     STYLES,
     BatteryD2DStudy,
 )
-from offloadopt.reproduce.study import Chosen, measured
-from offloadopt.reproduce.summary import above_bound, select, summarised
-from offloadopt.reproduce.table import Table
+from offloadopt.reproduce.study import Chosen
+from offloadopt.reproduce.summary import above_bound, select
 
 WINDOWS, EPISODES = "windows", "episodes"
 
@@ -30,7 +28,7 @@ def optimum_solver(study: BatteryD2DStudy) -> Chosen:
     return {OPTIMUM: ("exact", {"time_limit_s": study.sizes.window_seconds})}
 
 
-def hindsight_table(study: BatteryD2DStudy) -> Table:
+def hindsight_table(study: BatteryD2DStudy) -> Artefact:
     """Costs above the proved bound of the fleet's total cost, which assumes that the future is known.
 
     In a few slots no battery is emptied: energy, ageing and disconnected devices decide there.
@@ -50,7 +48,7 @@ def hindsight_table(study: BatteryD2DStudy) -> Table:
         plots.finish(ax, "cost above the hindsight bound, %", "")
         return figure
 
-    return Table(
+    return Artefact(
         study=study,
         name="hindsight",
         keys=("method",),
@@ -60,58 +58,43 @@ def hindsight_table(study: BatteryD2DStudy) -> Table:
     )
 
 
-@dataclass(eq=False)
-class ImitationTable(Artefact):
+def imitation_table(study: BatteryD2DStudy) -> Artefact:
     """Imitation of an expert, rMAPPO that starts from it, the expert itself, and rMAPPO alone.
 
     In windows the experts are the greedy rule and the optimum, in whole episodes the greedy rule and energy queues.
     """
+    sizes, greedy = study.sizes, {GREEDY: RULES[GREEDY]}
+    experts: Mapping[str, Mapping[str, Chosen]] = {
+        WINDOWS: {GREEDY: greedy, OPTIMUM: optimum_solver(study)},
+        EPISODES: {GREEDY: greedy, QUEUE: {QUEUE: RULES[QUEUE]}},
+    }
 
-    study: BatteryD2DStudy
-    name = "imitation"
-    keys = ("at", "method")
+    def over(replicate: int) -> Iterable[Unit]:
+        for at, of_place in experts.items():
+            window = at == WINDOWS
+            test = study.window_test(replicate) if window else study.test(replicate, study.common)
+            for expert, chosen in of_place.items():
+                count = sizes.window_demonstrations if window else sizes.demonstrations
+                count = sizes.optimum_demonstrations if expert == OPTIMUM else count
+                yield study.imitation(replicate, chosen, count, window, expert=expert)
+                yield study.solvers(replicate, test["scenario"], chosen, test=test)
+        yield from study.trained_in_windows(replicate)
+        yield from study.learned(replicate, sizes.presets[0], methods=[RMAPPO])
 
-    @property
-    def experts(self) -> Mapping[str, Mapping[str, Chosen]]:
-        """Experts in windows and in whole episodes, as solvers by label."""
-        greedy, queue = {GREEDY: RULES[GREEDY]}, {QUEUE: RULES[QUEUE]}
-        return {
-            WINDOWS: {GREEDY: greedy, OPTIMUM: optimum_solver(self.study)},
-            EPISODES: {GREEDY: greedy, QUEUE: queue},
-        }
-
-    def plan(self) -> Iterable[Unit]:
-        """Imitation of each expert, the expert itself, and rMAPPO from scratch."""
-        study, sizes = self.study, self.study.sizes
-        for replicate in study.replicates:
-            for at, experts in self.experts.items():
-                window = at == WINDOWS
-                test = study.window_test(replicate) if window else study.test(replicate, study.common)
-                for expert, chosen in experts.items():
-                    count = sizes.window_demonstrations if window else sizes.demonstrations
-                    count = sizes.optimum_demonstrations if expert == OPTIMUM else count
-                    yield study.imitation(replicate, chosen, count, window, expert=expert)
-                    yield study.solvers(replicate, test["scenario"], chosen, test=test)
-            yield from study.trained_in_windows(replicate)
-            yield from study.learned(replicate, sizes.presets[0], methods=[RMAPPO])
-
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each expert, each imitation of it, and rMAPPO alone."""
-        places = ((WINDOWS, self.study.window), (EPISODES, self.study.common))
+    def read(unit: Unit, result: Result) -> Iterable[Row]:
         for found in measured(unit, result):
             expert = unit.labels.get("expert")
             method = found.method if expert is None else imitation_label(expert, found.method)
-            for at in (name for name, scenario in places if scenario == found.scenario):
-                yield {"at": at, "method": method, **found.numbers}
+            for at, scenario in ((WINDOWS, study.window), (EPISODES, study.common)):
+                if scenario == found.scenario:
+                    yield {"at": at, "method": method, **found.numbers}
 
-    def draw(self, frame: DataFrame) -> Figure:
-        """Draw the costs of all methods, one below the other."""
-        summary = summarised(frame, self.keys)
+    def picture(summary: DataFrame) -> Figure:
         figure, axes = plots.panels(2)
-        for ax, (at, experts) in zip(axes, self.experts.items(), strict=True):
+        for ax, (at, of_place) in zip(axes, experts.items(), strict=True):
             chosen = select(summary, at=at)
             methods = {RMAPPO: plots.GREY}
-            for expert, color in zip(experts, (plots.GREEN, plots.BLUE), strict=True):
+            for expert, color in zip(of_place, (plots.GREEN, plots.BLUE), strict=True):
                 labels = [expert, *(imitation_label(expert, when) for when in ("before", "after"))]
                 methods |= dict.fromkeys(labels, color)
             rows = bars.rows_of(chosen, [method for method in methods if method in set(chosen["method"])])
@@ -119,6 +102,8 @@ class ImitationTable(Artefact):
             bars.label_rows(ax, rows)
             plots.finish(ax, "cost of a window" if at == WINDOWS else "cost of an episode", "", at)
         return figure
+
+    return Artefact(study=study, name="imitation", keys=("at", "method"), over=over, read=read, picture=picture)
 
 
 def imitation_label(expert: str, when: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -23,9 +22,8 @@ from offloadopt.reproduce.carbon_mimo.study import (
     CarbonMimoStudy,
 )
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.summary import values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
-from offloadopt.reproduce.table import Table
 from offloadopt.reproduce.training import decides_jointly
 
 POINTS = 40
@@ -89,26 +87,10 @@ def mean_reward(point: Result, unit: Unit) -> float:
     return float(point["train/reward"]) / (unit.parameters["scenario"]["users"] if joint else 1)
 
 
-@dataclass(eq=False)
-class InferenceTable(Artefact):
-    """Time and memory of a decision on a device against the number of users."""
+def inference_table(study: CarbonMimoStudy) -> Artefact:
+    """Time and memory of a decision on a device against the number of users, from the trainings of CADDTO-PPO."""
 
-    study: CarbonMimoStudy
-    name = "inference"
-    keys = ("users",)
-
-    def plan(self) -> Iterable[Unit]:
-        """The trainings of CADDTO-PPO, which include the measurement."""
-        shown = (unit for replicate in self.study.replicates for unit in self.study.shown(replicate))
-        return (unit for unit in shown if unit.labels["method"] == CADDTO)
-
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each number of users."""
-        yield from result["inference"]
-
-    def draw(self, frame: DataFrame) -> Figure:
-        """Time of one device, and of all devices in one batch."""
-        summary = summarised(frame, self.keys)
+    def picture(summary: DataFrame) -> Figure:
         figure, (ax,) = plots.panels(1)
         plots.series(ax, summary, "users", "device_ms", plots.Style("one device", plots.BLUE, "-", "o"))
         plots.series(ax, summary, "users", "all_ms", plots.Style("all devices at once", plots.GREY, "--", "s"))
@@ -118,31 +100,40 @@ class InferenceTable(Artefact):
         plots.legend(figure, [ax], columns=3)
         return figure
 
-    def claims(self, frame: DataFrame) -> Sequence[Claim]:
-        """Whether the time is constant and short, and the memory small."""
-        few, many = min(frame["users"]), max(frame["users"])
-        alone = {users: values(frame, "device_ms", users=users) for users in sorted(set(frame["users"]))}
-        growth = Interval.of(alone[many] / alone[few])
-        worst = max((Interval.of(found) for found in alone.values()), key=lambda interval: interval.mean)
-        size = int(frame["bytes"].max())
-        return [
-            Claim(
-                "Inference takes the same time on a device whatever the number of users",
-                "architecture profile",
-                "O(1) in the number of users",
-                f"{growth.text()} times as long with {many} users as with {few}",
-                all_hold([growth.below(1.0 + CONSTANT), growth.above(1.0 - CONSTANT)]),
-                f"the mean ratio lies within {CONSTANT:g} of 1",
-            ),
-            Claim(
-                "A decision takes less than 0.15 ms and 68 KB",
-                "architecture profile",
-                "< 0.15 ms, < 68 KB",
-                f"{worst.text()} ms at most, {size / 1024:.1f} KiB, on one thread of a CPU",
-                all_hold([worst.below(PUBLISHED_MS), size < PUBLISHED_BYTES]),
-                "the largest mean over the numbers of users is below 0.15 ms, and the parameters take less than 68 KiB",
-            ),
-        ]
+    return Artefact(
+        study=study,
+        name="inference",
+        keys=("users",),
+        over=lambda replicate: (unit for unit in study.shown(replicate) if unit.labels["method"] == CADDTO),
+        read=lambda unit, result: result["inference"],
+        picture=picture,
+        claimed=(short_inference,),
+    )
+
+
+def short_inference(frame: DataFrame) -> Iterable[Claim]:
+    """Whether the time is constant and short, and the memory small."""
+    few, many = min(frame["users"]), max(frame["users"])
+    alone = {users: values(frame, "device_ms", users=users) for users in sorted(set(frame["users"]))}
+    growth = Interval.of(alone[many] / alone[few])
+    worst = max((Interval.of(found) for found in alone.values()), key=lambda interval: interval.mean)
+    size = int(frame["bytes"].max())
+    yield Claim(
+        "Inference takes the same time on a device whatever the number of users",
+        "architecture profile",
+        "O(1) in the number of users",
+        f"{growth.text()} times as long with {many} users as with {few}",
+        all_hold([growth.below(1.0 + CONSTANT), growth.above(1.0 - CONSTANT)]),
+        f"the mean ratio lies within {CONSTANT:g} of 1",
+    )
+    yield Claim(
+        "A decision takes less than 0.15 ms and 68 KB",
+        "architecture profile",
+        "< 0.15 ms, < 68 KB",
+        f"{worst.text()} ms at most, {size / 1024:.1f} KiB, on one thread of a CPU",
+        all_hold([worst.below(PUBLISHED_MS), size < PUBLISHED_BYTES]),
+        "the largest mean over the numbers of users is below 0.15 ms, and the parameters take less than 68 KiB",
+    )
 
 
 def costs(looks: Sequence[tuple[str, plots.Style]], label: str, side: str, summary: DataFrame) -> Figure:
@@ -153,7 +144,7 @@ def costs(looks: Sequence[tuple[str, plots.Style]], label: str, side: str, summa
     return figure
 
 
-def expert_table(study: CarbonMimoStudy) -> Table:
+def expert_table(study: CarbonMimoStudy) -> Artefact:
     """Imitation of two experts: the hindsight optimum, which knows the future, and Lyapunov, which does not.
 
     Decisions in hindsight depend on information that no online policy has; the loss by imitating them is the gap
@@ -183,10 +174,10 @@ def expert_table(study: CarbonMimoStudy) -> Table:
         ("imitates lyapunov, two powers", plots.Style("", plots.BLUE, marker="o")),
     ]
     picture = partial(costs, looks, "mean cost a slot and user", "")
-    return Table(study=study, name="experts", keys=("method",), over=over, picture=picture)
+    return Artefact(study=study, name="experts", keys=("method",), over=over, picture=picture)
 
 
-def one_user_table(study: CarbonMimoStudy) -> Table:
+def one_user_table(study: CarbonMimoStudy) -> Artefact:
     """One user at a fixed distance, for which dynamic programming gives the optimal online policy.
 
     PPO has the full state, or the paper's view, or that and two powers to set.
@@ -211,7 +202,7 @@ def one_user_table(study: CarbonMimoStudy) -> Table:
     ]
     picture = partial(costs, looks, "mean cost a slot", "one user at 60 m")
     claimed = (near_programme,)
-    return Table(study=study, name="one-user", keys=("method",), over=over, picture=picture, claimed=claimed)
+    return Artefact(study=study, name="one-user", keys=("method",), over=over, picture=picture, claimed=claimed)
 
 
 def near_programme(frame: DataFrame) -> Iterable[Claim]:

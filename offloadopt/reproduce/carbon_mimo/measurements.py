@@ -28,14 +28,14 @@ class CarbonMimoMeasurements(Measurements):
     """Episodes of `carbon_mimo`."""
 
     problem = "carbon_mimo"
+    bound = BOUND
     extra = ("users",)
 
     def averages(self, problem: CarbonMimo, instances: Instances, solutions: Solutions) -> Json:
         """Means over instances, slots and users; carbon by served bit and by joule; shares of arrivals and harvest."""
         outcome = problem.evaluate(instances, solutions.decisions)
         total: dict[str, FloatArray] = dict(outcome.metrics)
-        share = problem.horizon * problem.num_agents
-        harvested = float(instances["harvest_j"].sum())
+        share, harvested = self.share(problem), float(instances["harvest_j"].sum())
 
         def ratio(part: str, whole: float) -> float:
             return float(total[part].sum()) / whole if whole > 0 else 0.0
@@ -51,10 +51,9 @@ class CarbonMimoMeasurements(Measurements):
             "served": ratio("served_bits", float(total["arrived_bits"].sum() + instances["start_bits"].sum())),
         }
 
-    def bounds(self, problem: CarbonMimo, instances: Instances, solutions: Solutions) -> dict[str, Json]:
-        """Cost by slot and user of the proved lower bound, where there is one."""
-        share = problem.horizon * problem.num_agents
-        return {BOUND: {"cost": float(solutions.bound.mean()) / share}} if np.isfinite(solutions.bound).all() else {}
+    def share(self, problem: CarbonMimo) -> int:
+        """Slots and users."""
+        return problem.horizon * problem.num_agents
 
     def beside(self, policy: Any, given: Mapping[str, Any]) -> Json:
         """Times of single decisions for each number of ``users``."""

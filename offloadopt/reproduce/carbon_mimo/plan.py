@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from offloadopt.reproduce.artefact import Artefact
-from offloadopt.reproduce.carbon_mimo.ancestor import AncestorFigure, TradeOffFigure
-from offloadopt.reproduce.carbon_mimo.learning import InferenceTable, expert_table, one_user_table, training_figure
+from offloadopt.reproduce.carbon_mimo.ancestor import ancestor_figure, trade_off_figure
+from offloadopt.reproduce.carbon_mimo.learning import expert_table, inference_table, one_user_table, training_figure
 from offloadopt.reproduce.carbon_mimo.loads import carbon_figure, cost_figure, overflow_figure
 from offloadopt.reproduce.carbon_mimo.study import SIZES, CarbonMimoStudy
 from offloadopt.reproduce.study import Plan
@@ -24,11 +24,11 @@ def artefacts(study: CarbonMimoStudy) -> list[Artefact]:
         cost_figure(study),
         carbon_figure(study),
         overflow_figure(study),
-        InferenceTable(study),
+        inference_table(study),
         one_user_table(study),
         expert_table(study),
-        TradeOffFigure(study),
-        AncestorFigure(study),
+        trade_off_figure(study),
+        ancestor_figure(study),
     ]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import Artefact, Axes, DataFrame, Figure, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, Axes, DataFrame, Figure, Measured, Result, Row, Unit
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
 from offloadopt.reproduce.multi_server.study import (
     AS_TRAINED,
@@ -17,10 +17,8 @@ from offloadopt.reproduce.multi_server.study import (
     PRICES,
     SHIFTS,
     MultiServerStudy,
+    spent,
 )
-from offloadopt.reproduce.study import Measured
-from offloadopt.reproduce.summary import summarised
-from offloadopt.reproduce.table import Table
 from offloadopt.reproduce.training import Json
 
 STYLES = {
@@ -38,39 +36,21 @@ LEAST_GAP = 1e-5
 GAP_LABEL = "mean gap to the optimum, % (0.001: or less)"
 
 
-@dataclass(eq=False)
-class AnytimeFigure(Artefact):
+def anytime_figure(study: MultiServerStudy) -> Artefact:
     """Optimality gap of policies trained from scratch with budgets of different lengths.
 
     Each point is a training of its own, as learning rates follow the budget; time includes making demonstrations.
     """
 
-    study: MultiServerStudy
-    name = "gap-over-time"
-    keys = ("method", "share")
+    def over(replicate: int) -> Iterable[Unit]:
+        for share, method in itertools.product(study.sizes.budget_shares, LEARNED):
+            yield study.learned(method, replicate, study.layout(replicate), share, share=share)
 
-    def plan(self) -> Iterable[Unit]:
-        """A training for each learner, budget and replicate."""
-        for replicate in self.study.replicates:
-            for share in self.study.sizes.budget_shares:
-                for method in LEARNED:
-                    scenario = self.study.layout(replicate)
-                    yield self.study.learned(method, replicate, scenario, share, share=share)
+    def read(unit: Unit, result: Result) -> Iterable[Row]:
+        labels = {key: unit.labels[key] for key in ("method", "share")}
+        yield {**labels, "samples": result["samples"], **spent(result), "gap": result["tests"][AS_TRAINED]["gap"]}
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """One row."""
-        yield {
-            "method": unit.labels["method"],
-            "share": unit.labels["share"],
-            "samples": result["samples"],
-            "train_cpu_s": result["spent"]["cpu_seconds"],
-            "train_wall_s": result["spent"]["seconds"],
-            "gap": result["tests"][AS_TRAINED]["gap"],
-        }
-
-    def draw(self, frame: DataFrame) -> Figure:
-        """Gap against training time, both logarithmic."""
-        summary = summarised(frame, self.keys)
+    def picture(summary: DataFrame) -> Figure:
         figure, (ax,) = plots.panels(1)
         gaps = ["gap", "gap_low", "gap_high"]
         summary[gaps] = summary[gaps].clip(LEAST_GAP)
@@ -80,8 +60,10 @@ class AnytimeFigure(Artefact):
         plots.legend(figure, [ax], columns=2)
         return figure
 
+    return Artefact(study=study, name="gap-over-time", keys=("method", "share"), over=over, read=read, picture=picture)
 
-def hard_servers_figure(study: MultiServerStudy) -> Table:
+
+def hard_servers_figure(study: MultiServerStudy) -> Artefact:
     """Faster servers, with which more tasks are offloaded and decisions are harder: gaps, and the costs behind them."""
     speeds = {f"{speed / 1e9:g} GHz": speed for speed in study.sizes.server_hz}
 
@@ -101,7 +83,7 @@ def hard_servers_figure(study: MultiServerStudy) -> Table:
     return _gaps(study, "hard-servers", scenarios, (), picture)
 
 
-def generalisation_figure(study: MultiServerStudy) -> Table:
+def generalisation_figure(study: MultiServerStudy) -> Artefact:
     """Other presets (``melbourne`` only if its files are given), and channel statistics that no policy was trained on.
 
     Policies of the paper's preset alone have rows for these shifts.
@@ -128,7 +110,7 @@ def _gaps(
     scenarios: Mapping[str, tuple[str, Json]],
     shifts: Sequence[str],
     picture: Callable[[DataFrame], Figure],
-) -> Table:
+) -> Artefact:
     """Gaps of rules and learners in several scenarios (preset and changes), each with trainings of its own."""
 
     def over(replicate: int) -> Iterable[Unit]:
@@ -144,7 +126,7 @@ def _gaps(
             return None
         return {"scenario": found.test if shifted else trained_in, "method": found.method}
 
-    return Table(study=study, name=name, keys=("scenario", "method"), over=over, columns=columns, picture=picture)
+    return Artefact(study=study, name=name, keys=("scenario", "method"), over=over, columns=columns, picture=picture)
 
 
 def draw_gaps(ax: Axes, summary: DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:

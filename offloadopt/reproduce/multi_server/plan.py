@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from offloadopt.reproduce.artefact import Artefact
-from offloadopt.reproduce.multi_server.accuracy import AccuracyTable
-from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, generalisation_figure, hard_servers_figure
-from offloadopt.reproduce.multi_server.learners import LearnersTable
-from offloadopt.reproduce.multi_server.search import SearchFigure
+from offloadopt.reproduce.multi_server.accuracy import accuracy_table
+from offloadopt.reproduce.multi_server.extensions import anytime_figure, generalisation_figure, hard_servers_figure
+from offloadopt.reproduce.multi_server.learners import learners_table
+from offloadopt.reproduce.multi_server.search import search_figure
 from offloadopt.reproduce.multi_server.study import SIZES, MultiServerStudy
 from offloadopt.reproduce.multi_server.sweeps import servers_figure, users_figure
-from offloadopt.reproduce.multi_server.training import AblationFigure, LossFigure, TimeEnergyFigure
+from offloadopt.reproduce.multi_server.training import ablation_figure, loss_figure, time_energy_figure
 from offloadopt.reproduce.study import Plan
 
 SHORTENED = (
@@ -26,15 +26,15 @@ SHORTENED = (
 def artefacts(study: MultiServerStudy) -> list[Artefact]:
     """The paper's tables and figures, then those beyond it."""
     return [
-        AccuracyTable(study),
-        LossFigure(study),
-        TimeEnergyFigure(study),
-        SearchFigure(study),
-        AblationFigure(study),
-        LearnersTable(study),
+        accuracy_table(study),
+        loss_figure(study),
+        time_energy_figure(study),
+        search_figure(study),
+        ablation_figure(study),
+        learners_table(study),
         users_figure(study),
         servers_figure(study),
-        AnytimeFigure(study),
+        anytime_figure(study),
         generalisation_figure(study),
         hard_servers_figure(study),
     ]

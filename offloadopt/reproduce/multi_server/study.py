@@ -10,7 +10,7 @@ from typing import Any
 from offloadopt import registry
 from offloadopt.formats.reading import sha256
 from offloadopt.problems.multi_server import MultiServerScenario
-from offloadopt.reproduce.artefact import Unit
+from offloadopt.reproduce.artefact import Result, Unit
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.study import Study, sizes
 from offloadopt.reproduce.training import Json, own_length
@@ -125,3 +125,8 @@ class MultiServerStudy(Study):
         from offloadopt.learners.dirs.dirs import PAPER
 
         return self.learner("dirs", **{**PAPER, **self.sizes.dirs, **changes})
+
+
+def spent(result: Result) -> Json:
+    """Columns of the time that a training took: the processor's, because trainings share the cores, and wall time."""
+    return {"train_cpu_s": result["spent"]["cpu_seconds"], "train_wall_s": result["spent"]["seconds"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offloadopt.core import FloatArray
 from offloadopt.reproduce import plots
@@ -78,7 +78,7 @@ class LowestOfAll(Lowest):
             differences = self.against(frame, rule)
             verdicts += [difference.below(0.0) for difference in differences.values()]
             point = max(differences, key=lambda at: differences[at].mean)
-            best = self.compare(*(self.at_places(frame, method)[point] for method in (OPTIMUM, rule)))
+            best = replace(self, method=OPTIMUM).against(frame, rule)[point]
             most = differences[point].text(sign="+")
             own = f"{best.mean:+.3g} for the optimum"
             worst.append(f"DIRS - {rule.title()} at most {most} {self.unit} ({point} {self.axis}; {own})")

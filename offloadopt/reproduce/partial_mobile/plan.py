@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from offloadopt.reproduce.artefact import Artefact
-from offloadopt.reproduce.partial_mobile.kappa import KappaTable
-from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
+from offloadopt.reproduce.partial_mobile.kappa import kappa_table
+from offloadopt.reproduce.partial_mobile.stability import stability_figure
 from offloadopt.reproduce.partial_mobile.study import SIZES, PartialMobileStudy
 from offloadopt.reproduce.partial_mobile.sweeps import grid_figure, users_figure
 from offloadopt.reproduce.partial_mobile.table import weight_table
@@ -21,8 +21,8 @@ SHORTENED = (
 
 def artefacts(study: PartialMobileStudy) -> list[Artefact]:
     """Table 3, the fit of the server's energy, and the figures."""
-    stability = [StabilityFigure(study)] if study.sizes.steps else []
-    return [weight_table(study), KappaTable(study), users_figure(study), *stability, grid_figure(study)]
+    stability = [stability_figure(study)] if study.sizes.steps else []
+    return [weight_table(study), kappa_table(study), users_figure(study), *stability, grid_figure(study)]
 
 
 PLAN = Plan(PartialMobileStudy, SIZES, SHORTENED, artefacts)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
+from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit, measured
 from offloadopt.reproduce.claims import Claim, Interval, all_hold
-from offloadopt.reproduce.study import measured
-from offloadopt.reproduce.summary import summarised, values
+from offloadopt.reproduce.summary import REPLICATE, select, values
+from offloadopt.reproduce.sweep import Axis
 from offloadopt.reproduce.training import Json
 from offloadopt.reproduce.twin_inference import curves
 from offloadopt.reproduce.twin_inference.study import CGAN, GREEDY, MADDPG, RULES, STYLES, TwinInferenceStudy
@@ -34,140 +34,132 @@ LINEAR_BELOW = 1.5
 PUBLISHED_SYNC = "5.31 ms/step with MADDPG, 2.59 ms/step with generators (links not stated)"
 
 
-@dataclass(eq=False)
-class ExchangeTable(Artefact):
-    """Settling step, cost, and bytes with their transmission time, also against the number of users."""
+def exchange_table(study: TwinInferenceStudy) -> Artefact:
+    """Settling step, cost, and bytes with their transmission time, also against the number of users.
 
-    study: TwinInferenceStudy
-    name = "exchange"
-    keys = ("run", "users", "method")
+    Both trainings at the common point stand beside Greedy; against the number of users there are short ones.
+    """
 
-    def plan(self) -> Iterable[Unit]:
-        """Both trainings at the common point beside Greedy, and short ones against the number of users."""
-        study, common = self.study, self.study.at()
-        for replicate in study.replicates:
-            yield study.solvers(replicate, common, RULES)
-            yield from study.learned(replicate, common, (MADDPG, CGAN))
-            for users in sorted({*study.sizes.counted_users, common["users"]}):
-                yield from self._counting(replicate, study.at(users))
-
-    def _counting(self, replicate: int, scenario: Json) -> Iterable[Unit]:
+    def counting(replicate: int, scenario: Json) -> Iterable[Unit]:
         slots = ROUNDS * math.ceil(ROUND_SLOTS / scenario["horizon"]) * scenario["horizon"]
         for method in (MADDPG, CGAN):
-            if method in self.study.sizes.slots:
-                learner = self.study.agents(method, **COUNTING_SETTINGS[method])
-                # The same for all replicates: what passes does not depend on chance.
-                tests = [self.study.test(1, scenario, count=1)]
-                unit = self.study.episodes(1, scenario, learner, slots, tests, method=method, run=COUNTED)
-                yield replace(unit, labels={**unit.labels, REPLICATE: replicate})
+            learner = study.agents(method, **COUNTING_SETTINGS[method])
+            # The same for all replicates: what passes does not depend on chance.
+            tests = [study.test(1, scenario, count=1)]
+            unit = study.episodes(1, scenario, learner, slots, tests, method=method, run=COUNTED)
+            yield replace(unit, labels={**unit.labels, REPLICATE: replicate})
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """A row for each training, and Greedy."""
-        run = unit.labels.get("run", TRAINED)
-        for found in measured(unit, result):
-            users = found.scenario["users"]
-            row: Json = {"run": run, "users": users, "method": found.method}
-            if run == COUNTED:
-                yield row | communication_per_slot(result["curve"], users)
-            elif "tests" in unit.parameters:
-                yield row | {"cost": found.numbers["cost"], **settling_step_of(result["curve"])}
-            elif found.method == GREEDY:
-                yield row | {"cost": found.numbers["cost"]}
+    def over(replicate: int) -> Iterable[Unit]:
+        common = study.at()
+        yield study.solvers(replicate, common, RULES)
+        yield from study.learned(replicate, common, (MADDPG, CGAN))
+        for users in sorted({*study.sizes.counted_users, common["users"]}):
+            yield from counting(replicate, study.at(users))
 
-    def draw(self, frame: DataFrame) -> Figure:
-        """Draw delivered bytes and their transmission time against the number of users."""
-        summary = summarised(frame, self.keys)
-        counted = summary[summary["run"] == COUNTED]
-        figure, axes = plots.panels(2)
-        for ax, (number, scale, label) in zip(
-            axes, (("delivered", 1e-3, "delivered in a slot, kB"), ("sync_ms", 1.0, "time to pass it, ms")), strict=True
-        ):
-            plots.lines(ax, counted, "users", number, STYLES, scale)
-            plots.logarithmic(ax, "x", "y")
-            ticks = sorted(set(counted["users"]))
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            plots.finish(ax, "users", label)
-        plots.legend(figure, axes)
-        return figure
+    def claimed(frame: DataFrame) -> Iterable[Claim]:
+        trained, counted = (select(frame, run=run) for run in (TRAINED, COUNTED))
+        if {MADDPG, CGAN} <= set(trained["method"]):
+            yield from rows_of_the_table(trained, select(counted, users=study.sizes.common[0]))
+            yield from growth_of_bytes(counted)
 
-    def claims(self, frame: DataFrame) -> Sequence[Claim]:
-        """Each row of the table, and the order of growth."""
-        trained, counted = (frame[frame["run"] == run] for run in (TRAINED, COUNTED))
-        if not {MADDPG, CGAN} <= set(trained["method"]):
-            return []
-        return [*self._rows_of_the_table(trained, counted), *self._growth(counted)]
+    keys = ("run", "users", "method")
+    return Artefact(
+        study=study, name="exchange", keys=keys, over=over, read=read, picture=delivered, claimed=(claimed,)
+    )
 
-    def _rows_of_the_table(self, trained: DataFrame, counted: DataFrame) -> list[Claim]:
-        steps, cost = (
-            [values(trained, number, method=method) for method in (CGAN, MADDPG)] for number in ("settled_step", "cost")
-        )
-        common, _ = self.study.sizes.common
-        sync = [values(counted, "sync_ms", method=method, users=common) for method in (CGAN, MADDPG)]
-        sooner, less, cheaper = (Interval.of(ours / theirs) for ours, theirs in (steps, sync, cost))
-        greedy = values(trained, "cost", method=GREEDY)
-        better = [Interval.of(1.0 - found / greedy) for found in cost]
-        more = Interval.of((cost[1] - cost[0]) / greedy)
-        return [
-            Claim(
-                "MADDPG converges in fewer steps with generated experience",
-                "Table 3, section 6",
-                "38 rounds without, 60 with it, where the text says that it is faster with it: the two columns are "
-                "probably swapped in this row",
-                f"settled after {steps[0].mean():.3g} steps, MADDPG after {steps[1].mean():.3g}: ratio {sooner.text()}",
-                sooner.below(1.0),
-                "the mean ratio of the steps from which on the running mean cost stays within 5 % of its end is below "
-                "1",
-            ),
-            Claim(
-                "Less time to synchronise with generated experience",
-                "Table 3, section 6",
-                PUBLISHED_SYNC,
-                f"{sync[0].mean():.3g} ms a slot at 10 Mbit/s and {common} users, MADDPG {sync[1].mean():.3g}: ratio "
-                f"{less.mean:.3g}",
-                less.below(1.0),
-                "the mean ratio of the times to pass all bytes is below 1",
-            ),
-            Claim(
-                "MADDPG comes to a better reward with generated experience",
-                "Table 3, section 6",
-                "55.49 against 50.74; positive, though (12) is negative for every task: what was added is not stated",
-                f"cost of an episode {Interval.of(cost[0]).text()}, MADDPG {Interval.of(cost[1]).text()}: ratio "
-                f"{cheaper.text()}",
-                cheaper.below(1.0),
-                "the mean ratio of costs on held-out instances is below 1",
-            ),
-            Claim(
-                "MADDPG improves by more with generated experience",
-                "Table 3, section 6",
-                "11.04 % against 8.55 %, of what is not stated: 55.49 / 1.1104 = 49.97 is not 50.74 / 1.0855 = 46.74, "
-                "so not of one baseline",
-                f"{better[0].text(100, '.3g', '+')} % less cost than Greedy, MADDPG "
-                f"{better[1].text(100, '.3g', '+')} %; difference {more.text(100, '.3g', '+')} %",
-                more.above(0.0),
-                "the mean difference of what each saves against Greedy is above 0",
-            ),
-        ]
 
-    def _growth(self, frame: DataFrame) -> list[Claim]:
-        if len(set(frame["users"])) < 2:
-            return []
-        grown = {
-            (method, number): growth(frame, method, number)
-            for method in (MADDPG, CGAN)
-            for number in ("sent", "delivered")
-        }
-        own, twins = grown[MADDPG, "delivered"], grown[CGAN, "delivered"]
-        return [
-            Claim(
-                "Generated experience reduces what is communicated from O(n^2) to O(n)",
-                "Section 5.2",
-                "n^2 without, n with it",
-                f"bytes delivered grow like n^{own.mean:.2f} without and n^{twins.mean:.2f} with it, sent like "
-                f"n^{grown[MADDPG, 'sent'].mean:.2f} and n^{grown[CGAN, 'sent'].mean:.2f}",
-                all_hold([own.above(LINEAR_BELOW), twins.below(LINEAR_BELOW)]),
-                f"the exponent fitted to the bytes delivered is above {LINEAR_BELOW} without, and below it with it",
-            )
-        ]
+def read(unit: Unit, result: Result) -> Iterable[Row]:
+    """A row for each training, and Greedy."""
+    run = unit.labels.get("run", TRAINED)
+    for found in measured(unit, result):
+        users = found.scenario["users"]
+        row: Json = {"run": run, "users": users, "method": found.method}
+        if run == COUNTED:
+            yield row | communication_per_slot(result["curve"], users)
+        elif "tests" in unit.parameters:
+            yield row | {"cost": found.numbers["cost"], **settling_step_of(result["curve"])}
+        elif found.method == GREEDY:
+            yield row | {"cost": found.numbers["cost"]}
+
+
+def delivered(summary: DataFrame) -> Figure:
+    """Draw delivered bytes and their transmission time against the number of users."""
+    counted = select(summary, run=COUNTED)
+    figure, axes = plots.panels(2)
+    shown = (("delivered", 1e-3, "delivered in a slot, kB"), ("sync_ms", 1.0, "time to pass it, ms"))
+    for ax, (number, scale, label) in zip(axes, shown, strict=True):
+        plots.lines(ax, counted, "users", number, STYLES, scale)
+        plots.logarithmic(ax, "x", "y")
+        Axis("users", "users").finish(ax, counted, label)
+    plots.legend(figure, axes)
+    return figure
+
+
+def rows_of_the_table(trained: DataFrame, counted: DataFrame) -> Iterable[Claim]:
+    """Each row of the table at the common number of users."""
+    (steps, theirs), cost, sync = (
+        [values(frame, number, method=method) for method in (CGAN, MADDPG)]
+        for frame, number in ((trained, "settled_step"), (trained, "cost"), (counted, "sync_ms"))
+    )
+    sooner, cheaper, less = (Interval.of(ours / other) for ours, other in ((steps, theirs), cost, sync))
+    greedy = values(trained, "cost", method=GREEDY)
+    better = [Interval.of(1.0 - found / greedy).text(100, ".3g", "+") for found in cost]
+    more = Interval.of((cost[1] - cost[0]) / greedy)
+    source = "Table 3, section 6"
+    yield Claim(
+        "MADDPG converges in fewer steps with generated experience",
+        source,
+        "38 rounds without, 60 with it, where the text says that it is faster with it: the two columns are probably "
+        "swapped in this row",
+        f"settled after {steps.mean():.3g} steps, MADDPG after {theirs.mean():.3g}: ratio {sooner.text()}",
+        sooner.below(1.0),
+        "the mean ratio of the steps from which on the running mean cost stays within 5 % of its end is below 1",
+    )
+    yield Claim(
+        "Less time to synchronise with generated experience",
+        source,
+        PUBLISHED_SYNC,
+        f"{sync[0].mean():.3g} ms a slot at 10 Mbit/s and {counted['users'].iloc[0]} users, MADDPG "
+        f"{sync[1].mean():.3g}: ratio {less.mean:.3g}",
+        less.below(1.0),
+        "the mean ratio of the times to pass all bytes is below 1",
+    )
+    yield Claim(
+        "MADDPG comes to a better reward with generated experience",
+        source,
+        "55.49 against 50.74; positive, though (12) is negative for every task: what was added is not stated",
+        f"cost of an episode {Interval.of(cost[0]).text()}, MADDPG {Interval.of(cost[1]).text()}: ratio "
+        f"{cheaper.text()}",
+        cheaper.below(1.0),
+        "the mean ratio of costs on held-out instances is below 1",
+    )
+    yield Claim(
+        "MADDPG improves by more with generated experience",
+        source,
+        "11.04 % against 8.55 %, of what is not stated: 55.49 / 1.1104 = 49.97 is not 50.74 / 1.0855 = 46.74, so not "
+        "of one baseline",
+        f"{better[0]} % less cost than Greedy, MADDPG {better[1]} %; difference {more.text(100, '.3g', '+')} %",
+        more.above(0.0),
+        "the mean difference of what each saves against Greedy is above 0",
+    )
+
+
+def growth_of_bytes(frame: DataFrame) -> Iterable[Claim]:
+    """The order of growth with the users, where there are several numbers of them."""
+    if len(set(frame["users"])) < 2:
+        return
+    (own_sent, own), (sent, twins) = (
+        [growth(frame, method, number) for number in ("sent", "delivered")] for method in (MADDPG, CGAN)
+    )
+    yield Claim(
+        "Generated experience reduces what is communicated from O(n^2) to O(n)",
+        "Section 5.2",
+        "n^2 without, n with it",
+        f"bytes delivered grow like n^{own.mean:.2f} without and n^{twins.mean:.2f} with it, sent like "
+        f"n^{own_sent.mean:.2f} and n^{sent.mean:.2f}",
+        all_hold([own.above(LINEAR_BELOW), twins.below(LINEAR_BELOW)]),
+        f"the exponent fitted to the bytes delivered is above {LINEAR_BELOW} without, and below it with it",
+    )
 
 
 def communication_per_slot(curve: Sequence[Json], users: int) -> Json:

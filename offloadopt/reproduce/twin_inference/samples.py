@@ -121,9 +121,7 @@ def generate_digits(loss: str, steps: int, judge_steps: int, rounds: int, seed: 
         shown = make(torch.arange(judges.LABELS).repeat(SHOWN), seeded_generator(3_000 + seed))[:, 0]
     ink = ((shown.numpy() + 1.0) * 127.5).round().clip(0, 255).astype(np.uint8)
     return {
-        "made": scores.accuracy,
-        "diversity": scores.diversity,
-        "copied": scores.copied,
+        **scores,
         "judge": judge.accuracy,
         "auc": judges.area_under_curve(shares, labels.numpy()),
         "samples": len(train.labels) + len(held_out.labels),

@@ -10,7 +10,6 @@ import pytest
 
 from offloadopt import registry
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.battery_d2d import plan
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
 from offloadopt.reproduce.battery_d2d.study import (
@@ -26,6 +25,7 @@ from offloadopt.reproduce.battery_d2d.study import (
 from offloadopt.reproduce.battery_d2d.terms import DVFS
 from offloadopt.reproduce.battery_d2d.windows import EPISODES, WINDOWS
 from offloadopt.reproduce.claims import Claim
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import artefact
 from toys.tiny_papers.battery_d2d import TINY, tiny

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.battery_d2d.study import OMD, PAPER_METHODS, RMAPPO, SIZES
 from offloadopt.reproduce.battery_d2d.sweeps import POINTS, capacity_figure, tasks_figure, training_figure
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.battery_d2d import CLIPPED, FULL, STUDY

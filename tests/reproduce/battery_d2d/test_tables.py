@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.artefact import Measured, Unit
 from offloadopt.reproduce.battery_d2d.tables import PresetTable
-from offloadopt.reproduce.study import Measured
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers.battery_d2d import STUDY
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.battery_d2d.study import (
     GREEDY,
     MADDPG,
@@ -15,6 +14,7 @@ from offloadopt.reproduce.battery_d2d.study import (
     RMAPPO,
 )
 from offloadopt.reproduce.battery_d2d.terms import DVFS, FIXED, frequency_figure, terms_table
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.battery_d2d import CLIPPED, FULL

@@ -6,7 +6,7 @@ import pytest
 
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
 from offloadopt.reproduce.battery_d2d.study import GREEDY, OPTIMUM, QUEUE, RANDOM, RMAPPO
-from offloadopt.reproduce.battery_d2d.windows import ImitationTable, hindsight_table, imitation_label, optimum_solver
+from offloadopt.reproduce.battery_d2d.windows import hindsight_table, imitation_label, imitation_table, optimum_solver
 
 from toys.tiny_papers.battery_d2d import STUDY, TINY
 
@@ -37,7 +37,7 @@ def test_gaps_are_above_the_bound_of_the_same_replicate() -> None:
 
 
 def test_every_expert_is_imitated_where_it_is_measured() -> None:
-    table = ImitationTable(STUDY)
+    table = imitation_table(STUDY)
     trained = {
         (unit.parameters["scenario"]["horizon"], unit.labels["expert"])
         for unit in table.units

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.carbon_mimo import ancestor
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import verdicts
 from toys.tiny_papers.carbon_mimo import full

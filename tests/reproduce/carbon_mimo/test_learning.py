@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE, Unit
+from offloadopt.reproduce.artefact import Unit
 from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.carbon_mimo.learning import POINTS, mean_reward, training_figure
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import verdicts
 from toys.tiny_papers.carbon_mimo import STUDY, full

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.carbon_mimo import measurements
 from offloadopt.reproduce.carbon_mimo.study import (
     CADDTO,
@@ -17,6 +16,7 @@ from offloadopt.reproduce.carbon_mimo.study import (
     GREEDY_OFFLOAD,
     LYAPUNOV,
 )
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import verdicts
 from toys.tiny_papers.carbon_mimo import full

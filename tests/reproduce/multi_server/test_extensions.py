@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from offloadopt.reproduce import paper
-from offloadopt.reproduce.multi_server.extensions import AnytimeFigure, generalisation_figure, hard_servers_figure
+from offloadopt.reproduce.multi_server.extensions import anytime_figure, generalisation_figure, hard_servers_figure
 from offloadopt.reproduce.multi_server.study import AS_TRAINED, LEARNED, SHIFTS
 
 from toys.tiny_papers.multi_server import STUDY, TINY
@@ -22,7 +22,7 @@ def test_real_places_join_the_generalisation_only_where_they_are_named(real_plac
 
 
 def test_each_point_of_the_anytime_curve_is_a_training_of_its_own() -> None:
-    figure = AnytimeFigure(STUDY)
+    figure = anytime_figure(STUDY)
     points = {(unit.labels["method"], unit.labels["share"]) for unit in figure.units}
     assert points == {(method, share) for method in LEARNED for share in TINY.budget_shares}
     assert len({unit.name for unit in figure.units}) == len(figure.units) == TINY.replicates * len(points)

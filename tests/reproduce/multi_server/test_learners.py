@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.multi_server import measurements
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.multi_server import full

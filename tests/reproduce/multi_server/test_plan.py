@@ -10,9 +10,10 @@ import pytest
 
 from offloadopt.errors import InvalidInput, UnknownName
 from offloadopt.reproduce import paper
-from offloadopt.reproduce.artefact import REPLICATE, distinct_units
+from offloadopt.reproduce.artefact import distinct_units
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.multi_server import measurements
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers.multi_server import TINY, named
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.search import PAPER_SCENARIO, SCENARIOS, SEARCHES, SearchFigure
+from offloadopt.reproduce.multi_server.search import PAPER_SCENARIO, SCENARIOS, SEARCHES, search_figure
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.multi_server import STUDY, TINY
 
 
 def test_rows_have_each_generation_and_the_gap_to_the_optimum() -> None:
-    figure = SearchFigure(STUDY)
+    figure = search_figure(STUDY)
     result = {measurements.OPTIMUM: 2.0, "levy": [4.0, 3.0, 2.0], "levy-classic": [4.0, 4.0, 3.0]}
     rows = list(figure.rows(figure.units[0], result))
     assert len(rows) == 2 * 3 + 2
@@ -26,7 +26,7 @@ def test_rows_have_each_generation_and_the_gap_to_the_optimum() -> None:
 
 
 def test_searches_differ_in_their_moves_alone() -> None:
-    for unit in SearchFigure(STUDY).units:
+    for unit in search_figure(STUDY).units:
         proposed, classic = (unit.parameters["solvers"][name] for name in SEARCHES)
         shared = set(proposed) & set(classic)
         assert {"beta", "generations", "population"} <= shared
@@ -49,4 +49,4 @@ def test_the_papers_scenario_alone_decides(advantage: float, holds: bool) -> Non
         for method in SEARCHES
         for r in (1, 2, 3)
     ]
-    assert list(judged(SearchFigure(STUDY), rows).values()) == [holds]
+    assert list(judged(search_figure(STUDY), rows).values()) == [holds]

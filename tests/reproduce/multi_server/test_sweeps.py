@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.multi_server import measurements
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.multi_server import full

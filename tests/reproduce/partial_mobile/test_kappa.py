@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.partial_mobile.kappa import FIT, KappaTable
+from offloadopt.reproduce.partial_mobile.kappa import FIT, kappa_table
 from offloadopt.reproduce.partial_mobile.study import (
     EXACT,
 )
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.partial_mobile import FULL
@@ -31,5 +31,5 @@ def test_the_table_is_explained_below_10_percent_alone() -> None:
             for r in (1, 2, 3)
         ]
 
-    assert list(judged(KappaTable(FULL), rows(0.05)).values()) == [True]
-    assert list(judged(KappaTable(FULL), rows(0.3)).values()) == [False]
+    assert list(judged(kappa_table(FULL), rows(0.05)).values()) == [True]
+    assert list(judged(kappa_table(FULL), rows(0.3)).values()) == [False]

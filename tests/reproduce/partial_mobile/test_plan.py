@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from offloadopt import registry
-from offloadopt.reproduce.artefact import REPLICATE, distinct_units
+from offloadopt.reproduce.artefact import distinct_units
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
@@ -18,6 +18,7 @@ from offloadopt.reproduce.partial_mobile.study import (
     RANDOM,
     SB3_A2C,
 )
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers.partial_mobile import tiny
 

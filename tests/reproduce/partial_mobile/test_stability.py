@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
-from offloadopt.reproduce.partial_mobile.stability import StabilityFigure
+from offloadopt.reproduce.partial_mobile.stability import stability_figure
 from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EXACT,
 )
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.partial_mobile import FULL
@@ -29,7 +29,7 @@ def test_stability_needs_both_deviations_to_be_small_and_nearness_a_high_utility
             )
         ]
 
-    figure = StabilityFigure(FULL)
+    figure = stability_figure(FULL)
     assert list(judged(figure, rows(0.005, 0.01)).values()) == [True, False]
     assert list(judged(figure, rows(0.005, 0.01, utility=0.79)).values()) == [True, True]
     assert list(judged(figure, rows(0.05, 0.01)).values()) == [False, None]  # too wide to tell how near

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
     EDGE_ONLY,
@@ -14,6 +13,7 @@ from offloadopt.reproduce.partial_mobile.study import (
 )
 from offloadopt.reproduce.partial_mobile.sweeps import grid_figure, users_figure
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.partial_mobile import FULL

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.partial_mobile import table
 from offloadopt.reproduce.partial_mobile.study import (
     DISCRETE,
@@ -15,6 +14,7 @@ from offloadopt.reproduce.partial_mobile.study import (
     GRID,
 )
 from offloadopt.reproduce.partial_mobile.table import PUBLISHED, WEIGHTS, weight_table
+from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.partial_mobile import FULL

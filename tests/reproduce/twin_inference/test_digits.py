@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.twin_inference import samples
 from offloadopt.reproduce.twin_inference.data_sets import IMAGES, MNIST, VECTORS
-from offloadopt.reproduce.twin_inference.digits import PUBLISHED, DataSetsTable, DigitsFigure
+from offloadopt.reproduce.twin_inference.digits import PUBLISHED, data_sets_table, digits_figure
 
 from toys.tiny_papers import artefact, judged
 from toys.tiny_papers.twin_inference import (
@@ -66,7 +66,7 @@ def written(made: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def test_digits_hold_as_published_and_fail_in_reverse() -> None:
-    figure = DigitsFigure(STUDY)
+    figure = digits_figure(STUDY)
     assert list(judged(figure, written(PUBLISHED)).values()) == [True] * 3
     reverse = {loss: 0.1 / share for loss, share in PUBLISHED.items()}
     assert list(judged(figure, written(reverse)).values()) == [False] * 3
@@ -79,9 +79,9 @@ def test_generated_samples_may_be_recognised_a_little_less_often(gen: float, hol
         for r in (1, 2, 3)
         for name, at in ((MNIST, 0.96), (IMAGES, gen))
     ]
-    assert list(judged(DataSetsTable(STUDY), rows).values()) == [holds]
+    assert list(judged(data_sets_table(STUDY), rows).values()) == [holds]
 
 
 def test_the_printed_total_of_digits_is_pointed_out() -> None:
-    (recognised, *_) = DigitsFigure(STUDY).claims(pd.DataFrame(written(dict(PUBLISHED))))
+    (recognised, *_) = digits_figure(STUDY).claims(pd.DataFrame(written(dict(PUBLISHED))))
     assert "20,000, not the 2,000" in recognised.paper

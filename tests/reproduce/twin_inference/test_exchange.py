@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.twin_inference.exchange import (
     COUNTED,
     TRAINED,
-    ExchangeTable,
     communication_per_slot,
+    exchange_table,
     settling_step_of,
 )
 from offloadopt.reproduce.twin_inference.study import (
@@ -43,11 +43,11 @@ def exchanged(sooner: float, power: float) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("sooner", "power", "holds"), [(0.8, 1.0, True), (1.2, 2.0, False)])
 def test_the_exchange_holds_as_published_and_fails_in_reverse(sooner: float, power: float, holds: bool) -> None:
-    assert list(judged(ExchangeTable(STUDY), exchanged(sooner, power)).values()) == [holds] * 5
+    assert list(judged(exchange_table(STUDY), exchanged(sooner, power)).values()) == [holds] * 5
 
 
 def test_printed_contradictions_are_pointed_out() -> None:
-    (rounds, _, reward, percent, order) = ExchangeTable(STUDY).claims(pd.DataFrame(exchanged(0.8, 1.3)))
+    (rounds, _, reward, percent, order) = exchange_table(STUDY).claims(pd.DataFrame(exchanged(0.8, 1.3)))
     assert "38 rounds without, 60 with it" in rounds.paper
     assert "swapped" in rounds.paper
     assert "positive, though (12) is negative" in reward.paper
@@ -59,7 +59,7 @@ def test_printed_contradictions_are_pointed_out() -> None:
 
 
 def test_what_is_missing_is_not_compared() -> None:
-    table, rows = ExchangeTable(STUDY), pd.DataFrame(exchanged(0.8, 1.0))
+    table, rows = exchange_table(STUDY), pd.DataFrame(exchanged(0.8, 1.0))
     assert table.claims(rows[rows["method"] == MADDPG]) == []
     assert len(table.claims(rows[rows["users"] == 2])) == 4
     assert communication_per_slot([{"step": 1}], 2) == settling_step_of([]) == {}

@@ -86,14 +86,14 @@ def test_a_judge_tells_real_copied_repeated_and_wrong_digits_apart(
     assert judge.accuracy > 0.8
     assert judge.accuracy == pytest.approx(float((judge.classifier(values).argmax(dim=1) == labels).float().mean()))
     real = judge.scores(copies_of(values, labels), seed=2, rounds=2)
-    assert real.accuracy == pytest.approx(judge.accuracy, abs=0.03)
-    assert real.diversity == pytest.approx(1.0, abs=0.05)
-    assert real.copied == pytest.approx(0.5, abs=0.05)
-    assert judge.scores(copies_of(*train), seed=2, rounds=1).copied == 1.0
+    assert real["made"] == pytest.approx(judge.accuracy, abs=0.03)
+    assert real["diversity"] == pytest.approx(1.0, abs=0.05)
+    assert real["copied"] == pytest.approx(0.5, abs=0.05)
+    assert judge.scores(copies_of(*train), seed=2, rounds=1)["copied"] == 1.0
     repeated, one = (judge.scores(copies_of(values, labels, of_each), seed=2, rounds=1) for of_each in (2, 1))
-    assert repeated.diversity < 0.75
-    assert one.diversity == pytest.approx(0.0, abs=1e-6)
-    assert judge.scores(copies_of(values, (labels + 1) % 10), seed=2, rounds=1).accuracy < 0.1
+    assert repeated["diversity"] < 0.75
+    assert one["diversity"] == pytest.approx(0.0, abs=1e-6)
+    assert judge.scores(copies_of(values, (labels + 1) % 10), seed=2, rounds=1)["made"] < 0.1
 
 
 def test_fewer_rounds_are_the_first_of_many(digits: tuple[Samples, Samples], judge: Judge) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
 from offloadopt.reproduce.claims import Claim
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.twin_inference import data_sets, samples
 from offloadopt.reproduce.twin_inference.exchange import COUNTED, TRAINED
 from offloadopt.reproduce.twin_inference.imperfect import ALL_KINDS, EVERYTHING

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.sweep import Sweep
 from offloadopt.reproduce.twin_inference.study import (
     CGAN,

@@ -8,9 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offloadopt.reproduce.artefact import REPLICATE
+from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.twin_inference.study import CENTRALISED, CGAN, FEDAVG, MADDPG, PERSONALISED
-from offloadopt.reproduce.twin_inference.training import HELD_OUT, LEARNING, FederationFigure, LossFigure
+from offloadopt.reproduce.twin_inference.training import (
+    HELD_OUT,
+    LEARNING,
+    federation_figure,
+    loss_figure,
+    with_first_near,
+)
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.twin_inference import STUDY
@@ -24,11 +30,11 @@ def test_losses_are_compared_by_roughness_and_steps(factor: float, holds: bool) 
         for method, f in ((MADDPG, 1.0), (CGAN, factor))
         for step in (10, 20)
     ]
-    assert list(judged(LossFigure(STUDY), rows).values()) == [holds, holds]
+    assert list(judged(loss_figure(STUDY), rows).values()) == [holds, holds]
 
 
 def test_a_training_without_updates_has_no_losses_and_nothing_is_claimed() -> None:
-    figure = LossFigure(STUDY)
+    figure = loss_figure(STUDY)
     assert list(figure.rows(figure.units[0], {"curve": [{"step": 3, "cost": 1.0}]})) == []
     assert judged(figure, [{REPLICATE: 1, "method": MADDPG}]) == {}
 
@@ -57,24 +63,24 @@ def federated(personalised: Sequence[float], megabytes: float) -> pd.DataFrame:
 def test_federations_are_compared_in_speed_end_and_bytes(
     personalised: Sequence[float], megabytes: float, verdicts: list[bool]
 ) -> None:
-    figure = FederationFigure(STUDY)
-    frame = figure.with_first_near(federated(personalised, megabytes))
+    figure = federation_figure(STUDY)
+    frame = with_first_near(federated(personalised, megabytes))
     firsts = frame[frame["cost_of"] == HELD_OUT].groupby("method")["first_near"].first()
     assert firsts.to_dict() == {FEDAVG: 30.0, CENTRALISED: 20.0, PERSONALISED: 20.0 if verdicts[0] else 40.0}
     assert [claim.holds for claim in figure.claims(frame)] == verdicts
 
 
 def test_a_draw_in_speed_decides_nothing() -> None:
-    figure = FederationFigure(STUDY)
-    frame = figure.with_first_near(federated((300.0, 200.0, 90.0), 5.0))
+    figure = federation_figure(STUDY)
+    frame = with_first_near(federated((300.0, 200.0, 90.0), 5.0))
     assert [claim.holds for claim in figure.claims(frame)] == [None, True, True]
 
 
 def test_what_is_missing_is_not_compared() -> None:
-    figure = FederationFigure(STUDY)
+    figure = federation_figure(STUDY)
     whole = federated((300.0, 90.0, 80.0), 5.0)
-    decentral = figure.with_first_near(whole[whole["method"] != CENTRALISED])
+    decentral = with_first_near(whole[whole["method"] != CENTRALISED])
     assert f"ratio to {FEDAVG}" in figure.claims(decentral)[-1].measured
-    alone = figure.with_first_near(whole[whole["method"] == PERSONALISED])
+    alone = with_first_near(whole[whole["method"] == PERSONALISED])
     assert alone["first_near"].isna().all()
     assert figure.claims(alone) == []
