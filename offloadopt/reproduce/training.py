@@ -119,16 +119,15 @@ def own_step(learner: Learner, problem: Problem[Any], step: int) -> int:
 
 
 def make_demonstrations(
-    problem: Problem[Any], solver: str, options: Mapping[str, Any], count: int, seed: int
+    problem: Problem[Any],
+    solver: str,
+    options: Mapping[str, Any],
+    count: int,
+    seed: int,
+    instances: Instances | None = None,
 ) -> Demonstrations:
-    """Collect a solver's solutions in memory, with the observations along their trajectories."""
-    return demonstrations_of(problem, problem.sample(count, seed), solver, options, seed)
-
-
-def demonstrations_of(
-    problem: Problem[Any], instances: Instances, solver: str, options: Mapping[str, Any], seed: int
-) -> Demonstrations:
-    """Collect a solver's solutions of given instances."""
+    """Collect a solver's solutions in memory, by default of ``count`` new instances."""
+    instances = problem.sample(count, seed) if instances is None else instances
     solutions = registry.solver(solver, problem, **options).run(problem, instances, seed=seed)
     return Demonstrations(instances, observations_along(problem, instances, solutions.decisions), solutions)
 

@@ -47,7 +47,7 @@ def test_numbers_that_json_cannot_hold_are_refused_as_parameters() -> None:
 
 
 def test_units_of_several_artefacts_are_counted_once() -> None:
-    first, second = slow_paper.slow("fig-1", (1, 2)), slow_paper.Slow("fig-2", (2, 3))
+    first, second = slow_paper.slow("fig-1", (1, 2)), slow_paper.slow("fig-2", (2, 3))
     assert len(distinct_units([first, second])) == 9
     assert set(distinct_units([first])) < set(distinct_units([first, second]))
 

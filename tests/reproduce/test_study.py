@@ -38,9 +38,9 @@ for name, artefact in zip(sys.argv[1::2], sys.argv[2::2]):
 """
 PLANS = {
     ("partial_mobile", "grid"): "True 45 False",
-    ("carbon_mimo", "lyapunov-v"): "True 1 False",
+    ("carbon_mimo", "lyapunov-v"): "True 5 False",
     ("multi_server", "fig-7"): "True 20 False",
-    ("twin_inference", "imperfect-twin"): "True 1 False",
+    ("twin_inference", "imperfect-twin"): "True 5 False",
     ("multi_server", "fig-10"): "True 25 True common dirs",
 }
 """What planning finds: units, the number of scenarios, torch, and rooms of learners. The last one imports some."""

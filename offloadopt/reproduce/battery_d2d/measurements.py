@@ -113,14 +113,9 @@ class BatteryD2DMeasurements(Measurements):
             Parameters of `test_policy`.
         """
         problem = self.make(scenario)
-        sample = {name: demonstrations[name] for name in ("count", "seed", "most_tasks") if name in demonstrations}
-        experts = training.demonstrations_of(
-            problem,
-            self.draw(problem, **sample),
-            demonstrations["solver"],
-            demonstrations["options"],
-            demonstrations["seed"],
-        )
+        recipe = {name: value for name, value in demonstrations.items() if name != "most_tasks"}
+        instances = self.draw(problem, recipe["count"], recipe["seed"], demonstrations.get("most_tasks"))
+        experts = training.make_demonstrations(problem, **recipe, instances=instances)
         trained = {
             name: training.train(problem, chosen["learner"], experts, chosen["steps"], seed)
             for name, chosen in learners.items()

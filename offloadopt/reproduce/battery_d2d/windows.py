@@ -8,15 +8,7 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit, measured
 from offloadopt.reproduce.battery_d2d import bars
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
-from offloadopt.reproduce.battery_d2d.study import (
-    GREEDY,
-    OPTIMUM,
-    QUEUE,
-    RMAPPO,
-    RULES,
-    STYLES,
-    BatteryD2DStudy,
-)
+from offloadopt.reproduce.battery_d2d.study import GREEDY, OPTIMUM, QUEUE, RMAPPO, RULES, STYLES, BatteryD2DStudy
 from offloadopt.reproduce.study import Chosen
 from offloadopt.reproduce.summary import above_bound, select
 

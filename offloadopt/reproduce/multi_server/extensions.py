@@ -15,6 +15,8 @@ from offloadopt.reproduce.multi_server.study import (
     LEARNED,
     OWN_DIRS,
     PRICES,
+    REFERENCES,
+    RULE_STYLES,
     SHIFTS,
     MultiServerStudy,
     spent,
@@ -22,9 +24,7 @@ from offloadopt.reproduce.multi_server.study import (
 from offloadopt.reproduce.training import Json
 
 STYLES = {
-    "local": plots.Style("Local", plots.GREY, "-.", "D"),
-    "random": plots.Style("Random", plots.GREEN, "-.", "v"),
-    "greedy": plots.Style("Greedy", plots.ORANGE, "-.", "^"),
+    **RULE_STYLES,
     IMITATION: plots.Style("imitation alone, exact demonstrations", plots.PURPLE, "--", "s"),
     DIRS: plots.Style("DIRS as published", plots.BLUE, "-", "o"),
     OWN_DIRS: plots.Style("DIRS, our defaults", plots.SKY, ":", "P"),
@@ -71,7 +71,7 @@ def hard_servers_figure(study: MultiServerStudy) -> Artefact:
         figure, axes = plots.panels(2)
         draw_gaps(axes[0], summary, list(speeds), list(STYLES))
         plots.finish(axes[0], GAP_LABEL, "each server's CPU")
-        styles = {**STYLES, OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--")}
+        styles = {**STYLES, OPTIMUM: REFERENCES[OPTIMUM]}
         plots.lines(axes[1], summary.assign(speed=summary["scenario"].map(speeds) / 1e9), "speed", "cost", styles)
         plots.fit_to_means(axes[1])
         axes[1].set_xticks([speed / 1e9 for speed in speeds.values()])

@@ -8,7 +8,7 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, ascending
 from offloadopt.reproduce.multi_server import measurements
-from offloadopt.reproduce.multi_server.study import AS_TRAINED, DIRS, MultiServerStudy, spent
+from offloadopt.reproduce.multi_server.study import AS_TRAINED, DIRS, REFERENCES, MultiServerStudy, spent
 from offloadopt.reproduce.summary import REPLICATE, values
 
 SAMPLES, SECONDS, NONE = "equal samples", "equal seconds", "none"
@@ -17,10 +17,6 @@ LEARNERS = {
     DIRS: plots.Style("DIRS", plots.BLUE, "", "o"),
     ACTOR_CRITIC: plots.Style("Actor-Critic", plots.VERMILION, "", "s"),
     DDPG: plots.Style("DDPG", plots.PURPLE, "", "^"),
-}
-REFERENCES = {
-    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
-    "local": plots.Style("Local", plots.GREY, "-."),
 }
 PUBLISHED = {
     "train_cpu_s": (2970.84, 3482.72, 3823.15),

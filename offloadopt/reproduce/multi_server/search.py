@@ -10,7 +10,7 @@ from offloadopt.reproduce.artefact import Artefact, DataFrame, Figure, Result, R
 from offloadopt.reproduce.claims import Claim, Interval
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
-from offloadopt.reproduce.multi_server.study import MultiServerStudy
+from offloadopt.reproduce.multi_server.study import REFERENCES, MultiServerStudy
 from offloadopt.reproduce.summary import REPLICATE, select, values
 
 PAPER_SCENARIO = "paper"
@@ -27,7 +27,7 @@ SEARCHES = ("levy", "levy-classic")
 STYLES = {
     "levy-classic": plots.Style("classic Lévy", plots.ORANGE, "-."),
     "levy": plots.Style("proposed Lévy", plots.BLUE),
-    OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    OPTIMUM: REFERENCES[OPTIMUM],
 }
 
 

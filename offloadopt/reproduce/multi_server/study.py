@@ -10,6 +10,7 @@ from typing import Any
 from offloadopt import registry
 from offloadopt.formats.reading import sha256
 from offloadopt.problems.multi_server import MultiServerScenario
+from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Result, Unit
 from offloadopt.reproduce.multi_server import measurements
 from offloadopt.reproduce.study import Study, sizes
@@ -17,6 +18,16 @@ from offloadopt.reproduce.training import Json, own_length
 from offloadopt.traces import locations
 
 RULES = ("greedy", "random", "local")
+RULE_STYLES = {
+    "local": plots.Style("Local", plots.GREY, "-.", "D"),
+    "random": plots.Style("Random", plots.GREEN, "-.", "v"),
+    "greedy": plots.Style("Greedy", plots.ORANGE, "-.", "^"),
+}
+REFERENCES = {
+    measurements.OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
+    "local": RULE_STYLES["local"].plain,
+}
+"""The least and the largest cost, as levels beside curves."""
 SHIFTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "links 6 dB weaker": lambda replicate: {"reference_gain_db": -36.0},
     "path loss exponent 2.2": lambda replicate: {"path_loss_exponent": 2.2},

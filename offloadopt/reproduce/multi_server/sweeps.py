@@ -11,17 +11,11 @@ from offloadopt.reproduce.artefact import DataFrame, Unit
 from offloadopt.reproduce.claim_builders import Lowest, steps_along
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
-from offloadopt.reproduce.multi_server.study import DIRS, RULES, SHIFTS, MultiServerStudy
+from offloadopt.reproduce.multi_server.study import DIRS, REFERENCES, RULE_STYLES, RULES, SHIFTS, MultiServerStudy
 from offloadopt.reproduce.summary import values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
 
-STYLES = {
-    "local": plots.Style("Local", plots.GREY, "-.", "D"),
-    "random": plots.Style("Random", plots.GREEN, "-.", "v"),
-    "greedy": plots.Style("Greedy", plots.ORANGE, "-.", "^"),
-    DIRS: plots.Style("DIRS", plots.BLUE, "-", "o"),
-    OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
-}
+STYLES = {**RULE_STYLES, DIRS: plots.Style("DIRS", plots.BLUE, "-", "o"), OPTIMUM: REFERENCES[OPTIMUM]}
 METRICS = {"time_s": ("time", "s"), "energy_j": ("energy", "J")}
 PANELS = (
     Panel("time_s", "mean time of all devices, s"),

@@ -14,7 +14,7 @@ from offloadopt.reproduce import plots
 from offloadopt.reproduce.artefact import Artefact, Axes, DataFrame, Figure, Result, Row, Unit
 from offloadopt.reproduce.claims import Claim, Interval, Verdict, all_hold
 from offloadopt.reproduce.multi_server.measurements import OPTIMUM
-from offloadopt.reproduce.multi_server.study import AS_TRAINED, MultiServerStudy
+from offloadopt.reproduce.multi_server.study import AS_TRAINED, REFERENCES, MultiServerStudy
 from offloadopt.reproduce.summary import REPLICATE, select, summarised, values
 
 DIRS, WITHOUT_LEVY, WITHOUT_IMITATION = "DIRS", "without Lévy search", "without imitation"
@@ -23,13 +23,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     WITHOUT_LEVY: {"refinement": "none"},
     WITHOUT_IMITATION: {"imitation": False},
 }
-RULES = (OPTIMUM, "local")
 STYLES = {
     DIRS: plots.Style("DIRS", plots.BLUE),
     WITHOUT_LEVY: plots.Style(WITHOUT_LEVY, plots.ORANGE, ":"),
     WITHOUT_IMITATION: plots.Style(WITHOUT_IMITATION, plots.GREEN, "-"),
-    OPTIMUM: plots.Style("certified optimum", plots.BLACK, "--"),
-    "local": plots.Style("Local", plots.GREY, "-."),
+    **REFERENCES,
 }
 WINDOW = 200
 """Iterations over which curves of single slots are averaged before a value is read off."""
@@ -77,7 +75,7 @@ def curves(
     def read(unit: Unit, result: Result) -> Iterable[Row]:
         if "learner" not in unit.parameters:
             slots = int(study.published_dirs()["settings"]["slots"])
-            for method in RULES:
+            for method in REFERENCES:
                 for step in (0, slots):
                     yield {"method": method, "step": step, **{number: result[method][number] for number in numbers}}
             return
@@ -107,7 +105,7 @@ def spacing(frame: DataFrame) -> int:
 
 def draw_number(ax: Axes, frame: DataFrame, number: str, label: str) -> None:
     """Draw one panel: moving means of the variants with bands, and the rules as levels."""
-    for method in (*VARIANTS, *RULES):
+    for method in (*VARIANTS, *REFERENCES):
         chosen = select(frame, method=method)
         if len(chosen):
             chosen = smooth(chosen, number) if method in VARIANTS else chosen
@@ -303,7 +301,7 @@ def refinement(frame: DataFrame) -> Iterable[Claim]:
 def imitation(frame: DataFrame) -> Iterable[Claim]:
     """Gain by imitation during training."""
     smoothed = smooth(frame, "reward")
-    best, local = (values(frame, "reward", method=method, step=0) for method in RULES)
+    best, local = (values(frame, "reward", method=method, step=0) for method in REFERENCES)
     halfway = 0.5 * (best + local)
     arrived = {
         name: _first(select(smoothed, method=name), "reward", lambda at, place: at >= halfway[place])

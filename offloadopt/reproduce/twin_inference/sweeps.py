@@ -18,14 +18,7 @@ from offloadopt.reproduce.claims import Claim, Interval, all_hold
 from offloadopt.reproduce.summary import above_bound, values
 from offloadopt.reproduce.sweep import Axis, Panel, Sweep
 from offloadopt.reproduce.twin_inference.measurements import BOUND
-from offloadopt.reproduce.twin_inference.study import (
-    CGAN,
-    GREEDY,
-    OPTIMUM,
-    PAPER_METHODS,
-    STYLES,
-    TwinInferenceStudy,
-)
+from offloadopt.reproduce.twin_inference.study import CGAN, GREEDY, OPTIMUM, PAPER_METHODS, STYLES, TwinInferenceStudy
 
 DELAY, ENERGY = "delay_s", "energy_j"
 SAVED = {DELAY: 0.12, ENERGY: 0.25}

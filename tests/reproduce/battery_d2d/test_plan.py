@@ -12,16 +12,7 @@ from offloadopt import registry
 from offloadopt.problems.battery_d2d import BatteryD2D, BatteryD2DScenario
 from offloadopt.reproduce.battery_d2d import plan
 from offloadopt.reproduce.battery_d2d.measurements import BOUND
-from offloadopt.reproduce.battery_d2d.study import (
-    GREEDY,
-    MADDPG,
-    OPTIMUM,
-    QUEUE,
-    RANDOM,
-    RMAPPO,
-    RULES,
-    SB3_DQN,
-)
+from offloadopt.reproduce.battery_d2d.study import GREEDY, MADDPG, OPTIMUM, QUEUE, RANDOM, RMAPPO, RULES, SB3_DQN
 from offloadopt.reproduce.battery_d2d.terms import DVFS
 from offloadopt.reproduce.battery_d2d.windows import EPISODES, WINDOWS
 from offloadopt.reproduce.claims import Claim

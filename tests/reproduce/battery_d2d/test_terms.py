@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offloadopt.reproduce.battery_d2d.study import (
-    GREEDY,
-    MADDPG,
-    OED,
-    OMD,
-    QUEUE,
-    RANDOM,
-    RMAPPO,
-)
+from offloadopt.reproduce.battery_d2d.study import GREEDY, MADDPG, OED, OMD, QUEUE, RANDOM, RMAPPO
 from offloadopt.reproduce.battery_d2d.terms import DVFS, FIXED, frequency_figure, terms_table
 from offloadopt.reproduce.summary import REPLICATE
 

@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.reproduce.carbon_mimo import measurements
-from offloadopt.reproduce.carbon_mimo.study import (
-    CADDTO,
-    DDPG,
-    ENERGY,
-    GREEDY_LOCAL,
-    GREEDY_OFFLOAD,
-    LYAPUNOV,
-)
+from offloadopt.reproduce.carbon_mimo.study import CADDTO, DDPG, ENERGY, GREEDY_LOCAL, GREEDY_OFFLOAD, LYAPUNOV
 from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import verdicts

@@ -8,11 +8,7 @@ import pandas as pd
 
 from offloadopt.reproduce.artefact import distinct_units
 from offloadopt.reproduce.carbon_mimo import measurements
-from offloadopt.reproduce.carbon_mimo.study import (
-    CADDTO,
-    DDPG,
-    LYAPUNOV,
-)
+from offloadopt.reproduce.carbon_mimo.study import CADDTO, DDPG, LYAPUNOV
 from offloadopt.reproduce.claims import Claim
 
 from toys.tiny_papers.carbon_mimo import tiny

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from offloadopt.reproduce.partial_mobile.kappa import FIT, kappa_table
-from offloadopt.reproduce.partial_mobile.study import (
-    EXACT,
-)
+from offloadopt.reproduce.partial_mobile.study import EXACT
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS
 from offloadopt.reproduce.summary import REPLICATE
 

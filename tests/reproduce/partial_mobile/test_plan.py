@@ -10,14 +10,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.reproduce.artefact import distinct_units
 from offloadopt.reproduce.claims import Claim
-from offloadopt.reproduce.partial_mobile.study import (
-    DISCRETE,
-    EXACT,
-    GREEDY,
-    LOCAL,
-    RANDOM,
-    SB3_A2C,
-)
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, EXACT, GREEDY, LOCAL, RANDOM, SB3_A2C
 from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers.partial_mobile import tiny

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from offloadopt.reproduce.partial_mobile.stability import stability_figure
-from offloadopt.reproduce.partial_mobile.study import (
-    DISCRETE,
-    EXACT,
-)
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, EXACT
 from offloadopt.reproduce.summary import REPLICATE
 
 from toys.tiny_papers import judged

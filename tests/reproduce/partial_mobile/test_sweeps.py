@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offloadopt.reproduce.partial_mobile.study import (
-    DISCRETE,
-    EDGE_ONLY,
-    RANDOM_REQUESTS,
-    SIZES,
-)
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, EDGE_ONLY, RANDOM_REQUESTS, SIZES
 from offloadopt.reproduce.partial_mobile.sweeps import grid_figure, users_figure
 from offloadopt.reproduce.partial_mobile.table import WEIGHTS
 from offloadopt.reproduce.summary import REPLICATE

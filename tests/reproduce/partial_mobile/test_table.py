@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.reproduce.partial_mobile import table
-from offloadopt.reproduce.partial_mobile.study import (
-    DISCRETE,
-    EXACT,
-    GRID,
-)
+from offloadopt.reproduce.partial_mobile.study import DISCRETE, EXACT, GRID
 from offloadopt.reproduce.partial_mobile.table import PUBLISHED, WEIGHTS, weight_table
 from offloadopt.reproduce.summary import REPLICATE
 

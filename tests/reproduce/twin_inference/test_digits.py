@@ -15,12 +15,7 @@ from offloadopt.reproduce.twin_inference.data_sets import IMAGES, MNIST, VECTORS
 from offloadopt.reproduce.twin_inference.digits import PUBLISHED, data_sets_table, digits_figure
 
 from toys.tiny_papers import artefact, judged
-from toys.tiny_papers.twin_inference import (
-    PICTURES,
-    STUDY,
-    needs_digits,
-    tiny,
-)
+from toys.tiny_papers.twin_inference import PICTURES, STUDY, needs_digits, tiny
 
 
 @needs_digits

@@ -15,11 +15,7 @@ from offloadopt.reproduce.twin_inference.exchange import (
     exchange_table,
     settling_step_of,
 )
-from offloadopt.reproduce.twin_inference.study import (
-    CGAN,
-    GREEDY,
-    MADDPG,
-)
+from offloadopt.reproduce.twin_inference.study import CGAN, GREEDY, MADDPG
 
 from toys.tiny_papers import judged
 from toys.tiny_papers.twin_inference import STUDY

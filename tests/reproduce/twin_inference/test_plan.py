@@ -30,11 +30,7 @@ from offloadopt.reproduce.twin_inference.sweeps import DELAY, ENERGY
 from offloadopt.reproduce.twin_inference.training import HELD_OUT
 
 from toys.tiny_papers import artefact
-from toys.tiny_papers.twin_inference import (
-    NAMES,
-    STUDY,
-    tiny,
-)
+from toys.tiny_papers.twin_inference import NAMES, STUDY, tiny
 
 
 def test_every_method_stands_at_every_point(made: tuple[Path, list[Claim]]) -> None:

@@ -9,15 +9,7 @@ import pytest
 
 from offloadopt.reproduce.summary import REPLICATE
 from offloadopt.reproduce.sweep import Sweep
-from offloadopt.reproduce.twin_inference.study import (
-    CGAN,
-    DDPG,
-    DQN,
-    GREEDY,
-    MADDPG,
-    OPTIMUM,
-    TwinInferenceStudy,
-)
+from offloadopt.reproduce.twin_inference.study import CGAN, DDPG, DQN, GREEDY, MADDPG, OPTIMUM, TwinInferenceStudy
 from offloadopt.reproduce.twin_inference.sweeps import DELAY, ENERGY, servers_figure, users_figure
 
 from toys.tiny_papers import judged
