@@ -15,6 +15,7 @@ from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import Training, TrainingProgress, minibatches
+from offloadopt.quantities import Rate, Rounds, Size
 
 
 class AgentImitation(AgentLearner):
@@ -28,9 +29,9 @@ class AgentImitation(AgentLearner):
 
     shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
-    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    minibatch_size: int = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
-    gradient_steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
+    learning_rate: Rate = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    minibatch_size: Size = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
+    gradient_steps: Rounds = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""

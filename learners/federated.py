@@ -29,6 +29,7 @@ from offloadopt.core import Learner, Policy, Problem, Record
 from offloadopt.errors import InvalidInput
 from offloadopt.learners.common.agent_interface import NUMBER_BYTES, AgentInterface
 from offloadopt.learners.common.weight_aggregation import Federable, Federation
+from offloadopt.quantities import Rounds
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -43,7 +44,7 @@ class Federated(Learner):
     rule: Literal["none", "centralised", "average", "personalised", "literal"] = Field(
         "personalised", description="how weights are shared"
     )
-    every: int = Field(10, ge=1, description="updates between two exchanges of weights")
+    every: Rounds = Field(10, ge=1, description="updates between two exchanges of weights")
     first_share: float = Field(0.5, gt=0, lt=1, description="tau_t of (24) at the beginning; it falls to 0")
 
     @cached_property

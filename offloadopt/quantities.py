@@ -40,8 +40,8 @@ Speed = Annotated[float, Field(ge=0, le=1e5), Unit("m/s")]
 SquareMetres = Annotated[float, Field(ge=1e-6, le=1e6), Unit("m2")]
 Seconds = Annotated[float, Field(ge=1e-9, le=31_557_600), Unit("s")]
 """From a nanosecond to a year."""
-Hertz = Annotated[float, Field(ge=1e-3, le=1e15), Unit("Hz")]
-"""Clock frequencies and bandwidths."""
+Hertz = Annotated[float, Field(ge=1e-3, le=1e18), Unit("Hz")]
+"""Clock frequencies, bandwidths, and operations a second of a whole computing centre."""
 Watts = Annotated[float, Field(ge=1e-12, le=1e6), Unit("W")]
 NoiseWatts = Annotated[float, Field(ge=1e-25, le=1e3), Unit("W")]
 NoiseDensity = Annotated[float, Field(ge=1e-28, le=1), Unit("W/Hz")]
@@ -79,6 +79,19 @@ Slots = Annotated[int, Field(ge=1, le=10**7), Unit("1")]
 SeveralSlots = Annotated[int, Field(ge=2, le=10**7), Unit("1")]
 Latitude = Annotated[float, Field(ge=-90, le=90), Unit("degree")]
 Longitude = Annotated[float, Field(ge=-180, le=180), Unit("degree")]
+
+# Options of solvers and learners. Their lower limits stand with the fields.
+Layer = Annotated[int, Field(ge=1, le=65_536), Unit("1")]
+"""Neurons of a layer."""
+Width = Annotated[int, Field(le=65_536), Unit("1")]
+"""Nodes of a grid, levels, channels: arrays have the product of two of them."""
+Size = Annotated[int, Field(le=10**8), Unit("1")]
+"""Entries of a batch, a population, a memory."""
+Rounds = Annotated[int, Field(le=10**12), Unit("1")]
+"""Steps, generations, passes: they take time and no memory."""
+Rate = Annotated[float, Field(le=100), Unit("1")]
+"""Step size of an optimiser."""
+Factor = Annotated[float, Field(le=1e9), Unit("1")]
 
 
 def unit(quantity: Any) -> str:

@@ -32,6 +32,7 @@ from offloadopt.core import (
     Solutions,
     rollout,
 )
+from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Rule
 
 
@@ -55,7 +56,7 @@ class DriftPlusPenalty(Rule):
     coarse_factors: ClassVar[FloatArray]
     fine_steps: ClassVar[int]
 
-    v: float | None = Field(default=None, gt=0, description="weight of cost against the virtual queues; none: tuned")
+    v: Factor | None = Field(default=None, gt=0, description="weight of cost against the virtual queues; none: tuned")
 
     @abstractmethod
     def minimise(self, problem: Any, observation: Observation, v: FloatArray) -> Decisions:

@@ -15,9 +15,18 @@ TYPES = {name: kind for name, kind in vars(quantities).items() if hasattr(kind, 
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_quantity_has_a_unit_and_finite_limits(name: str) -> None:
+def test_every_quantity_has_a_unit_and_a_largest_value(name: str) -> None:
     assert unit(TYPES[name])
-    assert all(map(math.isfinite, limits(TYPES[name])))
+    assert math.isfinite(limits(TYPES[name])[1])
+
+
+@pytest.mark.parametrize("group", ["solvers", "learners"])
+def test_every_number_among_the_options_has_a_largest_value(group: str) -> None:
+    for name in registry.names(group):
+        for kind in registry.implementations(group, name):
+            for option, field in kind.model_fields.items():
+                if field.annotation in (int, float):
+                    assert any(hasattr(mark, "le") or hasattr(mark, "lt") for mark in field.metadata), (name, option)
 
 
 def test_limits_and_unit_are_those_of_the_type() -> None:

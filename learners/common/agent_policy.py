@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from offloadopt.core import Decisions, Observation, Problem
@@ -17,6 +17,7 @@ from offloadopt.learners.common.normalization import RunningNormalizer
 from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.common.training import IterativeLearner
+from offloadopt.quantities import Layer
 from offloadopt.structures.agents import AgentProblem
 
 OUTPUT_GAIN = 0.01
@@ -121,7 +122,7 @@ class AgentLearner(IterativeLearner):
 
     view: str | None = Field(None, description="observation of the agents; none: the problem's first view")
     controls: str | None = Field(None, description="form of the actions; none: the decision itself")
-    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
+    hidden: tuple[Layer, ...] = Field((64, 64), min_length=1, description="widths of the hidden layers")
     activation: Literal["tanh", "relu"] = Field("relu", description="of the hidden layers")
     standardise: bool = Field(True, description="standardise views by their mean and deviation so far")
 

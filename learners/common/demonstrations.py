@@ -28,6 +28,7 @@ from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.replay import DemonstrationReplay, Experience, Prioritisation, concatenate
 from offloadopt.learners.common.training import IterativeLearner, TrainingProgress
+from offloadopt.quantities import Factor, Rounds
 from offloadopt.structures.actions import Controls
 from offloadopt.structures.agents import AgentProblem
 
@@ -124,8 +125,8 @@ class Demonstrable(IterativeLearner):
     uses_demonstrations = True
 
     batch_size: int
-    imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before interaction")
-    imitation_weight: float = Field(
+    imitation_steps: Rounds = Field(1000, ge=0, description="gradient steps on demonstrations before interaction")
+    imitation_weight: Factor = Field(
         1.0, ge=0, description="of the margin or imitation loss of demonstrations beside the temporal-difference error"
     )
     prioritisation: Prioritisation = Field(Prioritisation(), description="of demonstrations and own transitions")

@@ -43,6 +43,7 @@ from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import polyak_update, seeded_generator
 from offloadopt.learners.common.training import Training, TrainingProgress, measurements
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
+from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.structures.agents import AgentProblem
 
 ROUND_SLOTS = 64
@@ -52,20 +53,20 @@ ROUND_SLOTS = 64
 class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
     """Off-policy training of agents from a joint replay buffer: settings and training loop."""
 
-    steps: int = Field(1_000_000, ge=1, description="agents' decisions in training without a budget")
-    num_envs: int = Field(16, ge=1, description="parallel environments")
-    warm_up: int = Field(200, ge=1, description="slots of all environments with random actions, rounded up to a round")
-    update_every: int = Field(1, ge=1, description="slots of all environments between two gradient steps")
-    buffer_size: int = Field(
+    steps: Rounds = Field(1_000_000, ge=1, description="agents' decisions in training without a budget")
+    num_envs: Size = Field(16, ge=1, description="parallel environments")
+    warm_up: Size = Field(200, ge=1, description="slots of all environments with random actions, rounded up to a round")
+    update_every: Rounds = Field(1, ge=1, description="slots of all environments between two gradient steps")
+    buffer_size: Size = Field(
         100_000, ge=1, description="latest time steps in the replay buffer, summed over environments"
     )
-    batch_size: int = Field(128, ge=1, description="time steps in a gradient step, each with all its agents")
+    batch_size: Size = Field(128, ge=1, description="time steps in a gradient step, each with all its agents")
     gamma: float = Field(0.95, ge=0, lt=1, description="discount factor of a slot")
     tau: float = Field(0.02, gt=0, le=1, description="rate of the soft target updates")
     final_rate: float = Field(
         0.1, ge=0, le=1, description="learning rates at the end of their cosine schedule, relative to the beginning"
     )
-    max_gradient_norm: float | None = Field(
+    max_gradient_norm: Factor | None = Field(
         0.5, gt=0, description="gradient norm of an agent to which longer gradients are clipped; none: not clipped"
     )
 

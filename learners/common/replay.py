@@ -20,6 +20,7 @@ from offloadopt.core import FloatArray, IntArray, Settings
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.torch_utils import with_prefix
+from offloadopt.quantities import Factor
 
 OBSERVATION_PARTS = ("view", "allowed", "global_state")
 
@@ -290,8 +291,8 @@ class Prioritisation(Settings):
     importance_exponent: float = Field(
         0.6, ge=0, le=1, description="of the importance weights at the beginning; it grows to 1"
     )
-    demonstration_bonus: float = Field(1.0, gt=0, description="added to the error of a demonstration, as its priority")
-    own_bonus: float = Field(0.001, gt=0, description="added to the error of an own transition")
+    demonstration_bonus: Factor = Field(1.0, gt=0, description="added to the error of a demonstration, as its priority")
+    own_bonus: Factor = Field(0.001, gt=0, description="added to the error of an own transition")
 
 
 class DemonstrationReplay(Stateful):

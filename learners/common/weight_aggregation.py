@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from offloadopt.core import Settings
 from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.training import IterativeLearner
+from offloadopt.quantities import Rounds
 
 Rule = Literal["average", "personalised", "literal"]
 
@@ -46,7 +47,7 @@ class Federation(Settings):
     """Settings of the exchange of weights."""
 
     rule: Rule = Field("personalised", description="aggregation rule")
-    every: int = Field(10, ge=1, description="updates between two exchanges")
+    every: Rounds = Field(10, ge=1, description="updates between two exchanges")
     first_share: float = Field(0.5, gt=0, lt=1, description="tau_t of (24) at the beginning; it falls to 0")
 
 

@@ -55,6 +55,7 @@ from offloadopt.learners.common.training import TrainingProgress
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, JointNetwork, SharedNetwork, nearness
 from offloadopt.learners.ddpg_discrete.policy import CentralPolicy
 from offloadopt.learners.independent.ddpg import presigmoid_factor
+from offloadopt.quantities import Factor, Rate, Rounds, Size, Width
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import Encoding, UnitControls, level_of
 
@@ -112,7 +113,7 @@ class DdpgDiscrete(OffPolicyLearner):
     encoding: Encoding = Field(
         "round", description="how numbers become levels: Algorithm 2's is floor; none: they do not"
     )
-    levels: int = Field(5, ge=2, description="levels of a number, K; an integer has as many as it has options")
+    levels: Width = Field(5, ge=2, description="levels of a number, K; an integer has as many as it has options")
     replay: Literal["paper", "overwrite"] = Field(
         "overwrite", description="paper: only store until the buffer is full, then only learn"
     )
@@ -122,35 +123,35 @@ class DdpgDiscrete(OffPolicyLearner):
     networks: Literal["joint", "shared"] = Field(
         "shared", description="one actor and critic of all numbers, the paper's, or such that agents share"
     )
-    warm_up: int = Field(
+    warm_up: Size = Field(
         60, ge=1, description="slots of all environments before any gradient step, rounded up to a round"
     )
-    batch_size: int = Field(64, ge=1, description="time steps in a gradient step, each with all its agents")
+    batch_size: Size = Field(64, ge=1, description="time steps in a gradient step, each with all its agents")
     gamma: float = Field(0.0, ge=0, lt=1, description="discount factor of a slot")
     tau: float = Field(0.01, gt=0, le=1, description="rate of the soft target updates")
-    max_gradient_norm: float | None = Field(
+    max_gradient_norm: Factor | None = Field(
         None, gt=0, description="gradient norm to which longer gradients are clipped; none: not clipped"
     )
-    reward_scale: float | None = Field(
+    reward_scale: Factor | None = Field(
         None, gt=0, description="factor of the reward, which is minus the cost; none: standardised during the warm-up"
     )
-    huber_delta: float | None = Field(
+    huber_delta: Factor | None = Field(
         1.0, gt=0, description="error from which the critic's loss grows no faster than linearly; none: squared"
     )
-    actor_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for the actor")
-    critic_rate: float = Field(2e-3, gt=0, description="Adam's learning rate for the critic")
-    actor_delay: int = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
+    actor_rate: Rate = Field(1e-3, gt=0, description="Adam's learning rate for the actor")
+    critic_rate: Rate = Field(2e-3, gt=0, description="Adam's learning rate for the critic")
+    actor_delay: Rounds = Field(300, ge=0, description="gradient steps of the critic before the actor takes its first")
     inverting: bool = Field(
         True, description="inverting gradients: whether the actor's gradients near limits are scaled to lead back"
     )
-    noise: float = Field(0.4, ge=0, description="standard deviation of the noise on shares in [0, 1], at first")
-    noise_end: float = Field(0.1, gt=0, description="its value at the end of its geometric decay")
+    noise: Factor = Field(0.4, ge=0, description="standard deviation of the noise on shares in [0, 1], at first")
+    noise_end: Factor = Field(0.1, gt=0, description="its value at the end of its geometric decay")
     noise_share: float = Field(0.5, gt=0, le=1, description="fraction of the budget in which it decays")
-    imitation_steps: int = Field(3000, ge=0, description="gradient steps on demonstrations, where there are any")
+    imitation_steps: Rounds = Field(3000, ge=0, description="gradient steps on demonstrations, where there are any")
     imitation_weight: None = Field(None, description="demonstrations are imitated before interaction alone")  # type: ignore[assignment]
     prioritisation: None = Field(None, description="demonstrations are not replayed")  # type: ignore[assignment]
-    imitation_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for them")
-    slots: int = Field(200_000, ge=1, description="slots decided in training without a budget")
+    imitation_rate: Rate = Field(1e-3, gt=0, description="Adam's learning rate for them")
+    slots: Rounds = Field(200_000, ge=1, description="slots decided in training without a budget")
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: those of all agents in ``slots``."""

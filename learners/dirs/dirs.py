@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from offloadopt import registry
@@ -43,6 +43,7 @@ from offloadopt.learners.dirs.ensemble import (
 )
 from offloadopt.learners.dirs.imitation import SupervisedTraining, losses_by_agent
 from offloadopt.learners.dirs.prioritised_replay import Replay
+from offloadopt.quantities import Factor, Layer, Rate, Rounds, Size
 from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch
 from offloadopt.structures.assignment import AssignmentProblem
@@ -74,29 +75,29 @@ class Dirs(OneSlotLearner):
     policy_type = EnsemblePolicy
     uses_demonstrations = True
 
-    hidden: tuple[PositiveInt, ...] = Field((80, 60), description="widths of the hidden layers")
+    hidden: tuple[Layer, ...] = Field((80, 60), description="widths of the hidden layers")
     imitation: bool = Field(True, description="pre-train on demonstrations and keep replaying them")
     expert: str = Field(
         AUTO, description=f"solver that demonstrates, if none are given: {AUTO} (by size) or a solver's name"
     )
-    demonstrations: int | None = Field(
+    demonstrations: Size | None = Field(
         None, ge=1, description="how many, if none are given; none: by size, 32,768 at the paper's"
     )
-    pretraining: int = Field(6000, ge=1, description="gradient steps on demonstrations alone")
-    slots: int = Field(3000, ge=0, description="slots decided after that, unless a budget says otherwise")
-    interval: int = Field(10, ge=1, description="slots between two trainings")
+    pretraining: Rounds = Field(6000, ge=1, description="gradient steps on demonstrations alone")
+    slots: Rounds = Field(3000, ge=0, description="slots decided after that, unless a budget says otherwise")
+    interval: Rounds = Field(10, ge=1, description="slots between two trainings")
     refinement: Literal["levy", "exact", "none"] = Field("levy", description="what improves the action to be learned")
     beta: float = Field(1.5, ge=0.3, le=1.99, description="Lévy exponent of the refinement")
-    generations: int = Field(100, ge=1, description="rounds of the refinement")
-    population: int = Field(20, ge=1, description="searches of the refinement, all from the voted action")
-    batch_size: int = Field(256, ge=1, description="transitions in a gradient step")
-    replay_size: int = Field(1024, ge=1, description="own transitions that are held, beside all demonstrations")
-    priority_exponent: float = Field(0.5, ge=0, description="a of (16)")
-    demonstration_priority: float = Field(0.08, gt=0, description="constant of a demonstration's priority (16)")
-    own_priority: float = Field(0.02, gt=0, description="constant of an own transition's priority (16)")
-    l2: float = Field(5e-4, ge=0, description="weight of the squared norm of an agent's parameters; 0: none")
-    learning_rate: float = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    final_learning_rate: float = Field(0.0, ge=0, description="Adam's step size at the end")
+    generations: Rounds = Field(100, ge=1, description="rounds of the refinement")
+    population: Size = Field(20, ge=1, description="searches of the refinement, all from the voted action")
+    batch_size: Size = Field(256, ge=1, description="transitions in a gradient step")
+    replay_size: Size = Field(1024, ge=1, description="own transitions that are held, beside all demonstrations")
+    priority_exponent: Factor = Field(0.5, ge=0, description="a of (16)")
+    demonstration_priority: Factor = Field(0.08, gt=0, description="constant of a demonstration's priority (16)")
+    own_priority: Factor = Field(0.02, gt=0, description="constant of an own transition's priority (16)")
+    l2: Factor = Field(5e-4, ge=0, description="weight of the squared norm of an agent's parameters; 0: none")
+    learning_rate: Rate = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    final_learning_rate: Rate = Field(0.0, ge=0, description="Adam's step size at the end")
 
     @model_validator(mode="after")
     def _something_is_learned(self) -> Self:

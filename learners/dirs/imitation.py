@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from offloadopt.core import Demonstrations, Problem
@@ -24,6 +24,7 @@ from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import OneSlotLearner, Training, TrainingProgress, minibatches
 from offloadopt.learners.dirs.demonstrations import Examples
 from offloadopt.learners.dirs.ensemble import EnsemblePolicy, ServerNetworks, demonstration_loss
+from offloadopt.quantities import Factor, Layer, Rate, Rounds, Size
 from offloadopt.structures.assignment import AssignmentProblem
 
 
@@ -35,11 +36,11 @@ class Imitation(OneSlotLearner):
     policy_type = EnsemblePolicy
     uses_demonstrations = needs_demonstrations = True
 
-    hidden: tuple[PositiveInt, ...] = Field((80, 60), description="widths of the hidden layers")
-    l2: float = Field(5e-3, ge=0, description="weight of the squared norm of an agent's parameters in (15)")
-    learning_rate: float = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    batch_size: int = Field(256, ge=1, description="demonstrations in a gradient step, or all if there are fewer")
-    gradient_steps: int = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
+    hidden: tuple[Layer, ...] = Field((80, 60), description="widths of the hidden layers")
+    l2: Factor = Field(5e-3, ge=0, description="weight of the squared norm of an agent's parameters in (15)")
+    learning_rate: Rate = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    batch_size: Size = Field(256, ge=1, description="demonstrations in a gradient step, or all if there are fewer")
+    gradient_steps: Rounds = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""

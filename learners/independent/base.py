@@ -24,6 +24,7 @@ from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAge
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import DeterministicPolicy
+from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.structures.agents import AgentProblem
 
 NO_SPREAD = 1e-7
@@ -38,19 +39,19 @@ class IndependentLearner(OffPolicyLearner):
     shared: bool = Field(False, description="one network for all agents instead of one for each")
     activation: Literal["relu"] = Field("relu", description="of the hidden layers")
     standardise: bool = Field(True, description="standardise features by their quartiles at the end of the warm-up")
-    steps: int = Field(1_200_000, ge=1, description="agents' decisions in training without a budget")
-    warm_up: int = Field(400, ge=1, description="slots of all environments with random actions, rounded up to a round")
-    buffer_size: int = Field(
+    steps: Rounds = Field(1_200_000, ge=1, description="agents' decisions in training without a budget")
+    warm_up: Size = Field(400, ge=1, description="slots of all environments with random actions, rounded up to a round")
+    buffer_size: Size = Field(
         250_000, ge=1, description="latest time steps in the replay buffer, summed over environments"
     )
     gamma: float = Field(0.99, ge=0, lt=1, description="discount factor of a slot")
-    max_gradient_norm: float | None = Field(
+    max_gradient_norm: Factor | None = Field(
         None, gt=0, description="gradient norm of an agent to which longer gradients are clipped; none: not clipped"
     )
-    reward_scale: float | None = Field(
+    reward_scale: Factor | None = Field(
         None, gt=0, description="factor of the reward, which is minus an agent's cost; none: standardised"
     )
-    huber_delta: float | None = Field(
+    huber_delta: Factor | None = Field(
         1.0, gt=0, description="error from which a critic's loss grows no faster than linearly; none: squared"
     )
 

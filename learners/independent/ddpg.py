@@ -33,6 +33,7 @@ from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.common.torch_utils import squared_or_huber
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import AgentNetworks
+from offloadopt.quantities import Factor, Rate, Rounds
 from offloadopt.structures.agents import AgentProblem
 
 ANCESTOR: Mapping[str, Any] = {
@@ -66,16 +67,18 @@ class Ddpg(IndependentLearner):
     name = "ddpg"
 
     batch_norm: bool = Field(False, description="batch normalisation, as in the original")
-    actor_rate: float = Field(3e-4, gt=0, description="Adam's learning rate for actors")
-    critic_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for critics")
-    actor_delay: int = Field(2000, ge=0, description="gradient steps of the critics before the actors take their first")
+    actor_rate: Rate = Field(3e-4, gt=0, description="Adam's learning rate for actors")
+    critic_rate: Rate = Field(1e-3, gt=0, description="Adam's learning rate for critics")
+    actor_delay: Rounds = Field(
+        2000, ge=0, description="gradient steps of the critics before the actors take their first"
+    )
     inverting: bool = Field(
         True, description="inverting gradients bring actors back from limits, see `presigmoid_factor`"
     )
-    noise: float = Field(0.12, ge=0, description="sigma of the noise, in halves of a decision's range")
-    ou_theta: float = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
+    noise: Factor = Field(0.12, ge=0, description="sigma of the noise, in halves of a decision's range")
+    ou_theta: Factor = Field(0.15, gt=0, description="theta, the rate of the noise's return to 0")
     ou_dt: float = Field(1.0, gt=0, le=1, description="dt, the noise's time between two slots")
-    imitation_weight: float = Field(
+    imitation_weight: Factor = Field(
         10.0, ge=0, description="of the imitation loss of demonstrations beside minus the value (Nair et al. 2018)"
     )
 

@@ -26,6 +26,7 @@ from offloadopt.learners.common.torch_utils import squared_or_huber
 from offloadopt.learners.independent.base import IndependentAgents, IndependentLearner
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import MenuPolicy
+from offloadopt.quantities import Factor, Rate, Width
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import QuantisedControls
 
@@ -56,11 +57,11 @@ class Dqn(IndependentLearner):
     name = "dqn"
     policy_type = MenuPolicy
 
-    levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
-    rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
+    levels: Width = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
+    rate: Rate = Field(1e-3, gt=0, description="Adam's learning rate")
     epsilon_decay: float = Field(0.9995, gt=0, le=1, description="factor of the chance of exploring, slot by slot")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
-    margin: float = Field(
+    margin: Factor = Field(
         0.8, ge=0, description="by which demonstrated entries are to lead, in deviations of the reward (DQfD)"
     )
 

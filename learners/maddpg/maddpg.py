@@ -38,18 +38,19 @@ from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.critic import CentralisedCritic
+from offloadopt.quantities import Factor, Rate
 from offloadopt.structures.agents import AgentProblem
 
 
 class ActorLearner(OffPolicyLearner):
     """Settings of actors that ascend the values of a critic."""
 
-    actor_rate: float = Field(1e-3, gt=0, description="Adam's step size for actors")
-    temperature: float = Field(1.0, gt=0, description="of the softmax through which choices pass gradients")
-    noise: float = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
+    actor_rate: Rate = Field(1e-3, gt=0, description="Adam's step size for actors")
+    temperature: Factor = Field(1.0, gt=0, description="of the softmax through which choices pass gradients")
+    noise: Factor = Field(0.2, ge=0, description="deviation of explored numbers, in halves of their range")
     epsilon: float = Field(0.05, ge=0, le=1, description="share of decisions by chance also after the warm-up")
-    output_weight: float = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
-    imitation_weight: float = Field(
+    output_weight: Factor = Field(1e-3, ge=0, description="of the actors' mean squared outputs, which holds them back")
+    imitation_weight: Factor = Field(
         10.0, ge=0, description="of the imitation loss of demonstrations beside minus the value (Nair et al. 2018)"
     )
 
@@ -115,7 +116,7 @@ class Maddpg(ActorLearner):
     name = "maddpg"
 
     reward: Literal["agent", "team"] = Field("agent", description="whose cost an agent bears: its own or everybody's")
-    critic_rate: float = Field(3e-3, gt=0, description="Adam's step size for critics")
+    critic_rate: Rate = Field(3e-3, gt=0, description="Adam's step size for critics")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> ActorsAndCritics:
         """Create actors and critics with initial weights."""

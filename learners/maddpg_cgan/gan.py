@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from offloadopt.learners.common.checkpoint import Stateful
 from offloadopt.learners.common.optimizer import AdamOptimizer
 from offloadopt.learners.maddpg_cgan.stylegan import StyleDiscriminator, StyleGenerator, StyleSettings
+from offloadopt.quantities import Factor, Rate, Rounds
 
 Loss = Literal["minimax", "wgan", "wgan-gp", "conditional-wgan-gp"]
 PENALISED: tuple[Loss, ...] = ("wgan-gp", "conditional-wgan-gp")
@@ -42,13 +43,13 @@ class GanSettings(StyleSettings):
     """Sizes of the networks and settings of their training."""
 
     loss: Loss = Field("conditional-wgan-gp", description="of both networks")
-    gradient_weight: float = Field(1.0, ge=0, description="rho_GP of (17)")
+    gradient_weight: Factor = Field(1.0, ge=0, description="rho_GP of (17)")
     penalty_share: float = Field(0.25, gt=0, le=1, description="share of the rows at which gradients are penalised")
-    consistency_weight: float = Field(1.0, ge=0, description="rho_CE of (19)")
-    clip: float = Field(0.05, gt=0, description="largest weight of a wgan's discriminator")
-    critic_steps: int = Field(1, ge=1, description="steps of the discriminator for each of the generator")
-    generator_rate: float = Field(1e-3, gt=0, description="Adam's learning rate for the generator")
-    critic_rate: float = Field(3e-3, gt=0, description="Adam's learning rate for the discriminator")
+    consistency_weight: Factor = Field(1.0, ge=0, description="rho_CE of (19)")
+    clip: Factor = Field(0.05, gt=0, description="largest weight of a wgan's discriminator")
+    critic_steps: Rounds = Field(1, ge=1, description="steps of the discriminator for each of the generator")
+    generator_rate: Rate = Field(1e-3, gt=0, description="Adam's learning rate for the generator")
+    critic_rate: Rate = Field(3e-3, gt=0, description="Adam's learning rate for the discriminator")
     momentum: float = Field(0.0, ge=0, lt=1, description="beta_1 of Adam; beta_2 is 0.9")
     average: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that generate samples")
 

@@ -51,6 +51,7 @@ from offloadopt.learners.maddpg.maddpg import ActorsAndCritics, Maddpg
 from offloadopt.learners.maddpg_cgan.experience_generator import ExperienceGenerators
 from offloadopt.learners.maddpg_cgan.gan import GanSettings
 from offloadopt.learners.maddpg_cgan.synthetic_replay import SelectionRule, select_synthetic
+from offloadopt.quantities import Rounds, Size
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -63,11 +64,11 @@ class MaddpgCgan(Maddpg, SelectionRule):
     generator: GanSettings = Field(
         GanSettings(consistency_weight=10.0), description="each agent's generator and how it is trained"
     )
-    pretraining_steps: int = Field(300, ge=1, description="gradient steps at first that generators alone take")
-    generator_every: int = Field(8, ge=1, description="gradient steps between two of the generators")
+    pretraining_steps: Rounds = Field(300, ge=1, description="gradient steps at first that generators alone take")
+    generator_every: Rounds = Field(8, ge=1, description="gradient steps between two of the generators")
     synthetic_fraction: float = Field(0.2, ge=0, lt=1, description="share of synthetic transitions in a batch; 0: none")
-    generate_every: int = Field(10, ge=1, description="slots between two calls of the generators for predictions")
-    synthetic_capacity: int = Field(
+    generate_every: Rounds = Field(10, ge=1, description="slots between two calls of the generators for predictions")
+    synthetic_capacity: Size = Field(
         500, ge=2, description="latest synthetic slots in their replay buffer, of all environments"
     )
 

@@ -47,17 +47,18 @@ from offloadopt.learners.maddpg_cgan.convolutions import (
     as_tokens,
     from_patches,
 )
+from offloadopt.quantities import Width
 from offloadopt.settings import Settings
 
 
 class StyleSettings(Settings):
     """Sizes of generators and discriminators."""
 
-    latent: int = Field(16, ge=1, description="size of a latent vector")
-    width: int = Field(32, ge=4, multiple_of=4, description="size of a style and a token, channels of feature maps")
-    heads: int = Field(2, ge=1, description="of attention; they share the width")
-    tokens: int = Field(4, ge=1, description="of an embedded condition")
-    layers: int = Field(2, ge=1, description="of the mapping network after its first")
+    latent: Width = Field(16, ge=1, description="size of a latent vector")
+    width: Width = Field(32, ge=4, multiple_of=4, description="size of a style and a token, channels of feature maps")
+    heads: Width = Field(2, ge=1, description="of attention; they share the width")
+    tokens: Width = Field(4, ge=1, description="of an embedded condition")
+    layers: Width = Field(2, ge=1, description="of the mapping network after its first")
     blend: float = Field(0.5, gt=0, lt=1, description="lambda of (13), weight of the style that the condition guides")
 
     @model_validator(mode="after")

@@ -21,14 +21,15 @@ from torch import Tensor
 
 from offloadopt.learners.common.agent_interface import AgentObservation
 from offloadopt.learners.common.replay import Experience
+from offloadopt.quantities import Size
 from offloadopt.settings import Settings
 
 
 class SelectionRule(Settings):
     """Parameters of the selection."""
 
-    lookahead: int = Field(5, ge=1, description="n, slots that generators predict")
-    lookback: int = Field(5, ge=0, description="n', slots for which predictions are kept")
+    lookahead: Size = Field(5, ge=1, description="n, slots that generators predict")
+    lookback: Size = Field(5, ge=0, description="n', slots for which predictions are kept")
     greedy_probability: float = Field(
         0.8, ge=0, le=1, description="epsilon, probability of selecting the prediction of greatest value"
     )

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from offloadopt.learners.ppo.ppo import Ppo
+from offloadopt.quantities import Factor, Layer, Rate, Rounds, Size
 
 
 class CaddtoPpo(Ppo):
@@ -29,17 +30,17 @@ class CaddtoPpo(Ppo):
 
     name = "caddto-ppo"
 
-    hidden: tuple[PositiveInt, ...] = Field((128, 128), min_length=1, description="widths of the hidden layers")
+    hidden: tuple[Layer, ...] = Field((128, 128), min_length=1, description="widths of the hidden layers")
     activation: Literal["tanh", "relu"] = Field("tanh", description="of the hidden layers")
     standardise: bool = Field(False, description="views by their running mean and deviation")
     explore_together: bool = Field(False, description="numbers may be explored in dependence on each other")
 
-    steps: int = Field(
+    steps: Rounds = Field(
         3_000_000, ge=1, description="agent-steps, unless a budget says otherwise (the paper: 6,500,000)"
     )
-    num_envs: int = Field(4, ge=1, description="episodes side by side")
-    epochs: int = Field(10, ge=1, description="passes over a roll-out")
-    minibatch_size: int = Field(128, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
-    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    final_learning_rate: float = Field(3e-4, ge=0, description="and at the end")
-    entropy_weight: float = Field(0.01, ge=0, description="of the policy's entropy")
+    num_envs: Size = Field(4, ge=1, description="episodes side by side")
+    epochs: Rounds = Field(10, ge=1, description="passes over a roll-out")
+    minibatch_size: Size = Field(128, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
+    learning_rate: Rate = Field(3e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    final_learning_rate: Rate = Field(3e-4, ge=0, description="and at the end")
+    entropy_weight: Factor = Field(0.01, ge=0, description="of the policy's entropy")

@@ -44,6 +44,7 @@ from offloadopt.learners.common.training import Training, TrainingProgress, meas
 from offloadopt.learners.common.weight_aggregation import Federable, Pair, WeightExchange
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
+from offloadopt.quantities import Factor, Rate, Rounds, Size
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -143,29 +144,31 @@ class Ppo(AgentLearner, Federable):
     )
     reward: Literal["agent", "team"] = Field("agent", description="whose cost an agent bears: its own or everybody's")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
-    chunk: int | None = Field(
+    chunk: Size | None = Field(
         None,
         ge=1,
         description="slots through which recurrent agents' errors go back, a divisor of longer horizons; none: all",
     )
 
-    steps: int = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
-    num_envs: int = Field(128, ge=1, description="episodes side by side")
-    rollout_length: int | None = Field(None, ge=1, description="slots of a roll-out; none: whole episodes")
-    epochs: int = Field(4, ge=1, description="passes over a roll-out")
-    minibatch_size: int = Field(4096, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)")
-    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    final_learning_rate: float = Field(0.0, ge=0, description="and at the end")
+    steps: Rounds = Field(20_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
+    num_envs: Size = Field(128, ge=1, description="episodes side by side")
+    rollout_length: Size | None = Field(None, ge=1, description="slots of a roll-out; none: whole episodes")
+    epochs: Rounds = Field(4, ge=1, description="passes over a roll-out")
+    minibatch_size: Size = Field(
+        4096, ge=1, description="agent-steps in a gradient step (in whole slots of all agents)"
+    )
+    learning_rate: Rate = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    final_learning_rate: Rate = Field(0.0, ge=0, description="and at the end")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of a slot")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantages; less where views are complete")
-    clip_range: float = Field(0.2, gt=0, description="largest relative change of a probability that is rewarded")
-    entropy_weight: float = Field(0.0, ge=0, description="of the policy's entropy")
-    value_weight: float = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
-    max_gradient_norm: float = Field(0.5, gt=0, description="longer gradients are shortened to this")
-    initial_std: float = Field(0.5, gt=0, description="of explored numbers before they are squashed, at the start")
+    clip_range: Factor = Field(0.2, gt=0, description="largest relative change of a probability that is rewarded")
+    entropy_weight: Factor = Field(0.0, ge=0, description="of the policy's entropy")
+    value_weight: Factor = Field(0.5, gt=0, description="of the squared value error, in deviations of returns")
+    max_gradient_norm: Factor = Field(0.5, gt=0, description="longer gradients are shortened to this")
+    initial_std: Factor = Field(0.5, gt=0, description="of explored numbers before they are squashed, at the start")
     explore_together: bool = Field(True, description="numbers may be explored in dependence on each other")
-    imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
-    imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size in imitation")
+    imitation_steps: Rounds = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
+    imitation_rate: Rate = Field(1e-3, gt=0, description="Adam's step size in imitation")
 
     @model_validator(mode="after")
     def _remembers_whole_episodes(self) -> Self:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from offloadopt.learners.ppo.ppo import Ppo
+from offloadopt.quantities import Factor, Layer, Rate, Rounds, Size
 
 
 class Rmappo(Ppo):
@@ -25,14 +26,14 @@ class Rmappo(Ppo):
     critic: Literal["local", "central"] = Field(
         "central", description="values an agent's own view (IPPO), or all (MAPPO)"
     )
-    hidden: tuple[PositiveInt, ...] = Field((64,), min_length=1, description="widths of the hidden layers")
+    hidden: tuple[Layer, ...] = Field((64,), min_length=1, description="widths of the hidden layers")
     recurrent: bool = Field(True, description="agents remember: gated recurrent units after the hidden layers")
-    chunk: int | None = Field(
+    chunk: Size | None = Field(
         10,
         ge=1,
         description="slots through which recurrent agents' errors go back, a divisor of longer horizons; none: all",
     )
-    steps: int = Field(4_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
-    num_envs: int = Field(32, ge=1, description="episodes side by side")
-    learning_rate: float = Field(5e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    entropy_weight: float = Field(0.01, ge=0, description="of the policy's entropy")
+    steps: Rounds = Field(4_000_000, ge=1, description="agent-steps, unless a budget says otherwise")
+    num_envs: Size = Field(32, ge=1, description="episodes side by side")
+    learning_rate: Rate = Field(5e-4, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    entropy_weight: Factor = Field(0.01, ge=0, description="of the policy's entropy")

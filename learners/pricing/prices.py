@@ -30,6 +30,7 @@ from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import OneSlotLearner, Training, TrainingProgress
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
 from offloadopt.learners.pricing.policy import PricePolicy
+from offloadopt.quantities import Factor, Rate, Rounds, Size, Width
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
 
@@ -45,20 +46,20 @@ class Prices(OneSlotLearner):
     policy_type = PricePolicy
     uses_demonstrations = True
 
-    width: int = Field(8, ge=1, description="numbers that each round pools for a server")
-    rounds: int = Field(2, ge=1, description="corrections of all prices, each with weights of its own")
-    sweeps: int = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
-    gradient_steps: int = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
+    width: Width = Field(8, ge=1, description="numbers that each round pools for a server")
+    rounds: Rounds = Field(2, ge=1, description="corrections of all prices, each with weights of its own")
+    sweeps: Rounds = Field(8, ge=0, description="rounds of moves and swaps after the best responses, at most")
+    gradient_steps: Rounds = Field(1000, ge=1, description="gradient steps, unless a budget says otherwise")
     imitation_share: float = Field(
         0.4, ge=0, le=1, description="share of the budget spent on imitation of the labelled prices"
     )
-    learning_rate: float = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
-    instances: int = Field(512, ge=1, description="instances sampled to cut from, if none are demonstrated")
-    batches: int = Field(200, ge=1, description="batches cut from them, each with a size of its own")
-    batch_size: int = Field(32, ge=1, description="instances in a batch")
-    fewest_tasks: int = Field(20, ge=1, description="in a cut instance, or all if there are fewer")
-    most_tasks: int = Field(100, ge=1, description="in a cut instance, or all if there are fewer")
-    load_factor: float = Field(4.0, ge=1, description="capacities change by a factor up to this, either way")
+    learning_rate: Rate = Field(4e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
+    instances: Size = Field(512, ge=1, description="instances sampled to cut from, if none are demonstrated")
+    batches: Size = Field(200, ge=1, description="batches cut from them, each with a size of its own")
+    batch_size: Size = Field(32, ge=1, description="instances in a batch")
+    fewest_tasks: Size = Field(20, ge=1, description="in a cut instance, or all if there are fewer")
+    most_tasks: Size = Field(100, ge=1, description="in a cut instance, or all if there are fewer")
+    load_factor: Factor = Field(4.0, ge=1, description="capacities change by a factor up to this, either way")
 
     @model_validator(mode="after")
     def _sizes_are_a_range(self) -> Self:

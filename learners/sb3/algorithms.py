@@ -31,6 +31,7 @@ from offloadopt.envs.views import ControlView
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
 from offloadopt.learners.sb3.exported_actor import Actor, Layer
+from offloadopt.quantities import Factor, Rate, Rounds, Size
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import CentralVecEnv
@@ -118,10 +119,10 @@ class A2C(StochasticSb3Learner):
     name = "a2c-sb3"
     algorithm = "A2C"
 
-    num_envs: int = Field(64, ge=1, description="instances decided at once")
-    learning_rate: float = Field(3e-3, gt=0, description="RMSprop's step size (the library's default is 7e-4)")
+    num_envs: Size = Field(64, ge=1, description="instances decided at once")
+    learning_rate: Rate = Field(3e-3, gt=0, description="RMSprop's step size (the library's default is 7e-4)")
     normalize_advantage: bool = Field(True, description="whether advantages are standardised (by default they are not)")
-    slots: int = Field(102_400, ge=1, description="slots decided in training, unless a budget says otherwise")
+    slots: Rounds = Field(102_400, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     def options(self, environment: Any) -> dict[str, Any]:
         """Two networks of 64-64 are the library's default."""
@@ -134,12 +135,12 @@ class PPO(StochasticSb3Learner):
     name = "ppo-sb3"
     algorithm = "PPO"
 
-    num_envs: int = Field(64, ge=1, description="episodes decided at once")
-    rollout_length: int = Field(32, ge=1, description="slots of each between two updates (2,048 of one by default)")
-    minibatch_size: int = Field(256, ge=2, description="slots in a gradient step (64 by default)")
-    epochs: int = Field(10, ge=1, description="times that an update goes through its slots")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 3e-4)")
-    slots: int = Field(204_800, ge=1, description="slots decided in training, unless a budget says otherwise")
+    num_envs: Size = Field(64, ge=1, description="episodes decided at once")
+    rollout_length: Size = Field(32, ge=1, description="slots of each between two updates (2,048 of one by default)")
+    minibatch_size: Size = Field(256, ge=2, description="slots in a gradient step (64 by default)")
+    epochs: Rounds = Field(10, ge=1, description="times that an update goes through its slots")
+    learning_rate: Rate = Field(1e-3, gt=0, description="Adam's step size (the library's default is 3e-4)")
+    slots: Rounds = Field(204_800, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     def options(self, environment: Any) -> dict[str, Any]:
         """Two networks of 64-64 are the library's default."""
@@ -156,13 +157,15 @@ class DDPG(CentralSb3Learner):
     algorithm = "DDPG"
     policy_type = DeterministicActor
 
-    num_envs: int = Field(16, ge=1, description="instances decided at once")
-    gradient_steps: int = Field(1, ge=1, description="gradient steps after each slot of all of them")
-    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size (the library's default is 1e-3)")
-    noise: float = Field(0.5, ge=0, description="standard deviation of the noise on actions (by default there is none)")
-    learning_starts: int = Field(2000, ge=0, description="random steps before training (100 by default)")
-    buffer_size: int = Field(100_000, ge=1, description="latest steps that are remembered (1,000,000 by default)")
-    slots: int = Field(20_000, ge=1, description="slots decided in training, unless a budget says otherwise")
+    num_envs: Size = Field(16, ge=1, description="instances decided at once")
+    gradient_steps: Rounds = Field(1, ge=1, description="gradient steps after each slot of all of them")
+    learning_rate: Rate = Field(3e-4, gt=0, description="Adam's step size (the library's default is 1e-3)")
+    noise: Factor = Field(
+        0.5, ge=0, description="standard deviation of the noise on actions (by default there is none)"
+    )
+    learning_starts: Size = Field(2000, ge=0, description="random steps before training (100 by default)")
+    buffer_size: Size = Field(100_000, ge=1, description="latest steps that are remembered (1,000,000 by default)")
+    slots: Rounds = Field(20_000, ge=1, description="slots decided in training, unless a budget says otherwise")
 
     def options(self, environment: Any) -> dict[str, Any]:
         """Networks of 400-300 are the library's default."""

@@ -23,6 +23,7 @@ from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress, minibatches
 from offloadopt.learners.sb3.exported_actor import Layer
+from offloadopt.quantities import Rate, Rounds
 
 if TYPE_CHECKING:
     from offloadopt.learners.sb3.vec_env import BatchVecEnv
@@ -43,8 +44,8 @@ class Sb3Learner(IterativeLearner):
     scale_rewards: bool = Field(
         False, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
     )
-    imitation_steps: int = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
-    imitation_rate: float = Field(1e-3, gt=0, description="Adam's step size in imitation")
+    imitation_steps: Rounds = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
+    imitation_rate: Rate = Field(1e-3, gt=0, description="Adam's step size in imitation")
 
     resumable = False  # the library would pickle
     uses_demonstrations = True

@@ -30,6 +30,7 @@ from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import MenuPolicy
 from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
+from offloadopt.quantities import Factor, Rate, Rounds, Size, Width
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import QuantisedControls
 
@@ -60,23 +61,25 @@ class DQN(Sb3Learner):
 
     view: str | None = Field(None, description="what an agent sees, by default the problem's first view")
     controls: str | None = Field(None, description="form of the actions; none: the decision itself")
-    levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
-    num_envs: int = Field(16, ge=1, description="episodes decided at once, each with all its agents")
-    gradient_steps: int = Field(1, ge=1, description="gradient steps after each slot of all of them")
-    batch_size: int = Field(128, ge=1, description="decisions in a gradient step (32 by default)")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size (the library's default is 1e-4)")
-    margin: float = Field(0.8, ge=0, description="by which demonstrated entries are to lead (DQfD)")
+    levels: Width = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
+    num_envs: Size = Field(16, ge=1, description="episodes decided at once, each with all its agents")
+    gradient_steps: Rounds = Field(1, ge=1, description="gradient steps after each slot of all of them")
+    batch_size: Size = Field(128, ge=1, description="decisions in a gradient step (32 by default)")
+    learning_rate: Rate = Field(1e-3, gt=0, description="Adam's step size (the library's default is 1e-4)")
+    margin: Factor = Field(0.8, ge=0, description="by which demonstrated entries are to lead (DQfD)")
     tau: float = Field(
         0.02, gt=0, le=1, description="share of the way that the target follows in a slot (1 by default)"
     )
-    learning_starts: int = Field(2000, ge=0, description="random decisions before training (100 by default)")
-    buffer_size: int = Field(200_000, ge=1, description="latest decisions remembered (1,000,000 by default)")
+    learning_starts: Size = Field(2000, ge=0, description="random decisions before training (100 by default)")
+    buffer_size: Size = Field(200_000, ge=1, description="latest decisions remembered (1,000,000 by default)")
     exploration: float = Field(0.1, gt=0, le=1, description="share of the training in which exploration falls to 5 %")
     scale_rewards: bool = Field(
         True, description="whether rewards are divided by the deviation of their discounted sums (VecNormalize)"
     )
     gamma: float = Field(0.9, ge=0, le=1, description="discount factor of a slot (0.99 by default)")
-    steps: int = Field(1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise")
+    steps: Rounds = Field(
+        1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise"
+    )
 
     def default_steps(self, problem: Problem[Any]) -> int:
         """Decisions that training uses without a budget."""

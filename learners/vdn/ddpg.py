@@ -19,6 +19,7 @@ from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.maddpg import ActorAgents, ActorLearner
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
+from offloadopt.quantities import Rate
 from offloadopt.structures.agents import AgentProblem
 
 
@@ -27,7 +28,7 @@ class DdpgVdn(ActorLearner, Vdn):
 
     name = "ddpg-vdn"
 
-    rate: float = Field(3e-3, gt=0, description="Adam's step size for critics")
+    rate: Rate = Field(3e-3, gt=0, description="Adam's step size for critics")
 
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> DdpgVdnAgents:
         """Create actors and utilities with initial weights."""

@@ -31,6 +31,7 @@ from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
+from offloadopt.quantities import Factor, Width
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import QuantisedControls
 
@@ -53,10 +54,10 @@ class DqnVdn(Vdn):
     name = "dqn-vdn"
     policy_type = QuantisedPolicy
 
-    levels: int = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
+    levels: Width = Field(5, ge=2, description="even steps of each continuous decision; whole numbers count all")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="least chance of exploring")
     epsilon_share: float = Field(0.5, gt=0, le=1, description="of the budget, in which this falls to it from 1")
-    margin: float = Field(
+    margin: Factor = Field(
         0.8, ge=0, description="by which demonstrated options are to lead, in deviations of the team's reward (DQfD)"
     )
 

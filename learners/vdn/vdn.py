@@ -30,12 +30,13 @@ from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.vdn.utility import UtilityNetwork
+from offloadopt.quantities import Rate
 
 
 class Vdn(OffPolicyLearner):
     """Learner of a team value that is a sum of utilities."""
 
-    rate: float = Field(1e-3, gt=0, description="Adam's step size for values")
+    rate: Rate = Field(1e-3, gt=0, description="Adam's step size for values")
 
 
 class VdnAgents(TrainableAgents):

@@ -14,6 +14,7 @@ from offloadopt.clock import clock
 from offloadopt.core.problem import Problem
 from offloadopt.core.solutions import Solutions
 from offloadopt.errors import Unsupported
+from offloadopt.quantities import Factor
 from offloadopt.settings import Settings
 
 Progress = Callable[[int], None]
@@ -83,10 +84,10 @@ class Solver(ServesStructure, Method):
     proves: ClassVar[bool] = False
     hindsight: ClassVar[bool] = False
 
-    relative_gap: float = Field(
+    relative_gap: Factor = Field(
         default=0.0, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
-    time_limit_s: float | None = Field(
+    time_limit_s: Factor | None = Field(
         default=None, gt=0, description="wall-clock limit for each instance, compilation not counted"
     )
 

@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeFloat, field_validator
 from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray
 from offloadopt.errors import InvalidInput
+from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
 from offloadopt.solvers.assignment.core_milp import AssignmentMilp, CoreCosts, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_prices, price_bound, reduced_cost
@@ -62,13 +63,13 @@ class Exact(InstanceSolver):
     serves = PricedAssignmentProblem
     proves = True
 
-    relative_gap: float = Field(
+    relative_gap: Factor = Field(
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
     initial_prices: tuple[tuple[NonNegativeFloat, ...], ...] | None = Field(
         default=None, description="[count, servers] initial dual prices: cost per unit of each server's capacity"
     )
-    tree_nodes: int = Field(
+    tree_nodes: Rounds = Field(
         default=300, ge=1, description="node limit of branch and bound; the MILP closes what is left"
     )
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from offloadopt import registry
 from offloadopt.core import Instances, Problem, Progress, Solutions, Solver
+from offloadopt.quantities import Factor, Size
 from offloadopt.solvers.assignment.exact import Exact
 from offloadopt.solvers.assignment.exhaustive import MAX_ASSIGNMENTS, Exhaustive
 from offloadopt.solvers.assignment.levy import Levy
@@ -31,14 +32,14 @@ class Expert(Solver):
     serves = AssignmentProblem
     proves = True
 
-    relative_gap: float = Field(
+    relative_gap: Factor = Field(
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
     method: str = Field(AUTO, description=f"{AUTO}: by size; otherwise the name of a solver")
     small: int = Field(20_000, ge=0, le=MAX_ASSIGNMENTS, description="largest number of assignments that is enumerated")
-    medium: int = Field(2_000, ge=0, description="largest tasks x servers that is solved exactly")
+    medium: Size = Field(2_000, ge=0, description="largest tasks x servers that is solved exactly")
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent of the search for large problems")
-    bound_gap: float = Field(1e-3, ge=0, description="relative gap of the bound for a solver that proves none")
+    bound_gap: Factor = Field(1e-3, ge=0, description="relative gap of the bound for a solver that proves none")
 
     def require(self, problem: Problem[Any]) -> None:
         """Raise `Unsupported` for problems that the chosen solver does not serve."""

@@ -26,6 +26,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
+from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_missing_links
 from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem
 
@@ -123,8 +124,8 @@ class LevySearch(AssignmentSolver):
     """Base class of Lévy searches: initial population, and selection of candidates that are not worse (28)."""
 
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent: 1.1 searches globally, 1.5 locally")
-    generations: int = Field(1000, ge=1, description="G, number of generations")
-    population: int = Field(5, ge=1, description="independent searches for each instance")
+    generations: Rounds = Field(1000, ge=1, description="G, number of generations")
+    population: Size = Field(5, ge=1, description="independent searches for each instance")
 
     def block_size(self, problem: AssignmentProblem[Any]) -> int:
         """Number of instances whose populations are processed at the same time."""
@@ -187,7 +188,7 @@ class Levy(LevySearch):
 
     name = "levy"
 
-    threshold: float = Field(0.5, ge=0, description="C, the crossover's threshold")
+    threshold: Factor = Field(0.5, ge=0, description="C, the crossover's threshold")
     local_quality: float = Field(1.0, ge=0, le=1, description="normalised gain of local computing in (25)")
 
     def _search(
@@ -216,7 +217,7 @@ class LevyClassic(LevySearch):
 
     name = "levy-classic"
 
-    step_scale: float = Field(0.1, gt=0, description="alpha_s, scale of the flight's steps")
+    step_scale: Factor = Field(0.1, gt=0, description="alpha_s, scale of the flight's steps")
 
     def _search(
         self, costs: AssignmentCosts, quality: FloatArray, population: IntArray, rng: np.random.Generator

@@ -29,6 +29,7 @@ from offloadopt.core import (
     rollout,
 )
 from offloadopt.physics.device import Service
+from offloadopt.quantities import Factor, Width
 from offloadopt.solvers.backlog.backward_induction import (
     CostToGo,
     Resolution,
@@ -45,10 +46,10 @@ class DynamicProgramming(Solver):
     name = "dynamic-programming"
     serves = BacklogProblem
 
-    buffer_points: int = Field(default=193, ge=3, description="grid nodes of the buffer, denser near 0")
-    gain_points: int = Field(default=17, ge=4, description="grid nodes of the link's gain, equidistant in amplitude")
-    actions: int = Field(default=33, ge=2, description="candidate efforts in every state, denser near the least")
-    unlimited_quanta: float = Field(
+    buffer_points: Width = Field(default=193, ge=3, description="grid nodes of the buffer, denser near 0")
+    gain_points: Width = Field(default=17, ge=4, description="grid nodes of the link's gain, equidistant in amplitude")
+    actions: Width = Field(default=33, ge=2, description="candidate efforts in every state, denser near the least")
+    unlimited_quanta: Factor = Field(
         default=100.0,
         gt=0,
         description="end of an unlimited buffer's grid in quanta of arrivals; values are linear beyond it",

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances
+from offloadopt.quantities import Factor
 from offloadopt.solvers.backlog.convex_program import BatteryPlan, BatteryProgramme
 from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
 from offloadopt.solvers.backlog.taut_string import taut_string
@@ -35,7 +36,7 @@ class BacklogExact(InstanceSolver):
     proves = True
     hindsight = True
 
-    relative_gap: float = Field(1e-4, ge=0, description="a decision is optimal when its bound is this close")
+    relative_gap: Factor = Field(1e-4, ge=0, description="a decision is optimal when its bound is this close")
 
     def searches(self, problem: BacklogProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Prepare the plans of all buffers; ``details["bit_price"]`` holds the price of a waiting bit.

@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, Instances, Observation
+from offloadopt.quantities import Factor
 from offloadopt.solvers.lyapunov import DriftPlusPenalty
 from offloadopt.structures.backlog import BacklogProblem
 
@@ -33,7 +34,7 @@ class BacklogLyapunov(DriftPlusPenalty):
     coarse_factors = np.logspace(-4.0, 4.0, 13)
     fine_steps = 9
 
-    v: float | None = Field(
+    v: Factor | None = Field(
         default=None,
         gt=0,
         description="weight of energy cost against backlog, bit^2 per unit of cost (blind: per J); none: tuned",

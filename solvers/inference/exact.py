@@ -24,6 +24,7 @@ from pydantic import Field
 from offloadopt.clock import Deadline
 from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray, Instances, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
+from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.highs import checked_bound
 from offloadopt.solvers.inference.column_generation import BranchLimits, Column, MasterProblem
@@ -67,13 +68,13 @@ class InferenceExact(InstanceSolver):
     proves = True
     hindsight = True
 
-    relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
-    time_limit_s: float | None = Field(
+    relative_gap: Factor = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
+    time_limit_s: Factor | None = Field(
         60.0, gt=0, description="wall-clock limit for each instance, checked between stages; none: no limit"
     )
     twin: bool = Field(False, description="plan on the digital twin's data; costs are the real ones, nothing is proved")
-    price_rounds: int = Field(12, ge=1, description="largest number of battery prices at which slots are proved")
-    branchings: int = Field(40, ge=0, description="largest number of branchings of the plans within batteries")
+    price_rounds: Rounds = Field(12, ge=1, description="largest number of battery prices at which slots are proved")
+    branchings: Rounds = Field(40, ge=0, description="largest number of branchings of the plans within batteries")
 
     def searches(self, problem: InferenceProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Prepare the searches of instances or, with ``twin``, of what the digital twin knows of them."""

@@ -18,6 +18,7 @@ from pydantic import Field
 from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions
 from offloadopt.physics.edge_inference import InferenceTasks
+from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.solvers.assignment.levy import levy_search
 from offloadopt.solvers.base import Rule, keep_what_was_found
 from offloadopt.solvers.inference.base import (
@@ -39,9 +40,9 @@ class InferenceLevy(Rule):
     serves = InferenceProblem
 
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent: 1.1 searches globally, 1.5 locally")
-    generations: int = Field(300, ge=1, description="G, number of generations in a slot")
-    population: int = Field(5, ge=1, description="number of independent searches for each slot")
-    threshold: float = Field(0.5, ge=0, description="C, the crossover's threshold")
+    generations: Rounds = Field(300, ge=1, description="G, number of generations in a slot")
+    population: Size = Field(5, ge=1, description="number of independent searches for each slot")
+    threshold: Factor = Field(0.5, ge=0, description="C, the crossover's threshold")
     local_quality: float = Field(1.0, ge=0, le=1, description="normalised gain of the own CPU in (25)")
 
     def block_size(self, problem: Problem[Any]) -> int:

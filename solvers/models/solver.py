@@ -34,6 +34,7 @@ from offloadopt.clock import Deadline, clock, interrupt
 from offloadopt.core import Decisions, Instances, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
+from offloadopt.quantities import Factor
 from offloadopt.solvers import highs
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.highs import TIGHT, USUAL
@@ -88,7 +89,7 @@ class _ModelSolver(InstanceSolver):
     proves: ClassVar[bool] = True
     linear: ClassVar[bool]
 
-    relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, relative to bound")
+    relative_gap: Factor = Field(1e-6, ge=0, description="stop once cost and bound are this close, relative to bound")
     pyomo_solver: str
 
     def require(self, problem: Problem[Any]) -> None:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Instances, IntArray, Observation
+from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.shared_servers.core_milp import SharedServersMilp, priced_mode_costs
 from offloadopt.solvers.shared_servers.dual_bound import (
@@ -39,7 +40,7 @@ class SharedServersExact(InstanceSolver):
     serves = SharedServersProblem
     proves = True
 
-    relative_gap: float = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
+    relative_gap: Factor = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
 
     def searches(self, problem: SharedServersProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Solve slots of ``problem``; each has the time limit."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, Instances
 from offloadopt.problems.partial_mobile import PartialMobile
+from offloadopt.quantities import Factor, Width
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.models.solver import solver_named
@@ -32,8 +33,8 @@ class GridMilp(InstanceSolver):
     name = "grid-milp"
     serves = PartialMobile
 
-    relative_gap: float = Field(1e-6, ge=0, description="stop once cost and grid bound are this close, per slot")
-    levels: int = Field(5, ge=2, description="levels of each coordinate, K of Algorithm 2")
+    relative_gap: Factor = Field(1e-6, ge=0, description="stop once cost and grid bound are this close, per slot")
+    levels: Width = Field(5, ge=2, description="levels of each coordinate, K of Algorithm 2")
     pyomo_solver: str = Field("highs", description="any installed Pyomo solver of mixed-integer linear models")
 
     def searches(self, problem: Any, instances: Instances, seed: int) -> _Searches:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray
+from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.highs import SAFETY, CutSearch, Programme
 from offloadopt.solvers.task_queues.milp_model import Choice, TaskQueueMilp
@@ -37,10 +38,10 @@ class TaskQueuesExact(InstanceSolver):
     proves = True
     hindsight = True
 
-    relative_gap: float = Field(
+    relative_gap: Factor = Field(
         1e-4, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
-    time_limit_s: float | None = Field(
+    time_limit_s: Factor | None = Field(
         60.0, gt=0, description="wall-clock limit for each instance, compilation not counted; none: no limit"
     )
 
