@@ -18,14 +18,14 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt import files
 from offloadopt.core import Budget, Learner, Problem, Settings
 from offloadopt.errors import OutputExists
 from offloadopt.folders import FolderFormat
-from offloadopt.formats.reading import digest
+from offloadopt.formats.reading import digest, refuse_damage
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays, with_prefix
 
 FORMAT = 3
@@ -74,6 +74,17 @@ class Index(Settings):
     seconds: float = Field(default=0.0, ge=0)
     state: Stored | None = None
     kept: Mapping[str, Stored] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.state is None and (self.iteration or self.step):
+            raise ValueError(f"iteration = {self.iteration}, step = {self.step}; allowed without a state: 0")
+        if self.state is not None and self.state.file not in STATES:
+            raise ValueError(f"state.file = {self.state.file!r}; allowed: {' or '.join(STATES)}")
+        for name, stored in self.kept.items():
+            if stored.file != f"{name}.safetensors":
+                raise ValueError(f"kept.{name}.file = {stored.file!r}; allowed: {name}.safetensors")
+        return self
 
 
 class Checkpoint:
@@ -161,6 +172,23 @@ class Checkpoint:
         """Read the latest state; empty if none was written."""
         return {} if self._index.state is None else self._index.state.read(self._folder)
 
+    def restore(self, training: Stateful) -> bool:
+        """Restore the latest state of a training, and return whether there was one.
+
+        Raises
+        ------
+        DamagedFile
+            If the arrays are not those that this training writes: others by name, shape or type, not finite, or numbers
+            that it cannot have. Their SHA-256 alone says nothing, since who edits them can renew it.
+        """
+        if self._index.state is None:
+            return False
+        arrays = self.read()
+        with refuse_damage(self._folder / self._index.state.file, "does not hold the state of this training"):
+            training.restore(arrays)
+            _require_same(training.arrays(), arrays)
+        return True
+
     def write(self, iteration: int, step: int, seconds: float, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace the stored state."""
         before = self._index.state
@@ -192,6 +220,16 @@ def inputs(learner: Learner, problem: Problem[Any], budget: Budget | None, seed:
         "budget": asdict(budget or Budget()),
         "seed": seed,
     }
+
+
+def _require_same(held: Mapping[str, NDArray[Any]], stored: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse arrays that an object did not take over bit by bit."""
+    for name in sorted(held.keys() | stored.keys()):
+        if name not in held or name not in stored:
+            raise ValueError(f"array {name!r} is {'not known' if name in stored else 'missing'}")
+        was, now = stored[name], np.ascontiguousarray(held[name])
+        if (was.dtype, was.shape) != (now.dtype, now.shape) or was.tobytes() != now.tobytes():
+            raise ValueError(f"{name} is {was.dtype} {list(was.shape)}; allowed: {now.dtype} {list(now.shape)}")
 
 
 class Stateful:
@@ -240,22 +278,29 @@ def restored(name: str, value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if value is None:
         return None
     if isinstance(value, bool | int | float):
-        return type(value)(arrays[name].item())
+        number = like(name, np.array(value), arrays).item()
+        if not isinstance(value, float) and number < 0:
+            raise ValueError(f"{name} is {number}; allowed: 0 or more")
+        return type(value)(number)
     if isinstance(value, np.ndarray):
-        return arrays[name].copy()
+        return like(name, value, arrays)
     if isinstance(value, Tensor):
-        return torch.from_numpy(arrays[name].copy())
+        return torch.from_numpy(like(name, value.detach().numpy(), arrays))
     parts = with_prefix(arrays, name)
     if isinstance(value, Mapping):
         return {part: restored(part, held, parts) for part, held in value.items()}
     if isinstance(value, nn.Module):
-        value.load_state_dict({part: torch.from_numpy(array.copy()) for part, array in parts.items()})
+        state = value.state_dict()
+        value.load_state_dict({part: restored(part, held, parts) for part, held in state.items()})
     else:
         value.restore(parts)
     return value
 
 
 def difference(found: Any, asked: Any, name: str = "") -> str:
+
+
+def _difference(found: Any, asked: Any, name: str = "") -> str:
     """Describe the first field that differs, with both values; empty if none does."""
     if isinstance(found, dict) and isinstance(asked, dict):
         for key in sorted(found.keys() | asked.keys()):

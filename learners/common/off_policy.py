@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -38,7 +38,7 @@ from offloadopt.learners.common.demonstrations import Demonstrable, ExpertTransi
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.gumbel_softmax import RelaxedActions
 from offloadopt.learners.common.optimizer import AdamOptimizer, CopywiseClippedAdam
-from offloadopt.learners.common.replay import DemonstrationReplay, Experience, JointReplay
+from offloadopt.learners.common.replay import DemonstrationReplay, Experience, JointReplay, take
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import polyak_update, seeded_generator
 from offloadopt.learners.common.training import Training, TrainingProgress, measurements
@@ -117,6 +117,14 @@ class OffPolicyTraining(Training):
         self.replay = settings.make_replay(agents.problem, examples)
         self.episodes = Episodes(agents.interface.problem, settings.num_envs, seed)
         self.slot = self.round = 0
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the state that `arrays` returned; the replay must hold time steps of these environments."""
+        super().restore(arrays)
+        empty = take(
+            self.agents.observe(self.agents.problem.empty_observation()), np.zeros(self.settings.num_envs, int)
+        )
+        self.replay.require_like(empty, self.agents.random_actions(empty, seeded_generator(0)))
 
     def prepare(self, tracker: TrainingProgress) -> None:
         """Take gradient steps on demonstrations alone."""

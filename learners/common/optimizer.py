@@ -60,10 +60,13 @@ class AdamOptimizer(Generic[NetworksT]):
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Restore the state that `arrays` returned."""
         restored("networks", self.networks, arrays)
+        held = with_prefix(arrays, "adam")
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, array in with_prefix(arrays, "adam").items():
-            number, _, moment = name.partition(".")
-            moments.setdefault(int(number), {})[moment] = torch.from_numpy(array.copy())
+        for number, parameter in enumerate(self.networks.parameters()) if held else ():
+            fresh = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+            moments[number] = restored(str(number), fresh, held)
+            if any(moments[number][name].min() < 0 for name in ("step", "exp_avg_sq")):
+                raise ValueError(f"adam.{number} holds a negative square or step")
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
 

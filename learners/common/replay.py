@@ -58,6 +58,12 @@ class Priorities(Stateful):
         """Set the errors of replayed entries; their signs do not matter."""
         self.error[rows] = np.abs(error)
 
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Restore the state that `arrays` returned."""
+        super().restore(arrays)
+        if (self.error < 0).any() or np.isinf(self.error).any():
+            raise ValueError("error holds negative or infinite values; allowed: 0 or more, NaN for none")
+
     def forget(self, rows: IntArray | slice) -> None:
         """Treat entries as not replayed yet."""
         self.error[rows] = np.nan
@@ -280,8 +286,23 @@ class JointReplay(Stateful):
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Restore the state that `arrays` returned."""
         super().restore(arrays)
+        held = min(self.appended, self.capacity)
+        if self._complete[held:].any():
+            raise ValueError(f"_complete marks entries that are not stored; stored are {held}")
         for name, values in with_prefix(arrays, "stored").items():
-            self._write(np.arange(len(values)), {name: values})
+            if len(values) != held or not np.isfinite(values).all():
+                raise ValueError(f"stored.{name} has {len(values)} entries; allowed: {held}, all finite")
+            self._write(np.arange(held), {name: values})
+
+    def require_like(self, observation: AgentObservation, action: Tensor) -> None:
+        """Refuse stored time steps that are not of the form of one, ``[environments, agents, ...]``."""
+        parts = {name: getattr(observation, name) for name in OBSERVATION_PARTS} | {"action": action}
+        wanted = {name: values.numpy() for name, values in parts.items() if values is not None}
+        wanted["reward"] = np.zeros(action.shape[:2], np.float32)
+        found = {name: (values.dtype, values.shape[1:]) for name, values in self._stored.items()}
+        for name, form in {name: (values.dtype, values.shape) for name, values in wanted.items()}.items():
+            if found and found.get(name) != form:
+                raise ValueError(f"stored.{name} is {found.get(name)}; allowed: {form}")
 
 
 class Prioritisation(Settings):
@@ -315,6 +336,10 @@ class DemonstrationReplay(Stateful):
         self._count = len(demonstrations.action)
         constants = [rule.demonstration_bonus, rule.own_bonus]
         self.priorities = Priorities(np.repeat(constants, [self._count, room]), rule.exponent)
+
+    def require_like(self, *transition: Any) -> None:
+        """Refuse own time steps that are not of the form of one."""
+        self.own.require_like(*transition)
 
     def append(self, *transition: Any) -> None:
         """Store what the buffer of own transitions stores; it is not replayed yet."""

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.core import Budget, Demonstrations, Learner, Outcome, Policy, Problem, Progress, Record
-from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common.checkpoint import Checkpoint, Stateful
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread
@@ -105,6 +105,8 @@ class TrainingProgress:
         *,
         decisions: int = 1,
     ) -> None:
+        if checkpoint is not None and checkpoint.iteration > total:
+            raise DamagedFile(f"the checkpoint has {checkpoint.iteration} iterations; allowed: at most {total}")
         self.total = total
         self.seconds = math.inf if seconds is None else seconds
         self.iteration = 0 if checkpoint is None else checkpoint.iteration
@@ -309,7 +311,7 @@ class IterativeLearner(Learner):
         )
         with one_thread():
             training = self.make_training(problem, seed, examples, tracker)
-            _run(training, tracker, {} if store is None else store.read())
+            _run(training, tracker, store)
         return training.policy(Origin.of(self, problem, seed=seed, steps=tracker.step, **training.origin_fields()))
 
     def _examples(self, problem: Problem[Any], demonstrations: Demonstrations | None) -> Examples | None:
@@ -321,11 +323,9 @@ class IterativeLearner(Learner):
         return self.read_demonstrations(problem, demonstrations)
 
 
-def _run(training: Training, tracker: TrainingProgress, state: Arrays) -> None:
-    """Continue from a state, or prepare where it is empty, and iterate until the budget is spent."""
-    if state:
-        training.restore(state)
-    else:
+def _run(training: Training, tracker: TrainingProgress, store: Checkpoint | None) -> None:
+    """Continue from a state, or prepare where there is none, and iterate until the budget is spent."""
+    if store is None or not store.restore(training):
         training.prepare(tracker)
         tracker.keep(training.arrays)
     while tracker.spent < 1.0:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.core import Demonstrations, FloatArray, Instances, Observation, Problem
+from offloadopt.learners.common.checkpoint import like, restored
 from offloadopt.learners.common.demonstrations import single_slots
 from offloadopt.learners.dirs.ensemble import features_of, server_labels, view_tensor
 from offloadopt.structures.assignment import AssignmentProblem
@@ -67,10 +68,17 @@ class Examples:
         return {"view": self.view.numpy(), "labels": self.labels.numpy(), "gap": self.gap}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Examples of what `arrays` gave."""
-        view, labels = (torch.from_numpy(arrays[name].copy()) for name in ("view", "labels"))
-        return cls(view, labels, arrays["gap"])
+    def from_arrays(cls, problem: AssignmentProblem[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Examples of what `arrays` gave; raise `ValueError` if they cannot be this problem's."""
+        count, none = len(arrays["gap"]), cls.none(problem)
+        view, labels = (
+            restored(name, held.new_zeros(count, *held.shape[1:]), arrays)
+            for name, held in (("view", none.view), ("labels", none.labels))
+        )
+        gap = like("gap", np.full(count, np.inf), arrays)
+        if not (gap >= 0).all() or not ((labels == 0) | (labels == 1)).all():
+            raise ValueError("a gap is negative, or a label not 0 or 1")
+        return cls(view, labels, gap)
 
     def certificate(self) -> dict[str, float | None]:
         """The expert's mean and worst certified gap; ``None`` if some decision has none."""

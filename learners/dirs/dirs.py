@@ -31,6 +31,8 @@ from torch import Tensor
 from offloadopt import registry
 from offloadopt.core import Demonstrations, Instances, IntArray, Observation, Problem
 from offloadopt.errors import InvalidInput
+from offloadopt.formats.reading import refuse_damage
+from offloadopt.learners.common.checkpoint import restored
 from offloadopt.learners.common.training import OneSlotLearner, TrainingProgress, episode_metrics
 from offloadopt.learners.dirs.demonstrations import Examples, first_observation
 from offloadopt.learners.dirs.ensemble import (
@@ -153,8 +155,9 @@ class Dirs(OneSlotLearner):
             return {**examples.arrays(), "seconds": np.array([time.monotonic() - begin])}
 
         arrays = tracker.once("demonstrations", make)
-        tracker.begin_again(float(arrays["seconds"][0]))
-        return Examples.from_arrays(arrays)
+        with refuse_damage("checkpoint/demonstrations.safetensors", "does not hold demonstrations of this problem"):
+            tracker.begin_again(restored("seconds", 0.0, arrays))
+            return Examples.from_arrays(problem, arrays)
 
     def _demonstrate(self, problem: AssignmentProblem[Any], seed: int, seconds: float) -> Examples:
         """Let the expert decide block by block; under a time limit, a block should take half of the time left."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.learners.common.checkpoint import like, restored
 from offloadopt.learners.common.replay import Priorities, draw_by_probability
 
 
@@ -94,8 +95,10 @@ class Replay:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Restore the state that `arrays` returned."""
-        self.appended = arrays["appended"].item()
+        self.appended = restored("appended", self.appended, arrays)
         own = slice(self.demonstrations, self.count)
-        self.view[own] = torch.from_numpy(arrays["view"].copy())
-        self.labels[own] = torch.from_numpy(arrays["labels"].copy())
-        self._priorities.error[: self.count] = arrays["change"]
+        self.view[own] = restored("view", self.view[own], arrays)
+        self.labels[own] = restored("labels", self.labels[own], arrays)
+        error = self._priorities.error.copy()
+        error[: self.count] = like("change", error[: self.count], arrays)
+        self._priorities.restore({"error": error})

@@ -66,7 +66,9 @@ def test_demonstrations_of_another_size_are_refused(experts: Demonstrations, fie
 
 def test_examples_are_joined_cut_and_written_without_a_change(small: Any, experts: Demonstrations) -> None:
     examples = Examples.of(small, experts)
-    joined = Examples.concatenate([examples.first(20), Examples.none(small), Examples.from_arrays(examples.arrays())])
+    joined = Examples.concatenate(
+        [examples.first(20), Examples.none(small), Examples.from_arrays(small, examples.arrays())]
+    )
     assert joined.count == 84
     for name, array in joined.arrays().items():
         whole = examples.arrays()[name]
