@@ -82,8 +82,8 @@ class Index(Settings):
         if self.state is not None and self.state.file not in STATES:
             raise ValueError(f"state.file = {self.state.file!r}; allowed: {' or '.join(STATES)}")
         for name, stored in self.kept.items():
-            if stored.file != f"{name}.safetensors":
-                raise ValueError(f"kept.{name}.file = {stored.file!r}; allowed: {name}.safetensors")
+            if stored.file != f"kept-{name}.safetensors":
+                raise ValueError(f"kept.{name}.file = {stored.file!r}; allowed: kept-{name}.safetensors")
         return self
 
 
@@ -297,10 +297,19 @@ def restored(name: str, value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     return value
 
 
+def like(name: str, value: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Copy an array that takes the place of ``value``: of its shape and type, and finite if that is."""
+    if name not in arrays:
+        raise ValueError(f"array {name!r} is missing")
+    array, wanted = map(np.ascontiguousarray, (arrays[name], value))  # a single number is stored as [1]
+    if (array.dtype, array.shape) != (wanted.dtype, wanted.shape):
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}; allowed: {wanted.dtype} {list(wanted.shape)}")
+    if np.isfinite(value).all() and not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinite values; allowed: finite numbers")
+    return array.reshape(value.shape).copy()
+
+
 def difference(found: Any, asked: Any, name: str = "") -> str:
-
-
-def _difference(found: Any, asked: Any, name: str = "") -> str:
     """Describe the first field that differs, with both values; empty if none does."""
     if isinstance(found, dict) and isinstance(asked, dict):
         for key in sorted(found.keys() | asked.keys()):
