@@ -155,7 +155,7 @@ class Dirs(OneSlotLearner):
             return {**examples.arrays(), "seconds": np.array([time.monotonic() - begin])}
 
         arrays = tracker.once("demonstrations", make)
-        with refuse_damage("checkpoint/kept-demonstrations.safetensors", "does not hold demonstrations of this problem"):
+        with refuse_damage("kept-demonstrations.safetensors", "does not hold demonstrations of this problem"):
             tracker.begin_again(restored("seconds", 0.0, arrays))
             return Examples.from_arrays(problem, arrays)
 
