@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt import files, parallel
+from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Progress, Solver
 from offloadopt.datasets.storage import FOLDER, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
 from offloadopt.errors import OutputExists
@@ -74,7 +75,7 @@ def collect(
     solver.require(problem)
     problem.check_sample(count, seed)
     wanted = Manifest.of(problem, solver, count=count, seed=seed, shard_size=shard_size)
-    with FOLDER.opened(folder, overwrite=overwrite) as folder:
+    with FOLDER.opened(folder, overwrite=overwrite) as folder, continued_by_the_same_call():
         manifest = _prepare(folder, wanted)
         if not manifest.finished:
             _compute_missing(problem, solver, folder, manifest, workers, backend, progress or _no_progress)

@@ -265,7 +265,8 @@ def compare(
     Returns
     -------
     Report
-        ``print(report)`` shows its table, ``report.save(folder)`` writes pages, pictures and data.
+        ``print(report)`` shows its table, ``report.save(folder)`` writes pages, pictures and data. Ctrl-C raises
+        `offloadopt.evaluation.InterruptedComparison`, whose ``report`` has the methods that were finished.
     """
     from offloadopt.evaluation import compare as compare_methods
 

@@ -6,7 +6,8 @@ seconds, once per process. Charged to the first instance, it would distort its r
 which cover every kernel of a solver, a policy or the physics, whenever it is first called.
 
 A search has one `Deadline`, which each of its phases checks. Within `interruptible` the first Ctrl-C makes all
-deadlines pass, so that a search ends as at its time limit: with the best decision and the bound found until then.
+deadlines pass, so that a search ends as at its time limit: with the best decision and the bound found until then. On
+the command line SIGTERM does the same (`command_signals`). Only compilation, which checks no deadline, is broken off.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 
 class _CompileTime(Protocol):
@@ -28,9 +29,14 @@ class _CompileTime(Protocol):
     began: float | None
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a search: Ctrl-C, and what ``kill`` and cluster schedulers send."""
+
 _compile_time: _CompileTime | None = None
 _interrupted: bool | None = None
 """Whether Ctrl-C was pressed within `interruptible`; None outside."""
+_signalled = False
+"""Whether a signal has come within `command_signals`."""
 
 
 def clock() -> float:
@@ -104,34 +110,91 @@ class Deadline:
         return Deadline(self.left_s, fraction)
 
 
+def _raise_interrupt(*_: object) -> NoReturn:
+    """Raise `KeyboardInterrupt`, as Python's own handler does, and remember it."""
+    global _signalled
+    _signalled = True
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def command_signals() -> Iterator[Callable[[], bool]]:
+    """Within this context SIGTERM raises `KeyboardInterrupt` as Ctrl-C does, unless the program handles or ignores it.
+
+    Yields a function that tells whether a signal has come: some libraries turn the exception into one of their own.
+    """
+    global _signalled
+    _signalled = False
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    with _handled(_raise_interrupt, lambda number, handler: handler == usual[number]):
+        yield lambda: _signalled
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Within this context the first Ctrl-C makes all deadlines pass; only the second raises `KeyboardInterrupt`.
 
-    An inner context adds nothing to an outer one. Ctrl-C stays as it is outside the main thread, and where the program
-    handles it itself.
+    During compilation the first one raises it too. An inner context adds nothing to an outer one. Ctrl-C stays as it is
+    outside the main thread, and where the program handles it itself.
     """
     global _interrupted
-    usual = signal.default_int_handler
-    if (
-        _interrupted is not None
-        or threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not usual
-    ):
+    usual = (signal.default_int_handler, _raise_interrupt)
+    if _interrupted is not None:
         yield
         return
 
-    def pass_deadlines(*_: object) -> None:
-        signal.signal(signal.SIGINT, usual)
+    def pass_deadlines(number: int, frame: Any) -> None:
+        for known, handler in before.items():
+            signal.signal(known, handler)
         interrupt()
+        if _compile_time is not None and _compile_time.began is not None:
+            before[number](number, frame)
 
-    _interrupted = False
-    signal.signal(signal.SIGINT, pass_deadlines)
+    with _handled(pass_deadlines, lambda _, handler: handler in usual) as before:
+        if not before:
+            yield
+            return
+        _interrupted = False
+        try:
+            yield
+        finally:
+            _interrupted = None
+
+
+@contextmanager
+def signals_deferred(received: list[Any]) -> Iterator[None]:
+    """Collect Ctrl-C and SIGTERM in a list while a library's own code runs, and call their handlers at the end."""
+    received.clear()
+    collected = _handled(lambda *arguments: received.append(arguments), lambda _, handler: callable(handler))
+    with collected as before:
+        yield
+    if received:
+        number, frame = received.pop(0)
+        before[number](number, frame)
+
+
+@contextmanager
+def _handled(handler: Callable[..., Any], wanted: Callable[[int, Any], bool]) -> Iterator[dict[int, Any]]:
+    """Handle the signals whose handlers are ``wanted``, in the main thread, which alone receives them; yield those."""
+    before = dict[int, Any]()
+    if threading.current_thread() is threading.main_thread():
+        before = {number: found for number in SIGNALS if wanted(number, found := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+@contextmanager
+def continued_by_the_same_call() -> Iterator[None]:
+    """Say at Ctrl-C that finished work is kept, and how it goes on."""
     try:
         yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-        _interrupted = None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("finished work is kept, and the same call continues") from None
 
 
 def interrupt() -> None:

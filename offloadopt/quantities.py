@@ -105,7 +105,7 @@ def limits(quantity: Any) -> tuple[float, float]:
     for mark in get_args(quantity)[1:]:
         for bound in getattr(mark, "metadata", ()):
             if isinstance(bound, Ge | Gt):
-                low = float(getattr(bound, "ge", getattr(bound, "gt", low)))  # type: ignore[arg-type]
+                low = float(getattr(bound, "ge", getattr(bound, "gt", low)))
             if isinstance(bound, Le | Lt):
-                high = float(getattr(bound, "le", getattr(bound, "lt", high)))  # type: ignore[arg-type]
+                high = float(getattr(bound, "le", getattr(bound, "lt", high)))
     return low, high

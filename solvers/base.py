@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import Deadline, clock, interrupted, interruptible
+from offloadopt.clock import Deadline, clock, interrupt, interrupted, interruptible
 from offloadopt.core import (
     Decisions,
     FloatArray,
@@ -123,7 +123,12 @@ class InstanceSolver(Solver):
         searches = self.searches(problem, instances, seed)
         for row in range(instances.count):
             begin_of_row = clock()
-            searches.search(row, Deadline(self.time_limit_s))
+            try:
+                searches.search(row, Deadline(self.time_limit_s))
+            except KeyboardInterrupt:  # a second Ctrl-C, or one during compilation
+                if row == 0:
+                    raise
+                interrupt()
             seconds[row] = clock() - begin_of_row
             if progress is not None:
                 progress(1)
@@ -162,13 +167,19 @@ def solve_blocks(
 ) -> Solutions:
     """Solve blocks of at most ``size`` instances by ``solve``, which gives their decisions and bounds.
 
-    Every block has its own random stream, so that an instance's solution depends on the seed and its index alone.
+    Every block has its own random stream, so that an instance's solution depends on the seed and its index alone. After
+    Ctrl-C the solutions of the blocks that are finished remain.
     """
     starts = range(0, max(instances.count, 1), size)
-    solutions = []
+    solutions = list[Solutions]()
     for start, stream in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
         block, begin = instances.take(slice(start, start + size)), clock()
-        decisions, bound = solve(block, np.random.default_rng(stream))
+        try:
+            decisions, bound = solve(block, np.random.default_rng(stream))
+        except KeyboardInterrupt:
+            if not solutions:
+                raise
+            raise Interrupted(Solutions.concatenate(solutions)) from None
         seconds = (clock() - begin) / max(block.count, 1)
         solutions.append(
             Solutions.scored(problem, block, decisions, seconds=seconds, bound=bound, asked_gap=solver.relative_gap)
@@ -216,7 +227,10 @@ def _solve_slots(
     try:
         single = solver.run(problem.one_slot, problem.slots(instances), seed=seed, progress=slots_done)
     except Interrupted as stopped:
-        single = stopped.solutions
+        count = len(stopped.solutions.objective) // problem.horizon
+        if count == 0:
+            raise KeyboardInterrupt from None
+        single, instances = stopped.solutions.take(slice(count * problem.horizon)), instances.take(slice(count))
 
     def with_slot_axis(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(instances.count, problem.horizon, *values.shape[1:])

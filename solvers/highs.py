@@ -16,16 +16,13 @@ What cannot be caught: two runs that claim the same false bound, above the least
 and a model that is no lower bound of the problem. Solutions of linear programmes (`Programme.solve`) give prices and
 proposals; bounds at these prices are computed by the callers, in their own arithmetic.
 
-HiGHS stops at Ctrl-C: the signal's handler is called once HiGHS has returned.
+HiGHS stops at Ctrl-C and SIGTERM: the signal's handler is called once HiGHS has returned (`Stop`).
 """
 
 from __future__ import annotations
 
-import signal
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -33,7 +30,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from offloadopt.clock import Deadline
+from offloadopt.clock import Deadline, signals_deferred
 from offloadopt.core import ROUNDING, FloatArray
 from offloadopt.errors import BrokenProof
 
@@ -121,11 +118,7 @@ class Programme:
         if self._mip:
             self._highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
         self._rows: list[tuple[NDArray[Any], NDArray[Any], float, float]] = []
-        self._signals = list[Any]()
-        self._interrupt = partial(_stop_at_signal, self._signals)  # HiGHS keeps no reference
-        self._highs.setCallback(self._interrupt, None)
-        for kind in ("Mip", "Simplex"):
-            self._highs.startCallback(getattr(highspy.cb.HighsCallbackType, f"kCallback{kind}Interrupt"))
+        self._stop = Stop(self._highs)
 
     def set_options(self, **options: bool | float | str) -> None:
         """Set options of HiGHS."""
@@ -154,29 +147,29 @@ class Programme:
         if deadline is not None and np.isfinite(left_s := deadline.left_s):
             # A limit holds for one run of a MIP, but for all runs of a linear programme together.
             self.set_options(time_limit=left_s if self._mip else self._highs.getRunTime() + left_s)
-        with _sigint_deferred(self._signals):
+        with self._stop.at_signals():
             return call_highs(self._highs)
+
+
+class Stop:
+    """Callback that ends runs of a HiGHS object at Ctrl-C or SIGTERM; the caller keeps it as long as the object."""
+
+    def __init__(self, highs: Any) -> None:
+        import highspy
+
+        self._signals = list[Any]()
+        self._callback = partial(_stop_at_signal, self._signals)  # HiGHS keeps no reference
+        highs.setCallback(self._callback, None)
+        for kind in ("Mip", "Simplex"):
+            highs.startCallback(getattr(highspy.cb.HighsCallbackType, f"kCallback{kind}Interrupt"))
+
+    def at_signals(self) -> AbstractContextManager[None]:
+        """Context of a run: a signal ends it, and its handler is called at the end."""
+        return signals_deferred(self._signals)
 
 
 def _stop_at_signal(signals: list[Any], kind: Any, message: str, progress: Any, reply: Any, data: Any) -> None:
     reply.user_interrupt = bool(signals)
-
-
-@contextmanager
-def _sigint_deferred(signals: list[Any]) -> Iterator[None]:
-    """Collect SIGINT, and call its handler at the end; only the main thread receives signals."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-    signals.clear()
-    signal.signal(signal.SIGINT, lambda *received: signals.append(received))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if signals:
-        before(*signals.pop())
 
 
 def checked_bound(bound: float, cost: float) -> float:

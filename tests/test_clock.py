@@ -15,7 +15,16 @@ import numba
 import pytest
 
 from offloadopt import clock as clock_module
-from offloadopt.clock import Deadline, clock, interrupt, interrupted, interruptible
+from offloadopt.clock import (
+    Deadline,
+    clock,
+    command_signals,
+    continued_by_the_same_call,
+    interrupt,
+    interrupted,
+    interruptible,
+    signals_deferred,
+)
 
 
 def test_it_stands_still_while_a_kernel_compiles_that_calls_another() -> None:
@@ -115,3 +124,56 @@ def test_ctrl_c_stays_as_it_is_where_the_program_handles_it() -> None:
             assert not interrupted()
     finally:
         signal.signal(signal.SIGINT, ours)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_on_the_command_line_sigterm_is_ctrl_c(number: signal.Signals) -> None:
+    deadline = Deadline(100.0)
+    with command_signals() as signalled:
+        assert not signalled()
+        with interruptible():
+            signal.raise_signal(number)
+            assert interrupted()
+            assert deadline.passed
+        assert not signalled()  # the search has ended as asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert signalled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_program_that_ignores_signals_is_not_interrupted() -> None:
+    ours = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with command_signals() as signalled, interruptible():
+            signal.raise_signal(signal.SIGTERM)
+            assert not interrupted()
+        assert not signalled()
+    finally:
+        signal.signal(signal.SIGTERM, ours)
+
+
+def test_compilation_is_broken_off() -> None:
+    from numba.core import event
+
+    clock()
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt), event.trigger_event("numba:compiler_lock"):
+            signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+
+
+def test_signals_wait_until_a_library_returns() -> None:
+    received = list[object]()
+    with interruptible(), signals_deferred(received):
+        signal.raise_signal(signal.SIGINT)
+        assert received
+        assert not interrupted()
+    with pytest.raises(KeyboardInterrupt), signals_deferred(received):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_continues_says_so() -> None:
+    with pytest.raises(KeyboardInterrupt, match="the same call continues"), continued_by_the_same_call():
+        raise KeyboardInterrupt

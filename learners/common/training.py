@@ -42,6 +42,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -49,6 +50,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Budget, Demonstrations, Learner, Outcome, Policy, Problem, Progress, Record
 from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
 from offloadopt.learners.common.checkpoint import Checkpoint, Stateful
@@ -309,7 +311,7 @@ class IterativeLearner(Learner):
         tracker = TrainingProgress(
             begin, total, budget.seconds, progress, record, store, decisions=self.decisions(problem)
         )
-        with one_thread():
+        with one_thread(), nullcontext() if store is None else continued_by_the_same_call():
             training = self.make_training(problem, seed, examples, tracker)
             _run(training, tracker, store)
         return training.policy(Origin.of(self, problem, seed=seed, steps=tracker.step, **training.origin_fields()))

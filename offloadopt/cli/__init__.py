@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
+from offloadopt import clock
 from offloadopt.cli import commands, listing, reproduce, terminal
 from offloadopt.errors import OffloadError
 
@@ -46,11 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Without them those of the process.
     """
+    with clock.command_signals() as signalled:
+        return _run(arguments, signalled)
+
+
+def _run(arguments: Sequence[str] | None, signalled: Callable[[], bool]) -> int:
+    interruption = "interrupted"
     try:
         status = int(app(args=arguments, prog_name="offloadopt", standalone_mode=False) or 0)
         sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
-        status = terminal.INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        status, interruption = terminal.INTERRUPTED, f"interrupted: {stop}" if str(stop) else interruption
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "offloadopt"
@@ -67,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return terminal.fail(f"not enough memory: {error}", 1)
     except Exception as error:
+        if signalled():  # a library has turned Ctrl-C into an error of its own
+            return terminal.fail(interruption, terminal.INTERRUPTED)
         if os.environ.get(TRACEBACK):
             raise
         return terminal.fail(f"unexpected {type(error).__name__}: {error} ({TRACEBACK}=1 shows where)", 1)
-    return terminal.fail("interrupted", status) if status == terminal.INTERRUPTED else status
+    return terminal.fail(interruption, status) if status == terminal.INTERRUPTED else status

@@ -257,13 +257,19 @@ def compare(
     overwrite: Overwrite = False,
 ) -> int:
     """Compare solvers and policies on the same instances. The default seed differs from that of `demos`."""
+    from offloadopt.evaluation import InterruptedComparison
+
     problem = make_problem(problem_name, preset, changes)
     methods = api.make_methods(problem, names or None, **limits(relative_gap, time_limit))
     instances = take_instances(problem, input_file, count, seed, default=200)
     with nullcontext() if out is None else _report_folder(out, overwrite):
-        report = api.compare(
-            problem, methods, instances, seed=seed, reference=reference, paired_with=paired_with, display=True
-        )
+        try:
+            report = api.compare(
+                problem, methods, instances, seed=seed, reference=reference, paired_with=paired_with, display=True
+            )
+        except InterruptedComparison as stopped:
+            print_json(_report_json(stopped.report)) if as_json else print(stopped.report.summary())
+            raise
         if out is not None:
             report.save(out)
     if as_json:

@@ -194,9 +194,10 @@ class Interrupted(KeyboardInterrupt):
     Attributes
     ----------
     solutions : Solutions
-        Of all instances: those not begun have the decision from which their search would have started.
+        Of all instances, where those not begun have the decision from which their search would have started; of
+        methods that decide whole blocks, of the first instances.
     """
 
     def __init__(self, solutions: Solutions) -> None:
-        super().__init__("interrupted")
+        super().__init__()
         self.solutions = solutions

@@ -61,6 +61,8 @@ def compare(
     ------
     BrokenProof
         If a method's bound lies above a cost that some method reaches.
+    InterruptedComparison
+        After Ctrl-C: it holds the report on the methods that had decided all instances.
     """
     _check(problem, methods, instances, reference=reference, paired_with=paired_with)
     for argument, number in (("seed", seed), ("single_decisions", single_decisions), ("bootstrap", bootstrap)):
@@ -68,12 +70,46 @@ def compare(
             raise InvalidInput(f"{argument} = {number}; allowed: 0 or more")
 
     runs = []
-    for name, method in methods.items():
-        solutions = _decide(problem, method, instances, seed, progress)
-        slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > single_budget_s)
-        alone = None if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
-        runs.append(_measured(problem, instances, name, method, solutions, alone))
+    try:
+        for name, method in methods.items():
+            solutions = _decide(problem, method, instances, seed, progress)
+            slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > single_budget_s)
+            alone = None if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
+            runs.append(_measured(problem, instances, name, method, solutions, alone))
+    except KeyboardInterrupt:
+        if not runs:
+            raise KeyboardInterrupt from None
+        finished = {run.name: methods[run.name] for run in runs}
+        of, against = (name if name in finished else None for name in (reference, paired_with))
+        raise InterruptedComparison(_report(problem, finished, runs, of, against, seed, bootstrap)) from None
+    return _report(problem, methods, runs, reference, paired_with, seed, bootstrap)
 
+
+class InterruptedComparison(KeyboardInterrupt):
+    """Ctrl-C ended a comparison early.
+
+    Attributes
+    ----------
+    report : Report
+        On the methods that had decided all instances.
+    """
+
+    def __init__(self, report: Report) -> None:
+        finished = ", ".join(run.name for run in report.methods)
+        super().__init__(f"the report has the methods that were finished: {finished}")
+        self.report = report
+
+
+def _report(
+    problem: Problem[Any],
+    methods: Mapping[str, Method],
+    runs: Sequence[MethodRun],
+    reference: str | None,
+    paired_with: str | None,
+    seed: int,
+    bootstrap: int,
+) -> Report:
+    """Choose the reference, and gather what was measured."""
     hindsight = [
         name
         for name, method in methods.items()

@@ -13,6 +13,7 @@ from typing import Any
 
 from offloadopt import files
 from offloadopt import parallel as parallel
+from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.folders import FolderFormat, make_folder
@@ -68,7 +69,10 @@ def reproduce(
     """
     parallel.check(workers, "loky")
     chosen = paper.choose(names)
-    with _folder_format(paper, Path(folder)).opened(folder, overwrite=overwrite) as folder:
+    with (
+        _folder_format(paper, Path(folder)).opened(folder, overwrite=overwrite) as folder,
+        continued_by_the_same_call(),
+    ):
         _prepare(paper, folder)
         run = _Run(folder, chosen, progress, written)
         missing = [unit for name, unit in run.units.items() if name not in run.results]

@@ -18,6 +18,7 @@ the time limit leaves nothing better.
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt import registry
-from offloadopt.clock import Deadline, clock, interrupt
+from offloadopt.clock import Deadline, clock, signals_deferred
 from offloadopt.core import Decisions, Instances, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
@@ -310,7 +311,16 @@ class _Highs:
     def __init__(self, name: str) -> None:
         from pyomo.contrib.appsi.solvers import Highs
 
-        self._name, self._solver = name, Highs()
+        class Stoppable(Highs):  # type: ignore[misc]
+            """HiGHS that ends at Ctrl-C."""
+
+            def _solve(self, timer: Any) -> Any:
+                self.stop = highs.Stop(self._solver_model)
+                with self.stop.at_signals():
+                    return super()._solve(timer)
+
+        logging.getLogger(Highs.__module__).setLevel(logging.ERROR)  # it warns of a status that it does not know
+        self._name, self._solver = name, Stoppable()
         self._solver.config.load_solution = False
         self._solver.config.warmstart = True
 
@@ -353,7 +363,8 @@ class _Highs:
         model.setOptionValue("random_seed", 1)
         if np.isfinite(deadline.left_s):
             model.setOptionValue("time_limit", model.getRunTime() + deadline.left_s)
-        return _finite_or_minus_inf(highs.call_highs(model).bound)
+        with self._solver.stop.at_signals():
+            return _finite_or_minus_inf(highs.call_highs(model).bound)
 
 
 def _finite_or_minus_inf(bound: float | None) -> float:
@@ -391,8 +402,6 @@ class _Modern:
                     solver_options=options,
                 )
             seconds += self._solver_seconds(results, clock() - start)
-            if results.termination_condition.name == "interrupted":
-                interrupt()  # the solver has handled Ctrl-C itself
             found = results.incumbent_objective is not None
             bound = _finite_or_minus_inf(results.objective_bound)
             if not found:
@@ -422,11 +431,46 @@ class _Scip(_Modern):
     attempts: ClassVar[tuple[dict[str, Any], ...]] = (options, {**options, "presolving/maxrounds": 0})
 
     def __init__(self, name: str) -> None:
-        super().__init__("scip_direct" if name == "scip" else name)
+        self._name, self._solver = name, _stoppable_scip(name)
         self._solver.config.warmstart_discrete_vars = True
 
     def _solver_seconds(self, results: Any, seconds: float) -> float:
         return float(results.timing_info.scip_time)
+
+
+def _stoppable_scip(name: str) -> Any:
+    """SCIP by its Pyomo name, which ends at Ctrl-C and SIGTERM: at the next node, programme or round of presolve."""
+    from pyomo.contrib.solver.common.factory import SolverFactory
+    from pyscipopt import SCIP_EVENTTYPE, Eventhdlr  # type: ignore[attr-defined]
+
+    events = SCIP_EVENTTYPE.NODEFOCUSED | SCIP_EVENTTYPE.LPEVENT | SCIP_EVENTTYPE.PRESOLVEROUND
+    received = list[Any]()
+
+    class Stop(Eventhdlr):
+        def eventinit(self) -> None:
+            self.model.catchEvent(events, self)
+
+        def eventexit(self) -> None:
+            self.model.dropEvent(events, self)
+
+        def eventexec(self, event: Any) -> None:
+            if received:
+                self.model.interruptSolve()
+
+    kind = type(SolverFactory("scip_direct" if name == "scip" else name))
+
+    class Stoppable(kind):  # type: ignore[misc,valid-type]
+        def _create_solver_model(self, model: Any, config: Any) -> Any:
+            created = super()._create_solver_model(model, config)
+            self._solver_model.setParam("misc/catchctrlc", False)
+            self._solver_model.includeEventhdlr(Stop(), "signals", "ends the search at Ctrl-C")
+            return created
+
+        def solve(self, model: Any, **options: Any) -> Any:
+            with signals_deferred(received):
+                return super().solve(model, **options)
+
+    return Stoppable()
 
 
 class _Classic:

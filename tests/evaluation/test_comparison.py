@@ -13,7 +13,7 @@ import pytest
 import offloadopt
 from offloadopt.core import Decisions, Instances, IntArray, Method, Problem, Progress, Solutions, Solver
 from offloadopt.errors import BrokenProof, InvalidInput, UnknownName, Unsupported
-from offloadopt.evaluation import Report, compare
+from offloadopt.evaluation import InterruptedComparison, Report, compare
 from offloadopt.problems.multi_server import MultiServer
 from offloadopt.structures.assignment import AssignmentProblem
 
@@ -284,3 +284,23 @@ def test_what_cannot_be_compared_is_refused_with_one_line(
 def test_no_instances_are_refused(problem: Problem[Any], instances: Instances) -> None:
     with pytest.raises(InvalidInput, match="instances is empty"):
         compare(problem, {"local": Assigns()}, instances.take(slice(0, 0)))
+
+
+class Interrupts(Assigns):
+    """Is interrupted while it decides all instances."""
+
+    def spoiled(self, decisions: Decisions) -> Decisions:
+        if decisions.count > 1:
+            raise KeyboardInterrupt
+        return decisions
+
+
+def test_after_ctrl_c_the_methods_that_were_finished_are_reported() -> None:
+    problem = offloadopt.problem("multi_server", users=3)
+    methods = {"first": Assigns(), "second": Interrupts(), "third": Assigns()}
+    with pytest.raises(InterruptedComparison, match="finished: first") as stopped:
+        compare(problem, methods, problem.sample(3, 0), reference="second", paired_with="third")
+    assert [run.name for run in stopped.value.report.methods] == ["first"]
+    with pytest.raises(KeyboardInterrupt) as nothing:
+        compare(problem, {"second": Interrupts()}, problem.sample(3, 0))
+    assert not isinstance(nothing.value, InterruptedComparison)

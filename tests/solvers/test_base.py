@@ -127,6 +127,23 @@ def test_a_rule_works_in_blocks_whose_size_does_not_depend_on_the_number_of_inst
     assert Random().run(problem, instances.take(slice(0, 0))).objective.shape == (0,)
 
 
+def test_ctrl_c_between_blocks_keeps_the_finished_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = registry.problem("carbon_mimo", horizon=3)
+    instances = problem.sample(3, seed=0)
+    monkeypatch.setattr(base, "BLOCK_ENTRIES", sum(array[0].size for array in instances.values()))
+    whole = Random().run(problem, instances)
+
+    def press_ctrl_c(finished: int) -> None:
+        monkeypatch.setattr(Random, "decide", interrupted_rule)
+
+    def interrupted_rule(*_: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stopped:
+        Random().run(problem, instances, progress=press_ctrl_c)
+    np.testing.assert_array_equal(stopped.value.solutions.objective, whole.objective[:1])
+
+
 def test_slots_are_solved_one_by_one_and_their_costs_add_up() -> None:
     problem = PartialMobile(PartialMobileScenario(users=3, horizon=4))
     instances = problem.sample(2, seed=0)

@@ -171,8 +171,9 @@ class CarbonMimoScenario(Scenario):
             raise ValueError(f"nearest_m = {self.nearest_m:g}; allowed: less than cell_m = {self.cell_m:g}")
         if self.carbon_by_hour is not None and self.country is not None:
             raise ValueError("carbon_by_hour and country both set the grid's carbon; give one of them")
-        if self.arrival_quanta_to is not None and isinstance(self.arrival_quanta, tuple):
-            raise ValueError("arrival_quanta_to needs one arrival_quanta for all users")
-        if self.arrival_quanta_to is not None and self.arrival_quanta_to < self.arrival_quanta:
-            raise ValueError(f"arrival_quanta_to = {self.arrival_quanta_to:g}; allowed: at least arrival_quanta")
+        if self.arrival_quanta_to is not None:
+            if isinstance(self.arrival_quanta, tuple):
+                raise ValueError("arrival_quanta_to needs one arrival_quanta for all users")
+            if self.arrival_quanta_to < self.arrival_quanta:
+                raise ValueError(f"arrival_quanta_to = {self.arrival_quanta_to:g}; allowed: at least arrival_quanta")
         return self

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 from pyomo.opt import SolverFactory
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from offloadopt import registry
-from offloadopt.core import Instances, Status
+from offloadopt.clock import command_signals
+from offloadopt.core import Instances, Interrupted, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
@@ -280,3 +286,19 @@ class TestExport:
             export(self.problem, self.instances, tmp_path / "model.txt")
         with pytest.raises(InvalidInput, match="0 instances"):
             export(self.problem, self.instances.take(slice(0, 0)), tmp_path / "model.lp")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("method", [Milp, Minlp])
+def test_a_signal_within_the_library_ends_the_search(method, number):
+    problem = registry.problem("multi_server", preset="heterogeneous", users=100, servers=10)
+    instances = problem.sample(1, seed=1)
+    method(time_limit_s=0.1).run(problem, instances)  # imports the libraries
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), number))
+    timer.start()
+    begin = time.perf_counter()
+    with command_signals(), pytest.raises(Interrupted) as stopped:
+        method().run(problem, instances)
+    timer.join()
+    assert time.perf_counter() - begin < 10.0
+    assert np.isfinite(stopped.value.solutions.objective).all()
