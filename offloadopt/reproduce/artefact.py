@@ -60,7 +60,7 @@ class Measured(NamedTuple):
     """Numbers of a method in a scenario; ``test`` is the name of a training's test."""
 
     test: str
-    scenario: Mapping[str, Any]
+    scenario: dict[str, Any]
     method: str
     numbers: Row
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from offloadopt.reproduce import plots
@@ -49,10 +49,9 @@ def accuracy_table(study: MultiServerStudy) -> Artefact:
             yield Unit(measurements.imitate, parameters, labels)
 
     counts = [count for count in sizes.demonstration_counts if count in PUBLISHED[WITH]]
-    claimed = (
-        *([saturation] if {128, 256, 512} <= set(counts) else []),
-        *([partial(lift, counts=counts), partial(published_level, counts=counts)] if counts else []),
-    )
+    claimed: list[Callable[[DataFrame], Iterable[Claim]]] = [saturation] if {128, 256, 512} <= set(counts) else []
+    if counts:
+        claimed += [partial(lift, counts=counts), partial(published_level, counts=counts)]
     return Artefact(
         study=study,
         name="table-2",

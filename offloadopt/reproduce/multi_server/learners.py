@@ -86,7 +86,8 @@ def picture(summary: DataFrame) -> Figure:
             plots.published_points(ax, [scale * value for value in PUBLISHED[number]], list(rows_of_budget))
         if number == "reward":
             for method, style in REFERENCES.items():
-                ax.axvline(at.loc[NONE, method][number], color=style.color, ls=style.line, lw=1.4, label=style.label)
+                mean = at.loc[[(NONE, method)]][number].mean()
+                ax.axvline(mean, color=style.color, ls=style.line, lw=1.4, label=style.label)
         else:
             plots.logarithmic(ax, "x")
         if ax is not axes[0]:

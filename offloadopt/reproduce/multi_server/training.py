@@ -257,7 +257,7 @@ def _fallen(curve: DataFrame, number: str, slots: int) -> tuple[Interval, Interv
 
 def ablation_figure(study: MultiServerStudy) -> Artefact:
     """Figure 8: ablation of Lévy refinement and imitation; the last step also has the held-out reward and gap."""
-    parts = {"tested": ("reward", "gap"), "picture": ablation, "claimed": (refinement, imitation)}
+    parts: Mapping[str, Any] = {"tested": ("reward", "gap"), "picture": ablation, "claimed": (refinement, imitation)}
     return curves(study, "fig-8", ("reward",), tuple(VARIANTS), **parts)
 
 

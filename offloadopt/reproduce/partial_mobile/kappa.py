@@ -74,7 +74,7 @@ def picture(summary: DataFrame) -> Figure:
     plain = {method: replace(style.plain, label="_") for method, style in STYLES.items()}
     plots.lines(ax, one_weight[one_weight["at"] != FIT], "kappa", "residual", plain, 100.0)
     for method, best in select(one_weight, at=FIT).groupby("method"):
-        ax.plot(best["kappa"], 100.0 * best["residual"], color=STYLES[method].color, marker="*", ms=13, ls="")
+        ax.plot(best["kappa"], 100.0 * best["residual"], color=STYLES[str(method)].color, marker="*", ms=13, ls="")
     ax.axhline(100.0 * MOST, color=plots.VERMILION, ls=":", lw=1.4)
     ax.annotate(
         f"{100 * MOST:g} %", (0.01, 100.0 * MOST), (0, 3),

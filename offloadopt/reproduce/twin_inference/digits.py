@@ -85,7 +85,7 @@ def digits(frame: DataFrame) -> Figure:
     panels = (("made", 100.0, "recognised, %"), ("diversity", 1.0, "diversity within a label, real digits: 1"))
     for number, (column, scale, label) in enumerate(panels):
         ax = figure.add_subplot(grid[2 * number : 2 * number + 2, 1])
-        plots.dots(ax, list(LOOKS.items()), [summary.loc[loss] for loss in LOOKS], column, scale)
+        plots.dots(ax, list(LOOKS.items()), [summary.loc[[loss]].iloc[0] for loss in LOOKS], column, scale)
         plots.finish(ax, label, "")
     return figure
 
