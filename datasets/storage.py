@@ -139,7 +139,7 @@ def _versions() -> dict[str, tuple[str, ...]]:
             found[library] = (version(library),)
         except PackageNotFoundError:
             continue
-    return found
+    return dict(sorted(found.items()))  # as where a set is continued
 
 
 def _digest_of(scenario: Mapping[str, Any]) -> str:
