@@ -13,6 +13,7 @@ Writes ``times.csv`` (a row per instance), ``table.md`` (geometric-mean ratios w
 from __future__ import annotations
 
 import argparse
+import io
 import warnings
 import zlib
 from pathlib import Path
@@ -25,6 +26,7 @@ import pandas as pd
 import offloadopt
 from offloadopt.core import Instances, Status
 from offloadopt.files import write_atomic
+from offloadopt.folders import folder_lock, make_folder
 
 SIZES = ("30x2", "100x5", "100x10", "300x10", "1000x10")
 CORNERS = ("0.33", "1", "3", "hard")
@@ -83,7 +85,8 @@ def measure(
 ) -> pd.DataFrame:
     """Every method on every instance, without what ``times.csv`` holds and no other limit cut short."""
     path = out / "times.csv"
-    rows = pd.read_csv(path, dtype={"corner": str}).to_dict("records") if path.exists() else []
+    exact = {"dtype": {"corner": str}, "float_precision": "round_trip"}  # a second call writes the same digits
+    rows = pd.read_csv(path, **exact).to_dict("records") if path.exists() else []
     rows = [row for row in rows if row["proved"] or row["seconds"] == limit]
     done = {(row["size"], row["corner"], row["instance"], row["method"]) for row in rows}
     warm, one = make_instances("30x2", "1", 1)
@@ -168,7 +171,9 @@ def plot(frame: pd.DataFrame, limit: float, path: Path) -> None:
     axes[0][0].set_ylabel(f"median time to a proof of 1e-6, s\n(dotted: no proof in {limit:g} s)")
     axes[0][0].legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    write_atomic(path, picture.getvalue())
 
 
 def main() -> None:
@@ -181,10 +186,10 @@ def main() -> None:
     parser.add_argument("--corners", nargs="+", default=list(CORNERS))
     parser.add_argument("--methods", nargs="+", default=["exact", *GENERAL])
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    frame = measure(options.out, options.sizes, options.corners, options.instances, options.limit, options.methods)
-    write_atomic(options.out / "table.md", table(frame, options.limit).encode())
-    plot(frame, options.limit, options.out / "times.png")
+    with folder_lock(make_folder(options.out)):
+        frame = measure(options.out, options.sizes, options.corners, options.instances, options.limit, options.methods)
+        write_atomic(options.out / "table.md", table(frame, options.limit).encode())
+        plot(frame, options.limit, options.out / "times.png")
     print((options.out / "table.md").read_text())
 
 

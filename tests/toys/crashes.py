@@ -25,39 +25,88 @@ from typing import Any, NoReturn
 
 from offloadopt import clock
 from offloadopt.cli import main
+from offloadopt.cli.terminal import fail
+from offloadopt.errors import OffloadError
 
 Work = Sequence[str] | Callable[[Path], object]
 
 TICK_S = 2.0**-10
 """Time between two readings of the clock of a child; a binary fraction, so that differences are exact."""
+DEMONSTRATIONS = ("demos", "multi_server", "--set", "users=3", "--set", "servers=2", "--count", "260")
+COMPARISON = ("compare", "multi_server", "--set", "users=3", "--count", "4", "--method", "local", "--method", "greedy")
+ONE_SLOT = ("multi_server", "--set", "users=3", "--set", "servers=2")
+EPISODES = ("carbon_mimo", "--set", "users=2", "--set", "horizon=3")
+REPLAY = ("num_envs=2", "batch_size=4", "buffer_size=40", "hidden=[4]")
+ROLLOUT = ("num_envs=2", "hidden=[4]", "epochs=1")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "imitation": ("batch_size=8", "hidden=[4]"),
+    "prices": ("batch_size=4", "width=2", "gradient_steps=3", "instances=8", "batches=2", "rounds=1", "sweeps=2"),
+    "dirs": ("batch_size=8", "hidden=[4]", "demonstrations=8", "pretraining=2", "slots=2", "generations=2"),
+    "imitation-agents": ("hidden=[4]",),
+    "a2c-sb3": ("num_envs=2",),
+    "ddpg-sb3": ("num_envs=2", "learning_starts=4", "buffer_size=40"),
+    "ppo-sb3": ("num_envs=2",),
+    "dqn-sb3": ("num_envs=2", "learning_starts=4", "buffer_size=40", "batch_size=4"),
+    **dict.fromkeys(("ppo", "caddto-ppo", "rmappo"), ROLLOUT),
+    **dict.fromkeys(("ddpg", "dqn", "maddpg", "ddpg-vdn", "dqn-vdn"), (*REPLAY, "warm_up=6")),
+    "maddpg-cgan": (*REPLAY, "warm_up=6", "pretraining_steps=2", "lookahead=1", "lookback=1"),
+    "ddpg-discrete": (*REPLAY, "warm_up=6"),
+    "federated": ('options={"num_envs":2,"batch_size":4,"buffer_size":40,"hidden":[4],"warm_up":6}', "every=2"),
+}
+"""Options with which every learner's training is short."""
+DEMONSTRATED = {"imitation": ONE_SLOT, "imitation-agents": EPISODES}
+"""Learners that need demonstrations, and of what."""
 RENAMES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
+def training(learner: str, demonstrations: Path) -> tuple[str, ...]:
+    """A short training; a learner that needs demonstrations collects them in a folder before."""
+    problem = ONE_SLOT if learner in ("imitation", "prices", "dirs") else EPISODES
+    given: tuple[str, ...] = ()
+    if learner in DEMONSTRATED:
+        given = ("--demos", str(demonstrations))
+        if not demonstrations.exists():
+            solver = "exhaustive" if problem is ONE_SLOT else "lyapunov"
+            assert main(["demos", *problem, "--solver", solver, "--count", "16", "--out", str(demonstrations)]) == 0
+    options = [word for option in OPTIONS[learner] for word in ("--option", option)]
+    return ("train", *problem, "--learner", learner, "--steps", "24", *options, *given)
+
+
 def crash_points(work: Work) -> int:
-    """Count the points of a work; run it once before in this process, so that children find it imported and compiled."""
+    """Count the points of a work."""
+    return undisturbed(work)[0]
+
+
+def undisturbed(work: Work) -> tuple[int, dict[str, bytes]]:
+    """Count the points of a work, and return all files of an undisturbed run by name.
+
+    It is run once before in this process, so that children find it imported and compiled.
+    """
     with _folder() as folder:
-        run(work, folder / "warm")
+        assert run(work, folder / "warm") == 0
         read, write = os.pipe()
-        _child(work, folder / "out", _Counter(write))
+        status, said = _child(work, folder / "out", _Counter(write))
         os.close(write)
+        assert status == 0, said
         with os.fdopen(read, "rb") as pipe:
-            return len(pipe.read())
+            return len(pipe.read()), contents(folder / "out")
 
 
 def killed_at(work: Work, point: int, whole: dict[str, bytes] | None = None) -> str | None:
     """Kill the work before a point and run it again: it ends as an undisturbed one, ``whole``, does."""
     with _folder() as folder:
         _child(work, folder / "out", _Killer(point))
-        return _continued(work, folder / "out", whole or finished(work))
+        return _continued(work, folder / "out", whole or undisturbed(work)[1])
 
 
 def full_disk_at(work: Work, point: int, whole: dict[str, bytes] | None = None) -> str | None:
     """Let the disk be full from a point on: one line says so, and with space the same call goes on."""
     with _folder() as folder:
         status, said = _child(work, folder / "out", _FullDisk(point))
-        if status != 1 or said.count("\n") != 1 or os.strerror(errno.ENOSPC) not in said:
+        refused = status == 1 and said.count("\n") == 1 and os.strerror(errno.ENOSPC) in said
+        if status != 0 and not refused:  # 0 where all is written and only removing is left
             return f"a full disk at {point} ended with status {status} and {said!r}"
-        return _continued(work, folder / "out", whole or finished(work))
+        return _continued(work, folder / "out", whole or undisturbed(work)[1])
 
 
 def really_killed(work: Sequence[str], seconds: float, whole: dict[str, bytes] | None = None) -> str | None:
@@ -75,22 +124,17 @@ def really_killed(work: Sequence[str], seconds: float, whole: dict[str, bytes] |
         names = contents(folder / "out").keys()
         if again.returncode != 0:
             return f"after a kill: status {again.returncode}, {again.stderr[-300:]!r}"
-        return None if names == (whole or finished(work)).keys() else f"after a kill it holds {sorted(names)}"
-
-
-def finished(work: Work) -> dict[str, bytes]:
-    """All files of an undisturbed run by name."""
-    with _folder() as folder:
-        status, said = _child(work, folder / "out", lambda _: None)
-        assert status == 0, said
-        return contents(folder / "out")
+        return None if names == (whole or undisturbed(work)[1]).keys() else f"after a kill it holds {sorted(names)}"
 
 
 def run(work: Work, out: Path) -> int:
     """Run a work in this process."""
     if not callable(work):
         return main([*work, "--out", str(out)])
-    work(out)
+    try:
+        work(out)
+    except OffloadError as error:
+        return fail(str(error), error.exit_status)
     return 0
 
 
