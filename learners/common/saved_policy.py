@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import nn
 
 from offloadopt import files, folders, registry
-from offloadopt.core import Learner, Policy, Problem, Settings
+from offloadopt.core import Instances, Learner, Policy, Problem, Progress, Settings, Solutions
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
 from offloadopt.formats.reading import digest
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays
@@ -127,6 +127,15 @@ class TrainedPolicy(Policy):
         self.problem = problem
         self.actor = actor.eval()
         self.origin = origin
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Run the policy over the horizon and score its decisions; instances of another shape are refused."""
+        own, given = self.problem.observation_fields, problem.observation_fields
+        if {name: field.shape for name, field in own.items()} != {name: field.shape for name, field in given.items()}:
+            raise InvalidInput(f"the policy was loaded for {self.problem!r}, not {problem!r}; load it for that problem")
+        return super().run(problem, instances, seed=seed, progress=progress)
 
     @classmethod
     @abstractmethod

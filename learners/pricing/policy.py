@@ -19,6 +19,7 @@ from offloadopt.core import (
     Progress,
     Solutions,
 )
+from offloadopt.errors import Unsupported
 from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
@@ -80,11 +81,13 @@ class PricePolicy(TrainedPolicy):
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
         """Decide as `act` does, with the bound; ``details["prices"]`` are those that prove it, per unit of capacity."""
+        if not isinstance(problem, self.serves):
+            raise Unsupported(f"policy {self.name!r} does not serve problem {problem.name!r}")
         begin = clock()
-        costs = self.problem.costs(instances)
+        costs = problem.costs(instances)
         v = self.root_prices(costs)
         assignment, bound = assign_all(costs, v, self.sweeps)
-        decisions = self.problem.allocate(instances, assignment)
+        decisions = problem.allocate(instances, assignment)
         seconds = (clock() - begin) / max(instances.count, 1)
         if progress is not None:
             progress(instances.count)

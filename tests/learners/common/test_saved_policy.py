@@ -197,6 +197,12 @@ def test_a_policy_for_another_number_of_users_or_servers_is_refused(
     assert_one_line(caught.value, str(folder), "center [2, 5]; this multi_server needs ", words)
 
 
+def test_a_policy_refuses_instances_of_another_shape(policy: EnsemblePolicy) -> None:
+    larger = registry.problem("multi_server", users=9)
+    with pytest.raises(InvalidInput, match="load it for that problem"):
+        policy.run(larger, larger.sample(1, 0))
+
+
 def test_a_policy_for_another_problem_is_refused(folder: Path, toy: ModuleType) -> None:
     with pytest.raises(InvalidInput) as caught:
         load_policy(folder, registry.problem("queues"))

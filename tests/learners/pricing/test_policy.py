@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from offloadopt import registry
 from offloadopt.core import Budget, FloatArray, Instances, Problem
+from offloadopt.errors import Unsupported
 from offloadopt.learners.common.saved_policy import Origin, load_policy
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork
@@ -205,6 +206,16 @@ def test_act_decides_as_run_does(policy: PricePolicy) -> None:
     ran = here.run(problem, instances)
     for name, array in acted.items():
         np.testing.assert_array_equal(array, ran.decisions[name])
+
+
+def test_the_bound_holds_for_the_problem_that_is_asked(policy: PricePolicy) -> None:
+    slower = make(30, 3, load=0.2)
+    instances = slower.sample(4, 1)
+    solutions = policy.run(slower, instances)
+    assert (solutions.bound <= registry.solver("exact", slower).run(slower, instances).objective * (1 + 1e-9)).all()
+    np.testing.assert_array_equal(solutions.bound, elsewhere(policy, slower).run(slower, instances).bound)
+    with pytest.raises(Unsupported, match="carbon_mimo"):
+        policy.run(registry.problem("carbon_mimo"), registry.problem("carbon_mimo").sample(1, 0))
 
 
 def test_an_exact_solver_can_begin_with_its_prices(policy: PricePolicy) -> None:
