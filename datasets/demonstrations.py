@@ -15,7 +15,8 @@ import numpy as np
 
 from offloadopt import files, parallel
 from offloadopt.clock import continued_by_the_same_call
-from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Progress, Solver
+from offloadopt.core import Demonstrations, Problem, Progress, Solver
+from offloadopt.datasets.confirmation import observations_along
 from offloadopt.datasets.storage import FOLDER, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
 from offloadopt.errors import OutputExists
 from offloadopt.formats.reading import digest
@@ -80,16 +81,6 @@ def collect(
         if not manifest.finished:
             _compute_missing(problem, solver, folder, manifest, workers, backend, progress or _no_progress)
     return read(folder, problem)
-
-
-def observations_along(problem: Problem[Any], instances: Instances, decisions: Decisions) -> Observation:
-    """Compute the observations before each decision: ``[count, ...]``, or ``[count, horizon, ...]`` with a horizon."""
-    state, observations = problem.reset(instances), []
-    for slot in range(problem.horizon):
-        observations.append(problem.observe(instances, state))
-        if slot + 1 < problem.horizon:
-            state, _ = problem.step(instances, state, decisions.at_slot(slot))
-    return observations[0] if problem.horizon == 1 else Observation.over_slots(observations)
 
 
 def _no_progress(finished: int) -> None:

@@ -17,10 +17,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from offloadopt import files
 from offloadopt.core import Decisions, Demonstrations, Instances, Observation, Problem, Settings, Solutions, Solver
+from offloadopt.datasets.confirmation import require_confirmed, require_solutions
 from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.folders import FolderFormat
 from offloadopt.formats import parquet, reading
@@ -29,6 +30,8 @@ from offloadopt.version import __version__
 FORMAT = 2
 MANIFEST = "manifest.json"
 FOLDER = FolderFormat({MANIFEST: r'\{\s*"format_version": \d+,\s*"problem": '}, (r"shard-\d{5,}\.parquet",))
+MAX_SHARDS = 100_000
+"""Most files of a set, which are numbered with five digits."""
 LIBRARIES = ("highspy", "numba", "numpy", "pyarrow", "pyscipopt", "scipy")
 """Libraries whose version may affect a solution."""
 
@@ -84,6 +87,12 @@ class Manifest(Settings):
         if not finished.items() <= rows.items() or manifest.finished != (finished == rows):
             raise DamagedFile(f"{path} is damaged: its shards do not add up to its count of {manifest.count}")
         return manifest
+
+    @model_validator(mode="after")
+    def _shards_can_be_listed(self) -> Self:
+        if self.count > MAX_SHARDS * self.shard_size:
+            raise ValueError(f"count = {self.count}; allowed: at most {MAX_SHARDS} shards of {self.shard_size}")
+        return self
 
     def write(self, folder: Path) -> None:
         """Write the manifest to a folder, atomically."""
@@ -177,21 +186,39 @@ def _same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
     return same_kind and left.tobytes() == right.tobytes()
 
 
-def _checked(path: Path, wanted: Shard) -> dict[str, NDArray[Any]]:
-    """Read all arrays of a shard, after checking its SHA-256 and its number of rows."""
+def _checked(path: Path, manifest: Manifest, problem: Problem[Any] | None) -> dict[str, NDArray[Any]]:
+    """Read all arrays of a shard, after checking its SHA-256, its number of rows and what it claims."""
+    wanted = manifest.shards[path.name]
     data = reading.read_bytes(path)
     if reading.digest(data) != wanted.sha256:
         raise DamagedFile(f"{path} is damaged (its SHA-256 is not the manifest's); collect again to replace it")
-    columns, notes = parquet.decode(data, reading.comfortable_bytes())
-    rows = {len(column) for column in columns.values()}
-    if rows != {wanted.rows}:
-        raise DamagedFile(f"{path} has {max(rows, default=0)} rows; its manifest says {wanted.rows}")
-    shared = notes["observed_instance_arrays"]
-    observed = {
-        f"observation.{n}": columns[f"{'instance' if n in shared else 'observation'}.{n}"]
-        for n in notes["observations"]
-    }
-    return {**columns, **observed}
+    with reading.refuse_damage(path, "does not hold demonstrations"):
+        columns, notes = parquet.decode(data, reading.comfortable_bytes())
+        rows = {len(column) for column in columns.values()}
+        if rows != {wanted.rows}:
+            raise DamagedFile(f"{path} has {max(rows, default=0)} rows; its manifest says {wanted.rows}")
+        shared = notes["observed_instance_arrays"]
+        observed = {
+            f"observation.{n}": columns[f"{'instance' if n in shared else 'observation'}.{n}"]
+            for n in notes["observations"]
+        }
+        columns = {**columns, **observed}
+        demonstrations = _demonstrations(columns)
+        require_solutions(demonstrations.solutions)
+        if problem is not None:
+            require_confirmed(problem, demonstrations, float(manifest.solver_settings.get("relative_gap", 0.0)))
+    return columns
+
+
+def _demonstrations(columns: Mapping[str, NDArray[Any]]) -> Demonstrations:
+    kinds: dict[str, dict[str, NDArray[Any]]] = {"instance": {}, "observation": {}, "decision": {}, "detail": {}}
+    plain = {name: columns[name] for name in ("objective", "bound", "status", "seconds")}
+    for name, column in columns.items():
+        if name not in plain:
+            kind, _, array = name.partition(".")
+            kinds[kind][array] = column
+    solutions = Solutions(Decisions(kinds["decision"]), **plain, details=kinds["detail"])
+    return Demonstrations(Instances(kinds["instance"]), Observation(kinds["observation"]), solutions)
 
 
 def intact_shards(folder: Path, manifest: Manifest) -> dict[str, Shard]:
@@ -215,7 +242,7 @@ def read(folder: Path | str, problem: Problem[Any] | None = None) -> Demonstrati
     folder : path
         Folder that ``collect`` wrote.
     problem : Problem, optional
-        Refuse a set of any other problem or scenario.
+        Refuse a set of any other problem or scenario, and one whose costs, proofs or observations it does not confirm.
 
     Raises
     ------
@@ -233,22 +260,8 @@ def read(folder: Path | str, problem: Problem[Any] | None = None) -> Demonstrati
         raise InvalidInput(
             f"{folder} is not finished: {done} of {manifest.count} demonstrations; collect the rest first"
         )
-    columns = _joined(folder, {name: _checked(folder / name, manifest.shards[name]) for name in manifest.rows})
-
-    def of_kind(kind: str) -> dict[str, NDArray[Any]]:
-        return {name.removeprefix(f"{kind}."): c for name, c in columns.items() if name.startswith(f"{kind}.")}
-
-    return Demonstrations(
-        Instances(of_kind("instance")),
-        Observation(of_kind("observation")),
-        Solutions(
-            Decisions(of_kind("decision")),
-            columns["objective"],
-            columns["bound"],
-            columns["status"],
-            columns["seconds"],
-            of_kind("detail"),
-        ),
+    return _demonstrations(
+        _joined(folder, {name: _checked(folder / name, manifest, problem) for name in manifest.rows})
     )
 
 

@@ -30,7 +30,7 @@ def test_decisions_proofs_and_details_come_back_bit_by_bit(tmp_path: Path) -> No
         demonstrations.instances, observations_along(problem, demonstrations.instances, again.decisions), again
     )
     assert_same_bytes(demonstrations, direct)
-    assert set(demonstrations.solutions.status_names) == {"FEASIBLE", "LIMIT_NO_SOLUTION"}
+    assert set(demonstrations.solutions.status_names) == {"BOUNDED", "LIMIT_NO_SOLUTION"}
 
 
 def test_arrays_that_are_observed_as_they_are_stand_in_the_file_once(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ class Queue(Problem[QueueScenario]):
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
         backlog = state.values["backlog"] + instances["arrivals"][:, state.slot] - decision["served"]
-        return State(state.slot + 1, Batch({"backlog": backlog})), Outcome(backlog, backlog[:, None])
+        too_few = {"arrivals": np.where(instances["arrivals"][:, 0] > 0.5, 0.0, 1.0)}
+        return State(state.slot + 1, Batch({"backlog": backlog})), Outcome(backlog, backlog[:, None], too_few)
 
 
 class ServeHalf(Solver):
@@ -106,11 +107,11 @@ class ServeHalf(Solver):
     ) -> Solutions:
         served = instances["arrivals"] / 2
         found = instances["arrivals"][:, 0] > 0.5
-        return Solutions(
+        return Solutions.scored(
+            problem,
+            instances,
             Decisions({"served": served}),
-            objective=np.where(found, served.sum(axis=1), np.inf),
             bound=np.where(found, -0.0, -np.inf),
-            status=np.where(found, 2, 4).astype(np.uint8),
-            seconds=np.zeros(instances.count),
+            seconds=0.0,
             details={"prices": np.stack([served, -served], axis=-1), "proved": found},
         )
