@@ -16,13 +16,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from offloadopt import files, folders, registry
 from offloadopt.core import Instances, Learner, Policy, Problem, Progress, Settings, Solutions
 from offloadopt.errors import DamagedFile, InvalidInput, UnknownName, Unsupported
-from offloadopt.formats.reading import digest
+from offloadopt.formats.reading import digest, refuse_damage
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays
 from offloadopt.version import __version__
 
@@ -43,6 +43,13 @@ class Origin(Settings):
     scenario: Mapping[str, Any]
     training: Mapping[str, int | float | None]
     """What was spent: ``seed``, ``steps`` done, number of ``demonstrations``; certified gaps of their expert."""
+
+    @model_validator(mode="after")
+    def _nothing_is_negative(self) -> Self:
+        for name, value in self.training.items():
+            if value is not None and value < 0:
+                raise ValueError(f"training.{name} = {value}; allowed: 0 or more")
+        return self
 
     @classmethod
     def of(cls, learner: Learner, problem: Problem[Any], **training: float | None) -> Self:
@@ -161,12 +168,15 @@ class TrainedPolicy(Policy):
         if not isinstance(problem, cls.serves):
             serves = cls.serves.__name__
             raise Unsupported(f"{folder} holds a policy for a {serves}; problem {problem.name!r} is none")
+        with torch.device("meta"):  # networks without memory, whose sizes an edited file may have made huge
+            _require_fit(cls.untrained(problem, origin).actor, weights, folder, problem)
         policy = cls.untrained(problem, origin)
-        _load_weights(policy.actor, weights, folder, problem)
+        policy.actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return policy
 
 
-def _load_weights(actor: nn.Module, weights: Arrays, folder: Path, problem: Problem[Any]) -> None:
+def _require_fit(actor: nn.Module, weights: Arrays, folder: Path, problem: Problem[Any]) -> None:
+    """Refuse weights of other names, shapes or types than those of an actor."""
     wanted = actor.state_dict()
     if wanted.keys() != weights.keys():
         raise DamagedFile(f"{folder}: arrays {', '.join(sorted(weights))} are not those of its learner's policies")
@@ -176,7 +186,9 @@ def _load_weights(actor: nn.Module, weights: Arrays, folder: Path, problem: Prob
                 f"{folder} holds a policy with {name} {list(weights[name].shape)}; this {problem.name} needs "
                 f"{list(value.shape)}"
             )
-    actor.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        found = torch.from_numpy(weights[name]).dtype
+        if value.dtype != found:
+            raise DamagedFile(f"{folder / WEIGHTS} holds {name} as {found}; allowed: {value.dtype}")
 
 
 def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
@@ -188,11 +200,15 @@ def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
         As `read`; also if the learner that made it is not installed, or the policy does not fit the problem's shape.
     """
     folder = Path(folder)
-    name = Description.read(folder).origin.learner
+    origin = Description.read(folder).origin
     try:
-        learner: type[Learner] = registry.get("learners", name)
+        learner: type[Learner] = registry.get("learners", origin.learner)
     except UnknownName as error:
         raise UnknownName(f"{folder} holds a policy of a learner that is not installed: {error}") from None
+    with refuse_damage(folder / DESCRIPTION, "does not describe a policy"):
+        settings = dict(origin.settings)
+        if learner(**settings).model_dump(mode="json") != settings:
+            raise InvalidInput(f"its settings are not all those of {learner.__name__}")
     return learner.policy_type.load(folder, problem)
 
 

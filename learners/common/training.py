@@ -52,7 +52,7 @@ from torch import Tensor
 
 from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Budget, Demonstrations, Learner, Outcome, Policy, Problem, Progress, Record
-from offloadopt.errors import DamagedFile, InvalidInput, Unsupported
+from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.learners.common.checkpoint import Checkpoint, Stateful
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread
@@ -107,8 +107,6 @@ class TrainingProgress:
         *,
         decisions: int = 1,
     ) -> None:
-        if checkpoint is not None and checkpoint.iteration > total:
-            raise DamagedFile(f"the checkpoint has {checkpoint.iteration} iterations; allowed: at most {total}")
         self.total = total
         self.seconds = math.inf if seconds is None else seconds
         self.iteration = 0 if checkpoint is None else checkpoint.iteration

@@ -87,7 +87,9 @@ class Actor(Policy):
         layers = read_layers(folder, arrays, view.statistics)
         inputs, outputs = layers[0][0].shape[1], len(layers[-1][1])
         measured, decided = spaces.flatdim(view.observation_space), spaces.flatdim(view.action_space)
-        alike = all(arrays[name].shape == now.shape for name, now in view.statistics.items())
+        alike = all(
+            (arrays[name].shape, arrays[name].dtype) == (now.shape, now.dtype) for name, now in view.statistics.items()
+        )
         if not alike or (inputs, outputs) != (measured, decided):
             raise InvalidInput(
                 f"{folder} holds a policy with {inputs} inputs and {outputs} outputs; this {problem.name} has "
@@ -123,7 +125,7 @@ def read_layers(folder: Path, arrays: Mapping[str, NDArray[Any]], statistics: Ma
         layers = []
         for number in range((len(arrays) - len(statistics)) // 2):
             weights, biases = arrays[f"weights.{number}"], arrays[f"biases.{number}"]
-            if weights.shape != (len(biases), width):
+            if weights.shape != (len(biases), width) or {weights.dtype, biases.dtype} != {np.dtype(np.float32)}:
                 raise ValueError(f"layer {number} does not fit the one before")
             layers.append((weights, biases))
             width = len(biases)
