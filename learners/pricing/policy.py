@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numba import njit
 
 from offloadopt.clock import clock
 from offloadopt.core import (
@@ -20,6 +19,7 @@ from offloadopt.core import (
     Solutions,
 )
 from offloadopt.errors import Unsupported
+from offloadopt.kernels import njit
 from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.pricing.network import NormalisedAssignment, PriceNetwork

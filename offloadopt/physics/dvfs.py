@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray
+from offloadopt.kernels import njit
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
+from offloadopt.kernels import njit
 
 LN2 = float(np.log(2.0))
 MAX_STEPS = 60

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
+from offloadopt.kernels import njit
 
 Channel = NDArray[np.complex128]
 

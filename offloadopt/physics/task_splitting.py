@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
+from offloadopt.kernels import njit
 
 MAX_STEPS = 60
 """Steps of a root search, at most: as many halvings as float64 resolves."""

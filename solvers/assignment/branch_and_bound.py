@@ -7,9 +7,9 @@ incumbent and a valid bound. Plain loops throughout: they compile several times 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.solvers.assignment.dual_bound import maximise_bound, price_bound, reduced_cost
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve
 

@@ -16,9 +16,9 @@ The kernels work on one instance: ``cost [tasks, servers + 1]``, ``load [tasks]`
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 
 FURTHEST = 40.0
 """Options this many temperatures above the best one have softmin weight exp(-40) = 4e-18 and are left out."""

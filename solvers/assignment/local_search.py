@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-from numba import njit
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray, Observation
+from offloadopt.kernels import njit
 from offloadopt.solvers.assignment.base import AssignmentSolver
 from offloadopt.structures.assignment import AssignmentProblem, PricedAssignment, PricedAssignmentProblem
 

@@ -25,9 +25,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.physics.device import Service
 from offloadopt.structures.backlog import BacklogMDP, DiscreteDistribution
 

@@ -19,9 +19,9 @@ problem nonconvex: the plan is optimal where no bit is lost; where bits must be 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray
+from offloadopt.kernels import njit
 from offloadopt.physics.device import MIN_GAIN_PER_W, Device
 from offloadopt.structures.backlog import Backlog
 

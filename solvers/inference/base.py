@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArray, Observation
+from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
 from offloadopt.solvers.inference.local_search import improve, local_search

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import (
     InferenceRule,

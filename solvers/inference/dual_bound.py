@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray
+from offloadopt.kernels import njit
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, priced_costs
 
 EPS = float(np.finfo(float).eps)

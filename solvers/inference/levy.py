@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions
+from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.solvers.assignment.levy import levy_search

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_server
 
 LEAST_SAVING = 1e-12

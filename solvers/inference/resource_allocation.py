@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks, best_band, best_cpu, best_shares, send_factor
 from offloadopt.structures.inference import CostWeights
 

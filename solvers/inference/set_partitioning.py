@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import best_shares
 from offloadopt.solvers.highs import CutSearch, Programme
 from offloadopt.solvers.inference.base import options_cost

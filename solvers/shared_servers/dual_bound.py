@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.physics.task_splitting import cheaper_mode
 
 EPS = float(np.finfo(float).eps)

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.kernels import njit
 from offloadopt.physics.task_splitting import cheaper_mode, mode_cost, share_server_cpu
 from offloadopt.solvers.shared_servers.dual_bound import SlotTasks
 
