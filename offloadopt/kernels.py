@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.core.dispatcher import Dispatcher
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -25,8 +24,8 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[FunctionT], Functio
     """As ``numba.njit``, with a cache in which concurrent and killed processes do no harm."""
 
     def compiled(function: FunctionT) -> FunctionT:
-        dispatcher = numba.njit(**options)(function)
-        if cache and isinstance(dispatcher, Dispatcher):  # not where Numba is switched off
+        dispatcher: Any = numba.njit(**options)(function)
+        if cache and dispatcher is not function:  # where Numba is switched off it is
             with suppress(RuntimeError):  # there is no folder that can be written
                 dispatcher._cache = KernelCache(function)
         return dispatcher  # type: ignore[no-any-return]
@@ -34,12 +33,12 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[FunctionT], Functio
     return compiled
 
 
-class KernelCache(FunctionCache):  # type: ignore[misc]
+class KernelCache(FunctionCache):
     """Compiled code of one function, by signature and CPU."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        stamp = (self._cache_file._source_stamp, numba.config.BOUNDSCHECK, used_by(function))
+        stamp = (self._cache_file._source_stamp, vars(numba.config)["BOUNDSCHECK"], used_by(function))
         self._cache_file = KernelFiles(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -55,7 +54,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
 
 
-class KernelFiles(IndexDataCacheFile):  # type: ignore[misc]
+class KernelFiles(IndexDataCacheFile):
     """Index and code of one function."""
 
     def save(self, key: Any, data: Any) -> None:
@@ -76,8 +75,9 @@ def used_by(function: Callable[..., Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
-        if isinstance(value, Dispatcher) and isinstance(value._cache, KernelCache):
-            found[name] = value._cache._cache_file._source_stamp
+        kept = getattr(value, "_cache", None)
+        if isinstance(kept, KernelCache):
+            found[name] = kept._cache_file._source_stamp
         elif isinstance(value, bool | int | float | str | tuple):
             found[name] = repr(value)
     return found
