@@ -274,6 +274,18 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     assert len(os.listdir(folder)) == slow_expert.SHARDS + 1
 
 
+def test_a_worker_that_dies_is_one_line_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    problem, expert = offloadopt.problem("multi_server", users=4), slow_expert.Dying(home=os.getpid())
+    given: dict[str, Any] = {"count": 24, "seed": 0, "shard_size": 2}
+    with pytest.raises(OffloadError, match=r"^a worker process died, perhaps out of memory; finished work is kept$"):
+        collect(problem, expert, folder=tmp_path / "set", workers=2, **given)
+    kept = {name: (tmp_path / "set" / name).read_bytes() for name in Manifest.read(tmp_path / "set").shards}
+    assert 0 < len(kept) < 12
+    found = collect(problem, expert, folder=tmp_path / "set", **given)
+    assert_same_bytes(found, collect(problem, expert, folder=tmp_path / "whole", **given))
+    assert [name for name, data in kept.items() if (tmp_path / "set" / name).read_bytes() != data] == []
+
+
 def test_ctrl_c_ends_all_workers_quietly_and_keeps_what_is_finished(
     uninterrupted: Demonstrations, tmp_path: Path
 ) -> None:

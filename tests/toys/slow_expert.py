@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +30,19 @@ class Slow(Random):
         if pause_s and "torch" in sys.modules:
             raise RuntimeError("torch has been imported")
         time.sleep(pause_s)
+        return super().run(problem, instances, seed=seed, progress=progress)
+
+
+class Dying(Slow):
+    """An expert whose process dies at one of its shards, unless it is the process that asked."""
+
+    home: int
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        if seed % 4 == 0 and os.getpid() != self.home:
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().run(problem, instances, seed=seed, progress=progress)
 
 
