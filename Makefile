@@ -15,11 +15,14 @@ ARGS ?=
 SECONDS ?= 600
 SEED ?= 0
 
+# Tests that reach compiled kernels.
+KERNELS := tests/physics tests/solvers tests/structures tests/properties
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint style types imports format bench coverage clean
+.PHONY: help install demo test test-bounds fuzz lint style types imports format bench coverage clean
 
 help: ## List what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Create .venv with everything pinned in constraints.txt (again only when that changes).
 
@@ -55,9 +58,13 @@ bench: install ## Measure speed, side by side: an hour; a second call goes on wi
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --timeout 0
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/exact_against_general.py --out results/bench $(ARGS)
 
+# With a cache of their own: kernels with and without checks must not be mixed up.
+test-bounds: install ## Run the tests that reach kernels with Numba's checks of array bounds.
+	@OMP_NUM_THREADS=1 NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba_bounds \
+		$(BIN)/pytest -n $(WORKERS) --dist worksteal --benchmark-disable $(ARGS) $(KERNELS) tests/problems
+
 # Coverage sees no compiled code, so tests of rooms with kernels run once more with these as plain Python; those that
 # would take minutes are ended (tests/conftest.py).
-KERNELS := tests/physics tests/solvers tests/structures tests/properties
 MEASURED := $(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --benchmark-disable
 
 coverage: install ## Run all tests, kernels also uncompiled; list what none reaches; ask for 92 % of the branches.
@@ -69,7 +76,7 @@ coverage: install ## Run all tests, kernels also uncompiled; list what none reac
 
 clean: ## Remove build products and caches; the environment and your results stay.
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* .benchmarks .hypothesis
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .grimp_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .grimp_cache .numba_bounds
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # Any Python that starts, is recent enough and can make environments (some systems package venv apart) will do;

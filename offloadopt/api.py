@@ -27,6 +27,7 @@ from offloadopt.core import (
     Solver,
 )
 from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
+from offloadopt.magnitudes import unusual_array
 
 if TYPE_CHECKING:
     from offloadopt.evaluation import Report
@@ -95,6 +96,9 @@ def solve(
     if not isinstance(instances, Mapping):
         raise InvalidInput(f"instances = {instances!r:.60}; allowed: Instances, or arrays by name")
     checked = instances if isinstance(instances, Instances) else problem.check_instances(instances)
+    unusual = None if isinstance(instances, Instances) else unusual_array(problem, checked)
+    if unusual is not None:
+        warnings.warn(unusual, stacklevel=2)
     with _shown(display, f"solving with {made.name}", checked.count) as progress:
         try:
             return made.run(problem, checked, seed=seed, progress=progress)

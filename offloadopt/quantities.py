@@ -95,8 +95,10 @@ Factor = Annotated[float, Field(le=1e9), Unit("1")]
 
 
 def unit(quantity: Any) -> str:
-    """Return the unit of a quantity's type, ``"1"`` where none is given."""
-    return next((mark.name for mark in get_args(quantity) if isinstance(mark, Unit)), "1")
+    """Return the unit of a quantity's type, or of the parts of a tuple or union; ``"1"`` where none is given."""
+    parts = get_args(quantity)
+    own = [mark.name for mark in parts if isinstance(mark, Unit)]
+    return own[0] if own else next((found for part in parts if (found := unit(part)) != "1"), "1")
 
 
 def limits(quantity: Any) -> tuple[float, float]:

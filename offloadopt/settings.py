@@ -82,10 +82,25 @@ class Scenario(Settings):
         return cls(**{**cls.presets[name], **changes})
 
     @property
+    def nearest_preset(self) -> Self | None:
+        """The scenario of the nearest preset; none if all of them need files that are not given."""
+        found = self._nearest()
+        return None if found is None else found[1]
+
+    @property
     def origin(self) -> str:
         """The preset, or the default values, that the scenario is nearest to, and the fields in which it differs."""
+        found = self._nearest()
+        if found is None:
+            return "a scenario of its own"
+        name, _, changes = found
+        shown = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "")
+        return (f"preset {name}" if name else "default values") + (f" with {shown}" if changes else "")
+
+    def _nearest(self) -> tuple[str, Self, list[str]] | None:
+        """Find the preset from which the fewest fields differ: its name, its scenario, and these fields."""
         values = self.model_dump(mode="json")
-        found: tuple[str, list[str]] | None = None
+        found: tuple[str, Self, list[str]] | None = None
         for name, preset in (self.presets or {"": {}}).items():
             try:
                 known = type(self)(**{**preset, **{need: values[need] for need in self.preset_needs.get(name, ())}})
@@ -93,10 +108,6 @@ class Scenario(Settings):
                 continue
             other = known.model_dump(mode="json")
             changes = [f"{field}={values[field]}" for field in values if values[field] != other[field]]
-            if found is None or len(changes) < len(found[1]):
-                found = name, changes
-        if found is None:
-            return "a scenario of its own"
-        name, changes = found
-        shown = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "")
-        return (f"preset {name}" if name else "default values") + (f" with {shown}" if changes else "")
+            if found is None or len(changes) < len(found[2]):
+                found = name, known, changes
+        return found

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from offloadopt import registry
+from offloadopt.cli.terminal import note
 from offloadopt.core import Instances, Problem, Settings, Solver
 from offloadopt.errors import InvalidInput, UnknownName, nearest
 from offloadopt.formats import strict_json
+from offloadopt.magnitudes import unusual_array, unusual_field
 
 ProblemName = Annotated[
     str, typer.Argument(metavar="PROBLEM", show_default=False, help="A name from `offloadopt list`.")
@@ -68,7 +70,11 @@ def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -
     """The problem that PROBLEM, --preset and --set name."""
     kind: type[Problem[Any]] = registry.get("problems", name)
     scenario_type = kind.scenario_type
-    return kind(scenario_type.preset(preset, **fields(changes, "--set", scenario_type)))
+    scenario = scenario_type.preset(preset, **fields(changes, "--set", scenario_type))
+    unusual = unusual_field(scenario) if changes else None
+    if unusual is not None:
+        note(f"warning: {unusual}")
+    return kind(scenario)
 
 
 def make_solver(
@@ -98,6 +104,9 @@ def take_instances(problem: Problem[Any], file: Path | None, count: int | None, 
     from offloadopt import files
 
     instances = problem.check_instances(files.load_arrays(file))
+    unusual = unusual_array(problem, instances)
+    if unusual is not None:
+        note(f"warning: {unusual}")
     if count is None:
         return instances
     if count > instances.count:

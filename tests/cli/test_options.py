@@ -134,3 +134,16 @@ def test_a_truncated_file_is_named(run: Run, tmp_path: Path) -> None:
     files.save_batch(offloadopt.problem("multi_server", users=5).sample(3, seed=7), path)
     path.write_bytes(path.read_bytes()[:-100])
     assert_one_line(run("solve", *SMALL, "--solver", "local", "--input", path), 1, "mine.npz")
+
+
+def test_the_command_line_warns_in_one_line_and_solves(run: Run, tmp_path: Path) -> None:
+    problem = offloadopt.problem("multi_server", users=5)
+    instances = problem.sample(2, seed=0)
+    files.save_batch({**instances, "task_bits": instances["task_bits"] / 1e6}, tmp_path / "mine.json")
+    for command in (("solve", *SMALL, "--solver", "local"), ("compare", *SMALL, "--method", "local")):
+        ran = run(*command, "--input", tmp_path / "mine.json")
+        assert ran.status == 0
+        assert ran.err.splitlines() == [
+            "warning: task_bits is one 1e+06th of what the scenario samples: median 0.8 [bit]; check its unit"
+        ]
+    assert run("solve", *SMALL, "--set", "bandwidth_hz=1", "--solver", "local").err.count("warning: bandwidth_hz") == 1

@@ -23,10 +23,11 @@ def scenarios(rng: random.Random) -> Try:
     problem = rng.choice(PROBLEMS)
     presets = list(registry.get("problems", problem).scenario_type.presets)
     preset = [("--preset", rng.choice(presets))] if rng.random() < 0.2 else []
+    solver = values.solver(rng, problem)
     return Try(
         arguments=(
             ("solve", problem, "--json"),
-            ("--solver", values.solver(rng, problem)),
+            *values.named(solver),
             ("--time-limit", "0.3"),
             ("--seed", str(rng.randrange(1000))),
             *preset,
@@ -88,7 +89,7 @@ def instances(rng: random.Random) -> Try:
     return Try(
         arguments=(
             ("solve", problem, "--json", "--input", "mine.json"),
-            ("--solver", values.solver(rng, problem)),
+            *values.named(values.solver(rng, problem)),
             ("--time-limit", "0.3"),
             *values.small(problem),
         ),
@@ -112,7 +113,7 @@ def _spoil(rng: random.Random, content: dict[str, Any], name: str) -> None:
     else:
         flat = array.reshape(-1)
         for at in rng.sample(range(flat.size), min(flat.size, rng.randint(1, 4))):
-            flat[at] = rng.choice((0.0, 1.0, -1.0, 1e-300, 1e300, flat[at] * 10.0 ** rng.randint(-12, 12)))
+            flat[at] = rng.choice((0.0, 1.0, -1.0, 1e-300, 1e300, float(flat[at]) * 10.0 ** rng.randint(-12, 12)))
         content[name] = array.tolist()
 
 

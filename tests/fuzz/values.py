@@ -100,6 +100,11 @@ def solver(rng: random.Random, problem: str) -> str:
     return rng.choice(names if rng.random() < 0.1 else quick)
 
 
+def named(solver: str) -> list[tuple[str, str]]:
+    """The arguments that name a solver; a rule is not tuned, which takes seconds."""
+    return [("--solver", solver), *([("--option", "v=1")] if solver == "lyapunov" else [])]
+
+
 def small(problem: str) -> list[tuple[str, str]]:
     """The arguments that make a problem small."""
     return [("--set", f"{name}={value}") for name, value in SMALL[problem].items()]
