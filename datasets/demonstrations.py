@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from offloadopt import files, parallel
-from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Demonstrations, Problem, Progress, Solver
 from offloadopt.datasets.confirmation import observations_along
 from offloadopt.datasets.storage import FOLDER, MANIFEST, Manifest, Shard, intact_shards, read, shard_bytes
 from offloadopt.errors import OutputExists
 from offloadopt.formats.reading import digest
+from offloadopt.interrupts import continued_by_the_same_call
 
 __all__ = ["Manifest", "collect", "observations_along", "read"]
 

@@ -1,25 +1,26 @@
-"""Clock of run times, and deadlines: wall-clock time without just-in-time compilation by numba, and Ctrl-C.
+"""Clock of run times, and deadlines: wall-clock time without just-in-time compilation by numba.
 
 A kernel is compiled, or loaded from numba's cache on disk, when it is first called with given types. That may take many
 seconds, once per process. Charged to the first instance, it would distort its run time and use up its time limit.
 `clock` therefore stops during compilation. It listens to the events of numba's compiler lock (`numba.core.event`),
 which cover every kernel of a solver, a policy or the physics, whenever it is first called.
 
-A search has one `Deadline`, which each of its phases checks. Within `interruptible` the first Ctrl-C makes all
-deadlines pass, so that a search ends as at its time limit: with the best decision and the bound found until then. On
-the command line SIGTERM does the same (`command_signals`). Only compilation, which checks no deadline, is broken off.
+A search has one `Deadline`, which each of its phases checks. Within `interrupts.interruptible` the first Ctrl-C makes
+all deadlines pass, so that a search ends as at its time limit: with the best decision and the bound found until then.
+Compilation cannot go on then: Ctrl-C ends it between two of its steps by `KeyboardInterrupt`.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn, Protocol
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, Protocol
+
+from offloadopt import interrupts
+from offloadopt.interrupts import interrupted
 
 
 class _CompileTime(Protocol):
@@ -29,14 +30,11 @@ class _CompileTime(Protocol):
     began: float | None
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Signals that end a search: Ctrl-C, and what ``kill`` and cluster schedulers send."""
-
+CHECK_S = 0.05
+"""Pause in s between checks of a deadline that is enforced."""
+AFTER_CTRL_C_S = 0.2
+"""Time in s for which kernels are still loaded, or compiled, after Ctrl-C."""
 _compile_time: _CompileTime | None = None
-_interrupted: bool | None = None
-"""Whether Ctrl-C was pressed within `interruptible`; None outside."""
-_signalled = False
-"""Whether a signal has come within `command_signals`."""
 
 
 def clock() -> float:
@@ -62,27 +60,40 @@ def _listen_to_numba() -> _CompileTime:
             self.seconds = 0.0
             self.began: float | None = None
             self._depth = 0
+            self._signals: AbstractContextManager[Any] | None = None
 
         def on_start(self, event: event.Event) -> None:
             """Start timing at the outermost compilation: kernels that call kernels compile these first."""
             if self._depth == 0:
                 self.began = time.perf_counter()
+                self._signals = interrupts.held()  # callbacks of LLVM would swallow them
+                self._received = self._signals.__enter__()
             self._depth += 1
 
         def on_end(self, event: event.Event) -> None:
             if self.began is None:  # it began before this listener was registered, in another thread
                 return
             self._depth -= 1
+            spent = time.perf_counter() - self.began
             if self._depth == 0:
-                self.seconds, self.began = self.seconds + time.perf_counter() - self.began, None
+                self.seconds, self.began = self.seconds + spent, None
+            if self._signals is not None and (self._depth == 0 or self._received):
+                ended, self._signals = self._signals, None
+                ended.__exit__(None, None, None)
+            if interrupted() and spent > AFTER_CTRL_C_S:
+                raise KeyboardInterrupt
 
     compile_time = CompileTime()
     event.register("numba:compiler_lock", compile_time)  # type: ignore[no-untyped-call]
     return compile_time
 
 
+class TimeIsUp(BaseException):
+    """A deadline has passed within `Deadline.enforced`; no exception that libraries catch."""
+
+
 class Deadline:
-    """The end of a search: its time limit, or the first Ctrl-C within `interruptible`.
+    """The end of a search: its time limit, or the first Ctrl-C within `interrupts.interruptible`.
 
     Parameters
     ----------
@@ -98,7 +109,7 @@ class Deadline:
     @property
     def left_s(self) -> float:
         """Time left in s, at least 0; ``inf`` without a limit."""
-        return 0.0 if _interrupted else max(self._end - clock(), 0.0)
+        return 0.0 if interrupted() else max(self._end - clock(), 0.0)
 
     @property
     def passed(self) -> bool:
@@ -109,102 +120,17 @@ class Deadline:
         """Deadline of the next part of the search, which gets this fraction of the time left."""
         return Deadline(self.left_s, fraction)
 
+    @contextmanager
+    def enforced(self) -> Iterator[None]:
+        """End this context as soon as the deadline passes, wherever its Python code is.
 
-def _raise_interrupt(*_: object) -> NoReturn:
-    """Raise `KeyboardInterrupt`, as Python's own handler does, and remember it."""
-    global _signalled
-    _signalled = True
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def command_signals() -> Iterator[Callable[[], bool]]:
-    """Within this context SIGTERM raises `KeyboardInterrupt` as Ctrl-C does, unless the program handles or ignores it.
-
-    Yields a function that tells whether a signal has come: some libraries turn the exception into one of their own.
-    """
-    global _signalled
-    _signalled = False
-    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    with _handled(_raise_interrupt, lambda number, handler: handler == usual[number]):
-        yield lambda: _signalled
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within this context the first Ctrl-C makes all deadlines pass; only the second raises `KeyboardInterrupt`.
-
-    During compilation the first one raises it too. An inner context adds nothing to an outer one. Ctrl-C stays as it is
-    outside the main thread, and where the program handles it itself.
-    """
-    global _interrupted
-    usual = (signal.default_int_handler, _raise_interrupt)
-    if _interrupted is not None:
-        yield
-        return
-
-    def pass_deadlines(number: int, frame: Any) -> None:
-        for known, handler in before.items():
-            signal.signal(known, handler)
-        interrupt()
-        if _compile_time is not None and _compile_time.began is not None:
-            before[number](number, frame)
-
-    with _handled(pass_deadlines, lambda _, handler: handler in usual) as before:
-        if not before:
-            yield
-            return
-        _interrupted = False
-        try:
-            yield
-        finally:
-            _interrupted = None
-
-
-@contextmanager
-def signals_deferred(received: list[Any]) -> Iterator[None]:
-    """Collect Ctrl-C and SIGTERM in a list while a library's own code runs, and call their handlers at the end."""
-    received.clear()
-    collected = _handled(lambda *arguments: received.append(arguments), lambda _, handler: callable(handler))
-    with collected as before:
-        yield
-    if received:
-        number, frame = received.pop(0)
-        before[number](number, frame)
-
-
-@contextmanager
-def _handled(handler: Callable[..., Any], wanted: Callable[[int, Any], bool]) -> Iterator[dict[int, Any]]:
-    """Handle the signals whose handlers are ``wanted``, in the main thread, which alone receives them; yield those."""
-    before = dict[int, Any]()
-    if threading.current_thread() is threading.main_thread():
-        before = {number: found for number in SIGNALS if wanted(number, found := signal.getsignal(number))}
-    for number in before:
-        signal.signal(number, handler)
-    try:
-        yield before
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)
-
-
-@contextmanager
-def continued_by_the_same_call() -> Iterator[None]:
-    """Say at Ctrl-C that finished work is kept, and how it goes on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("finished work is kept, and the same call continues") from None
-
-
-def interrupt() -> None:
-    """Do what the first Ctrl-C does, for searches by a program that handles the signal itself."""
-    global _interrupted
-    if _interrupted is None:
-        raise KeyboardInterrupt
-    _interrupted = True
-
-
-def interrupted() -> bool:
-    """Whether Ctrl-C was pressed within `interruptible`."""
-    return bool(_interrupted)
+        For code that cannot check the deadline, such as a library's: what it was making is to be thrown away, so that
+        `passed` must be checked afterwards.
+        """
+        watch = interrupts.RaisedInThread(TimeIsUp)
+        with suppress(TimeIsUp):
+            try:
+                watch.when(lambda: self.passed, CHECK_S)
+                yield
+            finally:
+                watch.stop()

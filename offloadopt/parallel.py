@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from offloadopt.errors import InvalidInput, OffloadError, Unsupported, nearest, require_whole
+from offloadopt.interrupts import blocked
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -76,7 +77,7 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
     # One thread per process, since the processes share the cores.
     with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_end_with_parent):
         pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
-        with _new_processes_ignore_sigint():
+        with blocked():
             results = pool(joblib.delayed(function)(task) for task in tasks)
         try:
             yield results
@@ -86,23 +87,6 @@ def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib warns of the tasks that it cancels
                 results.close()
-
-
-@contextmanager
-def _new_processes_ignore_sigint() -> Iterator[None]:
-    """Let processes started within this context ignore Ctrl-C from their start: an ignored signal is inherited.
-
-    Only the main thread may set signal handlers; in other threads the workers set theirs a moment later, in
-    `_end_with_parent`.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -139,7 +123,7 @@ def _end_with_parent() -> None:
 
     def exit_when_orphaned() -> None:
         while os.getppid() == parent:
-            time.sleep(1.0)
+            time.sleep(0.5)
         os._exit(1)
 
     threading.Thread(target=exit_when_orphaned, daemon=True).start()

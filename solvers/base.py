@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.clock import Deadline, clock, interrupt, interrupted, interruptible
+from offloadopt.clock import Deadline, clock
 from offloadopt.core import (
     Decisions,
     FloatArray,
@@ -29,6 +29,7 @@ from offloadopt.core import (
     Solver,
     rollout,
 )
+from offloadopt.interrupts import interrupt, interrupted, interruptible
 from offloadopt.structures.assignment import SlotwiseProblem
 
 BLOCK_ENTRIES = 2**22

@@ -16,23 +16,24 @@ What cannot be caught: two runs that claim the same false bound, above the least
 and a model that is no lower bound of the problem. Solutions of linear programmes (`Programme.solve`) give prices and
 proposals; bounds at these prices are computed by the callers, in their own arithmetic.
 
-HiGHS stops at Ctrl-C and SIGTERM: the signal's handler is called once HiGHS has returned (`Stop`).
+HiGHS stops at a signal, whose handler is called once HiGHS has returned.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from offloadopt.clock import Deadline, signals_deferred
+from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray
 from offloadopt.errors import BrokenProof
+from offloadopt.interrupts import held
 
 TIGHT, USUAL = 1e-9, 1e-6
 """Feasibility tolerances of MILPs: the first one without presolve, and the largest one after errors of HiGHS."""
@@ -76,9 +77,32 @@ class Answer:
 
 
 def call_highs(highs: Any) -> Answer:
-    """Run HiGHS once and read its answer."""
-    highs.run()
+    """Run HiGHS once, until it ends or a signal comes, and read its answer."""
+    with stopped_by_signals(highs):
+        highs.run()
     return read_answer(highs)
+
+
+@contextmanager
+def stopped_by_signals(highs: Any) -> Iterator[None]:
+    """Within this context a run of HiGHS ends soon after a signal, whose handler is called at the end."""
+    import highspy
+
+    kinds = [getattr(highspy.cb.HighsCallbackType, f"kCallback{kind}Interrupt") for kind in ("Mip", "Simplex", "Ipm")]
+    with held() as signals:
+
+        def stop(kind: Any, message: str, progress: Any, reply: Any, data: Any) -> None:
+            reply.user_interrupt = bool(signals)
+
+        highs.setCallback(stop, None)
+        for kind in kinds:
+            highs.startCallback(kind)
+        try:
+            yield
+        finally:
+            for kind in kinds:
+                highs.stopCallback(kind)
+            highs.setCallback(None, None)
 
 
 def read_answer(highs: Any) -> Answer:
@@ -118,7 +142,6 @@ class Programme:
         if self._mip:
             self._highs.changeColsIntegrality(len(whole), whole, np.full(len(whole), highspy.HighsVarType.kInteger))
         self._rows: list[tuple[NDArray[Any], NDArray[Any], float, float]] = []
-        self._stop = Stop(self._highs)
 
     def set_options(self, **options: bool | float | str) -> None:
         """Set options of HiGHS."""
@@ -147,29 +170,7 @@ class Programme:
         if deadline is not None and np.isfinite(left_s := deadline.left_s):
             # A limit holds for one run of a MIP, but for all runs of a linear programme together.
             self.set_options(time_limit=left_s if self._mip else self._highs.getRunTime() + left_s)
-        with self._stop.at_signals():
-            return call_highs(self._highs)
-
-
-class Stop:
-    """Callback that ends runs of a HiGHS object at Ctrl-C or SIGTERM; the caller keeps it as long as the object."""
-
-    def __init__(self, highs: Any) -> None:
-        import highspy
-
-        self._signals = list[Any]()
-        self._callback = partial(_stop_at_signal, self._signals)  # HiGHS keeps no reference
-        highs.setCallback(self._callback, None)
-        for kind in ("Mip", "Simplex"):
-            highs.startCallback(getattr(highspy.cb.HighsCallbackType, f"kCallback{kind}Interrupt"))
-
-    def at_signals(self) -> AbstractContextManager[None]:
-        """Context of a run: a signal ends it, and its handler is called at the end."""
-        return signals_deferred(self._signals)
-
-
-def _stop_at_signal(signals: list[Any], kind: Any, message: str, progress: Any, reply: Any, data: Any) -> None:
-    reply.user_interrupt = bool(signals)
+        return call_highs(self._highs)
 
 
 def checked_bound(bound: float, cost: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -23,9 +24,12 @@ def test_ctrl_c_during_the_import_is_no_traceback(
     def press_ctrl_c(name: str, *_: object) -> None:
         raise KeyboardInterrupt
 
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.delitem(sys.modules, "offloadopt.cli", raising=False)
     monkeypatch.setattr("builtins.__import__", press_ctrl_c)
     status = main()
     monkeypatch.undo()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     assert status == 130
     assert capsys.readouterr().err == "error: interrupted\n"

@@ -9,22 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numba
 import pytest
 
 from offloadopt import clock as clock_module
-from offloadopt.clock import (
-    Deadline,
-    clock,
-    command_signals,
-    continued_by_the_same_call,
-    interrupt,
-    interrupted,
-    interruptible,
-    signals_deferred,
-)
+from offloadopt.clock import Deadline, clock
+from offloadopt.interrupts import interrupted, interruptible
 
 
 def test_it_stands_still_while_a_kernel_compiles_that_calls_another() -> None:
@@ -99,81 +92,28 @@ def test_a_deadline_passes_after_its_limit_and_gives_parts_of_the_time_left() ->
     assert 24.0 < soon.part(0.25).left_s <= 25.0
 
 
-def test_the_first_ctrl_c_passes_all_deadlines_and_the_second_raises() -> None:
-    deadline = Deadline(100.0)
-    with interruptible(), interruptible():
-        assert not interrupted()
-        signal.raise_signal(signal.SIGINT)
-        assert interrupted()
-        assert deadline.passed
-        assert Deadline().passed
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert not interrupted()
-    assert not deadline.passed
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_an_enforced_deadline_ends_code_that_never_checks_it() -> None:
+    ended = False
+    begin = time.monotonic()
+    with Deadline(0.05).enforced():
+        while time.monotonic() < begin + 10.0:
+            pass
+        ended = True
+    assert not ended
+    with Deadline().enforced():
+        ended = True
+    assert ended
 
 
-def test_ctrl_c_stays_as_it_is_where_the_program_handles_it() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        interrupt()
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interruptible():
-            signal.raise_signal(signal.SIGINT)
-            assert not interrupted()
-    finally:
-        signal.signal(signal.SIGINT, ours)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_on_the_command_line_sigterm_is_ctrl_c(number: signal.Signals) -> None:
-    deadline = Deadline(100.0)
-    with command_signals() as signalled:
-        assert not signalled()
-        with interruptible():
-            signal.raise_signal(number)
-            assert interrupted()
-            assert deadline.passed
-        assert not signalled()  # the search has ended as asked
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-        assert signalled()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-
-def test_a_program_that_ignores_signals_is_not_interrupted() -> None:
-    ours = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        with command_signals() as signalled, interruptible():
-            signal.raise_signal(signal.SIGTERM)
-            assert not interrupted()
-        assert not signalled()
-    finally:
-        signal.signal(signal.SIGTERM, ours)
-
-
-def test_compilation_is_broken_off() -> None:
+def test_ctrl_c_ends_a_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
     from numba.core import event
 
+    monkeypatch.setattr(clock_module, "AFTER_CTRL_C_S", 0.0)
     clock()
+    step = partial(event.trigger_event, "numba:compiler_lock")
     with interruptible():
-        with pytest.raises(KeyboardInterrupt), event.trigger_event("numba:compiler_lock"):
+        with pytest.raises(KeyboardInterrupt), step(), step():  # noqa: PT012 - at the end of a step
             signal.raise_signal(signal.SIGINT)
+            assert not interrupted()
         assert interrupted()
-
-
-def test_signals_wait_until_a_library_returns() -> None:
-    received = list[object]()
-    with interruptible(), signals_deferred(received):
-        signal.raise_signal(signal.SIGINT)
-        assert received
-        assert not interrupted()
-    with pytest.raises(KeyboardInterrupt), signals_deferred(received):
-        signal.raise_signal(signal.SIGINT)
-
-
-def test_what_continues_says_so() -> None:
-    with pytest.raises(KeyboardInterrupt, match="the same call continues"), continued_by_the_same_call():
-        raise KeyboardInterrupt
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

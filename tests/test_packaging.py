@@ -202,4 +202,4 @@ def test_the_wheel_declares_its_version_license_and_command(wheel: Path) -> None
     assert f"\nVersion: {offloadopt.__version__}\n" in metadata
     assert "\nLicense-Expression: MIT\n" in metadata
     assert "LICENSE" in names
-    assert "offloadopt = offloadopt.cli:main" in commands
+    assert "offloadopt = offloadopt.__main__:main" in commands

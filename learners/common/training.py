@@ -50,9 +50,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Budget, Demonstrations, Learner, Outcome, Policy, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
+from offloadopt.interrupts import continued_by_the_same_call
 from offloadopt.learners.common.checkpoint import Checkpoint, Stateful
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import typer
 
-from offloadopt import clock
+from offloadopt import interrupts
 from offloadopt.cli import commands, listing, reproduce, terminal
 from offloadopt.errors import OffloadError
 
@@ -47,17 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Without them those of the process.
     """
-    with clock.command_signals() as signalled:
-        return _run(arguments, signalled)
+    try:
+        with interrupts.ending_command():
+            status = _run(arguments)
+    except KeyboardInterrupt as stop:
+        return terminal.fail(f"interrupted: {stop}" if str(stop) else "interrupted", terminal.INTERRUPTED)
+    return terminal.fail("interrupted", status) if status == terminal.INTERRUPTED else status
 
 
-def _run(arguments: Sequence[str] | None, signalled: Callable[[], bool]) -> int:
-    interruption = "interrupted"
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = int(app(args=arguments, prog_name="offloadopt", standalone_mode=False) or 0)
         sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        status, interruption = terminal.INTERRUPTED, f"interrupted: {stop}" if str(stop) else interruption
+        return status
+    except typer.Abort:
+        return terminal.INTERRUPTED
+    except Exception as error:
+        # What fails while a signal ends the command fails because of it: a torn library call, a worker that has gone.
+        return terminal.INTERRUPTED if interrupts.ending() else _report(error)
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong; hands the exit status back."""
+    try:
+        raise error
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "offloadopt"
@@ -74,9 +87,6 @@ def _run(arguments: Sequence[str] | None, signalled: Callable[[], bool]) -> int:
     except MemoryError as error:
         return terminal.fail(f"not enough memory: {error}", 1)
     except Exception as error:
-        if signalled():  # a library has turned Ctrl-C into an error of its own
-            return terminal.fail(interruption, terminal.INTERRUPTED)
         if os.environ.get(TRACEBACK):
             raise
         return terminal.fail(f"unexpected {type(error).__name__}: {error} ({TRACEBACK}=1 shows where)", 1)
-    return terminal.fail(interruption, status) if status == terminal.INTERRUPTED else status

@@ -13,12 +13,12 @@ from typing import Any
 
 from offloadopt import files
 from offloadopt import parallel as parallel
-from offloadopt.clock import continued_by_the_same_call
 from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.folders import FolderFormat, make_folder
 from offloadopt.formats import csv_tables, strict_json
 from offloadopt.formats.reading import read_text, refuse_damage
+from offloadopt.interrupts import continued_by_the_same_call
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
 from offloadopt.reproduce.claims import Claim
 from offloadopt.reproduce.summary import summarised

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from offloadopt.clock import interrupted
 from offloadopt.core import (
     Decisions,
     FloatArray,
@@ -21,6 +20,7 @@ from offloadopt.core import (
     Solver,
 )
 from offloadopt.errors import Unsupported
+from offloadopt.interrupts import interrupted
 from offloadopt.solvers.base import keep_what_was_found, solve_blocks, solve_slots
 from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 

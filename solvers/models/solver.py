@@ -18,7 +18,6 @@ the time limit leaves nothing better.
 
 from __future__ import annotations
 
-import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,10 +30,11 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt import registry
-from offloadopt.clock import Deadline, clock, signals_deferred
+from offloadopt.clock import Deadline, clock
 from offloadopt.core import Decisions, Instances, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
+from offloadopt.interrupts import interrupted
 from offloadopt.quantities import Factor
 from offloadopt.solvers import highs
 from offloadopt.solvers.base import Found, InstanceSolver
@@ -120,14 +120,17 @@ class _Searches:
     def search(self, row: int, deadline: Deadline) -> None:
         """Solve the model of one instance; a linear one is solved again with cuts until bound and cost meet."""
         problem, instance, gap = self.problem, self.instances.take([row]), self.solver.relative_gap
-        model = self.build(problem, instance, linear=self.solver.linear)
-        best = model.initial_decisions()
+        with deadline.enforced():
+            model = self.build(problem, instance, linear=self.solver.linear)
+            best = model.initial_decisions()
+        if deadline.passed:
+            self.decisions.append(self._unsearched(instance))
+            return
         cost = problem.evaluate(instance, best).cost[0]
         while not deadline.passed:
             model.warm_start(best)
-            left_s = deadline.left_s
             # Half of the gap is reserved for the margin of the bound.
-            result = self.solve(model.pyomo, gap / 2, None if np.isinf(left_s) else left_s)
+            result = self.solve(model.pyomo, gap / 2, deadline)
             self.bound[row] = max(self.bound[row], safe_bound(model, result))
             self.seconds[row] += result.seconds
             if not result.found:
@@ -136,6 +139,8 @@ class _Searches:
             found_cost = problem.evaluate(instance, found).cost[0]
             if found_cost < cost:
                 best, cost = found, found_cost
+            if deadline.passed:
+                break
             near, near_cost = _cheapest_neighbour(problem, instance, best)
             if near_cost < cost:  # a second opinion on the solver's bound, which must not exceed this cost either
                 best, cost = near, near_cost
@@ -144,11 +149,16 @@ class _Searches:
                 break
         self.decisions.append(best)
 
+    def _unsearched(self, instance: Instances) -> Decisions:
+        """Decisions of an instance that was not searched: of an assignment all local, without building its model."""
+        if isinstance(self.problem, AssignmentProblem):
+            return self.problem.allocate(Observation(instance), np.zeros((1, self.problem.tasks), dtype=np.int64))
+        return self.build(self.problem, instance, linear=self.solver.linear).initial_decisions()
+
     def found(self) -> Found:
         """Combine the decisions."""
         for row in range(len(self.decisions), self.instances.count):
-            model = self.build(self.problem, self.instances.take([row]), linear=self.solver.linear)
-            self.decisions.append(model.initial_decisions())
+            self.decisions.append(self._unsearched(self.instances.take([row])))
         decisions = Decisions.concatenate(self.decisions) if self.decisions else _no_decisions(self.problem)
         return Found(decisions, self.bound, {"solver_seconds": self.seconds})
 
@@ -245,8 +255,10 @@ def safe_bound(model: MathematicalModel, result: SolveResult) -> float:
     return (result.bound - 2.0 * result.tolerance * model.magnitude) * model.cost_unit
 
 
-SolveModel = Callable[[Any, float, float | None], SolveResult]
-"""Function that solves a Pyomo model, given the relative gap and a wall-clock limit in s or None."""
+NOTHING = SolveResult(False, -np.inf, USUAL, 0.0)
+"""Result where the time is over before the solver has the model."""
+SolveModel = Callable[[Any, float, Deadline], SolveResult]
+"""Function that solves a Pyomo model, given the relative gap and the deadline."""
 
 
 def solver_named(name: str) -> SolveModel:
@@ -311,60 +323,76 @@ class _Highs:
     def __init__(self, name: str) -> None:
         from pyomo.contrib.appsi.solvers import Highs
 
-        class Stoppable(Highs):  # type: ignore[misc]
-            """HiGHS that ends at Ctrl-C."""
+        self._name, self._solver = name, Highs()
+        with _errors_in_one_line(name):
+            if not self._solver.available():
+                raise RuntimeError("it is not installed")
 
-            def _solve(self, timer: Any) -> Any:
-                self.stop = highs.Stop(self._solver_model)
-                with self.stop.at_signals():
-                    return super()._solve(timer)
-
-        logging.getLogger(Highs.__module__).setLevel(logging.ERROR)  # it warns of a status that it does not know
-        self._name, self._solver = name, Stoppable()
-        self._solver.config.load_solution = False
-        self._solver.config.warmstart = True
-
-    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
-        from pyomo.common.timing import HierarchicalTimer
-
-        timer, deadline = HierarchicalTimer(), Deadline(time_limit_s)
-        self._solver.config.mip_gap = relative_gap
+    def __call__(self, model: Any, relative_gap: float, deadline: Deadline) -> SolveResult:
+        seconds = 0.0
+        with _errors_in_one_line(self._name), deadline.enforced():
+            self._translate(model)
+        if deadline.passed:
+            self._solver._model = None  # half of a model is not updated
+            return NOTHING
+        solver = self._solver._solver_model
         # About one small MIP in a hundred ends in a solve error, because HiGHS finds its optimum infeasible by slightly
         # more than the tolerance (ERGO-Code/HiGHS issue 2782). Another tolerance then succeeds.
         for tolerance in (TIGHT, 10 * TIGHT, 100 * TIGHT, USUAL):
-            self._solver.config.time_limit = None if time_limit_s is None else deadline.left_s
-            self._solver.highs_options = {
+            options: dict[str, Any] = {
                 "threads": 1,
                 "presolve": "off",  # with tolerances of 1e-8 and less it has cut off optima
                 "random_seed": 0,
+                "mip_rel_gap": relative_gap,
                 "mip_abs_gap": 0.0,
                 "mip_feasibility_tolerance": tolerance,
                 "primal_feasibility_tolerance": tolerance,
                 "dual_feasibility_tolerance": tolerance,
             }
+            if np.isfinite(deadline.left_s):
+                options["time_limit"] = deadline.left_s
+            for option, value in options.items():
+                solver.setOptionValue(option, value)
+            begin = clock()
             with _errors_in_one_line(self._name):
-                self._solver.solve(model, timer)
-            # Read from HiGHS itself: Pyomo reports the incumbent's cost as the bound if a run stops before it has one.
-            first = highs.read_answer(self._solver._solver_model)
+                self._solver._warm_start()
+                # Read from HiGHS itself: Pyomo reports the incumbent's cost as the bound if a run stops before it has
+                # one, and lets Ctrl-C raise an exception within HiGHS.
+                first = highs.call_highs(solver)
+            seconds += clock() - begin
             if first.status != "kSolveError":
                 break
         if first.found:
+            self._solver._sol = solver.getSolution()
             self._solver.load_vars()
         bound = _finite_or_minus_inf(first.bound)
         if bound > -np.inf:
             bound = min(bound, self._second_bound(deadline))
-        return SolveResult(first.found, bound, tolerance, timer.get_total_time("optimize"))
+        return SolveResult(first.found, bound, tolerance, seconds)
+
+    def _translate(self, model: Any) -> None:
+        """Hand the model to HiGHS, or its changes; Pyomo's own way redirects stdout, which must not be torn."""
+        import highspy
+
+        solver = self._solver
+        if model is solver._model:
+            solver.update()
+            return
+        solver._reinit()
+        solver._model, solver._solver_model = model, highspy.Highs()  # type: ignore[no-untyped-call]
+        solver._solver_model.setOptionValue("output_flag", False)
+        solver.add_block(model)
+        if solver._objective is None:
+            solver.set_objective(None)
 
     def _second_bound(self, deadline: Deadline) -> float:
         """Bound of the same model and another seed; -inf where no time is left."""
         model = self._solver._solver_model
         model.clearSolver()
-        model.setOptionValue("output_flag", False)
         model.setOptionValue("random_seed", 1)
         if np.isfinite(deadline.left_s):
             model.setOptionValue("time_limit", model.getRunTime() + deadline.left_s)
-        with self._solver.stop.at_signals():
-            return _finite_or_minus_inf(highs.call_highs(model).bound)
+        return _finite_or_minus_inf(highs.call_highs(model).bound)
 
 
 def _finite_or_minus_inf(bound: float | None) -> float:
@@ -384,12 +412,12 @@ class _Modern:
 
         self._name, self._solver = name, SolverFactory(name)
 
-    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
+    def __call__(self, model: Any, relative_gap: float, deadline: Deadline) -> SolveResult:
         from pyomo.environ import Objective, value
 
-        begin, seconds = clock(), 0.0
+        seconds = 0.0
         for options in self.attempts:
-            left_s = None if time_limit_s is None else max(time_limit_s - (clock() - begin), 1e-3)
+            left_s = None if np.isinf(deadline.left_s) else max(deadline.left_s, 1e-3)
             start = clock()
             with _errors_in_one_line(self._name):
                 results = self._solver.solve(
@@ -418,6 +446,27 @@ class _Modern:
         return seconds
 
 
+class _TooLate(BaseException):
+    """The time was over before SCIP had the model."""
+
+
+def _stop_scip() -> Any:
+    """Event handler of SCIP that ends a search after a signal: SCIP itself knows only Ctrl-C."""
+    from pyscipopt import SCIP_EVENTTYPE, Eventhdlr  # type: ignore[attr-defined]
+
+    events = SCIP_EVENTTYPE.NODEFOCUSED | SCIP_EVENTTYPE.LPEVENT | SCIP_EVENTTYPE.PRESOLVEROUND
+
+    class Stop(Eventhdlr):
+        def eventinit(self) -> None:
+            self.model.catchEvent(events, self)
+
+        def eventexec(self, event: Any) -> None:
+            if interrupted():
+                self.model.interruptSolve()
+
+    return Stop()
+
+
 class _Scip(_Modern):
     """SCIP through PySCIPOpt."""
 
@@ -431,46 +480,33 @@ class _Scip(_Modern):
     attempts: ClassVar[tuple[dict[str, Any], ...]] = (options, {**options, "presolving/maxrounds": 0})
 
     def __init__(self, name: str) -> None:
-        self._name, self._solver = name, _stoppable_scip(name)
+        super().__init__("scip_direct" if name == "scip" else name)
         self._solver.config.warmstart_discrete_vars = True
+        self._create, self._solver._create_solver_model = self._solver._create_solver_model, self._create_in_time
+
+    def __call__(self, model: Any, relative_gap: float, deadline: Deadline) -> SolveResult:
+        self._deadline = deadline
+        try:
+            return super().__call__(model, relative_gap, deadline)
+        except _TooLate:
+            return NOTHING
+
+    def _create_in_time(self, model: Any, config: Any) -> Any:
+        """Translate the model; what is left of the time is SCIP's, and SIGTERM ends it as Ctrl-C does."""
+        created: Any = None
+        with self._deadline.enforced():
+            created = self._create(model, config)
+        if created is None or self._deadline.passed:
+            raise _TooLate
+        if config.time_limit is not None:
+            config.time_limit = max(self._deadline.left_s, 1e-3)
+        scip = created[0]
+        scip.setParam("misc/catchctrlc", False)
+        scip.includeEventhdlr(_stop_scip(), "signals", "ends the search after a signal")
+        return created
 
     def _solver_seconds(self, results: Any, seconds: float) -> float:
         return float(results.timing_info.scip_time)
-
-
-def _stoppable_scip(name: str) -> Any:
-    """SCIP by its Pyomo name, which ends at Ctrl-C and SIGTERM: at the next node, programme or round of presolve."""
-    from pyomo.contrib.solver.common.factory import SolverFactory
-    from pyscipopt import SCIP_EVENTTYPE, Eventhdlr  # type: ignore[attr-defined]
-
-    events = SCIP_EVENTTYPE.NODEFOCUSED | SCIP_EVENTTYPE.LPEVENT | SCIP_EVENTTYPE.PRESOLVEROUND
-    received = list[Any]()
-
-    class Stop(Eventhdlr):
-        def eventinit(self) -> None:
-            self.model.catchEvent(events, self)
-
-        def eventexit(self) -> None:
-            self.model.dropEvent(events, self)
-
-        def eventexec(self, event: Any) -> None:
-            if received:
-                self.model.interruptSolve()
-
-    kind = type(SolverFactory("scip_direct" if name == "scip" else name))
-
-    class Stoppable(kind):  # type: ignore[misc,valid-type]
-        def _create_solver_model(self, model: Any, config: Any) -> Any:
-            created = super()._create_solver_model(model, config)
-            self._solver_model.setParam("misc/catchctrlc", False)
-            self._solver_model.includeEventhdlr(Stop(), "signals", "ends the search at Ctrl-C")
-            return created
-
-        def solve(self, model: Any, **options: Any) -> Any:
-            with signals_deferred(received):
-                return super().solve(model, **options)
-
-    return Stoppable()
 
 
 class _Classic:
@@ -481,8 +517,8 @@ class _Classic:
 
         self._name, self._solver = name, SolverFactory(name)
 
-    def __call__(self, model: Any, relative_gap: float, time_limit_s: float | None) -> SolveResult:
-        limit = {} if time_limit_s is None else {"timelimit": time_limit_s}
+    def __call__(self, model: Any, relative_gap: float, deadline: Deadline) -> SolveResult:
+        limit = {} if np.isinf(deadline.left_s) else {"timelimit": max(deadline.left_s, 1e-3)}
         begin = clock()
         with _errors_in_one_line(self._name):
             results = self._solver.solve(model, load_solutions=False, **limit)

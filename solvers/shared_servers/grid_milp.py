@@ -60,10 +60,12 @@ class _Searches:
         for overload in (False, True):
             if deadline.passed:
                 break
-            model = GridModel(problem, instance, levels=self.solver.levels, overload=overload)
-            left_s = None if np.isinf(deadline.left_s) else max(1e-3, deadline.left_s)
+            with deadline.enforced():
+                model = GridModel(problem, instance, levels=self.solver.levels, overload=overload)
+            if deadline.passed:
+                break
             # Half of the gap is reserved for the margin of the bound.
-            result = self.solve(model.pyomo, self.solver.relative_gap / 2, left_s)
+            result = self.solve(model.pyomo, self.solver.relative_gap / 2, deadline)
             # As `models.solver.safe_bound`: valid even if every row and reduced cost is wrong by the tolerance.
             proved = result.bound - 2.0 * result.tolerance * model.magnitude
             self.bound[row] = min(max(self.bound[row], proved), overload_bound)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from offloadopt import registry
+from offloadopt.clock import Deadline
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.solvers.models.multi_server import MultiServerModel
 from offloadopt.solvers.models.solver import Minlp, safe_bound, solver_named
@@ -20,7 +21,7 @@ def test_the_papers_own_cpu_variables_give_the_same_optimum_and_the_closed_forms
     optimum = best_by_enumeration(problem, instance)
 
     explicit = MultiServerModel(problem, instance, allocation="explicit")
-    result = solver_named("scip")(explicit.pyomo, 0.0, None)
+    result = solver_named("scip")(explicit.pyomo, 0.0, Deadline())
     assert result.found
     assert result.bound * explicit.cost_unit == pytest.approx(optimum, rel=1e-6)
     assert safe_bound(explicit, result) <= optimum
@@ -39,7 +40,7 @@ def test_the_linear_model_is_a_lower_bound_that_a_cut_makes_exact():
     instance = problem.sample(1, seed=0)
     model, solve = MultiServerModel(problem, instance, linear=True), solver_named("highs")
     optimum = Minlp().run(problem, instance).objective[0]
-    loose = solve(model.pyomo, 0.0, None).bound * model.cost_unit
+    loose = solve(model.pyomo, 0.0, Deadline()).bound * model.cost_unit
     assert loose < optimum * (1 - 1e-7)
 
     server = Minlp().run(problem, instance).decisions["server"].copy()
@@ -49,7 +50,7 @@ def test_the_linear_model_is_a_lower_bound_that_a_cut_makes_exact():
     assert not model.add_cuts(decided)
     for i, j in enumerate(server[0]):
         model.pyomo.a[i, j].fix(1)
-    at_decision = solver_named("highs")(model.pyomo, 0.0, None).bound * model.cost_unit
+    at_decision = solver_named("highs")(model.pyomo, 0.0, Deadline()).bound * model.cost_unit
     assert at_decision == pytest.approx(problem.evaluate(instance, decided).cost[0], rel=1e-9)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.errors import InvalidInput
 from offloadopt.solvers.models.partial_mobile import GridModel
 from offloadopt.solvers.models.solver import solver_named
@@ -16,7 +17,7 @@ def test_its_objective_is_the_cost_of_its_decisions() -> None:
     problem = one_slot(4, 2, time_weight=0.5)
     instance = problem.sample(1, seed=3)
     model = GridModel(problem, instance, levels=4)
-    result = solver_named("highs")(model.pyomo, 0.0, None)
+    result = solver_named("highs")(model.pyomo, 0.0, Deadline())
     assert result.found
     outcome = problem.evaluate(instance, model.decisions())
     assert outcome.feasible.all()

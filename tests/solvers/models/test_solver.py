@@ -13,9 +13,9 @@ from pyomo.opt import SolverFactory
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from offloadopt import registry
-from offloadopt.clock import command_signals
 from offloadopt.core import Instances, Interrupted, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+from offloadopt.interrupts import ending_command
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
 from offloadopt.solvers.models.solver import Milp, Minlp, SolveResult, export, safe_bound
@@ -297,7 +297,7 @@ def test_a_signal_within_the_library_ends_the_search(method, number):
     timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), number))
     timer.start()
     begin = time.perf_counter()
-    with command_signals(), pytest.raises(Interrupted) as stopped:
+    with ending_command(), pytest.raises(Interrupted) as stopped:
         method().run(problem, instances)
     timer.join()
     assert time.perf_counter() - begin < 10.0
