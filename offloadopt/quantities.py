@@ -54,9 +54,9 @@ Bits = Annotated[float, Field(ge=1e-3, le=1e15), Unit("bit")]
 OptionalBits = Annotated[float, Field(ge=0, le=1e15), _zero_or(1e-3), Unit("bit")]
 Cycles = Annotated[float, Field(ge=1e-3, le=1e18), Unit("cycle")]
 CyclesPerBit = Annotated[float, Field(ge=1e-6, le=1e12), Unit("cycle/bit")]
-Capacitance = Annotated[float, Field(ge=1e-40, le=1), Unit("W s^3")]
+Capacitance = Annotated[float, Field(ge=1e-50, le=1), Unit("W s^3")]
 """Effective capacitance ``kappa`` of a CPU with the power ``kappa f^3``."""
-OptionalCapacitance = Annotated[float, Field(ge=0, le=1), _zero_or(1e-40), Unit("W s^3")]
+OptionalCapacitance = Annotated[float, Field(ge=0, le=1), _zero_or(1e-50), Unit("W s^3")]
 CarbonIntensity = Annotated[float, Field(ge=1e-3, le=1e5), Unit("g/kWh")]
 Parameters = Annotated[float, Field(ge=1, le=1e15), Unit("1")]
 """Parameters of a language model."""
@@ -92,6 +92,8 @@ Rounds = Annotated[int, Field(le=10**12), Unit("1")]
 Rate = Annotated[float, Field(le=100), Unit("1")]
 """Step size of an optimiser."""
 Factor = Annotated[float, Field(le=1e9), Unit("1")]
+Tradeoff = Annotated[float, Field(le=1e24), Unit("1")]
+"""Lyapunov's ``V``, whose scale is that of backlogs over costs."""
 
 
 def unit(quantity: Any) -> str:

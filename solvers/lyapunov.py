@@ -32,7 +32,7 @@ from offloadopt.core import (
     Solutions,
     rollout,
 )
-from offloadopt.quantities import Factor
+from offloadopt.quantities import Tradeoff
 from offloadopt.solvers.base import Rule
 
 
@@ -56,7 +56,7 @@ class DriftPlusPenalty(Rule):
     coarse_factors: ClassVar[FloatArray]
     fine_steps: ClassVar[int]
 
-    v: Factor | None = Field(default=None, gt=0, description="weight of cost against the virtual queues; none: tuned")
+    v: Tradeoff | None = Field(default=None, gt=0, description="weight of cost against the virtual queues; none: tuned")
 
     @abstractmethod
     def minimise(self, problem: Any, observation: Observation, v: FloatArray) -> Decisions:

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, Instances, Observation
-from offloadopt.quantities import Factor
+from offloadopt.quantities import Tradeoff
 from offloadopt.solvers.lyapunov import DriftPlusPenalty
 from offloadopt.structures.backlog import BacklogProblem
 
@@ -34,7 +34,7 @@ class BacklogLyapunov(DriftPlusPenalty):
     coarse_factors = np.logspace(-4.0, 4.0, 13)
     fine_steps = 9
 
-    v: Factor | None = Field(
+    v: Tradeoff | None = Field(
         default=None,
         gt=0,
         description="weight of energy cost against backlog, bit^2 per unit of cost (blind: per J); none: tuned",

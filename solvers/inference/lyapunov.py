@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Scenario
-from offloadopt.quantities import Factor
+from offloadopt.quantities import Tradeoff
 from offloadopt.solvers.inference.base import instance_tasks, plan_within_batteries, search_plan, slot_decisions
 from offloadopt.solvers.inference.resource_allocation import SlotTasks
 from offloadopt.solvers.lyapunov import DriftPlusPenalty
@@ -31,7 +31,7 @@ class InferenceLyapunov(DriftPlusPenalty):
     coarse_factors = np.logspace(-3.0, 3.0, 9)
     fine_steps = 5
 
-    v: Factor | None = Field(
+    v: Tradeoff | None = Field(
         default=None,
         gt=0,
         description="J^2 per unit of cost: the price of a joule is the virtual queue over v; none: tuned",

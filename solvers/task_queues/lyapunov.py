@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.core import Decisions, FloatArray, Instances, Observation
-from offloadopt.quantities import Factor
+from offloadopt.quantities import Tradeoff
 from offloadopt.solvers.lyapunov import DriftPlusPenalty
 from offloadopt.solvers.task_queues.baselines import cheapest
 from offloadopt.structures.task_queues import TaskQueueProblem
@@ -28,7 +28,7 @@ class TaskQueuesLyapunov(DriftPlusPenalty):
     coarse_factors = np.logspace(-3.0, 2.0, 11)
     fine_steps = 7
 
-    v: Factor | None = Field(
+    v: Tradeoff | None = Field(
         default=None, gt=0, description="J per unit of cost: a joule from an empty battery costs 1 / v; none: tuned"
     )
 

@@ -86,20 +86,27 @@ class Worker:
             return
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         self._process.join()
         self._connection.close()
         self._process = None
 
     def _start(self, first: Try | None = None) -> None:
         self._connection, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(theirs, first))
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(theirs, self._connection, first)
+        )
         self._process.start()
+        with suppress(OSError):  # the process does it too: whoever comes first
+            os.setpgid(self._process.pid, self._process.pid)
         theirs.close()
         self._left = 0 if first is not None else TRIES
 
 
-def _serve(connection: Connection, first: Try | None) -> None:
-    os.setpgid(0, 0)
+def _serve(connection: Connection, others: Connection, first: Try | None) -> None:
+    others.close()  # so that the end of the parent is seen
+    with suppress(OSError):
+        os.setpgid(0, 0)
     faulthandler.disable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
