@@ -73,8 +73,13 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[list[Any]]:
+def held(limit_s: float | None = None) -> Iterator[list[Any]]:
     """Collect signals within this context, and call the handler of the first one at the end.
+
+    Parameters
+    ----------
+    limit_s : float, optional
+        Time in s after a signal at which `KeyboardInterrupt` ends this context; without it a signal waits for its end.
 
     Yields
     ------
@@ -83,15 +88,21 @@ def held() -> Iterator[list[Any]]:
     """
     received: list[Any] = []
     usual = _handlers(callable)
+    late = RaisedInThread(KeyboardInterrupt)
 
     def collect(*signal_and_frame: Any) -> None:
+        if limit_s is not None and not received:
+            late.when(lambda: True, limit_s)
         received.append(signal_and_frame)
         _end_at_the_next()
 
     for number in usual:
         signal.signal(number, collect)
     try:
-        yield received
+        try:
+            yield received
+        finally:
+            late.stop()
     finally:
         _restore(usual)
         if received:

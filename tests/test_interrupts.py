@@ -128,3 +128,12 @@ def test_signals_stay_as_they_are_in_other_threads_and_where_they_are_ignored() 
 def test_what_continues_says_so() -> None:
     with pytest.raises(KeyboardInterrupt, match="the same call continues"), continued_by_the_same_call():
         raise KeyboardInterrupt
+
+
+def test_a_step_that_takes_too_long_is_given_up() -> None:
+    with pytest.raises(KeyboardInterrupt), held(0.05):  # noqa: PT012 - it is raised in the loop
+        signal.raise_signal(signal.SIGINT)
+        end = time.monotonic() + 10.0
+        while time.monotonic() < end:
+            pass
+        raise AssertionError

@@ -52,7 +52,7 @@ from torch import Tensor
 
 from offloadopt.core import Budget, Demonstrations, Learner, Outcome, Policy, Problem, Progress, Record
 from offloadopt.errors import InvalidInput, Unsupported
-from offloadopt.interrupts import continued_by_the_same_call
+from offloadopt.interrupts import continued_by_the_same_call, held
 from offloadopt.learners.common.checkpoint import Checkpoint, Stateful
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import Arrays, one_thread
@@ -61,6 +61,8 @@ REPORT_EVERY = 10
 """Iterations between two reports of progress, and between two points of the curves."""
 SAVE_EVERY_S = 5.0
 """Seconds between two states in a checkpoint. Their times never change what is learned."""
+HELD_S = 1.0
+"""Time in s for which an iteration holds Ctrl-C back, so that its end is kept; a longer one is given up."""
 Measure = Callable[[], Mapping[str, float]]
 """Measures what is to be recorded; called only where something is recorded."""
 
@@ -329,8 +331,9 @@ def _run(training: Training, tracker: TrainingProgress, store: Checkpoint | None
         training.prepare(tracker)
         tracker.keep(training.arrays)
     while tracker.spent < 1.0:
-        training.advance(tracker)
-        tracker.keep(training.arrays)
+        with held(HELD_S) as signals:
+            training.advance(tracker)
+            tracker.keep(training.arrays, now=bool(signals))
     tracker.finish(training.arrays)
 
 

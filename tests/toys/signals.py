@@ -94,6 +94,8 @@ def interrupt_command(
     limit_s : float
         Time after which it is killed; its status is then that of SIGKILL.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job: it would be inherited
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begin = time.monotonic()
         process = subprocess.Popen([*COMMAND, *arguments], stdout=out, stderr=err, start_new_session=True)

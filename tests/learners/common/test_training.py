@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,6 +130,32 @@ def test_a_killed_training_continues_without_preparing_again(
         Counter().fit(problem, record=kill, checkpoint=tmp_path / "state", **options)
     resumed, origin = Counter().fit(problem, checkpoint=tmp_path / "state", **options)
     assert (resumed.weight, resumed.calls, origin.training["steps"]) == (whole.weight, 25, 100)
+
+
+def test_ctrl_c_keeps_the_iteration_that_it_comes_in(
+    aiming: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, advance = aiming(), Counting.advance
+    whole, _ = Counter().fit(problem, seed=5)
+
+    def interrupted(training: Counting, tracker: TrainingProgress) -> None:
+        if training.calls == 3:
+            signal.raise_signal(signal.SIGINT)
+        advance(training, tracker)
+
+    monkeypatch.setattr(Counting, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="the same call continues"):
+        Counter().fit(problem, seed=5, checkpoint=tmp_path / "state")
+    called: list[int] = []
+
+    def counted(training: Counting, tracker: TrainingProgress) -> None:
+        called.append(tracker.iteration)
+        advance(training, tracker)
+
+    monkeypatch.setattr(Counting, "advance", counted)
+    resumed, _ = Counter().fit(problem, seed=5, checkpoint=tmp_path / "state")
+    assert called == list(range(4, 10))
+    assert resumed.weight == whole.weight
 
 
 def test_seconds_of_a_preparation_come_off_the_budget() -> None:
