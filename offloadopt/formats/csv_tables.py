@@ -37,7 +37,8 @@ def read_columns(path: Path, names: Sequence[str]) -> list[list[str]]:
             if row:
                 rows.append([row[place] for place in places])
     except csv.Error as error:
-        raise DamagedFile(f"{path}, line {reader.line_num} is no CSV: {error}") from None
+        reason = "a quotation mark is not closed" if "end of data" in str(error) else error
+        raise DamagedFile(f"{path}, line {reader.line_num} is no CSV: {reason}") from None
     if not rows:
         raise DamagedFile(f"{path} has no rows")
     return rows

@@ -52,7 +52,7 @@ def read_text(path: Path | str) -> str:
     try:
         return read_bytes(path, growth=TEXT_GROWTH).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DamagedFile(f"{path} is no text in UTF-8: {error}") from None
+        raise DamagedFile(f"{path} is no text in UTF-8, see byte {error.start}") from None
 
 
 def digest(data: bytes) -> str:

@@ -26,6 +26,8 @@ def parse(text: str | bytes) -> Any:
         raise
     except RecursionError:
         raise InvalidInput(f"it is nested deeply; allowed: at most {MAX_DEPTH} levels") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"it is no JSON: no text in UTF-8, see byte {error.start}") from None
     except ValueError as error:
         raise InvalidInput(f"it is no JSON: {error}") from None
     _require_shallow(value)
