@@ -60,8 +60,22 @@ def _turn(name: str, tally: Tally, seed: int, worker: Worker, seen: set[tuple[st
             last = time.monotonic() + SHRINK_S
             runs = None if made.check else lambda t, last=last: worker.run(t) if time.monotonic() < last else None
             small = shrink(made, fault, runs) if runs else made
-            print(f"{name} {tally.tries - 1}: {fault}\n    {small.command[:2000]}", flush=True)
+            again = f"PYTHONPATH=tests python -m fuzz --only {name} --seed {seed} --number {tally.tries - 1}"
+            print(f"{name}: {fault}\n    {again}", flush=True)
+            if made.check is None:
+                print(f"    {small.command[:2000]}", flush=True)
     tally.seconds += time.monotonic() - begin
+
+
+def _one(name: str, seed: int, number: int) -> int:
+    made = make(name, seed, number)
+    if made.check is None:
+        print(made.command)
+    worker = Worker()
+    fault = worker.run(made)
+    worker.close()
+    print(fault or "no fault")
+    return int(fault is not None)
 
 
 def table(tallies: dict[str, Tally], seconds: float, seed: int) -> str:
@@ -79,12 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", type=Path, help="file for the table")
     parser.add_argument("--only", action="append", choices=sorted(CLASSES), help="a class; repeatable")
-    parser.add_argument("--show", type=int, metavar="N", help="print try N of --only, and run nothing")
+    parser.add_argument("--number", type=int, metavar="N", help="run try N of --only alone")
     given = parser.parse_args(arguments)
     names = given.only or list(CLASSES)
-    if given.show is not None:
-        print(make(names[0], given.seed, given.show).command)
-        return 0
+    if given.number is not None:
+        return _one(names[0], given.seed, given.number)
     begin = time.monotonic()
     tallies = fuzz(given.seconds, given.seed, names)
     text = table(tallies, time.monotonic() - begin, given.seed)

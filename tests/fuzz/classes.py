@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fuzz import values
+from fuzz import folders, values
 from fuzz.tries import DONE, FAILED, NO_SOLUTION, WRONG_USAGE, Try
 from offloadopt import registry
 
@@ -170,6 +170,9 @@ CLASSES: Mapping[str, Callable[[random.Random], Try]] = {
     "counts": counts,
     "instances": instances,
     "calls": calls,
+    "damaged": folders.damaged,
+    "kills": folders.kills,
+    "interrupts": folders.interrupts,
 }
 
 
