@@ -23,7 +23,7 @@ def fail(message: str, status: int) -> int:
 
 def note(message: str) -> None:
     """Print a line for people that belongs to no result."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

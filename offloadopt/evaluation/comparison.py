@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import Instances, Method, Problem, Progress, Settings, Solutions, Solver
-from offloadopt.errors import InvalidInput, UnknownName, nearest
+from offloadopt.errors import InvalidInput, UnknownName, nearest, printable
 from offloadopt.evaluation.reference import choose_reference
 from offloadopt.evaluation.report import MethodRun, Report
 
@@ -32,7 +32,7 @@ def compare(
     Parameters
     ----------
     methods : mapping of str to Method
-        By the name to show in the report.
+        By the name to show in the report, without characters that a terminal would obey.
     reference : str, optional
         The method whose bounds the gaps are measured from. Without it, the largest bound that any method proves for an
         instance.
@@ -65,6 +65,8 @@ def compare(
         After Ctrl-C: it holds the report on the methods that had decided all instances.
     """
     _check(problem, methods, instances, reference=reference, paired_with=paired_with)
+    methods = {printable(name): method for name, method in methods.items()}
+    reference, paired_with = (None if name is None else printable(name) for name in (reference, paired_with))
     for argument, number in (("seed", seed), ("single_decisions", single_decisions), ("bootstrap", bootstrap)):
         if number < 0:
             raise InvalidInput(f"{argument} = {number}; allowed: 0 or more")
@@ -142,7 +144,7 @@ def _check(problem: Problem[Any], methods: Mapping[str, Method], instances: Inst
         raise InvalidInput("instances is empty; allowed: one instance or more")
     names: set[str] = set()
     for name, method in methods.items():
-        stripped = name.strip()
+        stripped = printable(name).strip()
         if not stripped or stripped in names:
             raise InvalidInput(
                 f"method name {name!r} is {'a second one' if stripped else 'blank'}; allowed: distinct names"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from offloadopt.errors import printable
 from offloadopt.evaluation import plots
 from offloadopt.evaluation.formatting import MISSING, interval, number, percent, share
 from offloadopt.evaluation.statistics import Statistics
@@ -181,7 +182,7 @@ def _settings(settings: Mapping[str, Mapping[str, Any]]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), f"{value:g}")
-    return escape("none" if value is None else str(value))
+    return escape("none" if value is None else printable(str(value)))
 
 
 def _definitions(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:

@@ -14,6 +14,7 @@ import offloadopt
 from offloadopt.core import Decisions, Instances, IntArray, Method, Problem, Progress, Solutions, Solver
 from offloadopt.errors import BrokenProof, InvalidInput, UnknownName, Unsupported
 from offloadopt.evaluation import InterruptedComparison, Report, compare
+from offloadopt.formats import csv_tables
 from offloadopt.problems.multi_server import MultiServer
 from offloadopt.structures.assignment import AssignmentProblem
 
@@ -266,6 +267,7 @@ def test_problems_with_a_horizon_compare_alike(toy: ModuleType) -> None:
         ({"methods": {}}, InvalidInput, "methods is empty"),
         ({"methods": {"m": Assigns(), " m": Assigns()}}, InvalidInput, "' m' is a second one"),
         ({"methods": {" ": Assigns()}}, InvalidInput, "' ' is blank"),
+        ({"methods": {"m": Assigns(), "\x1bm": Assigns()}}, InvalidInput, "is a second one"),
         ({"reference": "exct"}, UnknownName, "reference = 'exct' is not compared; did you mean 'exact'"),
         ({"paired_with": "gredy"}, UnknownName, "paired_with = 'gredy'"),
         ({"bootstrap": -1}, InvalidInput, "bootstrap = -1; allowed: 0 or more"),
@@ -304,3 +306,20 @@ def test_after_ctrl_c_the_methods_that_were_finished_are_reported() -> None:
     with pytest.raises(KeyboardInterrupt) as nothing:
         compare(problem, {"second": Interrupts()}, problem.sample(3, 0))
     assert not isinstance(nothing.value, InterruptedComparison)
+
+
+def test_names_reach_no_terminal_or_spreadsheet_as_commands(problem: Problem[Any], instances: Instances) -> None:
+    report = compare(
+        problem,
+        {"=cmd()": Assigns(), "red\x1b[31m\u202e": Assigns()},
+        instances,
+        paired_with="red\x1b[31m\u202e",
+        single_decisions=0,
+        bootstrap=10,
+    )
+    assert report.paired_with == "red[31m"
+    for text in (report.summary(), report.to_html(), str(report.to_frame())):
+        assert "red[31m" in text
+        assert not {"\x1b", "\u202e"} & set(text)
+    rows = csv_tables.encode(report.to_frame().reset_index()).decode().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["name", "'=cmd()", "red[31m"]
