@@ -18,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,7 +69,8 @@ def training(learner: str, demonstrations: Path) -> tuple[str, ...]:
         given = ("--demos", str(demonstrations))
         if not demonstrations.exists():
             solver = "exhaustive" if problem is ONE_SLOT else "lyapunov"
-            assert main(["demos", *problem, "--solver", solver, "--count", "16", "--out", str(demonstrations)]) == 0
+            with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+                assert run(("demos", *problem, "--solver", solver, "--count", "16"), demonstrations) == 0
     options = [word for option in OPTIONS[learner] for word in ("--option", option)]
     return ("train", *problem, "--learner", learner, "--steps", "24", *options, *given)
 
@@ -83,7 +86,8 @@ def undisturbed(work: Work) -> tuple[int, dict[str, bytes]]:
     It is run once before in this process, so that children find it imported and compiled.
     """
     with _folder() as folder:
-        assert run(work, folder / "warm") == 0
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings(action="ignore"):
+            assert run(work, folder / "warm") == 0
         read, write = os.pipe()
         status, said = _child(work, folder / "out", _Counter(write))
         os.close(write)
