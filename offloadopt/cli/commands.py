@@ -192,7 +192,7 @@ def train(
     ] = None,
     overwrite: Overwrite = False,
 ) -> int:
-    """Train a policy; the same call continues an interrupted training.
+    """Train a policy; the same call continues an interrupted training, and leaves a finished one as it is.
 
     Without --preset and --set, the scenario is the demonstrations' own.
     """

@@ -40,7 +40,9 @@ Input = Annotated[
     typer.Option("--input", metavar="FILE", help="Your own instances (.json, .npz, .parquet), not drawn ones."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace our files in the output folder; others' are refused.")
+]
 
 
 def fields(texts: Iterable[str] | None, flag: str, settings: type[Settings]) -> dict[str, Any]:
