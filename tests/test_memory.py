@@ -32,6 +32,8 @@ def test_a_container_has_the_memory_that_it_is_given(tmp_path: Path, monkeypatch
 def test_instances_that_no_machine_holds_are_refused_before_they_are_sampled(name: str) -> None:
     with pytest.raises(InvalidInput, match="GiB of memory"):
         offloadopt.problem(name).sample(10**12, seed=0)
+    with pytest.raises(InvalidInput, match="GiB of memory"):
+        offloadopt.problem(name).sample(10**5000, seed=0)
     users = {"users": 10**6, **({"antennas": 10**6} if name == "carbon_mimo" else {"horizon": 10**6})}
     if name == "multi_server":
         users = {"users": 10**6, "servers": 10**5}

@@ -23,6 +23,8 @@ from offloadopt.settings import Scenario
 if TYPE_CHECKING:
     from gymnasium import spaces
 
+MOST_INSTANCES = 10**18
+"""What larger numbers of instances are estimated as."""
 WORKING_COPIES = 3
 """Memory that instances, decisions and observations take while they are made and decided, relative to their own."""
 FEASIBILITY_TOLERANCE = 1e-9
@@ -105,6 +107,7 @@ class Problem(ABC, Generic[ScenarioT]):
         self.scenario = scenario
 
     def __repr__(self) -> str:
+        count = min(int(count), MOST_INSTANCES)
         sizes = ", ".join(
             f"{number} {name if number != 1 else name.removesuffix('s')}" for name, number in self.dimensions.items()
         )
@@ -151,7 +154,7 @@ class Problem(ABC, Generic[ScenarioT]):
         fields = [*self.instance_fields.values(), *self.decision_fields.values(), *self.observation_fields.values()]
         entries = sum(math.prod(spec.shape) * (self.horizon if spec.per_slot else 1) for spec in fields)
         sizes = ", ".join(f"{number:,} {name}" for name, number in self.dimensions.items())
-        require_memory(WORKING_COPIES * 8.0 * entries * count, f"{count:,} instances of {self.name} ({sizes})")
+        require_memory(WORKING_COPIES * 8 * entries * count, f"{count:,} instances of {self.name} ({sizes})")
 
     @abstractmethod
     def reset(self, instances: Instances) -> State:

@@ -100,6 +100,11 @@ def instances(rng: random.Random) -> Try:
 
 def _spoil(rng: random.Random, content: dict[str, Any], name: str) -> None:
     """Change some entries of an array, its shape, or its presence."""
+    with np.errstate(over="ignore"):
+        _spoil_array(rng, content, name)
+
+
+def _spoil_array(rng: random.Random, content: dict[str, Any], name: str) -> None:
     array = np.array(content[name], dtype=np.float64)
     kind = rng.random()
     if kind < 0.05:

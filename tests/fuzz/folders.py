@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import random
-import shutil
-import tempfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from fuzz.judge import fault_of
-from fuzz.tries import DONE, FAILED, NO_SOLUTION, WRONG_USAGE, Try
-from fuzz.worker import perform
+from fuzz.tries import Try
 
-from toys import crashes, signals
+from toys import crashes, damage, signals
 
-SIZE = ("--set", "users=3", "--set", "servers=2")
 POINTS = 4
 """Points of one work at which it is killed or the disk is full, in one try."""
 
 
-@cache
-def originals() -> Path:
-    """A folder with demonstrations, a policy and instances of every format, which is made once."""
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-originals-"))
-    owner = os.getpid()
-    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder, ignore_errors=True))
-    problem = ("multi_server", *SIZE)
-    perform(Try((("demos", *problem, "--count", "8", "--solver", "local", "--out", str(folder / "demos")),)))
-    train = ("train", *problem, "--learner", "prices", "--steps", "24", "--out", str(folder / "policy"))
-    perform(Try(((*train, *(word for o in crashes.OPTIONS["prices"] for word in ("--option", o))),)))
-    import offloadopt
-    from offloadopt import files
-
-    drawn = offloadopt.problem("multi_server", users=3, servers=2).sample(3, seed=0)
-    for suffix in ("json", "npz", "parquet"):
-        files.save_batch(drawn, folder / f"mine.{suffix}")
-    return folder
-
-
-COMMANDS = {
-    "demos": ("demos", "--count", "8", "--solver", "local", "--out", "demos"),
-    "policy": ("compare", "--json", "--count", "2", "--method", "policy", "--method", "local"),
-    "mine.json": ("solve", "--json", "--solver", "local", "--input", "mine.json"),
-    "mine.npz": ("solve", "--json", "--solver", "local", "--input", "mine.npz"),
-    "mine.parquet": ("solve", "--json", "--solver", "local", "--input", "mine.parquet"),
-}
-"""What reads each of the originals."""
-
-
 def damaged(rng: random.Random) -> Try:
-    """A file of a policy, of demonstrations or of instances with some bytes changed, cut, doubled or gone."""
-    what, seed = rng.choice(list(COMMANDS)), rng.random()
-    originals()
+    """A file of a policy, a training, demonstrations, instances or a table that is damaged or edited, and then read."""
+    name, seed = rng.choice(list(damage.THINGS)), rng.random()
+    damage._made(name)  # in this process, so that workers find it made
 
     def check(folder: Path) -> str | None:
-        own = random.Random(seed)
-        source = originals() / what
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / what)
-        paths = [path for path in sorted((folder / what).rglob("*")) if path.is_file()] or [folder / what]
-        done = _damage(own, own.choice(paths))
-        name, *rest = COMMANDS[what]
-        made = Try(((name, "multi_server", *SIZE, *rest),), statuses=(DONE, FAILED, WRONG_USAGE, NO_SOLUTION))
-        fault = fault_of(made, perform(made))
-        return None if fault is None else f"{fault} ({done}; {made.command})"
+        (folder / name).mkdir()
+        found = damage.fault(random.Random(seed), folder / name, name)
+        return None if found is None else f"{name}: {found}"
 
-    return Try(check=check)
-
-
-def _damage(rng: random.Random, path: Path) -> str:
-    """Damage a file, and say how."""
-    data, kind = bytearray(path.read_bytes()), rng.randrange(7)
-    at = rng.randrange(max(len(data), 1))
-    if kind == 0:
-        path.unlink()
-        return f"{path.name} removed"
-    if kind <= 3 and data:
-        data[at] = rng.randrange(256)
-    elif kind == 4:
-        del data[at:]
-    elif kind == 5:
-        data[at:at] = data[: rng.randrange(1, 200)]
-    else:
-        data += rng.randbytes(rng.randrange(1, 100))
-    path.write_bytes(bytes(data))
-    return f"{path.name}: damage {kind} at {at}"
+    return Try(check=check, limit_s=60.0)
 
 
 def kills(rng: random.Random) -> Try:

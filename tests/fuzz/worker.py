@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import warnings
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection
@@ -21,10 +22,13 @@ from typing import Any
 from fuzz.judge import Result, fault_of
 from fuzz.tries import Try, decoded, encoded
 
+from toys import signals
 from toys.small_problems import small_problems
 
 MEMORY = 12 * 2**30
 """Address space of a worker: what would need more is to be refused, or ends in a line about memory."""
+LOADED = 6.0
+"""How much longer a try may take on a loaded machine than its limit."""
 TRIES = 400
 """Tries of one process."""
 ROOT = Path(__file__).parents[2].resolve()
@@ -67,7 +71,7 @@ class Worker:
         else:  # functions travel by forking
             self.close()
             self._start(made)
-        if not self._connection.poll(made.limit_s):
+        if not self._answers(made.limit_s):
             self.close()
             return f"hangs: no end after {made.limit_s:g} s"
         try:
@@ -78,6 +82,15 @@ class Worker:
             self.close()
             return f"died: {signal.Signals(-code).name if code < 0 else f'exit {code}'}"
         return answer
+
+    def _answers(self, limit_s: float) -> bool:
+        """Wait for an answer: so much time of the processor, or `LOADED` times as long on a loaded machine."""
+        begin, used_s = time.monotonic(), signals.cpu_s(self._process.pid)
+        while not self._connection.poll(0.05):
+            waited_s = time.monotonic() - begin
+            if waited_s > LOADED * limit_s or signals.cpu_s(self._process.pid) - used_s > limit_s:
+                return False
+        return True
 
     def close(self) -> None:
         """End the process with all that it started."""

@@ -106,12 +106,12 @@ def interrupt_command(
                 time.sleep(0.01)
                 if time.monotonic() - begin > limit_s:
                     break
-            moment_s, reached, cpu_s = time.monotonic() - begin, process.poll() is None, _cpu_s(process.pid)
+            moment_s, reached, before_s = time.monotonic() - begin, process.poll() is None, cpu_s(process.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number) if whole_group else process.send_signal(number)
-            used_s = cpu_s
+            used_s = before_s
             while process.poll() is None and time.monotonic() - begin - moment_s < limit_s:
-                used_s = max(used_s, _cpu_s(process.pid))
+                used_s = max(used_s, cpu_s(process.pid))
                 time.sleep(0.02)
             ended_s = time.monotonic() - begin - moment_s
             left = _left(process.pid)
@@ -121,12 +121,12 @@ def interrupt_command(
             process.wait()
         out.seek(0), err.seek(0)
         return Outcome(
-            tuple(arguments), moment_s, number, reached, ended_s, used_s - cpu_s, process.returncode,
+            tuple(arguments), moment_s, number, reached, ended_s, used_s - before_s, process.returncode,
             out.read(), err.read(), left,
         )  # fmt: skip
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """CPU time of a process so far; 0 where that is not known."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
