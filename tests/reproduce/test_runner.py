@@ -156,6 +156,17 @@ def test_a_folder_of_somebody_else_is_never_touched(slow: ModuleType, tmp_path: 
     assert done(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["thesis.csv", "thesis.png", "work/thesis.json"])
+def test_a_file_of_somebody_else_among_ours_is_not_overwritten(slow: ModuleType, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    reproduce(slow.paper(), ["fig-1"], folder, workers=1)
+    (folder / name).write_text("mine")
+    held = sorted(path.name for path in folder.rglob("*"))
+    with pytest.raises(OutputExists, match=r"thesis\."):
+        reproduce(slow.paper("full"), ["fig-1"], folder, workers=1, overwrite=True)
+    assert sorted(path.name for path in folder.rglob("*")) == held
+
+
 def test_an_unknown_artefact_is_refused_with_the_nearest_one(slow: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"'fig-11'.*did you mean 'fig-1'"):
         reproduce(slow.paper(), ["fig-11"], tmp_path / "out", workers=1)
