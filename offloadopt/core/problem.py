@@ -107,7 +107,6 @@ class Problem(ABC, Generic[ScenarioT]):
         self.scenario = scenario
 
     def __repr__(self) -> str:
-        count = min(int(count), MOST_INSTANCES)
         sizes = ", ".join(
             f"{number} {name if number != 1 else name.removesuffix('s')}" for name, number in self.dimensions.items()
         )
@@ -152,6 +151,7 @@ class Problem(ABC, Generic[ScenarioT]):
         require_whole("count", count)
         require_whole("seed", seed)
         fields = [*self.instance_fields.values(), *self.decision_fields.values(), *self.observation_fields.values()]
+        count = min(int(count), MOST_INSTANCES)
         entries = sum(math.prod(spec.shape) * (self.horizon if spec.per_slot else 1) for spec in fields)
         sizes = ", ".join(f"{number:,} {name}" for name, number in self.dimensions.items())
         require_memory(WORKING_COPIES * 8 * entries * count, f"{count:,} instances of {self.name} ({sizes})")
