@@ -202,6 +202,8 @@ def ending_command() -> Iterator[None]:
                 _insisting.stop()
         finally:
             _restore(usual)
+            if _ending:  # Python kills itself at its end where KeyboardInterrupt has left any of C's PyRun functions
+                ctypes.pythonapi.PyRun_SimpleString(b"")
             _ending, _insisting, sys.unraisablehook = None, None, hook
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import clock
+from offloadopt.clock import Deadline, clock
 from offloadopt.core import (
     Decisions,
     FloatArray,
@@ -76,7 +77,10 @@ class DriftPlusPenalty(Rule):
         return problem.sample(count, self.tuning_seed)
 
     def tuned(self, problem: Problem[Any]) -> tuple[float, float]:
-        """Return ``v``, of least mean cost on the sample where it is not given, and the time in s of its tuning."""
+        """Return ``v``, of least mean cost on the sample where it is not given, and the time in s of its tuning.
+
+        The time limit ends the tuning as it ends a search.
+        """
         return _tuned(self, type(problem), problem.scenario) if self.v is None else (self.v, 0.0)
 
     def decide(self, problem: Problem[Any], observation: Observation, rng: np.random.Generator) -> Decisions:
@@ -109,7 +113,7 @@ def _tuned(rule: DriftPlusPenalty, problem_type: type[Problem[Any]], scenario: S
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         return rule.minimise_coarsely(problem, observation, v)
 
-    v = tune_parameter(problem, sample, coarse, rule.fine_steps, decide)
+    v = tune_parameter(problem, sample, coarse, rule.fine_steps, decide, Deadline(rule.time_limit_s))
     return v, clock() - begin
 
 
@@ -119,6 +123,7 @@ def tune_parameter(
     coarse: FloatArray,
     fine_steps: int,
     decide: Callable[[Observation, FloatArray], Decisions],
+    deadline: Deadline | None = None,
 ) -> float:
     """Parameter value of least mean cost on ``instances``.
 
@@ -132,14 +137,27 @@ def tune_parameter(
         Number of values in the second round, geometrically spaced.
     decide : callable
         Maps an observation ``[rows, ...]`` and one parameter value per row ``[rows]`` to decisions.
+    deadline : Deadline, optional
+        When it passes, a round that is not finished is given up: the first one leaves the middle of ``coarse``.
     """
+    deadline = Deadline() if deadline is None else deadline
 
     def best_of(values: FloatArray) -> int:
         row_values = np.repeat(values, instances.count)
         repeated = instances.take(np.tile(np.arange(instances.count), len(values)))
-        decisions = rollout(problem, repeated, lambda observation: decide(observation, row_values))
+
+        def decide_in_time(observation: Observation) -> Decisions:
+            if deadline.passed:
+                raise TimeoutError
+            return decide(observation, row_values)
+
+        decisions = rollout(problem, repeated, decide_in_time)
         return int(problem.evaluate(repeated, decisions).cost.reshape(len(values), -1).mean(axis=1).argmin())
 
-    best = best_of(coarse)
-    fine = np.geomspace(coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)], fine_steps)
-    return float(fine[best_of(fine)])
+    found = coarse[len(coarse) // 2]
+    with suppress(TimeoutError):
+        best = best_of(coarse)
+        found = coarse[best]
+        fine = np.geomspace(coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)], fine_steps)
+        found = fine[best_of(fine)]
+    return float(found)

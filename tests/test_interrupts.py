@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from offloadopt import interrupts
@@ -21,6 +22,8 @@ from offloadopt.interrupts import (
     interrupted,
     interruptible,
 )
+
+from toys.signals import interrupt_command, interrupt_try
 
 
 def test_the_first_ctrl_c_passes_all_deadlines_and_the_second_raises() -> None:
@@ -137,3 +140,21 @@ def test_a_step_that_takes_too_long_is_given_up() -> None:
         while time.monotonic() < end:
             pass
         raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [
+        (signal.SIGTERM, ("solve", "multi_server", "--count", "20000")),
+        (signal.SIGINT, ("solve", "multi_server", "--solver", "milp", "--set", "users=1000", "--set", "servers=10")),
+    ],
+)
+def test_a_real_command_ends_at_a_signal(number: int, arguments: tuple[str, ...]) -> None:
+    ended = interrupt_command(arguments, 1.5, number)
+    assert (ended.fault, ended.status) == (None, 130), ended
+
+
+@pytest.mark.slow
+def test_a_random_command_ends_at_a_random_moment() -> None:
+    ended = interrupt_try(np.random.default_rng(0))
+    assert ended.fault is None, ended

@@ -18,6 +18,7 @@ the time limit leaves nothing better.
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -82,6 +83,13 @@ Builder = Callable[..., MathematicalModel]
 # ------------------------------------------------------------------------------------------------ the two methods
 
 
+def _builder(problem: Problem[Any]) -> Builder:
+    """The builder of the problem's models; Pyomo would print on stdout that one was not finished."""
+    logging.getLogger("pyomo").setLevel(logging.CRITICAL)
+    builder: Builder = registry.get("models", problem.name)
+    return builder
+
+
 class _ModelSolver(InstanceSolver):
     """Base class of `milp` and `minlp`: solves one model per instance."""
 
@@ -112,7 +120,7 @@ class _Searches:
 
     def __init__(self, solver: _ModelSolver, problem: Problem[Any], instances: Instances) -> None:
         self.solver, self.problem, self.instances = solver, problem, instances
-        self.build: Builder = registry.get("models", problem.name)
+        self.build = _builder(problem)
         self.solve = solver_named(solver.pyomo_solver)
         self.decisions: list[Decisions] = []
         self.bound, self.seconds = np.full(instances.count, -np.inf), np.zeros(instances.count)
@@ -212,8 +220,7 @@ def export(problem: Problem[Any], instances: Instances, path: Path | str, *, lin
         raise InvalidInput(f"model file {path.name!r} ends in {path.suffix!r}; allowed: .lp, .mps, .nl")
     if instances.count == 0:
         raise InvalidInput("0 instances to export; allowed: at least 1, of which the first is written")
-    build: Builder = registry.get("models", problem.name)
-    model = build(problem, instances.take([0]), linear=path.suffix == ".mps" if linear is None else linear)
+    model = _builder(problem)(problem, instances.take([0]), linear=path.suffix == ".mps" if linear is None else linear)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"model{path.suffix}"
         # The names of .nl would be separate files.

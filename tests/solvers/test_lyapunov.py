@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from offloadopt import registry
+from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Observation
 from offloadopt.solvers.backlog.lyapunov import BacklogLyapunov
 from offloadopt.solvers.lyapunov import tune_parameter
@@ -42,6 +44,14 @@ def test_the_best_value_is_refined_between_its_neighbours() -> None:
     fine = np.geomspace(1e-3, 1e-1, 7)
     assert found == fine[np.abs(np.log(fine / 0.03)).argmin()]
     assert {len(values) for values in tried} == {4 * 3, 7 * 3}
+    assert tune_parameter(Priced(problem.scenario), instances, coarse, 7, decide, Deadline(0.0)) == 1e-1
+    soon = Deadline(0.1)
+
+    def decide_slowly(observation: Observation, values: FloatArray) -> Decisions:
+        time.sleep(0.11 if len(values) == 7 * 3 else 0.0)
+        return decide(observation, values)
+
+    assert tune_parameter(Priced(problem.scenario), instances, coarse, 7, decide_slowly, soon) == 1e-2
 
 
 SMALL = {

@@ -157,7 +157,7 @@ TRIES: tuple[tuple[str, ...], ...] = (
     ("solve", "multi_server", "--solver", "milp", "--set", "users=1000", "--set", "servers=10"),
     ("solve", "multi_server", "--solver", "minlp", "--set", "users=100", "--set", "servers=5", "--count", "50"),
     ("solve", "multi_server", "--solver", "levy", "--set", "users=200", "--count", "500"),
-    ("solve", "multi_server", "--solver", "greedy", "--count", "200000"),
+    ("solve", "multi_server", "--solver", "greedy", "--count", "50000"),
     ("solve", "multi_server", "--set", "users=1000", "--set", "servers=10", "--export", "{out}.lp"),
     ("solve", "carbon_mimo", "--count", "20"),
     ("solve", "carbon_mimo", "--solver", "lyapunov"),
