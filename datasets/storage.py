@@ -32,6 +32,8 @@ MANIFEST = "manifest.json"
 FOLDER = FolderFormat({MANIFEST: r'\{\s*"format_version": \d+,\s*"problem": '}, (r"shard-\d{5,}\.parquet",))
 MAX_SHARDS = 100_000
 """Most files of a set, which are numbered with five digits."""
+PLAIN = ("objective", "bound", "status", "seconds")
+"""Columns that belong to no kind."""
 LIBRARIES = ("highspy", "numba", "numpy", "pyarrow", "pyscipopt", "scipy")
 """Libraries whose version may affect a solution."""
 
@@ -212,12 +214,12 @@ def _checked(path: Path, manifest: Manifest, problem: Problem[Any] | None) -> di
 
 def _demonstrations(columns: Mapping[str, NDArray[Any]]) -> Demonstrations:
     kinds: dict[str, dict[str, NDArray[Any]]] = {"instance": {}, "observation": {}, "decision": {}, "detail": {}}
-    plain = {name: columns[name] for name in ("objective", "bound", "status", "seconds")}
+    objective, bound, status, seconds = (columns[name] for name in PLAIN)
     for name, column in columns.items():
-        if name not in plain:
+        if name not in PLAIN:
             kind, _, array = name.partition(".")
             kinds[kind][array] = column
-    solutions = Solutions(Decisions(kinds["decision"]), **plain, details=kinds["detail"])
+    solutions = Solutions(Decisions(kinds["decision"]), objective, bound, status, seconds, kinds["detail"])
     return Demonstrations(Instances(kinds["instance"]), Observation(kinds["observation"]), solutions)
 
 

@@ -176,6 +176,7 @@ CLASSES: Mapping[str, Callable[[random.Random], Try]] = {
     "instances": instances,
     "calls": calls,
     "damaged": folders.damaged,
+    "tampered": folders.tampered,
     "kills": folders.kills,
     "interrupts": folders.interrupts,
 }

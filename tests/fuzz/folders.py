@@ -28,6 +28,18 @@ def damaged(rng: random.Random) -> Try:
     return Try(check=check, limit_s=60.0)
 
 
+def tampered(rng: random.Random) -> Try:
+    """A thing of ours whose file somebody edited, mostly with renewed digests: refused, or it tells the truth."""
+    name, seed = rng.choice(list(damage.THINGS)), rng.random()
+    damage.made(name)
+
+    def check(folder: Path) -> str | None:
+        (folder / "thing").mkdir()
+        return damage.fault(random.Random(seed), folder / "thing", name)
+
+    return Try(check=check, limit_s=60.0)
+
+
 def kills(rng: random.Random) -> Try:
     """A command that is killed before some of its file-system calls, or finds the disk full, and is run again."""
     learners = [name for name in crashes.OPTIONS if not name.endswith("-sb3")]

@@ -319,7 +319,7 @@ THINGS: Mapping[str, Thing] = {
 
 
 @functools.cache
-def _made(name: str) -> dict[str, bytes]:
+def made(name: str) -> dict[str, bytes]:
     """The files of a thing."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -333,10 +333,10 @@ def _made(name: str) -> dict[str, bytes]:
 
 def damage(rng: random.Random, folder: Path, name: str) -> str:
     """Make a thing in an empty folder and damage a file of it, mostly with renewed digests; tells what was done."""
-    for place, data in _made(name).items():
+    for place, data in made(name).items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_bytes(data)
-    path = folder / rng.choice([place for place in _made(name) if Path(place).suffix in THINGS[name].damages])
+    path = folder / rng.choice([place for place in made(name) if Path(place).suffix in THINGS[name].damages])
     what = rng.choice(THINGS[name].damages[path.suffix])(rng, path)
     if rng.random() < 0.8:
         renew_digests(folder)
