@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 MAX_MESSAGE = 300
 """Most characters of a message: it stays one that is read, whatever a name or a value in it holds."""
@@ -89,6 +89,11 @@ def _cut(text: str, length: int) -> str:
         return text
     begin = length // 2
     return f"{text[:begin]}…{text[begin + 1 - length :]}"
+
+
+def is_name(name: object, known: Container[str]) -> bool:
+    """Whether a value of any type is one of the known names; callers may have no type checker."""
+    return isinstance(name, str) and name in known
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

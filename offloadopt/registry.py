@@ -18,7 +18,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from offloadopt.core import Learner, Problem, Solver
-from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported, nearest, shown
+from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported, is_name, nearest, shown
 
 _SOLVERS = "offloadopt.solvers"
 _LEARNERS = "offloadopt.learners"
@@ -137,15 +137,15 @@ def implementations(group: str, name: str) -> tuple[Any, ...]:
         If a class cannot be loaded, for example because a plugin's package is missing.
     """
     known = names(group)
-    if not isinstance(name, str) or name not in known:
+    if not is_name(name, known):
         raise UnknownName(f"no {group.removesuffix('s')} {name!r}; {nearest(name, known)}")
     return tuple(_load(group, name, place) for place in known[name])
 
 
 def get(group: str, name: str) -> Any:
     """Load the class registered under ``name``; of several implementations the first."""
-    known = BUILT_IN[group] if isinstance(name, str) and name in BUILT_IN[group] else names(group)
-    if not isinstance(name, str) or name not in known:
+    known = BUILT_IN[group] if is_name(name, BUILT_IN[group]) else names(group)
+    if not is_name(name, known):
         raise UnknownName(f"no {group.removesuffix('s')} {name!r}; {nearest(name, known)}")
     return _load(group, name, known[name][0])
 

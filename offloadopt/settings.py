@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from offloadopt.errors import InvalidInput, UnknownName, nearest, shown
+from offloadopt.errors import InvalidInput, UnknownName, is_name, nearest, shown
 
 
 class Settings(BaseModel):
@@ -72,7 +72,7 @@ class Scenario(Settings):
         """
         if name is None:
             name = next(iter(cls.presets), None)
-        elif not isinstance(name, str) or name not in cls.presets:
+        elif not is_name(name, cls.presets):
             raise UnknownName(f"no preset {name!r} of {cls.__name__}; {nearest(name, cls.presets)}")
         if name is None:
             return cls(**changes)
