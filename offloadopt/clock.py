@@ -80,7 +80,7 @@ def _listen_to_numba() -> _CompileTime:
             if self._signals is not None and (self._depth == 0 or self._received):
                 ended, self._signals = self._signals, None
                 ended.__exit__(None, None, None)
-            if interrupted() and spent > AFTER_CTRL_C_S:
+            if (interrupted() or interrupts.ending()) and spent > AFTER_CTRL_C_S:
                 raise KeyboardInterrupt
 
     compile_time = CompileTime()

@@ -17,7 +17,7 @@ import pytest
 
 from offloadopt import clock as clock_module
 from offloadopt.clock import Deadline, clock
-from offloadopt.interrupts import interrupted, interruptible
+from offloadopt.interrupts import ending_command, held, interrupted, interruptible
 
 
 def test_it_stands_still_while_a_kernel_compiles_that_calls_another() -> None:
@@ -117,3 +117,18 @@ def test_ctrl_c_ends_a_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not interrupted()
         assert interrupted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_compilation_in_a_step_of_a_command_does_not_wait_for_the_end_of_the_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from numba.core import event
+
+    monkeypatch.setattr(clock_module, "AFTER_CTRL_C_S", 0.0)
+    clock()
+    went_on = False
+    with pytest.raises(KeyboardInterrupt), ending_command(), held(10.0):  # noqa: PT012 - compilation raises
+        with event.trigger_event("numba:compiler_lock"):
+            signal.raise_signal(signal.SIGINT)
+        went_on = True
+    assert not went_on
