@@ -11,7 +11,8 @@ import numpy as np
 from offloadopt.core import Instances, Method, Problem, Progress, Settings, Solutions, Solver
 from offloadopt.errors import InvalidInput, UnknownName, nearest, printable
 from offloadopt.evaluation.reference import choose_reference
-from offloadopt.evaluation.report import MethodRun, Report
+from offloadopt.evaluation.report import Report
+from offloadopt.evaluation.statistics import MethodRun
 
 
 def compare(

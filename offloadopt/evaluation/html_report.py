@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from string import Template
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from offloadopt.errors import printable
-from offloadopt.evaluation import plots
+from offloadopt.evaluation import captions, plots
 from offloadopt.evaluation.formatting import MISSING, interval, number, percent, share
+from offloadopt.evaluation.reference import Reference
 from offloadopt.evaluation.statistics import Statistics
 from offloadopt.version import __version__
 
@@ -31,79 +31,51 @@ _THEMED = {
 """The page's variable for each colour of the figures."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the page.
+def render(
+    problem: str,
+    statistics: Sequence[Statistics],
+    reference: Reference,
+    *,
+    paired_with: str | None,
+    seed: int,
+    bootstrap: int,
+    horizon: int,
+    scenario: Iterable[tuple[str, Any, str]],
+    settings: Mapping[str, Mapping[str, Any]],
+    gap_figure: str,
+    time_figure: str,
+) -> str:
+    """Write the page as HTML; every text is escaped.
 
-    Attributes
+    Parameters
     ----------
-    svg : str
-    name : str
-        Prefix of all ids in the figure, which must differ between figures.
-    label : str
-        Description for screen readers.
-    caption : str
-    """
-
-    svg: str
-    name: str
-    label: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Page:
-    """Contents of the page, as plain text and numbers: `render` escapes every text.
-
-    Attributes
-    ----------
-    title, lead : str
-    facts, terms : sequence of (str, str)
-        What identifies the comparison; definitions.
+    problem : str
     statistics : sequence of Statistics
         One per method.
-    reference_kind : str
-        What the gaps are measured from.
-    paired_with : str or None
-        The method that wins and losses are counted against.
-    time_heading, results_note : str
-    gap_figure, time_figure : Figure
-    scenario : sequence of (name, value, meaning)
+    reference, paired_with, seed, bootstrap, horizon
+        As in `Report`.
+    scenario : iterable of (name, value, meaning)
     settings : mapping of str to mapping
         Each method's settings.
+    gap_figure, time_figure : str
+        SVG of `plots.gap_distribution` and `plots.gap_against_time`.
     """
-
-    title: str
-    lead: str
-    facts: Sequence[tuple[str, str]]
-    terms: Sequence[tuple[str, str]]
-    statistics: Sequence[Statistics]
-    reference_kind: str
-    paired_with: str | None
-    time_heading: str
-    results_note: str
-    gap_figure: Figure
-    time_figure: Figure
-    scenario: Sequence[tuple[str, Any, str]]
-    settings: Mapping[str, Mapping[str, Any]]
-
-
-def render(page: Page) -> str:
-    """Write the page as HTML; every text is escaped."""
     template = Template(resources.files("offloadopt.evaluation").joinpath("template.html").read_text("utf-8"))
+    facts = captions.facts(problem, len(statistics), reference, seed, horizon)
+    terms = captions.terms(reference, bootstrap=bootstrap, paired_with=paired_with, horizon=horizon)
     return template.substitute(
-        title=escape(page.title),
-        lead=escape(page.lead),
-        facts="".join(f"<div>{item}</div>" for item in _definitions(page.facts)),
-        results=_results(page),
-        results_note=escape(page.results_note),
-        gap_figure=_inline(page.gap_figure),
-        gap_caption=escape(page.gap_figure.caption),
-        time_figure=_inline(page.time_figure),
-        time_caption=escape(page.time_figure.caption),
-        terms="".join(_definitions(page.terms)),
-        scenario=_scenario(page.scenario),
-        settings=_settings(page.settings),
+        title=escape(f"Comparison on {problem}"),
+        lead=escape(captions.lead(reference, horizon)),
+        facts="".join(f"<div>{item}</div>" for item in _definitions(facts)),
+        results=_results(statistics, reference, paired_with, horizon),
+        results_note=escape(captions.results_note(statistics, reference)),
+        gap_figure=_inline(gap_figure, "gap_distribution", "Distribution of gaps, one row per method"),
+        gap_caption=escape(captions.gap_caption(reference)),
+        time_figure=_inline(time_figure, "gap_against_time", "Mean gap against decision time, one point per method"),
+        time_caption=escape(captions.time_caption(horizon)),
+        terms="".join(_definitions(terms)),
+        scenario=_scenario(scenario),
+        settings=_settings(settings),
         versions=escape(
             f"offloadopt {__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
             f"{platform.system()} {platform.machine()}. Decision times hold for the machine they were taken on."
@@ -114,20 +86,20 @@ def render(page: Page) -> str:
 # ---------------------------------------------------------------------------------------------------------- tables
 
 
-def _results(page: Page) -> str:
+def _results(statistics: Sequence[Statistics], reference: Reference, paired_with: str | None, horizon: int) -> str:
     groups = [
         ("", 1),
         ("", 1),
-        (f"Gap to the {page.reference_kind}, %", 5),
+        (f"Gap to the {reference.kind}, %", 5),
         ("Own proof, %", 1),
         ("Share of instances", 2),
-        (page.time_heading, 3),
+        ("Decision time, ms" if horizon == 1 else "Time of an episode, ms", 3),
     ]
     headings = ["Method", "Mean cost", "mean", "95 % interval", "median", "worst", "of means", "mean gap"]
     headings += ["optimal", "feasible", "alone, median", "alone, p99", "batched"]
-    paired = page.paired_with is not None
+    paired = paired_with is not None
     if paired:
-        groups.append((f"Against {page.paired_with}", 1))
+        groups.append((f"Against {paired_with}", 1))
         headings.append("won / tied / lost")
     top = "".join(
         f'<th colspan="{span}">{f"<span>{escape(text)}</span>" if text else ""}</th>' for text, span in groups
@@ -135,7 +107,7 @@ def _results(page: Page) -> str:
     sub = "".join(
         f'<th><button data-column="{column}">{escape(text)}</button></th>' for column, text in enumerate(headings)
     )
-    body = "".join(f"<tr>{_result_cells(row, paired)}</tr>" for row in page.statistics)
+    body = "".join(f"<tr>{_result_cells(row, paired)}</tr>" for row in statistics)
     return f'<thead><tr class="groups">{top}</tr><tr>{sub}</tr></thead><tbody>{body}</tbody>'
 
 
@@ -192,14 +164,14 @@ def _definitions(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
 # --------------------------------------------------------------------------------------------------------- figures
 
 
-def _inline(figure: Figure) -> str:
-    """Adapt an SVG to the page: its colours and font, ids of its own, and no address in it."""
-    drawing = figure.svg[figure.svg.index("<svg") :]
+def _inline(svg: str, name: str, label: str) -> str:
+    """Adapt an SVG to the page: its colours and font, ids that begin with its name, and no address in it."""
+    drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     head, body = drawing.split(">", 1)
     head = re.sub(r' (?:xmlns(?::xlink)?|width|height|version)="[^"]*"', "", head)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{figure.name}-", body)
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     body = re.sub(r"""(font: [^;"]*?)'[^;"]*""", r"\1var(--font)", body)
     for colour, variable in _THEMED.items():
         body = body.replace(colour, variable)
-    return f'{head} role="img" aria-label="{escape(figure.label)}">{body}'
+    return f'{head} role="img" aria-label="{escape(label)}">{body}'

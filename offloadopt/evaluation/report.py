@@ -19,7 +19,7 @@ from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray
 from offloadopt.errors import OutputExists
 from offloadopt.evaluation import captions, formatting, html_report, plots
 from offloadopt.evaluation.reference import SAME_COST, Reference
-from offloadopt.evaluation.statistics import LEVEL, Statistics, summarise
+from offloadopt.evaluation.statistics import LEVEL, MethodRun, Statistics, summarise
 from offloadopt.files import write_atomic
 from offloadopt.folders import FolderFormat, make_folder
 from offloadopt.formats import csv_tables
@@ -45,41 +45,6 @@ def report_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         if (folder / MARK).exists() and f'"{UNFINISHED}": true'.encode() not in read_bytes(folder / MARK):
             raise OutputExists(f"{folder} is not empty: it holds a report; choose another folder or overwrite it")
         yield folder
-
-
-@dataclass(frozen=True)
-class MethodRun:
-    """Costs, bounds and times of one method.
-
-    Attributes
-    ----------
-    name : str
-    settings : mapping
-        The method's fields, if it has any.
-    cost : array [count]
-        ``inf`` where the decision is infeasible.
-    bound : array [count]
-        Proved lower bound, ``-inf`` where there is none.
-    seconds : array [count]
-        Time per instance when all are decided in one call.
-    seconds_alone : array [timed]
-        Times of decisions made one at a time.
-    alone_from_batch : bool
-        Whether ``seconds_alone`` are ``seconds``, because the method is too slow to be run again.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    cost: FloatArray
-    bound: FloatArray
-    seconds: FloatArray
-    seconds_alone: FloatArray
-    alone_from_batch: bool
-
-    @property
-    def proves(self) -> bool:
-        """Whether the method proved a bound for any instance."""
-        return not bool(np.isneginf(self.bound).all())
 
 
 @dataclass(frozen=True)
@@ -121,16 +86,12 @@ class Report:
     def statistics(self) -> tuple[Statistics, ...]:
         """One row per method."""
         costs = {run.name: run.cost for run in self.methods}
+        against = None if self.paired_with is None else costs[self.paired_with]
         return tuple(
             summarise(
-                run.name,
-                run.cost,
-                run.bound,
+                run,
                 self.reference,
-                seconds=run.seconds,
-                seconds_alone=run.seconds_alone,
-                alone_from_batch=run.alone_from_batch,
-                opponent=None if self.paired_with in (None, run.name) else costs[self.paired_with],
+                opponent=None if run.name == self.paired_with else against,
                 resamples=self.bootstrap,
                 seed=self.seed,
             )
@@ -244,37 +205,23 @@ class Report:
 
     def to_html(self) -> str:
         """Return a self-contained page with tables, figures and definitions."""
-        reference, horizon = self.reference, self.horizon
-        page = html_report.Page(
-            title=f"Comparison on {self.problem}",
-            lead=captions.lead(reference, horizon),
-            facts=captions.facts(self.problem, len(self.methods), reference, self.seed, horizon),
-            terms=captions.terms(reference, bootstrap=self.bootstrap, paired_with=self.paired_with, horizon=horizon),
-            statistics=self.statistics,
-            reference_kind=reference.kind,
+        return html_report.render(
+            self.problem,
+            self.statistics,
+            self.reference,
             paired_with=self.paired_with,
-            time_heading="Decision time, ms" if horizon == 1 else "Time of an episode, ms",
-            results_note=captions.results_note(self.statistics, reference),
-            gap_figure=html_report.Figure(
-                plots.svg(self.plot, len(self.methods), salt="gap_distribution"),
-                name="gap_distribution",
-                label="Distribution of gaps, one row per method",
-                caption=captions.gap_caption(reference),
-            ),
-            time_figure=html_report.Figure(
-                plots.svg(self.plot_gap_time, plots.TIME_ROWS, salt="gap_against_time"),
-                name="gap_against_time",
-                label="Mean gap against decision time, one point per method",
-                caption=captions.time_caption(horizon),
-            ),
+            seed=self.seed,
+            bootstrap=self.bootstrap,
+            horizon=self.horizon,
             scenario=[
                 (name, value, self.scenario_notes.get(name, ""))
                 for name, value in self.scenario.items()
                 if value is not None
             ],
             settings={run.name: run.settings for run in self.methods},
+            gap_figure=plots.svg(self.plot, len(self.methods), salt="gap_distribution"),
+            time_figure=plots.svg(self.plot_gap_time, plots.TIME_ROWS, salt="gap_against_time"),
         )
-        return html_report.render(page)
 
     def write_html(self, path: str | Path) -> None:
         """Write `to_html`."""

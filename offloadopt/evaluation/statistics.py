@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,41 @@ from offloadopt.evaluation.reference import SAME_COST, Reference
 LEVEL = 0.95
 """Coverage of every interval."""
 _BLOCK = 1 << 20  # resampled values held in memory at a time
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """Costs, bounds and times of one method.
+
+    Attributes
+    ----------
+    name : str
+    settings : mapping
+        The method's fields, if it has any.
+    cost : array [count]
+        ``inf`` where the decision is infeasible.
+    bound : array [count]
+        Proved lower bound, ``-inf`` where there is none.
+    seconds : array [count]
+        Time per instance when all are decided in one call.
+    seconds_alone : array [timed]
+        Times of decisions made one at a time.
+    alone_from_batch : bool
+        Whether ``seconds_alone`` are ``seconds``, because the method is too slow to be run again.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    cost: FloatArray
+    bound: FloatArray
+    seconds: FloatArray
+    seconds_alone: FloatArray
+    alone_from_batch: bool
+
+    @property
+    def proves(self) -> bool:
+        """Whether the method proved a bound for any instance."""
+        return not bool(np.isneginf(self.bound).all())
 
 
 @dataclass(frozen=True)
@@ -70,43 +107,30 @@ class Statistics:
 
 
 def summarise(
-    name: str,
-    cost: FloatArray,
-    bound: FloatArray,
-    reference: Reference,
-    *,
-    seconds: FloatArray,
-    seconds_alone: FloatArray,
-    alone_from_batch: bool,
-    opponent: FloatArray | None,
-    resamples: int,
-    seed: int,
+    run: MethodRun, reference: Reference, *, opponent: FloatArray | None, resamples: int, seed: int
 ) -> Statistics:
     """Compute one method's statistics.
 
     Parameters
     ----------
-    cost : array [count]
-        ``inf`` where the decision is infeasible.
-    bound : array [count]
-        Lower bounds that the method itself proved, ``-inf`` where it proved none.
-    seconds : array [count]
-        Time per instance in the batch.
-    seconds_alone : array [timed]
-        Times of instances decided alone.
+    run : MethodRun
+    reference : Reference
     opponent : array [count], optional
         Costs of the method that this one is paired with.
+    resamples, seed : int
+        Of the bootstrap.
     """
+    cost, alone = run.cost, run.seconds_alone
     feasible = np.isfinite(cost)
     gap = reference.gap(cost)
     has_gap = np.isfinite(gap)
     gaps = gap[has_gap]
-    own_gap = relative_gap(cost, bound)
+    own_gap = relative_gap(cost, run.bound)
     proved = np.isfinite(own_gap)
     low, high = mean_interval(gaps, resamples=resamples, seed=seed) or (None, None)
     wins, ties, losses = (None, None, None) if opponent is None else paired_counts(cost, opponent)
     return Statistics(
-        name=name,
+        name=run.name,
         mean_cost=_number(cost[feasible].mean()) if feasible.any() else None,
         gap_mean=_number(gaps.mean()) if has_gap.any() else None,
         gap_low=low,
@@ -115,13 +139,13 @@ def summarise(
         gap_worst=_number(gaps.max()) if has_gap.any() else None,
         optimal_share=_number(np.mean(has_gap & (gap <= SAME_COST))) if reference.proved else None,
         feasible_share=float(feasible.mean()),
-        decision_ms_median=_number(1e3 * np.median(seconds_alone)) if len(seconds_alone) else None,
-        decision_ms_p99=_number(1e3 * np.percentile(seconds_alone, 99)) if len(seconds_alone) else None,
+        decision_ms_median=_number(1e3 * np.median(alone)) if len(alone) else None,
+        decision_ms_p99=_number(1e3 * np.percentile(alone, 99)) if len(alone) else None,
         gap_of_means=gap_of_means(cost[has_gap], reference.values[has_gap]),
         gap_count=int(has_gap.sum()),
-        batched_ms=float(1e3 * seconds.mean()),
-        timed_alone=len(seconds_alone),
-        alone_from_batch=alone_from_batch,
+        batched_ms=float(1e3 * run.seconds.mean()),
+        timed_alone=len(alone),
+        alone_from_batch=run.alone_from_batch,
         own_gap_mean=_number(own_gap[proved].mean()) if proved.any() else None,
         wins=wins,
         ties=ties,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from offloadopt.evaluation.reference import choose_reference
-from offloadopt.evaluation.report import MethodRun, Report
+from offloadopt.evaluation.report import Report
+from offloadopt.evaluation.statistics import MethodRun
 
 MakeReport = Callable[..., Report]
 INF = float("inf")

@@ -8,7 +8,7 @@ import numpy as np
 
 from offloadopt.evaluation import captions
 from offloadopt.evaluation.reference import Reference, choose_reference
-from offloadopt.evaluation.statistics import Statistics, summarise
+from offloadopt.evaluation.statistics import MethodRun, Statistics, summarise
 
 INF = np.inf
 
@@ -19,18 +19,9 @@ def reference(cost: list[float], bound: list[float], name: str = "exact") -> Ref
 
 def row(name: str, gaps: list[float], timed: int = 3) -> Statistics:
     costs = 10.0 * (1.0 + np.array(gaps))
-    return summarise(
-        name,
-        costs,
-        np.full(len(gaps), -INF),
-        reference([10.0] * len(gaps), [10.0] * len(gaps)),
-        seconds=np.ones(len(gaps)),
-        seconds_alone=np.ones(timed),
-        alone_from_batch=False,
-        opponent=None,
-        resamples=10,
-        seed=0,
-    )
+    run = MethodRun(name, {}, costs, np.full(len(gaps), -INF), np.ones(len(gaps)), np.ones(timed), False)
+    optimum = reference([10.0] * len(gaps), [10.0] * len(gaps))
+    return summarise(run, optimum, opponent=None, resamples=10, seed=0)
 
 
 def test_the_reference_is_named_in_plain_words() -> None:

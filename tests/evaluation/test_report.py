@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 from offloadopt.errors import OutputExists
 from offloadopt.evaluation import Report
-from offloadopt.evaluation.report import MethodRun, report_folder
+from offloadopt.evaluation.report import report_folder
 
 INF = float("inf")
 NASTY = "<script>alert('x')</script> & $x^{2$"
@@ -171,9 +171,3 @@ def test_a_folder_takes_a_report_that_is_unfinished_and_refuses_a_whole_one_or_a
 
 def test_the_same_report_gives_the_same_page(report: Report) -> None:
     assert report.to_html() == report.to_html()
-
-
-def test_a_method_proves_if_it_has_any_bound() -> None:
-    cost = np.ones(2)
-    runs = [MethodRun("m", {}, cost, np.array(bound), cost, cost, False) for bound in ([-INF, 1.0], [-INF, -INF])]
-    assert [run.proves for run in runs] == [True, False]

@@ -9,6 +9,7 @@ from scipy import stats
 from offloadopt.evaluation.reference import Reference
 from offloadopt.evaluation.statistics import (
     _BLOCK,
+    MethodRun,
     Statistics,
     gap_of_means,
     mean_interval,
@@ -26,18 +27,16 @@ def row(
     bound: list[float] | None = None,
 ) -> Statistics:
     values = np.array(reference, dtype=float)
-    return summarise(
+    run = MethodRun(
         "m",
+        {},
         np.array(cost, dtype=float),
         np.array([-INF] * len(cost) if bound is None else bound, dtype=float),
-        Reference(values, provers, np.zeros(len(cost))),
         seconds=np.array([0.001, 0.003]),
         seconds_alone=np.array([0.002, 0.004, 0.009]),
         alone_from_batch=False,
-        opponent=None,
-        resamples=500,
-        seed=3,
     )
+    return summarise(run, Reference(values, provers, np.zeros(len(cost))), opponent=None, resamples=500, seed=3)
 
 
 def test_the_gap_is_relative_to_the_reference_of_each_instance() -> None:
@@ -153,3 +152,9 @@ def test_pairs_count_every_instance_once() -> None:
     ours, theirs = rng.integers(1, 4, 100).astype(float), rng.integers(1, 4, 100).astype(float)
     wins, ties, losses = paired_counts(ours, theirs)
     assert (wins, ties, losses) == (sum(ours < theirs), sum(ours == theirs), sum(ours > theirs))
+
+
+def test_a_method_proves_if_it_has_any_bound() -> None:
+    cost = np.ones(2)
+    runs = [MethodRun("m", {}, cost, np.array(bound), cost, cost, False) for bound in ([-INF, 1.0], [-INF, -INF])]
+    assert [run.proves for run in runs] == [True, False]
