@@ -60,8 +60,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         status = int(app(args=arguments, prog_name="offloadopt", standalone_mode=False) or 0)
         sys.stdout.flush()
         return status
-    except typer.Abort:
-        return terminal.INTERRUPTED
+    except typer.Abort as abort:
+        reason = abort.__cause__ or abort.__context__  # typer raises it in place of the interruption, which says more
+        raise KeyboardInterrupt(*getattr(reason, "args", ())) from None
     except Exception as error:
         # What fails while a signal ends the command fails because of it: a torn library call, a worker that has gone.
         return terminal.INTERRUPTED if interrupts.ending() else _report(error)
