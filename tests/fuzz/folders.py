@@ -61,7 +61,7 @@ def kills(rng: random.Random) -> Try:
                 return f"{fault} ({name}, {test.__name__} {point})"
         return None
 
-    return Try(check=check, limit_s=300.0)
+    return Try(check=check, limit_s=60.0)
 
 
 def interrupts(rng: random.Random) -> Try:
@@ -73,4 +73,4 @@ def interrupts(rng: random.Random) -> Try:
         told = f"{' '.join(found.command)}, signal {found.number} after {found.moment_s:.2f} s"
         return None if found.fault is None else f"{found.fault} ({told})"
 
-    return Try(check=check, limit_s=300.0)
+    return Try(check=check, limit_s=60.0)
