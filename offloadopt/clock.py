@@ -32,7 +32,7 @@ class _CompileTime(Protocol):
 
 CHECK_S = 0.05
 """Pause in s between checks of a deadline that is enforced."""
-AFTER_CTRL_C_S = 0.2
+AFTER_CTRL_C_S = 1.0
 """Time in s for which kernels are still loaded, or compiled, after Ctrl-C."""
 _compile_time: _CompileTime | None = None
 
