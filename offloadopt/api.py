@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -327,8 +327,8 @@ def _check_folder(name: str, folder: object) -> None:
 
 def _named(methods: Sequence[Method | str | Path]) -> dict[str, Method | str | Path]:
     """Methods by name: a solver's own, a policy's folder; a name that comes twice is refused."""
-    if isinstance(methods, (str, Path, Method)):
-        raise InvalidInput(f"methods = {methods!r}; allowed: a list of methods, or a mapping from names to methods")
+    if isinstance(methods, (str, Path, Method)) or not isinstance(methods, Iterable):
+        raise InvalidInput(f"methods = {shown(methods)}; allowed: a list of methods, or a mapping from names to methods")
     known = registry.names("solvers")
     found: dict[str, Method | str | Path] = {}
     for method in methods:
