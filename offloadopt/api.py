@@ -328,7 +328,7 @@ def _check_folder(name: str, folder: object) -> None:
 def _named(methods: Sequence[Method | str | Path]) -> dict[str, Method | str | Path]:
     """Methods by name: a solver's own, a policy's folder; a name that comes twice is refused."""
     if isinstance(methods, (str, Path, Method)) or not isinstance(methods, Iterable):
-        raise InvalidInput(f"methods = {shown(methods)}; allowed: a list of methods, or a mapping from names to methods")
+        raise InvalidInput(f"methods = {shown(methods)}; allowed: a list of methods, or a mapping of them by name")
     known = registry.names("solvers")
     found: dict[str, Method | str | Path] = {}
     for method in methods:
