@@ -26,16 +26,13 @@ class AgentImitation(AgentLearner):
 
     name = "imitation-agents"
     uses_demonstrations = needs_demonstrations = True
+    length = "gradient_steps"
 
     shared: bool = Field(True, description="one network for all agents; otherwise each has its own")
     recurrent: bool = Field(False, description="agents remember: gated recurrent units after the hidden layers")
     learning_rate: Rate = Field(3e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     minibatch_size: Size = Field(4096, ge=1, description="agent-steps in a gradient step, at least")
     gradient_steps: Rounds = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
-
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
-        return self.gradient_steps * self.decisions(problem)
 
     def decisions(self, problem: Problem[Any]) -> int:
         """Decisions in a minibatch, which is whole episodes of agents that remember, or else whole slots.
@@ -84,8 +81,7 @@ class ImitationTraining(Training):
         s, self.interface = settings, interface
         self.actor: Actor = s.make_actor(interface)
         self.actor.initialise(generator)
-        if self.actor.normalizer is not None:
-            self.actor.normalizer.update_statistics(examples.view)
+        self.actor.normalizer.update_statistics(examples.view)
         self.optimizer = AdamOptimizer(self.actor, s.learning_rate)
         self._rows = examples if s.recurrent else examples.as_single_slots()
         slots, count, agents, _ = self._rows.view.shape

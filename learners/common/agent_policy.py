@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
@@ -18,6 +18,7 @@ from offloadopt.learners.common.saved_policy import Origin, TrainedPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.common.training import IterativeLearner
 from offloadopt.quantities import Layer
+from offloadopt.structures.actions import Controls
 from offloadopt.structures.agents import AgentProblem
 
 OUTPUT_GAIN = 0.01
@@ -42,7 +43,7 @@ class Actor(nn.Module):
 
     def __init__(self, copies: int, sizes: Sequence[int], activation: str, recurrent: bool, standardise: bool) -> None:
         super().__init__()
-        self.normalizer = RunningNormalizer(sizes[0]) if standardise else None
+        self.normalizer = RunningNormalizer(sizes[0], standardise)
         self.network = StackedMLP(copies, sizes, activation, recurrent)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -58,7 +59,7 @@ class Actor(nn.Module):
         memory : Tensor [1, count, agents, width], optional
             State of the recurrent layer before the first slot; zeros unless given.
         """
-        return self.network.of_agents(view if self.normalizer is None else self.normalizer(view), memory)
+        return self.network.of_agents(self.normalizer(view), memory)
 
 
 class AgentPolicy(TrainedPolicy):
@@ -98,7 +99,13 @@ class AgentPolicy(TrainedPolicy):
     @classmethod
     def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
         """Create the interface that a learner with these settings uses for a problem."""
-        return AgentInterface(problem, settings["view"], settings["controls"])
+        together = settings.get("explore_together", True)
+        return AgentInterface(problem, settings["view"], settings["controls"], together, cls.wrap_controls(settings))
+
+    @classmethod
+    def wrap_controls(cls, settings: Mapping[str, Any]) -> Callable[[Controls], Controls] | None:
+        """Wrap the controls, in levels for example; here they stay as they are."""
+        return None
 
     @classmethod
     def make_actor(cls, interface: AgentInterface, settings: Mapping[str, Any]) -> nn.Module:

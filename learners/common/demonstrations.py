@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -23,14 +23,16 @@ from torch import Tensor, nn
 from offloadopt.core import Decisions, Demonstrations, Observation, Outcome, Problem
 from offloadopt.envs.rewards import agent_reward
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.common.agent_interface import AgentInterface, AgentObservation
+from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import Actor
 from offloadopt.learners.common.distributions import Heads, mask_outputs
 from offloadopt.learners.common.replay import DemonstrationReplay, Experience, Prioritisation, concatenate
 from offloadopt.learners.common.training import IterativeLearner, TrainingProgress
 from offloadopt.quantities import Factor, Rounds
 from offloadopt.structures.actions import Controls
-from offloadopt.structures.agents import AgentProblem
+
+if TYPE_CHECKING:
+    from offloadopt.learners.common.off_policy import TrainableAgents
 
 TOLERANCE = 1e-6
 """Rounding error of encoded decisions that still counts as within their limits."""
@@ -149,23 +151,6 @@ class Demonstrable(IterativeLearner):
         tracker.record({"train/rounding": rounding, **{name: float(value) for name, value in measured.items()}})
 
 
-class Codec(Protocol):
-    """How agents under training see observations and represent decisions."""
-
-    @property
-    def problem(self) -> AgentProblem[Any]:
-        """Problem that the agents decide in."""
-
-    def observe(self, observation: Observation) -> AgentObservation:
-        """Convert an observation to the inputs of actors and critics."""
-
-    def encode(self, observation: Observation, decisions: Decisions) -> Any:
-        """Convert decisions to the nearest actions ``[count, agents, size]``; refuse those that have none."""
-
-    def decode(self, observation: Observation, actions: Any) -> Decisions:
-        """Convert actions to decisions."""
-
-
 @dataclass(frozen=True)
 class ExpertTransitions:
     """Demonstrations as transitions of the agents.
@@ -186,13 +171,17 @@ class ExpertTransitions:
 
     @classmethod
     def of(
-        cls, agents: Codec, demonstrations: Demonstrations, reward: Callable[[Outcome], NDArray[Any]] = agent_reward
+        cls,
+        agents: TrainableAgents,
+        demonstrations: Demonstrations,
+        reward: Callable[[Outcome], NDArray[Any]] = agent_reward,
     ) -> Self:
         """Convert demonstrations; raise an error if they do not fit the problem, are not feasible or not expressible.
 
         Parameters
         ----------
-        agents : Codec
+        agents : TrainableAgents
+            How they observe, and represent decisions.
         reward : callable
             Rewards ``[count, agents]`` of a slot's outcome.
         """

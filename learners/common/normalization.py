@@ -9,20 +9,29 @@ from offloadopt.learners.common.networks import StackedLinear, StackedMLP
 
 
 class RunningNormalizer(nn.Module):
-    """Standardise features by the running mean and standard deviation of all updates; the identity before the first."""
+    """Standardise features by the running mean and standard deviation of all updates; the identity before the first.
+
+    Parameters
+    ----------
+    features : int
+    enabled : bool
+        If not, it stays the identity and has no state.
+    """
 
     count: Tensor
     mean: Tensor
     squared_deviations: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, enabled: bool = True) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros(1, dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("squared_deviations", torch.zeros(features, dtype=torch.float64))
+        self._enabled = enabled
+        for name, size in (("count", 1), ("mean", features), ("squared_deviations", features)):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64), persistent=enabled)
 
     def update_statistics(self, values: Tensor) -> None:
         """Add values ``[..., features]`` to the statistics (Chan et al. 1983)."""
+        if not self._enabled:
+            return
         rows = values.flatten(0, -2).double()
         total = self.count + len(rows)
         mean = rows.mean(dim=0)

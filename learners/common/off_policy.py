@@ -77,10 +77,6 @@ class OffPolicyLearner(AgentLearner, Demonstrable, Federable):
             raise ValueError(f"buffer_size = {self.buffer_size}; allowed: at least 3 num_envs = {least}")
         return self
 
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget."""
-        return self.steps
-
     @abstractmethod
     def make_agents(self, problem: AgentProblem[Any], generator: torch.Generator) -> TrainableAgents:
         """Create agents with initial weights."""

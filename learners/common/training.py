@@ -236,9 +236,12 @@ class IterativeLearner(Learner):
     ----------
     resumable : bool
         Whether a checkpoint can hold the state of the training. If not, an interrupted training begins again.
+    length : str
+        The setting that says how many iterations training takes without a budget.
     """
 
     resumable: ClassVar[bool] = True
+    length: ClassVar[str] = "steps"
 
     @abstractmethod
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> Training:
@@ -247,6 +250,10 @@ class IterativeLearner(Learner):
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> Examples:
         """Convert demonstrations; raise an error if they do not fit the problem or are not feasible."""
         raise NotImplementedError(f"learner {self.name!r} uses demonstrations and does not read them")
+
+    def default_steps(self, problem: Problem[Any]) -> int:
+        """Decisions that training uses without a budget: those of as many iterations as the settings say."""
+        return int(getattr(self, self.length) * self.decisions(problem))
 
     def decisions(self, problem: Problem[Any]) -> int:
         """Decisions of single agents in an iteration, which budgets in steps are rounded up to."""

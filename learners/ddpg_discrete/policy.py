@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.ddpg_discrete.networks import CentralNetwork, JointNetwork, SharedNetwork
-from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.actions import Controls
 from offloadopt.structures.levels import UnitControls
 
 
@@ -39,11 +39,10 @@ class CentralPolicy(AgentPolicy):
             return self.interface.decode(observation, self.interface.heads.mode(outputs)), memory
 
     @classmethod
-    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
-        """Create the interface with the learner's levels; joint networks have a number for each integer, too."""
+    def wrap_controls(cls, settings: Mapping[str, Any]) -> Callable[[Controls], Controls]:
+        """Give controls the learner's levels; joint networks have a number for each integer, too."""
         integers = settings["networks"] == "joint"
-        levels = partial(UnitControls, encoding=settings["encoding"], levels=settings["levels"], integers=integers)
-        return AgentInterface(problem, settings["view"], settings["controls"], wrap=levels)
+        return partial(UnitControls, encoding=settings["encoding"], levels=settings["levels"], integers=integers)
 
     @classmethod
     def make_actor(cls, interface: AgentInterface, settings: Mapping[str, Any]) -> CentralNetwork:

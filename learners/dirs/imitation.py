@@ -35,16 +35,13 @@ class Imitation(OneSlotLearner):
     serves: ClassVar[type[Problem[Any]]] = AssignmentProblem  # type: ignore[type-abstract]
     policy_type = EnsemblePolicy
     uses_demonstrations = needs_demonstrations = True
+    length = "gradient_steps"
 
     hidden: tuple[Layer, ...] = Field((80, 60), description="widths of the hidden layers")
     l2: Factor = Field(5e-3, ge=0, description="weight of the squared norm of an agent's parameters in (15)")
     learning_rate: Rate = Field(5e-3, gt=0, description="Adam's step size at the start; it falls along a cosine")
     batch_size: Size = Field(256, ge=1, description="demonstrations in a gradient step, or all if there are fewer")
     gradient_steps: Rounds = Field(3000, ge=1, description="gradient steps, unless a budget says otherwise")
-
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
-        return self.gradient_steps * self.decisions(problem)
 
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> Examples:
         """An expert's labels of the servers' views."""

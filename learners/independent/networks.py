@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from offloadopt.core import FloatArray
+from offloadopt.learners.common.networks import agents_to_copies, copies_to_agents
 
 LAST_INIT = 3e-3
 """Largest initial weight of the output layer, so that first outputs are near 0 (Lillicrap et al. 2016)."""
@@ -96,32 +97,28 @@ class AgentNetworks(nn.Module):
 
     def forward(self, view: Tensor, second: Tensor | None = None) -> Tensor:
         """Compute outputs ``[rows, agents, outputs]`` for views and second inputs ``[rows, agents, ...]``."""
-        rows, agents, _ = view.shape
-        signal = (self._by_copy(view) - self.center[:, None]) / self.scale[:, None]
+        signal = (_by_copy(view, self.copies) - self.center[:, None]) / self.scale[:, None]
         if self.compress:
             signal = signal.sign() * signal.abs().log1p()
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if layer == 1 and second is not None:
-                signal = torch.cat([signal, self._by_copy(second)], dim=-1)
+                signal = torch.cat([signal, _by_copy(second, self.copies)], dim=-1)
             signal = torch.baddbmm(bias[:, None], signal, weight)
             if layer < len(self.norms):
                 signal = self.norms[layer](signal)
             if layer < last:
                 signal = torch.relu(signal)
-        if self.copies == 1:
-            return signal.reshape(rows, agents, -1)
-        return signal.transpose(0, 1)
-
-    def _by_copy(self, values: Tensor) -> Tensor:
-        """Reshape ``[rows, agents, n]`` to ``[copies, rows, n]``; all agents are rows of a shared network."""
-        if self.copies == 1:
-            return values.reshape(1, -1, values.shape[-1])
-        return values.transpose(0, 1)
+        return copies_to_agents(signal[:, None], view.shape[1])[0]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Parameters and statistics by name."""
         return {name: value.numpy().copy() for name, value in self.state_dict().items()}
+
+
+def _by_copy(values: Tensor, copies: int) -> Tensor:
+    """Reshape ``[rows, agents, n]`` to ``[copies, rows, n]``."""
+    return agents_to_copies(values[None], copies)[:, 0]
 
 
 class BatchNorm(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from offloadopt.learners.common.agent_interface import AgentInterface
 from offloadopt.learners.common.agent_policy import AgentPolicy
 from offloadopt.learners.common.torch_utils import one_thread
 from offloadopt.learners.independent.networks import AgentNetworks
-from offloadopt.structures.agents import AgentProblem
+from offloadopt.structures.actions import Controls
 from offloadopt.structures.levels import QuantisedControls, UnitControls
 
 
@@ -36,10 +36,9 @@ class DeterministicPolicy(AgentPolicy):
         return controls.decode(observation, controls.by_field(torch.sigmoid(outputs).double().numpy()))
 
     @classmethod
-    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
-        """Create the interface in which every decision is set by a share of the way between its limits."""
-        shares = partial(UnitControls, encoding="none", integers=True)
-        return AgentInterface(problem, settings["view"], settings["controls"], wrap=shares)
+    def wrap_controls(cls, settings: Mapping[str, Any]) -> Callable[[Controls], Controls]:
+        """Set every decision by a share of the way between its limits."""
+        return partial(UnitControls, encoding="none", integers=True)
 
     @classmethod
     def outputs(cls, interface: AgentInterface) -> int:
@@ -67,10 +66,9 @@ class MenuPolicy(DeterministicPolicy):
         return cast(QuantisedControls, self.interface.controls).choose(observation, outputs.argmax(dim=-1).numpy())
 
     @classmethod
-    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
-        """Create the interface in which numbers have the learner's levels."""
-        levels = partial(QuantisedControls, levels=settings["levels"])
-        return AgentInterface(problem, settings["view"], settings["controls"], wrap=levels)
+    def wrap_controls(cls, settings: Mapping[str, Any]) -> Callable[[Controls], Controls]:
+        """Give numbers the learner's levels."""
+        return partial(QuantisedControls, levels=settings["levels"])
 
     @classmethod
     def outputs(cls, interface: AgentInterface) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -40,8 +39,8 @@ class CentralisedCritic(RewardScaledNetwork):
     ) -> None:
         super().__init__(copies)
         view, global_state, action = sizes
-        self.view_normalizer = RunningNormalizer(view) if standardise else None
-        self.global_normalizer = RunningNormalizer(global_state) if standardise else None
+        self.view_normalizer = RunningNormalizer(view, standardise)
+        self.global_normalizer = RunningNormalizer(global_state, standardise)
         inputs = view + global_state + (1 + agents) * action
         self.network = StackedMLP(copies, (inputs, *hidden, 1), activation, recurrent=False)
         self._others = 1.0 - torch.eye(agents)[..., None]
@@ -60,9 +59,8 @@ class CentralisedCritic(RewardScaledNetwork):
         own, joint : Tensors [rows, agents, entries]
             Each agent's own action, and the actions of all: for agent i's value its own row of ``joint`` is ignored.
         """
-        view, global_state = observation.view, cast(Tensor, observation.global_state)
-        if self.view_normalizer is not None and self.global_normalizer is not None:
-            view, global_state = self.view_normalizer(view), self.global_normalizer(global_state)
+        view = self.view_normalizer(observation.view)
+        global_state = self.global_normalizer(observation.global_state)
         agents = view.shape[1]
         others = (joint[:, None] * self._others).flatten(2)
         if global_state.ndim == 2:
@@ -72,6 +70,5 @@ class CentralisedCritic(RewardScaledNetwork):
 
     def update_statistics(self, view: Tensor, global_state: Tensor) -> None:
         """Add views ``[..., agents, features]`` and global states ``[..., features]`` to the running statistics."""
-        if self.view_normalizer is not None and self.global_normalizer is not None:
-            self.view_normalizer.update_statistics(view)
-            self.global_normalizer.update_statistics(global_state)
+        self.view_normalizer.update_statistics(view)
+        self.global_normalizer.update_statistics(global_state)

@@ -185,8 +185,7 @@ class ActorsAndCritics(ActorAgents):
     def update_statistics(self, observations: Sequence[AgentObservation], reward: Tensor, learning: bool) -> None:
         """Add observations and rewards ``[slots, count, agents]`` to the running statistics."""
         view = torch.stack([each.view for each in observations])
-        if self.actor.normalizer is not None:
-            self.actor.normalizer.update_statistics(view)
+        self.actor.normalizer.update_statistics(view)
         self.critic.update_statistics(view, torch.stack([self.global_states(each) for each in observations]))
         self.critic.update_reward_statistics(reward, self.gamma, self.target_critic if learning else None)
         self.copy_statistics()

@@ -54,7 +54,7 @@ class Critic(nn.Module):
         super().__init__()
         self.central = central
         copies, outputs = (1, agents) if central else (copies, 1)
-        self.normalizer = RunningNormalizer(features) if standardise else None
+        self.normalizer = RunningNormalizer(features, standardise)
         self.network = StackedMLP(copies, (features, *hidden, outputs), activation, recurrent)
         for name in ("mean", "square"):
             self.register_buffer(name, torch.zeros(copies, 1, outputs, dtype=torch.float64))
@@ -73,7 +73,7 @@ class Critic(nn.Module):
         memory : Tensor [1, count, agents, width], optional
             Of a central critic that of one agent.
         """
-        inputs = inputs if self.normalizer is None else self.normalizer(inputs)
+        inputs = self.normalizer(inputs)
         rows = inputs[:, :, None] if self.central else inputs  # one central network has an output for each agent
         values, memory = self.network.of_agents(rows, memory)
         return values.flatten(2), memory

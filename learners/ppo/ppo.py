@@ -45,7 +45,6 @@ from offloadopt.learners.common.weight_aggregation import Federable, Pair, Weigh
 from offloadopt.learners.ppo.critic import Critic
 from offloadopt.learners.ppo.rollout import Collector, Rollout, advantages
 from offloadopt.quantities import Factor, Rate, Rounds, Size
-from offloadopt.structures.agents import AgentProblem
 
 
 @dataclass(frozen=True)
@@ -117,10 +116,8 @@ class ActorCritic(nn.Module):
 
     def update_statistics(self, batch: RolloutBatch) -> None:
         """Update the statistics by which views are standardised."""
-        if self.actor.normalizer is not None:
-            self.actor.normalizer.update_statistics(batch.view)
-        if self.critic.normalizer is not None:
-            self.critic.normalizer.update_statistics(self.critic_view(batch))
+        self.actor.normalizer.update_statistics(batch.view)
+        self.critic.normalizer.update_statistics(self.critic_view(batch))
 
 
 def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
@@ -188,10 +185,6 @@ class Ppo(AgentLearner, Federable):
             )
         return self
 
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget."""
-        return self.steps
-
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also chunks that do not fit the horizon."""
         super().require(problem)
@@ -207,10 +200,6 @@ class Ppo(AgentLearner, Federable):
     ) -> PpoTraining:
         """Create actor and critic with initial weights."""
         return PpoTraining(self, self.interface(problem), seed, examples, tracker.total)
-
-    def interface(self, problem: AgentProblem[Any]) -> AgentInterface:
-        """The agents' interface to a problem."""
-        return AgentInterface(problem, self.view, self.controls, self.explore_together)
 
 
 class PpoTraining(Training):
@@ -247,8 +236,7 @@ class PpoTraining(Training):
         s, actor, generator = self.settings, self.networks.actor, seeded_generator(self.seed)
         if self.examples is None or s.imitation_steps == 0:
             return
-        if actor.normalizer is not None:
-            actor.normalizer.update_statistics(self.examples.view)
+        actor.normalizer.update_statistics(self.examples.view)
         examples = self.examples if s.recurrent else self.examples.as_single_slots()
         slots, count, agents, _ = examples.view.shape
         size = min(count, -(-s.minibatch_size // (slots * agents)))

@@ -45,6 +45,7 @@ class Prices(OneSlotLearner):
     serves: ClassVar[type[Problem[Any]]] = PricedAssignmentProblem  # type: ignore[type-abstract]
     policy_type = PricePolicy
     uses_demonstrations = True
+    length = "gradient_steps"
 
     width: Width = Field(8, ge=1, description="numbers that each round pools for a server")
     rounds: Rounds = Field(2, ge=1, description="corrections of all prices, each with weights of its own")
@@ -66,10 +67,6 @@ class Prices(OneSlotLearner):
         if self.fewest_tasks > self.most_tasks:
             raise ValueError(f"fewest_tasks = {self.fewest_tasks}; allowed: at most most_tasks = {self.most_tasks}")
         return self
-
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget: those of the minibatches of all ``gradient_steps``."""
-        return self.gradient_steps * self.decisions(problem)
 
     def read_demonstrations(self, problem: Any, demonstrations: Demonstrations) -> _DemonstratedInstances:
         """Instances to train on, in place of sampled ones; their decisions are not used."""

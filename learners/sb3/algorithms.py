@@ -57,16 +57,13 @@ class CentralSb3Learner(Sb3Learner):
 
     serves: ClassVar[type[Any]] = ControlProblem
     policy_type: ClassVar[type[Actor]]
+    length = "slots"
 
     view: str | None = Field(None, description="what agents see, by default the problem's first view; servers have one")
     reward: Literal["negative-cost", "reciprocal-cost"] = Field(
         "negative-cost", description="what is maximised; DIRS's is reciprocal-cost"
     )
     slots: int
-
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget: those of all agents in ``slots``."""
-        return self.slots * problem.num_agents
 
     def decisions(self, problem: Problem[Any]) -> int:
         """Decisions of all agents, taken at once."""

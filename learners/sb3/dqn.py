@@ -81,10 +81,6 @@ class DQN(Sb3Learner):
         1_200_000, ge=1, description="decisions of agents in training, unless a budget says otherwise"
     )
 
-    def default_steps(self, problem: Problem[Any]) -> int:
-        """Decisions that training uses without a budget."""
-        return self.steps
-
     def require(self, problem: Problem[Any]) -> None:
         """Refuse also decisions without limits, and menus that are too long."""
         super().require(problem)

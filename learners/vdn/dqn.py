@@ -16,7 +16,7 @@ are those of double DQN (van Hasselt et al. 2016, arXiv:1509.06461): ``Q'`` at t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.vdn.utility import UtilityNetwork
 from offloadopt.learners.vdn.vdn import Vdn, VdnAgents
 from offloadopt.quantities import Factor, Width
+from offloadopt.structures.actions import Controls
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import QuantisedControls
 
@@ -42,10 +43,9 @@ class QuantisedPolicy(AgentPolicy):
     name = "levels"
 
     @classmethod
-    def make_interface(cls, problem: AgentProblem[Any], settings: Mapping[str, Any]) -> AgentInterface:
-        """Create the interface with the learner's number of levels."""
-        levels = partial(QuantisedControls, levels=settings["levels"])
-        return AgentInterface(problem, settings["view"], settings["controls"], wrap=levels)
+    def wrap_controls(cls, settings: Mapping[str, Any]) -> Callable[[Controls], Controls]:
+        """Give numbers the learner's levels."""
+        return partial(QuantisedControls, levels=settings["levels"])
 
 
 class DqnVdn(Vdn):

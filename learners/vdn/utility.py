@@ -37,7 +37,7 @@ class UtilityNetwork(RewardScaledNetwork):
         standardise: bool,
     ) -> None:
         super().__init__(1, team=True)
-        self.normalizer = RunningNormalizer(features) if standardise else None
+        self.normalizer = RunningNormalizer(features, standardise)
         self.network = StackedMLP(copies, (features + action_size, *hidden, outputs), activation, recurrent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -46,6 +46,6 @@ class UtilityNetwork(RewardScaledNetwork):
 
     def forward(self, view: Tensor, action: Tensor | None = None) -> Tensor:
         """Compute outputs ``[rows, agents, outputs]`` for views and actions ``[rows, agents, ...]``."""
-        signal = view if self.normalizer is None else self.normalizer(view)
+        signal = self.normalizer(view)
         signal = signal if action is None else torch.cat([signal, action], dim=-1)
         return self.network.of_agents(signal[None])[0][0]

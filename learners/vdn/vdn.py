@@ -80,9 +80,7 @@ class VdnAgents(TrainableAgents):
         """Add observations and rewards ``[slots, count, agents]`` to the running statistics."""
         views = torch.stack([each.view for each in observations])
         for learned in self.optimizers.values():
-            normalizer = cast(Actor | UtilityNetwork, learned.networks).normalizer
-            if normalizer is not None:
-                normalizer.update_statistics(views)
+            cast(Actor | UtilityNetwork, learned.networks).normalizer.update_statistics(views)
         self.utility.update_reward_statistics(reward, self.gamma, self.target_utility if learning else None)
         self.copy_statistics()
 

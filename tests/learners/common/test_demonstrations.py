@@ -49,7 +49,6 @@ def test_an_actor_learns_the_experts_actions(aiming: Any) -> None:
     actor.initialise(seeded_generator(0))
     before = float(expert.imitation_loss(actor, interface.heads, torch.arange(64)).detach())
     tracker = TrainingProgress(time.monotonic(), 300)
-    assert actor.normalizer is not None
     actor.normalizer.update_statistics(expert.view)
     generator, loss = seeded_generator(1), partial(expert.imitation_loss, actor, interface.heads)
     batches = (torch.randint(64, (11,), generator=generator) for _ in range(300))
