@@ -18,7 +18,7 @@ POINTS = 4
 def damaged(rng: random.Random) -> Try:
     """A file of a policy, a training, demonstrations, instances or a table that is damaged or edited, and then read."""
     name, seed = rng.choice(list(damage.THINGS)), rng.random()
-    damage._made(name)  # in this process, so that workers find it made
+    damage.made(name)  # in this process, so that workers find it made
 
     def check(folder: Path) -> str | None:
         (folder / name).mkdir()
