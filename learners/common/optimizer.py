@@ -62,7 +62,10 @@ class AdamOptimizer(Generic[NetworksT]):
         restored("networks", self.networks, arrays)
         held = with_prefix(arrays, "adam")
         moments: dict[int, dict[str, Tensor]] = {}
-        for number, parameter in enumerate(self.networks.parameters()) if held else ():
+        stepped = {name.split(".")[0] for name in held}  # parameters without gradients have no moments
+        for number, parameter in enumerate(self.networks.parameters()):
+            if str(number) not in stepped:
+                continue
             fresh = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
             moments[number] = restored(str(number), fresh, held)
             if any(moments[number][name].min() < 0 for name in ("step", "exp_avg_sq")):

@@ -58,3 +58,16 @@ def test_a_restored_optimiser_takes_the_same_steps() -> None:
     for learned, point in ((first, one), (second, other)):
         learned.descend(loss(point).square(), 0.3)
     assert torch.equal(one.numbers, other.numbers)
+
+
+def test_a_parameter_that_no_loss_has_reached_has_no_state() -> None:
+    class Idle(Point):
+        def __init__(self) -> None:
+            super().__init__()
+            self.idle = nn.Parameter(torch.ones(2))
+
+    one, other = Idle(), Idle()
+    first, second = AdamOptimizer[Point](one, 0.1), AdamOptimizer[Point](other, 0.1)
+    first.descend(loss(one), 0.0)
+    second.restore(first.arrays())
+    assert second.arrays().keys() == first.arrays().keys()
