@@ -17,17 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.clock import clock
-from offloadopt.core import (
-    Decisions,
-    FloatArray,
-    Instances,
-    Observation,
-    Problem,
-    Progress,
-    Solutions,
-    Solver,
-    rollout,
-)
+from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem, Progress, Solutions, Solver, rollout
 from offloadopt.physics.device import Service
 from offloadopt.quantities import Factor, Width
 from offloadopt.solvers.backlog.backward_induction import (

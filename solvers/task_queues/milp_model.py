@@ -13,13 +13,7 @@ import numpy as np
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray
-from offloadopt.solvers.task_queues.milp_constraints import (
-    EVENT_SLACK,
-    TaskQueueConstraints,
-    Terms,
-    scaled,
-    stop_after,
-)
+from offloadopt.solvers.task_queues.milp_constraints import EVENT_SLACK, TaskQueueConstraints, Terms, scaled, stop_after
 from offloadopt.solvers.task_queues.task_options import (
     SendOption,
     SendOutcome,

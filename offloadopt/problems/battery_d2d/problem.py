@@ -46,17 +46,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import (
-    ArrayField,
-    Batch,
-    Decisions,
-    FloatArray,
-    Instances,
-    IntArray,
-    Observation,
-    Outcome,
-    State,
-)
+from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation, Outcome, State
 from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
 from offloadopt.problems.battery_d2d import structure
 from offloadopt.problems.battery_d2d.devices import DeviceModel

@@ -35,16 +35,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from offloadopt.core import (
-    ArrayField,
-    Batch,
-    Decisions,
-    FloatArray,
-    Instances,
-    Observation,
-    Outcome,
-    State,
-)
+from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances, Observation, Outcome, State
 from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo
 from offloadopt.physics.device import Device, Service

@@ -16,17 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from offloadopt.core import (
-    ArrayField,
-    Batch,
-    Decisions,
-    FloatArray,
-    Instances,
-    IntArray,
-    Observation,
-    Outcome,
-    State,
-)
+from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation, Outcome, State
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel, compute
 from offloadopt.problems.multi_server.scenario import MultiServerScenario

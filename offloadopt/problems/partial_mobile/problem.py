@@ -29,17 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import (
-    ArrayField,
-    Batch,
-    Decisions,
-    FloatArray,
-    Instances,
-    IntArray,
-    Observation,
-    Outcome,
-    State,
-)
+from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation, Outcome, State
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
 from offloadopt.physics.task_splitting import Splitting, share_cpu
