@@ -1,8 +1,8 @@
 """Names for problems, solvers, learners and mathematical models, looked up lazily.
 
 A name means the same on every problem. Under one name the registry holds one implementation for each structure
-(`offloadopt.structures`); the first whose ``serves`` fits the problem is used. Adding one is one line here, or an entry
-point of the same group in anybody's package, which may also bear a name that exists::
+(`offloadopt.structures`); the first whose ``serves`` fits the problem is used. Adding one is one line of
+``registry.toml``, or an entry point of the same group in anybody's package, which may also bear a name that exists::
 
     [project.entry-points."offloadopt.solvers"]
     exact = "my_package.my_module:MyExact"
@@ -11,91 +11,22 @@ point of the same group in anybody's package, which may also bear a name that ex
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from offloadopt.core import Learner, Problem, Solver
 from offloadopt.errors import InvalidInput, OffloadError, UnknownName, Unsupported, is_name, nearest, shown
 
-_SOLVERS = "offloadopt.solvers"
-_LEARNERS = "offloadopt.learners"
-
 BUILT_IN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "problems": {
-        "multi_server": ("offloadopt.problems.multi_server.problem:MultiServer",),
-        "carbon_mimo": ("offloadopt.problems.carbon_mimo.problem:CarbonMimo",),
-        "partial_mobile": ("offloadopt.problems.partial_mobile.problem:PartialMobile",),
-        "battery_d2d": ("offloadopt.problems.battery_d2d.problem:BatteryD2D",),
-        "twin_inference": ("offloadopt.problems.twin_inference.problem:TwinInference",),
-    },
-    "solvers": {
-        # Roles: the same meaning on every problem.
-        "exact": (
-            f"{_SOLVERS}.assignment.exact:Exact",
-            f"{_SOLVERS}.shared_servers.exact:SharedServersExact",
-            f"{_SOLVERS}.backlog.exact:BacklogExact",
-            f"{_SOLVERS}.task_queues.exact:TaskQueuesExact",
-            f"{_SOLVERS}.inference.exact:InferenceExact",
-        ),
-        "milp": (f"{_SOLVERS}.models.solver:Milp",),
-        "minlp": (f"{_SOLVERS}.models.solver:Minlp",),
-        "exhaustive": (f"{_SOLVERS}.assignment.exhaustive:Exhaustive",),
-        "expert": (f"{_SOLVERS}.assignment.expert:Expert",),
-        "lyapunov": (
-            f"{_SOLVERS}.backlog.lyapunov:BacklogLyapunov",
-            f"{_SOLVERS}.task_queues.lyapunov:TaskQueuesLyapunov",
-            f"{_SOLVERS}.inference.lyapunov:InferenceLyapunov",
-        ),
-        "levy": (f"{_SOLVERS}.assignment.levy:Levy", f"{_SOLVERS}.inference.levy:InferenceLevy"),
-        "local-search": (f"{_SOLVERS}.assignment.local_search:LocalSearch",),
-        "greedy": (
-            f"{_SOLVERS}.assignment.baselines:Greedy",
-            f"{_SOLVERS}.task_queues.baselines:TaskQueuesGreedy",
-            f"{_SOLVERS}.inference.baselines:InferenceGreedy",
-        ),
-        "local": (f"{_SOLVERS}.assignment.baselines:Local", f"{_SOLVERS}.inference.baselines:InferenceLocal"),
-        "random": (f"{_SOLVERS}.random:Random",),
-        # Names of one paper or one structure.
-        "levy-classic": (f"{_SOLVERS}.assignment.levy:LevyClassic",),
-        "grid-milp": (f"{_SOLVERS}.shared_servers.grid_milp:GridMilp",),
-        "dynamic-programming": (f"{_SOLVERS}.backlog.dynamic_programming:DynamicProgramming",),
-        "greedy-local": (f"{_SOLVERS}.backlog.baselines:GreedyLocal",),
-        "greedy-offload": (f"{_SOLVERS}.backlog.baselines:GreedyOffload",),
-        "full-power": (f"{_SOLVERS}.backlog.baselines:FullPower",),
-        "all-edge": (f"{_SOLVERS}.task_queues.baselines:AllEdge",),
-        "all-mobile": (f"{_SOLVERS}.task_queues.baselines:AllMobile",),
-        "fixed-frequency": (f"{_SOLVERS}.task_queues.baselines:FixedFrequency",),
-        "round-robin": (f"{_SOLVERS}.inference.baselines:RoundRobin",),
-    },
-    "learners": {
-        "imitation": (f"{_LEARNERS}.dirs.imitation:Imitation",),
-        "imitation-agents": (f"{_LEARNERS}.behaviour_cloning:AgentImitation",),
-        "prices": (f"{_LEARNERS}.pricing.prices:Prices",),
-        "a2c-sb3": (f"{_LEARNERS}.sb3.algorithms:A2C",),
-        "ddpg-sb3": (f"{_LEARNERS}.sb3.algorithms:DDPG",),
-        "ppo-sb3": (f"{_LEARNERS}.sb3.algorithms:PPO",),
-        "dqn-sb3": (f"{_LEARNERS}.sb3.dqn:DQN",),
-        "dirs": (f"{_LEARNERS}.dirs.dirs:Dirs",),
-        "ppo": (f"{_LEARNERS}.ppo.ppo:Ppo",),
-        "caddto-ppo": (f"{_LEARNERS}.ppo.caddto:CaddtoPpo",),
-        "rmappo": (f"{_LEARNERS}.ppo.rmappo:Rmappo",),
-        "ddpg": (f"{_LEARNERS}.independent.ddpg:Ddpg",),
-        "dqn": (f"{_LEARNERS}.independent.dqn:Dqn",),
-        "maddpg": (f"{_LEARNERS}.maddpg.maddpg:Maddpg",),
-        "maddpg-cgan": (f"{_LEARNERS}.maddpg_cgan.maddpg_cgan:MaddpgCgan",),
-        "federated": (f"{_LEARNERS}.federated:Federated",),
-        "ddpg-discrete": (f"{_LEARNERS}.ddpg_discrete.ddpg_discrete:DdpgDiscrete",),
-        "ddpg-vdn": (f"{_LEARNERS}.vdn.ddpg:DdpgVdn",),
-        "dqn-vdn": (f"{_LEARNERS}.vdn.dqn:DqnVdn",),
-    },
-    # Pyomo builders, by the name of the problem they model (see solvers/models/).
-    "models": {
-        "multi_server": (f"{_SOLVERS}.models.multi_server:MultiServerModel",),
-    },
+    group: {name: tuple(f"offloadopt.{place}" for place in places) for name, places in table.items()}
+    for group, table in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items()
 }
+"""``"module:Class"`` of each implementation, by group and name: the table of ``registry.toml``."""
 
 
 def names(group: str) -> dict[str, tuple[str, ...]]:
