@@ -25,10 +25,10 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.clock import Deadline
-from offloadopt.core import FloatArray, Instances, IntArray, Observation
+from offloadopt.core import FloatArray, Instances, IntArray, Observation, Settings
 from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_missing_links
-from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem
 
 
 def mantegna_scale(beta: float) -> float:
@@ -65,67 +65,71 @@ def levy_crossover(options: IntArray, mutant: IntArray, steps: FloatArray, weigh
     return np.where(weight * np.abs(steps) > threshold, mutant, options)
 
 
-def levy_search(
-    cost_of: Callable[[IntArray], FloatArray],
-    quality: FloatArray,
-    population: IntArray,
-    rng: np.random.Generator,
-    *,
-    beta: float,
-    generations: int,
-    threshold: float,
-    local_quality: float,
-    deadline: Deadline,
-) -> FloatArray:
-    """Improve a population ``[count, population, tasks]`` in place by Algorithm 4.
-
-    Parameters
-    ----------
-    cost_of : callable
-        Costs ``[count, population]`` of such a population.
-    quality : array [count, tasks, options]
-        Normalised gain; 0 for local computing and missing links.
-    population : array [count, population, tasks]
-        Options without missing links.
-    rng : Generator
-    beta, generations, threshold, local_quality
-        As in `Levy`.
-    deadline : Deadline
-        Checked before each generation.
-
-    Returns
-    -------
-    array [count, population]
-        Cost of the members.
-    """
-    count, members, tasks = population.shape
-    stability = quality.copy()
-    stability[..., 0] = local_quality
-    cost = cost_of(population)
-    for generation in range(generations):
-        if deadline.passed:
-            break
-        weight = 1.0 - generation / generations  # (26)
-        # One stream per array: the draws of an instance do not depend on the number of instances.
-        normal, uniform = rng.spawn(2)
-        u1, v1, u2, v2 = np.moveaxis(normal.standard_normal((count, 4, members, tasks)), 1, 0)
-        drawn = _without_missing_links(uniform.integers(0, quality.shape[-1], size=population.shape), quality)
-        present_quality = _quality_of(stability, population)
-        mutant = h_mutation(population, drawn, present_quality, levy_steps(u1, v1, beta), weight)
-        candidate = levy_crossover(population, mutant, levy_steps(u2, v2, beta), weight, threshold)
-        candidate_cost = cost_of(candidate)
-        no_worse = candidate_cost <= cost  # (28)
-        np.copyto(population, candidate, where=no_worse[..., None])
-        np.copyto(cost, candidate_cost, where=no_worse)
-    return cost
-
-
-class LevySearch(AssignmentSolver):
-    """Base class of Lévy searches: initial population, and selection of candidates that are not worse (28)."""
+class LevySettings(Settings):
+    """Parameters that all Lévy searches have."""
 
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent: 1.1 searches globally, 1.5 locally")
     generations: Rounds = Field(1000, ge=1, description="G, number of generations")
-    population: Size = Field(5, ge=1, description="independent searches for each instance")
+    population: Size = Field(5, ge=1, description="number of independent searches")
+
+
+class GainGuidedLevy(LevySettings):
+    """Algorithm 4 on any costs: h mutation (25), Lévy crossover (27), greedy selection (28)."""
+
+    threshold: Factor = Field(0.5, ge=0, description="C, the crossover's threshold")
+    local_quality: float = Field(1.0, ge=0, le=1, description="normalised gain of local computing in (25)")
+
+    def improve(
+        self,
+        cost_of: Callable[[IntArray], FloatArray],
+        quality: FloatArray,
+        population: IntArray,
+        rng: np.random.Generator,
+        deadline: Deadline,
+    ) -> FloatArray:
+        """Improve a population in place.
+
+        Parameters
+        ----------
+        cost_of : callable
+            Costs ``[count, population]`` of such a population.
+        quality : array [count, tasks, options]
+            Normalised gain; 0 for local computing and missing links.
+        population : array [count, population, tasks]
+            Options without missing links.
+        rng : Generator
+        deadline : Deadline
+            Checked before each generation.
+
+        Returns
+        -------
+        array [count, population]
+            Cost of the members.
+        """
+        count, members, tasks = population.shape
+        stability = quality.copy()
+        stability[..., 0] = self.local_quality
+        cost = cost_of(population)
+        for generation in range(self.generations):
+            if deadline.passed:
+                break
+            weight = 1.0 - generation / self.generations  # (26)
+            # One stream per array: the draws of an instance do not depend on the number of instances.
+            normal, uniform = rng.spawn(2)
+            u1, v1, u2, v2 = np.moveaxis(normal.standard_normal((count, 4, members, tasks)), 1, 0)
+            drawn = _without_missing_links(uniform.integers(0, quality.shape[-1], size=population.shape), quality)
+            present_quality = _quality_of(stability, population)
+            mutant = h_mutation(population, drawn, present_quality, levy_steps(u1, v1, self.beta), weight)
+            candidate = levy_crossover(population, mutant, levy_steps(u2, v2, self.beta), weight, self.threshold)
+            candidate_cost = cost_of(candidate)
+            no_worse = candidate_cost <= cost  # (28)
+            np.copyto(population, candidate, where=no_worse[..., None])
+            np.copyto(cost, candidate_cost, where=no_worse)
+        return cost
+
+
+class LevySearch(LevySettings, AssignmentSolver):
+    """Base class of Lévy searches: initial population, and selection of candidates that are not worse (28)."""
 
     def block_size(self, problem: AssignmentProblem[Any]) -> int:
         """Number of instances whose populations are processed at the same time."""
@@ -170,42 +174,28 @@ class LevySearch(AssignmentSolver):
         rng: np.random.Generator,
     ) -> IntArray:
         quality = link_quality(problem, observation)
-        costs = problem.costs(observation)
+        cost_of = problem.costs(observation).cost
         population = _without_missing_links(start, quality)
-        cost = self._search(costs, quality, population, rng)
+        cost = self.improve(cost_of, quality, population, rng, Deadline(self.time_limit_s, len(population)))
         best = np.argmin(cost, axis=-1)
         return np.take_along_axis(population, best[:, None, None], axis=1)[:, 0]
 
     @abstractmethod
-    def _search(
-        self, costs: AssignmentCosts, quality: FloatArray, population: IntArray, rng: np.random.Generator
+    def improve(
+        self,
+        cost_of: Callable[[IntArray], FloatArray],
+        quality: FloatArray,
+        population: IntArray,
+        rng: np.random.Generator,
+        deadline: Deadline,
     ) -> FloatArray:
         """Improve a population ``[count, population, tasks]`` in place and return its cost ``[count, population]``."""
 
 
-class Levy(LevySearch):
-    """Algorithm 4: h mutation (25), Lévy crossover (27), greedy selection (28)."""
+class Levy(GainGuidedLevy, LevySearch):
+    """Algorithm 4 for assignments."""
 
     name = "levy"
-
-    threshold: Factor = Field(0.5, ge=0, description="C, the crossover's threshold")
-    local_quality: float = Field(1.0, ge=0, le=1, description="normalised gain of local computing in (25)")
-
-    def _search(
-        self, costs: AssignmentCosts, quality: FloatArray, population: IntArray, rng: np.random.Generator
-    ) -> FloatArray:
-        deadline = Deadline(self.time_limit_s, len(population))
-        return levy_search(
-            costs.cost,
-            quality,
-            population,
-            rng,
-            beta=self.beta,
-            generations=self.generations,
-            threshold=self.threshold,
-            local_quality=self.local_quality,
-            deadline=deadline,
-        )
 
 
 class LevyClassic(LevySearch):
@@ -219,14 +209,19 @@ class LevyClassic(LevySearch):
 
     step_scale: Factor = Field(0.1, gt=0, description="alpha_s, scale of the flight's steps")
 
-    def _search(
-        self, costs: AssignmentCosts, quality: FloatArray, population: IntArray, rng: np.random.Generator
+    def improve(
+        self,
+        cost_of: Callable[[IntArray], FloatArray],
+        quality: FloatArray,
+        population: IntArray,
+        rng: np.random.Generator,
+        deadline: Deadline,
     ) -> FloatArray:
+        """Improve a population in place, as `GainGuidedLevy.improve` does."""
         count, members, tasks = population.shape
         options = quality.shape[-1]
         coordinates = population + 0.5
-        cost = costs.cost(population)
-        deadline = Deadline(self.time_limit_s, count)
+        cost = cost_of(population)
         for _ in range(self.generations):
             if deadline.passed:
                 break
@@ -234,7 +229,7 @@ class LevyClassic(LevySearch):
             u, v = np.moveaxis(normal.standard_normal((count, 2, members, tasks)), 1, 0)
             moved = np.clip(coordinates + self.step_scale * levy_steps(u, v, self.beta), 0.0, options)  # (23)
             candidate = _without_missing_links(np.minimum(moved.astype(np.int64), options - 1), quality)
-            candidate_cost = costs.cost(candidate)
+            candidate_cost = cost_of(candidate)
             no_worse = candidate_cost <= cost  # (28)
             for current, new in ((population, candidate), (coordinates, moved)):
                 np.copyto(current, new, where=no_worse[..., None])

@@ -1,6 +1,6 @@
 """Lévy flight search over the placement of inference tasks, slot by slot, within the energy in the batteries.
 
-The search is `assignment.levy.levy_search` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every
+The search is `assignment.levy.GainGuidedLevy` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every
 assignment is evaluated with optimal shares of CPUs and bands and with the problem's cost: tasks that miss the time
 limit, or for which their user's battery does not suffice, fail. The gain in (25) is the rate over the whole band.
 """
@@ -18,8 +18,8 @@ from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions
 from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks
-from offloadopt.quantities import Factor, Rounds, Size
-from offloadopt.solvers.assignment.levy import levy_search
+from offloadopt.quantities import Rounds
+from offloadopt.solvers.assignment.levy import GainGuidedLevy
 from offloadopt.solvers.base import Rule, keep_what_was_found
 from offloadopt.solvers.inference.base import (
     feasible_shares,
@@ -33,17 +33,13 @@ from offloadopt.solvers.inference.resource_allocation import SlotTasks, slot_tas
 from offloadopt.structures.inference import CostWeights, InferenceProblem
 
 
-class InferenceLevy(Rule):
+class InferenceLevy(GainGuidedLevy, Rule):
     """Take the best of several Lévy flight searches: the first starts with all tasks local, the others at random."""
 
     name = "levy"
     serves = InferenceProblem
 
-    beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent: 1.1 searches globally, 1.5 locally")
     generations: Rounds = Field(300, ge=1, description="G, number of generations in a slot")
-    population: Size = Field(5, ge=1, description="number of independent searches for each slot")
-    threshold: Factor = Field(0.5, ge=0, description="C, the crossover's threshold")
-    local_quality: float = Field(1.0, ge=0, le=1, description="normalised gain of the own CPU in (25)")
 
     def block_size(self, problem: Problem[Any]) -> int:
         """Number of instances whose populations are searched together."""
@@ -65,17 +61,8 @@ class InferenceLevy(Rule):
         population = rng.spawn(1)[0].integers(0, quality.shape[-1], size=(count, self.population, places))
         population[:, 0] = 0
         population *= tasks.present.reshape(count, 1, places)
-        cost = levy_search(
-            costs.cost,
-            quality,
-            population,
-            rng,
-            beta=self.beta,
-            generations=self.generations,
-            threshold=self.threshold,
-            local_quality=self.local_quality,
-            deadline=Deadline(self.time_limit_s, count / problem.horizon),
-        )
+        deadline = Deadline(self.time_limit_s, count / problem.horizon)
+        cost = self.improve(costs.cost, quality, population, rng, deadline)
         best = population[np.arange(count), np.argmin(cost, axis=-1)]
         return slot_decisions(problem, [costs.plan(row, best[row]) for row in range(count)])
 
