@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Decisions, FloatArray, Observation
-from offloadopt.physics.device import Device, Service
+
+if TYPE_CHECKING:
+    from offloadopt.structures.backlog import BacklogProblem
 
 Allowed = Mapping[str, NDArray[np.bool_]]
 """Masks ``[count, agents, options]`` of the options allowed for integer controls; a control without mask is free."""
@@ -36,9 +38,9 @@ class Controls(ABC):
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """Compute values that `decode` maps to the decisions."""
 
-    @abstractmethod
     def allowed(self, observation: Observation) -> Allowed:
-        """Return the masks of the options that are allowed now."""
+        """Return the masks of the options that are allowed now; by default all values are."""
+        return {}
 
     @property
     def entries(self) -> Mapping[str, int]:
@@ -93,50 +95,34 @@ class EnergyControls(Controls):
 
     Parameters
     ----------
-    agents : int
-    device : Device
-    service : callable
-        The `Service` of each agent, given an observation.
-    serve : callable
-        Decisions, given powers of CPU and transmitter ``[count, agents]``.
-    powers : callable
-        Powers of CPU and transmitter, given decisions.
+    problem : BacklogProblem
     """
 
     KINK = 0.15
     """Half the width of the interval in which power equals the green power."""
 
-    def __init__(
-        self,
-        agents: int,
-        device: Device,
-        service: Callable[[Observation], Service],
-        serve: Callable[[FloatArray, FloatArray], Decisions],
-        powers: Callable[[Decisions], tuple[FloatArray, FloatArray]],
-    ) -> None:
+    def __init__(self, problem: BacklogProblem[Any]) -> None:
+        self._problem = problem
+        agents = (problem.num_agents,)
         self.fields = {
-            "balance": ArrayField((agents,), low=-1.0, high=1.0),
-            "local_share": ArrayField((agents,), low=0.0, high=1.0),
+            "balance": ArrayField(agents, low=-1.0, high=1.0),
+            "local_share": ArrayField(agents, low=0.0, high=1.0),
         }
-        self._device = device
-        self._service = service
-        self._serve = serve
-        self._powers = powers
 
     def decode(self, observation: Observation, values: Mapping[str, NDArray[Any]]) -> Decisions:
         """Compute the two powers; power above the limit of one is given to the other."""
-        device, balance = self._device, values["balance"]
+        device, balance = self._problem.device, values["balance"]
         green_w, full_w = self._green_w(observation), self._full_w
         below = np.clip((balance + 1.0) / (1.0 - self.KINK), 0.0, 1.0)
         above = np.clip((balance - self.KINK) / (1.0 - self.KINK), 0.0, 1.0)
         power = below * green_w + above * (full_w - green_w)
         local_w = np.minimum(values["local_share"] * power, device.local_max_w)
         offload_w = np.minimum(power - local_w, device.offload_max_w)
-        return self._serve(power - offload_w, offload_w)
+        return self._problem.serve(power - offload_w, offload_w)
 
     def encode(self, observation: Observation, decisions: Decisions) -> Mapping[str, NDArray[Any]]:
         """Compute balance and share; the middle of the interval at green power, an even share without any power."""
-        local_w, offload_w = self._powers(decisions)
+        local_w, offload_w = self._problem.powers(decisions)
         green_w, full_w = self._green_w(observation), self._full_w
         power = local_w + offload_w
         below = np.divide(power, green_w, out=np.ones_like(power), where=green_w > 0)
@@ -148,14 +134,10 @@ class EnergyControls(Controls):
         share = np.divide(local_w, power, out=np.full_like(power, 0.5), where=power > 0)
         return {"balance": np.clip(balance, -1.0, 1.0), "local_share": share}
 
-    def allowed(self, observation: Observation) -> Allowed:
-        """Return no masks: all values are allowed."""
-        return {}
-
     @property
     def _full_w(self) -> float:
-        return self._device.local_max_w + self._device.offload_max_w
+        return self._problem.device.local_max_w + self._problem.device.offload_max_w
 
     def _green_w(self, observation: Observation) -> FloatArray:
         """Compute the power ``[count, agents]`` that uses the green energy, at most full power."""
-        return np.minimum(self._service(observation).green_j / self._device.slot_s, self._full_w)
+        return np.minimum(self._problem.service(observation).green_j / self._problem.device.slot_s, self._full_w)

@@ -153,8 +153,7 @@ class BacklogProblem(AgentProblem[ScenarioT]):
     @cached_property
     def controls(self) -> Mapping[str, Controls]:
         """Controls: the decision itself, or energy and its division between CPU and transmitter."""
-        energy = EnergyControls(self.num_agents, self.device, self.service, self.serve, self.powers)
-        return {**super().controls, "energy": energy}
+        return {**super().controls, "energy": EnergyControls(self)}
 
     @abstractmethod
     def backlog(self, instances: Instances) -> Backlog:

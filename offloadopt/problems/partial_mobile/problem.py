@@ -35,7 +35,7 @@ from offloadopt.physics import channel
 from offloadopt.physics.task_splitting import Splitting, share_cpu
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
 from offloadopt.quantities import Bits, Coordinate
-from offloadopt.structures.actions import Allowed, Controls
+from offloadopt.structures.actions import Controls
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.shared_servers import SharedServersProblem
 from offloadopt.traces import locations as places
@@ -374,10 +374,6 @@ class RequestControls(Controls):
             "cpu": np.where(away, decisions["cpu_hz"] / self._problem.scenario.cpu_server_hz, 0.0),
             "server": np.where(away, decisions["server"], best),
         }
-
-    def allowed(self, observation: Observation) -> Allowed:
-        """Return no masks: all values are allowed."""
-        return {}
 
 
 class SharedCosts:
