@@ -106,16 +106,9 @@ def serve(jobs: Jobs, free_s: FloatArray, battery_j: FloatArray) -> Runs:
 
 @njit(cache=True)
 def _process(
-    order: IntArray,
-    device: IntArray,
-    table: FloatArray,
-    free: FloatArray,
-    battery: FloatArray,
-    before: FloatArray,
-    seconds: FloatArray,
-    exhausted: NDArray[np.bool_],
-    finish: FloatArray,
-) -> None:
+    order: IntArray, device: IntArray, table: FloatArray, free: FloatArray, battery: FloatArray, before: FloatArray,
+    seconds: FloatArray, exhausted: NDArray[np.bool_], finish: FloatArray,
+) -> None:  # fmt: skip
     """Process jobs one by one, see `serve`; ``free`` and the arrays after it are written in place."""
     for row in range(order.shape[0]):
         for job in order[row]:

@@ -37,14 +37,9 @@ def _open_rows(
 
 @njit(cache=True)
 def _fix_and_round(
-    open_cost: FloatArray,
-    reduced: FloatArray,
-    weight: FloatArray,
-    open_tasks: IntArray,
-    slack: float,
-    decided: IntArray,
-    rounded: IntArray,
-) -> tuple[int, float]:
+    open_cost: FloatArray, reduced: FloatArray, weight: FloatArray, open_tasks: IntArray, slack: float,
+    decided: IntArray, rounded: IntArray,
+) -> tuple[int, float]:  # fmt: skip
     """Remove options whose reduced cost is at least ``slack``; round each task to its option of largest softmin weight.
 
     Returns
@@ -91,16 +86,9 @@ def _order_by_weight(open_cost: FloatArray, weight: FloatArray, order: IntArray)
 
 @njit(cache=True)
 def _bound_node(
-    open_cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    loads: FloatArray,
-    prices: FloatArray,
-    decided: IntArray,
-    open_tasks: IntArray,
-    final_temperature: float,
-    target: float,
-) -> tuple[float, FloatArray, FloatArray]:
+    open_cost: FloatArray, load: FloatArray, capacity: FloatArray, loads: FloatArray, prices: FloatArray,
+    decided: IntArray, open_tasks: IntArray, final_temperature: float, target: float,
+) -> tuple[float, FloatArray, FloatArray]:  # fmt: skip
     """Improve a node's ``prices`` in place until their bound, which excludes decided tasks, reaches ``target``.
 
     Returns the bound, and reduced costs and softmin weights ``[open tasks, options]``; ``open_tasks`` is filled.
@@ -136,13 +124,9 @@ def _keep_better(
 
 @njit(cache=True)
 def _search(
-    costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
-    v: FloatArray,
-    best: IntArray,
-    allowance: float,
-    final_temperature: float,
-    node_limit: int,
-) -> tuple[float, int]:
+    costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray], v: FloatArray, best: IntArray, allowance: float,
+    final_temperature: float, node_limit: int,
+) -> tuple[float, int]:  # fmt: skip
     """Improve ``best`` depth first; return a lower bound, valid if the search was not stopped, and number of nodes."""
     cost, load, capacity, fixed_load = costs
     tasks, options = cost.shape

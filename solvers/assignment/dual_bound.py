@@ -53,16 +53,9 @@ def price_bound(
 
 @njit(cache=True)
 def _smoothed(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    fixed_load: FloatArray,
-    v: FloatArray,
-    temperature: float,
-    gradient: FloatArray,
-    curvature: FloatArray,
-    weight: FloatArray,
-) -> tuple[float, float]:
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, fixed_load: FloatArray, v: FloatArray, temperature: float,
+    gradient: FloatArray, curvature: FloatArray, weight: FloatArray,
+) -> tuple[float, float]:  # fmt: skip
     """Compute the smoothed and the exact dual value; fill the gradient and the negative Hessian of the former.
 
     ``weight [tasks, servers + 1]`` receives each task's softmin weights of its options; with one row it is workspace.

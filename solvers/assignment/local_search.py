@@ -113,14 +113,9 @@ def swap_tasks(
 
 @njit(cache=True)
 def improve(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    fixed_load: FloatArray,
-    assignment: IntArray,
-    candidates: IntArray,
-    chains: bool,
-) -> None:
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, fixed_load: FloatArray, assignment: IntArray,
+    candidates: IntArray, chains: bool,
+) -> None:  # fmt: skip
     """Improve ``assignment`` in place until no move of a candidate task lowers the cost, nor any chain if ``chains``.
 
     Parameters
@@ -176,15 +171,9 @@ def _apply_chain(
 
 @njit(cache=True)
 def perturb_and_improve(
-    cost: FloatArray,
-    load: FloatArray,
-    capacity: FloatArray,
-    fixed_load: FloatArray,
-    assignment: IntArray,
-    candidates: IntArray,
-    perturbations: int,
-    rng: np.random.Generator,
-) -> IntArray:
+    cost: FloatArray, load: FloatArray, capacity: FloatArray, fixed_load: FloatArray, assignment: IntArray,
+    candidates: IntArray, perturbations: int, rng: np.random.Generator,
+) -> IntArray:  # fmt: skip
     """Iterated local search: move three random candidates, improve, and keep the better assignment.
 
     Parameters

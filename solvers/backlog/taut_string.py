@@ -95,16 +95,9 @@ def _served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
 
 @njit(cache=True)
 def _first_contact(
-    slots: FloatArray,
-    device: FloatArray,
-    bits: float,
-    begin: int,
-    level: float,
-    capacity: float,
-    holding: float,
-    overflow: float,
-    final: float,
-) -> tuple[int, int, int]:
+    slots: FloatArray, device: FloatArray, bits: float, begin: int, level: float, capacity: float, holding: float,
+    overflow: float, final: float,
+) -> tuple[int, int, int]:  # fmt: skip
     """Whether ``level`` is too high or too low from slot ``begin`` on, and the slot and limit of the first contact."""
     horizon = slots.shape[1]
     for t in range(begin, horizon):
@@ -120,14 +113,8 @@ def _first_contact(
 
 @njit(cache=True)
 def _taut_string_kernel(
-    slots: FloatArray,
-    device: FloatArray,
-    start: float,
-    capacity: float,
-    holding: float,
-    overflow: float,
-    final: float,
-) -> tuple[FloatArray, FloatArray]:
+    slots: FloatArray, device: FloatArray, start: float, capacity: float, holding: float, overflow: float, final: float,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Served bits and prices, ``[horizon]`` each."""
     horizon = slots.shape[1]
     served, prices = np.zeros(horizon), np.zeros(horizon)

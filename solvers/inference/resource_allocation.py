@@ -259,16 +259,9 @@ def _band_price_within_limit(
 
 @njit(cache=True)
 def share_server(
-    number: int,
-    rows: Any,
-    weight: Any,
-    second_price: float,
-    limit: float,
-    cost_limit: float,
-    prices: Any,
-    cpu: Any,
+    number: int, rows: Any, weight: Any, second_price: float, limit: float, cost_limit: float, prices: Any, cpu: Any,
     band: Any,
-) -> float:
+) -> float:  # fmt: skip
     """Share a server among the first ``number`` rows; a lower bound that meets the least cost, or ``inf``.
 
     The result is ``inf`` where the tasks cannot meet the limit or the cost exceeds ``cost_limit``. Writes the shares to

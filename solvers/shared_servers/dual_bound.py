@@ -115,15 +115,9 @@ def _term(
 
 @njit(cache=True)
 def _price_tasks(
-    tasks: Any,
-    site: int,
-    number: int,
-    price: float,
-    time_weight: float,
-    cpu_max: float,
-    priced_cost: Any,
+    tasks: Any, site: int, number: int, price: float, time_weight: float, cpu_max: float, priced_cost: Any,
     cpu_demand: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Fill ``phi`` and the CPU demand of every task on a server with ``number`` users at a CPU price."""
     for i in range(len(tasks)):
         priced_cost[i], cpu_demand[i], _ = cheaper_mode(price, tasks[i, site, number - 1], time_weight, cpu_max)
@@ -207,16 +201,9 @@ def _evaluate(
 
 @njit(cache=True)
 def _ascend(
-    tasks: Any,
-    prices: Any,
-    time_weight: float,
-    cpu_max: float,
-    upper: float,
-    tolerance: float,
-    steps: int,
-    tables: Any,
-    ascent: Any,
-) -> bool:
+    tasks: Any, prices: Any, time_weight: float, cpu_max: float, upper: float, tolerance: float, steps: int,
+    tables: Any, ascent: Any,
+) -> bool:  # fmt: skip
     """Take ``steps`` subgradient steps of Polyak's size towards ``upper``; return whether the ascent has ended.
 
     ``tables`` are the arrays that `_evaluate` updates. ``ascent`` is the state between calls: ``task_price``,
