@@ -8,13 +8,14 @@ so that both baselines are as good as such a policy can be without looking ahead
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from offloadopt.core import Decisions, FloatArray, IntArray, Observation
+from offloadopt.core import Decisions, FloatArray, IntArray, Observation, Problem
+from offloadopt.errors import InvalidInput
 from offloadopt.solvers.base import Rule
 from offloadopt.structures.task_queues import TaskQueueProblem
 
@@ -43,6 +44,13 @@ class AllEdge(TaskQueuesGreedy):
     mode: int | None = Field(
         default=None, ge=0, description="mode of the processor, 0 the fastest; none: that of least expected cost"
     )
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse also a mode that the processors do not have."""
+        super().require(problem)
+        modes = cast(TaskQueueProblem[Any], problem).modes
+        if self.mode is not None and self.mode >= modes:
+            raise InvalidInput(f"mode = {self.mode}; allowed: 0 to {modes - 1}")
 
     def allowed_options(self, problem: TaskQueueProblem[Any]) -> NDArray[np.bool_]:
         """The last targets: devices without tasks of their own."""
@@ -87,6 +95,6 @@ def cheapest(cost: FloatArray) -> tuple[IntArray, IntArray]:
 
 
 def _mode_mask(problem: TaskQueueProblem[Any], mode: int | None) -> NDArray[np.bool_]:
-    """[modes] mask of one mode, or of all for ``None``; a number beyond the last means the slowest mode."""
+    """[modes] mask of one mode, or of all for ``None``."""
     modes = np.arange(problem.modes)
-    return modes == min(mode, problem.modes - 1) if mode is not None else modes >= 0
+    return modes == mode if mode is not None else modes >= 0
