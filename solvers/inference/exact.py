@@ -80,100 +80,7 @@ class InferenceExact(InstanceSolver):
         """Prepare the searches of instances or, with ``twin``, of what the digital twin knows of them."""
         return _Searches(self, problem, problem.twin_instances(instances) if self.twin else instances)
 
-    def plan(
-        self, problem: InferenceProblem[Any], instance: Instances, deadline: Deadline
-    ) -> tuple[IntArray, FloatArray, float]:
-        """Servers ``[horizon, users, places]``, shares of CPU and band, and a bound of one instance."""
-        all_tasks, held_j = problem.all_tasks(instance), problem.start_j(instance)[0]
-        master = MasterProblem(
-            [slot_of_horizon(all_tasks, t) for t in range(problem.horizon)], problem.cost_weights, held_j
-        )
-        zeros = np.zeros((problem.horizon, problem.num_agents, problem.places))
-        best = np.inf, zeros.astype(np.int64), np.stack([zeros, zeros])
-        node = Node(
-            master.unrestricted,
-            np.zeros((2, problem.num_agents)),
-            [np.full(slot.tasks, -1) for slot in master.unpriced],
-            -np.inf,
-        )
-        for pricing in range(self.price_rounds):
-            starts, proved = self._prove_all(problem, master, node, deadline)
-            best = _cheaper_incumbent(
-                problem, instance, best, self._plans_ignoring_batteries(master, node.price, starts)
-            )
-            rise, node = proved - node.bound, replace(node, options=starts, bound=max(node.bound, proved))
-            closed = best[0] - node.bound <= self._allowance(best[0])
-            if closed or pricing + 1 == self.price_rounds or deadline.passed:
-                break
-            if pricing == 0:
-                price, _ = master.find_prices(starts, node.price, node.limits, deadline)
-            else:
-                master.add_columns(starts, node.price, node.limits)
-            best = self._improved_incumbent(problem, instance, master, best, node.limits, deadline)
-            if pricing > 0:
-                if rise <= LEAST_RISE * (best[0] - node.bound):
-                    break
-                price = 0.5 * (node.price + master.solve(master.columns, node.limits)[1])
-            node = replace(node, price=price, options=master.search_slots(price, starts, node.limits))
-        best, bound = self._branch(problem, instance, master, best, node, deadline)
-        return best[1], best[2], bound
-
-    def _branch(
-        self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent, root: Node,
-        deadline: Deadline,
-    ) -> tuple[Incumbent, float]:  # fmt: skip
-        """Branch and bound: improve incumbent and bound by dividing the node of least bound."""
-        waiting, finished_bound = [root], np.inf
-        for _ in range(self.branchings):
-            waiting.sort(key=lambda node: node.bound)
-            closed_bound = min(finished_bound, best[0] - self._allowance(best[0]))
-            if not waiting or waiting[0].bound >= closed_bound or deadline.passed:
-                break
-            node = waiting.pop(0)
-            branches = master.branches(node.limits)
-            if not branches:
-                best, node = self._converge(problem, instance, master, best, node, deadline)
-                branches = master.branches(node.limits)
-                if not branches:
-                    finished_bound = min(finished_bound, node.bound)
-            for limits in filter(master.possible, branches):
-                price, options = master.find_prices(node.options, node.price, limits, deadline)
-                child = Node(limits, price, options, node.bound)
-                options, proved = self._prove_all(problem, master, child, deadline)
-                master.add_columns(options, price, limits)
-                child = replace(child, options=options, bound=max(node.bound, proved))
-                if best[0] - child.bound > self._allowance(best[0]):
-                    best = self._improved_incumbent(problem, instance, master, best, limits, deadline)
-                waiting.append(child)
-        return best, min([finished_bound, *(node.bound for node in waiting)])
-
-    def _converge(
-        self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent, node: Node,
-        deadline: Deadline,
-    ) -> tuple[Incumbent, Node]:  # fmt: skip
-        """Price a node whose plans are not fractional by proofs, until its bound meets the incumbent or its own plan.
-
-        Plans with the same options average to a plan that costs no more, so that the two meet unless further plans
-        make the master problem fractional.
-        """
-        for turn in range(2 * self.price_rounds):
-            cost, dual, fractions = master.solve(master.columns, node.limits)
-            best = self._better_plan(problem, instance, master, best, master.plan_of_fractions(fractions))
-            if (
-                deadline.passed
-                or best[0] - node.bound <= self._allowance(best[0])
-                or cost - node.bound <= PRICE_PRECISION * self._allowance(cost)
-            ):
-                break
-            # The dual prices themselves and the mean of these and the best ones, in turn: the former are exact where
-            # no battery binds, the latter are close where shares make the bound smooth.
-            trial = replace(node, price=dual if turn % 2 == 0 else 0.5 * (node.price + dual))
-            options, proved = self._prove_all(problem, master, trial, deadline)
-            master.add_columns(options, trial.price, node.limits)
-            node = replace(trial, options=options, bound=proved) if proved > node.bound else node
-        return best, node
-
-    def _prove_all(
+    def prove_all(
         self, problem: InferenceProblem[Any], master: MasterProblem, node: Node, deadline: Deadline
     ) -> tuple[list[IntArray], float]:
         """Options of all slots at a node's prices, and a lower bound of every decision within its limits."""
@@ -189,37 +96,6 @@ class InferenceExact(InstanceSolver):
             options.append(found)
             proved += low
         return options, proved
-
-    def _plans_ignoring_batteries(
-        self, master: MasterProblem, price: FloatArray, options: list[IntArray]
-    ) -> list[Plan]:
-        """Plans of options with optimal shares at prices, whether or not the batteries suffice."""
-        return [
-            _optimal_plan(
-                master.slot(t, price, master.unrestricted, LIMIT_TOLERANCE), tasks, master.weights.limit_s, option
-            )
-            for t, (tasks, option) in enumerate(zip(master.tasks, options, strict=True))
-        ]
-
-    def _improved_incumbent(
-        self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent,
-        limits: BranchLimits, deadline: Deadline,
-    ) -> Incumbent:  # fmt: skip
-        """The incumbent or a better plan found near the limits."""
-        return self._better_plan(problem, instance, master, best, master.find_plan(limits, deadline))
-
-    def _better_plan(
-        self, problem: InferenceProblem[Any], instance: Instances, master: MasterProblem, best: Incumbent,
-        found: tuple[float, list[Column]],
-    ) -> Incumbent:  # fmt: skip
-        """The incumbent or the plan of columns, if its cost is lower."""
-        if found[0] >= best[0]:
-            return best
-        plans = [
-            _plan_of_shares(slot, tasks, column.option, column.shares)
-            for slot, tasks, column in zip(master.unpriced, master.tasks, found[1], strict=True)
-        ]
-        return _cheaper_incumbent(problem, instance, best, plans)
 
     def prove(self, slot: SlotTasks, start: IntArray | None, deadline: Deadline) -> tuple[IntArray, float]:
         """Solve one slot: options ``[tasks]`` (-1 fails, 0 own CPU, j server j), and a lower bound of the cost."""
@@ -254,6 +130,133 @@ class InferenceExact(InstanceSolver):
         return max(self.relative_gap, SMALLEST_GAP) * upper
 
 
+class _HorizonSearch:
+    """Search of one instance: its incumbent, and the master problem of its plans.
+
+    Attributes
+    ----------
+    best : Incumbent
+        Before the search all tasks fail.
+    """
+
+    def __init__(
+        self, solver: InferenceExact, problem: InferenceProblem[Any], instance: Instances, deadline: Deadline
+    ) -> None:
+        self.solver, self.problem, self.instance, self.deadline = solver, problem, instance, deadline
+        all_tasks, held_j = problem.all_tasks(instance), problem.start_j(instance)[0]
+        slots = [slot_of_horizon(all_tasks, t) for t in range(problem.horizon)]
+        self.master = MasterProblem(slots, problem.cost_weights, held_j)
+        zeros = np.zeros((problem.horizon, problem.num_agents, problem.places))
+        self.best: Incumbent = np.inf, zeros.astype(np.int64), np.stack([zeros, zeros])
+
+    def solve(self) -> float:
+        """Improve the incumbent, and return a lower bound of every decision's cost."""
+        master, deadline = self.master, self.deadline
+        node = Node(
+            master.unrestricted,
+            np.zeros((2, self.problem.num_agents)),
+            [np.full(slot.tasks, -1) for slot in master.unpriced],
+            -np.inf,
+        )
+        for pricing in range(self.solver.price_rounds):
+            starts, proved = self._prove_all(node)
+            self._keep_cheaper(self._plans_ignoring_batteries(node.price, starts))
+            rise, node = proved - node.bound, replace(node, options=starts, bound=max(node.bound, proved))
+            closed = self.best[0] - node.bound <= self.solver._allowance(self.best[0])
+            if closed or pricing + 1 == self.solver.price_rounds or deadline.passed:
+                break
+            if pricing == 0:
+                price, _ = master.find_prices(starts, node.price, node.limits, deadline)
+            else:
+                master.add_columns(starts, node.price, node.limits)
+            self._keep_better(master.find_plan(node.limits, deadline))
+            if pricing > 0:
+                if rise <= LEAST_RISE * (self.best[0] - node.bound):
+                    break
+                price = 0.5 * (node.price + master.solve(master.columns, node.limits)[1])
+            node = replace(node, price=price, options=master.search_slots(price, starts, node.limits))
+        return self._branch(node)
+
+    def _branch(self, root: Node) -> float:
+        """Branch and bound: improve incumbent and bound by dividing the node of least bound."""
+        master, deadline = self.master, self.deadline
+        waiting, finished_bound = [root], np.inf
+        for _ in range(self.solver.branchings):
+            waiting.sort(key=lambda node: node.bound)
+            closed_bound = min(finished_bound, self.best[0] - self.solver._allowance(self.best[0]))
+            if not waiting or waiting[0].bound >= closed_bound or deadline.passed:
+                break
+            node = waiting.pop(0)
+            branches = master.branches(node.limits)
+            if not branches:
+                node = self._converge(node)
+                branches = master.branches(node.limits)
+                if not branches:
+                    finished_bound = min(finished_bound, node.bound)
+            for limits in filter(master.possible, branches):
+                price, options = master.find_prices(node.options, node.price, limits, deadline)
+                child = Node(limits, price, options, node.bound)
+                options, proved = self._prove_all(child)
+                master.add_columns(options, price, limits)
+                child = replace(child, options=options, bound=max(node.bound, proved))
+                if self.best[0] - child.bound > self.solver._allowance(self.best[0]):
+                    self._keep_better(master.find_plan(limits, deadline))
+                waiting.append(child)
+        return min([finished_bound, *(node.bound for node in waiting)])
+
+    def _converge(self, node: Node) -> Node:
+        """Price a node whose plans are not fractional by proofs, until its bound meets the incumbent or its own plan.
+
+        Plans with the same options average to a plan that costs no more, so that the two meet unless further plans
+        make the master problem fractional.
+        """
+        master = self.master
+        for turn in range(2 * self.solver.price_rounds):
+            cost, dual, fractions = master.solve(master.columns, node.limits)
+            self._keep_better(master.plan_of_fractions(fractions))
+            if (
+                self.deadline.passed
+                or self.best[0] - node.bound <= self.solver._allowance(self.best[0])
+                or cost - node.bound <= PRICE_PRECISION * self.solver._allowance(cost)
+            ):
+                break
+            # The dual prices themselves and the mean of these and the best ones, in turn: the former are exact where
+            # no battery binds, the latter are close where shares make the bound smooth.
+            trial = replace(node, price=dual if turn % 2 == 0 else 0.5 * (node.price + dual))
+            options, proved = self._prove_all(trial)
+            master.add_columns(options, trial.price, node.limits)
+            node = replace(trial, options=options, bound=proved) if proved > node.bound else node
+        return node
+
+    def _prove_all(self, node: Node) -> tuple[list[IntArray], float]:
+        return self.solver.prove_all(self.problem, self.master, node, self.deadline)
+
+    def _plans_ignoring_batteries(self, price: FloatArray, options: list[IntArray]) -> list[Plan]:
+        """Plans of options with optimal shares at prices, whether or not the batteries suffice."""
+        master = self.master
+        return [
+            _optimal_plan(
+                master.slot(t, price, master.unrestricted, LIMIT_TOLERANCE), tasks, master.weights.limit_s, option
+            )
+            for t, (tasks, option) in enumerate(zip(master.tasks, options, strict=True))
+        ]
+
+    def _keep_better(self, found: tuple[float, list[Column]]) -> None:
+        """Take the plan of columns as the incumbent if its cost is lower."""
+        if found[0] < self.best[0]:
+            slots = zip(self.master.unpriced, self.master.tasks, found[1], strict=True)
+            self._keep_cheaper([_plan_of_shares(slot, tasks, each.option, each.shares) for slot, tasks, each in slots])
+
+    def _keep_cheaper(self, plans: list[Plan]) -> None:
+        """Take the slots' plans as the incumbent if the problem's cost of them is lower."""
+        server = np.stack([plan[0] for plan in plans])
+        shares = np.stack([plan[1] for plan in plans], axis=1)
+        decisions = self.problem.choose(server[None], shares[0][None], shares[1][None])
+        cost = float(self.problem.evaluate(self.instance, decisions).cost[0])
+        if cost < self.best[0]:
+            self.best = cost, server, shares
+
+
 class _Searches:
     """The searches of one call; tasks of instances that were not searched fail."""
 
@@ -265,7 +268,9 @@ class _Searches:
 
     def search(self, row: int, deadline: Deadline) -> None:
         """Plan one instance; on the digital twin's data nothing is proved."""
-        self.server[row], self.shares[:, row], proved = self.solver.plan(self.problem, self.known.take([row]), deadline)
+        search = _HorizonSearch(self.solver, self.problem, self.known.take([row]), deadline)
+        proved = search.solve()
+        _, self.server[row], self.shares[:, row] = search.best
         if not self.solver.twin:
             self.bound[row] = proved
 
@@ -305,17 +310,3 @@ def _plan_of_shares(slot: SlotTasks, tasks: InferenceTasks, option: IntArray, sh
     server[slot.user, slot.place] = np.maximum(option, 0)
     shares[:, slot.user, slot.place] = np.clip(share.T, 0.0, 1.0)
     return server, shares
-
-
-def _cheaper_incumbent(
-    problem: InferenceProblem[Any],
-    instance: Instances,
-    best: Incumbent,
-    plans: list[Plan],
-) -> Incumbent:
-    """The incumbent, or the slots' plans if the problem's cost of them is lower."""
-    server = np.stack([plan[0] for plan in plans])
-    shares = np.stack([plan[1] for plan in plans], axis=1)
-    decisions = problem.choose(server[None], shares[0][None], shares[1][None])
-    cost = float(problem.evaluate(instance, decisions).cost[0])
-    return (cost, server, shares) if cost < best[0] else best
