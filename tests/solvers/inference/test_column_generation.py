@@ -142,7 +142,7 @@ def test_the_best_plan_at_prices_is_worth_the_bound_of_the_part_that_it_is_in_an
 
     def bounded(limits: BranchLimits, price: FloatArray) -> tuple[list[Any], float]:
         node = Node(limits, price, [np.full(n, -1) for n in work], -np.inf)
-        options, bound = exact.prove_all(problem, master, node, Deadline())  # type: ignore[attr-defined]
+        options, bound = exact.prove_all(problem, master, node, Deadline())
         return options, float(bound)
 
     for _ in range(30):
