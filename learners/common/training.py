@@ -263,6 +263,7 @@ class IterativeLearner(Learner):
         """Iterations in a budget of so many decisions."""
         return -(-steps // self.decisions(problem))
 
+    # The arguments are those of `Learner.fit`, written out so that help and editors show them.
     def fit(
         self,
         problem: Problem[Any],

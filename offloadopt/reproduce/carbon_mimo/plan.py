@@ -17,6 +17,7 @@ SHORTENED = (
 )
 
 
+# Plans of all papers look alike: each is a list of its own artefacts and of what a quick run leaves out.
 def artefacts(study: CarbonMimoStudy) -> list[Artefact]:
     """The paper's figures, then tables of ours, then the ancestor's curve."""
     return [

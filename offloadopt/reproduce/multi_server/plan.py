@@ -23,6 +23,7 @@ SHORTENED = (
 """Differences of a quick run. DIRS itself has the paper's 256 demonstrations, 1000 iterations and 3000 slots."""
 
 
+# Plans of all papers look alike: each is a list of its own artefacts and of what a quick run leaves out.
 def artefacts(study: MultiServerStudy) -> list[Artefact]:
     """The paper's tables and figures, then those beyond it."""
     return [
