@@ -377,7 +377,10 @@ class RequestControls(Controls):
 
 
 class SharedCosts:
-    """Costs of assignments ``[count, ..., tasks]`` with optimal continuous decisions."""
+    """Costs of assignments ``[count, ..., tasks]`` with optimal continuous decisions.
+
+    The structure's `SharedServersCosts` tabulates every link for every number of users: too much for 100 users.
+    """
 
     def __init__(self, problem: PartialMobile, observation: Observation) -> None:
         self.problem = problem
