@@ -71,9 +71,13 @@ def for_each(
 @contextmanager
 def _loky(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) -> Iterator[Iterable[Any]]:
     from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import resource_tracker
 
     import joblib
+    from joblib.externals.loky.backend import resource_tracker as resource_tracker_of_joblib
 
+    for tracker in (resource_tracker, resource_tracker_of_joblib):
+        tracker.ensure_running()  # to start them lets blocked signals through
     # One thread per process, since the processes share the cores.
     with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_end_with_parent):
         pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
