@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,6 +36,8 @@ ROOT = Path(__file__).parents[2].resolve()
 OURS = ("offloadopt", "solvers", "learners", "datasets")
 
 
+SLOW = ("milp", "minlp", "grid-milp")
+"""Solvers without kernels of their own."""
 UNTHREADED = ("random", "greedy", "local", "lyapunov", "levy", "greedy-local", "all-edge", "round-robin")
 """Solvers that start no threads, which would not survive a fork."""
 
@@ -46,10 +49,20 @@ def warm_up() -> None:
     for group in ("solvers", "learners"):
         for name in registry.names(group):
             registry.implementations(group, name)
+    compiling = multiprocessing.get_context("fork").Process(target=_solve_by_all, args=(registry.names("solvers"),))
+    compiling.start()
+    compiling.join()
+    _solve_by_all(UNTHREADED)
+
+
+def _solve_by_all(solvers: Iterable[str]) -> None:
+    """Solve a small instance of every problem by solvers; their kernels are then in the cache."""
+    from offloadopt import registry
+
     for problem in small_problems():
-        for name in UNTHREADED:
-            if registry.serves("solvers", name, problem):
-                registry.solver(name, problem).run(problem, problem.sample(1, 0))
+        for name in solvers:
+            if name not in SLOW and registry.serves("solvers", name, problem):
+                registry.solver(name, problem, time_limit_s=5.0).run(problem, problem.sample(1, 0))
 
 
 class Worker:
