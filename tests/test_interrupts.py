@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -73,7 +72,7 @@ def test_a_held_signal_passes_the_deadlines_of_a_search_around_it() -> None:
 
 def test_a_blocked_ctrl_c_comes_at_the_end() -> None:
     with pytest.raises(KeyboardInterrupt), blocked():  # noqa: PT012 - the end of the context raises
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         still_here = True
     assert still_here
 

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,27 +137,33 @@ def _description(unit: Unit) -> dict[str, Any]:
 
 
 def read_results(work: Path, artefact: Artefact) -> dict[str, Result]:
-    """Read the results of an artefact's finished units by name; one whose file is damaged is not finished."""
-    found = {}
-    for unit in distinct_units([artefact]).values():
-        path = work / f"{unit.name}.json"
-        if path.exists():
-            with suppress(DamagedFile), refuse_damage(path, "does not hold what its table needs"):
-                found[unit.name] = _checked_result(strict_json.parse(read_text(path)), artefact, unit)
-    return found
+    """Read the results of an artefact's finished units by name; one that gives no rows is not finished."""
+
+    def check(unit: Unit, result: Result) -> None:
+        for row in artefact.rows(unit, result):
+            numbers = [value for name, value in row.items() if name not in artefact.keys]
+            if not numbers or not all(isinstance(value, int | float | None) for value in numbers):
+                raise TypeError("a row holds no numbers, or others")
+
+    read = {name: read_result(work, unit, partial(check, unit)) for name, unit in distinct_units([artefact]).items()}
+    return {name: result for name, result in read.items() if result is not None}
 
 
-def _checked_result(content: Any, artefact: Artefact, unit: Unit) -> Result:
-    """Return a result that is this unit's, and of which its rows can be made."""
-    described = {name: content[name] for name in ("function", "parameters", "version")}
-    if described != json.loads(json.dumps(_description(unit))):
-        raise ValueError("it is another unit's")
-    result: Result = content["result"]
-    for row in artefact.rows(unit, result):
-        numbers = [value for name, value in row.items() if name not in artefact.keys]
-        if not numbers or not all(isinstance(value, int | float | None) for value in numbers):
-            raise TypeError("a row holds no numbers, or others")
-    return result
+def read_result(work: Path, unit: Unit, check: Callable[[Result], None] | None = None) -> Result | None:
+    """Read the result of a unit; None if it is missing, its file is damaged or another unit's, or ``check`` fails."""
+    path = work / f"{unit.name}.json"
+    if not path.exists():
+        return None
+    with suppress(DamagedFile), refuse_damage(path, "does not hold what its table needs"):
+        content = strict_json.parse(read_text(path))
+        described = {name: content[name] for name in ("function", "parameters", "version")}
+        if described != json.loads(json.dumps(_description(unit))):
+            raise ValueError("it is another unit's")
+        result: Result = content["result"]
+        if check is not None:
+            check(result)
+        return result
+    return None
 
 
 def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Path) -> None:

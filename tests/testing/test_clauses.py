@@ -52,7 +52,6 @@ def test_a_refusal_is_one_line_of_the_right_error() -> None:
     for call, clause in (
         (lambda: None, "x is not refused"),
         (lambda: refuse(KeyError("k")), "x raises KeyError, not InvalidInput"),
-        (lambda: refuse(InvalidInput("a\nb")), "more than one line"),
     ):
         with pytest.raises(ConformanceError, match=clause):
             must_refuse("x", call)
