@@ -70,7 +70,7 @@ class Federable(IterativeLearner):
 
 @dataclass(frozen=True)
 class Pair:
-    """Stacked networks, one for each agent, and their target networks.
+    """Stacked networks, one for each agent, and their target networks; what has one copy, agents have in common.
 
     Attributes
     ----------
@@ -119,12 +119,11 @@ class WeightExchange(Stateful):
         share = self.settings.first_share * max(0.0, 1.0 - spent)
         weights = aggregate_weights(self.settings.rule, values, counts)
         for pair in pairs:
-            self._count(pair.online)
+            self._count(pair.online, len(values))
             share_weights(self.settings.rule, pair, weights, share)
 
-    def _count(self, networks: nn.Module) -> None:
-        size = sum(parameter.nbytes for parameter in networks.parameters())
-        agents = len(next(networks.parameters()))
+    def _count(self, networks: nn.Module, agents: int) -> None:
+        size = sum(parameter.nbytes for parameter in networks.parameters() if len(parameter) == agents)
         self.sent += size
         self.delivered += size * (agents - 1) if self.settings.rule == "literal" else size
 
@@ -155,6 +154,8 @@ def share_weights(rule: Rule, pair: Pair, weights: Tensor, share: float) -> None
     """Replace every agent's weights by those that the rule computes from all agents' weights."""
     targets = [None] * len(list(pair.online.parameters())) if pair.target is None else pair.target.parameters()
     for own, target in zip(pair.online.parameters(), targets, strict=True):
+        if len(own) != len(weights):
+            continue
         aggregate = torch.einsum("ij,j...->i...", weights, own)
         if rule == "average":
             own.copy_(aggregate)

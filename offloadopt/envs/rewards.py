@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.core import FloatArray, Outcome
-from offloadopt.errors import UnknownName, nearest
+from offloadopt.errors import InvalidInput, UnknownName, nearest
 
 Reward = Callable[[Outcome], FloatArray]
 """Computes the rewards ``[count]`` of an outcome."""
@@ -20,7 +20,10 @@ def negative_cost(outcome: Outcome) -> FloatArray:
 
 
 def reciprocal_cost(outcome: Outcome) -> FloatArray:
-    """Compute ``1 / cost``, the reward of DIRS (arXiv:2005.12364), for costs above 0."""
+    """Compute ``1 / cost``, the reward of DIRS (arXiv:2005.12364); a cost that is not above 0 is refused."""
+    least = outcome.cost.min(initial=np.inf)
+    if least <= 0:
+        raise InvalidInput(f"a slot's cost is {least:g}; allowed with the reward 'reciprocal-cost': above 0")
     return np.asarray(1.0 / outcome.cost)
 
 

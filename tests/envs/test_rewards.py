@@ -7,7 +7,7 @@ import pytest
 
 from offloadopt.core import Outcome
 from offloadopt.envs import rewards
-from offloadopt.errors import UnknownName
+from offloadopt.errors import InvalidInput, UnknownName
 
 AGENT_COST = np.array([[1.0, 3.0], [2.0, 2.0]])
 PLAIN = Outcome(np.array([4.0, 4.0]), AGENT_COST)
@@ -21,6 +21,11 @@ def test_the_terminal_cost_is_left_out_where_learners_bootstrap() -> None:
 
 def test_the_reciprocal_cost_is_one_over_the_cost() -> None:
     assert rewards.reciprocal_cost(PLAIN).tolist() == [0.25, 0.25]
+
+
+def test_a_slot_without_cost_has_no_reciprocal() -> None:
+    with pytest.raises(InvalidInput, match="cost is 0; allowed with the reward 'reciprocal-cost': above 0"):
+        rewards.reciprocal_cost(Outcome(np.array([1.0, 0.0]), np.array([[1.0], [0.0]])))
 
 
 def test_an_agent_bears_its_own_cost_and_a_team_all_costs() -> None:

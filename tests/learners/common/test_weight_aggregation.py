@@ -99,3 +99,13 @@ class TestSharing:
             )
             moved = any(not torch.equal(a, b) for a, b in zip(before, online.parameters(), strict=True))
             assert moved == moves
+
+
+@pytest.mark.parametrize("rule", ["average", "personalised"])
+def test_a_network_that_agents_have_in_common_is_not_exchanged(rule: Rule) -> None:
+    own, common = networks(3, 1), networks(1, 2)
+    before = [parameter.clone() for parameter in common.parameters()]
+    exchange = WeightExchange(Federation(rule=rule, every=1))
+    exchange.after_update(0.0, [Pair(nn.ModuleList([own, common]))], torch.zeros(3), torch.ones(3))
+    assert all(torch.equal(*pair) for pair in zip(before, common.parameters(), strict=True))
+    assert exchange.sent == sum(parameter.nbytes for parameter in own.parameters())
