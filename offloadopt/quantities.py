@@ -92,7 +92,7 @@ Rounds = Annotated[int, Field(le=10**12), Unit("1")]
 Rate = Annotated[float, Field(le=100), Unit("1")]
 """Step size of an optimiser."""
 Factor = Annotated[float, Field(le=1e9), Unit("1")]
-Tradeoff = Annotated[float, Field(le=1e24), Unit("1")]
+Tradeoff = Annotated[float, Field(ge=1e-24, le=1e24), Unit("1")]
 """Lyapunov's ``V``, whose scale is that of backlogs over costs."""
 
 

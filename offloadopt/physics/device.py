@@ -84,7 +84,7 @@ class Service:
     green_j : array [...]
         Green energy that can be used in the slot.
     green_price, grid_price : arrays that broadcast to [...]
-        Cost of a joule, ``green_price <= grid_price``, ``grid_price > 0``.
+        Cost of a joule, ``green_price <= grid_price``, ``grid_price >= 0``.
     """
 
     device: Device
@@ -162,9 +162,9 @@ class Service:
         """
         shape = np.broadcast_shapes(self.gain_per_w.shape, np.shape(bit_value))
         full = np.broadcast_to(self.full_effort, shape)
-        grid_effort = np.minimum(bit_value / self.grid_price, full)
-        green_price = np.maximum(self.green_price, np.finfo(float).tiny)
+        grid_price, green_price = (np.maximum(p, np.finfo(float).tiny) for p in (self.grid_price, self.green_price))
         with np.errstate(over="ignore"):
+            grid_effort = np.minimum(bit_value / grid_price, full)
             green_effort = np.where(self.green_price > 0, np.minimum(bit_value / green_price, full), full)
         green_effort = np.maximum(green_effort, grid_effort)
         # Between the two prices the green supply is used up exactly, and its last joule sets the price.

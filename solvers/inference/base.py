@@ -21,7 +21,7 @@ from offloadopt.core import FEASIBILITY_TOLERANCE, Decisions, FloatArray, IntArr
 from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks, send_factor
 from offloadopt.solvers.base import Rule
-from offloadopt.solvers.inference.local_search import improve, local_search
+from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, allocate, local_set_costs, slot_tasks
 from offloadopt.structures.inference import CostWeights, InferenceProblem
 
@@ -126,20 +126,7 @@ def search_plan(slot: SlotTasks, start: IntArray, exchanges: bool = True) -> tup
     local_cost = local_set_costs(
         slot.first_task, slot.local, slot.second_price, slot.limit_s, 1 << int(np.diff(slot.first_task).max())
     )
-    if exchanges:
-        option, _, _ = local_search(slot, local_cost, option, Deadline())
-    else:
-        improve(
-            option,
-            slot.user,
-            slot.first_task,
-            local_cost,
-            slot.remote,
-            slot.second_price,
-            slot.limit_s,
-            slot.failure_costs,
-            False,
-        )
+    option, _, _ = local_search(slot, local_cost, option, Deadline(), exchanges)
     return option, optimal_shares(slot, option)
 
 

@@ -16,6 +16,8 @@ from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_se
 
 LEAST_SAVING = 1e-12
 """Least relative reduction of the cost for which a move is made."""
+STEPS_AT_ONCE = 2**23
+"""Steps between two looks at the deadline, times the squared number of tasks, with which a step's time grows."""
 
 
 @njit(cache=True)
@@ -143,12 +145,13 @@ def _best_exchange(
 @njit(cache=True)
 def improve(
     option: Any, user: Any, first_task: Any, local_cost: Any, remote: Any, second_price: float, limit: float,
-    failure_costs: Any, swaps: bool,
+    failure_costs: Any, swaps: bool, place: Any, steps: int,
 ) -> float:  # fmt: skip
     """Improve options in place until no move, and with ``swaps`` no exchange between servers, helps; returns the cost.
 
     Where the tasks on a CPU cannot all meet the time limit, they are first set to fail: a single move could not make
-    them feasible.
+    them feasible. ``place`` holds the next task and the number of tasks since the last change: after so many steps the
+    search stops there, and the same call continues it.
     """
     tasks, servers = remote.shape[0], remote.shape[1]
     costs, prices = np.empty(servers), np.zeros((servers, 2))
@@ -158,8 +161,10 @@ def improve(
     if not np.isfinite(total):
         _fail_infeasible(option, first_task, local_cost, costs)
         total = total_cost(option, *slot, costs, prices)
-    unchanged, j = 0, 0
-    while unchanged < tasks:
+    for _ in range(steps):
+        if place[1] == tasks:
+            break
+        j = place[0]
         current, partner = option[j], -1
         least = -LEAST_SAVING * (1.0 + abs(total))
         target = _best_move(option, j, *slot, least, costs, prices, *trial)
@@ -170,21 +175,24 @@ def improve(
             if partner >= 0:
                 target = option[partner]
         if target == current:
-            unchanged += 1
+            place[1] += 1
         else:
-            unchanged = 0
+            place[1] = 0
             option[j] = target
             if partner >= 0:
                 option[partner] = current
             total = total_cost(option, *slot, costs, prices)
-        j = (j + 1) % tasks
+        place[0] = (j + 1) % tasks
     return total
 
 
 def local_search(
-    slot: SlotTasks, local_cost: FloatArray, start: IntArray, deadline: Deadline
+    slot: SlotTasks, local_cost: FloatArray, start: IntArray, deadline: Deadline, exchanges: bool = True
 ) -> tuple[IntArray, float, FloatArray]:
-    """Find a local optimum from ``start [tasks]``: options, their cost, and resource prices ``[servers, 2]``."""
+    """Find a local optimum from ``start [tasks]``: options, their cost, and resource prices ``[servers, 2]``.
+
+    Without ``exchanges`` of two tasks only moves are tried.
+    """
     option = start.copy()
     arguments = (
         slot.user,
@@ -195,9 +203,10 @@ def local_search(
         slot.limit_s,
         slot.failure_costs,
     )
-    for swaps in (False, True):
-        if slot.tasks and not deadline.passed:
-            improve(option, *arguments, swaps)
+    for swaps in (False, True) if exchanges else (False,):
+        place, steps = np.zeros(2, dtype=np.int64), max(1, STEPS_AT_ONCE // max(slot.tasks, 1) ** 2)
+        while place[1] < slot.tasks and not deadline.passed:
+            improve(option, *arguments, swaps, place, steps)
     costs, prices = np.empty(slot.servers), np.zeros((slot.servers, 2))
     cost = float(total_cost(option, *arguments, costs, prices))
     return option, cost, prices

@@ -142,7 +142,7 @@ class TaskQueueMilp(TaskQueueConstraints):
         rivals = [k for k, other in enumerate(self.tasks) if other.slot == task.slot and other.agent == task.agent]
         used = float(self.largest_use_j[earlier, task.agent].sum() + option.send_j * len(rivals) / 2.0)
         level = max(self.start_j[task.agent] - used, option.send_j / 2.0) / self.data.capacity_j
-        return ageing_cost(self.data, option.send_j, float(level))
+        return ageing_cost(self.data, option.send_j, min(float(level), 1.0))  # no battery is more than full
 
     # ------------------------------------------------------------------------------------------------- decisions
 

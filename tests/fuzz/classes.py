@@ -76,6 +76,8 @@ def counts(rng: random.Random) -> Try:
         head = (("solve", problem, "--json"), ("--solver", "random"), ("--count", "1"))
     fields = [name for name in SMALL[problem] if name not in ("tasks_max",)]
     sizes = [("--set", f"{rng.choice(fields)}={rng.choice(HUGE)}")] if rng.random() < 0.5 else size
+    if command == "train" and sizes is not size:
+        sizes.append(("--seconds", "0.1"))
     return Try(arguments=(*head, *values.small(problem), *sizes), limit_s=60.0)
 
 

@@ -145,3 +145,11 @@ def test_energy_costs_its_green_price_up_to_the_supply_and_the_grid_price_beyond
     assert service.energy_cost(np.full(4, 1.5)).tolist() == [-1.5, 0.0, 1.5, 7.5]
     assert service.energy_cost(np.full(4, 3.0)).tolist() == [3.0, 5.0, 7.0, 15.0]
     assert service.take(slice(1, 3)).green_price.tolist() == [0.0, 1.0]
+
+
+def test_energy_from_a_grid_without_a_price_is_used_as_far_as_bits_have_value() -> None:
+    device = Device(1e-3, 1e6, 1e-27, 500.0, 2.0, 2.0)
+    service = Service(device, np.array([50.0, 50.0]), np.zeros(2), np.zeros(2), np.zeros(2))
+    local_w, offload_w = service.best(np.array([1e-6, 0.0]))
+    np.testing.assert_allclose(local_w, [2.0, 0.0])
+    np.testing.assert_allclose(offload_w, [2.0, 0.0])

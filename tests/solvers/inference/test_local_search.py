@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offloadopt.clock import Deadline
-from offloadopt.solvers.inference.local_search import improve, local_search
+from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.resource_allocation import local_set_costs
 
 from toys.inference_slots import cost_of_options, shares_of, slot_of, small_inference
@@ -34,8 +34,7 @@ def test_no_move_and_no_exchange_of_a_local_optimum_costs_less(swaps: bool) -> N
     local_cost = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
     option = np.arange(slot.tasks) % 3
     start = cost_of_options(problem, instances, [slot], [option])[0]
-    arguments = (slot.user, slot.first_task, local_cost, slot.remote, slot.second_price, slot.limit_s)
-    cost = improve(option, *arguments, slot.failure_costs, swaps)
+    option, cost, _ = local_search(slot, local_cost, option, Deadline(), swaps)
     assert cost < start
     near = []
     for j in range(slot.tasks):
@@ -47,3 +46,15 @@ def test_no_move_and_no_exchange_of_a_local_optimum_costs_less(swaps: bool) -> N
                 near.append(exchanged)
     many = instances.take(np.zeros(len(near), dtype=np.int64))
     assert (cost_of_options(problem, many, [slot] * len(near), near) >= cost * (1 - 1e-9)).all()
+
+
+def test_a_search_in_many_calls_ends_where_one_call_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_inference(users=4, servers=2, horizon=1, battery_j=1e6, limit_s=0.6)
+    slot = slot_of(problem, problem.sample(1, seed=1), 0)
+    local_cost = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
+    start = np.arange(slot.tasks) % 3
+    whole, cost, _ = local_search(slot, local_cost, start, Deadline())
+    monkeypatch.setattr("offloadopt.solvers.inference.local_search.STEPS_AT_ONCE", 1)
+    option, same, _ = local_search(slot, local_cost, start, Deadline())
+    assert option.tolist() == whole.tolist()
+    assert same == pytest.approx(cost, rel=1e-12)
