@@ -20,6 +20,7 @@ from offloadopt.core import Budget, Demonstrations, Learner, Policy, Problem, Pr
 from offloadopt.errors import OutputExists
 from offloadopt.folders import FolderFormat
 from offloadopt.learners.common import checkpoint, saved_policy
+from offloadopt.settings import difference
 
 FORMAT = 1
 MARK = "training.json"
@@ -106,7 +107,7 @@ def _begin(folder: Path, wanted: TrainingState) -> TrainingState:
         return wanted
     what, remedy = "does not describe a training", "train again in a new folder"
     found = files.read_sealed(folder / MARK, FORMAT, TrainingState, what=what, remedy=remedy)
-    differ = checkpoint.difference(found.inputs, wanted.inputs)
+    differ = difference(found.inputs, wanted.inputs)
     if differ:
         raise OutputExists(
             f"{folder} is not empty: it holds another training ({differ}); choose another or overwrite it"

@@ -111,3 +111,14 @@ class Scenario(Settings):
             if found is None or len(changes) < len(found[2]):
                 found = name, known, changes
         return found
+
+
+def difference(found: Any, asked: Any, name: str = "") -> str:
+    """Describe the first of nested JSON values that differs, with both values; empty if none does."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in sorted(found.keys() | asked.keys()):
+            differ = difference(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
+            if differ:
+                return differ
+        return ""
+    return "" if found == asked else f"its {name} is {found!r}, not {asked!r}"

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from offloadopt.errors import InvalidInput, UnknownName
-from offloadopt.settings import Scenario
+from offloadopt.settings import Scenario, difference
 
 
 class Shop(Scenario):
@@ -88,3 +88,10 @@ def test_a_scenario_that_no_preset_can_be_made_for_is_one_of_its_own() -> None:
         tills: int = Field(2, ge=1)
 
     assert Own().origin == "a scenario of its own"
+
+
+def test_the_first_difference_is_named_with_its_place() -> None:
+    assert difference({"a": {"b": 1, "c": [2]}}, {"a": {"b": 1, "c": [2]}}) == ""
+    assert difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "its a.b is 1, not 2"
+    assert difference({"a": 1}, {"a": 1, "b": None}) == ""
+    assert difference({"a": 1}, {"b": 1}) == "its a is 1, not None"

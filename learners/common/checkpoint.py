@@ -27,6 +27,7 @@ from offloadopt.errors import OutputExists
 from offloadopt.folders import FolderFormat
 from offloadopt.formats.reading import digest, refuse_damage
 from offloadopt.learners.common.torch_utils import Arrays, encode_arrays, read_arrays, with_prefix
+from offloadopt.settings import difference
 
 FORMAT = 3
 INDEX = "checkpoint.json"
@@ -307,14 +308,3 @@ def like(name: str, value: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> 
     if np.isfinite(value).all() and not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinite values; allowed: finite numbers")
     return array.reshape(value.shape).copy()
-
-
-def difference(found: Any, asked: Any, name: str = "") -> str:
-    """Describe the first field that differs, with both values; empty if none does."""
-    if isinstance(found, dict) and isinstance(asked, dict):
-        for key in sorted(found.keys() | asked.keys()):
-            differ = difference(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
-            if differ:
-                return differ
-        return ""
-    return "" if found == asked else f"its {name} is {found!r}, not {asked!r}"

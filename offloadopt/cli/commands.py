@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -256,35 +256,51 @@ def compare(
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> int:
-    """Compare solvers and policies on the same instances. The default seed differs from that of `demos`."""
-    from offloadopt.evaluation import InterruptedComparison
+    """Compare solvers and policies on the same instances; with --out, the same call shows a finished report again.
+
+    The default seed differs from that of `demos`.
+    """
+    from offloadopt.evaluation import InterruptedComparison, report_folder
 
     problem = make_problem(problem_name, preset, changes)
     methods = api.make_methods(problem, names or None, **limits(relative_gap, time_limit))
     instances = take_instances(problem, input_file, count, seed, default=200)
-    with nullcontext() if out is None else _report_folder(out, overwrite):
+    chosen: dict[str, Any] = {"seed": seed, "reference": reference, "paired_with": paired_with}
+
+    def measured() -> Report:
         try:
-            report = api.compare(
-                problem, methods, instances, seed=seed, reference=reference, paired_with=paired_with, display=True
-            )
+            return api.compare(problem, methods, instances, display=True, **chosen)
         except InterruptedComparison as stopped:
-            print_json(_report_json(stopped.report)) if as_json else print(stopped.report.summary())
+            _show_report(stopped.report.to_dict(), stopped.report.summary(), as_json)
             raise
-        if out is not None:
-            report.save(out)
+
+    if out is None:
+        report = measured()
+        return _show_report(report.to_dict(), report.summary(), as_json)
+    inputs = report_folder.comparison_inputs(problem, methods, instances, **chosen)
+    with report_folder.report_folder(out, inputs, overwrite=overwrite) as found:
+        if found is None:
+            report = measured()
+            found = report.save(out, inputs)
+        else:
+            note(f"{out} holds this comparison, complete")
+    status = _show_report(found, found["summary"], as_json)
+    if not as_json:
+        print(f"\nreport: {out / 'report.html'}")
+    return status
+
+
+def _show_report(found: Mapping[str, Any], summary: str, as_json: bool) -> int:
+    """Print a report; return 3 if no method has decided some instance feasibly.
+
+    The columns of its JSON are those that ``compare --json`` promises; report.json in the output folder has them all.
+    """
     if as_json:
-        print_json(_report_json(report))
+        methods = [{column: row[column] for column in COLUMNS} for row in found["methods"]]
+        print_json({**{name: found[name] for name in ("problem", "scenario", "reference")}, "methods": methods})
     else:
-        print(report.summary())
-        if out is not None:
-            print(f"\nreport: {out / 'report.html'}")
-    return _status(np.min([run.cost for run in report.methods], axis=0))
-
-
-def _report_folder(out: Path, overwrite: bool) -> AbstractContextManager[Path]:
-    from offloadopt.evaluation.report import report_folder
-
-    return report_folder(out, overwrite=overwrite)
+        print(summary)
+    return NoSolution.exit_status if found["undecided_instances"] else 0
 
 
 def _status(objective: FloatArray) -> int:
@@ -304,10 +320,3 @@ def _problem_to_train(
             kind: type[Problem[Any]] = registry.get("problems", name)
             return kind(kind.scenario_type(**manifest.scenario))
     return make_problem(name, preset, changes)
-
-
-def _report_json(report: Report) -> dict[str, Any]:
-    """The columns that ``compare --json`` promises; report.json in the output folder has them all."""
-    found = report.to_dict()
-    methods = [{column: row[column] for column in COLUMNS} for row in found["methods"]]
-    return {**{name: found[name] for name in ("problem", "scenario", "reference")}, "methods": methods}

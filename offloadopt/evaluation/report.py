@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from html import escape
@@ -16,35 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray
-from offloadopt.errors import OutputExists
-from offloadopt.evaluation import captions, formatting, html_report, plots
+from offloadopt.evaluation import captions, formatting, html_report, plots, report_folder
 from offloadopt.evaluation.reference import SAME_COST, Reference
 from offloadopt.evaluation.statistics import LEVEL, MethodRun, Statistics, summarise
 from offloadopt.files import write_atomic
-from offloadopt.folders import FolderFormat, make_folder
 from offloadopt.formats import csv_tables
-from offloadopt.formats.reading import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-MARK = "report.json"
-UNFINISHED = "unfinished"
-"""Field of a ``report.json`` that was written before the rest of its report."""
-FOLDER = FolderFormat(
-    {MARK: r'\{\s*"problem": "[^"]*",\s*"scenario": '},
-    (r"gap\.png", r"gap_time\.png", r"per_instance\.parquet", r"report\.csv", r"report\.html"),
-)
-
-
-@contextmanager
-def report_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Open a folder for a report, and lock it; one that holds a finished report is refused without ``overwrite``."""
-    with FOLDER.opened(path, overwrite=overwrite) as folder:
-        if (folder / MARK).exists() and f'"{UNFINISHED}": true'.encode() not in read_bytes(folder / MARK):
-            raise OutputExists(f"{folder} is not empty: it holds a report; choose another folder or overwrite it")
-        yield folder
 
 
 @dataclass(frozen=True)
@@ -130,12 +109,14 @@ class Report:
         """Return the results as plain values; a number that does not exist is ``None``, never NaN or infinite."""
         settings = {run.name: dict(run.settings) for run in self.methods}
         return {
-            **self._named,
+            "problem": self.problem,
+            "scenario": dict(self.scenario),
             "reference": self.reference.label,
             "methods": [{**asdict(row), "settings": settings[row.name]} for row in self.statistics],
             "reference_provers": list(self.reference.provers),
             "instances": self.count,
             "infeasible_instances": int(self.reference.infeasible.sum()),
+            "undecided_instances": int(np.isinf(np.min([run.cost for run in self.methods], axis=0)).sum()),
             "paired_with": self.paired_with,
             "same_cost": SAME_COST,
             "interval_level": LEVEL,
@@ -145,11 +126,6 @@ class Report:
             "feasibility_tolerance": FEASIBILITY_TOLERANCE,
             "reference_note": captions.reference_note(self.reference, self.horizon),
         }
-
-    @property
-    def _named(self) -> dict[str, Any]:
-        """What every ``report.json`` begins with."""
-        return {"problem": self.problem, "scenario": dict(self.scenario)}
 
     def to_json(self) -> str:
         """Return `to_dict` as strict JSON."""
@@ -227,12 +203,23 @@ class Report:
         """Write `to_html`."""
         write_atomic(path, self.to_html().encode())
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Write the page, the tables, the numbers per instance and the figures.
 
         Files: ``report.html``, ``report.json``, ``report.csv``, ``per_instance.parquet``, ``gap.png`` and
         ``gap_time.png``. All are computed before the first is written, and each is written atomically: ``report.json``
         first, as a mark of what is unfinished, and last.
+
+        Parameters
+        ----------
+        folder : path
+        inputs : mapping, optional
+            All that determines the comparison (`report_folder.comparison_inputs`), by which it is known again.
+
+        Returns
+        -------
+        dict
+            Contents of ``report.json``: `to_dict`, with the inputs and the summary.
         """
         parquet = io.BytesIO()
         self.per_instance().to_parquet(parquet, index=False)
@@ -242,9 +229,8 @@ class Report:
             "per_instance.parquet": parquet.getvalue(),
             "report.csv": csv_tables.encode(self.to_frame().reset_index()),
             "report.html": self.to_html().encode(),
-            MARK: self.to_json().encode(),
         }
-        folder = make_folder(folder)
-        write_atomic(folder / MARK, json.dumps({**self._named, UNFINISHED: True}).encode())
-        for name, data in contents.items():
-            write_atomic(folder / name, data)
+        known = {} if inputs is None else {"inputs": dict(inputs)}
+        found = {**self.to_dict(), **known, "summary": self.summary()}
+        report_folder.write(folder, found, contents)
+        return found

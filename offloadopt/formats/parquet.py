@@ -5,7 +5,6 @@ The shape of a row is stored in the schema's metadata, and with it the SHA-256 o
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from offloadopt.errors import InvalidInput
 from offloadopt.formats import strict_json
 from offloadopt.formats.json_arrays import rectangular
-from offloadopt.formats.reading import TEXT_GROWTH
+from offloadopt.formats.reading import TEXT_GROWTH, digest_arrays
 
 METADATA = b"offloadopt"
 MAX_PARTS = 100_000
@@ -41,7 +40,7 @@ def encode(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any] | None =
         size = int(np.prod(values.shape[1:]))
         columns[name] = flat if values.ndim == 1 else pyarrow.FixedSizeListArray.from_arrays(flat, size)
     shapes = {name: list(values.shape[1:]) for name, values in arrays.items()}
-    metadata = {METADATA.decode(): json.dumps({"shapes": shapes, "sha256": _digest(arrays), **(notes or {})})}
+    metadata = {METADATA.decode(): json.dumps({"shapes": shapes, "sha256": digest_arrays(arrays), **(notes or {})})}
     table = pyarrow.table(columns).replace_schema_metadata(metadata)
     stream = io.BytesIO()
     # Dictionary encoding would merge values that compare equal but differ in their bits.
@@ -100,19 +99,9 @@ def decode(data: bytes, limit: int) -> tuple[dict[str, NDArray[Any]], dict[str, 
     if len(table) != file.metadata.num_rows:
         raise InvalidInput(f"it has {len(table)} rows, and its metadata say {file.metadata.num_rows}")
     arrays = {name: _array(name, table[name].combine_chunks(), shapes.get(name)) for name in schema.names}
-    if notes.pop("sha256", _digest(arrays)) != _digest(arrays):
+    if notes.pop("sha256", digest_arrays(arrays)) != digest_arrays(arrays):
         raise InvalidInput("its arrays do not match their SHA-256")
     return arrays, notes
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Compute the SHA-256 of names, types, shapes and numbers: checksums of pages do not cover all of these."""
-    found = hashlib.sha256()
-    for name, values in arrays.items():
-        numbers = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-        found.update(f"{name} {numbers.dtype.str} {values.shape}".encode(errors="surrogatepass"))
-        found.update(numbers.data)
-    return found.hexdigest()
 
 
 def _batches(file: Any, limit: int) -> Iterator[Any]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from offloadopt.errors import DamagedFile
 from offloadopt.memory import machine_bytes
@@ -58,6 +62,16 @@ def read_text(path: Path | str) -> str:
 def digest(data: bytes) -> str:
     """Compute the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Compute the SHA-256 of names, types, shapes and numbers, in hexadecimal."""
+    found = hashlib.sha256()
+    for name, values in arrays.items():
+        numbers = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        found.update(f"{name} {numbers.dtype.str} {values.shape}".encode(errors="surrogatepass"))
+        found.update(numbers.data)
+    return found.hexdigest()
 
 
 def sha256(path: Path | str) -> str:

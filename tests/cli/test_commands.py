@@ -126,7 +126,9 @@ def test_from_demonstrations_to_a_report(run: Run, experts: Path, tmp_path: Path
     assert found["methods"][2]["gap_mean"] == pytest.approx(np.mean((local - best) / best), rel=1e-6)
     assert "my policy" in (report / "report.html").read_text(encoding="utf-8")
 
-    assert_one_line(run(*compare, "--out", report), 2, "report", "not empty")
+    again = run(*compare, "--out", report)
+    assert (again.json, again.err) == (found, f"{report} holds this comparison, complete\n")
+    assert_one_line(run(*compare, "--out", report, "--seed", "4"), 2, "report", "not empty", "instances_sha256")
     assert run(*compare, "--out", report, "--overwrite").status == 0
     held = sorted(path.stat().st_mtime_ns for path in policy.iterdir())
     assert run(*train[:-1], policy).status == 0  # the same training is finished: nothing to do

@@ -14,9 +14,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from offloadopt.errors import OutputExists
 from offloadopt.evaluation import Report
-from offloadopt.evaluation.report import report_folder
 
 INF = float("inf")
 NASTY = "<script>alert('x')</script> & $x^{2$"
@@ -58,6 +56,7 @@ def test_numbers_that_do_not_exist_are_null(hopeless: Report) -> None:
     assert method["mean_cost"] is None
     assert method["gap_mean"] is None
     assert method["feasible_share"] == 0.0
+    assert hopeless.to_dict()["undecided_instances"] == 2
 
 
 def test_the_csv_is_the_frame(report: Report, tmp_path: Path) -> None:
@@ -138,35 +137,11 @@ def test_saving_writes_every_file_and_they_read_back(report: Report, tmp_path: P
         "report.html",
         "report.json",
     ]
-    assert json.loads((folder / "report.json").read_text("utf-8")) == json.loads(report.to_json())
+    saved = json.loads((folder / "report.json").read_text("utf-8"))
+    assert saved.items() >= json.loads(report.to_json()).items()
+    assert saved["summary"] == report.summary()
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "per_instance.parquet"), report.per_instance())
     assert imread(io.BytesIO((folder / "gap.png").read_bytes())).ndim == 3
-
-
-def test_a_folder_takes_a_report_that_is_unfinished_and_refuses_a_whole_one_or_anything_else(
-    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr("offloadopt.evaluation.report.write_atomic", lambda path, data: path.write_bytes(data) and kill())
-        with pytest.raises(Killed), report_folder(tmp_path) as folder:
-            report.save(folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-    with report_folder(tmp_path) as folder:
-        report.save(folder)
-    with pytest.raises(OutputExists, match="not empty: it holds a report"), report_folder(tmp_path):
-        pass
-    (tmp_path / "thesis.png").write_text("mine")
-    with pytest.raises(OutputExists, match=r"thesis\.png"), report_folder(tmp_path, overwrite=True):
-        pass
-    (tmp_path / "thesis.png").unlink()
-    with report_folder(tmp_path, overwrite=True):
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_report_gives_the_same_page(report: Report) -> None:
