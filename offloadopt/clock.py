@@ -52,6 +52,11 @@ def clock() -> float:
     return now - _compile_time.seconds
 
 
+def compiling() -> bool:
+    """Tell whether a kernel is being compiled or loaded right now, as far as `clock` has listened."""
+    return _compile_time is not None and _compile_time.began is not None
+
+
 def _listen_to_numba() -> _CompileTime:
     from numba.core import event
 

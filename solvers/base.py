@@ -30,6 +30,7 @@ from offloadopt.core import (
     rollout,
 )
 from offloadopt.interrupts import interrupt, interrupted, interruptible
+from offloadopt.progress import begin_search
 from offloadopt.structures.assignment import SlotwiseProblem
 
 BLOCK_ENTRIES = 2**22
@@ -124,6 +125,7 @@ class InstanceSolver(Solver):
         searches = self.searches(problem, instances, seed)
         for row in range(instances.count):
             begin_of_row = clock()
+            begin_search(f"search {row + 1} of {instances.count}" if instances.count > 1 else "")
             try:
                 searches.search(row, Deadline(self.time_limit_s))
             except KeyboardInterrupt:  # a second Ctrl-C, or one during compilation

@@ -34,6 +34,7 @@ from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray
 from offloadopt.errors import BrokenProof
 from offloadopt.interrupts import held
+from offloadopt.progress import in_units, report
 
 TIGHT, USUAL = 1e-9, 1e-6
 """Feasibility tolerances of MILPs: the first one without presolve, and the largest one after errors of HiGHS."""
@@ -76,15 +77,22 @@ class Answer:
         return self.found and len(self.row_dual) > 0 and bool(np.isfinite(self.row_dual).all())
 
 
-def call_highs(highs: Any) -> Answer:
-    """Run HiGHS once, until it ends or a signal comes, and read its answer."""
-    with stopped_by_signals(highs):
+def call_highs(highs: Any, *, shown: bool = False) -> Answer:
+    """Run HiGHS once, until it ends or a signal comes, and read its answer.
+
+    Parameters
+    ----------
+    highs : highspy.Highs
+    shown : bool
+        Whether the dual bound of a MILP is reported as a claim (`offloadopt.progress`) while HiGHS runs.
+    """
+    with stopped_by_signals(highs, shown=shown):
         highs.run()
     return read_answer(highs)
 
 
 @contextmanager
-def stopped_by_signals(highs: Any) -> Iterator[None]:
+def stopped_by_signals(highs: Any, *, shown: bool = False) -> Iterator[None]:
     """Within this context a run of HiGHS ends soon after a signal, whose handler is called at the end."""
     import highspy
 
@@ -93,6 +101,8 @@ def stopped_by_signals(highs: Any) -> Iterator[None]:
 
         def stop(kind: Any, message: str, progress: Any, reply: Any, data: Any) -> None:
             reply.user_interrupt = bool(signals)
+            if shown and kind == kinds[0]:
+                report(claim=progress.mip_dual_bound)
 
         highs.setCallback(stop, None)
         for kind in kinds:
@@ -157,8 +167,8 @@ class Programme:
         """Discard basis and solutions of earlier runs."""
         self._highs.clearSolver()
 
-    def solve(self, deadline: Deadline | None = None) -> Answer:
-        """Run HiGHS with the rows added so far until the deadline."""
+    def solve(self, deadline: Deadline | None = None, *, shown: bool = False) -> Answer:
+        """Run HiGHS with the rows added so far until the deadline; ``shown`` as in `call_highs`."""
         if self._rows:
             columns, values, low, high = zip(*self._rows, strict=True)
             starts = np.cumsum([0, *(len(row) for row in columns[:-1])]).astype(np.int32)
@@ -170,7 +180,7 @@ class Programme:
         if deadline is not None and np.isfinite(left_s := deadline.left_s):
             # A limit holds for one run of a MIP, but for all runs of a linear programme together.
             self.set_options(time_limit=left_s if self._mip else self._highs.getRunTime() + left_s)
-        return call_highs(self._highs)
+        return call_highs(self._highs, shown=shown)
 
 
 def checked_bound(bound: float, cost: float) -> float:
@@ -238,6 +248,7 @@ class CutSearch(ABC):
             If HiGHS claims a bound above the cost of a solution.
         """
         claims = list[float]()
+        report(cost=self.upper, bound=self.bound)
         for seed in range(3):  # the third run is needed where HiGHS fails in one
             until = deadline if claims else deadline.part(0.5)
             claim = self._claim(seed, until)
@@ -245,7 +256,9 @@ class CutSearch(ABC):
                 claims.append(claim)
             if len(claims) == 2 or -np.inf < claim <= self.bound:
                 break
-        return checked_bound(max(self.bound, min(claims)) if len(claims) == 2 else self.bound, self.upper)
+        proved = checked_bound(max(self.bound, min(claims)) if len(claims) == 2 else self.bound, self.upper)
+        report(cost=self.upper, bound=proved)
+        return proved
 
     def _claim(self, seed: int, deadline: Deadline) -> float:
         """Bound claimed by MILPs with one seed, with cuts until it meets the incumbent; -inf if there is none."""
@@ -263,7 +276,8 @@ class CutSearch(ABC):
                 dual_feasibility_tolerance=tolerance, objective_bound=cutoff,
                 mip_abs_gap=0.25 * self.allowance / self.unit,
             )  # fmt: skip
-            answer = self.programme.solve(deadline)
+            with in_units(self.unit, self.base):
+                answer = self.programme.solve(deadline, shown=True)
             self.rounds += 1
             if answer.status == "kSolveError":
                 # HiGHS sometimes finds its own optimum infeasible by a rounding error (ERGO-Code/HiGHS issue 2782).
@@ -274,7 +288,9 @@ class CutSearch(ABC):
                 continue
             self.claim = max(self.claim, self._bound(answer, cutoff, margin))
             closed = self.upper - self.claim <= self.allowance
-            if closed or not answer.found or not self.refine(answer.values) or answer.status != "kOptimal":
+            changed = not closed and answer.found and self.refine(answer.values)
+            report(cost=self.upper, claim=self.claim)
+            if not changed or answer.status != "kOptimal":
                 break
         return self.claim
 

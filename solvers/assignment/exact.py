@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeFloat, field_validator
 from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray
 from offloadopt.errors import InvalidInput
+from offloadopt.progress import in_units, report
 from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
 from offloadopt.solvers.assignment.core_milp import AssignmentMilp, CoreCosts, groups_of_tasks
@@ -109,7 +110,8 @@ class Exact(InstanceSolver):
         # Every task takes one option: where costs are negative, a constant per task makes them all at least 0.
         offset = np.minimum(cost.min(axis=1), 0.0)
         if offset.any():
-            proof = self.prove(cost - offset[:, None], load, capacity, deadline=deadline, start=start, seed=seed)
+            with in_units(1.0, float(offset.sum())):
+                proof = self.prove(cost - offset[:, None], load, capacity, deadline=deadline, start=start, seed=seed)
             rounding = 4.0 * EPS * (len(cost) + 8) * (abs(proof.bound) - offset.sum())
             return replace(proof, bound=proof.bound + float(offset.sum()) - rounding)
         cost = _without_dominated_local(cost, load, capacity)
@@ -135,7 +137,8 @@ class Exact(InstanceSolver):
             cost_unit = alone
         scaled = cost / cost_unit, load / np.sqrt(cost_unit * capacity_unit), capacity / capacity_unit
         v = None if start is None else np.sqrt(start * capacity_unit / cost_unit)
-        assignment, bound, v = self._search_with_merged_servers(*scaled, v, seed, deadline)
+        with in_units(cost_unit):
+            assignment, bound, v = self._search_with_merged_servers(*scaled, v, seed, deadline)
         # Sums of scaled terms may differ from those of evaluate by their rounding.
         rounding = 4.0 * EPS * (len(cost) + 8) * abs(bound)
         return ProvedAssignment(assignment, (bound - rounding) * cost_unit, v * np.sqrt(cost_unit / capacity_unit))
@@ -204,6 +207,7 @@ class Exact(InstanceSolver):
                     assignment = perturb_and_improve(cost, load, capacity, no_load, assignment, candidates, number, rng)
                 upper = assignment_cost(cost, load, capacity, no_load, assignment)
         allowance = self._allowance(upper)
+        report(cost=upper, bound=bound)
         if upper - bound <= allowance:
             return assignment, bound, v
 
@@ -217,9 +221,10 @@ class Exact(InstanceSolver):
         options, sizes = cost[open_tasks], load[open_tasks]
         core = np.where(reduced_cost(options, sizes, v) <= slack, options, np.inf), sizes, capacity, fixed_load
         if len(open_tasks):
-            found[open_tasks], proved = self._close_gap(
-                core, v, assignment[open_tasks], allowance, upper - bound, deadline
-            )
+            with in_units(1.0, fixed_cost):
+                found[open_tasks], proved = self._close_gap(
+                    core, v, assignment[open_tasks], allowance, upper - bound, deadline
+                )
         else:
             proved = float(price_bound(*core, fixed_load / capacity))
         if assignment_cost(cost, load, capacity, no_load, found) < upper:

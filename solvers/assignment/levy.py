@@ -26,6 +26,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray, Observation, Settings
+from offloadopt.progress import begin_search, report
 from offloadopt.quantities import Factor, Rounds, Size
 from offloadopt.solvers.assignment.base import AssignmentSolver, link_quality, without_missing_links
 from offloadopt.structures.assignment import AssignmentProblem
@@ -110,6 +111,7 @@ class GainGuidedLevy(LevySettings):
         stability = quality.copy()
         stability[..., 0] = self.local_quality
         cost = cost_of(population)
+        begin_search("" if count == 1 else f"mean of {count} searches")
         for generation in range(self.generations):
             if deadline.passed:
                 break
@@ -125,6 +127,7 @@ class GainGuidedLevy(LevySettings):
             no_worse = candidate_cost <= cost  # (28)
             np.copyto(population, candidate, where=no_worse[..., None])
             np.copyto(cost, candidate_cost, where=no_worse)
+            report(cost=float(cost.min(axis=1).mean()))
         return cost
 
 
@@ -222,6 +225,7 @@ class LevyClassic(LevySearch):
         options = quality.shape[-1]
         coordinates = population + 0.5
         cost = cost_of(population)
+        begin_search("" if count == 1 else f"mean of {count} searches")
         for _ in range(self.generations):
             if deadline.passed:
                 break
@@ -234,6 +238,7 @@ class LevyClassic(LevySearch):
             for current, new in ((population, candidate), (coordinates, moved)):
                 np.copyto(current, new, where=no_worse[..., None])
             np.copyto(cost, candidate_cost, where=no_worse)
+            report(cost=float(cost.min(axis=1).mean()))
         return cost
 
 

@@ -15,6 +15,7 @@ proved alike; the branch of least bound is divided next. If a gap remains, the s
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from pydantic import Field
 from offloadopt.clock import Deadline
 from offloadopt.core import FEASIBILITY_TOLERANCE, FloatArray, Instances, IntArray
 from offloadopt.physics.edge_inference import InferenceTasks
+from offloadopt.progress import report, unreported
 from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.highs import checked_bound
@@ -109,6 +111,7 @@ class InferenceExact(InstanceSolver):
         relaxed = relax(slot, local_cost, prices, upper, self._allowance(upper), deadline)
         option, upper = _improved_options(slot, local_cost, option, upper, relaxed.options, deadline)
         bound = relaxed.bound.value
+        report(cost=upper, bound=bound)
         if upper - bound > self._allowance(upper) and not deadline.passed:
             enumeration = SetEnumeration(slot, local_cost, relaxed.bound, deadline)
             relative = max(self.relative_gap, SMALLEST_GAP)
@@ -162,6 +165,7 @@ class _HorizonSearch:
             starts, proved = self._prove_all(node)
             self._keep_cheaper(self._plans_ignoring_batteries(node.price, starts))
             rise, node = proved - node.bound, replace(node, options=starts, bound=max(node.bound, proved))
+            report(cost=self.best[0], bound=node.bound)
             closed = self.best[0] - node.bound <= self.solver._allowance(self.best[0])
             if closed or pricing + 1 == self.solver.price_rounds or deadline.passed:
                 break
@@ -184,6 +188,7 @@ class _HorizonSearch:
         for _ in range(self.solver.branchings):
             waiting.sort(key=lambda node: node.bound)
             closed_bound = min(finished_bound, self.best[0] - self.solver._allowance(self.best[0]))
+            report(cost=self.best[0], bound=min([finished_bound, *(node.bound for node in waiting[:1])]))
             if not waiting or waiting[0].bound >= closed_bound or deadline.passed:
                 break
             node = waiting.pop(0)
@@ -229,7 +234,9 @@ class _HorizonSearch:
         return node
 
     def _prove_all(self, node: Node) -> tuple[list[IntArray], float]:
-        return self.solver.prove_all(self.problem, self.master, node, self.deadline)
+        whole = self.problem.horizon == 1 and not node.price.any()  # the slot's cost is then the instance's
+        with nullcontext() if whole else unreported():
+            return self.solver.prove_all(self.problem, self.master, node, self.deadline)
 
     def _plans_ignoring_batteries(self, price: FloatArray, options: list[IntArray]) -> list[Plan]:
         """Plans of options with optimal shares at prices, whether or not the batteries suffice."""

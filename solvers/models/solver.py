@@ -36,6 +36,7 @@ from offloadopt.core import Decisions, Instances, Observation, Problem
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported, nearest
 from offloadopt.files import write_atomic
 from offloadopt.interrupts import interrupted
+from offloadopt.progress import in_units, report
 from offloadopt.quantities import Factor
 from offloadopt.solvers import highs
 from offloadopt.solvers.base import Found, InstanceSolver
@@ -135,10 +136,12 @@ class _Searches:
             self.decisions.append(self._unsearched(instance))
             return
         cost = problem.evaluate(instance, best).cost[0]
+        report(cost=cost)
         while not deadline.passed:
             model.warm_start(best)
             # Half of the gap is reserved for the margin of the bound.
-            result = self.solve(model.pyomo, gap / 2, deadline)
+            with in_units(model.cost_unit):
+                result = self.solve(model.pyomo, gap / 2, deadline)
             self.bound[row] = max(self.bound[row], safe_bound(model, result))
             self.seconds[row] += result.seconds
             if not result.found:
@@ -147,6 +150,7 @@ class _Searches:
             found_cost = problem.evaluate(instance, found).cost[0]
             if found_cost < cost:
                 best, cost = found, found_cost
+            report(cost=cost, bound=self.bound[row])
             if deadline.passed:
                 break
             near, near_cost = _cheapest_neighbour(problem, instance, best)
@@ -365,7 +369,7 @@ class _Highs:
                 self._solver._warm_start()
                 # Read from HiGHS itself: Pyomo reports the incumbent's cost as the bound if a run stops before it has
                 # one, and lets Ctrl-C raise an exception within HiGHS.
-                first = highs.call_highs(solver)
+                first = highs.call_highs(solver, shown=True)
             seconds += clock() - begin
             if first.status != "kSolveError":
                 break
@@ -470,6 +474,8 @@ def _stop_scip() -> Any:
         def eventexec(self, event: Any) -> None:
             if interrupted():
                 self.model.interruptSolve()
+            claim = self.model.getDualbound()
+            report(claim=claim if abs(claim) < self.model.infinity() else -np.inf)
 
     return Stop()
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Instances, IntArray, Observation
+from offloadopt.progress import report
 from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.shared_servers.core_milp import SharedServersMilp, priced_mode_costs
@@ -74,6 +75,7 @@ class SharedServersExact(InstanceSolver):
         bound = bound_at(slot, np.minimum(saving, 1.0), start)
         bound = maximise_bound(slot, bound, upper, 0.1 * self._allowance(upper), deadline)
         margin = rounding_margin(slot, bound)
+        report(cost=upper, bound=bound.value - margin)
         if upper - bound.value > self._allowance(upper):
             found, cost, _ = local_search(slot, servers_of_bound(bound), deadline)
             if cost < upper:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray
+from offloadopt.progress import report
 from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.highs import SAFETY, CutSearch, Programme
@@ -113,6 +114,7 @@ class _InstanceSearch:
         best = int(np.argmin(cost))
         if cost[best] < self.cost:
             self.cost, self.target, self.mode = float(cost[best]), target[best : best + 1], mode[best : best + 1]
+            report(cost=self.cost, bound=self.bound)
 
     def _local_search(self) -> None:
         """Improve the incumbent by changes of one task at a time, until none reduces the cost."""

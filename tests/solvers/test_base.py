@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from offloadopt import progress as live
 from offloadopt import registry
 from offloadopt.clock import Deadline
 from offloadopt.core import Instances, Interrupted, Status
@@ -157,3 +158,31 @@ def test_slots_are_solved_one_by_one_and_their_costs_add_up() -> None:
         np.testing.assert_array_equal(found.decisions["server"][:, slot], single.decisions["server"])
     np.testing.assert_allclose(found.objective, costs, rtol=1e-12)
     assert (found.bound == -np.inf).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "solver", "sizes"),
+    [
+        ("multi_server", "exact", {"preset": "heterogeneous", "users": 12, "servers": 3}),
+        ("multi_server", "levy", {"preset": "heterogeneous", "users": 5}),
+        ("multi_server", "minlp", {"preset": "heterogeneous", "users": 8}),
+        ("partial_mobile", "exact", {"users": 5, "horizon": 1}),
+        ("battery_d2d", "exact", {"users": 2, "horizon": 3}),
+        ("twin_inference", "exact", {"users": 3, "horizon": 1}),
+        ("twin_inference", "exact", {"users": 2, "horizon": 2}),
+    ],
+)
+def test_searches_report_costs_and_bounds_of_the_whole_instance(name: str, solver: str, sizes: dict[str, int]) -> None:
+    problem = registry.problem(name, **sizes)
+    instances = problem.sample(2, seed=3)
+    method = registry.solver(solver, problem, **({"generations": 40} if solver == "levy" else {}))
+    assert isinstance(method, InstanceSolver) or solver == "levy"
+    with live.progress("solving", 2):
+        found = method.run(problem, instances.take([1]))
+        reported = live._search
+    assert reported is not None
+    cost, bound = float(found.objective[0]), float(found.bound[0])
+    assert cost * (1 - 1e-9) <= reported.cost <= 2.0 * cost
+    if solver != "levy":
+        assert 0.2 * bound <= reported.bound <= bound * (1 + 1e-9)
+        assert reported.claim <= cost * (1 + 1e-6)

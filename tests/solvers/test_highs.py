@@ -154,7 +154,7 @@ def test_the_lower_of_two_claims_counts(
     answers: list[Answer], bound: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = iter(answers)
-    monkeypatch.setattr(highs, "call_highs", lambda model: next(left))
+    monkeypatch.setattr(highs, "call_highs", lambda model, **_: next(left))
     if bound is None:
         with pytest.raises(BrokenProof, match=r"HiGHS claims the bound"):
             KnapsackSearch().prove(Deadline())
@@ -166,7 +166,7 @@ def test_the_lower_of_two_claims_counts(
 def test_claims_above_a_decision_found_later_break_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     optimal = claims("kOptimal", -21.0, -21)
     left = iter([claims("kTimeLimit", -19.0, 0), claims("kOptimal", -19.0, 0), optimal, optimal])
-    monkeypatch.setattr(highs, "call_highs", lambda model: next(left))
+    monkeypatch.setattr(highs, "call_highs", lambda model, **_: next(left))
     search = KnapsackSearch()
     search.changes = True
     with pytest.raises(BrokenProof, match="above the cost -21"):
