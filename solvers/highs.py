@@ -163,12 +163,29 @@ class Programme:
         where = np.asarray(columns, dtype=np.int32)
         self._rows.append((where, np.broadcast_to(np.asarray(values, dtype=np.float64), where.shape), low, high))
 
+    def start_from(self, values: ArrayLike) -> None:
+        """Give the next run a solution ``[columns]`` to begin with; HiGHS ignores an infeasible one."""
+        import highspy
+
+        start = highspy.HighsSolution()
+        start.col_value = np.asarray(values, dtype=np.float64)
+        self._pass_rows()
+        self._highs.setSolution(start)
+
     def forget(self) -> None:
         """Discard basis and solutions of earlier runs."""
         self._highs.clearSolver()
 
     def solve(self, deadline: Deadline | None = None, *, shown: bool = False) -> Answer:
         """Run HiGHS with the rows added so far until the deadline; ``shown`` as in `call_highs`."""
+        self._pass_rows()
+        if deadline is not None and np.isfinite(left_s := deadline.left_s):
+            # A limit holds for one run of a MIP, but for all runs of a linear programme together.
+            self.set_options(time_limit=left_s if self._mip else self._highs.getRunTime() + left_s)
+        return call_highs(self._highs, shown=shown)
+
+    def _pass_rows(self) -> None:
+        """Hand the rows added since the last run to HiGHS."""
         if self._rows:
             columns, values, low, high = zip(*self._rows, strict=True)
             starts = np.cumsum([0, *(len(row) for row in columns[:-1])]).astype(np.int32)
@@ -177,10 +194,6 @@ class Programme:
                 len(columns), np.array(low), np.array(high), len(entries), starts, entries, np.concatenate(values)
             )  # fmt: skip
             self._rows.clear()
-        if deadline is not None and np.isfinite(left_s := deadline.left_s):
-            # A limit holds for one run of a MIP, but for all runs of a linear programme together.
-            self.set_options(time_limit=left_s if self._mip else self._highs.getRunTime() + left_s)
-        return call_highs(self._highs, shown=shown)
 
 
 def checked_bound(bound: float, cost: float) -> float:

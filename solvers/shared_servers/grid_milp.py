@@ -12,8 +12,8 @@ from offloadopt.core import Decisions, Instances
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.quantities import Factor, Width
 from offloadopt.solvers.base import Found, InstanceSolver
-from offloadopt.solvers.models.partial_mobile import GridModel
-from offloadopt.solvers.models.solver import solver_named
+from offloadopt.solvers.models.partial_mobile_grid import GridModel
+from offloadopt.solvers.models.pyomo_solvers import solver_named
 from offloadopt.solvers.shared_servers.exact import SharedServersExact
 
 

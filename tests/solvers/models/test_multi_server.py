@@ -9,7 +9,8 @@ from offloadopt import registry
 from offloadopt.clock import Deadline
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.solvers.models.multi_server import MultiServerModel
-from offloadopt.solvers.models.solver import Minlp, safe_bound, solver_named
+from offloadopt.solvers.models.pyomo_solvers import solver_named
+from offloadopt.solvers.models.solver import Minlp, safe_bound
 
 from toys.enumeration import best_by_enumeration
 

@@ -9,16 +9,16 @@ import time
 
 import numpy as np
 import pytest
-from pyomo.opt import SolverFactory
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from offloadopt import registry
 from offloadopt.core import Instances, Interrupted, Status
-from offloadopt.errors import InvalidInput, UnknownName, Unsupported
+from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.interrupts import ending_command
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
-from offloadopt.solvers.models.solver import Milp, Minlp, SolveResult, export, safe_bound
+from offloadopt.solvers.models.pyomo_solvers import SolveResult
+from offloadopt.solvers.models.solver import Milp, Minlp, export, safe_bound
 
 from toys.enumeration import best_by_enumeration
 
@@ -180,60 +180,6 @@ def test_the_same_instances_give_the_same_decisions_and_no_output(method, capfd)
 def test_no_instances_give_no_solutions(method):
     problem = registry.problem("multi_server")
     assert method.run(problem, problem.sample(2, seed=0).take(slice(0, 0))).objective.shape == (0,)
-
-
-def test_each_method_can_use_the_others_or_another_solver():
-    problem = registry.problem("multi_server", "heterogeneous", users=8)
-    instances = problem.sample(1, seed=7)
-    expected = Minlp().run(problem, instances).objective
-    for method in (Milp(pyomo_solver="scip"), Minlp(pyomo_solver="scip_persistent"), Milp(pyomo_solver="appsi_highs")):
-        solutions = method.run(problem, instances)
-        np.testing.assert_allclose(solutions.objective, expected, rtol=1e-6)
-        assert solutions.status_names == ["OPTIMAL"]
-
-
-class BoastfulSolver:
-    """A solver behind Pyomo's classic interface that reports its incumbent as a bound, as some do."""
-
-    def __init__(self, **_):
-        self._scip = SolverFactory("scip_direct")
-
-    def available(self, exception_flag=True):
-        return True
-
-    def solve(self, model, **options):
-        results = self._scip.solve(model, **options)
-        results.problem.lower_bound = results.problem.upper_bound
-        return results
-
-
-def test_a_solver_whose_own_bound_cannot_be_read_proves_nothing():
-    SolverFactory.register("boastful")(BoastfulSolver)
-    try:
-        problem = registry.problem("multi_server", "heterogeneous", users=8)
-        instances = problem.sample(1, seed=8)
-        solutions = Minlp(pyomo_solver="boastful").run(problem, instances)
-    finally:
-        SolverFactory.unregister("boastful")
-    assert solutions.status_names == ["FEASIBLE"]
-    assert solutions.bound[0] == -np.inf
-    np.testing.assert_allclose(solutions.objective, Minlp().run(problem, instances).objective, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "words"),
-    [
-        ("sicp", UnknownName, "did you mean 'scip'"),
-        ("baron", UnknownName, "is not installed; known: .*highs, .*scip"),
-        ("highs", Unsupported, "cannot solve this model"),
-    ],
-)
-def test_a_solver_that_cannot_be_used_is_refused_in_one_line(name, kind, words):
-    problem = registry.problem("multi_server", users=3)
-    with pytest.raises(kind, match=words) as refusal:
-        Minlp(pyomo_solver=name).run(problem, problem.sample(1, seed=0))
-    assert "\n" not in str(refusal.value)
-    assert repr(name) in str(refusal.value)
 
 
 class Unmodelled(MultiServer):

@@ -7,8 +7,8 @@ import pytest
 
 from offloadopt.clock import Deadline
 from offloadopt.errors import InvalidInput
-from offloadopt.solvers.models.partial_mobile import GridModel
-from offloadopt.solvers.models.solver import solver_named
+from offloadopt.solvers.models.partial_mobile_grid import GridModel
+from offloadopt.solvers.models.pyomo_solvers import solver_named
 
 from toys.shared_slots import one_slot
 
