@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -147,7 +147,7 @@ class RaisedInThread:
     """
 
     def __init__(self, exception: type[BaseException]) -> None:
-        self._exception, self._thread = exception, threading.get_ident()
+        self._exception, self._thread, self._raised = exception, threading.get_ident(), False
         self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def when(self, condition: Callable[[], bool], every_s: float) -> None:
@@ -157,17 +157,26 @@ class RaisedInThread:
             while not self._stopped.wait(every_s):
                 with self._lock:
                     if condition() and not self._stopped.is_set():
-                        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                            ctypes.c_ulong(self._thread), ctypes.py_object(self._exception)
-                        )
+                        self._raise()
 
         threading.Thread(target=watch, daemon=True).start()
 
     def stop(self) -> None:
-        """Stop; an exception that was raised just before comes within this call."""
+        """Stop; an exception that was raised just before comes to nothing within this call."""
         self._stopped.set()
         with self._lock:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
+            if not self._raised:
+                return
+        # Withdrawn by NULL, it would leave a flag by which Python 3.11 looks for exceptions before every instruction of
+        # this thread, and traced code, as in a debugger, never goes on: so it is raised, in place of a pending one.
+        with suppress(self._exception):
+            self._raise()
+            while True:
+                pass
+
+    def _raise(self) -> None:
+        self._raised = True
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(self._exception))
 
 
 # ---------------------------------------------------------------------------------------------- the command line's own

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -68,6 +70,29 @@ def test_a_held_signal_passes_the_deadlines_of_a_search_around_it() -> None:
             signal.raise_signal(signal.SIGINT)
             assert not interrupted()
         assert interrupted()
+
+
+TRACED_AFTERWARDS = """
+import sys, time
+from offloadopt.interrupts import RaisedInThread, held
+
+with held(1.0):
+    pass
+late = RaisedInThread(ValueError)
+try:
+    late.when(lambda: True, 0.01)
+    time.sleep(10.0)
+except ValueError:
+    late.stop()
+sys.settrace(lambda *_: None)
+(lambda: None)()
+print("goes on")
+"""
+
+
+def test_code_can_be_traced_after_an_exception_was_raised_in_its_thread_or_could_have_been() -> None:
+    ran = subprocess.run([sys.executable, "-c", TRACED_AFTERWARDS], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "goes on\n"
 
 
 def test_a_blocked_ctrl_c_comes_at_the_end() -> None:
