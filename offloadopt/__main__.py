@@ -1,5 +1,6 @@
 """``python -m offloadopt`` is the command line."""
 
+import gc
 import signal
 import sys
 
@@ -18,6 +19,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is signal.default_int_handler:
             signal.signal(number, signal.SIG_DFL)  # nothing is left to be kept
+    gc.freeze()  # else Python would look through all of torch's and numba's objects before it ends
     return status
 
 
