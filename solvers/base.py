@@ -171,7 +171,8 @@ def solve_blocks(
     """Solve blocks of at most ``size`` instances by ``solve``, which gives their decisions and bounds.
 
     Every block has its own random stream, so that an instance's solution depends on the seed and its index alone. After
-    Ctrl-C the solutions of the blocks that are finished remain.
+    Ctrl-C the solutions of the blocks that are finished remain; where deadlines pass then, also that of the block it
+    was in.
     """
     starts = range(0, max(instances.count, 1), size)
     solutions = list[Solutions]()
@@ -189,6 +190,8 @@ def solve_blocks(
         )
         if progress is not None and block.count > 0:
             progress(block.count)
+        if interrupted():
+            break
     return Solutions.concatenate(solutions)
 
 

@@ -118,7 +118,9 @@ def solve(
     else:
         print_solutions(problem, instances, solutions, others, hindsight=solver.hindsight)
     if interrupted:
-        note("not all instances are finished: the others have the best decision and the bound found until Ctrl-C")
+        missing = instances.count - len(solutions.objective)
+        others_are = "the others have the best decision and the bound found until Ctrl-C"
+        note(f"not all instances are finished: {f'the last {missing:,} were not begun' if missing else others_are}")
     return INTERRUPTED if interrupted else _status(solutions.objective)
 
 

@@ -28,7 +28,7 @@ from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 class AssignmentSolver(Solver):
     """Base class of assignment solvers: solves blocks of instances, slot by slot where slots are independent.
 
-    Memory is bounded for any number of instances. After Ctrl-C the tasks of blocks that were not begun are all local.
+    Memory is bounded for any number of instances. After Ctrl-C blocks that were not begun are left out.
     """
 
     serves = AssignmentProblem

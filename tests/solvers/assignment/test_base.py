@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offloadopt import registry
+from offloadopt.core import Interrupted
 from offloadopt.errors import Unsupported
 from offloadopt.problems.multi_server import MultiServer
 from offloadopt.solvers.assignment import base as assignment_module
@@ -100,3 +103,17 @@ def test_an_assignment_whose_cost_overflows_becomes_all_local() -> None:
     instances = problem.check_instances({**arrays, "gain": gain})
     kept = assignment_module.without_missing_links(problem, instances, np.array([[1, 2, 1], [1, 2, 1]]))
     assert kept.tolist() == [[1, 2, 1], [0, 0, 0]]
+
+
+def test_ctrl_c_leaves_out_the_blocks_that_were_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small()
+    instances = problem.sample(5, 0)
+    monkeypatch.setattr(Local, "block_size", lambda *_: 2)
+    whole = Local().run(problem, instances)
+
+    def press_ctrl_c(finished: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as stopped:
+        Local().run(problem, instances, progress=press_ctrl_c)
+    np.testing.assert_array_equal(stopped.value.solutions.objective, whole.objective[:2])
