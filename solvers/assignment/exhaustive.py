@@ -9,12 +9,10 @@ import numpy as np
 
 from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray, Instances, IntArray, Observation, Problem
-from offloadopt.errors import Unsupported
 from offloadopt.solvers.assignment.base import AssignmentSolver
+from offloadopt.solvers.enumeration import digits, require_few
 from offloadopt.structures.assignment import AssignmentCosts, AssignmentProblem, PricedAssignment
 
-MAX_ASSIGNMENTS = 2_000_000
-"""Largest number of assignments of one instance."""
 CHUNK = 2**18
 """Number of costs that are computed at the same time (2 MiB)."""
 
@@ -32,12 +30,7 @@ class Exhaustive(AssignmentSolver):
         """Raise `Unsupported` for problems with too many assignments."""
         super().require(problem)
         problem = cast(AssignmentProblem[Any], problem)
-        options, tasks = problem.servers + 1, problem.tasks
-        if options**tasks > MAX_ASSIGNMENTS:
-            raise Unsupported(
-                f"solver {self.name!r}: {options} options for each of {tasks} tasks are "
-                f"{_format_count(options, tasks)} assignments; allowed: at most {MAX_ASSIGNMENTS}"
-            )
+        require_few(self.name, problem.servers + 1, problem.tasks, made="assignments")
 
     def block_size(self, problem: AssignmentProblem[Any]) -> int:
         """Number of instances whose costs fill one chunk."""
@@ -62,27 +55,18 @@ class Exhaustive(AssignmentSolver):
                 break
         # Both the evaluated cost and the computed one differ from the exact value by at most half of ROUNDING.
         bound = lowest - 0.5 * ROUNDING * np.abs(lowest) if enumerated == options**tasks else None
-        return assignments_at(best_index, options, tasks), bound
-
-
-def assignments_at(index: IntArray, options: int, tasks: int) -> IntArray:
-    """Assignments ``[..., tasks]`` at positions ``index [...]`` of the enumeration in lexicographic order.
-
-    The assignment is the index in base ``options``; the last task is the least significant digit.
-    """
-    place_value = options ** np.arange(tasks - 1, -1, -1, dtype=np.int64)
-    return index[..., None] // place_value % options
+        return digits(best_index, options, tasks), bound
 
 
 def enumerate_costs(costs: AssignmentCosts, count: int, options: int, tasks: int) -> Iterator[FloatArray]:
-    """Yield the costs of all assignments in the order of `assignments_at`, in chunks ``[count, chunk]``."""
+    """Yield the costs of all assignments in the order of `digits`, in chunks ``[count, chunk]``."""
     if isinstance(costs, PricedAssignment):
         yield from _priced_costs(costs, options, tasks)
         return
     total = options**tasks
     size = max(1, CHUNK // (tasks * count))
     for start in range(0, total, size):
-        chunk = assignments_at(np.arange(start, min(start + size, total)), options, tasks)
+        chunk = digits(np.arange(start, min(start + size, total)), options, tasks)
         yield costs.cost(np.broadcast_to(chunk, (count, *chunk.shape)))
 
 
@@ -107,11 +91,6 @@ def _tables(costs: PricedAssignment, tasks: slice, options: int) -> tuple[FloatA
     """Costs ``[count, assignments]`` and server loads ``[count, assignments, servers]`` of a subset of the tasks."""
     part = PricedAssignment(costs.option_cost[:, tasks], costs.load[:, tasks], costs.capacity)
     size = part.load.shape[1]
-    assignments = assignments_at(np.arange(options**size), options, size)
+    assignments = digits(np.arange(options**size), options, size)
     assignments = np.broadcast_to(assignments, (costs.count, *assignments.shape))
     return part.cost(assignments), part.loads(assignments)
-
-
-def _format_count(options: int, tasks: int) -> str:
-    """Format the number of assignments, as a power where it is long."""
-    return str(options**tasks) if tasks * np.log10(options) < 18 else f"{options}^{tasks}"

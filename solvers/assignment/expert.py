@@ -18,8 +18,9 @@ from offloadopt import registry
 from offloadopt.core import Instances, Problem, Progress, Solutions, Solver
 from offloadopt.quantities import Factor, Size
 from offloadopt.solvers.assignment.exact import Exact
-from offloadopt.solvers.assignment.exhaustive import MAX_ASSIGNMENTS, Exhaustive
+from offloadopt.solvers.assignment.exhaustive import Exhaustive
 from offloadopt.solvers.assignment.levy import Levy
+from offloadopt.solvers.enumeration import MAX_DECISIONS
 from offloadopt.structures.assignment import AssignmentProblem, PricedAssignmentProblem
 
 AUTO = "auto"
@@ -36,7 +37,7 @@ class Expert(Solver):
         1e-6, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
     method: str = Field(AUTO, description=f"{AUTO}: by size; otherwise the name of a solver")
-    small: int = Field(20_000, ge=0, le=MAX_ASSIGNMENTS, description="largest number of assignments that is enumerated")
+    small: int = Field(20_000, ge=0, le=MAX_DECISIONS, description="largest number of assignments that is enumerated")
     medium: Size = Field(2_000, ge=0, description="largest tasks x servers that is solved exactly")
     beta: float = Field(1.1, ge=0.3, le=1.99, description="Lévy exponent of the search for large problems")
     bound_gap: Factor = Field(1e-3, ge=0, description="relative gap of the bound for a solver that proves none")

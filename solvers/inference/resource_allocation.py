@@ -340,10 +340,24 @@ def allocate(
 
     Shares are 0 for tasks that fail, and where the tasks of a CPU cannot all meet the limit.
     """
+    shares = np.zeros((len(option), 2))
+    allocated_cost(option, first_task, local, remote, second_price, limit, 4.0 * failure, shares)
+    return shares
+
+
+@njit(cache=True)
+def allocated_cost(
+    option: Any, first_task: Any, local: Any, remote: Any, second_price: float, limit: float, most: float, shares: Any
+) -> float:
+    """Write optimal shares as `allocate` does; a lower bound of the options' cost without failures, or ``inf``.
+
+    The bound meets the least cost. It is ``inf``, with shares of 0, where the tasks of a CPU cannot all meet the limit,
+    and where a server's tasks cost more than ``most`` each.
+    """
     tasks, servers = remote.shape[0], remote.shape[1]
-    shares = np.zeros((tasks, 2))
     rows, members = np.empty((tasks, 5)), np.empty(tasks, np.int64)
     cpu, band, weight, prices = np.empty(tasks), np.empty(tasks), np.ones(tasks), np.zeros(2)
+    total = 0.0
     for i in range(len(first_task) - 1):
         number = 0
         for j in range(first_task[i], first_task[i + 1]):
@@ -351,6 +365,7 @@ def allocate(
                 rows[number], members[number] = local[j], j
                 number += 1
         cost, _ = share_local_cpu(number, rows, second_price, limit, cpu)
+        total += cost
         for position in range(number):
             shares[members[position], 0] = cpu[position] if np.isfinite(cost) else 0.0
     for k in range(servers):
@@ -359,9 +374,12 @@ def allocate(
             if option[j] == k + 1:
                 rows[number], members[number] = remote[j, k], j
                 number += 1
+        if number == 0:
+            continue
         prices[:] = 0.0
-        least = share_server(number, rows, weight, second_price, limit, 4.0 * failure * number, prices, cpu, band)
+        least = share_server(number, rows, weight, second_price, limit, most * number, prices, cpu, band)
+        total += least
         for position in range(number):
             if np.isfinite(least):
                 shares[members[position], 0], shares[members[position], 1] = cpu[position], band[position]
-    return shares
+    return total

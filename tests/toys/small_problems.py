@@ -16,6 +16,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "battery_d2d": {"horizon": 4, "users": 3},
     "twin_inference": {"horizon": 4, "users": 2, "servers": 1, "tasks_max": 2},
 }
+TINY: dict[str, dict[str, Any]] = {
+    "battery_d2d": {"horizon": 2, "users": 2, "servers": 1},
+    "twin_inference": {"horizon": 2, "users": 2, "servers": 1, "tasks_max": 1, "battery_j": 0.4},
+}
+"""Windows whose decisions can all be enumerated."""
 
 
 def small_problems() -> Iterator[Problem[Any]]:
@@ -27,7 +32,7 @@ def small_problems() -> Iterator[Problem[Any]]:
 
 
 def served_by(method: Solver | Learner) -> list[Problem[Any]]:
-    """The small problems that a method does not refuse."""
+    """The small problems that a method does not refuse; where it refuses all, the tiny ones."""
 
     def accepted(problem: Problem[Any]) -> bool:
         try:
@@ -36,4 +41,7 @@ def served_by(method: Solver | Learner) -> list[Problem[Any]]:
             return False
         return True
 
-    return [problem for problem in small_problems() if accepted(problem)]
+    small = [problem for problem in small_problems() if accepted(problem)]
+    return small or [
+        problem for problem in (registry.problem(name, **TINY[name]) for name in TINY) if accepted(problem)
+    ]
