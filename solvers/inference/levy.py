@@ -1,6 +1,6 @@
 """Lévy flight search over the placement of inference tasks, slot by slot, within the energy in the batteries.
 
-The search is `assignment.levy.GainGuidedLevy` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every
+The search is `offloadopt.solvers.levy.GainGuidedLevy` (Jiang et al., arXiv:2005.12364, Algorithm 4). Every
 assignment is evaluated with optimal shares of CPUs and bands and with the problem's cost: tasks that miss the time
 limit, or for which their user's battery does not suffice, fail. The gain in (25) is the rate over the whole band.
 """
@@ -19,7 +19,6 @@ from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observat
 from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.quantities import Rounds
-from offloadopt.solvers.assignment.levy import GainGuidedLevy
 from offloadopt.solvers.base import Rule, keep_what_was_found
 from offloadopt.solvers.inference.base import (
     feasible_shares,
@@ -30,6 +29,7 @@ from offloadopt.solvers.inference.base import (
     slot_in_joules,
 )
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, slot_tasks
+from offloadopt.solvers.levy import GainGuidedLevy, best_of
 from offloadopt.structures.inference import CostWeights, InferenceProblem
 
 
@@ -63,7 +63,7 @@ class InferenceLevy(GainGuidedLevy, Rule):
         population *= tasks.present.reshape(count, 1, places)
         deadline = Deadline(self.time_limit_s, count / problem.horizon)
         cost = self.improve(costs.cost, quality, population, rng, deadline)
-        best = population[np.arange(count), np.argmin(cost, axis=-1)]
+        best = best_of(population, cost)
         return slot_decisions(problem, [costs.plan(row, best[row]) for row in range(count)])
 
 
