@@ -181,10 +181,11 @@ def test_available_tells_what_serves_a_problem() -> None:
 
 
 def test_progress_is_shown_if_wanted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offloadopt.progress.QUIET_S", 0.0)
+    monkeypatch.setattr("offloadopt.progress.QUIET_S", 0.01)
+    monkeypatch.setattr("offloadopt.progress.EVERY_S", 0.01)
     problem = small("multi_server")
     offloadopt.solve(problem, problem.sample(3, seed=0), "levy", display=True)
-    assert "solving with levy: 3 of 3" in capsys.readouterr().err
+    assert "solving with levy: 0 of 3 after 0 s; mean of 3 searches: best " in capsys.readouterr().err
     offloadopt.solve(problem, problem.sample(3, seed=0), "levy")
     assert capsys.readouterr().err == ""
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from offloadopt.cli.terminal import note, print_table
-from offloadopt.core import Instances, Problem, Solutions
+from offloadopt.core import Instances, IntArray, Problem, Solutions
 from offloadopt.structures.assignment import PricedAssignmentProblem
 
 SHOWN = 20
 """Rows of the table; programs get all of them."""
+TABLES = 3
+"""Instances whose tasks are listed."""
 
 
 def solutions_json(
@@ -38,6 +40,7 @@ def solutions_json(
             "bound": _finite(solutions.bound[index]),
             "gap": _finite(gap[index]),
             "seconds": float(solutions.seconds[index]),
+            "metrics": {name: _finite(values[index]) for name, values in solutions.metrics.items()},
             "decision": {name: array[index].tolist() for name, array in solutions.decisions.items()},
         }
         if instances is not None:
@@ -82,13 +85,41 @@ def print_solutions(
     solved = np.flatnonzero(np.isfinite(solutions.objective))
     if len(solved):
         found = solutions.take(solved)
-        print("\n".join(problem.describe(found.decisions)))
+        _print_decisions(problem, found, solved)
+        _print_metrics(problem, solutions, others)
         if others:
             _print_savings(solutions, others)
         if isinstance(problem, PricedAssignmentProblem) and "prices" in found.details:
             _print_prices(problem, instances.take(solved), found)
     if len(solved) < count:
         note(f"no feasible solution for {count - len(solved)} of {count} instances")
+
+
+def _print_decisions(problem: Problem[Any], found: Solutions, numbers: IntArray) -> None:
+    """Who does what: the tasks of the first instances, or their counts; of several instances the whole as well."""
+    for row, number in enumerate(numbers[:TABLES]):
+        table = found.table(row)
+        if len(table):
+            print(f"who does what{f' in instance {number}' if len(numbers) > 1 else ''}\n{table}\n")
+    if len(numbers) > 1 or not len(found.table(0)):
+        if len(numbers) > 1:
+            print(f"all {len(numbers)} instances together")
+        print("\n".join(problem.describe(found.decisions)))
+
+
+def _print_metrics(problem: Problem[Any], solutions: Solutions, others: Mapping[str, Solutions]) -> None:
+    """Mean metrics over the instances that each solver solved, beside each other."""
+    every = {"this solution": solutions, **others}
+    names = problem.main_metrics or tuple(solutions.metrics)
+    if not names:
+        return
+    solved = {name: np.isfinite(each.objective) for name, each in every.items()}
+    rows = [
+        (metric, *(_number(np.mean(each.metrics[metric][solved[name]])) if solved[name].any() else "–"
+                   for name, each in every.items()))
+        for metric in names
+    ]  # fmt: skip
+    print_table(["metric" if len(solutions.objective) == 1 else "metric, mean", *every], rows)
 
 
 def _print_savings(solutions: Solutions, others: Mapping[str, Solutions]) -> None:

@@ -10,6 +10,7 @@ from offloadopt.core.learners import Budget, Demonstrations, Learner, Record
 from offloadopt.core.methods import Method, Policy, Progress, Solver, rollout
 from offloadopt.core.problem import FEASIBILITY_TOLERANCE, Outcome, Problem, ScenarioT, State
 from offloadopt.core.solutions import ROUNDING, Interrupted, Solutions, Status, relative_gap
+from offloadopt.core.tables import Table
 from offloadopt.settings import Scenario, Settings
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Solver",
     "State",
     "Status",
+    "Table",
     "relative_gap",
     "rollout",
 ]

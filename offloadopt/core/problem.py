@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, Observation
+from offloadopt.core.tables import Table
 from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
 from offloadopt.memory import require_memory
 from offloadopt.settings import Scenario
@@ -101,6 +102,8 @@ class Problem(ABC, Generic[ScenarioT]):
 
     name: ClassVar[str]
     scenario_type: ClassVar[type[Scenario]]
+    main_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics of outcomes that tables show; all, where there are none."""
     scenario: ScenarioT
 
     def __init__(self, scenario: ScenarioT) -> None:
@@ -177,6 +180,81 @@ class Problem(ABC, Generic[ScenarioT]):
             state, outcome = self.step(instances, state, decision)
             outcomes.append(outcome)
         return Outcome.total(outcomes)
+
+    def rollout_of(
+        self, instances: Instances, decisions: Decisions
+    ) -> Iterator[tuple[Observation, Decisions, Outcome]]:
+        """Yield observation, decisions and outcome of each slot."""
+        decisions = self.check_decisions(decisions, instances.count)
+        state = self.reset(instances)
+        for slot in range(self.horizon):
+            observation = self.observe(instances, state)
+            decision = decisions if self.horizon == 1 else decisions.at_slot(slot)
+            state, outcome = self.step(instances, state, decision)
+            yield observation, decision, outcome
+
+    def table(self, instances: Instances, decisions: Decisions) -> Table:
+        """Tell who does what in one instance.
+
+        Parameters
+        ----------
+        instances : Instances
+        decisions : Decisions
+            Of one instance.
+
+        Returns
+        -------
+        Table
+            A row per slot and entry of the decision arrays' first axis, if all have the same one, with the agent's own
+            cost where the entries are the agents; otherwise an empty table.
+        """
+        return self.table_of(instances, decisions, "entry", self.decision_fields)
+
+    def table_of(
+        self,
+        instances: Instances,
+        decisions: Decisions,
+        entry: str,
+        names: Iterable[str],
+        *,
+        where: NDArray[Any] | None = None,
+        rows: NDArray[np.bool_] | None = None,
+    ) -> Table:
+        """Make a table with a row per slot and entry.
+
+        Parameters
+        ----------
+        instances : Instances
+        decisions : Decisions
+            Of one instance.
+        entry : str
+            What the first axis of the decision arrays counts, for example ``"task"``.
+        names : iterable of str
+            The decision arrays to show, of those with one number per entry.
+        where : array [slots, entries], optional
+            Texts that say where each is done, by which a long table is counted.
+        rows : bool array [slots, entries], optional
+            The rows to show; by default all.
+        """
+        shapes = {spec.shape[:1] for spec in self.decision_fields.values()}
+        if len(shapes) != 1 or shapes == {()}:
+            return Table({})
+        shape = (self.horizon, *shapes.pop())
+        slot, number = np.indices(shape)
+        columns: dict[str, NDArray[Any]] = {entry: number}
+        if self.horizon > 1:
+            columns = {"slot": slot, **columns}
+        if where is not None:
+            columns["where"] = where
+        for name in names:
+            if len(self.decision_fields[name].shape) == 1:
+                columns[name] = decisions[name][0].reshape(shape)
+        if shape[1] == self.num_agents:
+            costs = [outcome.agent_cost[0] for _, _, outcome in self.rollout_of(instances, decisions)]
+            columns["cost"] = np.stack(costs)
+        chosen = np.ones(shape, dtype=bool) if rows is None else rows
+        shown = {name: column[chosen] for name, column in columns.items()}
+        return Table(shown, None if where is None else "where", f"{entry}s")
 
     def describe(self, decisions: Decisions) -> list[str]:
         """Summarise decisions as lines of text.

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.arrays import Decisions, FloatArray, Instances, IntArray
 from offloadopt.core.problem import Problem
-from offloadopt.errors import BrokenProof
+from offloadopt.core.tables import Table
+from offloadopt.errors import BrokenProof, InvalidInput
 
 ROUNDING = 1e-9
 """Relative difference that two correct float64 computations of one cost may show."""
@@ -58,6 +59,10 @@ class Solutions:
         Further results of the method, for example ``prices`` of the servers' CPU.
     problem : Problem, optional
         The problem that scored them, for `summary`.
+    metrics : mapping of str to array [count]
+        ``problem.evaluate``'s metrics.
+    instances : Instances, optional
+        What was decided, for `table`.
     """
 
     decisions: Decisions
@@ -67,6 +72,8 @@ class Solutions:
     seconds: FloatArray
     details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     problem: Problem[Any] | None = field(default=None, repr=False, compare=False)
+    metrics: Mapping[str, FloatArray] = field(default_factory=dict, compare=False)
+    instances: Instances | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         name = "" if self.problem is None else f" of {self.problem.name}"
@@ -117,6 +124,31 @@ class Solutions:
             lines += self.problem.describe(self.decisions.take(found))
         return "\n".join(lines)
 
+    def table(self, row: int = 0) -> Table:
+        """Tell who does what in one instance; ``print`` shows it, counts in place of more than 30 rows.
+
+        Parameters
+        ----------
+        row : int
+            Number of the instance.
+        """
+        problem, instances, decisions = self.of_instance(row)
+        return problem.table(instances, decisions)
+
+    def of_instance(self, row: int) -> tuple[Problem[Any], Instances, Decisions]:
+        """Return the problem, and instance and decisions of one row.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such row, or the solutions come from a file, which knows no problem.
+        """
+        if self.problem is None or self.instances is None:
+            raise InvalidInput("these solutions come without their problem; allowed: what `solve` returns")
+        if not 0 <= row < len(self.objective):
+            raise InvalidInput(f"row = {row!r}; allowed: 0 to {len(self.objective) - 1}")
+        return self.problem, self.instances.take([row]), self.decisions.take([row])
+
     @property
     def gap(self) -> FloatArray:
         """[count] relative gap of each decision to its own bound."""
@@ -159,7 +191,7 @@ class Solutions:
             Status.LIMIT_NO_SOLUTION,
         ).astype(np.uint8)
         spent = np.broadcast_to(np.asarray(seconds, dtype=np.float64), (instances.count,))
-        return cls(decisions, objective, bound, status, spent, details or {}, problem)
+        return cls(decisions, objective, bound, status, spent, details or {}, problem, outcome.metrics, instances)
 
     def take(self, rows: slice | IntArray | Sequence[int]) -> Solutions:
         """Return the selected rows."""
@@ -172,11 +204,16 @@ class Solutions:
             self.seconds[rows],
             {name: values[rows] for name, values in self.details.items()},
             self.problem,
+            {name: values[rows] for name, values in self.metrics.items()},
+            None if self.instances is None else self.instances.take(rows),
         )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Solutions]) -> Solutions:
         """Join several solutions of the same method along the instance axis."""
+        if len(parts) == 1:
+            return parts[0]
+        instances = [part.instances for part in parts if part.instances is not None]
         return cls(
             Decisions.concatenate([part.decisions for part in parts]),
             np.concatenate([part.objective for part in parts]),
@@ -185,6 +222,8 @@ class Solutions:
             np.concatenate([part.seconds for part in parts]),
             {name: np.concatenate([part.details[name] for part in parts]) for name in parts[0].details},
             parts[0].problem,
+            {name: np.concatenate([part.metrics[name] for part in parts]) for name in parts[0].metrics},
+            Instances.concatenate(instances) if len(instances) == len(parts) else None,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT, Table
 
 
 class AssignmentCosts(Protocol):
@@ -69,6 +69,15 @@ class AssignmentProblem(Problem[ScenarioT]):
         shares = [float(np.mean(chosen == option)) for option in range(len(self.option_names))]
         taken = [f"{name} {share:.1%}" for name, share in zip(self.option_names, shares, strict=True) if share > 0.0]
         return [f"tasks decided: {', '.join(taken)}"]
+
+    def table(self, instances: Instances, decisions: Decisions) -> Table:
+        """Tell where each task is computed, with its continuous decisions and its cost."""
+        slots = Decisions(
+            {name: array.reshape(-1, *array.shape[1 + (self.horizon > 1) :]) for name, array in decisions.items()}
+        )
+        where = np.asarray(self.option_names)[self.assignment(slots)]
+        others = [name for name, spec in self.decision_fields.items() if not spec.integer]
+        return self.table_of(instances, decisions, "task", others, where=where)
 
     @abstractmethod
     def assignment(self, decisions: Decisions) -> IntArray:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from offloadopt.core import Decisions, FloatArray, Instances, Observation, ScenarioT
+from offloadopt.core import Decisions, FloatArray, Instances, Observation, ScenarioT, Table
 from offloadopt.errors import Unsupported
 from offloadopt.physics.device import Device, Service
 from offloadopt.structures.actions import Controls, EnergyControls
@@ -149,6 +149,20 @@ class BacklogProblem(AgentProblem[ScenarioT]):
     @abstractmethod
     def powers(self, decisions: Decisions) -> tuple[FloatArray, FloatArray]:
         """Return the powers of CPU and transmitter in W of decisions."""
+
+    def table(self, instances: Instances, decisions: Decisions) -> Table:
+        """Tell each agent's mean powers, its mean buffer at the slots' begins, and its cost over the horizon."""
+        local_w, offload_w = (np.reshape(power[0], (self.horizon, -1)) for power in self.powers(decisions))
+        slots = list(self.rollout_of(instances, decisions))
+        return Table(
+            {
+                "agent": np.arange(self.num_agents),
+                "mean_local_w": local_w.mean(axis=0),
+                "mean_offload_w": offload_w.mean(axis=0),
+                "mean_buffer_bits": np.mean([self.buffer_bits(seen)[0] for seen, _, _ in slots], axis=0),
+                "cost": np.sum([outcome.agent_cost[0] for _, _, outcome in slots], axis=0),
+            }
+        )
 
     @cached_property
     def controls(self) -> Mapping[str, Controls]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT
+from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT, Table
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.structures.actions import Allowed, Controls
 from offloadopt.structures.agents import AgentProblem
@@ -126,6 +126,18 @@ class InferenceProblem(AgentProblem[ScenarioT]):
         """Return decisions for servers and shares ``[count, horizon, users, places]``; without CPU a task fails."""
         arrays = {"server": server, "cpu_share": cpu_share, "bandwidth_share": band_share}
         return Decisions({name: values[:, 0] if self.horizon == 1 else values for name, values in arrays.items()})
+
+    def table(self, instances: Instances, decisions: Decisions) -> Table:
+        """Tell where each task is computed, on which shares; places without a task have no row."""
+        shape = (self.horizon, self.num_agents, self.places)
+        slot, agent, place = np.indices(shape)
+        server, *shares = (decisions[name][0].reshape(shape) for name in ("server", "cpu_share", "bandwidth_share"))
+        where = np.where(server == 0, "own CPU", np.char.add("server ", server.astype(str)))
+        columns = {"agent": agent, "task": place, "where": where, "cpu_share": shares[0], "bandwidth_share": shares[1]}
+        if self.horizon > 1:
+            columns = {"slot": slot, **columns}
+        present = np.broadcast_to(self.all_tasks(instances).present[0], shape)
+        return Table({name: column[present] for name, column in columns.items()}, "where", "tasks")
 
     def twin_instances(self, instances: Instances) -> Instances:
         """Return the instances as the digital twin represents them; by default without error."""

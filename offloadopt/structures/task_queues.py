@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT, Table
 from offloadopt.physics.ageing import Ageing
 from offloadopt.structures.agents import AgentProblem
 
@@ -144,6 +144,29 @@ class TaskQueueProblem(AgentProblem[ScenarioT]):
     @abstractmethod
     def expected_costs(self, observation: Observation) -> ExpectedCosts:
         """Compute the expected cost of each option."""
+
+    def device_names(self) -> NDArray[np.str_]:
+        """Return the devices' names ``[devices]`` for display: those of agents, then the others."""
+        agents, others = self.num_agents, self.devices - self.num_agents
+        return np.array([*(f"device {n}" for n in range(agents)), *(f"edge {n}" for n in range(others))])
+
+    def table(self, instances: Instances, decisions: Decisions) -> Table:
+        """Tell which device executes each task that arrives, in which mode, and what it costs."""
+        target, mode = self.targets_and_modes(decisions)
+        device = self.device(instances, target)[0].reshape(self.horizon, self.num_agents)
+        own = device == np.arange(self.num_agents)
+        arrives = self.hindsight_data(instances).arrives[0]
+        table = self.table_of(
+            instances, decisions, "agent", (), where=np.where(own, "itself", self.device_names()[device]), rows=arrives
+        )
+        mode_of = mode[0].reshape(self.horizon, self.num_agents)[arrives]
+        columns = dict(table.columns)
+        cost = columns.pop("cost")
+        return Table({**columns, "mode": mode_of, "cost": cost}, table.counted, "tasks")
+
+    def targets_and_modes(self, decisions: Decisions) -> tuple[IntArray, IntArray]:
+        """Return targets and modes ``[count, ..., agents]`` of decisions, by default the arrays of these names."""
+        return decisions["target"], decisions["mode"]
 
     @abstractmethod
     def choose(self, target: IntArray, mode: IntArray) -> Decisions:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import offloadopt
+from offloadopt.cli.solutions import TABLES
 from offloadopt.core import Decisions
 
 from toys.command_line import SMALL, Run, stacked
@@ -19,7 +20,7 @@ def test_solve_json_has_the_promised_fields_and_the_problem_s_own_cost(run: Run)
     found = ran.json
     assert list(found) == ["problem", "scenario", "solver", "results"]
     assert (found["problem"], found["solver"], found["scenario"]["users"]) == ("multi_server", "exhaustive", 5)
-    fields = ["index", "status", "objective", "bound", "gap", "seconds", "decision", "instance"]
+    fields = ["index", "status", "objective", "bound", "gap", "seconds", "metrics", "decision", "instance"]
     assert [list(result) for result in found["results"]] == [fields] * 3
 
     problem = offloadopt.problem("multi_server", users=5)
@@ -57,12 +58,37 @@ def test_people_see_the_shares_and_what_the_solution_saves_against_others(run: R
     )
 
 
-def test_one_instance_is_told_task_by_task(run: Run) -> None:
-    out = run("solve", *SMALL, "--solver", "exhaustive").out
+def test_people_see_who_does_what_task_by_task(run: Run) -> None:
+    out = run("solve", *SMALL, "--solver", "exhaustive", "--count", "5").out
     problem = offloadopt.problem("multi_server", users=5)
-    (server,) = offloadopt.solve(problem, problem.sample(1, 0), "exhaustive").decisions["server"]
-    shown = [f"{name}: {' '.join(map(str, np.flatnonzero(server == j))) or '-'}" for j, name in enumerate(NAMES)]
-    assert [" ".join(line.split()) for line in out.splitlines() if line[:6] in ("local:", "server")] == shown
+    solutions = offloadopt.solve(problem, problem.sample(5, 0), "exhaustive")
+    for row in range(TABLES):
+        names = [NAMES[server] for server in solutions.decisions["server"][row]]
+        begin = out.index(f"who does what in instance {row}\n")
+        lines = out[begin:].splitlines()[2:7]
+        assert [re.split(" {2,}", line.strip())[:2] for line in lines] == [
+            [str(n), name] for n, name in enumerate(names)
+        ]
+    assert "instance 3\n" not in out
+    assert "all 5 instances together" in out
+
+
+def test_many_tasks_are_counted(run: Run) -> None:
+    out = run("solve", "multi_server", "--set", "users=40", "--solver", "local").out
+    assert "who does what\n40 tasks: local 40 (100.0%)\n" in out
+
+
+def test_metrics_stand_beside_those_of_others_and_in_json(run: Run) -> None:
+    command = ("solve", *SMALL, "--solver", "exhaustive", "--count", "4", "--preset", "heterogeneous")
+    problem = offloadopt.problem("multi_server", "heterogeneous", users=5)
+    instances = problem.sample(4, seed=0)
+    best, local = (offloadopt.solve(problem, instances, name) for name in ("exhaustive", "local"))
+    energy = [problem.evaluate(instances, found.decisions).metrics["energy_j"] for found in (best, local)]
+    out = run(*command, "--against", "local").out
+    assert re.search(r"metric, mean +this solution +local", out)
+    assert re.search(rf"energy_j +{energy[0].mean():.6g} +{energy[1].mean():.6g}", out)
+    results = run(*command, "--json").json["results"]
+    np.testing.assert_array_equal([result["metrics"]["energy_j"] for result in results], energy[0])
 
 
 def test_people_see_what_more_capacity_is_worth(run: Run) -> None:

@@ -81,6 +81,17 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
     name = "battery_d2d"
     scenario_type = BatteryD2DScenario
+    main_metrics = (
+        "tasks",
+        "failures",
+        "drops",
+        "late",
+        "delay_1_s",
+        "delay_2_s",
+        "delay_3_s",
+        "energy_j",
+        "degradation",
+    )
     views: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "paper": ("arrives", "bits", "cycles", "deadline", "kind", "distance", "transmitters_before", "battery"),
         "full": (

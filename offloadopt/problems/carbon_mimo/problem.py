@@ -58,6 +58,7 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
 
     name = "carbon_mimo"
     scenario_type = CarbonMimoScenario
+    main_metrics = ("overflow_bits", "buffer_bits", "energy_j", "grid_j", "wasted_j", "carbon_g")
     views: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "paper": ("buffer", "green", "sinr_before"),
         "full": ("buffer", "green", "carbon", "gain"),

@@ -38,6 +38,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
 
     name = "multi_server"
     scenario_type = MultiServerScenario
+    main_metrics = ("time_s", "energy_j", "offloaded")
 
     # --------------------------------------------------------------------------------------------------------- sizes
 

@@ -57,6 +57,7 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[Pa
 
     name = "partial_mobile"
     scenario_type = PartialMobileScenario
+    main_metrics = ("time_s", "energy_j", "utility", "overload", "offloaded")
     views: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "paper": ("place", "task", "workload"),
         "full": ("place", "task", "workload", "snr"),

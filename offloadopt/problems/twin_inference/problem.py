@@ -79,6 +79,7 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
 
     name = "twin_inference"
     scenario_type = TwinInferenceScenario
+    main_metrics = ("tasks", "offloaded", "failures", "late", "time_s", "energy_j", "drained_j")
     views: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "paper": ("present", "bits", "cycles", "battery", "cpu", "server_cpu", "server_band"),
         "full": ("present", "bits", "cycles", "battery", "cpu", "server_cpu", "server_band", "power", "rate", "slots"),
