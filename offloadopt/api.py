@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from numpy.typing import ArrayLike
 
@@ -32,6 +32,9 @@ from offloadopt.magnitudes import unusual_array
 if TYPE_CHECKING:
     from offloadopt.evaluation import Report
 
+Compared = Method | str | Path | tuple[str, Mapping[str, Any]]
+"""What `compare` accepts as a method."""
+ALLOWED_METHODS = "a name, a pair of name and options, the folder of a policy, a solver, a policy"
 COMPARED = ("exact", "lyapunov", "levy", "greedy", "local", "random")
 """Methods that `compare` takes where none is named: those of them that serve the problem."""
 
@@ -242,12 +245,14 @@ def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:
 
 def compare(
     problem: Problem[Any],
-    methods: Mapping[str, Method | str] | Sequence[Method | str | Path] | None = None,
+    methods: Mapping[str, Compared] | Sequence[Compared] | None = None,
     instances: Instances | int = 200,
     *,
     seed: int = 1,
     reference: str | None = None,
     paired_with: str | None = None,
+    workers: int = 1,
+    backend: str = "loky",
     display: bool = False,
 ) -> Report:
     """Compare methods on the same instances, measured from the best bound that any of them proves.
@@ -256,12 +261,13 @@ def compare(
     ----------
     problem : Problem
     methods : sequence or mapping, optional
-        Names of solvers, folders of saved policies, solvers, policies; by the name that the report shows, or a
-        sequence of them. By default those of `COMPARED` that serve the problem.
+        Names of solvers, pairs of a solver's name and its options (``("levy", {"population": 5})``), folders of saved
+        policies, solvers, policies; by the name that the report shows, or a sequence of them. By default those of
+        `COMPARED` that serve the problem.
     instances : Instances or int
         Instances, or the number of them to be sampled with ``seed``.
     seed : int
-    reference, paired_with : str, optional
+    reference, paired_with, workers, backend
         As in `offloadopt.evaluation.compare`.
     display : bool
         Whether progress is shown on stderr.
@@ -286,13 +292,14 @@ def compare(
     drawn = problem.sample(instances, seed) if isinstance(instances, int) else instances
     with _shown(display, f"comparing {len(made)} methods", drawn.count * len(made)) as progress:
         return compare_methods(
-            problem, made, drawn, reference=reference, paired_with=paired_with, seed=seed, progress=progress
-        )
+            problem, made, drawn, reference=reference, paired_with=paired_with, seed=seed, workers=workers,
+            backend=backend, progress=progress,
+        )  # fmt: skip
 
 
 def make_methods(
     problem: Problem[Any],
-    methods: Mapping[str, Method | str] | Sequence[Method | str | Path] | None = None,
+    methods: Mapping[str, Compared] | Sequence[Compared] | None = None,
     **options: Any,
 ) -> dict[str, Method]:
     """Make the methods to be compared, by the name that a report shows.
@@ -303,7 +310,7 @@ def make_methods(
     methods : sequence or mapping, optional
         As in `compare`.
     options
-        Fields of the solvers that are given by name.
+        Fields of the solvers that are given by name; a pair's own options come before these.
     """
     if methods is None:
         methods = [name for name in COMPARED if registry.serves("solvers", name, problem)]
@@ -325,32 +332,47 @@ def _check_folder(name: str, folder: object) -> None:
         raise InvalidInput(f"{name} = {shown(folder)}; allowed: the path of a folder")
 
 
-def _named(methods: Sequence[Method | str | Path]) -> dict[str, Method | str | Path]:
-    """Methods by name: a solver's own, a policy's folder; a name that comes twice is refused."""
+def _named(methods: Sequence[Compared]) -> dict[str, Compared]:
+    """Methods by name: a solver's own, with the options of a pair, a policy's folder; refuses a name twice."""
     if isinstance(methods, (str, Path, Method)) or not isinstance(methods, Iterable):
         raise InvalidInput(f"methods = {shown(methods)}; allowed: a list of methods, or a mapping of them by name")
     known = registry.names("solvers")
-    found: dict[str, Method | str | Path] = {}
+    found: dict[str, Compared] = {}
     for method in methods:
         if isinstance(method, Method):
             name = method.name
         elif isinstance(method, (str, Path)):
             name = str(method) if str(method) in known else Path(method).resolve().name
+        elif _is_pair(method):
+            given = ",".join(f"{key}={value}" for key, value in method[1].items())
+            name = f"{method[0]}:{given}" if given else method[0]
         else:
-            raise InvalidInput(f"methods holds {method!r}; allowed: names, folders of policies, solvers, policies")
+            raise InvalidInput(f"methods holds {shown(method)}; allowed: {ALLOWED_METHODS}")
         if name in found:
             raise InvalidInput(f"--method {method}: the name {name!r} is taken; allowed: names that differ")
         found[name] = method
     return found
 
 
-def _method(problem: Problem[Any], method: Method | str | Path, options: Mapping[str, Any]) -> Method:
-    """A method as it is, by its name, or from the folder of a saved policy."""
+def _is_pair(method: object) -> TypeGuard[tuple[str, Mapping[str, Any]]]:
+    """Whether it is a name with options."""
+    return (
+        isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], str) and isinstance(method[1], Mapping)
+    )
+
+
+def _method(problem: Problem[Any], method: Compared, options: Mapping[str, Any]) -> Method:
+    """A method as it is, by its name with options or without, or from the folder of a saved policy."""
     if isinstance(method, Method):
         return method
-    if not isinstance(method, (str, Path)):
-        raise InvalidInput(f"method {method!r}; allowed: a name, the folder of a policy, a solver, a policy")
     known = registry.names("solvers")
+    if _is_pair(method):
+        name, own = method
+        if name not in known:
+            raise UnknownName(f"no solver {name!r}; {nearest(name, known)}")
+        return registry.solver(name, problem, **{**options, **own})
+    if not isinstance(method, (str, Path)):
+        raise InvalidInput(f"method {shown(method)}; allowed: {ALLOWED_METHODS}")
     if str(method) in known:
         return registry.solver(str(method), problem, **options)
     if Path(method).is_dir():

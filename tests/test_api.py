@@ -211,3 +211,17 @@ def test_a_method_is_refused_where_a_class_is_given() -> None:
     assert not isinstance(Local, Method)
     with pytest.raises(InvalidInput, match="methods holds"):
         offloadopt.compare(small("multi_server"), [Local], 2)  # type: ignore[list-item]
+
+
+def test_methods_are_compared_with_options_of_their_own() -> None:
+    problem = small("multi_server")
+    pairs = [("levy", {"generations": 2}), ("levy", {"generations": 2, "population": 3}), ("greedy", {})]
+    report = offloadopt.compare(problem, pairs, 3)
+    assert [run.name for run in report.methods] == ["levy:generations=2", "levy:generations=2,population=3", "greedy"]
+    assert report.methods[1].settings["population"] == 3
+    named = offloadopt.compare(problem, {"few": pairs[1]}, 3)
+    np.testing.assert_array_equal(named.methods[0].cost, report.methods[1].cost)
+    with pytest.raises(UnknownName, match="levy"):
+        offloadopt.compare(problem, [("lvey", {})], 3)
+    with pytest.raises(InvalidInput, match="a pair of name and options"):
+        offloadopt.compare(problem, [("levy", 3)], 3)  # type: ignore[list-item]

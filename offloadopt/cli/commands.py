@@ -29,6 +29,7 @@ from offloadopt.cli.options import (
     make_problem,
     make_solver,
     take_instances,
+    with_options,
 )
 from offloadopt.cli.solutions import print_solutions, solutions_json
 from offloadopt.cli.terminal import INTERRUPTED, note, print_json
@@ -52,6 +53,7 @@ COLUMNS = (
     "feasible_share",
     "decision_ms_median",
     "decision_ms_p99",
+    "metrics",
 )
 
 
@@ -231,9 +233,9 @@ def compare(
         list[str] | None,
         typer.Option(
             "--method",
-            metavar="NAME|FOLDER",
+            metavar="NAME[:KEY=VALUE,...]|FOLDER",
             show_default="exact and the common rules that serve the problem",
-            help="A solver, or a saved policy; repeatable.",
+            help="A solver with options of its own, or a saved policy; repeatable.",
         ),
     ] = None,
     preset: Preset = None,
@@ -254,6 +256,10 @@ def compare(
     relative_gap: RelativeGap = None,
     time_limit: TimeLimit = None,
     input_file: Input = None,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes, in each of which methods run side by side.")
+    ] = 1,
+    backend: Annotated[Backend, typer.Option(help="This machine's processes, or a Ray cluster.")] = Backend.LOKY,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the report goes.")] = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
@@ -265,13 +271,16 @@ def compare(
     from offloadopt.evaluation import InterruptedComparison, report_folder
 
     problem = make_problem(problem_name, preset, changes)
-    methods = api.make_methods(problem, names or None, **limits(relative_gap, time_limit))
+    named = with_options(names, problem) if names else None
+    methods = api.make_methods(problem, named, **limits(relative_gap, time_limit))
     instances = take_instances(problem, input_file, count, seed, default=200)
     chosen: dict[str, Any] = {"seed": seed, "reference": reference, "paired_with": paired_with}
 
     def measured() -> Report:
         try:
-            return api.compare(problem, methods, instances, display=True, **chosen)
+            return api.compare(
+                problem, methods, instances, workers=workers, backend=backend.value, display=True, **chosen
+            )
         except InterruptedComparison as stopped:
             _show_report(stopped.report.to_dict(), stopped.report.summary(), as_json)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,6 +92,23 @@ def make_solver(
     made = kind(**{**fields(options, "--option", kind), **limits(relative_gap, time_limit_s)})
     made.require(problem)
     return made
+
+
+def with_options(names: Iterable[str], problem: Problem[Any]) -> list[str | tuple[str, dict[str, Any]]]:
+    """Read texts of --method: a name or folder as it is, ``NAME:key=value,key=value`` as a pair of name and options."""
+    found: list[str | tuple[str, dict[str, Any]]] = []
+    known = registry.names("solvers")
+    for text in names:
+        name, colon, given = text.partition(":")
+        if not colon or Path(text).is_dir():
+            found.append(text)
+            continue
+        if name not in known:
+            raise UnknownName(f"--method {text!r}: no solver {name!r}; {nearest(name, known)}")
+        # A comma within brackets belongs to a value.
+        texts = re.split(r",(?![^\[{]*[\]}])", given)
+        found.append((name, fields(texts, f"--method {name}:", registry.serving("solvers", name, problem))))
+    return found
 
 
 def limits(relative_gap: float | None, time_limit_s: float | None) -> dict[str, float]:

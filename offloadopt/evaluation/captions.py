@@ -69,10 +69,18 @@ def time_note(horizon: int) -> str:
     return f"Times are those of a whole episode of {horizon:,} slots, not of one slot."
 
 
-def summary_notes(reference: Reference, horizon: int) -> list[str]:
+def workers_note(workers: int) -> str:
+    """State what times are worth that were taken side by side."""
+    return (
+        f"Methods ran side by side in {workers} processes: times include what they take from each other. Compare times "
+        "of one process alone."
+    )
+
+
+def summary_notes(reference: Reference, horizon: int, workers: int = 1) -> list[str]:
     """List the sentences below the summary's table."""
     notes = [reference_note(reference, horizon), feasibility_note()]
-    return notes if horizon == 1 else [*notes, time_note(horizon)]
+    return [*notes, *([time_note(horizon)] if horizon > 1 else []), *([workers_note(workers)] if workers > 1 else [])]
 
 
 def facts(problem: str, methods: int, reference: Reference, seed: int, horizon: int) -> list[tuple[str, str]]:
@@ -88,7 +96,15 @@ def facts(problem: str, methods: int, reference: Reference, seed: int, horizon: 
     return [*pairs, ("Proved infeasible", _count(infeasible, "instance"))] if infeasible else pairs
 
 
-def results_note(statistics: Sequence[Statistics], reference: Reference) -> str:
+def metrics_note() -> str:
+    """State what the problem's metrics are."""
+    return (
+        "Means over the instances that a method decided feasibly, as the problem itself computes them. The unit is the "
+        "last part of a name; of a whole episode where there is one. CSV, JSON and Parquet have all of them too."
+    )
+
+
+def results_note(statistics: Sequence[Statistics], reference: Reference, workers: int = 1) -> str:
     """State what the table's numbers leave out."""
     notes = ["Click a heading to sort."]
     incomplete = [f"{row.name} {row.gap_count:,}" for row in statistics if row.gap_count < reference.count]
@@ -102,6 +118,8 @@ def results_note(statistics: Sequence[Statistics], reference: Reference) -> str:
     slow = [row.name for row in statistics if row.alone_from_batch]
     if slow:
         notes.append(f"Too slow to be run again, so shown with their times in the batch: {', '.join(slow)}.")
+    if workers > 1:
+        notes.append(workers_note(workers))
     return " ".join(notes)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from offloadopt.errors import InvalidInput, UnknownName, nearest, printable
 from offloadopt.evaluation.reference import choose_reference
 from offloadopt.evaluation.report import Report
 from offloadopt.evaluation.statistics import MethodRun
+from offloadopt.parallel import check as check_workers
+from offloadopt.parallel import for_each
+from offloadopt.progress import by_method
 
 
 def compare(
@@ -26,6 +30,8 @@ def compare(
     single_decisions: int = 50,
     single_budget_s: float = 10.0,
     bootstrap: int = 2000,
+    workers: int = 1,
+    backend: str = "loky",
     progress: Progress | None = None,
 ) -> Report:
     """Compare methods on the same instances.
@@ -49,6 +55,9 @@ def compare(
         times of the batch are used: at seconds per instance, the overhead of a call no longer matters.
     bootstrap : int
         Resamples of each interval.
+    workers, backend
+        Processes in which methods run side by side, each on one of them, and of what kind (`offloadopt.parallel`).
+        The report is the same but for times, which then are those of a machine with other work.
     progress : callable, optional
         Called with the number of instances decided in the batch since the last call; ``len(methods) * count`` in all.
 
@@ -72,20 +81,63 @@ def compare(
         if number < 0:
             raise InvalidInput(f"{argument} = {number}; allowed: 0 or more")
 
-    runs = []
+    check_workers(workers, backend)
+    measure = partial(
+        _measure, problem, instances=instances, seed=seed, single_decisions=single_decisions, budget_s=single_budget_s
+    )
+    workers, runs = min(workers, len(methods)), dict[str, MethodRun]()
+    report = partial(_report, problem, seed=seed, bootstrap=bootstrap, workers=workers)
     try:
-        for name, method in methods.items():
-            solutions = _decide(problem, method, instances, seed, progress)
-            slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > single_budget_s)
-            alone = None if slow else _decide_alone(problem, method, instances, seed, single_decisions, single_budget_s)
-            runs.append(_measured(problem, instances, name, method, solutions, alone))
+        if workers > 1:
+            _measure_side_by_side(measure, methods, runs, workers, backend, instances.count, progress)
+        else:
+            for named in methods.items():
+                with by_method(named[0]):
+                    runs[named[0]] = measure(named, progress=progress)
     except KeyboardInterrupt:
         if not runs:
             raise KeyboardInterrupt from None
-        finished = {run.name: methods[run.name] for run in runs}
+        finished = {name: method for name, method in methods.items() if name in runs}
         of, against = (name if name in finished else None for name in (reference, paired_with))
-        raise InterruptedComparison(_report(problem, finished, runs, of, against, seed, bootstrap)) from None
-    return _report(problem, methods, runs, reference, paired_with, seed, bootstrap)
+        raise InterruptedComparison(report(finished, runs, of, against)) from None
+    return report(methods, runs, reference, paired_with)
+
+
+def _measure_side_by_side(
+    measure: Callable[[tuple[str, Method]], MethodRun],
+    methods: Mapping[str, Method],
+    runs: dict[str, MethodRun],
+    workers: int,
+    backend: str,
+    count: int,
+    progress: Progress | None,
+) -> None:
+    """Measure each method in a process of its own, and add it to ``runs`` when it is finished."""
+
+    def keep(run: MethodRun) -> None:
+        runs[run.name] = run
+        if progress is not None:
+            progress(count)
+
+    for_each(measure, list(methods.items()), keep, workers=workers, backend=backend)
+
+
+def _measure(
+    problem: Problem[Any],
+    named: tuple[str, Method],
+    *,
+    instances: Instances,
+    seed: int,
+    single_decisions: int,
+    budget_s: float,
+    progress: Progress | None = None,
+) -> MethodRun:
+    """Let a method, given with its name, decide all instances, and some of them alone."""
+    name, method = named
+    solutions = _decide(problem, method, instances, seed, progress)
+    slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > budget_s)
+    alone = None if slow else _decide_alone(problem, method, instances, seed, single_decisions, budget_s)
+    return _measured(problem, instances, name, method, solutions, alone)
 
 
 class InterruptedComparison(KeyboardInterrupt):
@@ -106,13 +158,16 @@ class InterruptedComparison(KeyboardInterrupt):
 def _report(
     problem: Problem[Any],
     methods: Mapping[str, Method],
-    runs: Sequence[MethodRun],
+    measured: Mapping[str, MethodRun],
     reference: str | None,
     paired_with: str | None,
+    *,
     seed: int,
     bootstrap: int,
+    workers: int,
 ) -> Report:
-    """Choose the reference, and gather what was measured."""
+    """Choose the reference, and gather what was measured, in the order of the methods."""
+    runs = [measured[name] for name in methods]
     hindsight = [
         name
         for name, method in methods.items()
@@ -134,6 +189,8 @@ def _report(
         seed=seed,
         bootstrap=bootstrap,
         horizon=problem.horizon,
+        main_metrics=problem.main_metrics if runs[0].metrics else (),
+        workers=workers,
     )
 
 
@@ -176,6 +233,7 @@ def _measured(
         seconds=solutions.seconds,
         seconds_alone=solutions.seconds if seconds_alone is None else np.array(seconds_alone),
         alone_from_batch=seconds_alone is None,
+        metrics=outcome.metrics,
     )
 
 

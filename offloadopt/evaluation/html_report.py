@@ -44,6 +44,8 @@ def render(
     settings: Mapping[str, Mapping[str, Any]],
     gap_figure: str,
     time_figure: str,
+    metrics: Sequence[str] = (),
+    workers: int = 1,
 ) -> str:
     """Write the page as HTML; every text is escaped.
 
@@ -59,6 +61,10 @@ def render(
         Each method's settings.
     gap_figure, time_figure : str
         SVG of `plots.gap_distribution` and `plots.gap_against_time`.
+    metrics : sequence of str
+        Names of the problem's metrics.
+    workers : int
+        As in `Report`.
     """
     template = Template(resources.files("offloadopt.evaluation").joinpath("template.html").read_text("utf-8"))
     facts = captions.facts(problem, len(statistics), reference, seed, horizon)
@@ -68,7 +74,8 @@ def render(
         lead=escape(captions.lead(reference, horizon)),
         facts="".join(f"<div>{item}</div>" for item in _definitions(facts)),
         results=_results(statistics, reference, paired_with, horizon),
-        results_note=escape(captions.results_note(statistics, reference)),
+        results_note=escape(captions.results_note(statistics, reference, workers)),
+        metrics=_metrics(statistics, metrics),
         gap_figure=_inline(gap_figure, "gap_distribution", "Distribution of gaps, one row per method"),
         gap_caption=escape(captions.gap_caption(reference)),
         time_figure=_inline(time_figure, "gap_against_time", "Mean gap against decision time, one point per method"),
@@ -131,6 +138,24 @@ def _result_cells(row: Statistics, paired: bool) -> str:
         cells.append((record, row.wins))
     numbers = "".join(f'<td data-value="{"" if value is None else repr(value)}">{text}</td>' for text, value in cells)
     return f'<td class="name">{escape(row.name)}</td>{numbers}'
+
+
+def _metrics(statistics: Sequence[Statistics], names: Sequence[str]) -> str:
+    """Section with a row per metric and a column per method; empty without metrics."""
+    if not names:
+        return ""
+    head = "".join(f"<th>{escape(row.name)}</th>" for row in statistics)
+    body = "".join(
+        f"<tr><td><code>{escape(name)}</code></td>"
+        + "".join(f"<td>{number(row.metrics.get(name), 5)}</td>" for row in statistics)
+        + "</tr>"
+        for name in names
+    )
+    return (
+        '<h2>Metrics of the problem</h2>\n<div class="wide"><table class="results metrics">'
+        f"<thead><tr><th>Mean of</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'\n<p class="note">{escape(captions.metrics_note())}</p>'
+    )
 
 
 def _scenario(fields: Iterable[tuple[str, Any, str]]) -> str:

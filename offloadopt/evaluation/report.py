@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from html import escape
@@ -44,6 +44,10 @@ class Report:
         Seed of methods and intervals; resamples of each interval.
     horizon : int
         Slots of an episode; 1 for one-shot problems.
+    main_metrics : tuple of str
+        The problem's metrics that the summary shows; all, where there are none.
+    workers : int
+        Number of processes in which methods ran side by side.
     """
 
     problem: str
@@ -55,6 +59,13 @@ class Report:
     seed: int
     bootstrap: int
     horizon: int = 1
+    main_metrics: tuple[str, ...] = ()
+    workers: int = 1
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of all metrics, the main ones first."""
+        return tuple(dict.fromkeys([*self.main_metrics, *(name for run in self.methods for name in run.metrics)]))
 
     @property
     def count(self) -> int:
@@ -92,8 +103,9 @@ class Report:
     def _repr_html_(self) -> str:
         """The summary as HTML, for notebooks."""
         table = formatting.html_table(formatting.SUMMARY_COLUMNS, formatting.summary_cells(self.statistics))
-        notes = "<br>".join(map(escape, captions.summary_notes(self.reference, self.horizon)))
-        return f"<div><p>{escape(self._heading)}</p>{table}<p>{notes}</p></div>"
+        metrics = formatting.html_table(*self._metric_table(self.main_metrics or self.metrics)) if self.metrics else ""
+        notes = "<br>".join(map(escape, self._notes))
+        return f"<div><p>{escape(self._heading)}</p>{table}{metrics}<p>{notes}</p></div>"
 
     @property
     def _instances(self) -> str:
@@ -123,6 +135,8 @@ class Report:
             "bootstrap": self.bootstrap,
             "seed": self.seed,
             "horizon": self.horizon,
+            "main_metrics": list(self.main_metrics),
+            "workers": self.workers,
             "feasibility_tolerance": FEASIBILITY_TOLERANCE,
             "reference_note": captions.reference_note(self.reference, self.horizon),
         }
@@ -135,14 +149,17 @@ class Report:
         """Return a frame with one row of `Statistics` per method, indexed by its name."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(row) for row in self.statistics]).set_index("name")
+        return pd.DataFrame([row.columns() for row in self.statistics]).set_index("name")
 
     def to_csv(self, path: str | Path) -> None:
         """Write `to_frame` as CSV."""
         write_atomic(path, csv_tables.encode(self.to_frame().reset_index()))
 
     def per_instance(self) -> pd.DataFrame:
-        """Return a frame with one row per method and instance: cost, gap, bound, reference, time in the batch."""
+        """Return a frame with one row per method and instance: cost, gap, bound, reference, time in the batch, metrics.
+
+        Metrics are columns ``metric_<name>``.
+        """
         import pandas as pd
 
         parts = [
@@ -155,6 +172,7 @@ class Report:
                     "bound": run.bound,
                     "reference": self.reference.values,
                     "seconds": run.seconds,
+                    **{f"metric_{name}": values for name, values in run.metrics.items()},
                 }
             )
             for run in self.methods
@@ -162,10 +180,21 @@ class Report:
         return pd.concat(parts, ignore_index=True)
 
     def summary(self) -> str:
-        """Return the comparison as plain text: a row per method, then what reference, feasibility and times mean."""
-        table = formatting.text_table(formatting.SUMMARY_COLUMNS, formatting.summary_cells(self.statistics))
-        notes = [textwrap.fill(note, 110) for note in captions.summary_notes(self.reference, self.horizon)]
-        return "\n".join([self._heading, table, "", *notes])
+        """Return the comparison as plain text: a row per method, main metrics, then what the numbers mean."""
+        tables = [formatting.text_table(formatting.SUMMARY_COLUMNS, formatting.summary_cells(self.statistics))]
+        if self.metrics:
+            columns, rows = self._metric_table(self.main_metrics or self.metrics)
+            tables += ["", formatting.text_table(columns, rows)]
+        return "\n".join([self._heading, *tables, "", *(textwrap.fill(note, 110) for note in self._notes)])
+
+    def _metric_table(self, names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Columns and cells of mean metrics: a row per metric, a column per method."""
+        rows = [(name, *(formatting.number(row.metrics.get(name), 5) for row in self.statistics)) for name in names]
+        return ("mean metric", *(row.name for row in self.statistics)), rows
+
+    @property
+    def _notes(self) -> list[str]:
+        return captions.summary_notes(self.reference, self.horizon, self.workers)
 
     # ------------------------------------------------------------------------------------------------------ figures
 
@@ -195,6 +224,8 @@ class Report:
                 if value is not None
             ],
             settings={run.name: run.settings for run in self.methods},
+            metrics=self.metrics,
+            workers=self.workers,
             gap_figure=plots.svg(self.plot, len(self.methods), salt="gap_distribution"),
             time_figure=plots.svg(self.plot_gap_time, plots.TIME_ROWS, salt="gap_against_time"),
         )

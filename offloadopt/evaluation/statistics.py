@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class MethodRun:
         Times of decisions made one at a time.
     alone_from_batch : bool
         Whether ``seconds_alone`` are ``seconds``, because the method is too slow to be run again.
+    metrics : mapping of str to array [count]
+        The problem's metrics of the decisions.
     """
 
     name: str
@@ -44,6 +46,7 @@ class MethodRun:
     seconds: FloatArray
     seconds_alone: FloatArray
     alone_from_batch: bool
+    metrics: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def proves(self) -> bool:
@@ -82,6 +85,8 @@ class Statistics:
     wins, ties, losses : int
         Instances on which the method is cheaper than, within `SAME_COST` of, dearer than the method it is paired with;
         an infeasible decision loses to a feasible one.
+    metrics : dict of str to float
+        Mean of each of the problem's metrics over the instances that the method decided feasibly.
     """
 
     name: str
@@ -104,6 +109,12 @@ class Statistics:
     wins: int | None
     ties: int | None
     losses: int | None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the numbers as cells of one row; each metric has a column of its own, ``metric_<name>``."""
+        cells = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "metrics"}
+        return {**cells, **{f"metric_{name}": value for name, value in self.metrics.items()}}
 
 
 def summarise(
@@ -150,6 +161,9 @@ def summarise(
         wins=wins,
         ties=ties,
         losses=losses,
+        metrics={
+            name: _number(np.mean(values[feasible])) if feasible.any() else None for name, values in run.metrics.items()
+        },
     )
 
 

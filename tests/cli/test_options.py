@@ -147,3 +147,28 @@ def test_the_command_line_warns_in_one_line_and_solves(run: Run, tmp_path: Path)
             "warning: task_bits is one 1e+06th of what the scenario samples: median 0.8 [bit]; check its unit"
         ]
     assert run("solve", *SMALL, "--set", "bandwidth_hz=1", "--solver", "local").err.count("warning: bandwidth_hz") == 1
+
+
+def test_each_compared_method_has_options_of_its_own(run: Run, tmp_path: Path) -> None:
+    small = "levy:population=2,generations=3"
+    command = ("compare", *SMALL, "--count", "3", "--method", small, "--method", "levy:generations=4", "--json")
+    assert [method["name"] for method in run(*command).json["methods"]] == [small, "levy:generations=4"]
+    run(*command, "--out", tmp_path / "report")
+    methods = json.loads((tmp_path / "report" / "report.json").read_text())["methods"]
+    assert (methods[0]["settings"]["population"], methods[0]["settings"]["generations"]) == (2, 3)
+    assert (methods[1]["settings"]["population"], methods[1]["settings"]["generations"]) == (5, 4)
+    assert run(*command, "--workers", "2").json["methods"][0]["metrics"].keys() >= {"time_s", "energy_j"}
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("levy:populaton=2", ["populaton", "'population'"]),
+        ("lvy:population=2", ["lvy", "'levy'"]),
+        ("levy:population", ["population", "KEY=VALUE"]),
+        ("levy:population=0", ["population", "0"]),
+        ("exact:initial_prices=[[1,2],[3,4]]", ["initial_prices", "[2, 2]"]),
+    ],
+)
+def test_wrong_options_of_a_compared_method_are_one_line(run: Run, method: str, words: list[str]) -> None:
+    assert_one_line(run("compare", *SMALL, "--count", "3", "--method", method), 2, *words)

@@ -323,3 +323,38 @@ def test_names_reach_no_terminal_or_spreadsheet_as_commands(problem: Problem[Any
         assert not {"\x1b", "\u202e"} & set(text)
     rows = csv_tables.encode(report.to_frame().reset_index()).decode().splitlines()
     assert [row.split(",")[0] for row in rows] == ["name", "'=cmd()", "red[31m"]
+
+
+def test_metrics_are_the_problems_own_means_over_feasible_decisions() -> None:
+    problem = offloadopt.problem("multi_server", users=4)
+    instances = problem.sample(6, seed=2)
+    report = quick(problem, {"greedy": offloadopt.solver("greedy", problem)}, instances)
+    decided = offloadopt.solve(problem, instances, "greedy")
+    energy_j = problem.evaluate(instances, decided.decisions).metrics["energy_j"]
+    assert report.metrics[:3] == problem.main_metrics
+    assert report.statistics[0].metrics["energy_j"] == pytest.approx(energy_j.mean(), rel=1e-14)
+    np.testing.assert_array_equal(report.per_instance()["metric_energy_j"], energy_j)
+    assert report.to_frame().loc["greedy", "metric_energy_j"] == report.statistics[0].metrics["energy_j"]
+    assert json.loads(report.to_json())["methods"][0]["metrics"]["energy_j"] == report.statistics[0].metrics["energy_j"]
+    assert "energy_j" in report.summary()
+    assert "reward" not in report.summary(), "only the main metrics"
+    assert "<code>reward</code>" in report.to_html()
+
+
+def test_methods_side_by_side_give_the_same_report_but_for_times() -> None:
+    problem = offloadopt.problem("multi_server", users=4)
+    instances = problem.sample(5, seed=2)
+    names = ("greedy", "random", "local")
+    methods = {name: offloadopt.solver(name, problem) for name in names}
+    finished: list[int] = []
+    alone = quick(problem, methods, instances, single_decisions=1)
+    beside = quick(problem, methods, instances, single_decisions=1, workers=2, progress=finished.append)
+    assert finished == [5, 5, 5]
+    assert tuple(run.name for run in beside.methods) == names
+    for one, other in zip(alone.methods, beside.methods, strict=True):
+        np.testing.assert_array_equal(one.cost, other.cost)
+        np.testing.assert_array_equal(one.metrics["time_s"], other.metrics["time_s"])
+    assert "side by side in 2 processes" in beside.summary()
+    assert "side by side" not in alone.summary()
+    with pytest.raises(InvalidInput, match="workers = 0"):
+        quick(problem, methods, instances, workers=0)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
+
+import numpy as np
 
 from offloadopt.evaluation import Report
 
@@ -97,3 +100,12 @@ def test_the_times_of_a_problem_with_a_horizon_are_headed_as_those_of_an_episode
     assert "<span>Time of an episode, ms</span>" in html
     assert "time to decide a whole episode, ms" in html
     assert "it knows all 100 slots" in Page(html).text
+
+
+def test_metrics_have_a_section_of_their_own_whose_names_are_escaped(make_report: MakeReport) -> None:
+    plain = make_report({"exact": [1.0, 2.0]})
+    assert "Metrics of the problem" not in plain.to_html()
+    runs = tuple(replace(run, metrics={"<b>_j": np.array([2.0, 4.0])}) for run in plain.methods)
+    page = replace(plain, methods=runs).to_html()
+    assert "Metrics of the problem" in page
+    assert "<td><code>&lt;b&gt;_j</code></td><td>3.0000</td>" in page
