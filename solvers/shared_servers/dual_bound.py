@@ -33,7 +33,9 @@ DEFLECTION = 0.5
 MIN_SCALE = 1e-5
 """Factor of the step size below which the ascent ends."""
 MAX_STEPS, BLOCK = 1000, 20
-"""Largest number of subgradient steps, and the number between two checks of the deadline."""
+"""Largest number of subgradient steps, and the most between two checks of the deadline."""
+BLOCK_TASKS = 10_000_000
+"""How often tasks are priced or sorted between two checks of the deadline, at most: about 0.4 s."""
 RATIO, LEVELS = 1.1, 30
 """Grid of CPU prices: ratio of neighbours, and number of levels on either side of the start."""
 PRICE_STEPS, PRICE_TOLERANCE = 60, 1e-5
@@ -245,42 +247,44 @@ def _ascend(
 
 
 @njit(cache=True)
-def _best_prices(tasks: Any, task_price: Any, time_weight: float, cpu_max: float, price: Any, out: Any) -> Any:
-    """Maximise every term ``[sites, numbers]`` over its CPU price, by bisection on the logarithm of the price.
+def _best_prices(
+    tasks: Any, task_price: Any, time_weight: float, cpu_max: float, first: int, last: int, steps: int, price: Any,
+    out: Any, terms: Any,
+) -> None:  # fmt: skip
+    """Maximise terms over their CPU prices, by bisection of so many steps on the logarithm of the price.
 
-    ``price [sites, numbers]`` holds initial prices and receives the best ones; ``out [tasks, sites, numbers]`` receives
-    ``phi`` there.
+    Of the pairs of a server and a number of users those from ``first`` to ``last - 1``, server by server. ``price
+    [sites, numbers]`` holds initial prices and receives the best ones; ``out [tasks, sites, numbers]`` receives ``phi``
+    there, ``terms [sites, numbers]`` the terms. Without steps these are computed for the initial prices.
     """
-    count, sites = tasks.shape[0], tasks.shape[1]
-    terms = np.empty((sites, count))
+    count = tasks.shape[0]
     priced_cost, cpu_demand, buffer = np.empty(count), np.empty(count), np.empty(count)
-    for site in range(sites):
-        for n in range(count):
-            _price_tasks(tasks, site, n + 1, 0.0, time_weight, cpu_max, priced_cost, cpu_demand)
-            top, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, 0.0, cpu_max, buffer)
-            best = 0.0
-            out[:, site, n] = priced_cost
-            if beyond > 0.0:
-                low, high = 0.0, 0.0
-                at = price[site, n] if price[site, n] > 0.0 else 1.0 / cpu_max
-                for _ in range(PRICE_STEPS):
-                    if low > 0.0 and high > 0.0:
-                        if high <= low * (1.0 + PRICE_TOLERANCE):
-                            break
-                        at = np.sqrt(low * high)
-                    _price_tasks(tasks, site, n + 1, at, time_weight, cpu_max, priced_cost, cpu_demand)
-                    term, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, at, cpu_max, buffer)
-                    if term > top:
-                        top, best = term, at
-                        out[:, site, n] = priced_cost
-                    if beyond > 0.0:
-                        low = at
-                        at *= 4.0
-                    else:
-                        high = at
-                        at /= 4.0
-            price[site, n], terms[site, n] = best, top
-    return terms
+    for pair in range(first, last):
+        site, n = pair // count, pair % count
+        best = 0.0 if steps > 0 else price[site, n]
+        _price_tasks(tasks, site, n + 1, best, time_weight, cpu_max, priced_cost, cpu_demand)
+        top, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, best, cpu_max, buffer)
+        out[:, site, n] = priced_cost
+        if beyond > 0.0:
+            low, high = 0.0, 0.0
+            at = price[site, n] if price[site, n] > 0.0 else 1.0 / cpu_max
+            for _ in range(steps):
+                if low > 0.0 and high > 0.0:
+                    if high <= low * (1.0 + PRICE_TOLERANCE):
+                        break
+                    at = np.sqrt(low * high)
+                _price_tasks(tasks, site, n + 1, at, time_weight, cpu_max, priced_cost, cpu_demand)
+                term, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, at, cpu_max, buffer)
+                if term > top:
+                    top, best = term, at
+                    out[:, site, n] = priced_cost
+                if beyond > 0.0:
+                    low = at
+                    at *= 4.0
+                else:
+                    high = at
+                    at /= 4.0
+        price[site, n], terms[site, n] = best, top
 
 
 def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: float, deadline: Deadline) -> DualBound:
@@ -288,6 +292,8 @@ def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: f
 
     CPU prices stay on a grid around those of ``start``; those of the result are optimal for its task prices.
     """
+    if deadline.passed:
+        return start
     time_weight, cpu_max, count = slot.time_weight, slot.cpu_max_hz, len(start.task_price)
     powers = RATIO ** np.arange(-LEVELS, LEVELS + 1, dtype=np.float64)
     prices = np.concatenate([np.zeros((1, *start.cpu_price.shape)), np.multiply.outer(powers, start.cpu_price)])
@@ -295,21 +301,30 @@ def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: f
     level = np.full(shape[:2], LEVELS + 1, dtype=np.int64)
     tables = (level, np.empty((*shape, count)), np.empty((*shape, count)), np.zeros(shape, np.bool_))
     task_price, served = start.task_price.copy(), np.empty(count)
-    if deadline.passed:
-        return start
     value = _evaluate(slot.tasks, task_price, prices, time_weight, cpu_max, *tables, served)
     ascent = (task_price, task_price.copy(), np.zeros(count), served, np.array([value, value, 1.0, 0.0]))
     ended, steps = False, 0
+    block = max(1, min(BLOCK, BLOCK_TASKS // (slot.sites * count * count)))
     while not ended and steps < MAX_STEPS and not deadline.passed:
-        ended = bool(_ascend(slot.tasks, prices, time_weight, cpu_max, upper, tolerance, BLOCK, tables, ascent))
-        steps += BLOCK
-    return max(start, bound_at(slot, ascent[1], start.cpu_price), key=lambda bound: bound.value)
+        block = min(block, MAX_STEPS - steps)
+        ended = bool(_ascend(slot.tasks, prices, time_weight, cpu_max, upper, tolerance, block, tables, ascent))
+        steps += block
+    return max(start, bound_at(slot, ascent[1], start.cpu_price, deadline), key=lambda bound: bound.value)
 
 
-def bound_at(slot: SlotTasks, task_price: FloatArray, price: FloatArray) -> DualBound:
-    """Compute the bound at ``task_price [tasks]`` with optimal CPU prices, found from ``price [sites, numbers]``."""
-    cpu_price, priced_cost = price.copy(), np.empty(slot.tasks.shape[:3])
-    terms = _best_prices(slot.tasks, task_price, slot.time_weight, slot.cpu_max_hz, cpu_price, priced_cost)
+def bound_at(slot: SlotTasks, task_price: FloatArray, price: FloatArray, deadline: Deadline) -> DualBound:
+    """Compute the bound at ``task_price [tasks]`` with optimal CPU prices, found from ``price [sites, numbers]``.
+
+    Where there are many, CPU prices that are left when the deadline passes stay as they are.
+    """
+    count = len(task_price)
+    cpu_price, priced_cost, terms = price.copy(), np.empty(slot.tasks.shape[:3]), np.empty((slot.sites, count))
+    pairs, size = slot.sites * count, max(1, BLOCK_TASKS // (PRICE_STEPS * count))
+    for first in range(0, pairs, size):
+        last, steps = min(first + size, pairs), 0 if pairs > size and deadline.passed else PRICE_STEPS
+        _best_prices(
+            slot.tasks, task_price, slot.time_weight, slot.cpu_max_hz, first, last, steps, cpu_price, priced_cost, terms
+        )
     value = float(task_price.sum() + np.minimum(0.0, terms.min(axis=1)).sum())
     return DualBound(value, task_price, cpu_price, priced_cost, terms)
 

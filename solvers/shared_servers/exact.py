@@ -15,6 +15,7 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Instances, IntArray, Observation
+from offloadopt.memory import require_memory
 from offloadopt.progress import report
 from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
@@ -30,6 +31,8 @@ from offloadopt.solvers.shared_servers.dual_bound import (
 from offloadopt.solvers.shared_servers.local_search import local_search
 from offloadopt.structures.shared_servers import SharedServersProblem
 
+TABLES = 150
+"""Tables of numbers by task, server and its number of users that the search holds, most of them for the dual bound."""
 MIN_GAP = 1e-11
 """Least relative gap asked for: a gap below the rounding of a sum cannot be proved."""
 
@@ -66,17 +69,20 @@ class SharedServersExact(InstanceSolver):
         float
             Lower bound of every assignment's cost.
         """
+        numbers = problem.servers // 2 * problem.tasks**2
+        require_memory(8.0 * TABLES * numbers, f"solver {self.name!r} with {problem.tasks:,} tasks in a slot")
         modes, costs = problem.splitting(instance).take(0), problem.costs(Observation(instance))
         slot = SlotTasks(modes.packed(), modes.time_weight, modes.cpu_max_hz)
         nearest = (problem.nearest(instance)[0] - 1) % slot.sites
         best, upper, saving = local_search(slot, nearest, deadline)
         start = np.full((slot.sites, problem.tasks), 1.0 / slot.cpu_max_hz)
         # The decrease of cost without a task is a good initial dual price of the task.
-        bound = bound_at(slot, np.minimum(saving, 1.0), start)
+        report(cost=upper)
+        bound = bound_at(slot, np.minimum(saving, 1.0), start, deadline)
         bound = maximise_bound(slot, bound, upper, 0.1 * self._allowance(upper), deadline)
         margin = rounding_margin(slot, bound)
         report(cost=upper, bound=bound.value - margin)
-        if upper - bound.value > self._allowance(upper):
+        if upper - bound.value > self._allowance(upper) and not deadline.passed:
             found, cost, _ = local_search(slot, servers_of_bound(bound), deadline)
             if cost < upper:
                 best, upper = found, cost
@@ -85,9 +91,11 @@ class SharedServersExact(InstanceSolver):
             priced_cost = priced_mode_costs(modes, bound.cpu_price)
             upper = float(costs.cost(best[None])[0])
             undecided = undecided_options(bound, priced_cost, upper + margin)
-            milp = SharedServersMilp(modes, undecided, bound, costs, best, upper, self._allowance(upper))
-            proved = milp.prove(deadline)
-            best = milp.assignment
+            with deadline.enforced():
+                milp = SharedServersMilp(modes, undecided, bound, costs, best, upper, self._allowance(upper))
+            if not deadline.passed:
+                proved = milp.prove(deadline)
+                best = milp.assignment
         return best, proved - margin
 
     def _allowance(self, upper: float) -> float:

@@ -20,8 +20,8 @@ from offloadopt.solvers.shared_servers.dual_bound import SlotTasks
 
 MIN_IMPROVEMENT = 1e-11
 """Relative decrease of the cost below which a change is attributed to rounding."""
-TURNS = 10
-"""Number of tasks that are tried between two checks of the deadline."""
+TURNS, TURNS_PAIRS = 10, 100_000
+"""Most tasks that are tried between two checks of the deadline, and most pairs of tasks that swaps of these make."""
 PRICE_STEPS = 24
 """Bisection steps of the logarithm of the price on either side."""
 
@@ -160,9 +160,9 @@ def _best_swap(
 
 @njit(cache=True)
 def improve(
-    server: Any, tasks: Any, time_weight: float, cpu_max: float, swaps: bool, first: int, idle_turns: int
+    server: Any, tasks: Any, time_weight: float, cpu_max: float, swaps: bool, turns: int, first: int, idle_turns: int
 ) -> Any:
-    """Try `TURNS` tasks in turn: each makes its best improving move or, if ``swaps``, swap; ``server [tasks]`` changes.
+    """Try ``turns`` tasks: each makes its best improving move or, if ``swaps``, swap; ``server [tasks]`` changes.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def improve(
     users, whole, cost = np.empty(count, np.int64), np.empty(count, np.bool_), np.empty(tasks.shape[1])
     for site in range(len(cost)):
         cost[site] = _cost_after(server, site, -1, -1, tasks, time_weight, cpu_max, users, whole)
-    for turn in range(TURNS):
+    for turn in range(turns):
         if idle_turns >= count:
             break
         task = (first + turn) % count
@@ -247,10 +247,11 @@ def local_search(slot: SlotTasks, start: IntArray, deadline: Deadline) -> tuple[
     # Missing links would make the search compare infinite costs.
     linked = np.isfinite(slot.tasks[np.arange(len(server)), np.maximum(server, 0), 0, 1])
     server[~linked] = -1
+    turns = max(1, min(TURNS, TURNS_PAIRS // len(server) ** 2))
     for swaps in (False, True):
         first, idle_turns = 0, 0
         while idle_turns < len(server) and not deadline.passed:
-            idle_turns = improve(server, slot.tasks, time_weight, cpu_max, swaps, first, idle_turns)
-            first += TURNS
+            idle_turns = improve(server, slot.tasks, time_weight, cpu_max, swaps, turns, first, idle_turns)
+            first += turns
     cost, whole, saving = evaluate_assignment(server, slot.tasks, time_weight, cpu_max)
     return np.where(server < 0, 0, server + 1 + np.where(whole, slot.sites, 0)), float(cost), saving

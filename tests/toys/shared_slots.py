@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Instances, Observation
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.problems.partial_mobile.scenario import QUINCUNX_M, PartialMobileScenario
@@ -37,4 +38,4 @@ def loose_bound(problem: PartialMobile, instance: Instances, seed: int) -> tuple
     rng, (every, cost) = np.random.default_rng(seed), every_assignment(problem, instance)
     task_price = np.minimum(1.0, cost.min() / problem.tasks * rng.uniform(0.8, 1.2, problem.tasks))
     start = np.full((problem.sites, problem.tasks), 1e-10)
-    return bound_at(slot_tasks(problem, instance), task_price, start), every, cost
+    return bound_at(slot_tasks(problem, instance), task_price, start, Deadline()), every, cost

@@ -9,6 +9,7 @@ import pytest
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Instances, Observation
+from offloadopt.solvers.shared_servers import dual_bound
 from offloadopt.solvers.shared_servers.core_milp import priced_mode_costs
 from offloadopt.solvers.shared_servers.dual_bound import (
     bound_at,
@@ -31,12 +32,31 @@ def test_the_bound_is_below_every_assignment_for_any_prices() -> None:
     best = -np.inf
     for _ in range(200):
         price = 10.0 ** rng.uniform(-12, -8, (2, 4))
-        bound = bound_at(slot, rng.uniform(0.0, 1.0, 4), price)
+        bound = bound_at(slot, rng.uniform(0.0, 1.0, 4), price, Deadline())
         best = max(best, bound.value)
         assert bound.value <= least * (1 + 1e-13)
         climbed = maximise_bound(slot, bound, least, 0.0, Deadline())
         assert bound.value <= climbed.value <= least * (1 + 1e-13)
     assert climbed.value > best
+
+
+def test_checks_of_the_deadline_change_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = one_slot(12, 3, time_weight=0.9, cpu_server_hz=2e9)
+    slot = slot_tasks(problem, problem.sample(1, seed=3))
+    task_price, price = np.linspace(0.2, 0.9, 12), np.full((3, 12), 1e-10)
+    found = []
+    for tasks in (1, dual_bound.BLOCK_TASKS):
+        monkeypatch.setattr(dual_bound, "BLOCK_TASKS", tasks)
+        bound = bound_at(slot, task_price, price, Deadline())
+        found.append(maximise_bound(slot, bound, 12.0, 1e-6, Deadline()))
+    assert found[0].value == found[1].value
+    np.testing.assert_array_equal(found[0].cpu_price, found[1].cpu_price)
+    whole = bound_at(slot, task_price, price, Deadline(0.0))
+    monkeypatch.setattr(dual_bound, "BLOCK_TASKS", 1)
+    early = bound_at(slot, task_price, price, Deadline(0.0))
+    np.testing.assert_array_equal(early.cpu_price, price)
+    assert (early.terms <= whole.terms + 1e-12).all()
+    assert early.value < whole.value
 
 
 @pytest.mark.parametrize("time_weight", [0.1, 0.7, 0.9])
@@ -65,7 +85,7 @@ def test_the_rounded_dual_solution_uses_servers_that_exist_and_leaves_tasks_with
     position[0, 3] = 1e95
     instance = Instances({**instances, "position_m": position})
     slot = slot_tasks(problem, instance)
-    bound = bound_at(slot, np.full(6, 0.9), np.full((2, 6), 1e-10))
+    bound = bound_at(slot, np.full(6, 0.9), np.full((2, 6), 1e-10), Deadline())
     server = servers_of_bound(bound)
     assert set(server.tolist()) <= {-1, 0, 1}
     assert server[3] == -1

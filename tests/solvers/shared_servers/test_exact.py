@@ -9,7 +9,7 @@ import pytest
 
 from offloadopt import solver
 from offloadopt.core import Instances, Observation, Status
-from offloadopt.errors import Unsupported
+from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.problems.partial_mobile import PartialMobile
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
@@ -136,3 +136,9 @@ def test_a_time_limit_returns_an_incumbent_with_a_valid_bound() -> None:
 def test_other_problems_are_refused() -> None:
     with pytest.raises(Unsupported, match="SharedServersProblem"):
         SharedServersExact().require(MultiServer(MultiServerScenario(users=2, servers=2)))
+
+
+def test_more_users_than_memory_are_refused_before_anything_is_made() -> None:
+    problem = one_slot(20_000, 5)
+    with pytest.raises(InvalidInput, match=r"solver 'exact' with 20,000 tasks in a slot: about .* GiB of memory"):
+        solver("exact", problem).run(problem, problem.sample(1, 0))

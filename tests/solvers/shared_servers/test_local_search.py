@@ -9,6 +9,7 @@ import pytest
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Observation
+from offloadopt.solvers.shared_servers import local_search as module
 from offloadopt.solvers.shared_servers.local_search import evaluate_assignment, local_search
 
 from toys.shared_slots import one_slot, slot_tasks
@@ -30,6 +31,14 @@ def test_the_search_ends_where_neither_a_move_nor_a_swap_improves() -> None:
         neighbours.append(swapped)
     assert (costs.cost(np.array(neighbours)[None]) >= cost * (1 - 1e-10)).all()
     assert (saving <= cost).all()
+
+
+def test_checks_of_the_deadline_change_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = one_slot(12, 3, time_weight=0.9, cpu_server_hz=3e9)
+    slot = slot_tasks(problem, problem.sample(1, seed=12))
+    found, _, _ = local_search(slot, np.full(12, 0), Deadline())
+    monkeypatch.setattr(module, "TURNS_PAIRS", 1)
+    np.testing.assert_array_equal(local_search(slot, np.full(12, 0), Deadline())[0], found)
 
 
 def test_evaluation_equals_the_problems_and_savings_are_what_removal_saves() -> None:
