@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -105,10 +104,21 @@ def with_options(names: Iterable[str], problem: Problem[Any]) -> list[str | tupl
             continue
         if name not in known:
             raise UnknownName(f"--method {text!r}: no solver {name!r}; {nearest(name, known)}")
-        # A comma within brackets belongs to a value.
-        texts = re.split(r",(?![^\[{]*[\]}])", given)
-        found.append((name, fields(texts, f"--method {name}:", registry.serving("solvers", name, problem))))
+        kind = registry.serving("solvers", name, problem)
+        found.append((name, fields(_outside_brackets(given), f"--method {name}:", kind)))
     return found
+
+
+def _outside_brackets(text: str) -> list[str]:
+    """Split at commas, but for those within brackets, which belong to a value."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def limits(relative_gap: float | None, time_limit_s: float | None) -> dict[str, float]:

@@ -13,7 +13,9 @@ from toys.command_line import Ran, Run
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("offloadopt.progress.QUIET_S", 3600.0)  # on a busy machine everything takes long
+
     def call(*arguments: str | Path) -> Ran:
         status = main([str(argument) for argument in arguments])
         return Ran(status, *capsys.readouterr())
