@@ -26,12 +26,13 @@ import pandas as pd
 import offloadopt
 from offloadopt.core import Instances, Status
 from offloadopt.files import write_atomic
-from offloadopt.folders import folder_lock, make_folder
+from offloadopt.folders import FolderFormat
 
 SIZES = ("30x2", "100x5", "100x10", "300x10", "1000x10")
 CORNERS = ("0.33", "1", "3", "hard")
 GAP = 1e-6
 GENERAL = ("SCIP", "HiGHS", "cvxpy-SCIP")
+FOLDER = FolderFormat({"times.csv": "size,corner,instance,method,"}, (r"table\.md", r"times\.png"))
 
 
 def make_instances(size: str, corner: str, count: int) -> tuple[Any, Instances]:
@@ -186,11 +187,16 @@ def main() -> None:
     parser.add_argument("--corners", nargs="+", default=list(CORNERS))
     parser.add_argument("--methods", nargs="+", default=["exact", *GENERAL])
     options = parser.parse_args()
-    with folder_lock(make_folder(options.out)):
-        frame = measure(options.out, options.sizes, options.corners, options.instances, options.limit, options.methods)
-        write_atomic(options.out / "table.md", table(frame, options.limit).encode())
-        plot(frame, options.limit, options.out / "times.png")
+    run(options.out, options.sizes, options.corners, options.instances, options.limit, options.methods)
     print((options.out / "table.md").read_text())
+
+
+def run(out: Path, sizes: list[str], corners: list[str], count: int, limit: float, methods: list[str]) -> None:
+    """Go on with the measurements in a folder, and write table and plot there."""
+    with FOLDER.opened(out):
+        frame = measure(out, sizes, corners, count, limit, methods)
+        write_atomic(out / "table.md", table(frame, limit).encode())
+        plot(frame, limit, out / "times.png")
 
 
 if __name__ == "__main__":
