@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Any
 
@@ -25,6 +25,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INSIST_S = 1.5
 """Pause until `KeyboardInterrupt` is raised again: libraries swallow one that hits a callback or a bare except."""
 
+_steps = 0
+"""Steps in progress that must be whole."""
 _interrupted: bool | None = None
 """Whether a signal came within `interruptible`; None outside."""
 
@@ -99,14 +101,26 @@ def held(limit_s: float | None = None) -> Iterator[list[Any]]:
     for number in usual:
         signal.signal(number, collect)
     try:
-        try:
-            yield received
-        finally:
-            late.stop()
+        with _whole() if limit_s is None else nullcontext():
+            try:
+                yield received
+            finally:
+                late.stop()
     finally:
         _restore(usual)
         if received:
             usual[received[0][0]](*received[0])
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Within this context no `KeyboardInterrupt` is raised again."""
+    global _steps
+    _steps += 1
+    try:
+        yield
+    finally:
+        _steps -= 1
 
 
 def _handlers(wanted: Callable[[Any], bool]) -> dict[int, Any]:
@@ -226,7 +240,7 @@ def _end_command(*_: int | FrameType | None) -> None:
     _end_at_the_next()
     if _insisting is None:
         _insisting = RaisedInThread(KeyboardInterrupt)
-        _insisting.when(lambda: True, INSIST_S)
+        _insisting.when(lambda: _steps == 0, INSIST_S)
     raise KeyboardInterrupt
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from offloadopt.errors import InvalidInput, OffloadError, Unsupported, nearest, require_whole
-from offloadopt.interrupts import blocked
+from offloadopt.interrupts import blocked, held
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -100,17 +100,21 @@ def _ray(function: Callable[[Any], Any], tasks: Sequence[Any], workers: int) -> 
     from ray.util.multiprocessing import Pool
 
     connected = ray.is_initialized()
-    if not connected:  # RAY_ADDRESS names a cluster; without it Ray starts one on this machine
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
     try:
+        if not connected:  # RAY_ADDRESS names a cluster; without it Ray starts one on this machine
+            with held():  # interrupted while it begins or ends, Ray crashes; and it replaces the handler of SIGTERM
+                ray.init(logging_level=logging.ERROR, log_to_driver=False)
         with Pool(workers) as pool:
             yield pool.imap_unordered(function, tasks, chunksize=1)
+    except SystemExit:  # raised by that handler
+        raise KeyboardInterrupt from None
     except RayError as error:
         reason = str(error).strip().splitlines()[0]
         raise OffloadError(f"the Ray cluster failed ({reason}); finished work is kept") from None
     finally:
         if not connected:
-            ray.shutdown()
+            with held():
+                ray.shutdown()
 
 
 _POOLS = {"loky": _loky, "ray": _ray}

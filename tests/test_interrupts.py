@@ -133,6 +133,21 @@ def test_an_interrupt_that_a_library_swallows_comes_again(monkeypatch: pytest.Mo
             pass
 
 
+def test_it_does_not_come_again_within_a_step_that_must_be_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "INSIST_S", 0.02)
+    whole = False
+    with pytest.raises(KeyboardInterrupt), ending_command():  # noqa: PT012 - what is tested comes after the signal
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            with held():
+                end = time.monotonic() + 0.2
+                while time.monotonic() < end:
+                    pass
+                whole = True
+    assert whole
+
+
 def test_signals_stay_as_they_are_in_other_threads_and_where_they_are_ignored() -> None:
     seen = []
 

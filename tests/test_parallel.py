@@ -8,13 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from offloadopt import parallel
 from offloadopt.errors import InvalidInput, OffloadError, Unsupported
+from offloadopt.interrupts import ending_command
 
 from toys.parallel_tasks import die, fail_at_three, process_and_threads, square
 
@@ -73,6 +77,61 @@ def test_an_error_while_a_result_is_handled_ends_the_call() -> None:
 def test_a_wrong_request_is_refused(workers: int, backend: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         parallel.check(workers, backend)
+
+
+class FakeRay(ModuleType):
+    """Begins as Ray does: with a handler of its own, and perhaps a signal at once."""
+
+    class RayError(Exception):
+        pass
+
+    def __init__(self, begin: Callable[[], None] = lambda: None) -> None:
+        super().__init__("ray")
+        self.begin, self.ended = begin, 0
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
+        self.begin()
+
+    def shutdown(self) -> None:
+        self.ended += 1
+
+    @contextmanager
+    def Pool(self, workers: int) -> Iterator[ThreadPool]:
+        with ThreadPool(workers) as pool:
+            yield pool
+
+
+@pytest.fixture
+def fake_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeRay]:
+    def make(begin: Callable[[], None] = lambda: None) -> FakeRay:
+        fake = FakeRay(begin)
+        for name in ("ray", "ray.exceptions", "ray.util", "ray.util.multiprocessing"):
+            monkeypatch.setitem(sys.modules, name, fake)
+        return fake
+
+    return make
+
+
+def test_sigterm_ends_the_command_as_before_once_ray_has_begun(fake_ray: Callable[..., FakeRay]) -> None:
+    fake, found = fake_ray(), list[int]()
+    with ending_command():
+        usual = signal.getsignal(signal.SIGTERM)
+        parallel.for_each(
+            square, [1, 2], lambda _: found.append(signal.getsignal(signal.SIGTERM) == usual), workers=2, backend="ray"
+        )
+    assert (found, fake.ended) == ([True, True], 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ray_begins_ends_it_too(fake_ray: Callable[..., FakeRay], number: int) -> None:
+    fake = fake_ray(lambda: signal.raise_signal(number))
+    with pytest.raises(KeyboardInterrupt), ending_command():
+        parallel.for_each(square, [1, 2], print, workers=2, backend="ray")
+    assert fake.ended == 1
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

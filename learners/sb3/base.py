@@ -34,7 +34,11 @@ IMITATION_ROWS = 256
 
 
 class Sb3Learner(IterativeLearner):
-    """Learner that trains by Stable-Baselines3 and exports the network."""
+    """Learner that trains by Stable-Baselines3 and exports the network.
+
+    An interrupted training begins again at the same call: the library stores replay buffers and running statistics by
+    pickle only, and the state of its environments and generators not at all.
+    """
 
     algorithm: ClassVar[str]
     """The library's name."""
@@ -47,7 +51,7 @@ class Sb3Learner(IterativeLearner):
     imitation_steps: Rounds = Field(1000, ge=0, description="gradient steps on demonstrations before, if there are any")
     imitation_rate: Rate = Field(1e-3, gt=0, description="Adam's step size in imitation")
 
-    resumable = False  # the library would pickle
+    resumable = False
     uses_demonstrations = True
 
     def make_training(self, problem: Any, seed: int, examples: Any, tracker: TrainingProgress) -> Sb3Training:
