@@ -101,8 +101,7 @@ def solve(
         instances = take_instances(problem, input_file, count, seed, default=1)
         from offloadopt.solvers.models.solver import export
 
-        export(problem, instances, export_file)
-        print(f"model of the first instance: {export_file}")
+        print(f"{export(problem, instances, export_file)}: {export_file}")
         return 0
     solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
     rivals = {name: make_solver(name, problem, None, None, time_limit) for name in against or ()}

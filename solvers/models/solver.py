@@ -38,7 +38,7 @@ from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.models.base import MathematicalModel, zero_decisions
 from offloadopt.solvers.models.pyomo_solvers import SolveResult, solver_named
-from offloadopt.structures.assignment import AssignmentProblem
+from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 
 Builder = Callable[..., MathematicalModel]
 
@@ -50,11 +50,11 @@ def _builder(problem: Problem[Any]) -> Builder:
     return builder
 
 
-class _ModelSolver(InstanceSolver):
+class ModelSolver(InstanceSolver):
     """Base class of `milp` and `minlp`: solves one model per instance."""
 
-    # Any problem; `require` checks that it has a model.
-    serves: ClassVar[type[Problem[Any]]] = Problem  # type: ignore[type-abstract]
+    # Of these, and with hindsight of all problems, `require` checks that there is a model.
+    serves: ClassVar[type[Problem[Any]]] = AssignmentProblem  # type: ignore[type-abstract]
     proves: ClassVar[bool] = True
     linear: ClassVar[bool]
 
@@ -78,7 +78,7 @@ class _ModelSolver(InstanceSolver):
 class _Searches:
     """The searches of one call; decisions of instances that were not searched are those from which searches start."""
 
-    def __init__(self, solver: _ModelSolver, problem: Problem[Any], instances: Instances) -> None:
+    def __init__(self, solver: ModelSolver, problem: Problem[Any], instances: Instances) -> None:
         self.solver, self.problem, self.instances = solver, problem, instances
         self.build = _builder(problem)
         self.solve = solver_named(solver.pyomo_solver)
@@ -135,8 +135,8 @@ def _unsearched(problem: Problem[Any], instances: Instances) -> Decisions:
     return zero_decisions(problem, instances.count)
 
 
-class Milp(_ModelSolver):
-    """Linearised model, by HiGHS or another Pyomo solver, with tangents added until it is exact at the optimum."""
+class Milp(ModelSolver):
+    """Linear model, by HiGHS or another Pyomo solver, with tangents added until it is exact at the optimum."""
 
     name: ClassVar[str] = "milp"
     linear: ClassVar[bool] = True
@@ -144,13 +144,27 @@ class Milp(_ModelSolver):
     pyomo_solver: str = Field("highs", description="any installed Pyomo solver of mixed-integer linear models")
 
 
-class Minlp(_ModelSolver):
-    """Convex mixed-integer model of the paper, by SCIP or another Pyomo solver."""
+class Minlp(ModelSolver):
+    """Mixed-integer nonlinear model of the paper, by SCIP or another Pyomo solver."""
 
     name: ClassVar[str] = "minlp"
     linear: ClassVar[bool] = False
 
-    pyomo_solver: str = Field("scip", description="any installed Pyomo solver of convex mixed-integer models")
+    pyomo_solver: str = Field("scip", description="any installed Pyomo solver of mixed-integer nonlinear models")
+
+
+class MilpInHindsight(Milp):
+    """`Milp` of problems whose slots are coupled, with all slots known."""
+
+    serves: ClassVar[type[Problem[Any]]] = Problem  # type: ignore[type-abstract]
+    hindsight: ClassVar[bool] = True
+
+
+class MinlpInHindsight(Minlp):
+    """`Minlp` of problems whose slots are coupled, with all slots known."""
+
+    serves: ClassVar[type[Problem[Any]]] = Problem  # type: ignore[type-abstract]
+    hindsight: ClassVar[bool] = True
 
 
 def safe_bound(model: MathematicalModel, result: SolveResult) -> float:
@@ -170,28 +184,53 @@ def _cheapest_neighbour(problem: Problem[Any], instance: Instances, decisions: D
     return near, float(problem.evaluate(instance, near).cost[0])
 
 
-def export(problem: Problem[Any], instances: Instances, path: Path | str, *, linear: bool | None = None) -> None:
-    """Write the model of the first instance to a file that other solvers can read.
+def export(problem: Problem[Any], instances: Instances, path: Path | str, *, linear: bool | None = None) -> str:
+    """Write the model of the first instance to a file that other solvers can read; of independent slots the first slot.
 
     Parameters
     ----------
     path : path
-        ``.lp``, ``.mps`` or ``.nl``.
+        ``.lp`` (linear and quadratic models), ``.mps`` (linear ones) or ``.nl`` (all).
     linear : bool, optional
         Whether to write the linearisation, whose optimum is a lower bound; by default for ``.mps`` only.
+
+    Returns
+    -------
+    str
+        What the file holds, in a few words.
+
+    Raises
+    ------
+    InvalidInput
+        If the file's format cannot hold the model.
+    Unsupported
+        If the problem has no model, or none of this form.
     """
     path = Path(path)
     if path.suffix not in (".lp", ".mps", ".nl"):
         raise InvalidInput(f"model file {path.name!r} ends in {path.suffix!r}; allowed: .lp, .mps, .nl")
     if instances.count == 0:
         raise InvalidInput("0 instances to export; allowed: at least 1, of which the first is written")
-    model = _builder(problem)(problem, instances.take([0]), linear=path.suffix == ".mps" if linear is None else linear)
+    linear, what = path.suffix == ".mps" if linear is None else linear, "model of the first instance"
+    if isinstance(problem, SlotwiseProblem) and problem.horizon > 1:
+        problem, instances, what = problem.one_slot, problem.slots(instances.take([0])), f"{what}'s first slot"
+    builder = _builder(problem)
+    import pyomo.environ  # noqa: F401 - registers Pyomo's writers
+
+    model = builder(problem, instances.take([0]), linear=linear)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"model{path.suffix}"
-        # The names of .nl would be separate files.
-        model.pyomo.write(str(draft), io_options={"symbolic_solver_labels": path.suffix != ".nl"})
+        try:
+            # The names of .nl would be separate files.
+            model.pyomo.write(str(draft), io_options={"symbolic_solver_labels": path.suffix != ".nl"})
+        except (ValueError, RuntimeError) as error:
+            raise InvalidInput(
+                f"the model of {problem.name} is {'linear' if linear else 'nonlinear'}: {path.suffix} cannot hold it; "
+                "allowed: .nl, or .mps for a linearisation"
+            ) from error
         text = draft.read_text()
         if path.suffix == ".lp":
             # SCIP does not read Pyomo's "x ^ 2" but "x ^2", which Gurobi does not read; both read "x * x".
             text = re.sub(r"(\S+) \^ 2$", r"\1 * \1", text, flags=re.MULTILINE)
         write_atomic(path, text.encode())
+    return f"{what}{', linearised: its optimum is a lower bound' if linear else ''}"

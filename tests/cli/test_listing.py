@@ -15,6 +15,7 @@ from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.registry import serves
 
 from toys.command_line import Run
+from toys.model_problems import model_problem
 
 PROBLEMS = list(registry.BUILT_IN["problems"])
 IMITATING = ("imitation", "imitation-agents")
@@ -40,7 +41,7 @@ def test_list_names_everything_registered(run: Run) -> None:
         "battery_d2d": "hindsight",
         "twin_inference": "hindsight",
     }
-    assert solvers["milp"] == {"multi_server": "proof"}
+    assert solvers["milp"] == solvers["minlp"] == {"multi_server": "proof", "partial_mobile": "proof"}
     assert solvers["levy"] == {"multi_server": "yes", "partial_mobile": "yes", "twin_inference": "yes"}
 
 
@@ -72,8 +73,8 @@ def test_what_the_matrix_denies_is_refused_and_what_it_promises_works(name: str)
     problem, small = registry.problem(name), registry.problem(name, **SMALL[name])
     for solver in registry.BUILT_IN["solvers"]:
         if serves("solvers", solver, problem):
-            made = registry.solver(solver, small)
-            made.run(small, small.sample(1, seed=0))
+            least = model_problem(name) if solver in ("milp", "minlp") else small
+            registry.solver(solver, least).run(least, least.sample(1, seed=0))
         else:
             for kind in registry.implementations("solvers", solver):
                 refused(lambda made: made.run(problem, problem.sample(1, seed=0)), kind())

@@ -8,6 +8,9 @@ from typing import Any
 from offloadopt import registry
 from offloadopt.core import Learner, Problem, Solver
 from offloadopt.errors import Unsupported
+from offloadopt.solvers.models.solver import ModelSolver
+
+from toys.model_problems import model_problems
 
 SMALL: dict[str, dict[str, Any]] = {
     "multi_server": {"users": 5, "servers": 2},
@@ -32,7 +35,7 @@ def small_problems() -> Iterator[Problem[Any]]:
 
 
 def served_by(method: Solver | Learner) -> list[Problem[Any]]:
-    """The small problems that a method does not refuse; where it refuses all, the tiny ones."""
+    """The small problems that a method does not refuse; the tiny ones where it refuses all, or solves models."""
 
     def accepted(problem: Problem[Any]) -> bool:
         try:
@@ -41,6 +44,8 @@ def served_by(method: Solver | Learner) -> list[Problem[Any]]:
             return False
         return True
 
+    if isinstance(method, ModelSolver):
+        return [problem for problem in model_problems() if isinstance(problem, method.serves) and accepted(problem)]
     small = [problem for problem in small_problems() if accepted(problem)]
     return small or [
         problem for problem in (registry.problem(name, **TINY[name]) for name in TINY) if accepted(problem)

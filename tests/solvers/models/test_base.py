@@ -9,6 +9,7 @@ from offloadopt import registry
 from offloadopt.errors import InvalidInput
 from offloadopt.solvers.models.base import power_of_ten, require_one, zero_decisions
 
+from toys.model_problems import MODELLED, model_problem, optimum
 from toys.small_problems import SMALL
 
 
@@ -30,3 +31,19 @@ def test_several_instances_are_refused() -> None:
     require_one(problem.sample(1, seed=0))
     with pytest.raises(InvalidInput, match="2 instances; a model is built of exactly 1"):
         require_one(problem.sample(2, seed=0))
+
+
+@pytest.mark.parametrize("name", MODELLED)
+@pytest.mark.parametrize("method", ["milp", "minlp"])
+def test_every_model_agrees_with_exact(name: str, method: str) -> None:
+    problem = model_problem(name)
+    instances = problem.sample(3, seed=11)
+    best = optimum(problem, instances)
+    solutions = registry.solver(method, problem).run(problem, instances)
+    np.testing.assert_allclose(solutions.objective, best, rtol=1e-6)
+    assert (solutions.bound <= best).all()
+    assert solutions.status_names == ["OPTIMAL"] * 3
+
+
+def test_every_problem_with_a_model_is_tried_here() -> None:
+    assert set(MODELLED) == set(registry.BUILT_IN["models"])

@@ -1,0 +1,27 @@
+"""Problems so small that general solvers prove them in a moment, and the optimum as the exact solvers find it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import offloadopt
+from offloadopt.core import FloatArray, Instances, Problem
+
+MODELLED: dict[str, dict[str, Any]] = {
+    "multi_server": {"users": 4, "servers": 2},
+    "partial_mobile": {"users": 2, "horizon": 2, "sites_m": ((200.0, 200.0),), "time_weight": 0.9},
+}
+
+
+def model_problem(name: str, **changes: Any) -> Problem[Any]:
+    """The problem of this name at its smallest, with some fields changed."""
+    return offloadopt.problem(name, **{**MODELLED[name], **changes})
+
+
+def model_problems() -> list[Problem[Any]]:
+    return [model_problem(name) for name in MODELLED]
+
+
+def optimum(problem: Problem[Any], instances: Instances) -> FloatArray:
+    """[count] the least cost, as `exact` proves it."""
+    return offloadopt.solver("exact", problem, relative_gap=1e-9).run(problem, instances).objective
