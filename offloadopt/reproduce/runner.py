@@ -18,7 +18,7 @@ from offloadopt.core import Progress
 from offloadopt.errors import DamagedFile, OutputExists
 from offloadopt.folders import FolderFormat, make_folder
 from offloadopt.formats import csv_tables, strict_json
-from offloadopt.formats.reading import read_text, refuse_damage
+from offloadopt.formats.reading import digest, read_text, refuse_damage
 from offloadopt.interrupts import continued_by_the_same_call
 from offloadopt.reproduce.artefact import Artefact, Paper, Result, Unit, distinct_units
 from offloadopt.reproduce.claims import Claim
@@ -128,7 +128,11 @@ def run_unit(unit: Unit) -> tuple[Unit, bytes]:
         "cpu_seconds": time.process_time() - begin_cpu,
         "result": result,
     }
-    return unit, json.dumps(content, allow_nan=False).encode()
+    return unit, json.dumps({**content, "sha256": _seal(content)}, allow_nan=False).encode()
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return digest(json.dumps(content, sort_keys=True).encode())
 
 
 def _description(unit: Unit) -> dict[str, Any]:
@@ -156,6 +160,8 @@ def read_result(work: Path, unit: Unit, check: Callable[[Result], None] | None =
         return None
     with suppress(DamagedFile), refuse_damage(path, "does not hold what its table needs"):
         content = strict_json.parse(read_text(path))
+        if content.pop("sha256", None) not in (None, _seal(content)):  # None: of an earlier version
+            raise ValueError("it does not match its SHA-256")
         described = {name: content[name] for name in ("function", "parameters", "version")}
         if described != json.loads(json.dumps(_description(unit))):
             raise ValueError("it is another unit's")

@@ -11,6 +11,8 @@ from fuzz.tries import Try
 
 from toys import crashes, damage, signals
 
+WORK = ("set", "policy", "maddpg", "dqn-vdn", "dirs", "dirs", "reproduction", "reproduction")
+"""Results of long work, which somebody might edit."""
 POINTS = 4
 """Points of one work at which it is killed or the disk is full, in one try."""
 
@@ -29,8 +31,8 @@ def damaged(rng: random.Random) -> Try:
 
 
 def tampered(rng: random.Random) -> Try:
-    """A thing of ours whose file somebody edited, mostly with renewed digests: refused, or it tells the truth."""
-    name, seed = rng.choice(list(damage.THINGS)), rng.random()
+    """Work of ours whose file somebody edited, mostly with renewed digests: refused, or it tells the truth."""
+    name, seed = rng.choice(WORK), rng.random()
     damage.made(name)
 
     def check(folder: Path) -> str | None:

@@ -117,10 +117,23 @@ def test_a_damaged_or_foreign_unit_is_done_again(
     reproduce(slow.paper(), ["fig-1"], folder, workers=1)
     victim = sorted(folder.glob("work/*.json"))[0]
     whole = json.loads(victim.read_bytes())
-    victim.write_bytes(damage(whole))
+    unsealed = {name: value for name, value in whole.items() if name != "sha256"}
+    victim.write_bytes(damage(unsealed))
     reproduce(slow.paper(), ["fig-1"], folder, workers=1)
     assert len(done(tmp_path)) == 7
     assert json.loads(victim.read_bytes())["result"] == whole["result"]
+
+
+def test_a_unit_with_another_number_than_was_written_is_done_again(slow: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    reproduce(slow.paper(), ["fig-1"], folder, workers=1)
+    victim = sorted(folder.glob("work/*.json"))[0]
+    whole = victim.read_bytes()
+    number = json.loads(whole)["result"]["number"]
+    victim.write_bytes(whole.replace(json.dumps({"number": number}).encode(), b'{"number": 99.0}'))
+    assert victim.read_bytes() != whole
+    reproduce(slow.paper(), ["fig-1"], folder, workers=1)
+    assert json.loads(victim.read_bytes())["result"]["number"] == number
 
 
 def test_later_artefacts_join_earlier_ones_and_their_claims(slow: ModuleType, tmp_path: Path) -> None:

@@ -29,8 +29,11 @@ from offloadopt.formats import parquet
 from offloadopt.formats.reading import digest, read_bytes
 from offloadopt.learners.common.checkpoint import Index
 from offloadopt.learners.common.saved_policy import Description, load_policy
+from offloadopt.reproduce.runner import reproduce
 from offloadopt.traces.locations import read_coordinates
 from offloadopt.traces.requests import read_requests
+
+from toys import slow_paper
 
 NUMBERS = (0, -1, 1, 7, 1e308, -1e308, 1e-308, 10**30, 2**63, 0.5, True)
 ODD: tuple[Any, ...] = (*NUMBERS, None, "", "x", "../x", "=1+1", "\x1b[2J", [], {}, [[]], "x" * 3000, [1] * 2000)
@@ -278,6 +281,18 @@ def _saved(name: str) -> Callable[[Path], None]:
     return lambda folder: files.save_batch(_problem().sample(3, 1), folder / name)
 
 
+def _reproduce(folder: Path) -> dict[str, bytes]:
+    os.environ[slow_paper.LOG] = os.devnull
+    reproduce(slow_paper.paper(), ["fig-1"], folder, workers=1)
+    return {name: (folder / name).read_bytes() for name in ("fig-1.csv", "fig-1-replicates.csv")}
+
+
+def _reproduce_again(folder: Path) -> None:
+    truth = made("reproduction")
+    for name, data in _reproduce(folder).items():
+        assert data == truth[name], f"another {name}"
+
+
 PLACES = "latitude,longitude\n-37.5,144.25\n10,20\n1.5,2\n"
 TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n2023-11-16 18:15:50.9,396,109\n"
 ANY = (change_bytes, other_kind)
@@ -314,6 +329,9 @@ THINGS: Mapping[str, Thing] = {
     ),
     "maddpg": Thing(_interrupted("maddpg", _agents, 300), _continue("maddpg", _agents, 300), STORED),
     "dqn-vdn": Thing(_interrupted("dqn-vdn", _agents, 300), _continue("dqn-vdn", _agents, 300), STORED),
+    "reproduction": Thing(
+        _reproduce, _reproduce_again, {".json": (*JSON, change_json, change_json), ".csv": ANY, ".png": ANY}
+    ),
     "dirs": Thing(_interrupted("dirs", _problem, 300), _continue("dirs", _problem, 300), STORED),
 }
 
