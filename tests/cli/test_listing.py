@@ -80,7 +80,7 @@ def test_what_the_matrix_denies_is_refused_and_what_it_promises_works(name: str)
                 refused(lambda made: made.run(problem, problem.sample(1, seed=0)), kind())
     for learner in registry.BUILT_IN["learners"]:
         if serves("learners", learner, problem):
-            trained(registry.learner(learner, problem), problem)
+            trained(registry.learner(learner, small), small)
         else:
             for kind in registry.implementations("learners", learner):
                 refused(lambda made: made.fit(problem, budget=Budget(steps=1)), kind())

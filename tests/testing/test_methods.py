@@ -23,9 +23,9 @@ from offloadopt.testing import ConformanceError, check_learner, check_problem, c
 from toys.small_problems import served_by
 
 noise = np.random.default_rng(0)
-QUICK: dict[str, Any] = {"imitation_steps": 10, "hidden": (8,), "num_envs": 4, "epochs": 1}
+QUICK: dict[str, Any] = {"imitation_steps": 2, "hidden": (8,), "num_envs": 4, "epochs": 1}
 OWN: dict[str, dict[str, Any]] = {
-    "federated": {"options": {"imitation_steps": 10, "hidden": (8,), "num_envs": 4}},
+    "federated": {"options": {"imitation_steps": 2, "hidden": (8,), "num_envs": 4}},
     "maddpg-cgan": {"pretraining_steps": 1, "generator": {"width": 4, "latent": 4, "layers": 1}},
     "ppo-sb3": {"rollout_length": 4, "minibatch_size": 16},
 }
@@ -57,7 +57,7 @@ def short_tuning(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("name", registry.BUILT_IN["solvers"])
 def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> None:
     for kind in registry.implementations("solvers", name):
-        solver = kind()
+        solver = kind(**({"generations": 20} if "generations" in kind.model_fields else {}))
         assert solver.name == name
         served = served_by(solver)
         assert served
@@ -74,7 +74,7 @@ def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> 
     served = served_by(learner)
     assert served
     for problem in served:
-        given = demonstrations(problem, 32) if learner.uses_demonstrations else None
+        given = demonstrations(problem, 8) if learner.uses_demonstrations else None
         check_learner(learner, problem, given, seed=5)
 
 

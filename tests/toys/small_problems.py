@@ -14,10 +14,10 @@ from toys.model_problems import model_problems
 
 SMALL: dict[str, dict[str, Any]] = {
     "multi_server": {"users": 5, "servers": 2},
-    "carbon_mimo": {"horizon": 4},
+    "carbon_mimo": {"horizon": 3},
     "partial_mobile": {"users": 3, "horizon": 2},
-    "battery_d2d": {"horizon": 4, "users": 3},
-    "twin_inference": {"horizon": 4, "users": 2, "servers": 1, "tasks_max": 2},
+    "battery_d2d": {"horizon": 3, "users": 3},
+    "twin_inference": {"horizon": 3, "users": 2, "servers": 1, "tasks_max": 2},
 }
 TINY: dict[str, dict[str, Any]] = {
     "battery_d2d": {"horizon": 2, "users": 2, "servers": 1},
@@ -31,7 +31,7 @@ def small_problems() -> Iterator[Problem[Any]]:
         kind = registry.get("problems", name)
         for values in kind.scenario_type.presets.values():
             yield kind(kind.scenario_type(**{**values, **SMALL.get(name, {})}))
-    yield registry.problem("carbon_mimo", users=1, distance_m=60.0, horizon=4)  # what a dynamic programme can solve
+    yield registry.problem("carbon_mimo", users=1, distance_m=60.0, horizon=3)  # what a dynamic programme can solve
 
 
 def served_by(method: Solver | Learner) -> list[Problem[Any]]:
