@@ -38,6 +38,8 @@ BLOCK_TASKS = 10_000_000
 """How often tasks are priced or sorted between two checks of the deadline, at most: about 0.4 s."""
 RATIO, LEVELS = 1.1, 30
 """Grid of CPU prices: ratio of neighbours, and number of levels on either side of the start."""
+ANCHORS = 12
+"""Numbers of users for which CPU prices are optimal where the others' are interpolated."""
 PRICE_STEPS, PRICE_TOLERANCE = 60, 1e-5
 """Bisection of the logarithm of a price: limit of steps, and final bracket; the bound's error is quadratic in it."""
 
@@ -315,16 +317,27 @@ def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: f
 def bound_at(slot: SlotTasks, task_price: FloatArray, price: FloatArray, deadline: Deadline) -> DualBound:
     """Compute the bound at ``task_price [tasks]`` with optimal CPU prices, found from ``price [sites, numbers]``.
 
-    Where there are many, CPU prices that are left when the deadline passes stay as they are.
+    Where there are many, CPU prices that are left when the deadline passes are interpolated.
     """
     count = len(task_price)
     cpu_price, priced_cost, terms = price.copy(), np.empty(slot.tasks.shape[:3]), np.empty((slot.sites, count))
     pairs, size = slot.sites * count, max(1, BLOCK_TASKS // (PRICE_STEPS * count))
-    for first in range(0, pairs, size):
-        last, steps = min(first + size, pairs), 0 if pairs > size and deadline.passed else PRICE_STEPS
+
+    def price_pairs(first: int, last: int, steps: int) -> None:
         _best_prices(
             slot.tasks, task_price, slot.time_weight, slot.cpu_max_hz, first, last, steps, cpu_price, priced_cost, terms
         )
+
+    for first in range(0, pairs, size):
+        if pairs > size and deadline.passed:
+            numbers = np.unique(np.linspace(0, count - 1, ANCHORS).astype(int))
+            for pair in np.add.outer(count * np.arange(slot.sites), numbers).flat:
+                price_pairs(pair, pair + 1, PRICE_STEPS)
+            between = [np.interp(np.arange(count), numbers, row[numbers]) for row in cpu_price]
+            cpu_price.flat[first:] = np.concatenate(between)[first:]
+            price_pairs(first, pairs, 0)
+            break
+        price_pairs(first, min(first + size, pairs), PRICE_STEPS)
     value = float(task_price.sum() + np.minimum(0.0, terms.min(axis=1)).sum())
     return DualBound(value, task_price, cpu_price, priced_cost, terms)
 
