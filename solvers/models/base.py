@@ -65,3 +65,10 @@ def zero_decisions(problem: Problem[Any], count: int) -> Decisions:
             for name, spec in problem.decision_fields.items()
         }
     )
+
+
+def total_range(model: Any) -> float:
+    """Sum of the ranges of all variables of a Pyomo model, each of which has two bounds."""
+    from pyomo.environ import Var
+
+    return float(sum(v.ub - v.lb for v in model.component_data_objects(Var) if not v.fixed))

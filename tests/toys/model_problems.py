@@ -9,6 +9,7 @@ from offloadopt.core import FloatArray, Instances, Problem
 
 MODELLED: dict[str, dict[str, Any]] = {
     "multi_server": {"users": 4, "servers": 2},
+    "carbon_mimo": {"users": 2, "horizon": 3, "antennas": 3, "buffer_bits": 8e3},
     "partial_mobile": {"users": 2, "horizon": 2, "sites_m": ((200.0, 200.0),), "time_weight": 0.9},
 }
 
