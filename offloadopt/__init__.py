@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from offloadopt.api import available as available
     from offloadopt.api import collect as collect
     from offloadopt.api import compare as compare
+    from offloadopt.api import load_instances as load_instances
     from offloadopt.api import load_policy as load_policy
     from offloadopt.api import solve as solve
     from offloadopt.api import train as train
@@ -47,12 +48,14 @@ _CORE = (
     "Status",
 )
 _FOUND_IN = {
-    **dict.fromkeys(("available", "collect", "compare", "load_policy", "solve", "train"), "offloadopt.api"),
+    **dict.fromkeys(
+        ("available", "collect", "compare", "load_instances", "load_policy", "solve", "train"), "offloadopt.api"
+    ),
     **dict.fromkeys(("learner", "problem", "solver"), "offloadopt.registry"),
     **dict.fromkeys(_CORE, "offloadopt.core"),
     "Report": "offloadopt.evaluation.report",
 }
-_ROOMS = ("datasets", "envs", "evaluation", "learners", "problems", "solvers", "testing", "traces")
+_ROOMS = ("datasets", "envs", "evaluation", "learners", "own_instances", "problems", "solvers", "testing", "traces")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -232,6 +233,32 @@ def train(
         from offloadopt.learners.training_folder import train as train_into
 
         return train_into(learner, problem, folder, overwrite=overwrite, **given)
+
+
+def load_instances(
+    paths: Path | str | Sequence[Path | str], problem: Problem[Any], *, display: bool = False
+) -> Instances:
+    """Read a user's own instances; what is wrong is one line that names the file, the array, its shape or its unit.
+
+    Parameters
+    ----------
+    paths : path or sequence of path
+        As in `offloadopt.own_instances.read_instances`: documents as ``offloadopt template`` writes them, arrays,
+        tables, shards of demonstrations.
+    problem : Problem
+    display : bool
+        Whether an array whose magnitude hints at a wrong unit is told on stderr, in place of a warning.
+    """
+    from offloadopt.own_instances import read_instances
+
+    _check_problem(problem)
+    instances = read_instances(paths, problem)
+    unusual = unusual_array(problem, instances)
+    if unusual is not None and display:
+        print(f"warning: {unusual}", file=sys.stderr)
+    elif unusual is not None:
+        warnings.warn(unusual, stacklevel=2)
+    return instances
 
 
 def load_policy(folder: Path | str, problem: Problem[Any]) -> Policy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -116,6 +116,11 @@ class ArrayField:
         Whether the array has a slot axis in a problem with a horizon (an initial state has none).
     optional : bool
         Whether a user's own instances may leave the array out.
+    axes : tuple of str
+        What each axis of ``shape`` counts, in the plural; a field of the scenario with this name is its length. Entries
+        of different meaning are named instead, for example ``"x y"``.
+    about : str
+        What the array is, in a few words.
     """
 
     shape: tuple[int, ...]
@@ -125,6 +130,8 @@ class ArrayField:
     integer: bool = False
     per_slot: bool = True
     optional: bool = False
+    axes: tuple[str, ...] = ()
+    about: str = ""
 
     @classmethod
     def of(cls, quantity: Any, shape: tuple[int, ...], *, per_slot: bool = True, **changes: Any) -> ArrayField:
@@ -133,14 +140,21 @@ class ArrayField:
         low, high = min(low / RANDOM_FACTOR, low * RANDOM_FACTOR), high * RANDOM_FACTOR
         return cls(shape, **{"low": low, "high": high, "unit": unit(quantity), "per_slot": per_slot, **changes})
 
+    def named(self, about: str, *axes: str) -> ArrayField:
+        """Return the field with its meaning and the names of its axes."""
+        return replace(self, about=about, axes=axes)
+
+    def full_shape(self, horizon: int) -> tuple[int, ...]:
+        """Return the shape of one instance with so many slots."""
+        return (*((horizon,) if horizon > 1 and self.per_slot else ()), *self.shape)
+
     def check(self, name: str, values: ArrayLike, horizon: int) -> NDArray[Any]:
         """Return ``values`` as an array of this field, or refuse them with one line."""
         try:
             array = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError):
             raise InvalidInput(f"{name} is not an array of numbers with one shape") from None
-        slots = (horizon,) if horizon > 1 and self.per_slot else ()
-        wanted = (*slots, *self.shape)
+        wanted = self.full_shape(horizon)
         if array.shape[1:] != wanted or array.ndim == 0:
             raise InvalidInput(f"{name} has shape {list(array.shape)}; allowed: [count, {', '.join(map(str, wanted))}]")
         if not np.isfinite(array).all():

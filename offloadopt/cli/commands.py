@@ -77,7 +77,7 @@ def solve(
     seed: Seed = 0,
     relative_gap: RelativeGap = None,
     time_limit: TimeLimit = None,
-    input_file: Input = None,
+    input_files: Input = None,
     as_json: Json = False,
     against: Annotated[
         list[str] | None,
@@ -94,18 +94,18 @@ def solve(
     ] = None,
 ) -> int:
     """Solve instances and say how good each answer is proved to be."""
-    problem = make_problem(problem_name, preset, changes)
+    problem = make_problem(problem_name, preset, changes, input_files)
     if with_instances and not as_json:
         raise InvalidInput("--with-instances is for programs; allowed: together with --json")
     if export_file is not None:
-        instances = take_instances(problem, input_file, count, seed, default=1)
+        instances = take_instances(problem, input_files, count, seed, default=1)
         from offloadopt.solvers.models.solver import export
 
         print(f"{export(problem, instances, export_file)}: {export_file}")
         return 0
     solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
     rivals = {name: make_solver(name, problem, None, None, time_limit) for name in against or ()}
-    instances = take_instances(problem, input_file, count, seed, default=1)
+    instances = take_instances(problem, input_files, count, seed, default=1)
     with progress(f"solving with {solver_name}", instances.count * (1 + len(rivals))) as advance:
         solutions, interrupted = _run(solver, problem, instances, seed, advance)
         others = {}
@@ -254,7 +254,7 @@ def compare(
     ] = None,
     relative_gap: RelativeGap = None,
     time_limit: TimeLimit = None,
-    input_file: Input = None,
+    input_files: Input = None,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes, in each of which methods run side by side.")
     ] = 1,
@@ -269,10 +269,10 @@ def compare(
     """
     from offloadopt.evaluation import InterruptedComparison, report_folder
 
-    problem = make_problem(problem_name, preset, changes)
+    problem = make_problem(problem_name, preset, changes, input_files)
     named = with_options(names, problem) if names else None
     methods = api.make_methods(problem, named, **limits(relative_gap, time_limit))
-    instances = take_instances(problem, input_file, count, seed, default=200)
+    instances = take_instances(problem, input_files, count, seed, default=200)
     chosen: dict[str, Any] = {"seed": seed, "reference": reference, "paired_with": paired_with}
 
     def measured() -> Report:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from offloadopt import registry
+from offloadopt import api, registry
 from offloadopt.cli.terminal import note
 from offloadopt.core import Instances, Problem, Settings, Solver
 from offloadopt.errors import InvalidInput, UnknownName, nearest
 from offloadopt.formats import strict_json
-from offloadopt.magnitudes import unusual_array, unusual_field
+from offloadopt.magnitudes import unusual_field
 
 ProblemName = Annotated[
     str, typer.Argument(metavar="PROBLEM", show_default=False, help="A name from `offloadopt list`.")
@@ -36,8 +36,12 @@ RelativeGap = Annotated[
 ]
 TimeLimit = Annotated[float | None, typer.Option("--time-limit", metavar="SECONDS", help="Limit for each instance.")]
 Input = Annotated[
-    Path | None,
-    typer.Option("--input", metavar="FILE", help="Your own instances (.json, .npz, .parquet), not drawn ones."),
+    list[Path] | None,
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help="Your own instances, not drawn ones: .json, .npz, .parquet, .csv (see `offloadopt template`); repeatable.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Overwrite = Annotated[
@@ -68,10 +72,18 @@ def _structure(flag: str, text: str, value: str) -> Any:
         raise InvalidInput(f"{flag} {text!r}: {error}") from None
 
 
-def make_problem(name: str, preset: str | None, changes: Iterable[str] | None) -> Problem[Any]:
-    """The problem that PROBLEM, --preset and --set name."""
+def make_problem(
+    name: str, preset: str | None, changes: Iterable[str] | None, files: Sequence[Path] | None = None
+) -> Problem[Any]:
+    """The problem that PROBLEM, --preset and --set name, or else the scenario that the documents of --input state."""
     kind: type[Problem[Any]] = registry.get("problems", name)
     scenario_type = kind.scenario_type
+    if files and preset is None and not changes:
+        from offloadopt.own_instances import read_scenario
+
+        stated = next((stated for file in files if (stated := read_scenario(file, name)) is not None), None)
+        if stated is not None:
+            return kind(scenario_type(**stated))
     scenario = scenario_type.preset(preset, **fields(changes, "--set", scenario_type))
     unusual = unusual_field(scenario) if changes else None
     if unusual is not None:
@@ -127,18 +139,16 @@ def limits(relative_gap: float | None, time_limit_s: float | None) -> dict[str, 
     return {name: value for name, value in given.items() if value is not None}
 
 
-def take_instances(problem: Problem[Any], file: Path | None, count: int | None, seed: int, default: int) -> Instances:
-    """``count`` instances: the first ones of ``file``, or drawn; without a count all of them, or ``default``."""
-    if file is None:
+def take_instances(
+    problem: Problem[Any], files: Sequence[Path] | None, count: int | None, seed: int, default: int
+) -> Instances:
+    """``count`` instances: the first ones of ``files``, or drawn; without a count all of them, or ``default``."""
+    if not files:
         return problem.sample(default if count is None else count, seed)
-    from offloadopt import files
-
-    instances = problem.check_instances(files.load_arrays(file))
-    unusual = unusual_array(problem, instances)
-    if unusual is not None:
-        note(f"warning: {unusual}")
+    instances = api.load_instances(files, problem, display=True)
     if count is None:
         return instances
     if count > instances.count:
-        raise InvalidInput(f"--count {count}; allowed: at most {instances.count}, which is what {file} holds")
+        held = " and ".join(map(str, files))
+        raise InvalidInput(f"--count {count}; allowed: at most {instances.count}, which is what {held} holds")
     return instances.take(slice(count))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, Observation
+from offloadopt.core.sizes import fitting_sizes
 from offloadopt.core.tables import Table
 from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
 from offloadopt.memory import require_memory
@@ -134,6 +135,15 @@ class Problem(ABC, Generic[ScenarioT]):
     @abstractmethod
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """The arrays of an instance."""
+
+    @property
+    def given_fields(self) -> Mapping[str, ArrayField]:
+        """Further arrays that a user may give in place of instance arrays, which `complete` computes of them."""
+        return {}
+
+    def complete(self, arrays: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
+        """Compute instance arrays that a user has not given from ``given_fields``; by default there are none."""
+        return arrays
 
     @property
     @abstractmethod
@@ -272,8 +282,36 @@ class Problem(ABC, Generic[ScenarioT]):
         return [f"{name}: {_spread(decisions[name], spec)}" for name, spec in self.decision_fields.items()]
 
     def check_instances(self, arrays: Mapping[str, ArrayLike]) -> Instances:
-        """Validate a user's own arrays as instances of this scenario; wrong ones are refused with one line."""
-        return Instances(self._checked("instance", arrays, self.instance_fields))
+        """Validate a user's own arrays as instances of this scenario; wrong ones are refused with one line.
+
+        Where another size of the scenario would do for all of them, the message names it.
+        """
+        if isinstance(arrays, Mapping):
+            arrays = self.complete(arrays)
+        self._check_names("instance", arrays, self.instance_fields)
+        fields = self.instance_fields
+        slots = self.horizon
+        try:
+            shapes = {name: np.shape(values) for name, values in arrays.items()}
+        except ValueError:  # ragged lists, which the field refuses
+            shapes = {}
+        if any(shape[1:] != fields[name].full_shape(slots) for name, shape in shapes.items()):
+            self._refuse_shapes(shapes)
+        return Instances(
+            {name: spec.check(name, arrays[name], slots) for name, spec in fields.items() if name in arrays}
+        )
+
+    def _refuse_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        sizes = fitting_sizes(self, shapes)
+        name, spec = next(
+            (name, spec)
+            for name, spec in self.instance_fields.items()
+            if name in shapes and shapes[name][1:] != spec.full_shape(self.horizon)
+        )
+        allowed = ", ".join(map(str, ("count", *spec.full_shape(self.horizon))))
+        fit = " ".join(f"--set {field}={length}" for field, length in sizes.items())
+        hint = f"; all arrays fit {fit}" if fit else ""
+        raise InvalidInput(f"{name} has shape {list(shapes[name])}; allowed: [{allowed}]{hint}")
 
     def check_decisions(self, arrays: Mapping[str, ArrayLike], count: int) -> Decisions:
         """Validate arrays as decisions for ``count`` instances: names, shapes, finite entries within limits."""
@@ -285,6 +323,10 @@ class Problem(ABC, Generic[ScenarioT]):
     def _checked(
         self, what: str, arrays: Mapping[str, ArrayLike], fields: Mapping[str, ArrayField]
     ) -> dict[str, NDArray[Any]]:
+        self._check_names(what, arrays, fields)
+        return {name: spec.check(name, arrays[name], self.horizon) for name, spec in fields.items() if name in arrays}
+
+    def _check_names(self, what: str, arrays: Mapping[str, ArrayLike], fields: Mapping[str, ArrayField]) -> None:
         if not isinstance(arrays, Mapping):
             raise InvalidInput(f"{what} arrays = {shown(arrays)}; allowed: a mapping from names to arrays")
         for name in arrays:
@@ -294,7 +336,6 @@ class Problem(ABC, Generic[ScenarioT]):
         for name in needed:
             if name not in arrays:
                 raise InvalidInput(f"{what} array {name!r} of {self.name} is missing; needed: {', '.join(needed)}")
-        return {name: spec.check(name, arrays[name], self.horizon) for name, spec in fields.items() if name in arrays}
 
     @property
     def decision_space(self) -> spaces.Dict:

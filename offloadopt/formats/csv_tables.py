@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offloadopt.errors import DamagedFile, printable
+import numpy as np
+from numpy.typing import NDArray
+
+from offloadopt.errors import DamagedFile, printable, shown
 from offloadopt.formats.reading import read_text
 
 if TYPE_CHECKING:
@@ -42,6 +45,35 @@ def read_columns(path: Path, names: Sequence[str]) -> list[list[str]]:
     if not rows:
         raise DamagedFile(f"{path} has no rows")
     return rows
+
+
+def read_numbers(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Read a CSV file of numbers: its columns by the names in its first line, in lower case.
+
+    Raises
+    ------
+    DamagedFile
+        As `read_columns`, and if a cell is no number.
+    """
+    heading = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
+    names = [name.strip().lower() for name in heading]
+    rows = read_columns(path, names)
+    found = {}
+    for place, name in enumerate(names):
+        try:
+            found[name] = np.array([row[place] for row in rows], dtype=np.float64)
+        except ValueError:
+            line, cell = next((line, row[place]) for line, row in enumerate(rows, 1) if not _is_number(row[place]))
+            raise DamagedFile(f"{path}, row {line}: {name} is {shown(cell)}; allowed: a number") from None
+    return found
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _place(path: Path, heading: list[str], name: str) -> int:

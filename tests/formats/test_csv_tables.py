@@ -45,3 +45,16 @@ def test_texts_that_begin_like_formulas_are_written_as_texts_and_numbers_as_they
     assert text == "'=x,n\n'=1+1,-1.5\n'+2,2.0\n'-3,-3.0\n'@f,4.0\na[31mb,5.0\n"
     plain = pd.DataFrame({"name": ["exact", "greedy"], "x": [-1.0, 2.0], "flag": [True, None]})
     assert csv_tables.encode(plain) == plain.to_csv(index=False).encode()
+
+
+def test_numbers_are_read_by_column_and_anything_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("User, Bits\n0,1e3\n1,2.5\n", encoding="utf-8")
+    found = csv_tables.read_numbers(path)
+    assert {name: column.tolist() for name, column in found.items()} == {"user": [0.0, 1.0], "bits": [1000.0, 2.5]}
+    path.write_text("user,bits\n0,1\n1,\n", encoding="utf-8")
+    with pytest.raises(DamagedFile, match="row 2: bits is ''; allowed: a number"):
+        csv_tables.read_numbers(path)
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(DamagedFile, match="no rows"):
+        csv_tables.read_numbers(path)

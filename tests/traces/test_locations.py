@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offloadopt.errors import DamagedFile
+from offloadopt.errors import DamagedFile, InvalidInput
+from offloadopt.traces import locations
 from offloadopt.traces.locations import read_coordinates, to_metres
 
 
@@ -95,3 +96,26 @@ def test_the_real_files_are_read(real_places: tuple[Path, Path]) -> None:
     # Melbourne's central business district: a few kilometres across.
     metres = np.concatenate(to_metres([users, sites]))
     assert np.ptp(metres, axis=0).max() < 4000
+
+
+def test_positions_of_users_and_servers_become_distances() -> None:
+    users, servers = np.array([[[0.0, 0.0], [3.0, 4.0]]]), np.array([[[0.0, 4.0]]])
+    found = locations.complete_distances({"user_m": users, "server_m": servers, "task_bits": 1})
+    assert found.keys() == {"task_bits", "distance_m"}
+    np.testing.assert_array_equal(found["distance_m"], [[[4.0], [3.0]]])
+    assert locations.complete_distances({"gain": 1}) == {"gain": 1}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"user_m": [[[0, 0]]]}, "'server_m' is missing"),
+        ({"user_m": [[[0, 0]]], "server_m": [[[0, 0]]], "distance_m": 1}, "allowed: one of the two"),
+        ({"user_m": [[0, 0]], "server_m": [[[0, 0]]]}, r"user_m has shape \[1, 2\]"),
+        ({"user_m": [["a"]], "server_m": [[[0, 0]]]}, "user_m is not an array of numbers"),
+        ({"user_m": [[[0, 0]]] * 2, "server_m": [[[0, 0]]]}, "user_m has 2 instances, server_m 1"),
+    ],
+)
+def test_positions_that_give_no_distances_are_one_line(arrays: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        locations.complete_distances(arrays)  # type: ignore[arg-type]

@@ -105,15 +105,25 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         """Places, batteries, tasks, connections and the draws of fading."""
         s, each = self.scenario, (self.num_agents,)
         return {
-            "position_m": ArrayField((s.users, 2), low=0.0, high=s.room_m, unit="m", per_slot=False),
-            "start_j": ArrayField((self.devices,), low=0.0, high=s.battery_j, unit="J", per_slot=False),
-            "arrives": ArrayField(each, low=0, high=1, integer=True),
-            "bits": ArrayField.of(Bits, each, low=0.0),
-            "cycles": ArrayField.of(Cycles, each, low=0.0),
-            "deadline_s": ArrayField.of(Seconds, each, low=0.0),
-            "kind": ArrayField(each, low=1, high=KINDS, integer=True),
-            "connected": ArrayField((self.devices,), low=0, high=1, integer=True),
-            "link_draw": ArrayField(each, low=0.0, high=1.0),
+            "position_m": ArrayField((s.users, 2), low=0.0, high=s.room_m, unit="m", per_slot=False).named(
+                "where each mobile device is; edge devices stand in the middle of the room", "users", "x y"
+            ),
+            "start_j": ArrayField((self.devices,), low=0.0, high=s.battery_j, unit="J", per_slot=False).named(
+                "energy in each battery at the begin, mobile devices first, then edge devices", "devices"
+            ),
+            "arrives": ArrayField(each, low=0, high=1, integer=True).named("1 where a task arrives", "users"),
+            "bits": ArrayField.of(Bits, each, low=0.0).named("size of the task", "users"),
+            "cycles": ArrayField.of(Cycles, each, low=0.0).named("CPU cycles of the task", "users"),
+            "deadline_s": ArrayField.of(Seconds, each, low=0.0).named("deadline, from the slot's begin", "users"),
+            "kind": ArrayField(each, low=1, high=KINDS, integer=True).named(
+                "1 real-time, 2 interactive, 3 delay-tolerant", "users"
+            ),
+            "connected": ArrayField((self.devices,), low=0, high=1, integer=True).named(
+                "1 where the device is connected, 0 where the disaster cut it off", "devices"
+            ),
+            "link_draw": ArrayField(each, low=0.0, high=1.0).named(
+                "fading: a transmission succeeds where this is below its probability of success", "users"
+            ),
         }
 
     @cached_property

@@ -70,14 +70,17 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         """Channels, arrivals, harvested energy, the grid's carbon."""
         s = self.scenario
         amplitude = ArrayField.of(Amplitude, (s.users, s.antennas, 2))
-        error = {"channel_error": amplitude} if s.csi_error > 0 else {}
+        axes, start = ("users", "antennas", "re im"), min(self.capacity_bits, 1e18)
+        error = {"channel_error": amplitude.named("error of the receiver's estimate, likewise", *axes)}
         return {
-            "channel": amplitude,
-            **error,
-            "arrival_bits": ArrayField.of(Bits, (s.users,), low=0.0),
-            "harvest_j": ArrayField.of(Joules, (s.users,), low=0.0),
-            "carbon_g_per_kwh": ArrayField.of(CarbonIntensity, (), low=0.0),
-            "start_bits": ArrayField.of(Bits, (s.users,), low=0.0, high=min(self.capacity_bits, 1e18), per_slot=False),
+            "channel": amplitude.named("amplitude gain from each user to each antenna of the station", *axes),
+            **(error if s.csi_error > 0 else {}),
+            "arrival_bits": ArrayField.of(Bits, (s.users,), low=0.0).named("bits that arrive in the slot", "users"),
+            "harvest_j": ArrayField.of(Joules, (s.users,), low=0.0).named("energy harvested for the slot", "users"),
+            "carbon_g_per_kwh": ArrayField.of(CarbonIntensity, (), low=0.0).named("carbon intensity of the grid"),
+            "start_bits": ArrayField.of(Bits, (s.users,), low=0.0, high=start, per_slot=False).named(
+                "bits in each buffer at the begin", "users"
+            ),
         }
 
     @cached_property

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation, Outcome, State
 from offloadopt.errors import InvalidInput
@@ -57,11 +58,33 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         """Gains, tasks and distances."""
         users, servers = self.scenario.users, self.scenario.servers
         return {
-            "gain": ArrayField.of(PowerGain, (users, servers), low=0.0),
-            "task_bits": ArrayField.of(Bits, (users,)),
-            "task_cycles": ArrayField.of(Cycles, (users,)),
-            "distance_m": ArrayField.of(Metres, (users, servers), low=0.0, optional=True),
+            "gain": ArrayField.of(PowerGain, (users, servers), low=0.0).named(
+                "power gain of each link with fading; 0 for no link", "users", "servers"
+            ),
+            "task_bits": ArrayField.of(Bits, (users,)).named("size of each task's input", "users"),
+            "task_cycles": ArrayField.of(Cycles, (users,)).named("CPU cycles of each task", "users"),
+            "distance_m": ArrayField.of(Metres, (users, servers), low=0.0, optional=True).named(
+                "length of each link, for rules that offload to the nearest server", "users", "servers"
+            ),
         }
+
+    @cached_property
+    def given_fields(self) -> Mapping[str, ArrayField]:
+        """Positions, which give distances; without gains the mean gains at these distances are taken."""
+        user = ArrayField((self.scenario.users, 2), unit="m", optional=True)
+        server = ArrayField((self.scenario.servers, 2), unit="m", optional=True)
+        return {
+            "user_m": user.named("where users are; gives distance_m", "users", "x y"),
+            "server_m": server.named("where servers are, likewise", "servers", "x y"),
+        }
+
+    def complete(self, arrays: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
+        """Compute distances of positions, and without gains those without fading, equation (3), at these distances."""
+        found = places.complete_distances(arrays)
+        if "gain" not in found and "user_m" in arrays:
+            s, distance_m = self.scenario, np.asarray(found["distance_m"], dtype=np.float64)
+            found["gain"] = channel.path_gain(distance_m, s.reference_gain_db, s.path_loss_exponent)
+        return found
 
     @property
     def observation_fields(self) -> Mapping[str, ArrayField]:
@@ -119,7 +142,7 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
             users, sites = self._layouts(count, fresh)
         else:
             users, sites = self._layouts(1, np.random.default_rng(s.layout_seed))
-        return np.asarray(np.hypot(*(users[:, :, None, axis] - sites[:, None, :, axis] for axis in (0, 1))))
+        return places.distances(users, sites)
 
     def _layouts(self, layouts: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Users ``[layouts, users, 2]`` and servers ``[layouts, servers, 2]`` in m."""

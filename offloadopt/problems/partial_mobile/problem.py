@@ -97,7 +97,10 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[Pa
     def instance_fields(self) -> Mapping[str, ArrayField]:
         """Paths and tasks."""
         users = self.scenario.users
-        return {"position_m": ArrayField.of(Coordinate, (users, 2)), "task_bits": ArrayField.of(Bits, (users,))}
+        return {
+            "position_m": ArrayField.of(Coordinate, (users, 2)).named("where each user is", "users", "x y"),
+            "task_bits": ArrayField.of(Bits, (users,)).named("size of each user's task", "users"),
+        }
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:

@@ -41,7 +41,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.core import (
     FEASIBILITY_TOLERANCE,
@@ -60,6 +60,7 @@ from offloadopt.problems.twin_inference.scenario import TwinInferenceScenario
 from offloadopt.quantities import Bits, Cycles, Hertz, Joules, Metres, PowerGain, Watts
 from offloadopt.structures.actions import Allowed
 from offloadopt.structures.inference import CostWeights, InferenceProblem
+from offloadopt.traces.locations import complete_distances
 from offloadopt.traces.requests import Requests
 
 
@@ -103,22 +104,47 @@ class TwinInference(InferenceProblem[TwinInferenceScenario]):
         s = self.scenario
         tasks, links = (s.users, self.places), (s.users, s.servers)
         real = {
-            "gain": ArrayField.of(PowerGain, links, low=0.0),
-            "user_hz": ArrayField.of(Hertz, (s.users,), per_slot=False),
-            "server_hz": ArrayField.of(Hertz, (s.servers,), per_slot=False),
-            "bandwidth_hz": ArrayField.of(Hertz, (s.servers,), per_slot=False),
-            "distance_m": ArrayField.of(Metres, links, per_slot=False),
+            "gain": ArrayField.of(PowerGain, links, low=0.0).named("fading of each link's power", "users", "servers"),
+            "user_hz": ArrayField.of(Hertz, (s.users,), per_slot=False).named("CPU of each user", "users"),
+            "server_hz": ArrayField.of(Hertz, (s.servers,), per_slot=False).named("CPU of each server", "servers"),
+            "bandwidth_hz": ArrayField.of(Hertz, (s.servers,), per_slot=False).named("band of each server", "servers"),
+            "distance_m": ArrayField.of(Metres, links, per_slot=False).named("length of each link", "users", "servers"),
         }
-        twin = {f"twin_{name}": replace(field, optional=True) for name, field in real.items()}
+        twin = {
+            f"twin_{name}": replace(field, optional=True, about=f"{field.about}, as the digital twin knows it")
+            for name, field in real.items()
+        }
         return {
-            "present": ArrayField(tasks, low=0, high=1, integer=True),
-            "bits": ArrayField.of(Bits, tasks),
-            "cycles": ArrayField.of(Cycles, tasks),
-            "power_w": ArrayField.of(Watts, (s.users,), per_slot=False),
-            "start_j": ArrayField.of(Joules, (s.users,), low=0.0, per_slot=False),
+            "present": ArrayField(tasks, low=0, high=1, integer=True).named(
+                "1 where there is a task; a user's first places", "users", "tasks"
+            ),
+            "bits": ArrayField.of(Bits, tasks).named("size of each task's input", "users", "tasks"),
+            "cycles": ArrayField.of(Cycles, tasks).named("CPU cycles of each task", "users", "tasks"),
+            "power_w": ArrayField.of(Watts, (s.users,), per_slot=False).named("transmit power of each user", "users"),
+            "start_j": ArrayField.of(Joules, (s.users,), low=0.0, per_slot=False).named(
+                "energy in each user's battery at the begin", "users"
+            ),
             **real,
             **twin,
         }
+
+    @cached_property
+    def given_fields(self) -> Mapping[str, ArrayField]:
+        """Positions, which give distances; without gains links do not fade."""
+        s = self.scenario
+        place = ArrayField((s.users, 2), unit="m", per_slot=False, optional=True)
+        return {
+            "user_m": place.named("where users are; gives distance_m", "users", "x y"),
+            "server_m": replace(place, shape=(s.servers, 2)).named("where servers are, likewise", "servers", "x y"),
+        }
+
+    def complete(self, arrays: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
+        """Compute distances of positions; the mean of the fading is a gain of 1."""
+        found = complete_distances(arrays)
+        shape = np.shape(found.get("distance_m", ()))
+        if "gain" not in found and "user_m" in arrays and len(shape) == 3:
+            found["gain"] = np.ones((shape[0], *((self.horizon,) if self.horizon > 1 else ()), *shape[1:]))
+        return found
 
     @cached_property
     def observation_fields(self) -> Mapping[str, ArrayField]:
