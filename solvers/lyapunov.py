@@ -105,7 +105,7 @@ class DriftPlusPenalty(Rule):
 
 @lru_cache(maxsize=64)
 def _tuned(rule: DriftPlusPenalty, problem_type: type[Problem[Any]], scenario: Scenario) -> tuple[float, float]:
-    begin = clock()
+    begin, deadline = clock(), Deadline(rule.time_limit_s)
     problem = problem_type(scenario)
     sample = rule.tuning_sample(problem)
     coarse = rule.reference_v(problem, sample) * rule.coarse_factors
@@ -113,7 +113,7 @@ def _tuned(rule: DriftPlusPenalty, problem_type: type[Problem[Any]], scenario: S
     def decide(observation: Observation, v: FloatArray) -> Decisions:
         return rule.minimise_coarsely(problem, observation, v)
 
-    v = tune_parameter(problem, sample, coarse, rule.fine_steps, decide, Deadline(rule.time_limit_s))
+    v = tune_parameter(problem, sample, coarse, rule.fine_steps, decide, deadline)
     return v, clock() - begin
 
 
@@ -143,6 +143,8 @@ def tune_parameter(
     deadline = Deadline() if deadline is None else deadline
 
     def best_of(values: FloatArray) -> int:
+        if deadline.passed:
+            raise TimeoutError
         row_values = np.repeat(values, instances.count)
         repeated = instances.take(np.tile(np.arange(instances.count), len(values)))
 
