@@ -12,7 +12,9 @@ the direction of the comparisons in (25) to (27), the weight (26) and the popula
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from offloadopt.clock import Deadline
-from offloadopt.core import FloatArray, IntArray, Settings
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Problem, Progress, Settings, Solutions, Solver
 from offloadopt.progress import begin_search, report
 from offloadopt.quantities import Factor, Rounds, Size
+from offloadopt.solvers.base import keep_what_was_found, solve_blocks
 
 Coordinates = tuple[NDArray[Any], ...]
 """Coordinates of populations: arrays that begin with ``[count, population]``."""
+PAPER_THRESHOLD, PAPER_COORDINATES = 0.5, 30
+"""The paper's threshold C, and the number of its devices."""
+BLOCK_ENTRIES = 2**17
+"""Entries of the populations' decisions that are searched at the same time."""
 
 
 def mantegna_scale(beta: float) -> float:
@@ -134,16 +141,82 @@ def best_of(population: NDArray[Any], cost: FloatArray) -> NDArray[Any]:
     return np.asarray(np.take_along_axis(population, best, axis=1)[:, 0])
 
 
-class CrossoverLevy(LevySettings):
-    """Parameters of searches whose candidates come from mutation and crossover (27)."""
+class HorizonLevy(LevySettings, Solver):
+    """Base class of Lévy searches over the decisions of whole horizons, with all of nature's draws known.
 
-    threshold: Factor = Field(0.5, ge=0, description="C, the crossover's threshold")
+    Instances are searched in blocks, all of a block at the same time. Nothing is proved.
+    """
+
+    name = "levy"
+    hindsight = True
+
+    threshold: Factor | None = Field(
+        None, ge=0, description="C, the crossover's threshold; none: 0.5 for 30 coordinates as in the paper, scaled"
+    )
+
+    @abstractmethod
+    def search(self, problem: Any, instances: Instances, rng: np.random.Generator, deadline: Deadline) -> Decisions:
+        """Search one block of instances until the deadline."""
+
+    def threshold_for(self, coordinates: int) -> float:
+        """Threshold of (27) at which as many of the coordinates change as of 30 coordinates at a threshold of 0.5.
+
+        A step exceeds ``C / w`` with a probability proportional to ``(w / C)^beta``.
+        """
+        if self.threshold is not None:
+            return self.threshold
+        return float(PAPER_THRESHOLD * (coordinates / PAPER_COORDINATES) ** (1.0 / self.beta))
+
+    def block_size(self, problem: Problem[Any]) -> int:
+        """Number of instances that are searched at the same time."""
+        entries = sum(math.prod(spec.shape) for spec in problem.decision_fields.values()) * problem.horizon
+        return max(1, BLOCK_ENTRIES // (self.population * entries))
+
+    def run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
+    ) -> Solutions:
+        """Search block by block, and evaluate the best decisions found."""
+        self.require(problem)
+
+        def solve(block: Instances, rng: np.random.Generator) -> tuple[Decisions, None]:
+            return self.search(problem, block, rng, Deadline(self.time_limit_s, max(block.count, 1))), None
+
+        size = self.block_size(problem)
+        return keep_what_was_found(partial(solve_blocks, self, problem, instances, size, solve, seed, progress))
 
 
-class GainGuidedLevy(CrossoverLevy):
-    """Algorithm 4 for options on any costs: h mutation (25), Lévy crossover (27), greedy selection (28)."""
+class GainMutation(LevySettings):
+    """Parameters of the h mutation (25) of options, of which 0 is local computing."""
 
     local_quality: float = Field(1.0, ge=0, le=1, description="normalised gain of local computing in (25)")
+
+    def stability(self, quality: FloatArray) -> FloatArray:
+        """Normalised gains that (25) compares with the weighted steps, from ``quality [count, tasks, options]``."""
+        stability = quality.copy()
+        stability[..., 0] = self.local_quality
+        return stability
+
+    def mutated(
+        self,
+        options: IntArray,
+        quality: FloatArray,
+        stability: FloatArray,
+        steps: FloatArray,
+        rng: np.random.Generator,
+        weight: float,
+    ) -> IntArray:
+        """Compute mutants (25) of ``options``, with missing links replaced by local computing.
+
+        ``quality`` is 0 for missing links.
+        """
+        drawn = without_missing(rng.integers(0, quality.shape[-1], size=options.shape), quality)
+        return h_mutation(options, drawn, of_options(stability, options), steps, weight)
+
+
+class GainGuidedLevy(GainMutation):
+    """Algorithm 4 for options on any costs: h mutation (25), Lévy crossover (27), greedy selection (28)."""
+
+    threshold: Factor = Field(PAPER_THRESHOLD, ge=0, description="C, the crossover's threshold")
 
     def improve(
         self,
@@ -172,8 +245,7 @@ class GainGuidedLevy(CrossoverLevy):
         array [count, population]
             Cost of the members.
         """
-        stability = quality.copy()
-        stability[..., 0] = self.local_quality
+        stability = self.stability(quality)
 
         def propose(weight: float) -> Coordinates:
             # One stream per array: the draws of an instance do not depend on the number of instances.
@@ -183,22 +255,6 @@ class GainGuidedLevy(CrossoverLevy):
             return (levy_crossover(population, mutant, crossing, weight, self.threshold),)
 
         return self.select_greedily(cost_of, (population,), propose, deadline)
-
-    def mutated(
-        self,
-        options: IntArray,
-        quality: FloatArray,
-        stability: FloatArray,
-        steps: FloatArray,
-        rng: np.random.Generator,
-        weight: float,
-    ) -> IntArray:
-        """Compute mutants (25) of ``options``, with missing links replaced by local computing.
-
-        ``quality`` is 0 for missing links; ``stability`` is what (25) compares with the weighted steps.
-        """
-        drawn = without_missing(rng.integers(0, quality.shape[-1], size=options.shape), quality)
-        return h_mutation(options, drawn, of_options(stability, options), steps, weight)
 
 
 def of_options(quality: FloatArray, options: IntArray) -> FloatArray:

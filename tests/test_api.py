@@ -165,8 +165,8 @@ def test_a_problems_name_is_no_problem() -> None:
 def test_a_method_that_does_not_serve_is_refused_with_those_that_do() -> None:
     problem = small("carbon_mimo")
     with pytest.raises(Unsupported, match=r"solvers that serve it: exact, .*lyapunov.*greedy-local") as error:
-        offloadopt.solver("levy", problem)
-    assert not re.search("local-search|milp|dynamic-programming", str(error.value))
+        offloadopt.solver("levy-classic", problem)
+    assert not re.search("local-search|grid-milp|dynamic-programming", str(error.value))
     with pytest.raises(Unsupported, match=r"learners that serve it: .*ppo"):
         offloadopt.train(problem, "dirs")
 
@@ -176,7 +176,7 @@ def test_available_tells_what_serves_a_problem() -> None:
     assert everything["problems"] == list(registry.names("problems"))
     serving = offloadopt.available(offloadopt.problem("carbon_mimo"))
     assert {"exact", "lyapunov", "greedy-local"} <= {*serving["solvers"]} <= {*everything["solvers"]}
-    assert "levy" not in serving["solvers"]
+    assert "levy-classic" not in serving["solvers"]
     assert "dirs" not in serving["learners"]
 
 

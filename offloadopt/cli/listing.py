@@ -13,8 +13,8 @@ from offloadopt.core import Problem
 from offloadopt.errors import OffloadError
 from offloadopt.registry import serves
 
-SERVES, PROVES, HINDSIGHT = "yes", "proof", "hindsight"
-"""Cells of the matrix: serves; serves and proves a bound; the same with all of nature known in advance."""
+SERVES, PROVES, HINDSIGHT, OFFLINE = "yes", "proof", "hindsight", "offline"
+"""Cells of the matrix: serves; serves and proves a bound; the same with all of nature known; that without a proof."""
 NEEDED, USED, REFUSED = "needed", "used", "refused"
 """What learners do with demonstrations."""
 LINE = 78
@@ -47,6 +47,7 @@ def list_(as_json: Json = False) -> None:
     print("yes        serves the problem's default preset")
     print("proof      and proves a lower bound of every decision's cost")
     print("hindsight  and does so with all of nature's slots known in advance")
+    print("offline    searches with all of nature's slots known, without a proof")
     learners = found["learners"]
     by_use = {use: [each["name"] for each in learners if each["demonstrations"] == use] for use in (NEEDED, REFUSED)}
     uses = "; ".join(f"{use} by {', '.join(names)}" for use, names in by_use.items() if names)
@@ -64,8 +65,9 @@ def _method(group: str, name: str, kinds: tuple[Any, ...], problems: dict[str, P
     for known, problem in problems.items():
         if serves(group, name, problem):
             kind = registry.serving(group, name, problem)
-            proves = group == "solvers" and kind.proves
-            served[known] = SERVES if not proves else HINDSIGHT if kind.hindsight and problem.horizon > 1 else PROVES
+            solves = group == "solvers"
+            cells = (PROVES, HINDSIGHT) if solves and kind.proves else (SERVES, OFFLINE)
+            served[known] = cells[solves and kind.hindsight and problem.horizon > 1]
     method = {"name": name, "summary": _summary(kinds[0]), "serves": served}
     return method if group == "solvers" else {**method, "demonstrations": _use_of_demonstrations(kinds)}
 

@@ -43,7 +43,13 @@ def test_list_names_everything_registered(run: Run) -> None:
     }
     proofs = {"multi_server": "proof", "carbon_mimo": "hindsight", "partial_mobile": "proof"}
     assert solvers["milp"] == solvers["minlp"] == proofs
-    assert solvers["levy"] == {"multi_server": "yes", "partial_mobile": "yes", "twin_inference": "yes"}
+    assert solvers["levy"] == {
+        "multi_server": "yes",
+        "carbon_mimo": "offline",
+        "partial_mobile": "yes",
+        "battery_d2d": "offline",
+        "twin_inference": "yes",
+    }
 
 
 def test_list_shows_plugins_and_survives_a_broken_one(run: Run, toy: ModuleType) -> None:

@@ -55,7 +55,7 @@ FEDERATED = ["train", "twin_inference", "--learner", "federated", "--steps", "20
         ([*FEDERATED, "--out", "OUT", "--option", "rule=mean"], ["rule", "mean", "average"]),
         ([*FEDERATED, "--out", "OUT", "--option", 'options={"view":'], ["options", "no JSON"]),
         ([*FEDERATED, "--out", "OUT", "--option", 'options={"veiw": "full"}'], ["veiw", "'view'"]),
-        (["compare", "carbon_mimo", "--method", "levy"], ["'levy'", "carbon_mimo", "AssignmentProblem"]),
+        (["compare", "carbon_mimo", "--method", "levy-classic"], ["'levy-classic'", "AssignmentProblem"]),
         (["compare", "multi_server", "--method", "loca"], ["loca", "'local'"]),
         (["compare", "multi_server", "--method", "local", "--method", "local"], ["local", "taken"]),
         (["compare", "multi_server", "--method", "local", "--reference", "exact"], ["exact", "local"]),

@@ -1,0 +1,67 @@
+"""Lévy search of targets and modes against the optimum of small windows, its start, and the links that it prefers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offloadopt.core import Status
+from offloadopt.solvers.task_queues.baselines import TaskQueuesGreedy
+from offloadopt.solvers.task_queues.exhaustive import TaskQueuesExhaustive
+from offloadopt.solvers.task_queues.levy import TaskQueuesLevy, greedy_start, link_quality
+from offloadopt.testing import check_solver
+
+from toys.small_task_queues import CASES, small_d2d
+
+
+def test_it_finds_the_optimum_of_small_windows() -> None:
+    problem = small_d2d()
+    instances = problem.sample(4, seed=3)
+    least = TaskQueuesExhaustive().run(problem, instances)
+    found = TaskQueuesLevy(generations=100).run(problem, instances)
+    np.testing.assert_allclose(found.objective, least.objective, rtol=1e-9)
+    assert set(found.status_names) == {Status.FEASIBLE.name}
+
+
+def test_it_costs_no_more_than_greedy_at_which_it_starts() -> None:
+    problem = small_d2d(users=3, horizon=4, **CASES["batteries are depleted"])
+    instances = problem.sample(4, seed=3)
+    greedy = TaskQueuesGreedy().run(problem, instances)
+    start = problem.choose(*greedy_start(problem, instances))
+    np.testing.assert_array_equal(start["target"], greedy.decisions["target"])
+    np.testing.assert_array_equal(start["mode"], greedy.decisions["mode"])
+    one, many = (TaskQueuesLevy(generations=n).run(problem, instances).objective for n in (1, 60))
+    assert (many <= one).all()
+    assert (one <= greedy.objective).all()
+    assert many.mean() < 0.96 * greedy.objective.mean()
+
+
+def test_quality_is_the_rate_relative_to_the_best_link_that_does_not_lose_the_task() -> None:
+    problem = small_d2d(users=3, reference_gain_db=-55.0)
+    instances = problem.sample(3, seed=1)
+    data, quality = problem.hindsight_data(instances), link_quality(problem, instances).reshape(3, 2, 3, 4)
+    assert quality.max(axis=-1).min() in (0.0, 1.0)
+    assert (quality[..., 0] == 0).all()
+    seen = 0
+    for row, slot, agent, target in np.ndindex(quality.shape):
+        chosen = np.zeros((3, 2, 3), dtype=np.int64)
+        chosen[row, slot, agent] = target
+        device = problem.device(instances, chosen)[row, slot, agent]
+        works = data.linked[row, slot, agent, device] and data.received[row, slot, agent, device, 0]
+        assert (quality[row, slot, agent, target] > 0) == works
+        if works:
+            times = data.send_s[row, slot, agent, :, 0][
+                data.linked[row, slot, agent] & data.received[row, slot, agent, :, 0]
+            ]
+            assert np.isclose(quality[row, slot, agent, target], times.min() / data.send_s[row, slot, agent, device, 0])
+            seen += 1
+    assert seen > 10
+
+
+def test_a_time_limit_ends_the_search() -> None:
+    problem = small_d2d()
+    found = TaskQueuesLevy(generations=10**9, time_limit_s=0.02).run(problem, problem.sample(2, 0))
+    assert (found.seconds < 1.0).all()
+
+
+def test_it_conforms() -> None:
+    check_solver(TaskQueuesLevy(generations=3), small_d2d())
