@@ -79,7 +79,7 @@ class _Searches:
 
     def search(self, row: int, deadline: Deadline) -> None:
         """Enumerate the placements of one instance, then settle those that a battery changes."""
-        window = _Window(self.problem, self.instances.take([row]))
+        window = PlacementWindow(self.problem, self.instances.take([row]))
         lower = np.zeros(window.placements)
 
         def decide(numbers: IntArray) -> Decisions:
@@ -126,7 +126,7 @@ class _Plans:
     bound: FloatArray
 
 
-class _Window:
+class PlacementWindow:
     """The slots of one instance, whose tasks are numbered slot by slot."""
 
     def __init__(self, problem: InferenceProblem[Any], instance: Instances) -> None:

@@ -41,7 +41,12 @@ def test_list_names_everything_registered(run: Run) -> None:
         "battery_d2d": "hindsight",
         "twin_inference": "hindsight",
     }
-    proofs = {"multi_server": "proof", "carbon_mimo": "hindsight", "partial_mobile": "proof"}
+    proofs = {
+        "multi_server": "proof",
+        "carbon_mimo": "hindsight",
+        "partial_mobile": "proof",
+        "twin_inference": "hindsight",
+    }
     assert solvers["milp"] == solvers["minlp"] == proofs
     assert solvers["levy"] == {
         "multi_server": "yes",

@@ -42,7 +42,7 @@ def test_every_model_agrees_with_exact(name: str, method: str) -> None:
     solutions = registry.solver(method, problem).run(problem, instances)
     np.testing.assert_allclose(solutions.objective, best, rtol=1e-6)
     assert (solutions.bound <= best).all()
-    assert solutions.status_names == ["OPTIMAL"] * 3
+    assert (solutions.gap < 2e-6).all()  # the margin for tolerances comes on top of the gap asked for
 
 
 def test_every_problem_with_a_model_is_tried_here() -> None:
