@@ -28,6 +28,8 @@ from offloadopt.version import __version__
 RUN = "run.json"
 CLAIMS = "claims.json"
 WORK = "work"
+DPI = 160
+"""Resolution of pictures."""
 
 
 def reproduce(
@@ -179,7 +181,7 @@ def write_artefact(artefact: Artefact, results: Mapping[str, Result], folder: Pa
     files.write_atomic(folder / f"{artefact.name}.csv", csv_tables.encode(summary))
     files.write_atomic(folder / f"{artefact.name}-replicates.csv", csv_tables.encode(frame))
     picture = io.BytesIO()
-    artefact.draw(frame).savefig(picture, format="png", dpi=160, facecolor="white")
+    artefact.draw(frame).savefig(picture, format="png", dpi=DPI, facecolor="white")
     files.write_atomic(folder / f"{artefact.name}.png", picture.getvalue())
 
 

@@ -213,10 +213,11 @@ def test_a_comparison_in_which_nobody_solves_an_instance_ends_with_3(run: Run) -
 # ------------------------------------------------------------------------------------------------ progress, real runs
 
 
-def test_ctrl_c_ends_with_130_and_the_same_call_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_130_and_the_same_call_goes_on(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "demos"
     levy = ("--solver", "levy", "--option", "generations=40")
-    command = [*COMMAND, "demos", *SMALL, *levy, "--count", "1024", "--workers", "2", "--out", str(folder)]
+    demos = ("demos", *SMALL, *levy, "--count", "1024", "--out", str(folder))
+    command = [*COMMAND, *demos, "--workers", "2"]
     # A terminal sends Ctrl-C to all processes of the group.
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     process = subprocess.Popen(command, **pipes)
@@ -232,9 +233,9 @@ def test_ctrl_c_ends_with_130_and_the_same_call_goes_on(tmp_path: Path) -> None:
     kept = recorded(folder)
     assert 0 < len(kept) < 4
 
-    again = subprocess.run(command, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert "1024 demonstrations" in again.stdout
+    again = run(*demos)
+    assert again.status == 0, again.err
+    assert "1024 demonstrations" in again.out
     assert kept.items() <= recorded(folder).items()
 
 

@@ -44,9 +44,9 @@ def faults(work: Any, kills: slice, full: slice = slice(0)) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("work", "kills", "full"),
     [
-        (crashes.DEMONSTRATIONS, slice(0, None, 3), slice(1, None, 12)),
+        (crashes.DEMONSTRATIONS, slice(0, None, 5), slice(1, None, 20)),
         (crashes.COMPARISON, slice(-17, None, 16), slice(9, 10)),
-        (small_paper, slice(1, None, 9), slice(5, 6)),
+        (small_paper, slice(1, None, 15), slice(5, 6)),
     ],
     ids=["demos", "compare", "reproduce"],
 )

@@ -298,8 +298,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     assert weights(one) == weights(same) != weights(other)
 
 
-@pytest.mark.parametrize("replay", ["paper", "overwrite"])
-@pytest.mark.parametrize("after", [120, 450])
+@pytest.mark.parametrize(("after", "replay"), [(120, "overwrite"), (450, "paper")])
 def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replay: Any, after: int
 ) -> None:

@@ -175,8 +175,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(aiming: Any)
     assert weights(one) == weights(same) != weights(other)
 
 
-@pytest.mark.parametrize("name", ["ddpg", "dqn"])
-@pytest.mark.parametrize("after", [20, 1050])
+@pytest.mark.parametrize(("after", "name"), [(20, "ddpg"), (1050, "ddpg"), (1050, "dqn")])
 def test_a_training_that_was_killed_ends_with_the_same_policy(
     aiming: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, after: int
 ) -> None:

@@ -168,8 +168,7 @@ def test_it_serves_choices_that_some_may_not_make() -> None:
     check_learner(Maddpg(**SMALL), registry.problem("battery_d2d", horizon=8), steps=3000)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("after", [900, 1700])
+@pytest.mark.parametrize(("after", "shared"), [(900, True), (1700, False)])
 def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, shared: bool
 ) -> None:

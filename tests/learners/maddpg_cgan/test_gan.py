@@ -229,7 +229,7 @@ def test_conditioned_mixtures_are_learned_by_each_copy() -> None:
     with one_thread():
         settings = GanSettings(loss="wgan-gp", width=16, latent=4, layers=1)
         players = ConditionalGans(settings, 2, (2,), 1, chance)
-        for _ in range(200):
+        for _ in range(120):
             players.learn(*draw(64), chance)
         for sign in (-1.0, 1.0):
             gaussian, mixture = players.sample(torch.full((2, 2000, 1), sign), chance).numpy()

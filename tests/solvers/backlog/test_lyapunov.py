@@ -150,18 +150,18 @@ def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
 
 def test_energy_comes_within_1_over_v_of_its_least_while_buffers_grow_like_v() -> None:
     problem = small(
-        users=1, distance_m=100.0, arrival_quanta=2.0, harvest_w=0.0, buffer_bits=None, correlation=0.5, horizon=500
+        users=1, distance_m=100.0, arrival_quanta=2.0, harvest_w=0.0, buffer_bits=None, correlation=0.5, horizon=400
     )
-    v = 8e7 * 2.0 ** np.arange(4)
+    v = 8e7 * 2.0 ** np.arange(3)
     instances = problem.sample(12, seed=7)
     runs = [problem.evaluate(instances, BacklogLyapunov(v=value).run(problem, instances).decisions) for value in v]
     energy_cost, buffer_bits = (
         np.array([run.metrics[name].mean() for run in runs]) for name in ("carbon_g", "buffer_bits")
     )
     # Doubling v doubles the buffer and halves the distance to the least energy, and so each further saving.
-    assert buffer_bits[1:] / buffer_bits[:-1] == pytest.approx(np.full(3, 2.0), rel=0.1)
+    assert buffer_bits[1:] / buffer_bits[:-1] == pytest.approx(np.full(2, 2.0), rel=0.1)
     saved = energy_cost[:-1] - energy_cost[1:]
-    assert saved[:-1] / saved[1:] == pytest.approx(np.full(2, 2.0), rel=0.25)
+    assert saved[0] / saved[1] == pytest.approx(2.0, rel=0.25)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def reproduce_once(name: str, factory: pytest.TempPathFactory) -> tuple[Path, li
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not claims.exists():
             patch.setattr(DriftPlusPenalty, "tuned", untuned)
+            patch.setattr("offloadopt.reproduce.runner.DPI", 20)  # a third of the time goes into pixels
             for change in getattr(of(name), "SHORTER", {}).items():
                 patch.setattr(*change)
             claims.write_bytes(pickle.dumps(reproduce(of(name).tiny(), names, folder, workers=1)))

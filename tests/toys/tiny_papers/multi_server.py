@@ -9,20 +9,20 @@ from offloadopt.reproduce.multi_server.study import SIZES, MultiServerStudy
 
 TINY = SIZES["full"].replace(
     replicates=2,
-    test_instances=12,
+    test_instances=6,
     users=(3, 5),
     servers=(1, 2),
     server_hz=(2e9, 5e9),
-    demonstration_counts=(16, 64),
-    accuracy_steps=15,
-    imitation_demonstrations=16,
-    imitation_steps=10,
-    dirs={"demonstrations": 8, "pretraining": 20, "slots": 40, "generations": 5, "population": 2},
-    prices={"gradient_steps": 4, "instances": 8, "batches": 2, "batch_size": 2},
-    own_dirs={"demonstrations": 8, "pretraining": 10, "slots": 10, "generations": 5, "population": 2},
+    demonstration_counts=(8, 16),
+    accuracy_steps=4,
+    imitation_demonstrations=8,
+    imitation_steps=4,
+    dirs={"demonstrations": 4, "pretraining": 8, "slots": 40, "generations": 2, "population": 2},
+    prices={"gradient_steps": 4, "instances": 4, "batches": 2, "batch_size": 2},
+    own_dirs={"demonstrations": 4, "pretraining": 4, "slots": 4, "generations": 2, "population": 2},
     budget_shares=(0.5, 1.0),
-    search_instances=4,
-    generations=10,
+    search_instances=2,
+    generations=5,
 )
 STUDY = MultiServerStudy(TINY, {"users": 5})
 

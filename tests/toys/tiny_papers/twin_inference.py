@@ -27,7 +27,7 @@ TINY = SIZES["full"].replace(
     servers=(1, 2),
     test_instances=2,
     optimum={"time_limit_s": None},
-    slots={CGAN: 84, MADDPG: 84, DDPG: 84, DQN: 84},
+    slots={CGAN: 40, MADDPG: 40, DDPG: 40, DQN: 40},
     demonstrations=2,
     imitation_steps=2,
     expert=FAST_OPTIMUM,
@@ -51,7 +51,11 @@ TINY = SIZES["full"].replace(
         DQN: SMALL,
     },
 )
-SHORTER = {"offloadopt.reproduce.twin_inference.exchange.ROUNDS": 3}
+SHORTER = {
+    "offloadopt.learners.common.off_policy.ROUND_SLOTS": 16,
+    "offloadopt.reproduce.twin_inference.exchange.ROUND_SLOTS": 16,
+    "offloadopt.reproduce.twin_inference.exchange.ROUNDS": 3,
+}
 """What is replaced where nothing but whole tables is asked for."""
 WITHOUT_LEARNERS = {"slots": {}, "demonstrations": 0}
 BASE = {"horizon": 4}
