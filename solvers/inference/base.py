@@ -115,8 +115,10 @@ def feasible_shares(
     return shares
 
 
-def search_plan(slot: SlotTasks, start: IntArray, exchanges: bool = True) -> tuple[IntArray, FloatArray]:
-    """Find options ``[tasks]`` and shares ``[tasks, 2]`` by local search from ``start [tasks]``.
+def search_plan(
+    slot: SlotTasks, start: IntArray, exchanges: bool = True, deadline: Deadline | None = None
+) -> tuple[IntArray, FloatArray]:
+    """Find options ``[tasks]`` and shares ``[tasks, 2]`` by local search from ``start [tasks]``, until the deadline.
 
     Without ``exchanges`` of two tasks the search is faster and its result costs slightly more.
     """
@@ -126,7 +128,7 @@ def search_plan(slot: SlotTasks, start: IntArray, exchanges: bool = True) -> tup
     local_cost = local_set_costs(
         slot.first_task, slot.local, slot.second_price, slot.limit_s, 1 << int(np.diff(slot.first_task).max())
     )
-    option, _, _ = local_search(slot, local_cost, option, Deadline(), exchanges)
+    option, _, _ = local_search(slot, local_cost, option, deadline or Deadline(), exchanges)
     return option, optimal_shares(slot, option)
 
 
@@ -206,12 +208,13 @@ def plan_within_batteries(
     held_j: FloatArray,
     planner: Planner,
     coarse: bool = False,
+    deadline: Deadline | None = None,
 ) -> tuple[SlotTasks, IntArray, FloatArray]:
     """Plan a slot within the batteries, by raising the price of energy from ``price [users]`` until the plan fits.
 
     The best plan found is returned; plans are compared by their cost at the initial prices, where tasks fail that the
     battery does not suffice for. As prices reach only plans on the lower convex hull, shares are also searched for the
-    last options that exceeded a battery, unless ``coarse``.
+    last options that exceeded a battery, unless ``coarse``. When the deadline passes no more prices are tried.
     """
     joules, start_slot = slot_in_joules(tasks, weights), slot_tasks(tasks, weights, price, 0.0)
     rows = (
@@ -239,13 +242,14 @@ def plan_within_batteries(
             unaffordable[option.tobytes()] = option
         return energies
 
-    search_joule_prices(
-        partial(evaluate_prices, planner=planner), price, held_j, start, COARSE_PRICE_RATIO if coarse else PRICE_RATIO
-    )
+    deadline = deadline or Deadline()
+    close = COARSE_PRICE_RATIO if coarse else PRICE_RATIO
+    search_joule_prices(partial(evaluate_prices, planner=planner), price, held_j, start, close, deadline)
     for option in [] if coarse else list(unaffordable.values())[-REPRICED_OPTIONS:]:
-        search_joule_prices(
-            partial(evaluate_prices, planner=partial(_plan_of_given_options, option)), price, held_j, start, PRICE_RATIO
-        )
+        if deadline.passed:
+            break
+        given = partial(evaluate_prices, planner=partial(_plan_of_given_options, option))
+        search_joule_prices(given, price, held_j, start, PRICE_RATIO, deadline)
     return best[1], best[2], best[3]
 
 
@@ -255,16 +259,20 @@ def search_joule_prices(
     held_j: FloatArray,
     start: float,
     close: float,
+    deadline: Deadline,
 ) -> None:
     """Search the least prices of energy, from ``price [users]`` upwards, at which no battery is exceeded.
 
     ``drained_energy`` gives the energy ``[users]`` that a plan at prices takes; it may record plans. The first increase
-    is to ``start``; the search ends when feasible and infeasible prices are within a factor ``close``.
+    is to ``start``; the search ends when feasible and infeasible prices are within a factor ``close``, or at the
+    deadline after one price.
     """
     low, high, current = price, np.full(len(price), np.inf), price
     exceeded = np.zeros(len(price), dtype=np.bool_)
     for _ in range(ROUNDS):
         over = drained_energy(current) > held_j
+        if deadline.passed:
+            return
         exceeded |= over
         low = np.where(over, current, low)
         high = np.where(over, np.where(high <= current, np.inf, high), np.minimum(high, current))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Scenario
 from offloadopt.quantities import Tradeoff
 from offloadopt.solvers.inference.base import instance_tasks, plan_within_batteries, search_plan, slot_decisions
@@ -53,14 +54,17 @@ class InferenceLyapunov(DriftPlusPenalty):
     def _plan(self, problem: InferenceProblem[Any], observation: Observation, v: FloatArray, coarse: bool) -> Decisions:
         tasks, held_j = problem.observed_tasks(observation)
         price = np.maximum(self._largest_initial_j(problem) - held_j, 0.0) / v[:, None]
-        planner = partial(_searched_from_round_robin, exchanges=not coarse)
-        plans = [
-            plan_within_batteries(
-                instance_tasks(tasks, row), problem.cost_weights, price[row], held_j[row], planner, coarse
+        # An instance has the time limit for all its slots, as the tuning has for all of its instances.
+        share = 1.0 / (problem.horizon * (len(v) if coarse else 1))
+
+        def plan(row: int) -> tuple[SlotTasks, IntArray, FloatArray]:
+            deadline = Deadline(self.time_limit_s, share)
+            planner = partial(_searched_from_round_robin, exchanges=not coarse, deadline=deadline)
+            return plan_within_batteries(
+                instance_tasks(tasks, row), problem.cost_weights, price[row], held_j[row], planner, coarse, deadline
             )
-            for row in range(len(v))
-        ]
-        return slot_decisions(problem, plans)
+
+        return slot_decisions(problem, [plan(row) for row in range(len(v))])
 
     def _largest_initial_j(self, problem: InferenceProblem[Any]) -> float:
         return _largest_initial_j(self, type(problem), problem.scenario)
@@ -73,6 +77,7 @@ def _largest_initial_j(rule: InferenceLyapunov, problem_type: type[InferenceProb
     return float(problem.start_j(rule.tuning_sample(problem)).max())
 
 
-def _searched_from_round_robin(slot: SlotTasks, exchanges: bool) -> tuple[IntArray, FloatArray]:
+def _searched_from_round_robin(slot: SlotTasks, exchanges: bool, deadline: Deadline) -> tuple[IntArray, FloatArray]:
     """Options and shares of a local search that starts from a round-robin assignment to the servers."""
-    return search_plan(slot, np.arange(slot.tasks, dtype=np.int64) % slot.servers + 1, exchanges)
+    start = np.arange(slot.tasks, dtype=np.int64) % slot.servers + 1
+    return search_plan(slot, start, exchanges, deadline)

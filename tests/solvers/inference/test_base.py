@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Instances
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.base import (
@@ -83,7 +84,7 @@ def test_the_search_of_prices_ends_close_to_the_least_that_fits() -> None:
         tried.append(price.copy())
         return np.array([3.0 / max(price[0], 1e-9), 0.5])
 
-    search_joule_prices(drained_energy, np.zeros(2), np.ones(2), 0.01, 1.02)
+    search_joule_prices(drained_energy, np.zeros(2), np.ones(2), 0.01, 1.02, Deadline())
     fits = [price[0] for price in tried if 3.0 / max(price[0], 1e-9) <= 1.0]
     assert 3.0 <= min(fits) <= 3.0 * 1.02
     assert all(price[1] == 0.0 for price in tried)
