@@ -26,7 +26,7 @@ PROVING = [name for name, kind in KINDS.items() if kind.proves]
 # These prove every small case; the models stop at their solvers' own tolerances.
 COMPLETE = {"exact", "exhaustive"}
 # Cases for each solver: those that build a mathematical model take a tenth of a second or more.
-CASES = {"milp": 8, "minlp": 8, "levy": 15, "levy-classic": 15}
+CASES = {"milp": 8, "minlp": 8, "levy": 15, "levy-classic": 15, "levy-literal": 5}
 
 
 def powers_of_ten(low: float, high: float) -> st.SearchStrategy[float]:
