@@ -44,7 +44,7 @@ def faults(work: Any, kills: slice, full: slice = slice(0)) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("work", "kills", "full"),
     [
-        (crashes.DEMONSTRATIONS, slice(0, None, 5), slice(1, None, 20)),
+        (crashes.DEMONSTRATIONS, slice(2, None, 4), slice(1, None, 16)),
         (crashes.COMPARISON, slice(-17, None, 16), slice(9, 10)),
         (small_paper, slice(1, None, 15), slice(5, 6)),
     ],
