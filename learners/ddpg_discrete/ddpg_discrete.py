@@ -194,9 +194,9 @@ class CentralTraining(OffPolicyTraining):
     def prepare(self, tracker: TrainingProgress) -> None:
         """Standardise features and imitate the demonstrations."""
         if self.settings.standardise:
-            self.agents.standardise(self.episodes, torch.Generator().manual_seed(self.seed))
+            self.agents.standardise(self.episodes, torch.Generator().manual_seed(self.seed % 2**64))
         if self.examples is not None:
-            self.agents.imitate(self.examples, tracker, torch.Generator().manual_seed(self.seed))
+            self.agents.imitate(self.examples, tracker, torch.Generator().manual_seed(self.seed % 2**64))
 
     @property
     def learning(self) -> bool:
