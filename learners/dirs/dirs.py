@@ -46,8 +46,8 @@ from offloadopt.learners.dirs.ensemble import (
 from offloadopt.learners.dirs.imitation import SupervisedTraining, losses_by_agent
 from offloadopt.learners.dirs.prioritised_replay import Replay
 from offloadopt.quantities import Factor, Layer, Rate, Rounds, Size
-from offloadopt.solvers.assignment.expert import AUTO
 from offloadopt.solvers.assignment.levy import LevySearch
+from offloadopt.solvers.expert import AUTO
 from offloadopt.structures.assignment import AssignmentProblem
 
 PAPER: Mapping[str, Any] = {
