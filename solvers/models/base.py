@@ -41,7 +41,7 @@ class MathematicalModel(Protocol):
         ...
 
     def add_cuts(self, decisions: Decisions) -> bool:
-        """Make the linear form exact at given decisions and at the variables' values; return false where it was."""
+        """Make a relaxation exact at given decisions and at the variables' values; return false where it was."""
         ...
 
 

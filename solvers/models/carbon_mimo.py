@@ -218,6 +218,8 @@ class CarbonMimoModel:
 
     def add_cuts(self, decisions: Decisions) -> bool:
         """Add tangents at the bits that the variables hold."""
+        if not self._linear:
+            return False
         m, new = self.pyomo, False
         for t in m.T:
             for u in m.U:

@@ -221,7 +221,7 @@ class MultiServerModel:
 
     def add_cuts(self, decisions: Decisions) -> bool:
         """Make the linear model exact at given decisions; return false where it already was."""
-        return self._add_tangents(self._loads_of(self.problem.assignment(decisions)[0]))
+        return self._linear and self._add_tangents(self._loads_of(self.problem.assignment(decisions)[0]))
 
     def _allocated(self, assignment: IntArray) -> Decisions:
         return self.problem.allocate(self.instance, assignment)

@@ -255,6 +255,8 @@ class PartialMobileModel:
 
     def add_cuts(self, decisions: Decisions) -> bool:
         """Add tangents at given decisions and at the CPU shares that the variables hold."""
+        if not self._linear:
+            return False
         m, option = self.pyomo, self.problem.assignment(decisions)[0]
         site, full = (option - 1) % self.problem.sites, option > self.problem.sites
         share, new = decisions["cpu_hz"][0] / self.tasks.cpu_max_hz, False

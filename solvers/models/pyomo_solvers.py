@@ -112,6 +112,15 @@ def _finite_or_minus_inf(bound: float | None) -> float:
     return float(bound) if bound is not None and np.isfinite(bound) else -np.inf
 
 
+def _without_variables(model: Any) -> SolveResult | None:
+    """The result of a model of constants, as of an instance without tasks; None for any other."""
+    from pyomo.environ import Objective, Var, value
+
+    if any(not variable.fixed for variable in model.component_data_objects(Var, active=True)):
+        return None
+    return SolveResult(True, float(value(next(model.component_data_objects(Objective, active=True)))), 0.0, 0.0)
+
+
 # ------------------------------------------------------------------------------------------------------------- HiGHS
 
 
@@ -122,6 +131,8 @@ class _Highs:
         self._name = name
 
     def __call__(self, model: Any, relative_gap: float, deadline: Deadline) -> SolveResult:
+        if (constant := _without_variables(model)) is not None:
+            return constant
         translated = list[tuple[Programme, list[Any], float, bool]]()
         with _errors_in_one_line(self._name), deadline.enforced():
             translated.append(_translated(model))
@@ -222,6 +233,8 @@ class _Scip:
         self._name = name
 
     def __call__(self, model: Any, relative_gap: float, deadline: Deadline) -> SolveResult:
+        if (constant := _without_variables(model)) is not None:
+            return constant
         with tempfile.TemporaryDirectory() as folder, _errors_in_one_line(self._name):
             file, columns = Path(folder) / "model.nl", list[Any]()
             with deadline.enforced():

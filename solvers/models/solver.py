@@ -116,7 +116,7 @@ class _Searches:
             if near_cost < cost:  # a second opinion on the solver's bound, which must not exceed this cost either
                 best, cost = near, near_cost
             proved = cost - self.bound[row] <= gap * abs(self.bound[row])
-            if proved or not self.solver.linear or not model.add_cuts(found):
+            if proved or not model.add_cuts(found):
                 break
         self.decisions.append(best)
 

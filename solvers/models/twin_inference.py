@@ -252,6 +252,8 @@ class TwinInferenceModel:
 
     def add_cuts(self, decisions: Decisions) -> bool:
         """Add tangents at given decisions, and at the shares that the variables hold."""
+        if not self._linear:
+            return False
         m, new = self.pyomo, False
         values = {name: array.reshape(self.problem.horizon, *array.shape[-2:]) for name, array in decisions.items()}
         for n, at in enumerate(self.tasks):

@@ -45,6 +45,7 @@ def test_list_names_everything_registered(run: Run) -> None:
         "multi_server": "proof",
         "carbon_mimo": "hindsight",
         "partial_mobile": "proof",
+        "battery_d2d": "hindsight",
         "twin_inference": "hindsight",
     }
     assert solvers["milp"] == solvers["minlp"] == proofs

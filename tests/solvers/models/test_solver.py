@@ -19,8 +19,10 @@ from offloadopt.problems.multi_server import MultiServer, MultiServerScenario
 from offloadopt.solvers.models.multi_server import MultiServerModel
 from offloadopt.solvers.models.pyomo_solvers import SolveResult
 from offloadopt.solvers.models.solver import Milp, Minlp, export, safe_bound
+from offloadopt.structures.assignment import SlotwiseProblem
 
 from toys.enumeration import best_by_enumeration
+from toys.model_problems import MODELLED, model_problem, optimum
 
 METHODS = [Milp(), Minlp()]
 
@@ -193,6 +195,11 @@ def test_a_problem_without_a_model_is_refused(method):
         method.run(problem, problem.sample(1, seed=0))
 
 
+def first_slot(problem, instances):
+    """The instance of which the model is written."""
+    return problem.slots(instances).take([0]) if isinstance(problem, SlotwiseProblem) else instances
+
+
 class TestExport:
     problem = registry.problem("multi_server", "heterogeneous", users=8)
     instances = problem.sample(2, seed=9)
@@ -226,6 +233,40 @@ class TestExport:
         export(self.problem, self.instances, tmp_path / "model.nl")
         assert [path.name for path in tmp_path.iterdir()] == ["model.nl"]
         assert (tmp_path / "model.nl").read_text().startswith("g3 ")
+
+    @pytest.mark.parametrize("name", MODELLED)
+    def test_every_problem_is_written_as_nl_and_its_linear_form_as_mps(self, name, tmp_path):
+        import highspy
+
+        problem = model_problem(name)
+        instances = problem.sample(1, seed=3)
+        slot = "'s first slot" if name == "partial_mobile" else ""
+        assert export(problem, instances, tmp_path / "model.nl") == f"model of the first instance{slot}"
+        said = export(problem, instances, tmp_path / "model.mps")
+        assert said == f"model of the first instance{slot}, linearised: its optimum is a lower bound"
+        highs = highspy.Highs()
+        highs.setOptionValue("output_flag", False)
+        highs.readModel(str(tmp_path / "model.mps"))
+        highs.run()
+        first = problem if not slot else problem.one_slot
+        unit = registry.get("models", name)(first, first_slot(problem, instances), linear=True).cost_unit
+        best = optimum(first, first_slot(problem, instances))[0]
+        bound = highs.getInfo().objective_function_value * unit
+        assert 0.5 * best < bound < best * (1 + 1e-5)
+
+    @pytest.mark.parametrize("name", ["carbon_mimo", "twin_inference", "battery_d2d"])
+    def test_a_format_that_cannot_hold_the_model_is_refused_in_one_line(self, name, tmp_path):
+        problem = model_problem(name)
+        instances = problem.sample(1, seed=3)
+        with pytest.raises(
+            InvalidInput, match=rf"model of {name} is nonlinear: \.lp cannot hold it; allowed: \.nl"
+        ):
+            export(problem, instances, tmp_path / "model.lp")
+        with pytest.raises(InvalidInput, match=r"nonlinear: \.mps cannot hold it"):
+            export(problem, instances, tmp_path / "model.mps", linear=False)
+        assert list(tmp_path.iterdir()) == []
+        export(problem, instances, tmp_path / "model.lp", linear=True)
+        assert "\nmin" in (tmp_path / "model.lp").read_text()
 
     def test_another_suffix_and_no_instances_are_refused(self, tmp_path):
         with pytest.raises(InvalidInput, match=r"'\.txt'; allowed: \.lp"):
