@@ -209,7 +209,7 @@ def test_training_lowers_the_cost_on_instances_it_never_saw(
     before, after = (
         learner.fit(small, budget=Budget(steps=steps * small.num_agents), seed=0).run(small, held_out).objective.mean()
         - optimum
-        for steps in (1, 12_000 if learner.name == "a2c-sb3" else 4_000)
+        for steps in (1, 8_000 if learner.name == "a2c-sb3" else 4_000)
     )
     assert after < 0.7 * before
 
@@ -223,7 +223,7 @@ def test_training_lowers_the_cost_of_agents_over_a_horizon(
         learner.fit(agents, budget=Budget(steps=steps * agents.num_agents), seed=0)
         .run(agents, held_out)
         .objective.mean()
-        for steps in (1, 4_000)
+        for steps in (1, 2_700)
     )
     assert after < 0.85 * before
 
@@ -234,7 +234,7 @@ def test_training_finds_good_options_among_whole_numbers(learner: CentralSb3Lear
     problem = aiming(agents=1, integer=True)
     instances = problem.sample(300, 9)
     by_chance = registry.solver("random", problem).run(problem, instances).objective.mean() / 5
-    steps = {"a2c-sb3": 40_000, "ppo-sb3": 10_000, "ddpg-sb3": 6_000}[learner.name]
+    steps = {"a2c-sb3": 26_000, "ppo-sb3": 6_500, "ddpg-sb3": 4_000}[learner.name]
     policy = learner.replace(gamma=0.0).fit(problem, budget=Budget(steps=steps * problem.num_agents), seed=0)
     learned = policy.run(problem, instances).objective.mean() / 5
     assert by_chance == pytest.approx(4.58, rel=0.05)

@@ -112,7 +112,7 @@ def test_the_best_entry_is_learned(aiming: Any, library: Any) -> None:
 def test_it_learns_to_care_for_batteries(devices: Any, library: Any) -> None:
     instances = devices.sample(300, 9)
     by_chance = registry.solver("random", devices).run(devices, instances).objective.mean()
-    learned = QUICK.fit(devices, budget=Budget(steps=24_000), seed=0).run(devices, instances).objective.mean()
+    learned = QUICK.fit(devices, budget=Budget(steps=16_000), seed=0).run(devices, instances).objective.mean()
     assert learned < 0.6 * by_chance
 
 

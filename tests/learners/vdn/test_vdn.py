@@ -122,13 +122,13 @@ def test_it_finds_numbers_and_choices_that_fit_a_clue(learner: type[Vdn], unit: 
 @BOTH
 def test_it_learns_a_decision_without_a_future(learner: type[Vdn]) -> None:
     problem = guess(slots=1)
-    assert cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
+    assert cost(train(learner, problem, 17_000, **QUICK[learner]), problem) < SOLVED
 
 
 @BOTH
 def test_what_is_not_allowed_is_never_tried(learner: type[Vdn]) -> None:
     problem = OddGuess(GuessScenario(slots=8))
-    assert cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
+    assert cost(train(learner, problem, 17_000, **QUICK[learner]), problem) < SOLVED
 
 
 class Neighbours(Guess):
@@ -142,7 +142,7 @@ class Neighbours(Guess):
 @BOTH
 def test_agents_mind_what_others_pay_for_them(learner: type[Vdn]) -> None:
     problem = Neighbours(GuessScenario(slots=8))
-    assert cost(train(learner, problem, 25_000, **QUICK[learner]), problem) < SOLVED
+    assert cost(train(learner, problem, 17_000, **QUICK[learner]), problem) < SOLVED
 
 
 @BOTH
