@@ -35,6 +35,7 @@ from offloadopt.cli.solutions import print_solutions, solutions_json
 from offloadopt.cli.terminal import INTERRUPTED, note, print_json
 from offloadopt.core import FloatArray, Instances, Interrupted, Learner, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput, NoSolution
+from offloadopt.pictures.panels import check_plot_path
 from offloadopt.progress import progress
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ def solve(
     with_instances: Annotated[
         bool, typer.Option("--with-instances", help="Put each instance beside its result in the JSON.")
     ] = False,
+    plot_file: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the first instance's solution (.png, .html)."),
+    ] = None,
     export_file: Annotated[
         Path | None,
         typer.Option(
@@ -97,6 +102,10 @@ def solve(
     problem = make_problem(problem_name, preset, changes, input_files)
     if with_instances and not as_json:
         raise InvalidInput("--with-instances is for programs; allowed: together with --json")
+    if plot_file is not None:
+        check_plot_path(plot_file)
+        if export_file is not None:
+            raise InvalidInput("--plot and --export were both given; allowed: one of them, as --export solves nothing")
     if export_file is not None:
         instances = take_instances(problem, input_files, count, seed, default=1)
         from offloadopt.solvers.models.solver import export
@@ -118,6 +127,9 @@ def solve(
         print_json(solutions_json(problem, solver_name, solutions, others, instances if with_instances else None))
     else:
         print_solutions(problem, instances, solutions, others, hindsight=solver.hindsight)
+    if plot_file is not None:
+        solutions.save_plot(plot_file)
+        note(f"picture of the first instance: {plot_file}")
     if interrupted:
         missing = instances.count - len(solutions.objective)
         others_are = "the others have the best decision and the bound found until Ctrl-C"

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ from offloadopt.core.sizes import fitting_sizes
 from offloadopt.core.tables import Table
 from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
 from offloadopt.memory import require_memory
+from offloadopt.pictures import Panel
+from offloadopt.pictures.arrays import draw_array
 from offloadopt.settings import Scenario
 
 if TYPE_CHECKING:
@@ -219,6 +222,17 @@ class Problem(ABC, Generic[ScenarioT]):
             cost where the entries are the agents; otherwise an empty table.
         """
         return self.table_of(instances, decisions, "entry", self.decision_fields)
+
+    def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
+        """Return pictures of the decisions of one instance; by default one of each decision array."""
+        return [
+            Panel(
+                name,
+                f"{name}{'' if spec.unit == '1' else f' [{spec.unit}]'}",
+                partial(draw_array, values=decisions[name][0], unit=spec.unit, horizon=self.horizon),
+            )
+            for name, spec in self.decision_fields.items()
+        ]
 
     def table_of(
         self,

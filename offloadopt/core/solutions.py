@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from offloadopt.arrays import Decisions, FloatArray, Instances, IntArray
 from offloadopt.core.problem import Problem
 from offloadopt.core.tables import Table
-from offloadopt.errors import BrokenProof, InvalidInput
+from offloadopt.errors import BrokenProof, InvalidInput, OffloadError
+from offloadopt.pictures.page import page
+from offloadopt.pictures.panels import Panel, check_plot_path, draw_into, panel_named, png, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ROUNDING = 1e-9
 """Relative difference that two correct float64 computations of one cost may show."""
@@ -134,6 +140,66 @@ class Solutions:
         """
         problem, instances, decisions = self.of_instance(row)
         return problem.table(instances, decisions)
+
+    def plot(self, row: int = 0, *, panel: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw one instance's solution.
+
+        Parameters
+        ----------
+        row : int
+            Number of the instance.
+        panel : str, optional
+            The panel to draw; by default all, or with ``ax`` the first. `panels` lists them.
+        ax : matplotlib Axes, optional
+            Where to draw one panel; a new figure unless given.
+
+        Returns
+        -------
+        Axes
+            The first panel's.
+        """
+        panels = self.panels(row)
+        if ax is not None:
+            return draw_into(ax, panel_named(panels, panel))
+        chosen = panels if panel is None else [panel_named(panels, panel)]
+        panel_named(chosen, None)  # there is one
+        return shown(chosen)
+
+    def panels(self, row: int = 0) -> list[Panel]:
+        """Return the pictures of one instance's solution, by name and title."""
+        problem, instances, decisions = self.of_instance(row)
+        return problem.panels(instances, decisions)
+
+    def save_plot(self, path: Path | str, row: int = 0) -> None:
+        """Write the pictures of one instance's solution: ``.png``, or ``.html`` with who does what.
+
+        Raises
+        ------
+        InvalidInput
+            If the suffix is another one.
+        """
+        check_plot_path(path)
+        problem, instances, decisions = self.of_instance(row)
+        panels = problem.panels(instances, decisions)
+        if Path(path).suffix == ".png":
+            data = png(panels)
+        else:
+            facts = [("Status", self.status_names[row]), *self._numbers(row)]
+            table = problem.table(instances, decisions).to_html()
+            data = page(f"A solution of {problem.name}, {problem.scenario.origin}", facts, panels, table)
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise OffloadError(f"cannot write {path}: {error.strerror}") from None
+
+    def _numbers(self, row: int) -> list[tuple[str, str]]:
+        """Cost, bound, gap and main metrics of one instance, as texts."""
+        found = [("Cost", self.objective[row]), ("Bound", self.bound[row])]
+        names = self.problem.main_metrics if self.problem is not None else ()
+        found += [(name, self.metrics[name][row]) for name in names or self.metrics]
+        texts = [(name, f"{value:.6g}" if np.isfinite(value) else "–") for name, value in found]
+        gap = f"{self.gap[row]:.2g}" if np.isfinite(self.gap[row]) else "–"
+        return [*texts[:2], ("Gap", gap), *texts[2:]]
 
     def of_instance(self, row: int) -> tuple[Problem[Any], Instances, Decisions]:
         """Return the problem, and instance and decisions of one row.

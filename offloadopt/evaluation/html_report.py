@@ -13,22 +13,12 @@ from typing import Any
 import numpy as np
 
 from offloadopt.errors import printable
-from offloadopt.evaluation import captions, plots
+from offloadopt.evaluation import captions
 from offloadopt.evaluation.formatting import MISSING, interval, number, percent, share
 from offloadopt.evaluation.reference import Reference
 from offloadopt.evaluation.statistics import Statistics
+from offloadopt.pictures.svg import inline
 from offloadopt.version import __version__
-
-_THEMED = {
-    plots.INK: "var(--ink)",
-    plots.MUTED: "var(--muted)",
-    plots.GRID: "var(--grid)",
-    plots.ZONE: "var(--zone)",
-    plots.BAR: "var(--bar)",
-    plots.ACCENT: "var(--accent)",
-    plots.DOT: "var(--dot)",
-}
-"""The page's variable for each colour of the figures."""
 
 
 def render(
@@ -76,9 +66,9 @@ def render(
         results=_results(statistics, reference, paired_with, horizon),
         results_note=escape(captions.results_note(statistics, reference, workers)),
         metrics=_metrics(statistics, metrics),
-        gap_figure=_inline(gap_figure, "gap_distribution", "Distribution of gaps, one row per method"),
+        gap_figure=inline(gap_figure, "gap_distribution", "Distribution of gaps, one row per method"),
         gap_caption=escape(captions.gap_caption(reference)),
-        time_figure=_inline(time_figure, "gap_against_time", "Mean gap against decision time, one point per method"),
+        time_figure=inline(time_figure, "gap_against_time", "Mean gap against decision time, one point per method"),
         time_caption=escape(captions.time_caption(horizon)),
         terms="".join(_definitions(terms)),
         scenario=_scenario(scenario),
@@ -184,19 +174,3 @@ def _value(value: Any) -> str:
 
 def _definitions(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
     return (f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in pairs)
-
-
-# --------------------------------------------------------------------------------------------------------- figures
-
-
-def _inline(svg: str, name: str, label: str) -> str:
-    """Adapt an SVG to the page: its colours and font, ids that begin with its name, and no address in it."""
-    drawing = svg[svg.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    head, body = drawing.split(">", 1)
-    head = re.sub(r' (?:xmlns(?::xlink)?|width|height|version)="[^"]*"', "", head)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
-    body = re.sub(r"""(font: [^;"]*?)'[^;"]*""", r"\1var(--font)", body)
-    for colour, variable in _THEMED.items():
-        body = body.replace(colour, variable)
-    return f'{head} role="img" aria-label="{escape(label)}">{body}'

@@ -15,15 +15,13 @@ from offloadopt.core import FloatArray
 from offloadopt.evaluation.formatting import share
 from offloadopt.evaluation.reference import SAME_COST, Reference
 from offloadopt.evaluation.statistics import Statistics
+from offloadopt.pictures.style import ACCENT, BAR, DOT, INK, MUTED, ZONE, plain_axes
+from offloadopt.pictures.svg import to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID, ZONE, BAR = "#1c2733", "#66727f", "#dde2e7", "#eff2f5", "#b9c2cb"
-"""Colours of text, secondary text, grid lines, the zone of equal costs and quartile bars."""
-ACCENT, DOT = "#0b5fa5", "#86a9c9"
-"""Colours of means and of single instances."""
 DOTS = 200
 """Maximum number of dots per method; with more instances each dot is a quantile."""
 SHORTEST_MS = 1e-6
@@ -80,7 +78,7 @@ def gap_distribution(
     _percent_axis(ax.xaxis, floor)
     ax.set_xlabel(f"gap to the {reference.kind}, %", color=INK)
     ax.text(middle, -0.62, _zone_label(reference), ha="center", va="bottom", color=MUTED, fontsize=9)
-    _plain_axes(ax, grid="x")
+    plain_axes(ax, grid="x")
     ax.tick_params(axis="y", labelsize=10)
     return ax
 
@@ -135,7 +133,7 @@ def gap_against_time(
     ax.set_ylabel(f"mean gap to the {reference.kind}, %", color=INK)
     left = ax.get_yaxis_transform()
     ax.text(-0.01, middle, _zone_label(reference), transform=left, ha="right", va="center", fontsize=9, color=INK)
-    _plain_axes(ax, grid="both")
+    plain_axes(ax, grid="both")
     _legend_of_marks(ax)
     _label_points(ax, names, marks)
     return ax
@@ -157,13 +155,7 @@ def svg(draw: Draw, rows: int, salt: str) -> str:
 
     Equal ``salt`` gives equal ids within the SVG, so that the same figure gives the same bytes.
     """
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
-        figure = _figure(draw, rows)
-        data = io.StringIO()
-        figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
-    return data.getvalue()
+    return to_svg(_figure(draw, rows), salt)
 
 
 def _figure(draw: Draw, rows: int) -> Figure:
@@ -245,16 +237,6 @@ def _percent_axis(axis: Any, floor: float) -> None:
     axis.set_major_locator(LogLocator(numticks=12))
     axis.set_major_formatter(lambda gap, _: f"{100 * gap:g}" if gap >= 0.99 * floor else "")
     axis.set_minor_formatter(NullFormatter())
-
-
-def _plain_axes(ax: Axes, grid: str) -> None:
-    ax.minorticks_off()
-    ax.set_axisbelow(True)
-    ax.grid(axis=grid, color=GRID, lw=0.8)  # type: ignore[arg-type]
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    ax.spines["bottom"].set_color(GRID)
-    ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=0)
 
 
 def _legend_of_marks(ax: Axes) -> None:

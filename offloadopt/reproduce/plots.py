@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.evaluation import plots as report_plots
+from offloadopt.pictures.style import GRID as GRID
+from offloadopt.pictures.style import INK as INK
+from offloadopt.pictures.style import MUTED as MUTED
 from offloadopt.reproduce.artefact import Axes, DataFrame, Figure, Series
 
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#7f8790",
 )  # fmt: skip
-INK, MUTED, GRID = report_plots.INK, report_plots.MUTED, report_plots.GRID
 PANEL_WIDTH, PANEL_HEIGHT = 4.4, 3.5
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT, Table
+from offloadopt.pictures import Panel
+from offloadopt.pictures.over_slots import draw_stacked
+from offloadopt.pictures.places import draw_choices
 
 
 class AssignmentCosts(Protocol):
@@ -78,6 +82,28 @@ class AssignmentProblem(Problem[ScenarioT]):
         where = np.asarray(self.option_names)[self.assignment(slots)]
         others = [name for name, spec in self.decision_fields.items() if not spec.integer]
         return self.table_of(instances, decisions, "task", others, where=where)
+
+    def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
+        """Draw which option each task takes in the first slot, and over the slots how many take each."""
+        slots = Decisions(
+            {name: array.reshape(-1, *array.shape[1 + (self.horizon > 1) :]) for name, array in decisions.items()}
+        )
+        chosen = self.assignment(slots)
+        first, title = self.observe(instances, self.reset(instances)), "Which option each task takes"
+        quality = np.pad(self.affinity(first)[0], ((0, 0), (1, 0)))
+        options = partial(draw_choices, chosen=chosen[0], options=self.option_names, quality=quality)
+        panels = [
+            Panel("options", title if self.horizon == 1 else f"{title} in slot 0", options, 0.5 + 0.3 * self.servers)
+        ]
+        if self.horizon > 1:
+            counts = {
+                name: np.sum(chosen == option, axis=1).astype(np.float64)
+                for option, name in enumerate(self.option_names)
+            }
+            taken = {name: count for name, count in counts.items() if count.any()}
+            draw = partial(draw_stacked, amounts=taken, unit="tasks")
+            panels.append(Panel("counts", "How many tasks take each option", draw))
+        return panels
 
     @abstractmethod
     def assignment(self, decisions: Decisions) -> IntArray:

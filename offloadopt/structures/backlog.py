@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from offloadopt.core import Decisions, FloatArray, Instances, Observation, ScenarioT, Table
 from offloadopt.errors import Unsupported
 from offloadopt.physics.device import Device, Service
+from offloadopt.pictures import Panel
+from offloadopt.pictures.over_slots import draw_lines, draw_stacked
 from offloadopt.structures.actions import Controls, EnergyControls
 from offloadopt.structures.agents import AgentProblem
 
@@ -163,6 +165,26 @@ class BacklogProblem(AgentProblem[ScenarioT]):
                 "cost": np.sum([outcome.agent_cost[0] for _, _, outcome in slots], axis=0),
             }
         )
+
+    def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
+        """Draw the buffers, and the energy that is spent beside the green energy that is there."""
+        slots = list(self.rollout_of(instances, decisions))
+        bits = np.stack([self.buffer_bits(observation)[0] for observation, _, _ in slots])
+        green_j = np.array([float(np.sum(self.service(observation).green_j[0])) for observation, _, _ in slots])
+        spent_w = [np.sum(np.stack(self.powers(decision))[:, 0], axis=-1) for _, decision, _ in slots]
+        local_j, offload_j = self.device.slot_s * np.stack(spent_w, axis=1)
+        agents = {f"agent {n}": 1e-3 * bits[:, n] for n in range(self.num_agents)}
+        return [
+            Panel("buffers", "Buffers at the begin of each slot", partial(draw_lines, series=agents, unit="kbit")),
+            Panel(
+                "energy",
+                "Energy of all agents",
+                partial(
+                    draw_stacked, amounts={"CPU": local_j, "transmitter": offload_j}, unit="J", line=green_j,
+                    line_name="green energy",
+                ),
+            ),
+        ]  # fmt: skip
 
     @cached_property
     def controls(self) -> Mapping[str, Controls]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT, Table
 from offloadopt.physics.edge_inference import InferenceTasks
+from offloadopt.pictures import Panel
+from offloadopt.pictures.over_slots import draw_lines
+from offloadopt.pictures.shares import draw_shares, draw_shares_over_slots
 from offloadopt.structures.actions import Allowed, Controls
 from offloadopt.structures.agents import AgentProblem
 
@@ -138,6 +141,30 @@ class InferenceProblem(AgentProblem[ScenarioT]):
             columns = {"slot": slot, **columns}
         present = np.broadcast_to(self.all_tasks(instances).present[0], shape)
         return Table({name: column[present] for name, column in columns.items()}, "where", "tasks")
+
+    def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
+        """Draw the shares of each server's CPU and band, and with several slots the energy in the batteries."""
+        shape = (self.horizon, self.num_agents, self.places)
+        server = np.where(self.all_tasks(instances).present[0], decisions["server"][0].reshape(shape), 0)
+        names = [f"server {j}" for j in range(1, self.servers + 1)]
+        panels = []
+        for kind, title in (("cpu", "CPU of each server"), ("bandwidth", "Band of each server")):
+            share = decisions[f"{kind}_share"][0].reshape(shape)
+            here = server[..., None] == np.arange(1, self.servers + 1)
+            asked = np.sum(share[..., None] * here, axis=(1, 2))  # what adds up to more than 1 is cut pro rata
+            of_server = share[..., None] * here / np.maximum(asked, 1.0)[:, None, None]
+            draw = partial(draw_shares_over_slots, share=of_server.sum(axis=2), servers=names)
+            if self.horizon == 1:
+                owner = np.repeat(np.arange(self.num_agents), self.places)
+                tasks = {"server": server[0].reshape(-1) - 1, "share": of_server[0].sum(axis=-1).reshape(-1)}
+                draw = partial(draw_shares, owner=owner, servers=names, **tasks)
+            panels.append(Panel(kind, title, draw, 0.7 + 0.35 * self.servers))
+        if self.horizon > 1:
+            slots = self.rollout_of(instances, decisions)
+            held_j = np.stack([self.observed_tasks(observation)[1][0] for observation, _, _ in slots])
+            users = {f"user {n}": held_j[:, n] for n in range(self.num_agents)}
+            panels.append(Panel("batteries", "Energy in the batteries", partial(draw_lines, series=users, unit="J")))
+        return panels
 
     def twin_instances(self, instances: Instances) -> Instances:
         """Return the instances as the digital twin represents them; by default without error."""

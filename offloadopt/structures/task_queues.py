@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT, Table
 from offloadopt.physics.ageing import Ageing
+from offloadopt.pictures import Panel
+from offloadopt.pictures.gantt import Timeline, draw_gantt
+from offloadopt.pictures.over_slots import draw_lines
 from offloadopt.structures.agents import AgentProblem
 
 NO_AGEING = Ageing(per_cycle=0.0, deviation=1.0, level=0.0)
@@ -163,6 +167,25 @@ class TaskQueueProblem(AgentProblem[ScenarioT]):
         columns = dict(table.columns)
         cost = columns.pop("cost")
         return Table({**columns, "mode": mode_of, "cost": cost}, table.counted, "tasks")
+
+    def timeline(self, instances: Instances, decisions: Decisions) -> Timeline | None:
+        """Return when which device executes each task of one instance; None where the problem does not tell."""
+        return None
+
+    def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
+        """Draw when which device executes whose task, and the energy in the batteries below."""
+        timeline = self.timeline(instances, decisions)
+        if timeline is None:
+            return super().panels(instances, decisions)
+        names = self.device_names().tolist()
+        batteries = {name: timeline.battery_j[:, n] for n, name in enumerate(names)}
+        gantt = partial(draw_gantt, timeline=timeline, devices=names, owners=self.num_agents)
+        return [
+            Panel("gantt", "Which device executes whose task when", gantt, 0.6 + 0.32 * self.devices),
+            Panel(
+                "batteries", "Energy in the batteries", partial(draw_lines, series=batteries, unit="J", at_borders=True)
+            ),
+        ]
 
     def targets_and_modes(self, decisions: Decisions) -> tuple[IntArray, IntArray]:
         """Return targets and modes ``[count, ..., agents]`` of decisions, by default the arrays of these names."""

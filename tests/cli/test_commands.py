@@ -263,3 +263,14 @@ def test_a_reader_that_goes_away_causes_no_traceback() -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=60) == 1
+
+
+def test_a_solution_is_drawn(run: Run, tmp_path: Path) -> None:
+    for name in ("s.png", "s.html"):
+        ran = run("solve", *SMALL, "--solver", "greedy", "--plot", tmp_path / name, "--json")
+        assert (ran.status, ran.err) == (0, f"picture of the first instance: {tmp_path / name}\n")
+        assert ran.json["results"]
+    assert "Who is served where" in (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert_one_line(run("solve", *SMALL, "--plot", tmp_path / "s.gif"), 2, ".gif", ".png, .html")
+    both = run("solve", *SMALL, "--plot", tmp_path / "s.png", "--export", tmp_path / "m.lp")
+    assert_one_line(both, 2, "--plot", "--export")

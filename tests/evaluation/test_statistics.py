@@ -163,13 +163,13 @@ def test_a_method_proves_if_it_has_any_bound() -> None:
 def test_metrics_leave_out_infeasible_decisions_and_what_is_not_finite() -> None:
     cost, none = np.array([1.0, INF, 3.0]), np.full(3, -INF)
     metrics = {"energy_j": np.array([2.0, 100.0, 4.0]), "time_s": np.array([1.0, 1.0, INF])}
-    run = MethodRun("m", {}, cost, none, cost, cost, False, metrics)
+    run = MethodRun("m", {}, cost, none, np.ones(3), np.ones(3), False, metrics)
     found = summarise(run, Reference(cost, (), np.zeros(3)), opponent=None, resamples=10, seed=0)
     assert found.metrics == {"energy_j": 3.0, "time_s": None}
     columns = found.columns()
     assert columns["metric_energy_j"] == 3.0
     assert "metrics" not in columns
-    hopeless = MethodRun("m", {}, np.full(3, INF), none, cost, cost, False, metrics)
+    hopeless = MethodRun("m", {}, np.full(3, INF), none, np.ones(3), np.ones(3), False, metrics)
     assert summarise(
         hopeless, Reference(cost, (), np.zeros(3)), opponent=None, resamples=10, seed=0
     ).metrics == {"energy_j": None, "time_s": None}  # fmt: skip

@@ -48,6 +48,7 @@ from numpy.typing import NDArray
 
 from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation, Outcome, State
 from offloadopt.physics.fifo import CHOSEN, PIECES, RECEIVE, WAIT, Jobs, Runs, serve
+from offloadopt.pictures.gantt import Timeline
 from offloadopt.problems.battery_d2d import structure
 from offloadopt.problems.battery_d2d.devices import DeviceModel
 from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
@@ -225,6 +226,14 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
 
     def step(self, instances: Instances, state: State, decision: Decisions) -> tuple[State, Outcome]:
         """Process the slot's tasks; the outcome of each, however late, is determined and charged now."""
+        outcome, runs, sent, _ = self._processed(instances, state, decision)
+        following = {"battery_j": runs.battery_j, "free_s": runs.free_s, "transmitters_before": sent.transmitters}
+        return State(state.slot + 1, Batch({**state.values, **following})), outcome
+
+    def _processed(
+        self, instances: Instances, state: State, decision: Decisions
+    ) -> tuple[Outcome, Runs, Transmissions, NDArray[np.bool_]]:
+        """Process the slot's tasks: the outcome, executions, transmissions, and which tasks fail."""
         s, slot, values = self.scenario, state.slot, state.values
         now = Batch({name: instances[name][:, slot] for name, spec in self.instance_fields.items() if spec.per_slot})
         begin_s, tasks, mode = slot * s.slot_s, now["arrives"] == 1, decision["mode"]
@@ -259,8 +268,28 @@ class BatteryD2D(DeviceModel, TaskQueueProblem[BatteryD2DScenario]):
         sending = self.damage(values["battery_j"][:, : s.users], sent.energy_j[..., None], sent.seconds[..., None])
         doing = self.damage(runs.before_j, runs.energy_j, seconds)
         outcome = self._charge(now, sent, runs, failed, runs.finish_s - begin_s, sending + doing)  # (19)
-        following = {"battery_j": runs.battery_j, "free_s": runs.free_s, "transmitters_before": sent.transmitters}
-        return State(slot + 1, Batch({**values, **following})), outcome
+        return outcome, runs, sent, failed
+
+    def timeline(self, instances: Instances, decisions: Decisions) -> Timeline:
+        """Return the executions of one instance's tasks, and the batteries at the slots' begins."""
+        slot_s, state, slots = self.scenario.slot_s, self.reset(instances), []
+        battery_j = [state.values["battery_j"][0]]
+        for slot in range(self.horizon):
+            decision = decisions if self.horizon == 1 else decisions.at_slot(slot)
+            _, runs, sent, failed = self._processed(instances, state, decision)
+            run_s = runs.seconds[0, :, CHOSEN:].sum(axis=-1)
+            ran = run_s > 0
+            end_s = np.where(ran, runs.finish_s[0], slot * slot_s)
+            deadline_s = slot * slot_s + instances["deadline_s"][0].reshape(self.horizon, -1)[slot]
+            tasks = instances["arrives"][0].reshape(self.horizon, -1)[slot] == 1
+            late = tasks & ~failed[0] & (end_s > deadline_s)
+            owner = np.arange(self.num_agents)
+            device = np.where(ran, sent.device[0], -1)
+            slots.append([each[tasks] for each in (device, owner, end_s - run_s * ran, end_s, failed[0], late)])
+            state, _ = self.step(instances, state, decision)
+            battery_j.append(state.values["battery_j"][0])
+        device, owner, begin_s, end_s, failed, late = (np.concatenate(each) for each in zip(*slots, strict=True))
+        return Timeline(device, owner, begin_s, end_s, failed, late, np.stack(battery_j), slot_s)
 
     def _charge(
         self,

@@ -613,3 +613,19 @@ def test_wrong_instances_and_decisions_are_refused() -> None:
         problem.evaluate(instances, everywhere(problem, 2, 10))
     with pytest.raises(InvalidInput, match="mode holds 6; allowed: 0 to 5"):
         problem.evaluate(instances, everywhere(problem, 2, 0, 6))
+
+
+def test_a_timeline_says_what_the_metrics_say_and_devices_do_one_task_at_a_time() -> None:
+    problem = BatteryD2D(BatteryD2DScenario(users=4, horizon=12, battery_j=60.0))
+    instances = problem.sample(1, seed=5)
+    decisions = offloadopt.solve(problem, instances, "random").decisions
+    timeline, metrics = problem.timeline(instances, decisions), problem.evaluate(instances, decisions).metrics
+    assert len(timeline.device) == metrics["tasks"][0]
+    assert timeline.failed.sum() == metrics["failures"][0] > 0
+    assert timeline.late.sum() == metrics["late"][0] > 0
+    spent = timeline.battery_j[0].sum() - timeline.battery_j[-1].sum()
+    assert spent == pytest.approx(metrics["energy_j"][0])
+    for device in range(problem.devices):
+        mine = np.flatnonzero(timeline.device == device)
+        mine = mine[np.argsort(timeline.begin_s[mine])]
+        assert (timeline.begin_s[mine][1:] >= timeline.end_s[mine][:-1] - 1e-9).all()

@@ -258,9 +258,7 @@ class TestExport:
     def test_a_format_that_cannot_hold_the_model_is_refused_in_one_line(self, name, tmp_path):
         problem = model_problem(name)
         instances = problem.sample(1, seed=3)
-        with pytest.raises(
-            InvalidInput, match=rf"model of {name} is nonlinear: \.lp cannot hold it; allowed: \.nl"
-        ):
+        with pytest.raises(InvalidInput, match=rf"model of {name} is nonlinear: \.lp cannot hold it; allowed: \.nl"):
             export(problem, instances, tmp_path / "model.lp")
         with pytest.raises(InvalidInput, match=r"nonlinear: \.mps cannot hold it"):
             export(problem, instances, tmp_path / "model.mps", linear=False)
