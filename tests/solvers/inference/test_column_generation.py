@@ -123,8 +123,8 @@ def test_the_master_problem_costs_no_more_than_plans_and_no_less_than_what_is_pr
 
 
 def test_branching_on_failures_raises_bounds_and_improves_plans() -> None:
-    problem = make(users=3, servers=3, horizon=4, battery_j=1.0)
-    instances = problem.sample(20, seed=1).take([11])
+    problem = make(users=2, servers=2, horizon=3, battery_j=0.7)
+    instances = problem.sample(16, seed=1).take([8])
     undivided = solver("exact", problem, branchings=0).run(problem, instances)
     divided = solver("exact", problem, branchings=8).run(problem, instances)
     assert (undivided.gap > 0.05).all()
