@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from fuzz.tries import Try
 
 ATTEMPTS = 60
+KEEP = ("--seconds", "--steps", "--time-limit")
+"""Arguments that are not dropped: without them a fault of a short try becomes one of a whole training."""
 
 
 def shrink(made: Try, fault: str, run: Callable[[Try], str | None], attempts: int = ATTEMPTS) -> Try:
@@ -30,6 +32,8 @@ def shrink(made: Try, fault: str, run: Callable[[Try], str | None], attempts: in
 def _smaller(made: Try) -> Iterator[Try]:
     groups = made.arguments
     for dropped in range(1, len(groups)):
+        if groups[dropped][0] in KEEP:
+            continue
         yield dataclasses.replace(made, arguments=groups[:dropped] + groups[dropped + 1 :])
     for name, content in made.files.items():
         for array in content:
