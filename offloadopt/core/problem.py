@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, Observation
-from offloadopt.core.sizes import fitting_sizes
-from offloadopt.core.tables import Table
+from offloadopt.core.sizes import shape_fault
+from offloadopt.core.tables import Table, task_table
 from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
 from offloadopt.memory import require_memory
 from offloadopt.pictures import Panel
@@ -221,7 +221,7 @@ class Problem(ABC, Generic[ScenarioT]):
             A row per slot and entry of the decision arrays' first axis, if all have the same one, with the agent's own
             cost where the entries are the agents; otherwise an empty table.
         """
-        return self.table_of(instances, decisions, "entry", self.decision_fields)
+        return task_table(self, instances, decisions, "entry", self.decision_fields)
 
     def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
         """Return pictures of the decisions of one instance; by default one of each decision array."""
@@ -233,52 +233,6 @@ class Problem(ABC, Generic[ScenarioT]):
             )
             for name, spec in self.decision_fields.items()
         ]
-
-    def table_of(
-        self,
-        instances: Instances,
-        decisions: Decisions,
-        entry: str,
-        names: Iterable[str],
-        *,
-        where: NDArray[Any] | None = None,
-        rows: NDArray[np.bool_] | None = None,
-    ) -> Table:
-        """Make a table with a row per slot and entry.
-
-        Parameters
-        ----------
-        instances : Instances
-        decisions : Decisions
-            Of one instance.
-        entry : str
-            What the first axis of the decision arrays counts, for example ``"task"``.
-        names : iterable of str
-            The decision arrays to show, of those with one number per entry.
-        where : array [slots, entries], optional
-            Texts that say where each is done, by which a long table is counted.
-        rows : bool array [slots, entries], optional
-            The rows to show; by default all.
-        """
-        shapes = {spec.shape[:1] for spec in self.decision_fields.values()}
-        if len(shapes) != 1 or shapes == {()}:
-            return Table({})
-        shape = (self.horizon, *shapes.pop())
-        slot, number = np.indices(shape)
-        columns: dict[str, NDArray[Any]] = {entry: number}
-        if self.horizon > 1:
-            columns = {"slot": slot, **columns}
-        if where is not None:
-            columns["where"] = where
-        for name in names:
-            if len(self.decision_fields[name].shape) == 1:
-                columns[name] = decisions[name][0].reshape(shape)
-        if shape[1] == self.num_agents:
-            costs = [outcome.agent_cost[0] for _, _, outcome in self.rollout_of(instances, decisions)]
-            columns["cost"] = np.stack(costs)
-        chosen = np.ones(shape, dtype=bool) if rows is None else rows
-        shown = {name: column[chosen] for name, column in columns.items()}
-        return Table(shown, None if where is None else "where", f"{entry}s")
 
     def describe(self, decisions: Decisions) -> list[str]:
         """Summarise decisions as lines of text.
@@ -310,22 +264,10 @@ class Problem(ABC, Generic[ScenarioT]):
         except ValueError:  # ragged lists, which the field refuses
             shapes = {}
         if any(shape[1:] != fields[name].full_shape(slots) for name, shape in shapes.items()):
-            self._refuse_shapes(shapes)
+            raise InvalidInput(shape_fault(self, shapes))
         return Instances(
             {name: spec.check(name, arrays[name], slots) for name, spec in fields.items() if name in arrays}
         )
-
-    def _refuse_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        sizes = fitting_sizes(self, shapes)
-        name, spec = next(
-            (name, spec)
-            for name, spec in self.instance_fields.items()
-            if name in shapes and shapes[name][1:] != spec.full_shape(self.horizon)
-        )
-        allowed = ", ".join(map(str, ("count", *spec.full_shape(self.horizon))))
-        fit = " ".join(f"--set {field}={length}" for field, length in sizes.items())
-        hint = f"; all arrays fit {fit}" if fit else ""
-        raise InvalidInput(f"{name} has shape {list(shapes[name])}; allowed: [{allowed}]{hint}")
 
     def check_decisions(self, arrays: Mapping[str, ArrayLike], count: int) -> Decisions:
         """Validate arrays as decisions for ``count`` instances: names, shapes, finite entries within limits."""

@@ -12,6 +12,23 @@ MOST_TRIES = 50
 """Scenarios that are tried at most."""
 
 
+def shape_fault(problem: Any, shapes: Mapping[str, Shape]) -> str:
+    """Say which array has a wrong shape, and the sizes with which all arrays would fit.
+
+    Parameters
+    ----------
+    problem : Problem
+    shapes : mapping of str to tuple
+        Shapes of arrays with the axis of instances; at least one is wrong.
+    """
+    fields, slots = problem.instance_fields, problem.horizon
+    wrong = next(name for name, shape in shapes.items() if shape[1:] != fields[name].full_shape(slots))
+    allowed = ", ".join(map(str, ("count", *fields[wrong].full_shape(slots))))
+    fit = " ".join(f"--set {field}={length}" for field, length in fitting_sizes(problem, shapes).items())
+    hint = f"; all arrays fit {fit}" if fit else ""
+    return f"{wrong} has shape {list(shapes[wrong])}; allowed: [{allowed}]{hint}"
+
+
 def fitting_sizes(problem: Any, shapes: Mapping[str, Shape]) -> dict[str, int]:
     """Return whole-number fields of the scenario, changed so that all arrays fit; empty where none are found.
 

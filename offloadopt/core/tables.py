@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from offloadopt.arrays import Decisions, Instances
 
 MOST_ROWS = 30
 """Rows that are printed; of a longer table the counts."""
@@ -72,3 +74,56 @@ class Table:
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def task_table(
+    problem: Any,
+    instances: Instances,
+    decisions: Decisions,
+    entry: str,
+    names: Iterable[str],
+    *,
+    where: NDArray[Any] | None = None,
+    rows: NDArray[np.bool_] | None = None,
+) -> Table:
+    """Make a table with a row per slot and entry of the decision arrays' first axis.
+
+    Parameters
+    ----------
+    problem : Problem
+    instances : Instances
+    decisions : Decisions
+        Of one instance.
+    entry : str
+        What the first axis of the decision arrays counts, for example ``"task"``.
+    names : iterable of str
+        The decision arrays to show, of those with one number per entry.
+    where : array [slots, entries], optional
+        Texts that say where each is done, by which a long table is counted.
+    rows : bool array [slots, entries], optional
+        The rows to show; by default all.
+
+    Returns
+    -------
+    Table
+        With the agents' own costs where the entries are the agents; empty where the arrays have no common first axis.
+    """
+    shapes = {spec.shape[:1] for spec in problem.decision_fields.values()}
+    if len(shapes) != 1 or shapes == {()}:
+        return Table({})
+    shape = (problem.horizon, *shapes.pop())
+    slot, number = np.indices(shape)
+    columns: dict[str, NDArray[Any]] = {entry: number}
+    if problem.horizon > 1:
+        columns = {"slot": slot, **columns}
+    if where is not None:
+        columns["where"] = where
+    for name in names:
+        if len(problem.decision_fields[name].shape) == 1:
+            columns[name] = decisions[name][0].reshape(shape)
+    if shape[1] == problem.num_agents:
+        costs = [outcome.agent_cost[0] for _, _, outcome in problem.rollout_of(instances, decisions)]
+        columns["cost"] = np.stack(costs)
+    chosen = np.ones(shape, dtype=bool) if rows is None else rows
+    shown = {name: column[chosen] for name, column in columns.items()}
+    return Table(shown, None if where is None else "where", f"{entry}s")

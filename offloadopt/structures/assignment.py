@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, ScenarioT, Table
+from offloadopt.core.tables import task_table
 from offloadopt.pictures import Panel
 from offloadopt.pictures.over_slots import draw_stacked
 from offloadopt.pictures.places import draw_choices
@@ -81,7 +82,7 @@ class AssignmentProblem(Problem[ScenarioT]):
         )
         where = np.asarray(self.option_names)[self.assignment(slots)]
         others = [name for name, spec in self.decision_fields.items() if not spec.integer]
-        return self.table_of(instances, decisions, "task", others, where=where)
+        return task_table(self, instances, decisions, "task", others, where=where)
 
     def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
         """Draw which option each task takes in the first slot, and over the slots how many take each."""

@@ -17,6 +17,9 @@ from offloadopt.pictures.over_slots import draw_lines, draw_stacked
 from offloadopt.structures.actions import Controls, EnergyControls
 from offloadopt.structures.agents import AgentProblem
 
+NEAR_CAPACITY = 0.4
+"""Share of a buffer's capacity from which on pictures show the capacity."""
+
 
 @dataclass(frozen=True)
 class Backlog:
@@ -127,6 +130,11 @@ class BacklogProblem(AgentProblem[ScenarioT]):
         """Constants of the agents' hardware."""
 
     @property
+    def capacity_bits(self) -> float:
+        """Capacity of a buffer in bits; ``inf`` where it is unlimited."""
+        return np.inf
+
+    @property
     def battery_j(self) -> float:
         """Capacity in J of each agent's battery for unused green energy; 0 for none."""
         return 0.0
@@ -173,9 +181,12 @@ class BacklogProblem(AgentProblem[ScenarioT]):
         green_j = np.array([float(np.sum(self.service(observation).green_j[0])) for observation, _, _ in slots])
         spent_w = [np.sum(np.stack(self.powers(decision))[:, 0], axis=-1) for _, decision, _ in slots]
         local_j, offload_j = self.device.slot_s * np.stack(spent_w, axis=1)
+        capacity_kbit = 1e-3 * self.capacity_bits
+        far = 1e-3 * bits.max() < NEAR_CAPACITY * capacity_kbit
         agents = {f"agent {n}": 1e-3 * bits[:, n] for n in range(self.num_agents)}
         return [
-            Panel("buffers", "Buffers at the begin of each slot", partial(draw_lines, series=agents, unit="kbit")),
+            Panel("buffers", "Buffers at the begin of each slot", partial(
+                draw_lines, series=agents, unit="kbit", limit=None if far else capacity_kbit)),
             Panel(
                 "energy",
                 "Energy of all agents",

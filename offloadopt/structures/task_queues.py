@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, ScenarioT, Table
+from offloadopt.core.tables import task_table
 from offloadopt.physics.ageing import Ageing
 from offloadopt.pictures import Panel
 from offloadopt.pictures.gantt import Timeline, draw_gantt
@@ -160,8 +161,14 @@ class TaskQueueProblem(AgentProblem[ScenarioT]):
         device = self.device(instances, target)[0].reshape(self.horizon, self.num_agents)
         own = device == np.arange(self.num_agents)
         arrives = self.hindsight_data(instances).arrives[0]
-        table = self.table_of(
-            instances, decisions, "agent", (), where=np.where(own, "itself", self.device_names()[device]), rows=arrives
+        table = task_table(
+            self,
+            instances,
+            decisions,
+            "agent",
+            (),
+            where=np.where(own, "itself", self.device_names()[device]),
+            rows=arrives,
         )
         mode_of = mode[0].reshape(self.horizon, self.num_agents)[arrives]
         columns = dict(table.columns)

@@ -42,6 +42,7 @@ def check_problem(problem: Problem[Any], seed: int = 0) -> None:
     _check_refusals("instances", problem.check_instances, instances, problem.instance_fields)
     check_decisions = partial(problem.check_decisions, count=COUNT)
     _check_refusals("decisions", check_decisions, decisions, problem.decision_fields)
+    _check_display(problem, instances.take([0]), decisions.take([0]))
     check_structures(problem, record_rollout(problem, instances, decisions), seed)
 
 
@@ -92,6 +93,17 @@ def _check_rollout(problem: Problem[Any], instances: Instances, decisions: Decis
         must(not np.isnan(array).any(), f"{name} holds NaN for a decision that lies in decision_space")
     must(all((worst >= 0).all() for worst in total.violations.values()), "a violation is negative")
     must_match(named(total), named(Outcome.total(outcomes)), "evaluate differs from the sum of its steps")
+
+
+def _check_display(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:
+    """Check that one instance's decisions can be told as a table and drawn, and that the main metrics exist."""
+    columns = problem.table(instances, decisions).columns
+    must(len({len(column) for column in columns.values()}) <= 1, "the columns of table have different lengths")
+    names = [panel.name for panel in problem.panels(instances, decisions)]
+    must(len(set(names)) == len(names), "two panels have the same name")
+    metrics = problem.evaluate(instances, decisions).metrics
+    missing = [name for name in problem.main_metrics if name not in metrics]
+    must(not missing, f"main_metrics names {missing}, which outcomes do not have")
 
 
 def _check_rows(problem: Problem[Any], instances: Instances, decisions: Decisions) -> None:

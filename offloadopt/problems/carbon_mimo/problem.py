@@ -30,8 +30,8 @@ gain that is known     the SINR per watt that a transmission is sure of: exact u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
-from typing import ClassVar, cast
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,8 +40,7 @@ from offloadopt.errors import Unsupported
 from offloadopt.physics import channel, mimo
 from offloadopt.physics.device import Device, Service
 from offloadopt.pictures import Panel
-from offloadopt.pictures.over_slots import draw_lines
-from offloadopt.problems.carbon_mimo import sampling
+from offloadopt.problems.carbon_mimo import pictures, sampling
 from offloadopt.problems.carbon_mimo.scenario import CarbonMimoScenario
 from offloadopt.quantities import Amplitude, Bits, CarbonIntensity, Joules
 from offloadopt.structures.backlog import Backlog, BacklogMDP, BacklogProblem, DiscreteDistribution
@@ -253,22 +252,8 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         return State(slot + 1, Batch(following)), Outcome(np.sum(cost, axis=-1), cost, {}, summed, terminal_cost)
 
     def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
-        """Draw buffers with their capacity, energy, and carbon and lost bits that add up."""
-        buffers, energy = super().panels(instances, decisions)
-        limit = None if self.scenario.buffer_bits is None else 1e-3 * self.scenario.buffer_bits
-        draw = partial(cast(partial[None], buffers.draw), limit=limit)
-        slots = [outcome.metrics for _, _, outcome in self.rollout_of(instances, decisions)]
-        sums = {
-            name: np.cumsum([float(metrics[name][0]) for metrics in slots]) for name in ("carbon_g", "overflow_bits")
-        }
-        carbon = partial(draw_lines, series={"carbon": 1e6 * sums["carbon_g"]}, unit="µg, in total")
-        lost = partial(draw_lines, series={"lost bits": 1e-3 * sums["overflow_bits"]}, unit="kbit, in total")
-        return [
-            Panel(buffers.name, buffers.title, draw),
-            energy,
-            Panel("carbon", "Carbon of the energy from the grid", carbon, 1.7),
-            *([Panel("overflow", "Bits that overflowed", lost, 1.7)] if sums["overflow_bits"][-1] > 0 else []),
-        ]
+        """Draw buffers, energy and carbon (see `pictures`)."""
+        return [*super().panels(instances, decisions), *pictures.panels(self, instances, decisions)]
 
     def _estimate(self, instances: Instances) -> mimo.Channel:
         """Return the receiver's channel estimates ``[count, horizon, users, antennas]``."""

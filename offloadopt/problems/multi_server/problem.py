@@ -12,7 +12,7 @@ The time-varying channel gains are the only random input of the paper; ``heterog
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,8 +21,7 @@ from offloadopt.core import ArrayField, Batch, Decisions, FloatArray, Instances,
 from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel, compute
 from offloadopt.pictures import Panel
-from offloadopt.pictures.places import draw_map
-from offloadopt.pictures.shares import draw_shares
+from offloadopt.problems.multi_server import pictures
 from offloadopt.problems.multi_server.scenario import MultiServerScenario
 from offloadopt.quantities import Bits, Cycles, Metres, PowerGain
 from offloadopt.structures.assignment import PricedAssignment, PricedAssignmentProblem
@@ -231,17 +230,8 @@ class MultiServer(PricedAssignmentProblem[MultiServerScenario]):
         )
 
     def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
-        """Draw a map, or the options where the instance is not of the fixed layout, and the servers' CPU."""
-        s, server = self.scenario, decisions["server"][0]
-        panels = super().panels(instances, decisions)
-        if s.layout_seed is not None and "distance_m" in instances:
-            users, sites = self.positions()
-            if np.allclose(places.distances(users[None], sites[None])[0], instances["distance_m"][0], rtol=1e-9):
-                draw = partial(draw_map, users_m=users, sites_m=sites, server=server)
-                panels = [Panel("map", "Who is served where", draw, 4.4)]
-        share, names = decisions["cpu_hz"][0] / s.cpu_server_hz, [f"server {j}" for j in range(1, s.servers + 1)]
-        cpu = partial(draw_shares, server=server - 1, share=share, owner=np.arange(s.users), servers=names)
-        return [*panels, Panel("cpu", "CPU of each server", cpu, 0.7 + 0.35 * s.servers)]
+        """Draw who is served where, and the servers' CPU (see `pictures`)."""
+        return pictures.panels(self, instances, decisions, super().panels(instances, decisions))
 
     def costs(self, observation: Observation | Instances) -> PricedAssignment:
         """P0 with power and CPU shares at their optimum: ``sum c_ij a_ij + sum_j (sum_i s_i a_ij)^2 / F_j``."""

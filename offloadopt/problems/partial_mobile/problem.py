@@ -23,7 +23,7 @@ requests and, where time has most weight, offloading ratios.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,9 +34,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.physics import channel
 from offloadopt.physics.task_splitting import Splitting, share_cpu
 from offloadopt.pictures import Panel
-from offloadopt.pictures.over_slots import draw_lines, draw_stacked
-from offloadopt.pictures.places import draw_map
-from offloadopt.pictures.shares import draw_shares, draw_shares_over_slots
+from offloadopt.problems.partial_mobile import pictures
 from offloadopt.problems.partial_mobile.scenario import PartialMobileScenario
 from offloadopt.quantities import Bits, Coordinate
 from offloadopt.structures.actions import Controls
@@ -314,29 +312,8 @@ class PartialMobile(SharedServersProblem[PartialMobileScenario], AgentProblem[Pa
         return cycles / self.scenario.slot_s, np.full(self.servers, self.scenario.cpu_server_hz)
 
     def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
-        """Draw a map of the first slot with the users' paths, and the servers' loads and users over the slots."""
-        s, shape = self.scenario, (self.horizon, self.scenario.users)
-        server, ratio, cpu_hz = (decisions[name][0].reshape(shape) for name in ("server", "ratio", "cpu_hz"))
-        server = np.where((ratio > 0) & (cpu_hz > 0), server, 0)
-        paths = instances["position_m"][0].reshape(*shape, 2)
-        here = server[..., None] == np.arange(1, self.sites + 1)
-        share = cpu_hz[..., None] * here / s.cpu_server_hz
-        title, names = "Who is served where", [f"server {j}" for j in range(1, self.sites + 1)]
-        place = partial(draw_map, users_m=paths[0], sites_m=self.sites_m, server=server[0])
-        if self.horizon == 1:
-            cpu = partial(draw_shares, server=server[0] - 1, share=share[0].sum(axis=-1), owner=np.arange(s.users),
-                          servers=names)  # fmt: skip
-            return [Panel("map", title, place, 4.4), Panel("cpu", "CPU of each server", cpu, 0.7 + 0.35 * self.sites)]
-        loads = {name: share.sum(axis=1)[:, j] for j, name in enumerate(names)}
-        users = {name: here.sum(axis=1)[:, j].astype(np.float64) for j, name in enumerate(names)}
-        over = partial(draw_shares_over_slots, share=share / np.maximum(share.sum(axis=1, keepdims=True), 1.0))
-        return [
-            Panel("map", f"{title} in slot 0; grey: where users go", partial(place, paths_m=paths), 4.4),
-            Panel("load", "CPU asked of each server", partial(
-                draw_lines, series=loads, unit="of the server's CPU", limit=1.0, limit_name="overloaded above")),
-            Panel("cpu", "Shares of each server's CPU", partial(over, servers=names), 0.7 + 0.35 * self.sites),
-            Panel("users", "Users of each server", partial(draw_stacked, amounts=users, unit="users"), 1.9),
-        ]  # fmt: skip
+        """Draw who is served where, and the servers over the slots (see `pictures`)."""
+        return pictures.panels(self, instances, decisions)
 
     # ------------------------------------------------------------------------------------------------------- agents
 
