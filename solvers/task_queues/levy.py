@@ -5,7 +5,7 @@ arXiv:2005.12364). A task's target is an option of the h mutation (25): the gain
 sender, relative to the task's best link, and 0 where the transmission would be lost. Its mode is, as the CPU frequency
 in (24), a continuous coordinate that moves by the flight (23): mode ``m`` is the interval from ``m`` to ``m + 1``. The
 crossover (27) takes or leaves both together, and the whole horizon's cost selects (28), as queues and batteries couple
-all tasks. All members start at the rule `greedy`.
+all tasks. All members start at the cheapest of the rules `greedy` and `lyapunov` at five values of V.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observat
 from offloadopt.quantities import Factor
 from offloadopt.solvers.levy import Coordinates, GainMutation, HorizonLevy, best_of, flight, levy_crossover
 from offloadopt.solvers.task_queues.baselines import cheapest
+from offloadopt.solvers.task_queues.lyapunov import TaskQueuesLyapunov, drift_plus_penalty
 from offloadopt.structures.task_queues import TaskQueueProblem
+
+START_FACTORS = np.append(np.geomspace(0.03, 3.0, 5), np.inf)
+"""Values of V at which drift plus penalty gives starts, relative to the reference; infinite: `greedy`."""
 
 
 class TaskQueuesLevy(HorizonLevy, GainMutation):
@@ -39,7 +43,7 @@ class TaskQueuesLevy(HorizonLevy, GainMutation):
         stability, threshold = self.stability(quality), self.threshold_for(shape[-1])
         target, first_mode = (
             np.repeat(first.reshape(shape[0], 1, shape[2]), self.population, axis=1)
-            for first in greedy_start(problem, instances)
+            for first in best_rule(problem, instances)
         )
         mode = first_mode + np.float64(0.5)
 
@@ -62,25 +66,36 @@ def link_quality(problem: TaskQueueProblem[Any], instances: Instances) -> FloatA
     data = problem.hindsight_data(instances)
     with np.errstate(divide="ignore"):
         rate = np.where(data.linked & data.received[..., 0], 1.0 / data.send_s[..., 0], 0.0)
-    targets = np.broadcast_to(np.arange(problem.devices)[:, None], (instances.count, problem.devices, data.num_agents))
-    device = np.moveaxis(problem.device(instances, targets), 1, -1)  # [count, agents, targets]
-    rate = np.take_along_axis(rate, np.broadcast_to(device[:, None], rate.shape), axis=-1)
+    rate = np.take_along_axis(rate, np.broadcast_to(devices_of_targets(problem, instances), rate.shape), axis=-1)
     best = rate.max(axis=-1, keepdims=True)
     quality = np.divide(rate, best, out=np.zeros_like(rate), where=best > 0)
     return np.asarray(quality.reshape(instances.count, problem.horizon * data.num_agents, problem.devices))
 
 
-def greedy_start(problem: TaskQueueProblem[Any], instances: Instances) -> tuple[IntArray, IntArray]:
-    """Targets and modes ``[count, horizon, agents]`` of the rule `greedy`."""
+def devices_of_targets(problem: TaskQueueProblem[Any], instances: Instances) -> IntArray:
+    """Device numbers ``[count, 1, agents, targets]`` of each agent's targets."""
+    shape = (instances.count, problem.devices, problem.num_agents)
+    targets = np.broadcast_to(np.arange(problem.devices)[:, None], shape)
+    return np.moveaxis(problem.device(instances, targets), 1, -1)[:, None]
+
+
+def best_rule(problem: TaskQueueProblem[Any], instances: Instances) -> tuple[IntArray, IntArray]:
+    """Targets and modes ``[count, horizon, agents]`` of the cheapest of `greedy` and drift plus penalty at some V."""
+    rule = TaskQueuesLyapunov()
+    values = rule.reference_v(problem, rule.tuning_sample(problem)) * START_FACTORS
+    copies, v = instances.take(np.tile(np.arange(instances.count), len(values))), np.repeat(values, instances.count)
     chosen = list[tuple[IntArray, IntArray]]()
 
     def decide(observation: Observation) -> Decisions:
-        chosen.append(cheapest(problem.expected_costs(observation).cost))
+        chosen.append(cheapest(drift_plus_penalty(problem, observation, v)))
         return problem.choose(*chosen[-1])
 
-    rollout(problem, instances, decide)
-    targets, modes = zip(*chosen, strict=True)
-    return np.stack(targets, axis=1), np.stack(modes, axis=1)
+    cost = problem.evaluate(copies, rollout(problem, copies, decide)).cost.reshape(len(values), -1)
+    target, mode = (
+        np.stack(each, axis=1).reshape(len(values), instances.count, problem.horizon, problem.num_agents)
+        for each in zip(*chosen, strict=True)
+    )
+    return best_of(np.swapaxes(target, 0, 1), cost.T), best_of(np.swapaxes(mode, 0, 1), cost.T)
 
 
 class _EvaluatedCosts:

@@ -34,13 +34,18 @@ class TaskQueuesLyapunov(DriftPlusPenalty):
 
     def minimise(self, problem: TaskQueueProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
         """Targets and modes of least drift plus penalty in the slot."""
-        expected = problem.expected_costs(observation)
-        queue = expected.used_share[..., None]
-        drift = queue[:, :, :1] * expected.own_j + queue * expected.target_j
-        return problem.choose(*cheapest(expected.cost + drift / v[:, None, None, None]))
+        return problem.choose(*cheapest(drift_plus_penalty(problem, observation, v)))
 
     def reference_v(self, problem: TaskQueueProblem[Any], sample: Instances) -> float:
         """Energy of a locally executed task per unit of its cost."""
         first = problem.expected_costs(problem.observe(sample, problem.reset(sample)))
         energy_per_cost = float(first.target_j[:, :, 0].sum() / first.cost[:, :, 0].sum())
         return energy_per_cost if energy_per_cost > 0 else 1.0
+
+
+def drift_plus_penalty(problem: TaskQueueProblem[Any], observation: Observation, v: FloatArray) -> FloatArray:
+    """Drift over ``v [count]`` plus expected cost of each option, ``[count, agents, targets, modes]``."""
+    expected = problem.expected_costs(observation)
+    queue = expected.used_share[..., None]
+    drift = queue[:, :, :1] * expected.own_j + queue * expected.target_j
+    return np.asarray(expected.cost + drift / v[:, None, None, None])
