@@ -57,6 +57,7 @@ format: install ## Rewrite the code in the house style.
 bench: install ## Measure speed, side by side: an hour; a second call goes on with the table in results/bench.
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --timeout 0
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/exact_against_general.py --out results/bench $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/every_exact_against_general.py --out results/bench
 
 # With a cache of their own: kernels with and without checks must not be mixed up.
 test-bounds: install ## Run the tests that reach kernels with Numba's checks of array bounds.

@@ -1,7 +1,7 @@
 """Pyomo models of one slot of `partial_mobile`: maximal utility (15) under C1 to C5, as a cost to be minimised.
 
 Equations are those of the reconstruction that the problem names. Times are relative to local computing (5), energies
-to that of local computing (6), and CPU to a server's ``F_max``, so that all coefficients are near 1.
+to that of local computing (6), and CPU to the most that a task would use, so that all coefficients are near 1.
 
 *MINLP* (``linear=False``): the paper's variables ``x_ij``, ``lambda_i``, ``F_i``. Users of a server share its band, so
 that user i sends for ``lambda_i n_j S_ij`` seconds; with ``n_j = sum_k x_kj`` the products of a ratio and a binary are
@@ -63,6 +63,13 @@ class PartialMobileModel:
         self.problem, self.instance, self._linear = problem, instance, linear
         self.tasks = problem.splitting(instance).take(0)  # [users, sites, numbers of users]
         self.rows = self.tasks.packed()
+        # [modes, users, sites, numbers] CPU in Hz of least cost; none uses more. On a huge server that is a tiny share.
+        nothing = np.zeros(self.tasks.send_s.shape)
+        self.best_hz = np.stack([self.tasks.best_cpu(np.asarray(full), nothing) for full in (False, True)])
+        self.cpu_unit = float(
+            np.clip(self.best_hz.max(), LEAST_SHARE**2 * self.tasks.cpu_max_hz, self.tasks.cpu_max_hz)
+        )
+        self.room = min(self.tasks.cpu_max_hz / self.cpu_unit, float(problem.tasks))
         self.pyomo = self._build_options() if linear else self._build_paper()
         self.warm_start(self.initial_decisions())
 
@@ -92,11 +99,11 @@ class PartialMobileModel:
         # C3 0 <= lambda_ij <= x_ij: the ratio, 0 at the other servers
         m.ratio = pyo.Var(m.I, m.J, bounds=(0, 1))
         m.sends = pyo.Constraint(m.I, m.J, rule=lambda m, i, j: m.ratio[i, j] <= m.x[i, j])
-        # C4 0 <= F_ij <= x_ij F_max
+        # C4 0 <= F_ij <= x_ij F_max, in units of the most that any task would use
         m.cpu = pyo.Var(m.I, m.J, bounds=(0, 1))
         m.served = pyo.Constraint(m.I, m.J, rule=lambda m, i, j: m.cpu[i, j] <= m.x[i, j])
         # C5 sum_i F_ij <= F_max
-        m.server_cpu = pyo.Constraint(m.J, rule=lambda m, j: sum(m.cpu[i, j] for i in m.I) <= 1)
+        m.server_cpu = pyo.Constraint(m.J, rule=lambda m, j: sum(m.cpu[i, j] for i in m.I) <= self.room)
         # (3) n_j = sum_k x_kj: lambda_ij n_j = lambda_ij + sum over the others of lambda_ij x_kj
         m.beside = pyo.Var([(i, j, k) for i in m.I for j in m.J for k in m.I if k != i], bounds=(0, 1))
         m.shared_band = pyo.Constraint(
@@ -119,9 +126,9 @@ class PartialMobileModel:
     def _paper_costs(self, m: Any, send: FloatArray, send_j: FloatArray) -> None:
         import pyomo.environ as pyo
 
-        tasks, time_weight, energy_weight = self.tasks, self.tasks.time_weight, 1.0 - self.tasks.time_weight
-        compute = self.rows[:, 0, 0, 3] / (tasks.cpu_max_hz * self.rows[:, 0, 0, 0])  # (9) on all of a server's CPU
-        compute_j = self.rows[:, 0, 0, 4] * tasks.cpu_max_hz**2  # (10) likewise
+        time_weight, energy_weight = self.tasks.time_weight, 1.0 - self.tasks.time_weight
+        compute = self.rows[:, 0, 0, 3] / (self.cpu_unit * self.rows[:, 0, 0, 0])  # (9) on a unit of CPU
+        compute_j = self.rows[:, 0, 0, 4] * self.cpu_unit**2  # (10) likewise
         m.all_cpu = pyo.Expression(m.I, rule=lambda m, i: sum(m.cpu[i, j] for j in m.J))
         m.all_ratio = pyo.Expression(m.I, rule=lambda m, i: sum(m.ratio[i, j] for j in m.J))
 
@@ -156,7 +163,7 @@ class PartialMobileModel:
         import pyomo.environ as pyo
 
         users, sites, numbers, _ = self.rows.shape
-        least = np.stack([self.tasks.mode_cost(np.asarray(full), self._best_cpu(full)) for full in (False, True)])
+        least = np.stack([self.tasks.mode_cost(np.asarray(bool(k)), self.best_hz[k]) for k in (0, 1)])
         m = pyo.ConcreteModel("partial_mobile (15)-(18), by numbers of users")
         m.I, m.J, m.N = range(users), range(sites), range(1, numbers + 1)
         # An option that costs no less than computing locally is never needed.
@@ -186,24 +193,21 @@ class PartialMobileModel:
         m.cpu = pyo.Var(m.options, bounds=(0, 1))
         m.served = pyo.Constraint(m.options, rule=lambda m, *o: m.cpu[o] <= m.x[o])
         m.server_cpu = pyo.Constraint(
-            m.J, m.N, rule=lambda m, j, n: sum((m.cpu[o] for o in on[j, n]), 0.0 * m.z[j, n]) <= m.z[j, n]
+            m.J, m.N, rule=lambda m, j, n: sum((m.cpu[o] for o in on[j, n]), 0.0 * m.z[j, n]) <= self.room * m.z[j, n]
         )
         # (15) by (11) and (12) as a function of the CPU share: tangents. No option is needed that costs more than 1.
         m.part, m.tangent = pyo.Var(m.options, bounds=(0, 1)), pyo.ConstraintList()
         m.cost = pyo.Objective(expr=sum(m.local[i] for i in m.I) + sum(m.part[o] for o in m.options))
         self.tangents = Tangents(m.tangent)
         for option in m.options:
-            for share in FIRST_POINTS:
+            best = self.best_hz[option[3], option[0], option[1], option[2] - 1] / self.cpu_unit
+            for share in np.append(FIRST_POINTS * best, best):
                 self._add_tangent(m, option, float(share))
         return m
 
-    def _best_cpu(self, full: bool) -> Any:
-        """[users, sites, numbers] CPU in Hz of least cost in a mode; a missing link has none."""
-        return self.tasks.best_cpu(np.asarray(full), np.zeros(self.tasks.send_s.shape))
-
     def _add_tangent(self, m: Any, option: tuple[int, int, int, int], share: float) -> bool:
         i, j, n, mode = option
-        task, hz = self.rows[i, j, n - 1], self.tasks.cpu_max_hz
+        task, hz = self.rows[i, j, n - 1], self.cpu_unit
         at, time_weight = max(share, LEAST_SHARE), self.tasks.time_weight
         value = float(mode_cost(bool(mode), at * hz, task, time_weight))
         slope = float(mode_slope(bool(mode), at * hz, task, time_weight)) * hz
@@ -234,7 +238,7 @@ class PartialMobileModel:
         """Set the variables to given decisions; of the MINLP the binaries alone, and the ratio and CPU of each."""
         m, option = self.pyomo, self.problem.assignment(decisions)[0]
         site, full = (option - 1) % self.problem.sites, option > self.problem.sites
-        ratio, cpu = decisions["ratio"][0], decisions["cpu_hz"][0] / self.tasks.cpu_max_hz
+        ratio, cpu = decisions["ratio"][0], decisions["cpu_hz"][0] / self.cpu_unit
         number = np.array([np.sum((option > 0) & (site == j)) for j in m.J])
         if self._linear:
             for (i, j, n, mode), x in m.x.items():
@@ -259,7 +263,7 @@ class PartialMobileModel:
             return False
         m, option = self.pyomo, self.problem.assignment(decisions)[0]
         site, full = (option - 1) % self.problem.sites, option > self.problem.sites
-        share, new = decisions["cpu_hz"][0] / self.tasks.cpu_max_hz, False
+        share, new = decisions["cpu_hz"][0] / self.cpu_unit, False
         for i in np.flatnonzero(option > 0):
             number = int(np.sum((option > 0) & (site == site[i])))
             key = int(i), int(site[i]), number, int(full[i])
@@ -271,7 +275,7 @@ class PartialMobileModel:
         return new
 
     def _cost(self, i: int, j: int, n: int, mode: int, share: float) -> float:
-        hz = max(share, LEAST_SHARE) * self.tasks.cpu_max_hz
+        hz = max(share, LEAST_SHARE) * self.cpu_unit
         return min(float(mode_cost(bool(mode), hz, self.rows[i, j, n - 1], self.tasks.time_weight)), 1.0)
 
     def _allocated(self, assignment: Any) -> Decisions:

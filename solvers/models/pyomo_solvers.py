@@ -225,6 +225,7 @@ class _Scip:
         "numerics/dualfeastol": TIGHT,
         "timing/clocktype": 2,  # wall clock
         "lp/threads": 1,
+        "constraints/nonlinear/tightenlpfeastol": False,  # SoPlex would say on stderr that it cannot
         "misc/catchctrlc": False,
     }
     second: ClassVar[dict[str, Any]] = {"presolving/maxrounds": 0, "randomization/randomseedshift": 1}

@@ -22,7 +22,7 @@ SIZES = [("paper", 30, 2), ("heterogeneous", 30, 2), ("heterogeneous", 100, 5)]
 def test_one_instance(benchmark: Any, preset: str, users: int, servers: int, solver: str) -> None:
     problem = offloadopt.problem("multi_server", preset, users=users, servers=servers)
     instances = problem.sample(3, seed=0)
-    made = offloadopt.solver(solver, relative_gap=1e-6)
+    made = offloadopt.solver(solver, problem, relative_gap=1e-6)
     made.run(problem, instances.take(slice(0, 1)))  # compile and import outside the measurement
     benchmark.group = f"{preset} {users} x {servers}, 3 instances to 1e-6"
     solutions = benchmark.pedantic(made.run, (problem, instances), rounds=3, iterations=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offloadopt.clock import Deadline
-from offloadopt.core import Instances
+from offloadopt.core import Decisions, Instances
 from offloadopt.errors import InvalidInput
 from offloadopt.solvers.models.partial_mobile import PartialMobileModel
 from offloadopt.solvers.models.pyomo_solvers import solver_named
@@ -50,7 +50,7 @@ def test_the_minlps_objective_is_the_cost_of_its_variables_as_they_are() -> None
     decisions = {
         "server": np.array([[1 if m.x[i, 0].value > 0.5 else 0 for i in m.I]]),
         "ratio": np.clip([[m.ratio[i, 0].value for i in m.I]], 0.0, 1.0),
-        "cpu_hz": np.clip([[m.cpu[i, 0].value for i in m.I]], 0.0, 1.0) * problem.scenario.cpu_server_hz * (1 - 1e-9),
+        "cpu_hz": np.clip([[m.cpu[i, 0].value for i in m.I]], 0.0, 1.0) * model.cpu_unit * (1 - 1e-9),
     }
     cost = problem.evaluate(instance, problem.check_decisions(decisions, 1)).cost[0]
     assert cost == pytest.approx(result.bound, rel=1e-5)
@@ -83,11 +83,23 @@ def test_a_cut_makes_the_linear_form_exact_once() -> None:
     problem = one_slot(3, 2)
     instance = problem.sample(1, seed=0)
     model = PartialMobileModel(problem, instance, linear=True)
-    decided = problem.allocate(instance, np.array([[1, 1, 3]]))
+    allocated = problem.allocate(instance, np.array([[1, 1, 3]]))
+    decided = Decisions({**allocated, "cpu_hz": 0.77 * allocated["cpu_hz"]})
     before = len(model.pyomo.tangent)
     assert model.add_cuts(decided)
     assert len(model.pyomo.tangent) > before
     assert not model.add_cuts(decided)
+
+
+def test_a_server_of_which_tasks_use_a_tiny_share_is_well_scaled() -> None:
+    problem = one_slot(2, 1, cpu_server_hz=1e15, time_weight=0.5)
+    instances = problem.sample(2, seed=1)
+    optimum = SharedServersExact(relative_gap=1e-9).run(problem, instances).objective
+    for method in (Milp(), Minlp()):
+        solutions = method.run(problem, instances)
+        np.testing.assert_allclose(solutions.objective, optimum, rtol=1e-6)
+        assert (solutions.bound <= optimum).all()
+        assert (solutions.gap < 3e-6).all()
 
 
 def test_several_slots_are_refused() -> None:
