@@ -25,6 +25,8 @@ EVERY_S = 10.0
 """Pause between progress lines where stderr is not a terminal."""
 REFRESHES_PER_S = 4.0
 """How often a terminal is written."""
+MOST_GAP = 1e6
+"""Gaps in % from which on none is shown: the bound, for example 0, says nothing yet."""
 
 
 @dataclass
@@ -57,15 +59,18 @@ class Search:
             found.append(f"best {self.cost:.6g}")
         if math.isfinite(self.bound):
             found.append(f"bound {self.bound:.6g}")
-            if math.isfinite(self.cost):
-                gap = (self.cost - self.bound) / max(abs(self.bound), sys.float_info.min)
-                found[-1] += f" (gap {100 * gap:.3g} %)" if gap < 1e4 else " (no useful bound yet)"
+            found[-1] += self._gap(self.bound, "gap {} %")
         if math.isfinite(self.claim) and self.claim > self.bound:
-            found.append(f"bound claimed {self.claim:.6g}")
+            found.append(f"claimed {self.claim:.6g}{self._gap(self.claim, '{} % if confirmed')}")
         if compiling():
             found.append("compiling kernels, once")
         where = ", ".join(part for part in (self.method, self.what) if part)
         return ": ".join(part for part in (where, ", ".join(found)) if part)
+
+    def _gap(self, bound: float, text: str) -> str:
+        """The incumbent's gap to a bound in brackets; empty without an incumbent or a bound that says anything."""
+        gap = 100.0 * (self.cost - bound) / max(abs(bound), sys.float_info.min)
+        return f" ({text.format(f'{gap:.3g}')})" if gap < MOST_GAP else ""
 
 
 _search: Search | None = None

@@ -67,7 +67,7 @@ def test_only_improvements_are_shown_and_a_new_search_forgets_them() -> None:
         report(cost=5.0)
         report(cost=7.0, bound=1.0)
         report(bound=0.5, claim=4.0)
-        assert text() == "best 5, bound 1 (gap 400 %), bound claimed 4"
+        assert text() == "best 5, bound 1 (gap 400 %), claimed 4 (25 % if confirmed)"
         report(bound=4.5)
         assert text() == "best 5, bound 4.5 (gap 11.1 %)"
         begin_search("search 2 of 3")
@@ -77,7 +77,7 @@ def test_only_improvements_are_shown_and_a_new_search_forgets_them() -> None:
 def test_a_bound_of_zero_has_no_gap_and_negative_costs_have_one() -> None:
     with progress("solving", 1):
         report(cost=5.0, bound=0.0)
-        assert text() == "best 5, bound 0 (no useful bound yet)"
+        assert text() == "best 5, bound 0"
         begin_search()
         report(cost=-8.0, bound=-10.0)
         assert text() == "best -8, bound -10 (gap 20 %)"
