@@ -236,7 +236,11 @@ def train(
 
 
 def load_instances(
-    paths: Path | str | Sequence[Path | str], problem: Problem[Any], *, display: bool = False
+    paths: Path | str | Sequence[Path | str],
+    problem: Problem[Any],
+    *,
+    fill_seed: int | None = None,
+    display: bool = False,
 ) -> Instances:
     """Read a user's own instances; what is wrong is one line that names the file, the array, its shape or its unit.
 
@@ -246,13 +250,17 @@ def load_instances(
         As in `offloadopt.own_instances.read_instances`: documents as ``offloadopt template`` writes them, arrays,
         tables, shards of demonstrations.
     problem : Problem
+    fill_seed : int, optional
+        Seed with which arrays that the files do not hold are sampled; without it all must be there.
     display : bool
         Whether an array whose magnitude hints at a wrong unit is told on stderr, in place of a warning.
     """
     from offloadopt.own_instances import read_instances
 
     _check_problem(problem)
-    instances = read_instances(paths, problem)
+    if fill_seed is not None:
+        require_whole("fill_seed", fill_seed)
+    instances = read_instances(paths, problem, fill_seed=fill_seed)
     unusual = unusual_array(problem, instances)
     if unusual is not None and display:
         print(f"warning: {unusual}", file=sys.stderr)

@@ -14,6 +14,7 @@ from offloadopt import api, registry
 from offloadopt.cli.curves import curves
 from offloadopt.cli.options import (
     Changes,
+    Fill,
     Input,
     Json,
     Options,
@@ -79,6 +80,7 @@ def solve(
     relative_gap: RelativeGap = None,
     time_limit: TimeLimit = None,
     input_files: Input = None,
+    fill: Fill = False,
     as_json: Json = False,
     against: Annotated[
         list[str] | None,
@@ -107,14 +109,14 @@ def solve(
         if export_file is not None:
             raise InvalidInput("--plot and --export were both given; allowed: one of them, as --export solves nothing")
     if export_file is not None:
-        instances = take_instances(problem, input_files, count, seed, default=1)
+        instances = take_instances(problem, input_files, count, seed, default=1, fill=fill)
         from offloadopt.solvers.models.solver import export
 
         print(f"{export(problem, instances, export_file)}: {export_file}")
         return 0
     solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
     rivals = {name: make_solver(name, problem, None, None, time_limit) for name in against or ()}
-    instances = take_instances(problem, input_files, count, seed, default=1)
+    instances = take_instances(problem, input_files, count, seed, default=1, fill=fill)
     with progress(f"solving with {solver_name}", instances.count * (1 + len(rivals))) as advance:
         solutions, interrupted = _run(solver, problem, instances, seed, advance)
         others = {}
@@ -267,6 +269,7 @@ def compare(
     relative_gap: RelativeGap = None,
     time_limit: TimeLimit = None,
     input_files: Input = None,
+    fill: Fill = False,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes, in each of which methods run side by side.")
     ] = 1,
@@ -284,7 +287,7 @@ def compare(
     problem = make_problem(problem_name, preset, changes, input_files)
     named = with_options(names, problem) if names else None
     methods = api.make_methods(problem, named, **limits(relative_gap, time_limit))
-    instances = take_instances(problem, input_files, count, seed, default=200)
+    instances = take_instances(problem, input_files, count, seed, default=200, fill=fill)
     chosen: dict[str, Any] = {"seed": seed, "reference": reference, "paired_with": paired_with}
 
     def measured() -> Report:

@@ -43,6 +43,9 @@ Input = Annotated[
         help="Your own instances, not drawn ones: .json, .npz, .parquet, .csv (see `offloadopt template`); repeatable.",
     ),
 ]
+Fill = Annotated[
+    bool, typer.Option("--fill", help="Draw the arrays that the files of --input do not hold, as --seed says.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace our files in the output folder; others' are refused.")
@@ -140,12 +143,14 @@ def limits(relative_gap: float | None, time_limit_s: float | None) -> dict[str, 
 
 
 def take_instances(
-    problem: Problem[Any], files: Sequence[Path] | None, count: int | None, seed: int, default: int
+    problem: Problem[Any], files: Sequence[Path] | None, count: int | None, seed: int, default: int, fill: bool
 ) -> Instances:
     """``count`` instances: the first ones of ``files``, or drawn; without a count all of them, or ``default``."""
     if not files:
+        if fill:
+            raise InvalidInput("--fill completes the files of --input; allowed: together with --input")
         return problem.sample(default if count is None else count, seed)
-    instances = api.load_instances(files, problem, display=True)
+    instances = api.load_instances(files, problem, fill_seed=seed if fill else None, display=True)
     if count is None:
         return instances
     if count > instances.count:

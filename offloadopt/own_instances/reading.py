@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from offloadopt import files
 from offloadopt.core import Instances, Problem
+from offloadopt.core.sizes import shape_fault
 from offloadopt.errors import DamagedFile, InvalidInput
 from offloadopt.formats import csv_tables, reading, strict_json
 from offloadopt.own_instances import document, tables
@@ -23,7 +25,9 @@ MANIFEST = "manifest.json"
 SUFFIXES = (".json", ".npz", ".parquet", ".csv")
 
 
-def read_instances(paths: Sequence[Path | str] | Path | str, problem: Problem[Any]) -> Instances:
+def read_instances(
+    paths: Sequence[Path | str] | Path | str, problem: Problem[Any], *, fill_seed: int | None = None
+) -> Instances:
     """Read a user's own instances, whose arrays may be spread over several files.
 
     Parameters
@@ -33,6 +37,8 @@ def read_instances(paths: Sequence[Path | str] | Path | str, problem: Problem[An
         --with-instances`` prints), ``.npz``, ``.parquet`` (arrays, a table, or a shard of demonstrations), ``.csv``
         (a table).
     problem : Problem
+    fill_seed : int, optional
+        Seed with which the arrays that the files do not hold are sampled; without it they are refused as missing.
 
     Raises
     ------
@@ -48,7 +54,22 @@ def read_instances(paths: Sequence[Path | str] | Path | str, problem: Problem[An
             raise InvalidInput(f"{path} holds {twice!r}, which another file holds too; allowed: one file for an array")
         found.update(arrays)
         tabled += list(arrays) if is_table else []
-    return problem.check_instances(tables.repeated(found, tabled, problem))
+    whole = tables.repeated(found, tabled, problem)
+    return problem.check_instances(whole if fill_seed is None else _filled(whole, problem, fill_seed))
+
+
+def _filled(arrays: Mapping[str, NDArray[Any]], problem: Problem[Any], seed: int) -> dict[str, Any]:
+    """Sample the needed arrays that are missing, and optional ones whose axes no given array has."""
+    found = dict(problem.complete(arrays))
+    fields = problem.instance_fields
+    shapes = {name: np.shape(found[name]) for name in found if name in fields}
+    if any(shape[1:] != fields[name].full_shape(problem.horizon) for name, shape in shapes.items()):
+        raise InvalidInput(shape_fault(problem, shapes))
+    sampled = problem.sample(max((shape[0] for shape in shapes.values()), default=1), seed)
+    given = {fields[name].axes for name in shapes}
+    missing = [name for name in sampled if name not in found]
+    drawn = [name for name in missing if not fields[name].optional or fields[name].axes not in given]
+    return {**found, **{name: sampled[name] for name in drawn}}
 
 
 def read_scenario(path: Path | str, problem: str) -> dict[str, Any] | None:

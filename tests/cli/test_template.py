@@ -43,3 +43,15 @@ def test_the_schema_names_every_array(run: Run) -> None:
 def test_wrong_usage_is_one_line(run: Run, tmp_path: Path) -> None:
     assert_one_line(run("template", "multi_sever"), 2, "'multi_server'")
     assert_one_line(run("template", *SMALL, "--schema", "--tables", tmp_path), 2, "--schema", "--tables")
+
+
+def test_the_rest_is_drawn_with_fill(run: Run, tmp_path: Path) -> None:
+    tasks = "".join(f"{n},{8e5 + n},1e9\n" for n in range(5))
+    (tmp_path / "tasks.csv").write_text(f"user,task_bits,task_cycles\n{tasks}", encoding="utf-8")
+    command = ("solve", *SMALL, "--solver", "greedy", "--input", tmp_path / "tasks.csv")
+    assert_one_line(run(*command), 2, "'gain'", "missing")
+    found = run(*command, "--fill", "--seed", "7", "--json", "--with-instances").json["results"][0]["instance"]
+    drawn = registry.problem("multi_server", users=5).sample(1, seed=7)
+    assert found["gain"] == drawn["gain"][0].tolist()
+    assert found["task_bits"] == [8e5 + n for n in range(5)]
+    assert_one_line(run("solve", *SMALL, "--fill"), 2, "--fill", "--input")

@@ -79,3 +79,27 @@ def test_what_is_wrong_names_the_file_or_the_sizes_that_would_do(tmp_path: Path)
     (tmp_path / "text.csv").write_text("user,task_bits\n0,1\n1,many\n", encoding="utf-8")
     with pytest.raises(DamagedFile, match="row 2: task_bits is 'many'; allowed: a number"):
         read_instances(tmp_path / "text.csv", PROBLEM)
+
+
+def test_what_the_files_do_not_hold_is_drawn_if_asked_for(tmp_path: Path) -> None:
+    problem = registry.problem("carbon_mimo", users=2, horizon=3)
+    rows = "".join(f"{slot},{user},{1000 * slot + user}\n" for slot in range(3) for user in range(2))
+    (tmp_path / "arrivals.csv").write_text(f"slot,user,arrival_bits\n{rows}", encoding="utf-8")
+    with pytest.raises(InvalidInput, match="'channel' of carbon_mimo is missing"):
+        read_instances(tmp_path / "arrivals.csv", problem)
+    found, drawn = read_instances(tmp_path / "arrivals.csv", problem, fill_seed=5), problem.sample(1, seed=5)
+    np.testing.assert_array_equal(found["arrival_bits"], [[[0, 1], [1000, 1001], [2000, 2001]]])
+    for name in drawn.keys() - {"arrival_bits"}:
+        np.testing.assert_array_equal(found[name], drawn[name])
+
+
+def test_optional_arrays_are_drawn_only_beside_what_is_drawn(tmp_path: Path) -> None:
+    instances = PROBLEM.sample(2, seed=0)
+    files.save_batch({"gain": instances["gain"]}, tmp_path / "links.npz")
+    assert "distance_m" not in read_instances(tmp_path / "links.npz", PROBLEM, fill_seed=1)
+    files.save_batch({"task_bits": instances["task_bits"]}, tmp_path / "tasks.npz")
+    assert "distance_m" in read_instances(tmp_path / "tasks.npz", PROBLEM, fill_seed=1)
+    larger = registry.problem("multi_server", users=5).sample(1, 0)
+    files.save_batch({"task_bits": larger["task_bits"]}, tmp_path / "more.npz")
+    with pytest.raises(InvalidInput, match="all arrays fit --set users=5"):
+        read_instances(tmp_path / "more.npz", PROBLEM, fill_seed=1)
