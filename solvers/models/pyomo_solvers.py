@@ -244,11 +244,10 @@ class _Scip:
                 return NOTHING
             options = {**self.options, "limits/gap": relative_gap}
             found, bound, seconds = self._run(file, columns, options, deadline.part(0.5))
-            if bound > -np.inf and not deadline.passed:
-                bound = min(bound, self._run(file, columns, {**options, **self.second}, deadline)[1])
-            elif deadline.passed:
-                bound = -np.inf
-        return SolveResult(found, bound, TIGHT, seconds)
+            again = (False, -np.inf, 0.0)
+            if not deadline.passed:
+                again = self._run(file, columns, {**options, **self.second}, deadline)
+        return SolveResult(found or again[0], min(bound, again[1]), TIGHT, seconds)
 
     def _run(
         self, file: Path, columns: list[Any], options: dict[str, Any], deadline: Deadline

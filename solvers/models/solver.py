@@ -116,7 +116,10 @@ class _Searches:
             if near_cost < cost:  # a second opinion on the solver's bound, which must not exceed this cost either
                 best, cost = near, near_cost
             proved = cost - self.bound[row] <= gap * abs(self.bound[row])
-            if proved or not model.add_cuts(found):
+            changed = False
+            with deadline.enforced():
+                changed = not proved and model.add_cuts(found)
+            if not changed:
                 break
         self.decisions.append(best)
 

@@ -13,8 +13,8 @@ MODELLED: dict[str, dict[str, Any]] = {
     "multi_server": {"users": 4, "servers": 2},
     "battery_d2d": {"users": 2, "servers": 1, "horizon": 2, "room_m": 40.0, "task_chance": 0.5, **FEW_MODES},
     "carbon_mimo": {"users": 2, "horizon": 3, "antennas": 3, "buffer_bits": 8e3},
-    "partial_mobile": {"users": 2, "horizon": 2, "sites_m": ((200.0, 200.0),), "time_weight": 0.9},
-    "twin_inference": {"users": 2, "servers": 1, "tasks_max": 1, "horizon": 2, "battery_j": 0.4},
+    "partial_mobile": {"users": 2, "horizon": 1, "sites_m": ((200.0, 200.0),), "time_weight": 0.9},
+    "twin_inference": {"users": 2, "servers": 1, "tasks_max": 1, "horizon": 1, "battery_j": 0.2},
 }
 
 

@@ -238,7 +238,7 @@ class TestExport:
     def test_every_problem_is_written_as_nl_and_its_linear_form_as_mps(self, name, tmp_path):
         import highspy
 
-        problem = model_problem(name)
+        problem = model_problem(name, **({"horizon": 2} if name == "partial_mobile" else {}))
         instances = problem.sample(1, seed=3)
         slot = "'s first slot" if name == "partial_mobile" else ""
         assert export(problem, instances, tmp_path / "model.nl") == f"model of the first instance{slot}"
