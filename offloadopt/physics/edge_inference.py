@@ -179,6 +179,8 @@ def best_shares(
     The time limit has a dual price, and the time decreases in it. The bound is valid at any price that is found, and
     exact at the optimal one.
     """
+    if option[2] > 0.0 and option[3] <= 0.0:  # a missing link
+        return np.inf, 1.0, 1.0
     fastest = option[0] + (option[2] * send_factor(1.0, option[3]) if option[2] > 0.0 else 0.0)
     if not fastest <= limit:
         return np.inf, 1.0, 1.0

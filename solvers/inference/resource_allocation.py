@@ -272,6 +272,8 @@ def share_server(
         prices[0] = prices[1] = 0.0
         return 0.0
     for i in range(number):
+        if rows[i, 3] <= 0.0:  # a missing link
+            return np.inf
         fastest = rows[i, 0] + rows[i, 2] * send_factor(1.0, rows[i, 3])
         if not fastest <= limit:
             return np.inf

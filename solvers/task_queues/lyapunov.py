@@ -39,8 +39,8 @@ class TaskQueuesLyapunov(DriftPlusPenalty):
     def reference_v(self, problem: TaskQueueProblem[Any], sample: Instances) -> float:
         """Energy of a locally executed task per unit of its cost."""
         first = problem.expected_costs(problem.observe(sample, problem.reset(sample)))
-        energy_per_cost = float(first.target_j[:, :, 0].sum() / first.cost[:, :, 0].sum())
-        return energy_per_cost if energy_per_cost > 0 else 1.0
+        energy_j, cost = float(first.target_j[:, :, 0].sum()), float(first.cost[:, :, 0].sum())
+        return energy_j / cost if energy_j > 0 and cost > 0 else 1.0
 
 
 def drift_plus_penalty(problem: TaskQueueProblem[Any], observation: Observation, v: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from offloadopt import solver
 from offloadopt.physics.edge_inference import best_shares, send_factor
 from offloadopt.solvers.inference.resource_allocation import (
     SlotTasks,
@@ -119,3 +120,12 @@ def test_priced_costs_are_those_of_single_tasks() -> None:
             assert costs[j, k] == least
             assert 0 < cpu <= 1
             assert 0 < band <= 1
+
+
+def test_missing_links_are_never_used() -> None:
+    problem = small_inference(users=2, servers=1, horizon=2, tasks_max=1)
+    arrays = dict(problem.sample(2, seed=0))
+    instances = problem.check_instances({**arrays, "gain": np.zeros_like(arrays["gain"])})
+    local = solver("local", problem).run(problem, instances).objective
+    for name in ("exact", "exhaustive", "levy", "greedy"):
+        np.testing.assert_allclose(solver(name, problem).run(problem, instances).objective, local, rtol=1e-6)
