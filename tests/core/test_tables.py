@@ -9,7 +9,7 @@ from offloadopt import registry
 from offloadopt.core import Problem, Table
 from offloadopt.errors import InvalidInput
 
-from toys.small_problems import small_problems
+from toys.small_problems import SMALL
 
 
 def test_a_short_table_prints_every_row() -> None:
@@ -27,8 +27,9 @@ def test_a_long_table_is_counted_by_its_column_or_spread() -> None:
     assert str(Table({"where": many}, "where")).endswith("device 029 1 (1.1%), and 60 more")
 
 
-@pytest.mark.parametrize("problem", list(small_problems()), ids=repr)
-def test_the_costs_of_a_table_are_those_of_the_problem(problem: Problem) -> None:  # type: ignore[type-arg]
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_the_costs_of_a_table_are_those_of_the_problem(name: str) -> None:
+    problem = registry.problem(name, **SMALL[name])
     instances = problem.sample(2, seed=1)
     solutions = registry.solver("random", problem).run(problem, instances)
     for row in range(2):

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from offloadopt import registry
-from offloadopt.core import Problem
 from offloadopt.own_instances import document
 from offloadopt.own_instances.schema import general_schema, schema_of
 
-from toys.small_problems import small_problems
+from toys.small_problems import SMALL
 
 jsonschema = pytest.importorskip("jsonschema")
 
 
-@pytest.mark.parametrize("problem", list(small_problems()), ids=repr)
-def test_documents_satisfy_both_schemas(problem: Problem[Any]) -> None:
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_documents_satisfy_both_schemas(name: str) -> None:
+    problem = registry.problem(name, **SMALL[name])
     content = json.loads(json.dumps(document.encode(problem, problem.sample(1, seed=0))))
     for schema in (general_schema(), schema_of(problem)):
         jsonschema.Draft202012Validator.check_schema(schema)

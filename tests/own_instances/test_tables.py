@@ -11,7 +11,7 @@ from offloadopt import registry
 from offloadopt.errors import InvalidInput
 from offloadopt.own_instances import tables
 
-from toys.small_problems import small_problems
+from toys.small_problems import SMALL
 
 PROBLEM = registry.problem("multi_server", users=2)
 PATH = Path("t.csv")
@@ -21,8 +21,9 @@ def decode(**columns: list[float]) -> dict[str, np.ndarray]:
     return tables.decode({name.replace("__", "."): np.array(c) for name, c in columns.items()}, PROBLEM, PATH)
 
 
-@pytest.mark.parametrize("problem", list(small_problems()), ids=repr)
-def test_written_tables_read_back_bit_for_bit(problem) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_written_tables_read_back_bit_for_bit(name: str) -> None:
+    problem = registry.problem(name, **SMALL[name])
     instances = problem.sample(2, seed=0)
     found: dict[str, np.ndarray] = {}
     for columns in tables.encode(problem, instances).values():

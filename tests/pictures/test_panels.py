@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from offloadopt import registry
-from offloadopt.core import Problem
 from offloadopt.errors import InvalidInput, UnknownName
 from offloadopt.pictures.panels import Panel, check_plot_path, draw_into, figure_of, panel_named, png, shown
 
-from toys.small_problems import small_problems
+from toys.small_problems import SMALL
 
 
 def line(ax: Axes) -> None:
@@ -56,8 +53,9 @@ def test_notebooks_get_a_figure_of_pyplot() -> None:
         plt.close("all")
 
 
-@pytest.mark.parametrize("problem", list(small_problems()), ids=repr)
-def test_every_problem_has_pictures_of_any_decision(problem: Problem[Any]) -> None:
+@pytest.mark.parametrize("name", registry.BUILT_IN["problems"])
+def test_every_problem_has_pictures_of_any_decision(name: str) -> None:
+    problem = registry.problem(name, **SMALL[name])
     instances = problem.sample(2, seed=1)
     solutions = registry.solver("random", problem).run(problem, instances)
     panels = solutions.panels(1)
