@@ -48,9 +48,11 @@ SUFFIXES = (".png", ".html")
 
 
 def check_plot_path(path: Path | str) -> None:
-    """Refuse a file that pictures are not written to."""
+    """Refuse a file that pictures are not written to, before a solution is searched for."""
     if Path(path).suffix not in SUFFIXES:
         raise InvalidInput(f"picture {str(path)!r} ends in {Path(path).suffix!r}; allowed: {', '.join(SUFFIXES)}")
+    if not Path(path).parent.is_dir():
+        raise InvalidInput(f"picture {str(path)!r}: there is no folder {str(Path(path).parent)!r}")
 
 
 def panel_named(panels: Sequence[Panel], name: str | None) -> Panel:

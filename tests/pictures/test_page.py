@@ -41,5 +41,8 @@ def test_solutions_write_their_pictures(tmp_path: Path) -> None:
         solutions.save_plot(tmp_path / "s.png", row=2)
     with pytest.raises(InvalidInput, match=r"'\.gif'"):
         solutions.save_plot(tmp_path / "s.gif")
-    with pytest.raises(OffloadError, match="cannot write"):
+    with pytest.raises(InvalidInput, match=r"there is no folder '.*none'"):
         solutions.save_plot(tmp_path / "none" / "s.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(OffloadError, match="cannot write"):
+        solutions.save_plot(tmp_path / "folder.png")
