@@ -28,6 +28,12 @@ class MathematicalModel(Protocol):
         """Sum of all variables' ranges and rows' multipliers, in the model's units."""
         ...
 
+    def __init__(self, problem: Any, instance: Instances, *, linear: bool = False) -> None: ...
+
+    @classmethod
+    def require(cls, problem: Any) -> None:
+        """Raise `Unsupported` for a scenario whose instances have no model."""
+
     def initial_decisions(self) -> Decisions:
         """Feasible decisions that need no solver."""
         ...

@@ -19,7 +19,8 @@ import numpy as np
 
 from offloadopt.core import Decisions, FloatArray, Instances
 from offloadopt.errors import Unsupported
-from offloadopt.solvers.models.base import require_one, total_range, zero_decisions
+from offloadopt.problems.battery_d2d import BatteryD2D
+from offloadopt.solvers.models.base import MathematicalModel, require_one, total_range, zero_decisions
 from offloadopt.solvers.task_queues.task_options import (
     SendOption,
     SendOutcome,
@@ -29,7 +30,6 @@ from offloadopt.solvers.task_queues.task_options import (
     build_tasks,
     largest_uses_j,
 )
-from offloadopt.structures.task_queues import TaskQueueProblem
 
 TANGENT_POINTS = 5
 """Tangents of the ageing factor in the linear model."""
@@ -42,13 +42,12 @@ Choice = tuple[int, int]
 """Indices of a task's send option and, where it is delivered, of its mode."""
 
 
-class BatteryD2DModel:
+class BatteryD2DModel(MathematicalModel):
     """Pyomo model of one instance.
 
     Parameters
     ----------
     problem : BatteryD2D
-        Any problem of task queues.
     instance : Instances
         One instance.
     linear : bool
@@ -70,7 +69,7 @@ class BatteryD2DModel:
 
     cost_unit = 1.0
 
-    def __init__(self, problem: TaskQueueProblem[Any], instance: Instances, *, linear: bool = False) -> None:
+    def __init__(self, problem: BatteryD2D, instance: Instances, *, linear: bool = False) -> None:
         require_one(instance)
         self.problem, self.instance, self._linear = problem, instance, linear
         self.data = problem.hindsight_data(instance)
@@ -86,6 +85,17 @@ class BatteryD2DModel:
             )
         self._known: set[tuple[Any, ...]] = set()
         self.pyomo = self._build()
+
+    @classmethod
+    def require(cls, problem: BatteryD2D) -> None:
+        """Refuse scenarios in which the expected tasks would exhaust a full battery, if large and all on one device."""
+        s, mobile = problem.scenario, problem.processors[0]
+        joules = s.task_chance * s.users * s.horizon * s.cycles_max * float(np.max(mobile.power_w / mobile.speed_hz))
+        if joules > s.battery_j:
+            raise Unsupported(
+                f"models of battery_d2d need batteries that suffice: {s.users} users in {s.horizon} slots may take "
+                f"{joules:.4g} J from one of {s.battery_j:.4g} J; allowed: a shorter window, larger batteries, or exact"
+            )
 
     @property
     def magnitude(self) -> float:

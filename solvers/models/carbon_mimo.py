@@ -23,7 +23,7 @@ import numpy as np
 
 from offloadopt.core import Decisions, FloatArray, Instances
 from offloadopt.physics.device import MIN_GAIN_PER_W
-from offloadopt.solvers.models.base import power_of_ten, require_one, total_range, zero_decisions
+from offloadopt.solvers.models.base import MathematicalModel, power_of_ten, require_one, total_range, zero_decisions
 from offloadopt.solvers.models.tangents import Tangents
 from offloadopt.structures.backlog import BacklogProblem
 
@@ -32,7 +32,7 @@ FIRST_TANGENTS = 7
 LN2 = float(np.log(2.0))
 
 
-class CarbonMimoModel:
+class CarbonMimoModel(MathematicalModel):
     """Pyomo model of one instance.
 
     Parameters

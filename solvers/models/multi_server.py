@@ -32,13 +32,13 @@ from offloadopt.core import ROUNDING, Decisions, FloatArray, Instances, IntArray
 from offloadopt.errors import InvalidInput, Unsupported
 from offloadopt.physics import channel, compute
 from offloadopt.problems.multi_server import MultiServer
-from offloadopt.solvers.models.base import power_of_ten, require_one
+from offloadopt.solvers.models.base import MathematicalModel, power_of_ten, require_one
 
 FIRST_TANGENTS = 32
 """Initial tangents per server of the linear model, at loads from that of one task to that of all tasks."""
 
 
-class MultiServerModel:
+class MultiServerModel(MathematicalModel):
     """Pyomo model of P0 for one instance.
 
     Parameters

@@ -26,7 +26,7 @@ from offloadopt.core import Decisions, FloatArray, Instances, Observation
 from offloadopt.errors import InvalidInput
 from offloadopt.physics.task_splitting import mode_cost, mode_slope
 from offloadopt.problems.partial_mobile import PartialMobile
-from offloadopt.solvers.models.base import require_one
+from offloadopt.solvers.models.base import MathematicalModel, require_one
 from offloadopt.solvers.models.tangents import Tangents
 
 FIRST_POINTS = np.array([0.03, 0.1, 0.2, 0.35, 0.6, 1.0])
@@ -35,7 +35,7 @@ LEAST_SHARE = 1e-6
 """Smallest CPU share at which a tangent is added: below it costs of full offloading are too steep."""
 
 
-class PartialMobileModel:
+class PartialMobileModel(MathematicalModel):
     """Pyomo model of one slot.
 
     Parameters

@@ -21,7 +21,6 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,13 +39,11 @@ from offloadopt.solvers.models.base import MathematicalModel, zero_decisions
 from offloadopt.solvers.models.pyomo_solvers import SolveResult, solver_named
 from offloadopt.structures.assignment import AssignmentProblem, SlotwiseProblem
 
-Builder = Callable[..., MathematicalModel]
 
-
-def _builder(problem: Problem[Any]) -> Builder:
+def _builder(problem: Problem[Any]) -> type[MathematicalModel]:
     """The builder of the problem's models; Pyomo would print on stdout that one was not finished."""
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
-    builder: Builder = registry.get("models", problem.name)
+    builder: type[MathematicalModel] = registry.get("models", problem.name)
     return builder
 
 
@@ -69,6 +66,7 @@ class ModelSolver(InstanceSolver):
                 f"solver {self.name!r} does not serve problem {problem.name!r}; "
                 f"it needs a mathematical model, which exists for: {', '.join(modelled)}"
             )
+        _builder(problem).require(problem)
 
     def searches(self, problem: Problem[Any], instances: Instances, seed: int) -> _Searches:
         """Build and solve one model per instance; ``details["solver_seconds"]`` is the time in the solver alone."""

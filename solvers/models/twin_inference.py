@@ -24,7 +24,7 @@ from offloadopt.core import Decisions, Instances
 from offloadopt.physics.edge_inference import best_shares, send_factor, send_slope
 from offloadopt.solvers.inference.exact import LIMIT_TOLERANCE
 from offloadopt.solvers.inference.exhaustive import PlacementWindow
-from offloadopt.solvers.models.base import power_of_ten, require_one, total_range, zero_decisions
+from offloadopt.solvers.models.base import MathematicalModel, power_of_ten, require_one, total_range, zero_decisions
 from offloadopt.solvers.models.tangents import Tangents
 from offloadopt.structures.inference import InferenceProblem
 
@@ -71,7 +71,7 @@ def least_band(send: float, snr: float) -> float:
     return max(low, LEAST_SHARE)
 
 
-class TwinInferenceModel:
+class TwinInferenceModel(MathematicalModel):
     """Pyomo model of one instance.
 
     Parameters

@@ -45,9 +45,8 @@ def test_list_names_everything_registered(run: Run) -> None:
         "multi_server": "proof",
         "carbon_mimo": "hindsight",
         "partial_mobile": "proof",
-        "battery_d2d": "hindsight",
         "twin_inference": "hindsight",
-    }
+    }  # and short windows of battery_d2d
     assert solvers["milp"] == solvers["minlp"] == proofs
     assert solvers["levy"] == {
         "multi_server": "yes",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import offloadopt
 from offloadopt.errors import Unsupported
 from offloadopt.solvers.models.battery_d2d import BatteryD2DModel
 from offloadopt.solvers.models.solver import MilpInHindsight, MinlpInHindsight
 
-from toys.small_task_queues import CASES, NEARLY_EMPTY, all_costs, small_d2d
+from toys.small_task_queues import CASES, all_costs, small_d2d
 
 LASTING = [name for name in CASES if name != "batteries are depleted"]
 
@@ -55,8 +56,17 @@ def test_a_window_without_tasks_costs_nothing(method: MilpInHindsight) -> None:
     assert (solutions.objective[0], solutions.status_names) == (0.0, ["OPTIMAL"])
 
 
+def test_scenarios_of_many_slots_are_refused_before_any_instance() -> None:
+    problem = offloadopt.problem("battery_d2d")
+    with pytest.raises(Unsupported, match=r"8 users in 100 slots may take .* J from one of 500 J; allowed: a shorter"):
+        MinlpInHindsight().require(problem)
+    MinlpInHindsight().require(small_d2d())
+
+
 def test_batteries_that_may_be_exhausted_are_refused_in_one_line() -> None:
-    problem = small_d2d(**NEARLY_EMPTY, task_chance=1.0)
-    with pytest.raises(Unsupported, match=r"the battery of device 0 may be exhausted.*allowed: a shorter window") as no:
+    problem = small_d2d(battery_j=100.0, start_share=0.0, task_chance=1.0)
+    with pytest.raises(
+        Unsupported, match=r"the battery of device [0-2] may be exhausted.*allowed: a shorter window"
+    ) as no:
         MilpInHindsight().run(problem, problem.sample(1, seed=0))
     assert "\n" not in str(no.value)
