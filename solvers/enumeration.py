@@ -31,7 +31,7 @@ def require_few(solver: str, options: int, tasks: int, *, each: str = "each of",
     each, made : str
         The message's words before the number of tasks, and for the combinations.
     """
-    if not few(options, tasks):
+    if not few(options, tasks, MAX_DECISIONS):
         number = str(options**tasks) if tasks * math.log10(options) < 18 else f"{options}^{tasks}"
         raise Unsupported(
             f"solver {solver!r}: {options} options for {each} {tasks} tasks are {number} {made}; "
@@ -39,7 +39,7 @@ def require_few(solver: str, options: int, tasks: int, *, each: str = "each of",
         )
 
 
-def few(options: int, tasks: int, most: int = MAX_DECISIONS) -> bool:
+def few(options: int, tasks: int, most: int) -> bool:
     """Tell whether ``options ** tasks`` is at most ``most``."""
     return options <= 1 or (most >= 1 and tasks * math.log(options) <= math.log(most) + 1.0 and options**tasks <= most)
 

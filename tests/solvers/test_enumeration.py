@@ -24,8 +24,8 @@ def test_numbers_are_all_combinations_in_lexicographic_order() -> None:
 def test_few_is_the_power_itself_also_where_it_is_astronomic() -> None:
     assert few(10, 6, 10**6)
     assert not few(10, 6, 10**6 - 1)
-    assert few(1, 10**9)
-    assert not few(2, 10**9)
+    assert few(1, 10**9, 1)
+    assert not few(2, 10**9, MAX_DECISIONS)
     assert not few(2, 0, 0)
 
 

@@ -16,7 +16,7 @@ import pytest
 from offloadopt import registry
 from offloadopt.core import Decisions, Demonstrations, Problem, Solutions, Solver
 from offloadopt.datasets.demonstrations import observations_along
-from offloadopt.solvers import lyapunov
+from offloadopt.solvers import enumeration, lyapunov
 from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing import ConformanceError, check_learner, check_problem, check_solver
 
@@ -53,7 +53,13 @@ def short_tuning(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     lyapunov._tuned.cache_clear()
 
 
-@pytest.mark.usefixtures("short_tuning")
+@pytest.fixture
+def few_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exhaustive search refuse windows that take seconds."""
+    monkeypatch.setattr(enumeration, "MAX_DECISIONS", 200_000)
+
+
+@pytest.mark.usefixtures("short_tuning", "few_decisions")
 @pytest.mark.parametrize("name", registry.BUILT_IN["solvers"])
 def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> None:
     for kind in registry.implementations("solvers", name):
