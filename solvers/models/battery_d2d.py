@@ -21,10 +21,10 @@ from offloadopt.core import Decisions, FloatArray, Instances
 from offloadopt.errors import Unsupported
 from offloadopt.problems.battery_d2d import BatteryD2D
 from offloadopt.solvers.models.base import MathematicalModel, require_one, total_range, zero_decisions
+from offloadopt.solvers.models.battery_d2d_choices import Choice, WindowChoices
 from offloadopt.solvers.task_queues.task_options import (
     SendOption,
     SendOutcome,
-    Task,
     ageing_cost,
     ageing_lower_bound,
     build_tasks,
@@ -37,9 +37,6 @@ EVENT_SLACK = 1e-7
 """Seconds by which conditions on events are relaxed, so that rounding excludes no decision."""
 NEAR = 0.05
 """Decisions of one changed task get cuts if they cost at most this share more than the incumbent."""
-
-Choice = tuple[int, int]
-"""Indices of a task's send option and, where it is delivered, of its mode."""
 
 
 class BatteryD2DModel(MathematicalModel):
@@ -83,6 +80,7 @@ class BatteryD2DModel(MathematicalModel):
                 f"the battery of device {d} may be exhausted: {self.uses_j[:, d].sum():.4g} J of {self.start_j[d]:.4g} "
                 "J; the model has batteries that suffice; allowed: a shorter window, larger batteries, or exact"
             )
+        self.choices = WindowChoices(problem, instance, self.tasks)
         self._known: set[tuple[Any, ...]] = set()
         self.pyomo = self._build()
 
@@ -367,23 +365,17 @@ class BatteryD2DModel(MathematicalModel):
 
     def decisions(self) -> Decisions:
         """Decisions of the options and modes that the variables hold."""
-        return self._decisions([self._choices()])
+        return self.choices.decisions([self._choices()])
 
     def warm_start(self, decisions: Decisions) -> None:
         """Leave the variables: those of the solution before are the start."""
 
     def add_cuts(self, decisions: Decisions) -> bool:
         """Give tasks their exact costs under the choices that the variables hold, and under near neighbours."""
-        held = self._choices()
-        candidates = [held]
-        for n, task in enumerate(self.tasks):
-            for o, option in enumerate(task.options):
-                for k in range(self.data.modes if option.outcome is SendOutcome.DELIVERED else 1):
-                    candidates.append([*held[:n], (o, k), *held[n + 1 :]])
-        candidates = [each for each in candidates if self._consistent(each)]
+        candidates = self.choices.neighbours(self._choices())
         if not candidates:  # a solution that breaks the numbers of transmitters by more than a tolerance
             return False
-        costs = self._task_costs(candidates)
+        costs = self.choices.costs(candidates)
         total = costs.sum(axis=1)
         near = np.flatnonzero(total <= (1.0 + NEAR) * total.min())
         return any([self._add_cut(candidates[c], costs[c]) for c in {0, *near.tolist()}])
@@ -398,36 +390,11 @@ class BatteryD2DModel(MathematicalModel):
             chosen.append((o, int(np.argmax(modes))))
         return chosen
 
-    def _consistent(self, choices: list[Choice]) -> bool:
-        """Whether the options' numbers of transmitters are those of the choices."""
-        chosen = [(task, task.options[o]) for task, (o, _) in zip(self.tasks, choices, strict=True)]
-        places = [(task.slot, option.device) for task, option in chosen if option.senders > 0]
-        return all(option.senders in (0, places.count((task.slot, option.device))) for task, option in chosen)
-
-    def _decisions(self, several: list[list[Choice]]) -> Decisions:
-        problem, shape = self.problem, (len(several), self.problem.horizon, self.problem.num_agents)
-        device, mode = np.broadcast_to(np.arange(shape[2]), shape).copy(), np.zeros(shape, dtype=np.int64)
-        for row, choices in enumerate(several):
-            for task, (o, k) in zip(self.tasks, choices, strict=True):
-                device[row, task.slot, task.agent], mode[row, task.slot, task.agent] = task.options[o].device, k
-        copies = self.instance.take(np.zeros(len(several), dtype=np.int64))
-        return problem.choose(problem.target(copies, device), mode)
-
-    def _task_costs(self, several: list[list[Choice]]) -> FloatArray:
-        """Costs ``[some, tasks]`` as the problem computes them."""
-        copies = self.instance.take(np.zeros(len(several), dtype=np.int64))
-        decisions, state, costs = self._decisions(several), self.problem.reset(copies), []
-        for slot in range(self.problem.horizon):
-            now = decisions if self.problem.horizon == 1 else decisions.at_slot(slot)
-            state, outcome = self.problem.step(copies, state, now)
-            costs.append(outcome.agent_cost)
-        return np.stack(costs, axis=1)[:, [t.slot for t in self.tasks], [t.agent for t in self.tasks]]
-
     def _add_cut(self, choices: list[Choice], costs: FloatArray) -> bool:
         """``cost >= exact (1 - changes)`` for each task, over the choices that affect it; whether any is new."""
         m, new = self.pyomo, False
         for n in m.N:
-            same, other = self._affecting(n, choices)
+            same, other = self.choices.affecting(n, choices)
             key = n, tuple(same), tuple(other)
             if key not in self._known:
                 self._known.add(key)
@@ -435,26 +402,3 @@ class BatteryD2DModel(MathematicalModel):
                 m.exact.add(m.costs[n] >= float(costs[n]) * (1 - (len(same) - kept) - sum(m.w[each] for each in other)))
                 new = True
         return new
-
-    def _affecting(self, n: int, choices: list[Choice]) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
-        """Columns whose change to 0, and others whose change to 1, may change a task's cost."""
-        task, chosen = self.tasks[n], self.tasks[n].options[choices[n][0]]
-        touched = {task.agent} | ({chosen.device} if chosen.outcome is SendOutcome.DELIVERED else set())
-
-        def affects(other: Task, option: SendOption) -> bool:
-            executes = option.outcome is SendOutcome.DELIVERED and option.device in touched
-            return executes or (option.uses_energy and other.agent in touched)
-
-        same: list[tuple[int, ...]] = []
-        others: list[tuple[int, int]] = []
-        for k, other in enumerate(self.tasks):
-            if other.slot > task.slot:
-                continue
-            o, mode = choices[k]
-            if k == n or affects(other, other.options[o]):
-                same.append((k, o))
-                if other.options[o].outcome is SendOutcome.DELIVERED:
-                    same.append((k, other.options[o].device, mode))
-            else:
-                others += [(k, i) for i, option in enumerate(other.options) if affects(other, option)]
-        return same, others
