@@ -1,5 +1,7 @@
 """Offline optimum of task queues: device and speed of every task, with the whole instance known.
 
+Local search finds the first incumbent, and the relaxation of `dual_bound`, in which each device schedules alone, the
+first bound: at the paper's size (400 tasks) they are what there is. For up to `WINDOW` tasks both are then improved.
 `milp_model` states the whole horizon as a MILP whose cost is a lower bound of the problem's: exact in queues, start
 times, deadlines, energy, transmissions, disconnections and batteries, from below in ageing. HiGHS solves it
 (`offloadopt.solvers.highs`). The problem evaluates the solution task by task; where the model underestimates a task's
@@ -22,13 +24,18 @@ from offloadopt.core import FloatArray, Instances, IntArray
 from offloadopt.progress import report
 from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
-from offloadopt.solvers.highs import SAFETY, CutSearch, Programme
+from offloadopt.solvers.highs import SAFETY, CutSearch, Programme, checked_bound
+from offloadopt.solvers.task_queues.dual_bound import Relaxation
+from offloadopt.solvers.task_queues.local_search import Annealing, greedy_decision
 from offloadopt.solvers.task_queues.milp_model import Choice, TaskQueueMilp
+from offloadopt.solvers.task_queues.simulation import Tables, tables
 from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
 from offloadopt.structures.task_queues import TaskQueueProblem
 
-SWEEPS = 20
-"""Largest number of rounds of the local search that finds the first incumbent."""
+MOVES = 20_000
+"""Changes per task that the local search tries."""
+WINDOW = 60
+"""Largest number of tasks for which the MILP is built: its rows grow by the square."""
 
 
 class TaskQueuesExact(InstanceSolver):
@@ -90,10 +97,15 @@ class _InstanceSearch:
         self.rounds = 0
 
     def solve(self) -> None:
-        """Find an incumbent by local search, then prove and improve it by the MILP, until the deadline."""
-        self._local_search()
+        """Find incumbent and bound, then prove and improve both by the MILP, until the deadline."""
+        t = tables(self.data, 0)
+        self.bound = max(self.bound, self._relaxation(t))
+        self._local_search(t)
+        self.bound = checked_bound(self.bound, self.cost)
+        if self.cost - self.bound <= self.relative_gap * self.cost or t.arrives.sum() > WINDOW:
+            return
         if not self.deadline.passed and (tasks := build_tasks(self.data, 0)):
-            # Where time ends while the model is built, the incumbent and the bound 0 remain.
+            # Where time ends while the model is built, the incumbent and the bound of the relaxation remain.
             with suppress(TimeoutError):
                 proof = _CutSearch(self, TaskQueueMilp(self.data, 0, tasks, self.deadline))
                 self.bound = proof.prove(self.deadline)
@@ -116,20 +128,16 @@ class _InstanceSearch:
             self.cost, self.target, self.mode = float(cost[best]), target[best : best + 1], mode[best : best + 1]
             report(cost=self.cost, bound=self.bound)
 
-    def _local_search(self) -> None:
-        """Improve the incumbent by changes of one task at a time, until none reduces the cost."""
-        options = self.problem.devices * self.problem.modes
-        option = np.arange(options)
-        for _ in range(SWEEPS):
-            before = self.cost
-            for slot, agent in np.argwhere(self.data.arrives[0]):
-                if self.deadline.passed:
-                    return
-                target, mode = (np.repeat(values, options, axis=0) for values in (self.target, self.mode))
-                target[:, slot, agent], mode[:, slot, agent] = option // self.problem.modes, option % self.problem.modes
-                self.keep_best(target, mode, self.costs(target, mode).sum(axis=(1, 2)))
-            if self.cost >= before:
-                return
+    def _relaxation(self, t: Tables) -> float:
+        return Relaxation(t).ascend(self.deadline.part(0.4))
+
+    def _local_search(self, t: Tables) -> None:
+        """Anneal from the greedy rule's decision."""
+        device, mode = greedy_decision(self.problem, self.instances)
+        search = Annealing(t, device[0], mode[0], np.random.default_rng(0))
+        search.improve(MOVES, self.deadline.part(0.8 if t.arrives.sum() > WINDOW else 0.3))
+        target = self.problem.target(self.instances, search.device[None])
+        self.keep_best(target, search.mode[None], self.costs(target, search.mode[None]).sum(axis=(1, 2)))
 
 
 class _CutSearch(CutSearch):

@@ -1,0 +1,125 @@
+"""Lower bound of task queues: each device schedules alone at prices of tasks and of joules (Lagrangian relaxation).
+
+A task that no device completes fails, at the cost of a failure. Given a reward for each task and a price of each
+battery's joules, every device completes the tasks that pay, with all waiting in its queue (`device_schedules`). For any
+prices the sum of what this costs, plus the rewards, less the batteries' worth, is a bound, evaluated up to a margin for
+rounding; a subgradient ascent raises it. Ageing, whose total is concave in the energy used of a battery, lies above its
+secant between the full and the empty battery.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offloadopt.clock import Deadline
+from offloadopt.core import ROUNDING, FloatArray, IntArray
+from offloadopt.kernels import njit
+from offloadopt.solvers.task_queues.device_schedules import Fronts, Prices, cheapest_schedule, fronts, read_schedule
+from offloadopt.solvers.task_queues.simulation import Tables
+
+ROUNDS = 6_000
+"""Largest number of steps of the ascent."""
+PATIENCE = 40
+"""Number of steps without a rise after which steps get shorter."""
+LEAST_STEP = 1e-4
+"""Length of steps, relative to the first ones, at which the ascent ends."""
+TARGET = 0.5
+"""Rise, relative to the bound, for which the first steps aim."""
+SCALE = 30.0
+"""Weight of joules beside tasks, in squares of a usual task's energy."""
+
+
+@njit(cache=True)
+def schedule_all(
+    t: Tables, p: Prices, w: Fronts, device: IntArray, mode: IntArray, times: IntArray, used_j: FloatArray
+) -> float:
+    """Schedule each device alone; returns the sum of the costs less rewards."""
+    total = 0.0
+    for d in range(len(t.link_w)):
+        total += cheapest_schedule(t, p, w, d)
+        if np.isnan(total):
+            return total
+        read_schedule(t, w, d, w.size[0] - 1, device, mode, times, used_j)
+    return total
+
+
+def ageing_share(t: Tables) -> FloatArray:
+    """By device the least ratio of the ageing of jobs and of a continuous discharge of the same energy."""
+    capacity_j, rise = t.prices[1], t.prices[4]
+    cycles = float(t.cycles[t.arrives].max(initial=0.0))
+    sends = np.where(np.isfinite(t.send_s) & t.linked[..., None] & t.arrives[:, :, None, None], t.send_s, 0.0)
+    link_j = sends.max(axis=(0, 1, 3), initial=0.0) * t.link_w
+    most_j = cycles * (t.power_w / t.speed_hz).max(axis=1)
+    link_j, most_j = np.minimum(link_j, capacity_j), np.minimum(most_j, capacity_j)  # no battery holds more
+    agents = t.arrives.shape[1]
+    # Where slower modes take more power, the mean level over time may be that at the end of the job.
+    odd = (t.power_w > t.power_w[:, :1]).any(axis=1)
+    late_j = link_j / 2.0 + np.where(odd, most_j, 0.0)
+    half = rise * (most_j + link_j) / (2.0 * capacity_j)
+    send_half = rise * link_j.max() / (2.0 * capacity_j)
+    share = np.exp(-rise * late_j / capacity_j) * half / np.sinh(np.maximum(half, 1e-9))
+    share = np.where(half > 1e-9, share, 1.0)
+    share[:agents] = np.minimum(share[:agents], send_half / np.sinh(send_half) if send_half > 1e-9 else 1.0)
+    return share
+
+
+def ageing_of(t: Tables, used_j: FloatArray) -> FloatArray:
+    """Ageing cost of a continuous discharge of each battery by ``used_j [..., devices]``."""
+    capacity_j, whole, rise = t.prices[1], t.prices[2], t.prices[4]
+    level = t.start_j / capacity_j - 0.5
+    if rise == 0.0:
+        return np.asarray(whole * used_j / capacity_j)
+    return np.asarray(whole / rise * np.exp(rise * level) * -np.expm1(-rise * used_j / capacity_j))
+
+
+class Relaxation:
+    """Prices of one instance, and the bound at them."""
+
+    def __init__(self, t: Tables) -> None:
+        self.t, self.space = t, fronts(t)
+        self.ageing_price = ageing_share(t) * ageing_of(t, t.start_j) / np.maximum(t.start_j, 1e-12)
+        self.failure = float(t.prices[0])
+        # Subgradients of tasks are numbers of tasks, those of batteries joules: a task takes some of them.
+        least_j = np.min(t.cycles[..., None, None] * (t.power_w / t.speed_hz), axis=(-2, -1))
+        self.usual_j = max(float(np.median(least_j[t.arrives])), 1e-9) if t.arrives.any() else 1.0
+
+    def value(self, task: FloatArray, joule: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Bound and slopes at prices ``task [horizon, agents]``, at most a failure's cost, and ``joule [devices]``."""
+        t = self.t
+        device, mode = np.full(t.arrives.shape, -1), np.zeros(t.arrives.shape, dtype=np.int64)
+        times, used_j = np.zeros(t.arrives.shape, dtype=np.int64), np.zeros(len(t.link_w))
+        total = schedule_all(t, Prices(task, joule + self.ageing_price), self.space, device, mode, times, used_j)
+        rewards, worth = float(task[t.arrives].sum()), float(joule @ t.start_j)
+        margin = ROUNDING * (abs(total) + rewards + worth)
+        return total + rewards - worth - margin, np.where(t.arrives, 1.0 - times, 0.0), used_j - t.start_j
+
+    def ascend(self, deadline: Deadline) -> float:
+        """Raise the bound by a deflected subgradient ascent until it no longer rises; returns the best, at least 0."""
+        t, scale, best, step = self.t, SCALE * self.usual_j**2, -np.inf, 1.0
+        joule = np.full(len(t.link_w), 0.6 * self.failure / self.usual_j)
+        task = np.where(t.arrives, 0.7 * self.failure, 0.0)
+        kept, stalled, momentum = (task, joule), 0, (np.zeros_like(task), np.zeros_like(joule))
+        for _ in range(ROUNDS):
+            if deadline.passed or step < LEAST_STEP:
+                break
+            value, of_task, of_joule = self.value(task, joule)
+            if np.isnan(value):
+                break
+            stalled += 1
+            if value > best:
+                stalled = 0 if value > best + 1e-4 * abs(value) else stalled
+                best, kept = value, (task, joule)
+            if stalled > PATIENCE:
+                step, stalled, (task, joule) = 0.7 * step, 0, kept
+                momentum = np.zeros_like(task), np.zeros_like(joule)
+                continue
+            momentum = of_task + 0.5 * momentum[0], of_joule + 0.5 * momentum[1]
+            up = np.where((task >= self.failure) & (momentum[0] > 0), 0.0, momentum[0])
+            dear = np.where((joule <= 0.0) & (momentum[1] < 0), 0.0, momentum[1])
+            norm = float((up**2).sum() + (dear**2).sum() / scale)
+            if norm == 0.0:
+                break
+            length = step * TARGET * max(abs(value), self.failure) / norm
+            task = np.where(t.arrives, np.clip(task + length * up, 0.0, self.failure), 0.0)
+            joule = np.maximum(joule + length * dear / scale, 0.0)
+        return max(best, 0.0)

@@ -1,0 +1,55 @@
+"""The relaxation of task queues: a bound at any prices, against every decision of small instances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import offloadopt
+from offloadopt.clock import Deadline
+from offloadopt.solvers.task_queues.dual_bound import Relaxation, ageing_of
+from offloadopt.solvers.task_queues.simulation import tables
+
+from toys.small_task_queues import CASES, NEARLY_EMPTY, all_costs, small_d2d
+
+SCENARIOS = {**CASES, "nearly empty": NEARLY_EMPTY}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_decision_costs_less_at_any_prices(name: str) -> None:
+    problem, rng = small_d2d(**SCENARIOS[name]), np.random.default_rng(2)
+    instances = problem.sample(3, seed=11)
+    data = problem.hindsight_data(instances)
+    for row in range(3):
+        least = all_costs(problem, instances.take([row])).min()
+        relaxation = Relaxation(tables(data, row))
+        for _ in range(10):
+            task = np.where(data.arrives[row], rng.uniform(0.0, data.failure_cost, data.arrives[row].shape), 0.0)
+            joule = rng.uniform(0.0, rng.choice([0.01, 0.3, 2.0]), problem.devices)
+            assert relaxation.value(task, joule)[0] <= least * (1 + 1e-9)
+        assert 0.0 <= relaxation.ascend(Deadline()) <= least * (1 + 1e-9)
+
+
+def test_full_batteries_and_free_queues_leave_little_to_relax() -> None:
+    problem = small_d2d(start_share=1.0, ageing_weight=0.0, task_chance=0.4)
+    instances = problem.sample(3, seed=5)
+    data = problem.hindsight_data(instances)
+    for row in range(3):
+        least = all_costs(problem, instances.take([row])).min()
+        assert Relaxation(tables(data, row)).ascend(Deadline()) >= 0.98 * least
+
+
+def test_at_the_size_of_the_paper_it_exceeds_the_relaxation_without_queues() -> None:
+    # 287.5 is the linear relaxation of this instance in which no task waits, as HiGHS solved it.
+    problem = offloadopt.problem("battery_d2d")
+    relaxation = Relaxation(tables(problem.hindsight_data(problem.sample(1, seed=999)), 0))
+    assert relaxation.ascend(Deadline()) > 287.5
+
+
+def test_a_continuous_discharge_ages_as_many_small_ones() -> None:
+    problem = small_d2d()
+    t = tables(problem.hindsight_data(problem.sample(1, seed=1)), 0)
+    used = np.linspace(0.0, 1.0, 2001)[:, None] * t.start_j
+    level = (t.start_j - (used[1:] + used[:-1]) / 2.0) / t.prices[1]
+    slope = t.prices[2] / t.prices[1] * np.exp(t.prices[4] * (level - 0.5))
+    np.testing.assert_allclose(ageing_of(t, t.start_j), (slope * np.diff(used, axis=0)).sum(axis=0), rtol=1e-6)
