@@ -37,7 +37,7 @@ def test_several_instances_are_refused() -> None:
 @pytest.mark.parametrize("method", ["milp", "minlp"])
 def test_every_model_agrees_with_exact(name: str, method: str) -> None:
     problem = model_problem(name)
-    instances = problem.sample(3, seed=11)
+    instances = problem.sample(2, seed=11)
     best = optimum(problem, instances)
     solutions = registry.solver(method, problem).run(problem, instances)
     np.testing.assert_allclose(solutions.objective, best, rtol=1e-6)

@@ -12,21 +12,21 @@ from offloadopt.solvers.models.solver import MilpInHindsight, MinlpInHindsight
 
 from toys.small_task_queues import CASES, all_costs, small_d2d
 
-LASTING = [name for name in CASES if name != "batteries are depleted"]
+LASTING = ["paper", "tight deadlines", "often disconnected", "one subchannel", "odd voltages"]
 
 
 @pytest.mark.parametrize("case", LASTING)
 def test_the_milp_agrees_with_enumeration(case: str) -> None:
-    problem = small_d2d(**CASES[case])
-    instances = problem.sample(2, seed=5)
+    problem = small_d2d(**{"task_chance": 0.6, **CASES[case]})
+    instances = problem.sample(1, seed=5)
     solutions = MilpInHindsight().run(problem, instances)
-    best = np.array([all_costs(problem, instances.take([row])).min() for row in range(2)])
+    best = all_costs(problem, instances).min(keepdims=True)
     np.testing.assert_allclose(solutions.objective, best, rtol=1e-6)
     assert (solutions.bound <= best * (1 + 1e-12)).all()
     assert (solutions.gap < 2e-6).all()
 
 
-@pytest.mark.parametrize("case", ["paper", "often disconnected"])
+@pytest.mark.parametrize("case", ["paper"])
 def test_the_minlp_agrees_with_enumeration(case: str) -> None:
     problem = small_d2d(**{**CASES[case], "task_chance": 0.5})
     instances = problem.sample(1, seed=6)

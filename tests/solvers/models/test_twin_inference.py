@@ -18,9 +18,12 @@ METHODS = {"milp": MilpInHindsight(), "minlp": MinlpInHindsight()}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "a slot, MILP": ("milp", {"users": 2, "servers": 2, "tasks_max": 2, "horizon": 1}),
     "a slot, MINLP": ("minlp", {"users": 2, "servers": 1, "tasks_max": 2, "horizon": 1}),
-    "batteries bind": ("milp", {"users": 2, "servers": 1, "tasks_max": 1, "horizon": 3, "battery_j": 0.5}),
+    "batteries bind": ("milp", {"users": 2, "servers": 1, "tasks_max": 1, "horizon": 2, "battery_j": 0.4}),
     "time limits bind": ("milp", {"users": 2, "servers": 1, "tasks_max": 2, "horizon": 1, "limit_s": 0.1}),
-    "servers drain": ("milp", {"users": 1, "servers": 2, "horizon": 2, "server_drains": True, "battery_j": 1.0}),
+    "servers drain": (
+        "milp",
+        {"users": 1, "servers": 1, "tasks_max": 2, "horizon": 2, "server_drains": True, "battery_j": 0.5},
+    ),
 }
 
 
@@ -28,7 +31,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def test_it_agrees_with_exact(case: str) -> None:
     method, changes = CASES[case]
     problem = offloadopt.problem("twin_inference", **changes)
-    instances = problem.sample(2, seed=5)
+    instances = problem.sample(1, seed=5)
     best = optimum(problem, instances)
     solutions = METHODS[method].run(problem, instances)
     np.testing.assert_allclose(solutions.objective, best, rtol=1e-6)
@@ -38,7 +41,7 @@ def test_it_agrees_with_exact(case: str) -> None:
 
 def test_the_papers_literal_powers_are_well_scaled() -> None:
     problem = offloadopt.problem("twin_inference", "paper-literal", users=2, servers=1, tasks_max=2, horizon=1)
-    instances = problem.sample(2, seed=1)
+    instances = problem.sample(1, seed=1)
     best = optimum(problem, instances)
     for method in METHODS.values():
         solutions = method.run(problem, instances)
