@@ -17,10 +17,22 @@ from pydantic import Field
 
 from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, rollout
+from offloadopt.kernels import njit
 from offloadopt.quantities import Factor
 from offloadopt.solvers.levy import Coordinates, GainMutation, HorizonLevy, best_of, flight, levy_crossover
 from offloadopt.solvers.task_queues.baselines import cheapest
 from offloadopt.solvers.task_queues.lyapunov import TaskQueuesLyapunov, drift_plus_penalty
+from offloadopt.solvers.task_queues.simulation import (
+    Course,
+    Room,
+    Tables,
+    change_of,
+    course,
+    keep_change,
+    room,
+    tables,
+    total_cost,
+)
 from offloadopt.structures.task_queues import TaskQueueProblem
 
 START_FACTORS = np.append(np.geomspace(0.03, 3.0, 5), np.inf)
@@ -56,9 +68,11 @@ class TaskQueuesLevy(HorizonLevy, GainMutation):
             )
             return tuple(levy_crossover(present, mutant, crossing, weight, threshold) for present, mutant in mutants)
 
-        costs = _EvaluatedCosts(problem, instances)
+        costs = SimulatedCosts(problem, instances)
         cost = self.select_greedily(costs.cost, (target, mode), propose, deadline)
-        return costs.decisions(best_of(target, cost), best_of(mode, cost))
+        places = (instances.count, problem.horizon, problem.num_agents)
+        best_mode = costs.modes(best_of(mode, cost))
+        return problem.choose(best_of(target, cost).reshape(places), best_mode.reshape(places))
 
 
 def link_quality(problem: TaskQueueProblem[Any], instances: Instances) -> FloatArray:
@@ -98,22 +112,72 @@ def best_rule(problem: TaskQueueProblem[Any], instances: Instances) -> tuple[Int
     return best_of(np.swapaxes(target, 0, 1), cost.T), best_of(np.swapaxes(mode, 0, 1), cost.T)
 
 
-class _EvaluatedCosts:
-    """Costs of populations as the problem evaluates them."""
+class SimulatedCosts:
+    """Costs of populations by the simulation of changes: each member keeps what it is at, and tries its candidates.
+
+    Parameters
+    ----------
+    problem : TaskQueueProblem
+    instances : Instances
+    """
 
     def __init__(self, problem: TaskQueueProblem[Any], instances: Instances) -> None:
-        self.problem, self.instances = problem, instances
+        data = problem.hindsight_data(instances)
+        self._problem, self._devices = problem, devices_of_targets(problem, instances)
+        self._tables = [tables(data, row) for row in range(instances.count)]
+        self._rooms = [room(each) for each in self._tables]
+        self._courses: list[list[Course]] = []
+        self._costs: FloatArray = np.zeros((instances.count, 0))
 
-    def decisions(self, target: IntArray, mode: FloatArray) -> Decisions:
-        """Decisions of coordinates ``[some, horizon x agents]``."""
-        problem = self.problem
-        shape = (len(target), problem.horizon, problem.num_agents)
-        modes = np.minimum(mode.astype(np.int64), problem.modes - 1)
-        return problem.choose(target.reshape(shape), modes.reshape(shape))
+    def modes(self, mode: FloatArray) -> IntArray:
+        """Modes of coordinates."""
+        return np.minimum(mode.astype(np.int64), self._problem.modes - 1)
 
     def cost(self, target: IntArray, mode: FloatArray) -> FloatArray:
-        """Cost ``[count, population]`` of coordinates ``[count, population, horizon x agents]``."""
-        count, members, places = target.shape
-        copies = self.instances.take(np.repeat(np.arange(count), members))
-        decisions = self.decisions(target.reshape(-1, places), mode.reshape(-1, places))
-        return self.problem.evaluate(copies, decisions).cost.reshape(count, members)
+        """Cost ``[count, population]`` of coordinates ``[count, population, horizon x agents]``.
+
+        The first call begins at the coordinates, later ones try them: what costs no more than before is kept (28).
+        """
+        count, members = target.shape[:2]
+        shape = (count, members, self._problem.horizon, self._problem.num_agents)
+        device = np.take_along_axis(self._devices[:, None], target.reshape(shape)[..., None], axis=-1)[..., 0]
+        modes = self.modes(mode).reshape(shape)
+        if not self._courses:
+            self._courses = [
+                [course(t, device[row, member], modes[row, member]) for member in range(members)]
+                for row, t in enumerate(self._tables)
+            ]
+            self._costs = np.array([[total_cost(each) for each in row] for row in self._courses]).reshape(
+                count, members
+            )
+            return self._costs.copy()
+        found = self._costs.copy()
+        for row, member in np.ndindex(count, members):
+            t, w, made = self._tables[row], self._rooms[row], self._courses[row][member]
+            found[row, member] = _try(
+                t, made, w, device[row, member], modes[row, member], float(self._costs[row, member])
+            )
+        np.minimum(self._costs, found, out=self._costs)
+        return found
+
+
+@njit(cache=True)
+def _try(t: Tables, made: Course, w: Room, device: IntArray, mode: IntArray, cost: float) -> float:
+    """Cost of other devices and modes ``[horizon, agents]``, which are kept if it is not above ``cost``."""
+    horizon, agents = t.arrives.shape
+    first, last = horizon, -1
+    for slot in range(horizon):
+        for a in range(agents):
+            if t.arrives[slot, a] and (made.device[slot, a] != device[slot, a] or made.mode[slot, a] != mode[slot, a]):
+                made.device[slot, a], made.mode[slot, a] = device[slot, a], mode[slot, a]
+                first, last = min(first, slot), slot
+    if last < 0:
+        return cost
+    found = cost + change_of(t, made, w, first, last)
+    if found <= cost:
+        keep_change(t, made, w, first, last)
+    else:
+        for slot in range(first, last + 1):
+            for a in range(agents):
+                made.device[slot, a], made.mode[slot, a] = made.was_device[slot, a], made.was_mode[slot, a]
+    return found

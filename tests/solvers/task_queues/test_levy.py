@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from offloadopt.core import Status
 from offloadopt.solvers.task_queues.baselines import TaskQueuesGreedy
 from offloadopt.solvers.task_queues.exhaustive import TaskQueuesExhaustive
-from offloadopt.solvers.task_queues.levy import START_FACTORS, TaskQueuesLevy, best_rule, link_quality
+from offloadopt.solvers.task_queues.levy import (
+    START_FACTORS,
+    SimulatedCosts,
+    TaskQueuesLevy,
+    best_rule,
+    link_quality,
+)
 from offloadopt.solvers.task_queues.lyapunov import TaskQueuesLyapunov
 from offloadopt.testing import check_solver
 
@@ -68,3 +75,17 @@ def test_a_time_limit_ends_the_search() -> None:
 
 def test_it_conforms() -> None:
     check_solver(TaskQueuesLevy(generations=3), small_d2d())
+
+
+@pytest.mark.parametrize("case", ["paper", "batteries are depleted", "one subchannel"])
+def test_candidates_cost_what_the_problem_charges_whether_kept_or_not(case: str) -> None:
+    problem, rng = small_d2d(users=3, horizon=4, **CASES[case]), np.random.default_rng(4)
+    instances = problem.sample(2, seed=3)
+    costs, shape = SimulatedCosts(problem, instances), (2, 3, 12)
+    for _ in range(8):
+        target, mode = rng.integers(0, problem.devices, shape), rng.uniform(0, problem.modes, shape)
+        found = costs.cost(target, mode)
+        for member in range(3):
+            chosen = (values[:, member].reshape(2, 4, 3) for values in (target, costs.modes(mode)))
+            charged = problem.evaluate(instances, problem.choose(*chosen)).cost
+            np.testing.assert_allclose(found[:, member], charged, rtol=1e-9)
