@@ -32,8 +32,8 @@ from offloadopt.solvers.task_queues.simulation import Tables, tables
 from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
 from offloadopt.structures.task_queues import TaskQueueProblem
 
-MOVES = 20_000
-"""Changes per task that the local search tries."""
+MOVES = 20_000, 60_000
+"""Changes per task that the local search tries in windows, and beyond, where it alone gives the incumbent."""
 WINDOW = 60
 """Largest number of tasks for which the MILP is built: its rows grow by the square."""
 
@@ -135,7 +135,8 @@ class _InstanceSearch:
         """Anneal from the greedy rule's decision."""
         device, mode = greedy_decision(self.problem, self.instances)
         search = Annealing(t, device[0], mode[0], np.random.default_rng(0))
-        search.improve(MOVES, self.deadline.part(0.8 if t.arrives.sum() > WINDOW else 0.3))
+        large = bool(t.arrives.sum() > WINDOW)
+        search.improve(MOVES[large], self.deadline.part(0.9 if large else 0.3))
         target = self.problem.target(self.instances, search.device[None])
         self.keep_best(target, search.mode[None], self.costs(target, search.mode[None]).sum(axis=(1, 2)))
 
