@@ -5,7 +5,8 @@ Channels are complex arrays ``[..., users, antennas]`` of amplitude gains: row u
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,70 @@ LEAST_RESIDUAL = 1e-13
 """Part of a channel outside the span of others', relative to its norm, below which it counts as linearly dependent."""
 ACCURATE_RESIDUAL = 1e-6
 """The same part of the squared norm below which factors of the Gram matrix have lost too many digits."""
+
+
+SLOPE_STEP = 1e-5
+"""Step of difference quotients, relative to the largest power."""
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """Channels of users that disturb each other, and their linear detector, in one or many slots.
+
+    Attributes
+    ----------
+    detector : {"zero-forcing", "mmse", "mrc"}
+    channel, estimate : arrays [..., users, antennas]
+        The true channel, and the receiver's estimate of it.
+    noise_w : float
+        Noise power at each antenna in W.
+    """
+
+    detector: str
+    channel: Channel
+    estimate: Channel
+    noise_w: float
+
+    def take(self, index: Any) -> Self:
+        """Select slots by an index into the arrays."""
+        return type(self)(self.detector, self.channel[index], self.estimate[index], self.noise_w)
+
+    def sinr(self, power_w: FloatArray) -> FloatArray:
+        """Compute every user's SINR at powers in W ``[..., users]``; see `detected_sinr`."""
+        return detected_sinr(self.detector, self.channel, self.estimate, power_w, self.noise_w)
+
+    def gain_per_w(self, power_w: FloatArray) -> FloatArray:
+        """Compute every user's SINR per watt of its own power while the others send at ``power_w [..., users]``.
+
+        The SINR is proportional to the own power: it does not change the direction of the user's own weights.
+        """
+        users = np.shape(power_w)[-1]
+        own = np.where(np.eye(users, dtype=np.bool_), 1.0, np.asarray(power_w)[..., None, :])
+        return np.diagonal(self._for_each_user.sinr(own), axis1=-2, axis2=-1).copy()
+
+    def rate_slopes(self, power_w: FloatArray) -> FloatArray:
+        """Compute ``d ln(1 + SINR_j) / d p_u`` in 1/W at powers ``[..., users]``; array ``[..., users u, users j]``.
+
+        By difference quotients, as the powers change the weights too.
+        """
+        step = SLOPE_STEP * np.max(power_w, initial=1e-6)
+        more = np.asarray(power_w)[..., None, :] + step * np.eye(np.shape(power_w)[-1])
+        before = np.log1p(self.sinr(power_w))[..., None, :]
+        return np.asarray((np.log1p(self._for_each_user.sinr(more)) - before) / step)
+
+    @property
+    def _for_each_user(self) -> Self:
+        """The same channels with an axis of users before the last two, for powers ``[..., users, users]``."""
+        users = self.channel.shape[-2]
+        shape = (*self.channel.shape[:-2], users, *self.channel.shape[-2:])
+        channel, estimate = (np.broadcast_to(a[..., None, :, :], shape) for a in (self.channel, self.estimate))
+        return type(self)(self.detector, channel, estimate, self.noise_w)
+
+    @property
+    def seen_channel(self) -> Channel:
+        """The true channel ``[..., users, users]`` in the span of the estimates, which holds all detectors' weights."""
+        basis, _ = np.linalg.qr(np.swapaxes(self.estimate, -1, -2))
+        return np.asarray(self.channel @ basis.conj())
 
 
 def zero_forcing_gain(channel: Channel, noise_w: float) -> FloatArray:

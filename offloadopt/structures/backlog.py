@@ -12,6 +12,7 @@ import numpy as np
 from offloadopt.core import Decisions, FloatArray, Instances, Observation, ScenarioT, Table
 from offloadopt.errors import Unsupported
 from offloadopt.physics.device import Device, Service
+from offloadopt.physics.mimo import Uplink
 from offloadopt.pictures import Panel
 from offloadopt.pictures.over_slots import draw_lines, draw_stacked
 from offloadopt.structures.actions import Controls, EnergyControls
@@ -203,14 +204,28 @@ class BacklogProblem(AgentProblem[ScenarioT]):
         return {**super().controls, "energy": EnergyControls(self)}
 
     @abstractmethod
-    def backlog(self, instances: Instances) -> Backlog:
+    def backlog(self, instances: Instances, gain_per_w: FloatArray | None = None) -> Backlog:
         """Return the whole horizon as independent buffers.
+
+        Parameters
+        ----------
+        instances : Instances
+        gain_per_w : array [count, horizon, agents], optional
+            SINR per watt of each agent in 1/W; needed where it depends on the others' powers.
 
         Raises
         ------
         Unsupported
-            If one agent's power affects the service of another.
+            If one agent's power affects the service of another, and no gains are given.
         """
+
+    def uplink(self, instances: Instances) -> Uplink | None:
+        """Return the channels ``[count, horizon, ...]`` of agents that disturb each other; none where they do not."""
+        return None
+
+    def estimated_uplink(self, observation: Observation) -> Uplink | None:
+        """Return a slot's channels ``[count, ...]`` as the receiver knows them; none where agents do not disturb."""
+        return None
 
     def mdp(self) -> BacklogMDP:
         """Return the Markov decision process of a single agent.

@@ -78,10 +78,43 @@ def supporting_prices(backlog: Backlog, served_bits: FloatArray, prices: FloatAr
     return supporting
 
 
+@dataclass(frozen=True)
+class SlotCosts:
+    """Least priced costs of all slots.
+
+    Attributes
+    ----------
+    least : array [count, horizon, agents]
+    fixed : array [count, agents]
+        What is added for the whole horizon.
+    margin : array [count, agents]
+        Margin for the rounding of the sums.
+    service_value : array [count, horizon, agents]
+        Price of a served bit, at most the marginal cost of the last bit that fits into the buffer.
+    of_service : bool array [count, horizon, agents]
+        Whether ``least`` is the least cost of service at this price and a constant: the buffer's price falls from slot
+        to slot by no more than the holding price, so that no state of the buffer costs less.
+    """
+
+    least: FloatArray
+    fixed: FloatArray
+    margin: FloatArray
+    service_value: FloatArray
+    of_service: NDArray[np.bool_]
+
+
 def price_bound(
     backlog: Backlog, prices: FloatArray, green_effort: FloatArray, joule_prices: FloatArray | None = None
 ) -> FloatArray:
-    """Compute lower bounds ``[count, agents]`` of each buffer's cost, less a margin for the rounding of the sums.
+    """Compute lower bounds ``[count, agents]`` of each buffer's cost, from the arguments of `slot_costs`."""
+    costs = slot_costs(backlog, prices, green_effort, joule_prices)
+    return np.asarray(costs.fixed + np.sum(costs.least, axis=1) - costs.margin)
+
+
+def slot_costs(
+    backlog: Backlog, prices: FloatArray, green_effort: FloatArray, joule_prices: FloatArray | None = None
+) -> SlotCosts:
+    """Compute the least priced cost of each slot.
 
     Parameters
     ----------
@@ -97,7 +130,7 @@ def price_bound(
     arrivals, capacity, overflow_price = backlog.arrival_bits, backlog.capacity_bits, backlog.overflow_price
     end = np.full_like(prices[:, :1], backlog.final_price)
     keep_price = backlog.holding_price + np.concatenate([prices[:, 1:], end], axis=1)
-    service = _Service(backlog, green_effort, joule_prices)
+    service = PricedService(backlog, green_effort, joule_prices)
     if np.isfinite(capacity):
         capacity_limit = service.service_limit(np.full_like(arrivals, capacity))
         arrival_limit = service.service_limit(np.minimum(arrivals, capacity))
@@ -121,18 +154,27 @@ def price_bound(
             np.minimum(saved, beyond),
         )
         cost_full += (keep_price - prices) * capacity
-        slots = np.minimum(np.minimum(cost_emptied, np.where(arrivals < capacity, cost_filled, np.inf)), cost_full)
+        least = np.minimum(np.minimum(cost_emptied, np.where(arrivals < capacity, cost_filled, np.inf)), cost_full)
+        value = np.minimum(np.maximum(prices, 0.0), capacity_limit.marginal_cost)
         magnitude = magnitude + keep_magnitude + loss_magnitude
         magnitude += (np.abs(keep_price) + np.abs(prices) + overflow_price) * (capacity + arrivals)
     else:
         at_price, magnitude = service.least_cost(prices)
-        slots = np.where(prices <= keep_price, at_price + keep_price * arrivals, -np.inf)
+        least = np.where(prices <= keep_price, at_price + keep_price * arrivals, -np.inf)
+        value = np.maximum(prices, 0.0)
         magnitude += np.abs(keep_price) * arrivals
     start = prices[:, 0] * backlog.start_bits
     battery_terms = service.battery_terms()
-    total = start + backlog.fixed_cost + np.sum(slots + battery_terms, axis=1)
     total_magnitude = np.abs(start) + np.abs(backlog.fixed_cost) + np.sum(magnitude + np.abs(battery_terms), axis=1)
-    return np.asarray(total - EPS * (prices.shape[1] + ULPS_PER_TERM) * total_magnitude)
+    return SlotCosts(
+        least=least,
+        fixed=start + backlog.fixed_cost + np.sum(battery_terms, axis=1),
+        margin=EPS * (prices.shape[1] + ULPS_PER_TERM) * total_magnitude,
+        service_value=value,
+        of_service=(prices <= keep_price)
+        & (arrivals <= capacity)
+        & (keep_price <= overflow_price if np.isfinite(capacity) else True),
+    )
 
 
 def joule_prices(backlog: Backlog, prices: FloatArray, green_effort: FloatArray) -> FloatArray:
@@ -159,7 +201,7 @@ class _ServiceLimit:
     reached: NDArray[np.bool_]
 
 
-class _Service:
+class PricedService:
     """Least cost of each slot's service problem at given prices of bits and joules."""
 
     def __init__(self, backlog: Backlog, green_effort: FloatArray, joule_prices: FloatArray | None) -> None:

@@ -1,6 +1,6 @@
 """Offline optimum of buffers with the whole future known: a reference that no online policy can beat.
 
-Serves problems whose buffers are independent (`BacklogProblem`), one buffer at a time:
+Where users do not disturb each other (`BacklogProblem`), one buffer at a time:
 
 * `taut_string`: without a battery the plan follows the price of a bit, found exactly in a millisecond;
 * `convex_program`: with a battery, a convex programme of two coupled balances, solved by cvxpy and Clarabel;
@@ -8,23 +8,21 @@ Serves problems whose buffers are independent (`BacklogProblem`), one buffer at 
   a margin for rounding. Where no bit is lost the bound meets the cost. A buffer loses bits only when it is full, which
   makes the problem nonconvex: where bits must be lost a gap remains, and the status is `BOUNDED`. A gap also remains
   where a battery meets a grid price that changes within the horizon, as the battery must be drawn on before the grid.
+
+Where they do, `interference` plans them in turn and bounds what all of them can send together; a gap remains.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import Deadline
-from offloadopt.core import FloatArray, Instances
+from offloadopt.core import Instances
 from offloadopt.quantities import Factor
-from offloadopt.solvers.backlog.convex_program import BatteryPlan, BatteryProgramme
-from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
-from offloadopt.solvers.backlog.taut_string import taut_string
-from offloadopt.solvers.base import Found, InstanceSolver
+from offloadopt.solvers.backlog.buffer_plans import BufferSearches
+from offloadopt.solvers.backlog.interference import InterferenceSearches
+from offloadopt.solvers.base import InstanceSolver, Searches
 from offloadopt.structures.backlog import BacklogProblem
 
 
@@ -38,99 +36,12 @@ class BacklogExact(InstanceSolver):
 
     relative_gap: Factor = Field(1e-4, ge=0, description="a decision is optimal when its bound is this close")
 
-    def searches(self, problem: BacklogProblem[Any], instances: Instances, seed: int) -> _Searches:
+    def searches(self, problem: BacklogProblem[Any], instances: Instances, seed: int) -> Searches:
         """Prepare the plans of all buffers; ``details["bit_price"]`` holds the price of a waiting bit.
 
         Buffers that are not planned within the time limit stay idle, with the bound of prices 0.
         """
-        return _Searches(problem, instances)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Powers and prices ``[count, horizon, agents]`` with their cost and lower bound ``[count, agents]``."""
-
-    local_w: FloatArray
-    offload_w: FloatArray
-    bit_price: FloatArray
-    cost: FloatArray
-    bound: FloatArray
-
-    def merged_with(self, other: _Plan) -> _Plan:
-        """For each agent the cheaper powers of both plans, and the higher bound with its prices."""
-        cheaper, higher = (other.cost < self.cost)[:, None], (other.bound > self.bound)[:, None]
-        return _Plan(
-            np.where(cheaper, other.local_w, self.local_w),
-            np.where(cheaper, other.offload_w, self.offload_w),
-            np.where(higher, other.bit_price, self.bit_price),
-            np.minimum(other.cost, self.cost),
-            np.maximum(other.bound, self.bound),
-        )
-
-
-class _Searches:
-    """The searches of one call: every buffer by the taut string and, with a battery, by the convex programme too."""
-
-    def __init__(self, problem: BacklogProblem[Any], instances: Instances) -> None:
-        self.problem, self.instances = problem, instances
-        self.backlog = backlog = problem.backlog(instances)
-        service, self.shape = backlog.service, backlog.arrival_bits.shape
-        self.green_effort = service.effort_for_energy(np.broadcast_to(service.green_j, self.shape))
-        self.programme = BatteryProgramme(backlog) if backlog.battery_j > 0 else None
-        # The taut string ignores a battery.
-        green_price = np.asarray(-backlog.waste_price) if backlog.battery_j > 0 else service.green_price
-        self.batteryless = replace(backlog, service=replace(service, green_price=green_price), battery_j=0.0)
-        self.served, self.price = np.zeros(self.shape), np.zeros(self.shape)
-        self.solved: list[tuple[int, int, BatteryPlan]] = []
-
-    def search(self, row: int, deadline: Deadline) -> None:
-        """Plan each agent's buffer."""
-        agents = range(self.shape[2])
-        for agent in agents:
-            if deadline.passed:
-                return
-            self.served[row, :, agent], self.price[row, :, agent] = taut_string(
-                self.batteryless, self.green_effort, row, agent
-            )
-        if self.programme is None:
-            return
-        for agent in agents:
-            if (left_s := deadline.left_s) == 0.0:
-                return
-            plan = self.programme.solve(row, agent, left_s if np.isfinite(left_s) else None)
-            if plan is not None:
-                self.solved.append((row, agent, plan))
-
-    def found(self) -> Found:
-        """Evaluate the plans and compute their bounds."""
-        plan = self._without_battery() if self.programme is None else self._with_battery()
-        return Found(
-            self.problem.serve(plan.local_w, plan.offload_w), plan.bound.sum(axis=1), {"bit_price": plan.bit_price}
-        )
-
-    def _without_battery(self) -> _Plan:
-        bit_price = supporting_prices(self.backlog, self.served, self.price)
-        joule_price = None if self.programme is None else joule_prices(self.batteryless, bit_price, self.green_effort)
-        powers = self.batteryless.service.best(np.full(self.shape, np.inf), self.served)
-        return self.evaluated_plan(*powers, bit_price, joule_price)
-
-    def _with_battery(self) -> _Plan:
-        """Plans of the convex programmes; where one fails or costs more, the plan without a battery."""
-        best = self._without_battery()
-        local_w, offload_w, bit_price = best.local_w.copy(), best.offload_w.copy(), best.bit_price.copy()
-        joule_price = np.zeros(self.shape)
-        for row, agent, plan in self.solved:
-            local_w[row, :, agent], offload_w[row, :, agent] = plan.local_w, plan.offload_w
-            bit_price[row, :, agent], joule_price[row, :, agent] = plan.bit_price, plan.joule_price
-        served = self.backlog.service.bits(local_w, offload_w)
-        for price in (bit_price, supporting_prices(self.backlog, served, bit_price)):
-            best = best.merged_with(self.evaluated_plan(local_w, offload_w, price, joule_price))
-        return best
-
-    def evaluated_plan(
-        self, local_w: FloatArray, offload_w: FloatArray, bit_price: FloatArray, joule_price: FloatArray | None
-    ) -> _Plan:
-        """Evaluate the cost of powers and the lower bound of prices."""
-        cost = self.problem.evaluate(self.instances, self.problem.serve(local_w, offload_w)).agent_cost
-        bound = price_bound(self.backlog, bit_price, self.green_effort, joule_price)
-        return _Plan(local_w, offload_w, bit_price, cost, bound)
+        uplink = problem.uplink(instances)
+        if uplink is not None:
+            return InterferenceSearches(problem, instances, uplink)
+        return BufferSearches(problem, instances, problem.backlog(instances))

@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from offloadopt.core import Decisions, FloatArray, Instances, Observation
+from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem
+from offloadopt.errors import Unsupported
 from offloadopt.quantities import Tradeoff
+from offloadopt.solvers.backlog.joint_powers import joint_powers
 from offloadopt.solvers.lyapunov import DriftPlusPenalty
 from offloadopt.structures.backlog import BacklogProblem
 
@@ -43,8 +45,28 @@ class BacklogLyapunov(DriftPlusPenalty):
         default=True, description="charge energy at its cost; otherwise every joule costs 1, green or not"
     )
 
+    centralised: bool = Field(
+        default=False,
+        description="where users disturb each other: the base station, which knows all channels and buffers, sets all "
+        "powers together; otherwise each user sets its own, as if the others sent at full power",
+    )
+
+    def require(self, problem: Problem[Any]) -> None:
+        """Refuse to set powers together where that means nothing: for users that are independent, or with batteries."""
+        super().require(problem)
+        if self.centralised and (problem.battery_j > 0 or not self.carbon_aware):
+            raise Unsupported("centralised: the powers are set together without batteries and with carbon_aware only")
+
     def minimise(self, problem: BacklogProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
         """Powers of least drift plus penalty in the slot."""
+        uplink = problem.estimated_uplink(observation) if self.centralised else None
+        if uplink is not None:
+            buffer = problem.buffer_bits(observation)
+            return problem.serve(*joint_powers(problem.service(observation), uplink, buffer / v[:, None], buffer))
+        return self.minimise_coarsely(problem, observation, v)
+
+    def minimise_coarsely(self, problem: BacklogProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
+        """Powers that each user sets on its own, also where `minimise` sets them together."""
         return problem.serve(*_powers(problem, observation, v[:, None], self.carbon_aware))
 
     def reference_v(self, problem: BacklogProblem[Any], sample: Instances) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offloadopt.physics.mimo import detected_sinr, zero_forcing_gain
+from offloadopt.physics.mimo import Uplink, detected_sinr, zero_forcing_gain
 
 NOISE_W = 1e-9
 
@@ -138,3 +138,26 @@ def test_who_is_silent_is_not_heard(detector: str) -> None:
     assert (sinr[:, [0, 2]] > 0).all()
     silent = detected_sinr(detector, channel, channel, np.zeros((20, 3)), NOISE_W)
     np.testing.assert_array_equal(silent, 0.0)
+
+
+@pytest.mark.parametrize("detector", ["mmse", "mrc", "zero-forcing"])
+def test_a_users_sinr_is_proportional_to_its_own_power(detector: str) -> None:
+    channel, error = rayleigh((5, 3, 4), seed=10), rayleigh((5, 3, 4), seed=11, scale=0.1)
+    uplink = Uplink(detector, channel, channel + error, NOISE_W)
+    power_w = np.random.default_rng(12).uniform(0.1, 2.0, (5, 3))
+    np.testing.assert_allclose(uplink.gain_per_w(power_w) * power_w, uplink.sinr(power_w), rtol=1e-9)
+    slopes = uplink.rate_slopes(power_w)
+    own = np.diagonal(slopes, axis1=-2, axis2=-1)
+    np.testing.assert_allclose(own, uplink.gain_per_w(power_w) / (1.0 + uplink.sinr(power_w)), rtol=1e-3)
+    more = power_w + np.array([1e-4, 0.0, 0.0])
+    others = np.log1p(uplink.sinr(more)) - np.log1p(uplink.sinr(power_w))
+    np.testing.assert_allclose(slopes[:, 0, 1:], others[:, 1:] / 1e-4, rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("detector", ["mmse", "mrc", "zero-forcing"])
+def test_no_detector_hears_more_than_the_channel_in_the_span_of_the_estimates(detector: str) -> None:
+    channel, error = rayleigh((50, 3, 6), seed=13), rayleigh((50, 3, 6), seed=14, scale=0.3)
+    uplink = Uplink(detector, channel, channel + error, NOISE_W)
+    most = np.sum(np.abs(uplink.seen_channel) ** 2, axis=-1) / NOISE_W
+    assert (uplink.gain_per_w(np.zeros((50, 3))) <= most * (1.0 + 1e-9)).all()
+    assert (most <= np.sum(np.abs(channel) ** 2, axis=-1) / NOISE_W).all()

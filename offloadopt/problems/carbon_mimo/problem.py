@@ -105,7 +105,10 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
             "gain_before_per_w": "1/W",
             "sinr_before": "1",
         }
-        return {name: ArrayField((self.num_agents,), low=0.0, unit=unit) for name, unit in units.items()}
+        fields = {name: ArrayField((self.num_agents,), low=0.0, unit=unit) for name, unit in units.items()}
+        if not self._decoupled:
+            fields["channel_estimate"] = ArrayField((self.num_agents, self.scenario.antennas, 2), unit="1")
+        return fields
 
     @cached_property
     def device(self) -> Device:
@@ -200,8 +203,10 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         slot, values = state.slot, state.values
         carbon = instances["carbon_g_per_kwh"][:, slot, None]
         gain = values["gain_per_w"]
+        known = {} if self._decoupled else {"channel_estimate": self._estimate_parts(instances, slot)}
         return Observation(
             {
+                **known,
                 "buffer_bits": values["buffer_bits"],
                 "green_j": instances["harvest_j"][:, slot] + values["battery_j"],
                 "carbon_g_per_kwh": np.broadcast_to(carbon, values["buffer_bits"].shape),
@@ -259,6 +264,11 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         """Return the receiver's channel estimates ``[count, horizon, users, antennas]``."""
         known = _complex(instances["channel"])
         return known + _complex(instances["channel_error"]) if self.scenario.csi_error > 0 else known
+
+    def _estimate_parts(self, instances: Instances, slot: int) -> FloatArray:
+        """Return the receiver's channel estimates in a slot, ``[count, users, antennas, 2]``."""
+        channel = instances["channel"][:, slot]
+        return channel + instances["channel_error"][:, slot] if self.scenario.csi_error > 0 else channel
 
     def _gain(self, known: mimo.Channel) -> FloatArray:
         """Compute the SINR per watt that is guaranteed if the channel estimate is exact."""
@@ -328,17 +338,35 @@ class CarbonMimo(BacklogProblem[CarbonMimoScenario]):
         green_price = np.full((), 0.0 if self.scenario.battery_j > 0 else -self.waste_price)
         return Service(self.device, np.asarray(gain_per_w), np.asarray(green_j), green_price, grid_price)
 
-    def backlog(self, instances: Instances) -> Backlog:
+    def uplink(self, instances: Instances) -> mimo.Uplink | None:
+        """Return the users' channels unless zero forcing with perfect channel knowledge decouples them."""
+        if self._decoupled:
+            return None
+        s = self.scenario
+        return mimo.Uplink(s.detector, _complex(instances["channel"]), self._estimate(instances), s.noise_w)
+
+    def estimated_uplink(self, observation: Observation) -> mimo.Uplink | None:
+        """Return the base station's channel estimates in the slot."""
+        if self._decoupled:
+            return None
+        known = _complex(observation["channel_estimate"])
+        return mimo.Uplink(self.scenario.detector, known, known, self.scenario.noise_w)
+
+    def backlog(self, instances: Instances, gain_per_w: FloatArray | None = None) -> Backlog:
         """Return the backlog problems of single users; zero forcing with perfect channel knowledge decouples users."""
         s = self.scenario
-        if not self._decoupled:
-            why = f"detector {s.detector}" if s.detector != "zero-forcing" else f"csi_error = {s.csi_error:g}"
-            raise Unsupported(f"{why}: one user's power disturbs the others, and their buffers cannot be solved apart")
+        if gain_per_w is None:
+            if not self._decoupled:
+                why = f"detector {s.detector}" if s.detector != "zero-forcing" else f"csi_error = {s.csi_error:g}"
+                raise Unsupported(
+                    f"{why}: one user's power disturbs the others, and their buffers cannot be solved apart"
+                )
+            gain_per_w = self._gain(self._estimate(instances))
         harvest = instances["harvest_j"]
         grid_price = self.grid_price(instances["carbon_g_per_kwh"])[..., None]
         green_price = 0.0 if s.battery_j > 0 else self.waste_price
         return Backlog(
-            service=self._service(self._gain(self._estimate(instances)), harvest, grid_price),
+            service=self._service(gain_per_w, harvest, grid_price),
             start_bits=instances["start_bits"],
             arrival_bits=instances["arrival_bits"],
             capacity_bits=self.capacity_bits,

@@ -283,7 +283,7 @@ def test_a_lost_bit_costs_more_than_serving_it(name: str) -> None:
     assert whole > 1.2 * cost_of_giving_up(natural, instances)
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-normalised", "ancestor", "solar"])
+@pytest.mark.parametrize("name", ["paper", "paper-normalised", "ancestor", "solar", "interference"])
 def test_no_constant_power_comes_near_the_best_known_rule(name: str) -> None:
     problem = preset(name)
     instances = problem.sample(10, seed=9)

@@ -10,7 +10,6 @@ import pytest
 
 from offloadopt import registry
 from offloadopt.core import Decisions, Instances, Problem, Status
-from offloadopt.errors import Unsupported
 from offloadopt.solvers.backlog.convex_program import BatteryProgramme
 from offloadopt.solvers.backlog.exact import BacklogExact
 from offloadopt.structures.backlog import Backlog
@@ -152,20 +151,6 @@ def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming_and_a_g
 
 
 # ------------------------------------------------------------------------------------------------------ odd cases
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"detector": "mmse"}, "detector mmse: one user's power disturbs the others"),
-        ({"detector": "mrc"}, "detector mrc: one user's power disturbs the others"),
-        ({"csi_error": 0.1}, r"csi_error = 0\.1: one user's power disturbs the others"),
-    ],
-)
-def test_users_that_touch_each_other_are_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
-    problem = carbon(**changes)
-    with pytest.raises(Unsupported, match=reason):
-        BacklogExact().run(problem, problem.sample(1, seed=0))
 
 
 def test_nothing_to_serve_costs_nothing() -> None:
