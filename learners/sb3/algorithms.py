@@ -29,7 +29,7 @@ from offloadopt.envs.control import ControlProblem, control_view, require_contro
 from offloadopt.envs.vector_env import ProblemVectorEnv
 from offloadopt.envs.views import ControlView
 from offloadopt.learners.common.saved_policy import Origin
-from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
+from offloadopt.learners.sb3.base import Sb3Learner, linear_layers, require_replay_memory
 from offloadopt.learners.sb3.exported_actor import Actor, Layer
 from offloadopt.quantities import Factor, Rate, Rounds, Size
 
@@ -169,6 +169,7 @@ class DDPG(CentralSb3Learner):
         from stable_baselines3.common.noise import NormalActionNoise
 
         shape = environment.action_space.shape
+        require_replay_memory(self.buffer_size, environment)
         return {
             "gradient_steps": self.gradient_steps,
             "action_noise": NormalActionNoise(np.zeros(shape), np.full(shape, self.noise)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.common.torch_utils import seeded_generator
 from offloadopt.learners.common.training import IterativeLearner, Training, TrainingProgress, minibatches
 from offloadopt.learners.sb3.exported_actor import Layer
+from offloadopt.memory import require_memory
 from offloadopt.quantities import Rate, Rounds
 
 if TYPE_CHECKING:
@@ -178,6 +180,19 @@ class Sb3Training(Training):
             with private_randomness():
                 self._make_model()
         return self.settings.policy(self.problem, self.environment, self.model, origin)
+
+
+def require_replay_memory(entries: int, environment: Any) -> None:
+    """Refuse a replay buffer that does not fit: it holds observations twice, and actions, as float32 at most.
+
+    Parameters
+    ----------
+    entries : int
+        Steps of single environments that are remembered.
+    environment : VecEnv
+    """
+    numbers = 2 * math.prod(environment.observation_space.shape) + math.prod(environment.action_space.shape)
+    require_memory(4.0 * entries * numbers, f"buffer_size = {entries:,} steps of {numbers:,} numbers")
 
 
 def linear_layers(*networks: nn.Module) -> list[Layer]:

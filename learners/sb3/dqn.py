@@ -29,7 +29,7 @@ from offloadopt.learners.common.demonstrations import expressed, large_margin_lo
 from offloadopt.learners.common.saved_policy import Origin
 from offloadopt.learners.independent.networks import AgentNetworks
 from offloadopt.learners.independent.policy import MenuPolicy
-from offloadopt.learners.sb3.base import Sb3Learner, linear_layers
+from offloadopt.learners.sb3.base import Sb3Learner, linear_layers, require_replay_memory
 from offloadopt.quantities import Factor, Rate, Rounds, Size, Width
 from offloadopt.structures.agents import AgentProblem
 from offloadopt.structures.levels import QuantisedControls
@@ -117,6 +117,7 @@ class DQN(Sb3Learner):
 
     def options(self, environment: Any) -> dict[str, Any]:
         """A network of 64-64 is the library's default; its target follows slot by slot."""
+        require_replay_memory(self.buffer_size, environment)
         return {
             "batch_size": self.batch_size,
             "train_freq": 1,

@@ -18,6 +18,10 @@ Record = Callable[[int, Mapping[str, float]], None]
 """Called with a training step and named numbers measured there, for curves and TensorBoard."""
 
 
+LONGEST_BUDGET = 10**12
+"""Steps or seconds beyond which a training has no end."""
+
+
 @dataclass(frozen=True)
 class Demonstrations:
     """An expert's solutions with the observations along them, ``[count, ...]`` or ``[count, horizon, ...]``."""
@@ -47,8 +51,10 @@ class Budget:
     def __post_init__(self) -> None:
         for name, value in (("steps", self.steps), ("seconds", self.seconds)):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if value is not None and not (number and value > 0):
-                raise InvalidInput(f"budget {name} = {shown(value)}; allowed: greater than 0")
+            if value is not None and not (number and 0 < value <= LONGEST_BUDGET):
+                raise InvalidInput(
+                    f"budget {name} = {shown(value)}; allowed: greater than 0, at most {LONGEST_BUDGET:g}"
+                )
 
 
 class Learner(ServesStructure, ABC):

@@ -204,12 +204,12 @@ class CommonBound:
 
     def _service_alone(self, value: FloatArray) -> FloatArray:
         """[1, horizon] cost of energy less value of bits that `slot_costs` has for users that send alone."""
-        return PricedService(self.backlog, self.green_effort, None).least_cost(value)[0].sum(axis=-1)
+        return np.asarray(PricedService(self.backlog, self.green_effort, None).least_cost(value)[0].sum(axis=-1))
 
 
 def _log_dets(channel: Channel, power: FloatArray) -> FloatArray:
     """``ln det(I + sum_{i <= k} p_i h_i h_i^H)`` for all k, ``[..., users]``."""
-    return np.linalg.slogdet(_gram(channel, power))[1]
+    return np.asarray(np.linalg.slogdet(_gram(channel, power))[1])
 
 
 def _gram(channel: Channel, power: FloatArray) -> Channel:

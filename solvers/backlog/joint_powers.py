@@ -48,7 +48,9 @@ def joint_powers(
     d = service.device
     shape = service.gain_per_w.shape
     bit_value, max_bits = np.broadcast_to(bit_value, shape), np.broadcast_to(max_bits, shape)
-    prices = [np.ascontiguousarray(np.broadcast_to(p, shape)) for p in (service.green_price, service.grid_price)]
+    green_price, grid_price = (
+        np.ascontiguousarray(np.broadcast_to(p, shape)) for p in (service.green_price, service.grid_price)
+    )
     green_j = np.ascontiguousarray(np.broadcast_to(service.green_j, shape))
     constants = np.array(
         [
@@ -69,8 +71,8 @@ def joint_powers(
         harm = _harm(service, uplink, bit_value, max_bits, local_w, offload_w)
         new_local_w, new_offload_w = np.empty(shape), np.empty(shape)
         _respond(
-            gain, harm / d.slot_s, np.ascontiguousarray(bit_value), np.ascontiguousarray(max_bits), green_j, *prices,
-            constants, new_local_w, new_offload_w,
+            gain, harm / d.slot_s, np.ascontiguousarray(bit_value), np.ascontiguousarray(max_bits), green_j,
+            green_price, grid_price, constants, new_local_w, new_offload_w,
         )  # fmt: skip
         new_local_w = local_w + step * (new_local_w - local_w)
         new_offload_w = offload_w + step * (new_offload_w - offload_w)
@@ -88,7 +90,7 @@ def joint_powers(
 
 
 def _bits(service: Service, uplink: Uplink, local_w: FloatArray, offload_w: FloatArray) -> FloatArray:
-    return service.device.local_bits(local_w) + service.device.offload_bits(uplink.sinr(offload_w))
+    return np.asarray(service.device.local_bits(local_w) + service.device.offload_bits(uplink.sinr(offload_w)))
 
 
 def _objective(
@@ -101,7 +103,7 @@ def _objective(
 ) -> FloatArray:
     """[count] energy cost less value of the bits served."""
     served = np.minimum(_bits(service, uplink, local_w, offload_w), max_bits)
-    return np.sum(service.energy_cost(service.energy_j(local_w, offload_w)) - bit_value * served, axis=-1)
+    return np.asarray(np.sum(service.energy_cost(service.energy_j(local_w, offload_w)) - bit_value * served, axis=-1))
 
 
 def _harm(
@@ -118,7 +120,7 @@ def _harm(
     taken = -np.sum(
         uplink.rate_slopes(offload_w) * value[:, None, :] * ~np.eye(value.shape[-1], dtype=np.bool_), axis=-1
     )
-    return np.maximum(taken, 0.0)
+    return np.asarray(np.maximum(taken, 0.0))
 
 
 @njit(cache=True)

@@ -15,7 +15,7 @@ joule: its price is 0. Hence ``theta`` is the capacity, and the price is ``grid 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
@@ -54,7 +54,8 @@ class BacklogLyapunov(DriftPlusPenalty):
     def require(self, problem: Problem[Any]) -> None:
         """Refuse to set powers together where that means nothing: for users that are independent, or with batteries."""
         super().require(problem)
-        if self.centralised and (problem.battery_j > 0 or not self.carbon_aware):
+        battery_j = cast("BacklogProblem[Any]", problem).battery_j
+        if self.centralised and (battery_j > 0 or not self.carbon_aware):
             raise Unsupported("centralised: the powers are set together without batteries and with carbon_aware only")
 
     def minimise(self, problem: BacklogProblem[Any], observation: Observation, v: FloatArray) -> Decisions:

@@ -16,12 +16,14 @@ class Pupil(ThresholdSearch):
     needs_demonstrations = True
 
 
-def test_a_budget_is_positive() -> None:
+def test_a_budget_is_positive_and_ends() -> None:
     assert Budget(steps=1, seconds=0.5) == Budget(1, 0.5)
     with pytest.raises(InvalidInput, match="budget steps = 0; allowed: greater than 0"):
         Budget(steps=0)
     with pytest.raises(InvalidInput, match="budget seconds = nan; allowed: greater than 0"):
         Budget(seconds=float("nan"))
+    with pytest.raises(InvalidInput, match=r"budget steps = 10{20,}.*; allowed: greater than 0, at most 1e\+12"):
+        Budget(steps=10**400)
 
 
 def test_demonstrations_are_refused_or_required() -> None:

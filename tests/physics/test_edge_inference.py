@@ -69,3 +69,15 @@ def test_what_cannot_meet_its_limit_costs_infinitely_much() -> None:
     fastest = 1.0 + 1.0 / np.log2(11.0)
     assert best_shares(row, 1.0, fastest * 0.999, 0.0, 0.0)[0] == np.inf
     assert np.isfinite(best_shares(row, 1.0, fastest * 1.001, 0.0, 0.0)[0])
+
+
+def test_a_task_without_a_link_or_without_time_has_no_shares_and_one_that_sends_nothing_no_band() -> None:
+    cpu_s, energy, send_s, snr, send_energy = 0.5, 0.2, 0.1, 3.0, 0.0
+    assert best_shares(np.array([cpu_s, energy, send_s, 0.0, send_energy]), 1.0, 9.0, 0.1, 0.1)[0] == np.inf
+    assert best_shares(np.array([cpu_s, energy, send_s, snr, send_energy]), 1.0, 0.4, 0.1, 0.1)[0] == np.inf
+    cost, cpu, band = best_shares(np.array([cpu_s, energy, 0.0, snr, send_energy]), 1.0, 9.0, 0.1, 0.1)
+    assert band == 0.0
+    shares = np.linspace(0.01, 1.0, 10_000)
+    costs = cpu_s / shares + energy * shares**2 + 0.1 * shares
+    assert cost == pytest.approx(costs.min(), rel=1e-6)
+    assert cpu == pytest.approx(shares[costs.argmin()], abs=1e-3)

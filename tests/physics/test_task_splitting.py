@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from offloadopt.physics.task_splitting import Splitting, cheaper_mode, share_cpu
+from offloadopt.physics.task_splitting import Splitting, cheaper_mode, mode_cost, mode_slope, response, share_cpu
 
 CPU_MAX_HZ = 10e9
 WEIGHTS = (0.01, 0.1, 0.5, 0.9, 0.99)
@@ -206,3 +206,12 @@ def test_free_cpu_leaves_some_idle_where_energy_weighs() -> None:
 def test_scarce_cpu_is_used_up() -> None:
     tasks = random_tasks(8, seed=13, time_weight=0.9)
     assert shared(tasks, [0] * 8, np.ones(8, bool)).sum() == pytest.approx(CPU_MAX_HZ, rel=1e-12)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_task_without_a_link_asks_for_no_cpu_and_costs_more_than_any_other(full: bool) -> None:
+    task = np.array([1.0, np.inf, 0.5, 1.0, 0.2])  # local_s, send_s, send, cycles, scaled
+    assert mode_cost(full, 0.5, task, 0.5) == np.inf
+    assert mode_slope(full, 0.5, task, 0.5) == 0.0
+    assert response(full, 1.0, task, 0.5, 2.0) == 0.0
+    assert cheaper_mode(1.0, task, 0.5, 2.0)[:2] == (np.inf, 0.0)

@@ -15,7 +15,7 @@ import torch
 
 from offloadopt import registry
 from offloadopt.core import Budget
-from offloadopt.errors import OffloadError
+from offloadopt.errors import InvalidInput, OffloadError
 from offloadopt.learners.sb3.algorithms import A2C, DDPG, PPO, CentralSb3Learner
 
 LEARNERS = [
@@ -43,6 +43,15 @@ def devices() -> Any:
 @pytest.fixture
 def library() -> Any:
     return pytest.importorskip("stable_baselines3")
+
+
+def test_a_replay_buffer_that_does_not_fit_is_refused_before_it_is_made(
+    library: Any, devices: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offloadopt.memory.machine_bytes", lambda: 10**9)
+    learner = registry.learner("dqn-sb3", buffer_size=10**8)
+    with pytest.raises(InvalidInput, match=r"buffer_size = 100,000,000 steps of \d+ numbers"):
+        learner.fit(devices, budget=Budget(steps=100))
 
 
 def test_without_the_library_training_is_refused_in_one_line(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
