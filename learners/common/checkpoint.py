@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from offloadopt import files
-from offloadopt.core import Budget, Learner, Problem, Settings
+from offloadopt.core import LONGEST_BUDGET, Budget, Learner, Problem, Settings
 from offloadopt.errors import OutputExists
 from offloadopt.folders import FolderFormat
 from offloadopt.formats.reading import digest, refuse_damage
@@ -70,7 +70,7 @@ class Index(Settings):
     format_version: int = FORMAT
     training: Mapping[str, Any]
     """All inputs that determine the result."""
-    iteration: int = Field(default=0, ge=0)
+    iteration: int = Field(default=0, ge=0, le=LONGEST_BUDGET)
     step: int = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0)
     state: Stored | None = None

@@ -6,7 +6,7 @@ parameters stand in `offloadopt.arrays` and `offloadopt.settings`; both can be i
 """
 
 from offloadopt.arrays import ArrayField, Batch, Decisions, FloatArray, Instances, IntArray, Observation
-from offloadopt.core.learners import Budget, Demonstrations, Learner, Record
+from offloadopt.core.learners import LONGEST_BUDGET, Budget, Demonstrations, Learner, Record
 from offloadopt.core.methods import Method, Policy, Progress, Solver, rollout
 from offloadopt.core.problem import FEASIBILITY_TOLERANCE, Outcome, Problem, ScenarioT, State
 from offloadopt.core.solutions import ROUNDING, Interrupted, Solutions, Status, relative_gap
@@ -15,6 +15,7 @@ from offloadopt.settings import Scenario, Settings
 
 __all__ = [
     "FEASIBILITY_TOLERANCE",
+    "LONGEST_BUDGET",
     "ROUNDING",
     "ArrayField",
     "Batch",
