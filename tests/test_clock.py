@@ -68,7 +68,7 @@ import offloadopt
 
 problem = offloadopt.problem("multi_server", "heterogeneous", users=8, servers=2)
 instances = problem.sample(2, seed=0)
-solver = offloadopt.solver("local-search", time_limit_s=10)
+solver = offloadopt.solver("local-search", problem, time_limit_s=10)
 begin = time.perf_counter()
 solutions = solver.run(problem, instances)
 print(json.dumps([solutions.seconds.tolist(), time.perf_counter() - begin]))

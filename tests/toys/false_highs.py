@@ -148,7 +148,7 @@ def task_queues() -> tuple[float, float, float]:
     problem = small_d2d(**CASES["tight deadlines"])
     instance = problem.sample(3, seed=11).take([1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(task_queues_exact, "SWEEPS", 0)
+        patch.setattr(task_queues_exact, "MOVES", (0, 0))
         solutions = task_queues_exact.TaskQueuesExact().run(problem, instance)
     return solutions.objective[0], solutions.bound[0], float(all_costs(problem, instance).min())
 
