@@ -83,7 +83,10 @@ class Uplink:
 
     @property
     def seen_channel(self) -> Channel:
-        """The true channel ``[..., users, users]`` in the span of the estimates, which holds all detectors' weights."""
+        """The true channel in the span of the estimates, which holds all detectors' weights.
+
+        Array ``[..., users, dimensions]``, with as many dimensions as users or antennas, whichever are fewer.
+        """
         basis, _ = np.linalg.qr(np.swapaxes(self.estimate, -1, -2))
         return np.asarray(self.channel @ basis.conj())
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from offloadopt.clock import Deadline
-from offloadopt.core import Decisions, FloatArray, Instances, Observation, rollout
+from offloadopt.core import ROUNDING, Decisions, FloatArray, Instances, Observation, rollout
 from offloadopt.kernels import njit
 from offloadopt.physics.mimo import Channel, Uplink
 from offloadopt.solvers.backlog.buffer_plans import BufferPlan, BufferSearches
@@ -53,7 +53,7 @@ class InterferenceSearches:
 
     def __init__(self, problem: BacklogProblem[Any], instances: Instances, uplink: Uplink) -> None:
         self.problem, self.instances, self.uplink = problem, instances, uplink
-        self.seen = uplink.seen_channel / np.sqrt(uplink.noise_w)
+        self.seen = (1.0 + ROUNDING) * uplink.seen_channel / np.sqrt(uplink.noise_w)  # no SINR is rounded above it
         self.alone_gain = np.sum(np.abs(self.seen) ** 2, axis=-1)
         shape = self.alone_gain.shape
         self.local_w, self.offload_w, self.bit_price = np.zeros(shape), np.zeros(shape), np.zeros(shape)
@@ -136,8 +136,8 @@ class CommonBound:
     ----------
     backlog : Backlog
         One instance, with the gains of users that send alone.
-    seen : array [1, horizon, users, users]
-        Channels relative to the noise.
+    seen : array [1, horizon, users, dimensions]
+        Channels relative to the noise; there are as many dimensions as users or antennas, whichever are fewer.
     green_effort : array [1, horizon, users]
         Effort in J/bit at which a user that sends alone uses up the slot's green energy.
     """
@@ -213,7 +213,7 @@ def _log_dets(channel: Channel, power: FloatArray) -> FloatArray:
 
 
 def _gram(channel: Channel, power: FloatArray) -> Channel:
-    """``I + sum_{i <= k} p_i h_i h_i^H`` for all k, ``[..., users, users, users]``."""
+    """``I + sum_{i <= k} p_i h_i h_i^H`` for all k, ``[..., users, dimensions, dimensions]``."""
     parts = power[..., None, None] * channel[..., :, None] * channel.conj()[..., None, :]
     return np.asarray(np.eye(channel.shape[-1]) + np.cumsum(parts, axis=-3))
 
@@ -226,9 +226,10 @@ def _weighted_sum_rate(seen: Channel, value: FloatArray, power: FloatArray) -> t
     drop = sorted_value - np.concatenate([sorted_value[..., 1:], np.zeros_like(sorted_value[..., :1])], axis=-1)
     gram = _gram(channel, np.take_along_axis(power, order, axis=-1))
     total = np.sum(drop * np.linalg.slogdet(gram)[1], axis=-1)
-    solved = np.linalg.solve(gram, np.broadcast_to(np.swapaxes(channel, -1, -2)[..., None, :, :], gram.shape))
+    users, dimensions = channel.shape[-2:]
+    columns = np.swapaxes(channel, -1, -2)[..., None, :, :]
+    solved = np.linalg.solve(gram, np.broadcast_to(columns, (*gram.shape[:-2], dimensions, users)))
     heard = np.real(np.einsum("...un,...knu->...ku", channel.conj(), solved))
-    users = channel.shape[-2]
     within = np.tri(users).astype(bool)  # [k, u]: user u is one of the first k
     slope = np.einsum("...k,...ku->...u", drop, np.where(within, heard, 0.0))
     found = np.empty_like(slope)
@@ -242,9 +243,9 @@ def _descend(
 ) -> None:
     """Minimise cost of energy less value of bits over powers, user by user, for each slot; in place.
 
-    Arrays are ``[horizon, users]``, ``seen [horizon, users, users]``.
+    Arrays are ``[horizon, users]``, ``seen [horizon, users, dimensions]``.
     """
-    horizon, users = power.shape
+    (horizon, users), dimensions = power.shape, seen.shape[2]
     for t in range(horizon):
         order = np.argsort(-value[t])
         for _ in range(SWEEPS):
@@ -253,15 +254,15 @@ def _descend(
                 before = power[t, u]
                 heard = np.zeros(users)  # h^H A_k^-1 h without this user, for the sets that hold it
                 drop = np.zeros(users)
-                gram = np.eye(users).astype(np.complex128)
+                gram = np.eye(dimensions).astype(np.complex128)
                 inside = False
                 for k in range(users):
                     i = order[k]
                     if i == u:
                         inside = True
                     else:
-                        for a in range(users):
-                            for b in range(users):
+                        for a in range(dimensions):
+                            for b in range(dimensions):
                                 gram[a, b] += power[t, i] * seen[t, i, a] * seen[t, i, b].conjugate()
                     if inside:
                         after = value[t, order[k + 1]] if k + 1 < users else 0.0

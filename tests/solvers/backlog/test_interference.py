@@ -20,7 +20,7 @@ def coupled(**changes: Any) -> Problem[Any]:
     return registry.problem("carbon_mimo", "interference", **{**small, **changes})
 
 
-@pytest.mark.parametrize("changes", [{}, {"detector": "mrc"}])
+@pytest.mark.parametrize("changes", [{}, {"detector": "mrc"}, {"antennas": 1, "csi_error": 0.3}])
 def test_no_powers_of_a_grid_cost_less_than_the_bound_and_few_less_than_the_plans(changes: dict[str, Any]) -> None:
     problem = coupled(horizon=2, **changes)
     instances = problem.sample(3, seed=2)
