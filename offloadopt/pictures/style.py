@@ -33,6 +33,8 @@ def colour(number: int) -> str:
 
 def plain_axes(ax: Axes, grid: str | None = None) -> None:
     """Remove frame and ticks, and draw the grid along ``"x"``, ``"y"`` or ``"both"``."""
+    from matplotlib.ticker import ScalarFormatter
+
     ax.minorticks_off()
     ax.set_axisbelow(True)
     if grid is not None:
@@ -41,6 +43,9 @@ def plain_axes(ax: Axes, grid: str | None = None) -> None:
         ax.spines[side].set_visible(False)
     ax.spines["bottom"].set_color(GRID)
     ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=0)
+    for axis in (ax.xaxis, ax.yaxis):  # the power of ten that all ticks share would stand in the legend
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter("{x:g}")
 
 
 def label(ax: Axes, *, x: str = "", y: str = "") -> None:

@@ -186,7 +186,7 @@ class CommonBound:
     def _least_service(self, value: FloatArray, power: FloatArray, joule_price: FloatArray) -> FloatArray:
         """[1, horizon] lower bound of the cost of energy less value of bits, by the tangent of the sum rates."""
         d, service = self.backlog.service.device, self.backlog.service
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             effort = np.where(joule_price > 0, value / joule_price, np.inf)
         local_w = np.minimum((effort / self._constants[0]) ** 1.5, d.local_max_w)
         local = joule_price * d.slot_s * local_w - value * d.local_bits(local_w)

@@ -10,6 +10,7 @@ Rounds that overshoot are shortened; the best powers of all rounds are kept.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,82 +46,74 @@ def joint_powers(
     -------
     local_w, offload_w : arrays [count, users]
     """
-    d = service.device
     shape = service.gain_per_w.shape
-    bit_value, max_bits = np.broadcast_to(bit_value, shape), np.broadcast_to(max_bits, shape)
-    green_price, grid_price = (
-        np.ascontiguousarray(np.broadcast_to(p, shape)) for p in (service.green_price, service.grid_price)
-    )
-    green_j = np.ascontiguousarray(np.broadcast_to(service.green_j, shape))
-    constants = np.array(
-        [
-            3.0 * d.cycles_per_bit * np.cbrt(d.kappa),  # J/bit of the CPU over W^(2/3)
-            d.slot_s / (d.cycles_per_bit * np.cbrt(d.kappa)),  # bits of the CPU over W^(1/3)
-            d.slot_s * d.bandwidth_hz / np.log(2.0),  # bits of the link over ln(1 + SINR)
-            d.slot_s,
-            d.local_max_w,
-            d.offload_max_w,
-        ]
-    )
-    local_w, offload_w = service.best(bit_value, max_bits)
-    best_local_w, best_offload_w = local_w, offload_w
-    least = _objective(service, uplink, bit_value, max_bits, local_w, offload_w)
-    step = np.ones((shape[0], 1))
+    slot = _Slot(service, uplink, np.broadcast_to(bit_value, shape), np.broadcast_to(max_bits, shape))
+    local_w, offload_w = service.best(slot.bit_value, slot.max_bits)
+    least, step = slot.cost(local_w, offload_w), np.ones((shape[0], 1))
     for _ in range(ROUNDS):
-        gain = uplink.gain_per_w(offload_w)
-        harm = _harm(service, uplink, bit_value, max_bits, local_w, offload_w)
-        new_local_w, new_offload_w = np.empty(shape), np.empty(shape)
-        _respond(
-            gain, harm / d.slot_s, np.ascontiguousarray(bit_value), np.ascontiguousarray(max_bits), green_j,
-            green_price, grid_price, constants, new_local_w, new_offload_w,
-        )  # fmt: skip
+        new_local_w, new_offload_w = slot.responses(local_w, offload_w)
+        moved = np.max(np.abs(step * (new_offload_w - offload_w)), initial=0.0)
         new_local_w = local_w + step * (new_local_w - local_w)
         new_offload_w = offload_w + step * (new_offload_w - offload_w)
-        cost = _objective(service, uplink, bit_value, max_bits, new_local_w, new_offload_w)
-        better = cost < least
-        moved = np.max(np.abs(new_offload_w - offload_w), initial=0.0)
-        least = np.where(better, cost, least)
-        best_local_w = np.where(better[:, None], new_local_w, best_local_w)
-        best_offload_w = np.where(better[:, None], new_offload_w, best_offload_w)
-        local_w, offload_w = best_local_w, best_offload_w
-        step = np.where(better[:, None], np.minimum(2.0 * step, 1.0), 0.5 * step)
-        if moved <= SETTLED * d.offload_max_w:
+        cost = slot.cost(new_local_w, new_offload_w)
+        better = (cost < least)[:, None]
+        least = np.minimum(cost, least)
+        local_w, offload_w = np.where(better, new_local_w, local_w), np.where(better, new_offload_w, offload_w)
+        step = np.where(better, np.minimum(2.0 * step, 1.0), 0.5 * step)
+        if moved <= SETTLED * service.device.offload_max_w:
             break
-    return best_local_w, best_offload_w
+    return local_w, offload_w
 
 
-def _bits(service: Service, uplink: Uplink, local_w: FloatArray, offload_w: FloatArray) -> FloatArray:
-    return np.asarray(service.device.local_bits(local_w) + service.device.offload_bits(uplink.sinr(offload_w)))
+@dataclass(frozen=True)
+class _Slot:
+    """One slot's problem; arrays ``[count, users]``."""
 
+    service: Service
+    uplink: Uplink
+    bit_value: FloatArray
+    max_bits: FloatArray
 
-def _objective(
-    service: Service,
-    uplink: Uplink,
-    bit_value: FloatArray,
-    max_bits: FloatArray,
-    local_w: FloatArray,
-    offload_w: FloatArray,
-) -> FloatArray:
-    """[count] energy cost less value of the bits served."""
-    served = np.minimum(_bits(service, uplink, local_w, offload_w), max_bits)
-    return np.asarray(np.sum(service.energy_cost(service.energy_j(local_w, offload_w)) - bit_value * served, axis=-1))
+    def bits(self, local_w: FloatArray, offload_w: FloatArray) -> FloatArray:
+        """Bits that the powers can serve."""
+        device = self.service.device
+        return np.asarray(device.local_bits(local_w) + device.offload_bits(self.uplink.sinr(offload_w)))
 
+    def cost(self, local_w: FloatArray, offload_w: FloatArray) -> FloatArray:
+        """Cost of energy less value of the bits served, ``[count]``."""
+        served = np.minimum(self.bits(local_w, offload_w), self.max_bits)
+        energy_cost = self.service.energy_cost(self.service.energy_j(local_w, offload_w))
+        return np.asarray(np.sum(energy_cost - self.bit_value * served, axis=-1))
 
-def _harm(
-    service: Service,
-    uplink: Uplink,
-    bit_value: FloatArray,
-    max_bits: FloatArray,
-    local_w: FloatArray,
-    offload_w: FloatArray,
-) -> FloatArray:
-    """[count, users] value per watt of what a user's transmission takes from the others, whose buffers have bits."""
-    counts = _bits(service, uplink, local_w, offload_w) <= max_bits
-    value = service.device.offload_bits(np.expm1(np.ones(()))) * np.where(counts, bit_value, 0.0)  # of a nat
-    taken = -np.sum(
-        uplink.rate_slopes(offload_w) * value[:, None, :] * ~np.eye(value.shape[-1], dtype=np.bool_), axis=-1
-    )
-    return np.asarray(np.maximum(taken, 0.0))
+    def harm(self, local_w: FloatArray, offload_w: FloatArray) -> FloatArray:
+        """Value per watt of what a user's transmission takes from the others whose buffers still have bits."""
+        counts = self.bits(local_w, offload_w) <= self.max_bits
+        nat = self.service.device.offload_bits(np.expm1(np.ones(())))  # bits
+        value = nat * np.where(counts, self.bit_value, 0.0)
+        slopes = self.uplink.rate_slopes(offload_w) * ~np.eye(value.shape[-1], dtype=np.bool_)
+        return np.asarray(np.maximum(-np.sum(slopes * value[:, None, :], axis=-1), 0.0))
+
+    def responses(self, local_w: FloatArray, offload_w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Each user's best powers while the others keep theirs, with the harm as a toll."""
+        service, d, shape = self.service, self.service.device, self.max_bits.shape
+        constants = np.array(
+            [
+                3.0 * d.cycles_per_bit * np.cbrt(d.kappa),  # J/bit of the CPU over W^(2/3)
+                d.slot_s / (d.cycles_per_bit * np.cbrt(d.kappa)),  # bits of the CPU over W^(1/3)
+                d.slot_s * d.bandwidth_hz / np.log(2.0),  # bits of the link over ln(1 + SINR)
+                d.slot_s,
+                d.local_max_w,
+                d.offload_max_w,
+            ]
+        )
+        toll = self.harm(local_w, offload_w) / d.slot_s
+        parts = (toll, self.bit_value, self.max_bits, service.green_j, service.green_price, service.grid_price)
+        toll, value, most, green_j, green_price, grid_price = (
+            np.ascontiguousarray(np.broadcast_to(part, shape)) for part in parts
+        )
+        gain, local, offload = self.uplink.gain_per_w(offload_w), np.empty(shape), np.empty(shape)
+        _respond(gain, toll, value, most, green_j, green_price, grid_price, constants, local, offload)
+        return local, offload
 
 
 @njit(cache=True)

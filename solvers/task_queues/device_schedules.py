@@ -16,7 +16,7 @@ import numpy as np
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.kernels import njit
 from offloadopt.physics.dvfs import execution_times
-from offloadopt.solvers.task_queues.simulation import Tables
+from offloadopt.solvers.task_queues.tables import Tables
 
 UNTIL_S = 1e-9
 """Seconds by which a disconnection is taken to be later, so that rounding excludes no schedule."""
@@ -106,60 +106,11 @@ def _extend(
             if number > 0 and end_s <= w.free_s[scratch, number - 1]:
                 number -= 1
             w.free_s[scratch, number], w.value[scratch, number] = end_s, value
-            w.node[scratch, number] = w.node[source, label]
+            w.node[scratch, number] = -1 - w.node[source, label]  # its choice is still to be added
             number += 1
         w.size[scratch] = number
         if number > 0:
-            _merge(w, into, slot, a, k, senders)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def _merge(w: Fronts, into: int, slot: int, a: int, k: int, senders: int) -> None:
-    """Merge the last front, whose schedules have one choice more, into another one."""
-    scratch, made = len(w.size) - 1, len(w.size) - 2
-    i, j, number, least = 0, 0, 0, np.inf
-    while i < w.size[into] or j < w.size[scratch]:
-        old = j >= w.size[scratch] or (
-            i < w.size[into]
-            and (
-                w.free_s[into, i] < w.free_s[scratch, j]
-                or (w.free_s[into, i] == w.free_s[scratch, j] and w.value[into, i] <= w.value[scratch, j])
-            )
-        )
-        if old:
-            free_s, value, node = w.free_s[into, i], w.value[into, i], w.node[into, i]
-            i += 1
-        else:
-            free_s, value, node = w.free_s[scratch, j], w.value[scratch, j], w.node[scratch, j]
-            j += 1
-        if value >= least:
-            continue
-        if number >= w.free_s.shape[1] - 1:
-            w.used[0] = len(w.parent) + 1  # no space
-            break
-        least = value
-        if not old:
-            n = w.used[0]
-            w.used[0] += 1
-            if n < len(w.parent):
-                w.parent[n] = node
-                w.choice[n, 0], w.choice[n, 1], w.choice[n, 2], w.choice[n, 3] = slot, a, k, senders
-            node = n
-        w.free_s[made, number], w.value[made, number], w.node[made, number] = free_s, value, node
-        number += 1
-    for label in range(number):
-        w.free_s[into, label] = w.free_s[made, label]
-        w.value[into, label] = w.value[made, label]
-        w.node[into, label] = w.node[made, label]
-    w.size[into] = number
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def _copy(w: Fronts, source: int, into: int) -> None:
-    w.size[into] = w.size[source]
-    for label in range(w.size[source]):
-        w.free_s[into, label], w.value[into, label] = w.free_s[source, label], w.value[source, label]
-        w.node[into, label] = w.node[source, label]
+            _choose(w, into, slot, a, k, senders)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -190,6 +141,29 @@ def _join(w: Fronts, source: int, into: int) -> None:
         w.value[into, label] = w.value[made, label]
         w.node[into, label] = w.node[made, label]
     w.size[into] = number
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def _choose(w: Fronts, into: int, slot: int, a: int, k: int, senders: int) -> None:
+    """Merge the last front into another one; schedules that are kept get a node with their new choice."""
+    _join(w, len(w.size) - 1, into)
+    for label in range(w.size[into]):
+        if w.node[into, label] >= 0:
+            continue
+        n = w.used[0]
+        w.used[0] += 1
+        if n < len(w.parent):
+            w.parent[n] = -1 - w.node[into, label]
+            w.choice[n, 0], w.choice[n, 1], w.choice[n, 2], w.choice[n, 3] = slot, a, k, senders
+        w.node[into, label] = n
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def _copy(w: Fronts, source: int, into: int) -> None:
+    w.size[into] = w.size[source]
+    for label in range(w.size[source]):
+        w.free_s[into, label], w.value[into, label] = w.free_s[source, label], w.value[source, label]
+        w.node[into, label] = w.node[source, label]
 
 
 @njit(cache=True, _nrt=False, forceinline=True)

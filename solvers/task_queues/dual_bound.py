@@ -15,7 +15,7 @@ from offloadopt.clock import Deadline
 from offloadopt.core import ROUNDING, FloatArray, IntArray
 from offloadopt.kernels import njit
 from offloadopt.solvers.task_queues.device_schedules import Fronts, Prices, cheapest_schedule, fronts, read_schedule
-from offloadopt.solvers.task_queues.simulation import Tables
+from offloadopt.solvers.task_queues.tables import Tables
 
 ROUNDS = 6_000
 """Largest number of steps of the ascent."""
@@ -45,7 +45,7 @@ def schedule_all(
 
 def ageing_share(t: Tables) -> FloatArray:
     """By device the least ratio of the ageing of jobs and of a continuous discharge of the same energy."""
-    capacity_j, rise = t.prices[1], t.prices[4]
+    capacity_j, rise = t.capacity_j, t.level_stress
     cycles = float(t.cycles[t.arrives].max(initial=0.0))
     sends = np.where(np.isfinite(t.send_s) & t.linked[..., None] & t.arrives[:, :, None, None], t.send_s, 0.0)
     link_j = sends.max(axis=(0, 1, 3), initial=0.0) * t.link_w
@@ -65,7 +65,7 @@ def ageing_share(t: Tables) -> FloatArray:
 
 def ageing_of(t: Tables, used_j: FloatArray) -> FloatArray:
     """Ageing cost of a continuous discharge of each battery by ``used_j [..., devices]``."""
-    capacity_j, whole, rise = t.prices[1], t.prices[2], t.prices[4]
+    capacity_j, whole, rise = t.capacity_j, t.life_cost, t.level_stress
     level = t.start_j / capacity_j - 0.5
     if rise == 0.0:
         return np.asarray(whole * used_j / capacity_j)
@@ -78,7 +78,7 @@ class Relaxation:
     def __init__(self, t: Tables) -> None:
         self.t, self.space = t, fronts(t)
         self.ageing_price = ageing_share(t) * ageing_of(t, t.start_j) / np.maximum(t.start_j, 1e-12)
-        self.failure = float(t.prices[0])
+        self.failure = float(t.failure_cost)
         # Subgradients of tasks are numbers of tasks, those of batteries joules: a task takes some of them.
         least_j = np.min(t.cycles[..., None, None] * (t.power_w / t.speed_hz), axis=(-2, -1))
         self.usual_j = max(float(np.median(least_j[t.arrives])), 1e-9) if t.arrives.any() else 1.0

@@ -28,7 +28,7 @@ from offloadopt.solvers.highs import SAFETY, CutSearch, Programme, checked_bound
 from offloadopt.solvers.task_queues.dual_bound import Relaxation
 from offloadopt.solvers.task_queues.local_search import Annealing, greedy_decision
 from offloadopt.solvers.task_queues.milp_model import Choice, TaskQueueMilp
-from offloadopt.solvers.task_queues.simulation import Tables, tables
+from offloadopt.solvers.task_queues.tables import Tables, tables
 from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
 from offloadopt.structures.task_queues import TaskQueueProblem
 

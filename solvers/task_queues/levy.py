@@ -25,14 +25,13 @@ from offloadopt.solvers.task_queues.lyapunov import TaskQueuesLyapunov, drift_pl
 from offloadopt.solvers.task_queues.simulation import (
     Course,
     Room,
-    Tables,
     change_of,
     course,
     keep_change,
     room,
-    tables,
     total_cost,
 )
+from offloadopt.solvers.task_queues.tables import Tables, tables
 from offloadopt.structures.task_queues import TaskQueueProblem
 
 START_FACTORS = np.append(np.geomspace(0.03, 3.0, 5), np.inf)

@@ -22,15 +22,13 @@ from offloadopt.solvers.task_queues.baselines import TaskQueuesGreedy
 from offloadopt.solvers.task_queues.simulation import (
     Course,
     Room,
-    Tables,
     change_of,
     course,
     keep_change,
-    overdrawn,
     room,
-    tables,
     total_cost,
 )
+from offloadopt.solvers.task_queues.tables import Tables, overdrawn, tables
 from offloadopt.structures.task_queues import TaskQueueProblem
 
 CHUNK = 20_000
@@ -113,7 +111,7 @@ class Annealing:
             return 0
         least_j = np.min(t.cycles[..., None, None] * (t.power_w / t.speed_hz), axis=(-2, -1))
         usual_j = float(np.median(least_j[t.arrives]))
-        failure = float(t.prices[0])
+        failure = float(t.failure_cost)
         eighth = failure / 8.0 if failure > 0 else self.cost / tasks
         device, mode, made = self.device, self.mode, 0
         for share, joules, drops, hot, cold in STAGES:

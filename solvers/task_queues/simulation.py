@@ -16,39 +16,12 @@ from numpy.typing import NDArray
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.kernels import njit
 from offloadopt.physics.dvfs import execution_times
-from offloadopt.structures.task_queues import HindsightData
+from offloadopt.solvers.task_queues.tables import Tables
 
 NOTHING = -1
 """Device of a slot's agent without a task."""
-OVERDRAFT_J = 1e6
-"""Energy by which batteries may be overdrawn, more than they ever are."""
 MARGIN_J = 1e-9
 """Energy that a battery must hold in the end so that it surely does not end before."""
-
-
-class Tables(NamedTuple):
-    """One instance for kernels: arrays of `HindsightData` without the axis of instances.
-
-    ``drop_cost [horizon]`` is that of a drop by slot. ``prices`` are the cost of a failure, the capacity in J, the
-    ageing cost of using a whole battery at level 1/2 with deviation 0, by how much its logarithm grows with deviation
-    and level, and by how much batteries may be overdrawn at what price per J (see `overdrawn`).
-    """
-
-    arrives: NDArray[np.bool_]
-    begin_s: FloatArray
-    deadline_s: FloatArray
-    cycles: FloatArray
-    joule_price: FloatArray
-    linked: NDArray[np.bool_]
-    send_s: FloatArray
-    received: NDArray[np.bool_]
-    until_s: FloatArray
-    link_w: FloatArray
-    speed_hz: FloatArray
-    power_w: FloatArray
-    start_j: FloatArray
-    drop_cost: FloatArray
-    prices: FloatArray
 
 
 class Course(NamedTuple):
@@ -111,45 +84,6 @@ class Room(NamedTuple):
     cut: NDArray[np.bool_]
 
 
-def tables(data: HindsightData, row: int) -> Tables:
-    """Take one instance's tables."""
-    ageing = data.ageing
-    whole = data.ageing_price * ageing.per_cycle / 2.0 * np.exp(-1.0 / ageing.deviation)
-    stress = [1.0 / ageing.deviation, 4.0 * ageing.level]
-    prices = [data.failure_cost, data.capacity_j, whole, *stress, 0.0, 0.0]
-    by_row = (data.deadline_s, data.cycles, data.joule_price, data.linked, data.send_s, data.received, data.until_s)
-    deadline_s, cycles, joule_price, linked, send_s, received, until_s = (
-        np.ascontiguousarray(values[row]) for values in by_row
-    )
-    return Tables(
-        arrives=np.ascontiguousarray(data.arrives[row]),
-        begin_s=np.asarray(data.begin_s, dtype=np.float64),
-        deadline_s=deadline_s.astype(np.float64),
-        cycles=cycles.astype(np.float64),
-        joule_price=joule_price.astype(np.float64),
-        linked=linked,
-        send_s=send_s.astype(np.float64),
-        received=received,
-        until_s=until_s.astype(np.float64),
-        link_w=np.asarray(data.link_w, dtype=np.float64),
-        speed_hz=np.asarray(data.speed_hz, dtype=np.float64),
-        power_w=np.asarray(data.power_w, dtype=np.float64),
-        start_j=np.array(data.start_j[row], dtype=np.float64),
-        drop_cost=np.full(len(data.begin_s), data.drop_cost),
-        prices=np.array(prices, dtype=np.float64),
-    )
-
-
-def overdrawn(t: Tables, joule_price: float, drop_cost: FloatArray) -> Tables:
-    """Let batteries be overdrawn at a price in the end, so that they never end, at other costs of drops by slot.
-
-    Every joule saved then counts, not only the last one that lets another task be done.
-    """
-    prices = t.prices.copy()
-    prices[5], prices[6] = OVERDRAFT_J, joule_price
-    return t._replace(prices=prices, start_j=t.start_j + OVERDRAFT_J, drop_cost=drop_cost)
-
-
 def course(t: Tables, device: IntArray, mode: IntArray) -> Course:
     """Simulate the decision ``device``, ``mode [horizon, agents]`` from the first slot on."""
     (horizon, agents), devices = t.arrives.shape, len(t.link_w)
@@ -197,12 +131,12 @@ def ageing(
     chosen_s: float, full_s: float,
 ) -> float:  # fmt: skip
     """Ageing cost of a battery that holds ``level_j`` before the pieces of one job, equations (12) to (15)."""
-    level_j -= t.prices[5]
+    level_j -= t.overdraft_j
     total_s = receive_s + wait_s + chosen_s + full_s
     used_j = receive_j + chosen_j + full_j
     if total_s <= 0.0 or used_j <= 0.0:
         return 0.0
-    capacity_j = t.prices[1]
+    capacity_j = t.capacity_j
     receiving = level_j - receive_j / 2.0
     waiting = level_j - receive_j
     doing = waiting - chosen_j / 2.0
@@ -211,14 +145,14 @@ def ageing(
     square = (receiving - mean) ** 2 * receive_s + (waiting - mean) ** 2 * wait_s
     square += (doing - mean) ** 2 * chosen_s + (hurrying - mean) ** 2 * full_s
     deviation = 2.0 * np.sqrt(3.0 * square / total_s) / capacity_j
-    stress = deviation * t.prices[3] + (mean / capacity_j - 0.5) * t.prices[4]
-    return float(t.prices[2] * used_j / capacity_j * np.exp(stress))
+    stress = deviation * t.deviation_stress + (mean / capacity_j - 0.5) * t.level_stress
+    return float(t.life_cost * used_j / capacity_j * np.exp(stress))
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
 def overdraft_cost(t: Tables, held_j: float) -> float:
     """Cost of the energy that a battery lacks in the end, where it may be overdrawn."""
-    return float(t.prices[6] * max(t.prices[5] - held_j, 0.0))
+    return float(t.overdraft_price * max(t.overdraft_j - held_j, 0.0))
 
 
 @njit(cache=True, _nrt=False)
@@ -333,7 +267,7 @@ def _settle(t: Tables, c: Course, w: Room, slot: int, d: int, keep: bool) -> flo
         return 0.0
     if w.shift_j[d] == 0.0:
         return 0.0
-    factor, left = np.exp(-t.prices[4] * w.shift_j[d] / t.prices[1]), w.left[d]
+    factor, left = np.exp(-t.level_stress * w.shift_j[d] / t.capacity_j), w.left[d]
     change = (c.aged_from[d, left] - c.aged_from[d, slot]) * (factor - 1.0)
     if keep:
         for place in range(left, slot):
@@ -479,7 +413,7 @@ def _execute(t: Tables, c: Course, w: Room, slot: int, a: int, arrival_s: float)
         aged = ageing(t, held_j, held_j, 0.0, 0.0, held_j / t.link_w[d], 0.0, 0.0, 0.0)
         w.level_j[d], w.ended[d] = 0.0, True
         w.aged[d] += aged
-        return float(price * held_j + t.prices[0])
+        return float(price * held_j + t.failure_cost)
     left_j = held_j - receive_j
     start_s = max(w.free_s[d], arrival_s)
     chosen_s, full_s = execution_times(t.cycles[slot, a], speed, full_speed, t.deadline_s[slot, a] - start_s)
@@ -496,7 +430,7 @@ def _execute(t: Tables, c: Course, w: Room, slot: int, a: int, arrival_s: float)
     w.aged[d] += aged
     failed = failed or (not home and w.free_s[d] > t.until_s[slot, a, d])
     used_j = receive_j + chosen_s * power + full_s * full_power
-    return float(price * used_j + (t.prices[0] if failed else 0.0))
+    return float(price * used_j + (t.failure_cost if failed else 0.0))
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -507,7 +441,7 @@ def _count_undelivered(t: Tables, c: Course, w: Room, slot: int, keep: bool) -> 
         d = c.device[slot, a]
         if d < 0 or not w.followed[d] or _delivered(t, c, w, slot, a):
             continue
-        cost = t.prices[0] + (0.0 if w.cut[a] else t.drop_cost[slot])
+        cost = t.failure_cost + (0.0 if w.cut[a] else t.drop_cost[slot])
         change += cost - c.base_cost[1, slot, a]
         if keep:
             c.base_cost[1, slot, a] = cost

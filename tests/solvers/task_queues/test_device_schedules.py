@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offloadopt.solvers.task_queues.device_schedules import Prices, cheapest_schedule, fronts, read_schedule
-from offloadopt.solvers.task_queues.simulation import Tables, tables
+from offloadopt.solvers.task_queues.tables import Tables, tables
 
 from toys.small_task_queues import small_d2d
 

@@ -8,7 +8,7 @@ import pytest
 import offloadopt
 from offloadopt.clock import Deadline
 from offloadopt.solvers.task_queues.dual_bound import Relaxation, ageing_of
-from offloadopt.solvers.task_queues.simulation import tables
+from offloadopt.solvers.task_queues.tables import tables
 
 from toys.small_task_queues import CASES, NEARLY_EMPTY, all_costs, small_d2d
 
@@ -50,6 +50,6 @@ def test_a_continuous_discharge_ages_as_many_small_ones() -> None:
     problem = small_d2d()
     t = tables(problem.hindsight_data(problem.sample(1, seed=1)), 0)
     used = np.linspace(0.0, 1.0, 2001)[:, None] * t.start_j
-    level = (t.start_j - (used[1:] + used[:-1]) / 2.0) / t.prices[1]
-    slope = t.prices[2] / t.prices[1] * np.exp(t.prices[4] * (level - 0.5))
+    level = (t.start_j - (used[1:] + used[:-1]) / 2.0) / t.capacity_j
+    slope = t.life_cost / t.capacity_j * np.exp(t.level_stress * (level - 0.5))
     np.testing.assert_allclose(ageing_of(t, t.start_j), (slope * np.diff(used, axis=0)).sum(axis=0), rtol=1e-6)

@@ -10,7 +10,8 @@ import pytest
 import offloadopt
 from offloadopt.core import Instances
 from offloadopt.problems.battery_d2d import BatteryD2D
-from offloadopt.solvers.task_queues.simulation import Course, change_of, course, keep_change, room, tables, total_cost
+from offloadopt.solvers.task_queues.simulation import Course, change_of, course, keep_change, room, total_cost
+from offloadopt.solvers.task_queues.tables import tables
 
 from toys.small_task_queues import CASES, NEARLY_EMPTY, small_d2d
 
