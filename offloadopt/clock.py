@@ -32,6 +32,8 @@ class _CompileTime(Protocol):
 
 CHECK_S = 0.05
 """Pause in s between checks of a deadline that is enforced."""
+LOOK_S = 0.02
+"""Time in s that a compiled search may take between two looks at its deadline, see `steps_until_look`."""
 AFTER_CTRL_C_S = 1.0
 """Time in s for which kernels are still loaded, or compiled, after Ctrl-C."""
 _compile_time: _CompileTime | None = None
@@ -91,6 +93,14 @@ def _listen_to_numba() -> _CompileTime:
     compile_time = CompileTime()
     event.register("numba:compiler_lock", compile_time)  # type: ignore[no-untyped-call]
     return compile_time
+
+
+def steps_until_look(steps: int, seconds: float) -> int:
+    """Number of a search's steps until the next look at the deadline, where the last ``steps`` took ``seconds``.
+
+    For compiled code, whose steps may take a microsecond or a second by the size of the problem. Start with one step.
+    """
+    return max(1, min(4 * steps, int(steps * LOOK_S / max(seconds, 1e-6))))
 
 
 class TimeIsUp(BaseException):

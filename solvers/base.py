@@ -114,20 +114,26 @@ class InstanceSolver(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Search instance by instance; independent slots are searched one by one, each with the time limit."""
+        """Search instance by instance; independent slots are searched one by one and share their instance's limit."""
         self.require(problem)
         if isinstance(problem, SlotwiseProblem) and problem.horizon > 1:
-            return solve_slots(self, problem, instances, seed, progress)
-        return keep_what_was_found(partial(self._run, problem, instances, seed, progress))
+            run = partial(self._run, slots=problem.horizon)
+            return keep_what_was_found(partial(_solve_slots, self, problem, instances, seed, progress, run))
+        return keep_what_was_found(partial(self._run, problem, instances, seed=seed, progress=progress))
 
-    def _run(self, problem: Problem[Any], instances: Instances, seed: int, progress: Progress | None) -> Solutions:
-        begin, seconds = clock(), np.zeros(instances.count)
+    def _run(
+        self, problem: Problem[Any], instances: Instances, *, seed: int, progress: Progress | None, slots: int = 1
+    ) -> Solutions:
+        """Search every instance of one slot, of which so many share a time limit: each has its part of the rest."""
+        begin, seconds, limit = clock(), np.zeros(instances.count), Deadline()
         searches = self.searches(problem, instances, seed)
         for row in range(instances.count):
             begin_of_row = clock()
             begin_search(f"search {row + 1} of {instances.count}" if instances.count > 1 else "")
+            if row % slots == 0:
+                limit = Deadline(self.time_limit_s)
             try:
-                searches.search(row, Deadline(self.time_limit_s))
+                searches.search(row, limit.part(1.0 / (slots - row % slots)))
             except KeyboardInterrupt:  # a second Ctrl-C, or one during compilation
                 if row == 0:
                     raise
@@ -198,7 +204,7 @@ def solve_blocks(
 def solve_slots(
     solver: Solver, problem: SlotwiseProblem[Any], instances: Instances, seed: int, progress: Progress | None
 ) -> Solutions:
-    """Solve every slot of every instance on its own, where slots are independent.
+    """Solve every slot of every instance on its own, where slots are independent and share the time limit evenly.
 
     Parameters
     ----------
@@ -216,11 +222,18 @@ def solve_slots(
         Costs, bounds and seconds are sums over the slots; every array of ``details`` has a slot axis,
         ``[count, horizon, ...]``.
     """
-    return keep_what_was_found(partial(_solve_slots, solver, problem, instances, seed, progress))
+    limit_s = solver.time_limit_s
+    hurried = solver if limit_s is None else solver.replace(time_limit_s=limit_s / problem.horizon)
+    return keep_what_was_found(partial(_solve_slots, solver, problem, instances, seed, progress, hurried.run))
 
 
 def _solve_slots(
-    solver: Solver, problem: SlotwiseProblem[Any], instances: Instances, seed: int, progress: Progress | None
+    solver: Solver,
+    problem: SlotwiseProblem[Any],
+    instances: Instances,
+    seed: int,
+    progress: Progress | None,
+    run: Callable[..., Solutions],
 ) -> Solutions:
     done = 0
 
@@ -231,7 +244,7 @@ def _solve_slots(
             progress(done // problem.horizon - before)
 
     try:
-        single = solver.run(problem.one_slot, problem.slots(instances), seed=seed, progress=slots_done)
+        single = run(problem.one_slot, problem.slots(instances), seed=seed, progress=slots_done)
     except Interrupted as stopped:
         count = len(stopped.solutions.objective) // problem.horizon
         if count == 0:

@@ -67,8 +67,11 @@ class DriftPlusPenalty(Rule):
     def reference_v(self, problem: Any, sample: Instances) -> float:
         """Value of ``v`` at which cost and drift have about the same weight, by the units of the problem."""
 
-    def minimise_coarsely(self, problem: Any, observation: Observation, v: FloatArray) -> Decisions:
-        """Decisions with which values of ``v`` are compared; `minimise` unless that takes too long."""
+    def minimise_coarsely(self, problem: Any, observation: Observation, v: FloatArray, deadline: Deadline) -> Decisions:
+        """Decisions with which values of ``v`` are compared; `minimise` unless that takes too long.
+
+        A slow one raises `TimeoutError` when the deadline passes.
+        """
         return self.minimise(problem, observation, v)
 
     def tuning_sample(self, problem: Problem[Any]) -> Instances:
@@ -111,7 +114,7 @@ def _tuned(rule: DriftPlusPenalty, problem_type: type[Problem[Any]], scenario: S
     coarse = rule.reference_v(problem, sample) * rule.coarse_factors
 
     def decide(observation: Observation, v: FloatArray) -> Decisions:
-        return rule.minimise_coarsely(problem, observation, v)
+        return rule.minimise_coarsely(problem, observation, v, deadline)
 
     v = tune_parameter(problem, sample, coarse, rule.fine_steps, decide, deadline)
     return v, clock() - begin

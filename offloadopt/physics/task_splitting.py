@@ -108,7 +108,10 @@ class Splitting:
         """Stack the numbers of a ``task`` for the kernels below, ``[..., 5]``: ``T0``, ``S``, ``e``, ``C``, ``k``."""
         scaled = self.kappa * self.cycles / self.local_j
         parts = (self.local_s, self.send_s, self.send_j / self.local_j, self.cycles, scaled)
-        return np.ascontiguousarray(np.stack(np.broadcast_arrays(*parts), axis=-1), dtype=np.float64)
+        rows = np.empty((*np.broadcast_shapes(*(np.shape(part) for part in parts)), len(parts)))
+        for column, part in enumerate(parts):
+            rows[..., column] = part
+        return rows
 
 
 @njit(cache=True, inline="always")

@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 from pydantic import Field
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Decisions, FloatArray, Instances, Observation, Problem
 from offloadopt.errors import Unsupported
 from offloadopt.quantities import Tradeoff
@@ -64,9 +65,11 @@ class BacklogLyapunov(DriftPlusPenalty):
         if uplink is not None:
             buffer = problem.buffer_bits(observation)
             return problem.serve(*joint_powers(problem.service(observation), uplink, buffer / v[:, None], buffer))
-        return self.minimise_coarsely(problem, observation, v)
+        return problem.serve(*_powers(problem, observation, v[:, None], self.carbon_aware))
 
-    def minimise_coarsely(self, problem: BacklogProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
+    def minimise_coarsely(
+        self, problem: BacklogProblem[Any], observation: Observation, v: FloatArray, deadline: Deadline
+    ) -> Decisions:
         """Powers that each user sets on its own, also where `minimise` sets them together."""
         return problem.serve(*_powers(problem, observation, v[:, None], self.carbon_aware))
 

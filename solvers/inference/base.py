@@ -68,8 +68,8 @@ class InferenceRule(Rule):
         )
 
 
-def instance_tasks(tasks: InferenceTasks, row: int) -> InferenceTasks:
-    """Select one instance's tasks."""
+def instance_tasks(tasks: InferenceTasks, row: int | IntArray) -> InferenceTasks:
+    """Select one instance's tasks; of one instance's tasks, those of some users."""
     return InferenceTasks(**{f.name: getattr(tasks, f.name)[row] for f in fields(InferenceTasks)})
 
 

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.solvers.inference.base import (
     InferenceRule,
     Planner,
+    instance_tasks,
     optimal_shares,
     plan_within_batteries,
     slot_in_joules,
@@ -44,7 +46,8 @@ class InferenceGreedy(InferenceRule):
         self, problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray
     ) -> tuple[SlotTasks, IntArray, FloatArray]:
         """Combine the plans of all users; where a battery does not suffice, energy gets a price."""
-        return _independent_plans(problem, tasks, held_j, self.plan_alone)
+        deadline = Deadline(self.time_limit_s, 1.0 / problem.horizon)
+        return _independent_plans(problem, tasks, held_j, self.plan_alone, deadline)
 
     def plan_alone(self, slot: SlotTasks) -> tuple[IntArray, FloatArray]:
         """Options and shares that are optimal for each user without the others."""
@@ -76,18 +79,27 @@ class RoundRobin(InferenceRule):
 
 
 def _independent_plans(
-    problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray, planner: Planner
+    problem: InferenceProblem[Any], tasks: InferenceTasks, held_j: FloatArray, planner: Planner, deadline: Deadline
 ) -> tuple[SlotTasks, IntArray, FloatArray]:
-    """Plan users independently; users whose battery does not suffice are planned again with prices of energy."""
+    """Plan users independently; users whose battery does not suffice are planned again with prices of energy.
+
+    Those that are left when the deadline passes keep their plan, so that tasks fail.
+    """
     zeros = np.zeros(len(held_j))
     slot, joules = slot_tasks(tasks, problem.cost_weights, zeros, 0.0), slot_in_joules(tasks, problem.cost_weights)
     option, shares = planner(slot)
     needed_j = sum_by_user(slot, task_energies(option, shares, joules.local, joules.remote))
     for i in np.flatnonzero(needed_j > held_j):
-        tasks_of_user = replace(tasks, present=tasks.present & (np.arange(len(held_j)) == i)[:, None])
+        if deadline.passed:
+            break
         own_tasks = slice(slot.first_task[i], slot.first_task[i + 1])
         _, option[own_tasks], shares[own_tasks] = plan_within_batteries(
-            tasks_of_user, problem.cost_weights, zeros, held_j, planner
+            instance_tasks(tasks, np.array([i])),
+            problem.cost_weights,
+            zeros[[i]],
+            held_j[[i]],
+            planner,
+            deadline=deadline,
         )
     return slot, option, shares
 

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from offloadopt.clock import Deadline
+from offloadopt.clock import Deadline, clock, steps_until_look
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.kernels import njit
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, share_server
 
 LEAST_SAVING = 1e-12
 """Least relative reduction of the cost for which a move is made."""
-STEPS_AT_ONCE = 2**23
-"""Steps between two looks at the deadline, times the squared number of tasks, with which a step's time grows."""
 
 
 @njit(cache=True)
@@ -145,28 +143,22 @@ def _best_exchange(
 @njit(cache=True)
 def improve(
     option: Any, user: Any, first_task: Any, local_cost: Any, remote: Any, second_price: float, limit: float,
-    failure_costs: Any, swaps: bool, place: Any, steps: int,
-) -> float:  # fmt: skip
-    """Improve options in place until no move, and with ``swaps`` no exchange between servers, helps; returns the cost.
+    failure_costs: Any, swaps: bool, place: Any, total: Any, costs: Any, prices: Any, steps: int,
+) -> None:  # fmt: skip
+    """Improve options in place until no move, and with ``swaps`` no exchange between servers, helps.
 
-    Where the tasks on a CPU cannot all meet the time limit, they are first set to fail: a single move could not make
-    them feasible. ``place`` holds the next task and the number of tasks since the last change: after so many steps the
-    search stops there, and the same call continues it.
+    After so many ``steps`` the search stops, and the same call continues it: ``place`` holds the next task and the
+    number of tasks since the last change; ``total [1]``, ``costs`` and ``prices`` are those of `total_cost`, finite.
     """
-    tasks, servers = remote.shape[0], remote.shape[1]
-    costs, prices = np.empty(servers), np.zeros((servers, 2))
+    tasks = len(option)
     trial = np.zeros(2), np.empty((tasks + 1, 7)), np.ones(tasks + 1)  # prices, work, ones
     slot = user, first_task, local_cost, remote, second_price, limit, failure_costs
-    total = total_cost(option, *slot, costs, prices)
-    if not np.isfinite(total):
-        _fail_infeasible(option, first_task, local_cost, costs)
-        total = total_cost(option, *slot, costs, prices)
     for _ in range(steps):
         if place[1] == tasks:
             break
         j = place[0]
         current, partner = option[j], -1
-        least = -LEAST_SAVING * (1.0 + abs(total))
+        least = -LEAST_SAVING * (1.0 + abs(total[0]))
         target = _best_move(option, j, *slot, least, costs, prices, *trial)
         if swaps and target == current and current > 0:
             partner = _best_exchange(
@@ -181,9 +173,8 @@ def improve(
             option[j] = target
             if partner >= 0:
                 option[partner] = current
-            total = total_cost(option, *slot, costs, prices)
+            total[0] = total_cost(option, *slot, costs, prices)
         place[0] = (j + 1) % tasks
-    return total
 
 
 def local_search(
@@ -191,7 +182,8 @@ def local_search(
 ) -> tuple[IntArray, float, FloatArray]:
     """Find a local optimum from ``start [tasks]``: options, their cost, and resource prices ``[servers, 2]``.
 
-    Without ``exchanges`` of two tasks only moves are tried.
+    Where the tasks on a CPU cannot all meet the time limit, they are first set to fail: a single move could not make
+    them feasible. Without ``exchanges`` of two tasks only moves are tried.
     """
     option = start.copy()
     arguments = (
@@ -203,10 +195,19 @@ def local_search(
         slot.limit_s,
         slot.failure_costs,
     )
+    steps = 1
     for swaps in (False, True) if exchanges else (False,):
-        place, steps = np.zeros(2, dtype=np.int64), max(1, STEPS_AT_ONCE // max(slot.tasks, 1) ** 2)
+        if deadline.passed:
+            break
+        costs, prices = np.empty(slot.servers), np.zeros((slot.servers, 2))
+        place, total = np.zeros(2, dtype=np.int64), np.array([total_cost(option, *arguments, costs, prices)])
+        if not np.isfinite(total[0]):
+            _fail_infeasible(option, slot.first_task, local_cost, costs)
+            total[0] = total_cost(option, *arguments, costs, prices)
         while place[1] < slot.tasks and not deadline.passed:
-            improve(option, *arguments, swaps, place, steps)
+            begin = clock()
+            improve(option, *arguments, swaps, place, total, costs, prices, steps)
+            steps = steps_until_look(steps, clock() - begin)
     costs, prices = np.empty(slot.servers), np.zeros((slot.servers, 2))
     cost = float(total_cost(option, *arguments, costs, prices))
     return option, cost, prices

@@ -40,24 +40,32 @@ class InferenceLyapunov(DriftPlusPenalty):
 
     def minimise(self, problem: InferenceProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
         """Plans of least drift plus penalty in the slot."""
-        return self._plan(problem, observation, v, coarse=False)
+        return self._plan(problem, observation, v)
 
-    def minimise_coarsely(self, problem: InferenceProblem[Any], observation: Observation, v: FloatArray) -> Decisions:
+    def minimise_coarsely(
+        self, problem: InferenceProblem[Any], observation: Observation, v: FloatArray, deadline: Deadline
+    ) -> Decisions:
         """Plans by a search without exchanges at few prices."""
-        return self._plan(problem, observation, v, coarse=True)
+        return self._plan(problem, observation, v, deadline)
 
     def reference_v(self, problem: InferenceProblem[Any], sample: Instances) -> float:
         """Largest virtual queue over the cost of a joule."""
         weights = problem.cost_weights
         return self._largest_initial_j(problem) / (weights.per_joule if weights.per_joule > 0 else weights.per_second)
 
-    def _plan(self, problem: InferenceProblem[Any], observation: Observation, v: FloatArray, coarse: bool) -> Decisions:
+    def _plan(
+        self, problem: InferenceProblem[Any], observation: Observation, v: FloatArray, tuning: Deadline | None = None
+    ) -> Decisions:
+        """Plans of the slot, coarse ones where ``v`` is tuned until a deadline."""
         tasks, held_j = problem.observed_tasks(observation)
         price = np.maximum(self._largest_initial_j(problem) - held_j, 0.0) / v[:, None]
+        coarse = tuning is not None
         # An instance has the time limit for all its slots, as the tuning has for all of its instances.
         share = 1.0 / (problem.horizon * (len(v) if coarse else 1))
 
         def plan(row: int) -> tuple[SlotTasks, IntArray, FloatArray]:
+            if tuning is not None and tuning.passed:
+                raise TimeoutError
             deadline = Deadline(self.time_limit_s, share)
             planner = partial(_searched_from_round_robin, exchanges=not coarse, deadline=deadline)
             return plan_within_batteries(

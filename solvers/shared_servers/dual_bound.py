@@ -38,8 +38,8 @@ BLOCK_TASKS = 10_000_000
 """How often tasks are priced or sorted between two checks of the deadline, at most: about 0.4 s."""
 RATIO, LEVELS = 1.1, 30
 """Grid of CPU prices: ratio of neighbours, and number of levels on either side of the start."""
-ANCHORS = 12
-"""Numbers of users for which CPU prices are optimal where the others' are interpolated."""
+RUN_RATIO, RUN_PRICE_RATIO = 1.05, 1.3
+"""Where time is short: ratio of the numbers of users that have one price, and final bracket of that price."""
 PRICE_STEPS, PRICE_TOLERANCE = 60, 1e-5
 """Bisection of the logarithm of a price: limit of steps, and final bracket; the bound's error is quadratic in it."""
 
@@ -250,27 +250,27 @@ def _ascend(
 
 @njit(cache=True)
 def _best_prices(
-    tasks: Any, task_price: Any, time_weight: float, cpu_max: float, first: int, last: int, steps: int, price: Any,
-    out: Any, terms: Any,
+    tasks: Any, task_price: Any, time_weight: float, cpu_max: float, first: int, last: int, price: Any, out: Any,
+    terms: Any,
 ) -> None:  # fmt: skip
-    """Maximise terms over their CPU prices, by bisection of so many steps on the logarithm of the price.
+    """Maximise terms over their CPU prices, by bisection on the logarithm of the price.
 
     Of the pairs of a server and a number of users those from ``first`` to ``last - 1``, server by server. ``price
     [sites, numbers]`` holds initial prices and receives the best ones; ``out [tasks, sites, numbers]`` receives ``phi``
-    there, ``terms [sites, numbers]`` the terms. Without steps these are computed for the initial prices.
+    there, ``terms [sites, numbers]`` the terms.
     """
     count = tasks.shape[0]
     priced_cost, cpu_demand, buffer = np.empty(count), np.empty(count), np.empty(count)
     for pair in range(first, last):
         site, n = pair // count, pair % count
-        best = 0.0 if steps > 0 else price[site, n]
+        best = 0.0
         _price_tasks(tasks, site, n + 1, best, time_weight, cpu_max, priced_cost, cpu_demand)
         top, beyond = _term(priced_cost, cpu_demand, task_price, n + 1, best, cpu_max, buffer)
         out[:, site, n] = priced_cost
         if beyond > 0.0:
             low, high = 0.0, 0.0
             at = price[site, n] if price[site, n] > 0.0 else 1.0 / cpu_max
-            for _ in range(steps):
+            for _ in range(PRICE_STEPS):
                 if low > 0.0 and high > 0.0:
                     if high <= low * (1.0 + PRICE_TOLERANCE):
                         break
@@ -287,6 +287,50 @@ def _best_prices(
                     high = at
                     at /= 4.0
         price[site, n], terms[site, n] = best, top
+
+
+@njit(cache=True)
+def _quick_terms(
+    tasks: Any, task_price: Any, time_weight: float, cpu_max: float, site: int, first: int, price: Any, terms: Any
+) -> None:  # fmt: skip
+    """Fill valid terms of a server with more than ``first`` users, and their CPU prices, by runs of numbers of users.
+
+    A run has one price, and its tasks send as fast as with the number of users of the run at which they are fastest.
+    """
+    count = tasks.shape[0]
+    rows = np.empty((count, 1, 1, tasks.shape[3]))
+    priced_cost, cpu_demand, buffer = np.empty(count), np.empty(count), np.empty(count)
+    at, begin = 1.0 / cpu_max, first
+    while begin < count:
+        end = min(max(begin + 1, int(RUN_RATIO * begin)), count)
+        for i in range(count):
+            rows[i, 0, 0] = tasks[i, site, begin]
+            for n in range(begin + 1, end):
+                rows[i, 0, 0, 1] = min(rows[i, 0, 0, 1], tasks[i, site, n, 1])
+                rows[i, 0, 0, 2] = min(rows[i, 0, 0, 2], tasks[i, site, n, 2])
+        low, high = 0.0, 0.0
+        for _ in range(PRICE_STEPS):
+            _price_tasks(rows, 0, 1, at, time_weight, cpu_max, priced_cost, cpu_demand)
+            _, beyond = _term(priced_cost, cpu_demand, task_price, end, at, cpu_max, buffer)
+            if beyond > 0.0:
+                low = at
+            else:
+                high = at
+            if low > 0.0 and high > 0.0:
+                if high <= low * RUN_PRICE_RATIO:
+                    break
+                at = np.sqrt(low * high)
+            else:
+                at *= 2.0 if low > 0.0 else 0.5
+                if at * cpu_max < 1e-6:  # the CPU is no bottleneck
+                    break
+        ordered = np.sort(priced_cost - task_price)
+        total = -at * cpu_max
+        for n in range(end):
+            total += ordered[n]
+            if n >= begin:
+                terms[n], price[n] = total, at
+        begin = end
 
 
 def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: float, deadline: Deadline) -> DualBound:
@@ -317,27 +361,21 @@ def maximise_bound(slot: SlotTasks, start: DualBound, upper: float, tolerance: f
 def bound_at(slot: SlotTasks, task_price: FloatArray, price: FloatArray, deadline: Deadline) -> DualBound:
     """Compute the bound at ``task_price [tasks]`` with optimal CPU prices, found from ``price [sites, numbers]``.
 
-    Where there are many, CPU prices that are left when the deadline passes are interpolated.
+    Where there are many, those left when the deadline passes get a lower term, with ``phi`` of ``-inf``: no bound.
     """
     count = len(task_price)
     cpu_price, priced_cost, terms = price.copy(), np.empty(slot.tasks.shape[:3]), np.empty((slot.sites, count))
     pairs, size = slot.sites * count, max(1, BLOCK_TASKS // (PRICE_STEPS * count))
-
-    def price_pairs(first: int, last: int, steps: int) -> None:
-        _best_prices(
-            slot.tasks, task_price, slot.time_weight, slot.cpu_max_hz, first, last, steps, cpu_price, priced_cost, terms
-        )
-
+    weights = slot.time_weight, slot.cpu_max_hz
     for first in range(0, pairs, size):
         if pairs > size and deadline.passed:
-            numbers = np.unique(np.linspace(0, count - 1, ANCHORS).astype(int))
-            for pair in np.add.outer(count * np.arange(slot.sites), numbers).flat:
-                price_pairs(pair, pair + 1, PRICE_STEPS)
-            between = [np.interp(np.arange(count), numbers, row[numbers]) for row in cpu_price]
-            cpu_price.flat[first:] = np.concatenate(between)[first:]
-            price_pairs(first, pairs, 0)
+            for site in range(first // count, slot.sites):
+                done = max(first - site * count, 0)
+                _quick_terms(slot.tasks, task_price, *weights, site, done, cpu_price[site], terms[site])
+                priced_cost[:, site, done:] = -np.inf
             break
-        price_pairs(first, min(first + size, pairs), PRICE_STEPS)
+        last = min(first + size, pairs)
+        _best_prices(slot.tasks, task_price, *weights, first, last, cpu_price, priced_cost, terms)
     value = float(task_price.sum() + np.minimum(0.0, terms.min(axis=1)).sum())
     return DualBound(value, task_price, cpu_price, priced_cost, terms)
 

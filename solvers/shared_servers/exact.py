@@ -47,7 +47,7 @@ class SharedServersExact(InstanceSolver):
     relative_gap: Factor = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
 
     def searches(self, problem: SharedServersProblem[Any], instances: Instances, seed: int) -> _Searches:
-        """Solve slots of ``problem``; each has the time limit."""
+        """Solve slots of ``problem``."""
         return _Searches(self, problem, instances)
 
     def prove(

@@ -38,7 +38,7 @@ class GridMilp(InstanceSolver):
     pyomo_solver: str = Field("highs", description="any installed Pyomo solver of mixed-integer linear models")
 
     def searches(self, problem: Any, instances: Instances, seed: int) -> _Searches:
-        """Build and solve one model per slot; the time limit applies to each slot."""
+        """Build and solve one model per slot."""
         return _Searches(self, problem, instances)
 
 

@@ -145,6 +145,28 @@ def test_ctrl_c_between_blocks_keeps_the_finished_ones(monkeypatch: pytest.Monke
     np.testing.assert_array_equal(stopped.value.solutions.objective, whole.objective[:1])
 
 
+class Waiting(Halving):
+    """Search that uses no time but notes what it is given."""
+
+    def searches(self, problem: SharedServersProblem, instances: Instances, seed: int) -> HalvingSearches:  # type: ignore[type-arg]
+        found = HalvingSearches(problem, instances)
+        found.search = self.note  # type: ignore[method-assign]
+        return found
+
+    def note(self, row: int, deadline: Deadline) -> None:
+        given.append(deadline.left_s)
+
+
+given: list[float] = []
+
+
+def test_slots_share_the_time_limit_of_their_instance_and_leave_to_the_next_what_they_do_not_use() -> None:
+    problem = PartialMobile(PartialMobileScenario(users=3, horizon=4))
+    given.clear()
+    Waiting(time_limit_s=12.0).run(problem, problem.sample(2, seed=0))
+    np.testing.assert_allclose(given, [3.0, 4.0, 6.0, 12.0] * 2, atol=0.5)
+
+
 def test_slots_are_solved_one_by_one_and_their_costs_add_up() -> None:
     problem = PartialMobile(PartialMobileScenario(users=3, horizon=4))
     instances = problem.sample(2, seed=0)

@@ -33,7 +33,7 @@ LOOKS = ((plots.ORANGE, ":", "^"), (plots.BLUE, "-", "o"), (plots.GREEN, "--", "
 def users_figure(study: PartialMobileStudy) -> Sweep:
     """All methods on the same held-out episodes against the number of users."""
     sizes = study.sizes
-    rules = {EXACT: ("exact", {"relative_gap": sizes.user_gap, "time_limit_s": 10.0}), **RULES}
+    rules = {EXACT: ("exact", {"relative_gap": sizes.user_gap, "time_limit_s": 10.0 * sizes.user_slots}), **RULES}
 
     def at(replicate: int, users: int) -> Iterable[Unit]:
         scenario = study.scenario(users=users, horizon=sizes.user_slots)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt import clock
 from offloadopt.clock import Deadline
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.resource_allocation import local_set_costs
@@ -54,7 +55,7 @@ def test_a_search_in_many_calls_ends_where_one_call_does(monkeypatch: pytest.Mon
     local_cost = local_set_costs(slot.first_task, slot.local, slot.second_price, slot.limit_s, 16)
     start = np.arange(slot.tasks) % 3
     whole, cost, _ = local_search(slot, local_cost, start, Deadline())
-    monkeypatch.setattr("offloadopt.solvers.inference.local_search.STEPS_AT_ONCE", 1)
+    monkeypatch.setattr(clock, "LOOK_S", 0.0)
     option, same, _ = local_search(slot, local_cost, start, Deadline())
     assert option.tolist() == whole.tolist()
-    assert same == pytest.approx(cost, rel=1e-12)
+    assert same == cost
