@@ -17,6 +17,7 @@ from offloadopt import registry
 from offloadopt.core import Decisions, Demonstrations, Problem, Solutions, Solver
 from offloadopt.datasets.demonstrations import observations_along
 from offloadopt.solvers import enumeration, lyapunov
+from offloadopt.solvers.expert import SizedExpert
 from offloadopt.structures.assignment import AssignmentProblem
 from offloadopt.testing import ConformanceError, check_learner, check_problem, check_solver
 
@@ -30,6 +31,8 @@ OWN: dict[str, dict[str, Any]] = {
     "ppo-sb3": {"rollout_length": 4, "minibatch_size": 16},
 }
 """Settings with which trainings that need not learn are short: of all learners that have them, and of single ones."""
+GENERATIONS: dict[str, Any] = {"generations": 20}
+"""The same of Lévy searches."""
 
 
 def demonstrations(problem: Problem[Any], count: int) -> Demonstrations:
@@ -59,27 +62,52 @@ def few_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enumeration, "MAX_DECISIONS", 200_000)
 
 
-@pytest.mark.usefixtures("short_tuning", "few_decisions")
+@pytest.fixture
+def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let experts that choose a Lévy search choose a short one."""
+    choose = SizedExpert.choose
+
+    def short(self: SizedExpert, problem: Problem[Any]) -> Solver:
+        chosen = choose(self, problem)
+        return chosen.replace(**GENERATIONS) if "generations" in type(chosen).model_fields else chosen
+
+    monkeypatch.setattr(SizedExpert, "choose", short)
+
+
+@pytest.fixture
+def pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check methods on two instances."""
+    monkeypatch.setattr("offloadopt.testing.methods.COUNT", 2)
+
+
+@pytest.mark.usefixtures("short_tuning", "few_decisions", "short_searches", "pairs")
 @pytest.mark.parametrize("name", registry.BUILT_IN["solvers"])
 def test_a_registered_solver_conforms_on_every_problem_it_serves(name: str) -> None:
     for kind in registry.implementations("solvers", name):
-        solver = kind(**({"generations": 20} if "generations" in kind.model_fields else {}))
+        solver = kind(**(GENERATIONS if "generations" in kind.model_fields else {}))
         assert solver.name == name
-        served = served_by(solver)
+        served = [problem for problem in served_by(solver) if registry.serving("solvers", name, problem) is kind]
         assert served
         for problem in served:
             check_solver(solver, problem, seed=5)
 
 
+def appearance(problem: Any) -> str:
+    """What a learner sees of a problem before it begins: presets that differ in costs alone look alike."""
+    views = {view: problem.view_size(view) for view in getattr(problem, "views", ())}
+    return repr((problem.name, problem.horizon, problem.decision_fields, problem.observation_fields, views))
+
+
+@pytest.mark.usefixtures("pairs")
 @pytest.mark.parametrize("name", registry.BUILT_IN["learners"])
 def test_a_registered_learner_conforms_on_every_problem_it_serves(name: str) -> None:
     fields = registry.get("learners", name).model_fields
     common = {field: value for field, value in QUICK.items() if field in fields}
     learner = registry.learner(name, **common, **OWN.get(name, {}))
     assert learner.name == name
-    served = served_by(learner)
+    served = {appearance(problem): problem for problem in served_by(learner)}
     assert served
-    for problem in served:
+    for problem in served.values():
         given = demonstrations(problem, 8) if learner.uses_demonstrations else None
         check_learner(learner, problem, given, seed=5)
 

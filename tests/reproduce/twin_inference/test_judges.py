@@ -15,6 +15,8 @@ from offloadopt.reproduce.twin_inference.data_sets import MNIST, Samples, load
 from offloadopt.reproduce.twin_inference.judges import Judge
 
 Sampler = Callable[[Tensor, torch.Generator], Tensor]
+FEW = 50
+"""Digits of each label."""
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +72,30 @@ def test_the_same_seed_gives_the_same_classifier_and_another_seed_another(digits
     assert any(not torch.equal(weight, third[name]) for name, weight in first.items())
 
 
-def copies_of(images: Tensor, labels: Tensor, of_each: int = 100) -> Sampler:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few digits of each label be judged."""
+    monkeypatch.setattr(judges, "OF_EACH_LABEL", FEW)
+
+
+def copies_of(images: Tensor, labels: Tensor, of_each: int = FEW) -> Sampler:
     """A sampler of real digits with the requested labels."""
 
     def make(requested: Tensor, generator: torch.Generator) -> Tensor:
         chosen = [torch.nonzero(labels == label)[:of_each, 0] for label in range(10)]
-        return torch.cat([images[rows.repeat(100 // of_each)] for rows in chosen])
+        return torch.cat([images[rows.repeat(FEW // of_each)] for rows in chosen])
 
     return make
 
 
+@pytest.mark.usefixtures("few")
 def test_a_judge_tells_real_copied_repeated_and_wrong_digits_apart(
     digits: tuple[Samples, Samples], judge: Judge
 ) -> None:
     train, (values, labels) = judges.tensors(digits[0]), judges.tensors(digits[1])
     assert judge.accuracy > 0.8
     assert judge.accuracy == pytest.approx(float((judge.classifier(values).argmax(dim=1) == labels).float().mean()))
-    real = judge.scores(copies_of(values, labels), seed=2, rounds=2)
+    real = judge.scores(copies_of(values, labels), seed=2, rounds=1)
     assert real["made"] == pytest.approx(judge.accuracy, abs=0.03)
     assert real["diversity"] == pytest.approx(1.0, abs=0.05)
     assert real["copied"] == pytest.approx(0.5, abs=0.05)
@@ -97,6 +106,7 @@ def test_a_judge_tells_real_copied_repeated_and_wrong_digits_apart(
     assert judge.scores(copies_of(values, (labels + 1) % 10), seed=2, rounds=1)["made"] < 0.1
 
 
+@pytest.mark.usefixtures("few")
 def test_fewer_rounds_are_the_first_of_many(digits: tuple[Samples, Samples], judge: Judge) -> None:
     asked: list[Tensor] = []
 

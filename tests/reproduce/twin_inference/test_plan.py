@@ -100,7 +100,7 @@ def test_twins_are_made_known_and_federations_share_weights(made: tuple[Path, li
     assert set(sent.index) == {MADDPG, *FEDERATED}
     assert sent[FEDAVG] == sent[PERSONALISED] > sent[MADDPG] > 0
     # A centre collects once what agents of MADDPG tell each other; the last view of an episode is counted later.
-    assert sent[CENTRALISED] == pytest.approx(sent[MADDPG], rel=0.02)
+    assert sent[CENTRALISED] == pytest.approx(sent[MADDPG], rel=0.03)
 
 
 def test_a_perfect_twin_costs_nothing_and_distances_never_do(made: tuple[Path, list[Claim]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import numpy as np
+import pytest
 
 from offloadopt.reproduce.twin_inference import samples
 from offloadopt.reproduce.twin_inference.data_sets import VECTORS
@@ -13,7 +14,8 @@ from toys.tiny_papers.twin_inference import needs_sklearn
 
 
 @needs_sklearn
-def test_a_generator_of_vectors_learns_what_its_labels_are() -> None:
+def test_a_generator_of_vectors_learns_what_its_labels_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("offloadopt.reproduce.twin_inference.judges.VECTOR_STEPS", 150)
     barely, learned = (samples.make_samples(VECTORS, steps, 1) for steps in (1, 80))
     assert (learned["samples"], learned["labels"]) == (569, 2)
     assert learned["judge"] == barely["judge"] > 0.93

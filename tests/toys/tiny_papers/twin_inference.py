@@ -27,7 +27,7 @@ TINY = SIZES["full"].replace(
     servers=(1, 2),
     test_instances=2,
     optimum={"time_limit_s": None},
-    slots={CGAN: 40, MADDPG: 40, DDPG: 40, DQN: 40},
+    slots={CGAN: 20, MADDPG: 20, DDPG: 20, DQN: 20},
     demonstrations=2,
     imitation_steps=2,
     expert=FAST_OPTIMUM,
@@ -52,8 +52,8 @@ TINY = SIZES["full"].replace(
     },
 )
 SHORTER = {
-    "offloadopt.learners.common.off_policy.ROUND_SLOTS": 16,
-    "offloadopt.reproduce.twin_inference.exchange.ROUND_SLOTS": 16,
+    "offloadopt.learners.common.off_policy.ROUND_SLOTS": 8,
+    "offloadopt.reproduce.twin_inference.exchange.ROUND_SLOTS": 8,
     "offloadopt.reproduce.twin_inference.exchange.ROUNDS": 3,
 }
 """What is replaced where nothing but whole tables is asked for."""
