@@ -87,8 +87,9 @@ class _Searches:
         """Solve the model of one instance; a linear one is solved again with cuts until bound and cost meet."""
         problem, instance, gap = self.problem, self.instances.take([row]), self.solver.relative_gap
         with deadline.enforced():
-            model = self.build(problem, instance, linear=self.solver.linear)
-            best = model.initial_decisions()
+            if not deadline.passed:
+                model = self.build(problem, instance, linear=self.solver.linear)
+                best = model.initial_decisions()
         if deadline.passed:
             self.decisions.append(_unsearched(problem, instance))
             return

@@ -38,7 +38,7 @@ BLOCK_TASKS = 10_000_000
 """How often tasks are priced or sorted between two checks of the deadline, at most: about 0.4 s."""
 RATIO, LEVELS = 1.1, 30
 """Grid of CPU prices: ratio of neighbours, and number of levels on either side of the start."""
-RUN_RATIO, RUN_PRICE_RATIO = 1.05, 1.3
+RUN_RATIO, RUN_PRICE_RATIO = 1.15, 1.5
 """Where time is short: ratio of the numbers of users that have one price, and final bracket of that price."""
 PRICE_STEPS, PRICE_TOLERANCE = 60, 1e-5
 """Bisection of the logarithm of a price: limit of steps, and final bracket; the bound's error is quadratic in it."""

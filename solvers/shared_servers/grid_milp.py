@@ -54,6 +54,8 @@ class _Searches:
 
     def search(self, row: int, deadline: Deadline) -> None:
         """Solve the model without overload, and with overload where that can reduce the cost."""
+        if deadline.passed:
+            return
         problem, instance = self.problem, self.instances.take([row])
         _, optimum = self.reference.prove(problem, instance, deadline)
         overload_bound = problem.scenario.overload_penalty + optimum
