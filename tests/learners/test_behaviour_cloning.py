@@ -30,7 +30,7 @@ def weights(policy: Any) -> dict[str, bytes]:
 
 def test_pupils_in_energy_controls_cost_what_the_rule_costs() -> None:
     demonstrations = shown(100)
-    policy = AgentImitation(view="full", controls="energy", gradient_steps=600).fit(
+    policy = AgentImitation(view="full", controls="energy", gradient_steps=350).fit(
         PROBLEM, demonstrations=demonstrations
     )
     instances = PROBLEM.sample(100, seed=6)

@@ -12,7 +12,6 @@ from torch import Tensor
 from offloadopt import registry
 from offloadopt.core import Budget, Problem
 from offloadopt.errors import InvalidInput
-from offloadopt.learners.common import off_policy as joint_learner
 from offloadopt.learners.common import training as course
 from offloadopt.learners.common.checkpoint import Checkpoint
 from offloadopt.learners.common.saved_policy import load_policy
@@ -30,7 +29,8 @@ SMALL_OF: dict[str, dict[str, Any]] = {
 }
 
 
-STEPS = 1600
+STEPS = 600
+"""Six rounds of 8 slots, and a quarter."""
 
 
 def mimo(**changes: Any) -> Problem[Any]:
@@ -54,6 +54,7 @@ def fit(learner: str, rule: str, problem: Problem[Any], seed: int = 0, **fields:
     )
 
 
+@pytest.mark.usefixtures("short_rounds")
 class TestTrainings:
     @pytest.mark.parametrize("learner", list(SMALL_OF))
     def test_the_same_seed_gives_the_same_bytes(self, learner: str) -> None:
@@ -88,12 +89,11 @@ class TestTrainings:
         def kill(steps: int) -> None:
             nonlocal reported
             reported += steps
-            if reported > STEPS // 2:
+            if reported > 3 * STEPS // 4:
                 raise Killed
 
         reported = 0
         monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
-        monkeypatch.setattr(joint_learner, "ROUND_SLOTS", 10)
         federated = Federated(learner=learner, options=SMALL_OF[learner], every=2)
         whole = weights(federated.fit(mimo(), budget=Budget(steps=STEPS)))
         with pytest.raises(Killed):

@@ -144,9 +144,9 @@ def test_exploration_starts_spread_as_in_the_long_run(aiming: Any) -> None:
 def test_the_best_decision_is_learned(aiming: Any, shared: bool) -> None:
     """Agents of odd number aim elsewhere than those of even number: one network for both cannot know who it is."""
     problem = aiming(agents=2)
-    options = {"warm_up": 100, "actor_delay": 400, "gamma": 0.0}
+    options: dict[str, Any] = {"hidden": (32, 32), "batch_size": 64, "warm_up": 50, "actor_delay": 150, "gamma": 0.0}
     learner = Ddpg(**options, shared=shared, actor_rate=3e-3, critic_rate=5e-3)
-    policy = learner.fit(problem, budget=Budget(steps=32 * 1300), seed=1)
+    policy = learner.fit(problem, budget=Budget(steps=32 * 950), seed=1)
     instances = problem.sample(100, 5)
     aim = policy.run(problem, instances).decisions["aim"]
     x = instances["x"]
@@ -162,8 +162,9 @@ def test_the_ancestors_configuration_trains_with_batch_normalisation(aiming: Any
     assert any(name.startswith("norms") for name in policy.actor.arrays())
 
 
+@pytest.mark.usefixtures("short_rounds")
 def test_it_conforms(aiming: Any) -> None:
-    check_learner(Ddpg(**SMALL), aiming(), steps=800)
+    check_learner(Ddpg(**SMALL), aiming(), steps=300)
     check_learner(
         Ddpg(**SMALL, shared=True), registry.problem("carbon_mimo", horizon=8, users=2, antennas=4), steps=200
     )

@@ -74,7 +74,7 @@ def test_the_best_entry_is_learned(aiming: Any, integer: bool) -> None:
     """Levels are -1, 0, 1, 2, 3; the best first number is the level nearest to its goal, the second 1 or 2."""
     problem = aiming(integer=integer)
     learner = Dqn(hidden=(32, 32), warm_up=50, gamma=0.0, rate=3e-3, batch_size=64)
-    policy = learner.fit(problem, budget=Budget(steps=32 * 700), seed=1)
+    policy = learner.fit(problem, budget=Budget(steps=32 * 500), seed=1)
     instances = problem.sample(200, 5)
     aim = policy.run(problem, instances).decisions["aim"]
     x = instances["x"]
@@ -83,8 +83,9 @@ def test_the_best_entry_is_learned(aiming: Any, integer: bool) -> None:
     assert np.isin(aim[..., 1], (1.0, 2.0)).mean() > 0.9
 
 
+@pytest.mark.usefixtures("short_rounds")
 def test_it_conforms(aiming: Any) -> None:
-    check_learner(Dqn(**SMALL), aiming(), steps=800)
-    check_learner(Dqn(**SMALL), aiming(integer=True), steps=800)
-    check_learner(Dqn(**SMALL, shared=True), registry.problem("carbon_mimo", horizon=8, users=2, antennas=4), steps=800)
+    check_learner(Dqn(**SMALL), aiming(), steps=300)
+    check_learner(Dqn(**SMALL), aiming(integer=True), steps=300)
+    check_learner(Dqn(**SMALL, shared=True), registry.problem("carbon_mimo", horizon=8, users=2, antennas=4), steps=300)
     check_learner(Dqn(), registry.problem("carbon_mimo", horizon=8, users=2, antennas=4))

@@ -128,53 +128,61 @@ def test_the_actors_step_up_their_critics(aiming: Any) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
-        {"shared": False},
+        {"shared": False, "standardise": False},
         {"shared": False, "reward": "team", "gamma": 0.0, "temperature": 0.5},
-        {"standardise": False},
     ],
     ids=str,
 )
 def test_it_finds_numbers_and_choices_that_fit_a_clue(settings: dict[str, Any]) -> None:
     problem = guess(slots=8)
-    assert cost(train(problem, 25_000, **{**QUICK, **settings}), problem) < MUST_GUESS
+    assert (
+        cost(train(problem, 25_000 if "team" in settings.values() else 16_000, **{**QUICK, **settings}), problem)
+        < MUST_GUESS
+    )
 
 
 def test_it_learns_a_decision_without_a_future() -> None:
     problem = guess(slots=1)
-    assert cost(train(problem, 25_000, **QUICK), problem) < MUST_GUESS
+    assert cost(train(problem, 14_000, **QUICK), problem) < MUST_GUESS
 
 
+@pytest.mark.usefixtures("short_rounds")
 def test_it_learns_costs_of_any_magnitude_alike() -> None:
-    found = [cost(train(guess(slots=8, unit=unit), 16_000, **QUICK), guess(slots=8)) for unit in (1e-6, 1e6)]
-    assert max(found) < MUST_GUESS
+    """Powers of two change no digit of standardised rewards."""
+    small, large, untrained = (
+        weights(train(guess(unit=unit), steps, **SMALL)) for unit, steps in ((2.0**-20, 500), (2.0**20, 500), (1.0, 1))
+    )
+    assert small == large != untrained
 
 
-def test_what_is_not_allowed_is_never_tried() -> None:
+def test_it_fits_a_clue_where_what_is_not_allowed_is_never_tried() -> None:
     problem = OddGuess(GuessScenario(slots=8))
-    assert cost(train(problem, 20_000, **QUICK), problem) < 0.1
+    assert cost(train(problem, 16_000, **QUICK), problem) < MUST_GUESS
 
 
+@pytest.mark.usefixtures("short_rounds")
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False, "update_every": 3}], ids=str)
 def test_it_conforms(settings: dict[str, Any], aiming: Any) -> None:
     learner = Maddpg(**SMALL, **settings)
-    check_learner(learner, guess(), steps=1200)
-    check_learner(learner, aiming(horizon=1), steps=1200)
-    check_learner(Maddpg(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=1200)
+    check_learner(learner, guess(), steps=320)
+    check_learner(learner, aiming(horizon=1), steps=320)
+    check_learner(Maddpg(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=320)
     check_learner(learner, mimo())
 
 
+@pytest.mark.usefixtures("short_rounds")
 def test_it_serves_choices_that_some_may_not_make() -> None:
-    check_learner(Maddpg(**SMALL), registry.problem("battery_d2d", horizon=8), steps=3000)
+    check_learner(Maddpg(**SMALL), registry.problem("battery_d2d", horizon=8), steps=600)
 
 
-@pytest.mark.parametrize(("after", "shared"), [(900, True), (1700, False)])
+@pytest.mark.usefixtures("short_rounds")
+@pytest.mark.parametrize(("after", "shared"), [(200, True), (380, False)])
 def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, shared: bool
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
     problem, done = OddGuess(GuessScenario(slots=5)), 0
-    learner = Maddpg(**SMALL, shared=shared)  # a round has 13 episodes, 780 steps
+    learner = Maddpg(**SMALL, shared=shared)  # a round has 2 episodes, 120 steps
 
     def killer(steps: int) -> None:
         nonlocal done
@@ -182,20 +190,21 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
         if done >= after:
             raise Killed
 
-    options: dict[str, Any] = {"budget": Budget(steps=2500), "seed": 3}
+    options: dict[str, Any] = {"budget": Budget(steps=600), "seed": 3}
     whole = learner.fit(problem, **options)
     with pytest.raises(Killed):
         learner.fit(problem, progress=killer, checkpoint=tmp_path / "state", **options)
     again: list[int] = []
     resumed = learner.fit(problem, progress=again.append, checkpoint=tmp_path / "state", **options)
     assert weights(resumed) == weights(whole)
-    assert again[0] == 780 * (after // 780)  # the round it was killed in is done again, and nothing before
-    assert sum(again) == 2500
+    assert again[0] == 120 * (after // 120)  # the round it was killed in is done again, and nothing before
+    assert sum(again) == 600
     assert weights(learner.fit(problem, checkpoint=tmp_path / "state", **options)) == weights(whole)
 
 
+@pytest.mark.usefixtures("short_rounds")
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
-    one, same, other = (weights(train(guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
+    one, same, other = (weights(train(guess(), 400, seed, **SMALL)) for seed in (3, 3, 4))
     assert one == same != other
 
 

@@ -26,12 +26,14 @@ def weights(policy: Any) -> dict[str, bytes]:
 
 
 class TestTraining:
+    @pytest.mark.usefixtures("short_rounds")
     def test_conformance(self, aiming: Any) -> None:
-        check_learner(MaddpgCgan(**SMALL), aiming(), steps=400)
+        check_learner(MaddpgCgan(**SMALL), aiming(), steps=200)
 
+    @pytest.mark.usefixtures("short_rounds")
     def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(self) -> None:
         learner = MaddpgCgan(**SMALL)
-        one, same, other = (weights(learner.fit(inference(), budget=Budget(steps=900), seed=s)) for s in (3, 3, 4))
+        one, same, other = (weights(learner.fit(inference(), budget=Budget(steps=400), seed=s)) for s in (3, 3, 4))
         assert one == same != other
 
     def test_a_killed_training_ends_as_if_it_had_not_been(
@@ -45,12 +47,12 @@ class TestTraining:
         def kill(steps: int) -> None:
             nonlocal reported
             reported += steps
-            if reported > 600:
+            if reported > 300:
                 raise Killed
 
         monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
         monkeypatch.setattr(joint_learner, "ROUND_SLOTS", 10)  # several rounds, each of two episodes
-        learner, problem, budget = MaddpgCgan(**SMALL), inference(), Budget(steps=900)
+        learner, problem, budget = MaddpgCgan(**SMALL), inference(), Budget(steps=480)
         whole = weights(learner.fit(problem, budget=budget))
         with pytest.raises(Killed):
             learner.fit(problem, budget=budget, progress=kill, checkpoint=tmp_path / "state")
@@ -60,10 +62,11 @@ class TestTraining:
         assert found.read()["agents._slots"] > 0
         assert weights(learner.fit(problem, budget=budget, checkpoint=tmp_path / "state")) == whole
 
+    @pytest.mark.usefixtures("short_rounds")
     def test_bytes_are_of_announcements_and_of_twins_made_known(self) -> None:
         problem, points = inference(), []
         MaddpgCgan(**SMALL, federation=None).fit(
-            problem, budget=Budget(steps=2400), record=lambda step, found: points.append((step, found))
+            problem, budget=Budget(steps=660), record=lambda step, found: points.append((step, found))
         )
         agents = agents_of(problem)
         slot = 4 * 3 * agents.interface.action_bytes  # environments x agents' actions reported
@@ -74,8 +77,8 @@ class TestTraining:
         actor = sum(weight[0].nbytes for weight in agents.actor.network.parameters())
         known = 3 * (agents.generators.bytes + actor)
         step, found = points[-1]
-        # Made known after the head start, and after every round of 65 slots since.
-        assert found["communication/sent_bytes"] == step / 12 * (slot + announced) + (1 + step // (12 * 65) - 1) * known
+        # Made known after the head start, and after every round of 10 slots since.
+        assert found["communication/sent_bytes"] == step / 12 * (slot + announced) + (1 + step // (12 * 10) - 1) * known
 
     @pytest.mark.parametrize(("share", "remembered"), [(0.0, False), (0.5, True)])
     def test_foreseen_experience_is_left_out_if_wanted(self, share: float, remembered: bool) -> None:

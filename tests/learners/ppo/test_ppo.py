@@ -68,7 +68,6 @@ def demonstrate(problem: Any, count: int) -> Demonstrations:
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
         {"shared": False, "critic": "central"},
         {"shared": False},
         {"critic": "central", "reward": "team", "gamma": 0.0},
@@ -83,8 +82,11 @@ def test_it_finds_numbers_and_choices_that_fit_a_clue(settings: dict[str, Any]) 
 
 
 def test_it_learns_costs_of_any_magnitude_alike() -> None:
-    found = [cost(train(guess(slots=8, unit=unit), 13_000, **QUICK), guess(slots=8)) for unit in (1e-6, 1e6)]
-    assert max(found) < MUST_GUESS
+    """Powers of two change no digit of standardised rewards."""
+    small, large, untrained = (
+        arrays(train(guess(unit=unit), steps, **SMALL)) for unit, steps in ((2.0**-20, 600), (2.0**20, 600), (1.0, 1))
+    )
+    assert small == large != untrained
 
 
 def test_it_learns_a_decision_without_a_future() -> None:
@@ -102,13 +104,13 @@ def test_agents_that_remember_answer_to_what_they_saw_before() -> None:
 def test_errors_go_back_through_pieces_of_episodes() -> None:
     problem = guess(slots=8, delay=1, agents=2)
     settings = {**QUICK, "num_envs": 64, "recurrent": True, "chunk": 2, "critic": "central"}
-    assert cost(train(problem, 40_000, **settings), problem) < 0.1
+    assert cost(train(problem, 24_000, **settings), problem) < MUST_GUESS
 
 
 @pytest.mark.parametrize("settings", [{}, {"recurrent": True, "chunk": 4}], ids=str)
-def test_what_is_not_allowed_is_never_tried(settings: dict[str, Any]) -> None:
+def test_it_fits_a_clue_where_what_is_not_allowed_is_never_tried(settings: dict[str, Any]) -> None:
     problem = OddGuess(GuessScenario(slots=8))
-    assert cost(train(problem, 26_000, **{**QUICK, **settings}), problem) < 0.1
+    assert cost(train(problem, 16_000, **{**QUICK, **settings}), problem) < MUST_GUESS
 
 
 def test_a_chunk_that_does_not_fit_the_horizon_is_refused() -> None:
@@ -147,7 +149,7 @@ def test_imitation_reproduces_an_expert(recurrent: bool) -> None:
 def test_on_queues_it_beats_every_constant_power_in_seconds() -> None:
     problem = registry.problem("carbon_mimo", horizon=20)
     instances = problem.sample(200, seed=1)
-    policy = train(problem, 100_000, num_envs=25, minibatch_size=500, view="full", hidden=(32,))
+    policy = train(problem, 60_000, num_envs=25, minibatch_size=500, view="full", hidden=(32,))
 
     def constant(local_w: float, offload_w: float) -> float:
         shape = (200, problem.horizon, problem.num_agents)

@@ -10,7 +10,7 @@ from offloadopt.learners.ppo.rmappo import Rmappo
 def test_it_learns_where_batteries_and_queues_matter() -> None:
     problem = registry.problem("battery_d2d", users=3, servers=1, horizon=20, battery_j=150.0, failure_weight=30.0)
     learner = Rmappo(num_envs=32, learning_rate=5e-3, minibatch_size=960)
-    policy = learner.fit(problem, budget=Budget(steps=30_000), seed=0)
+    policy = learner.fit(problem, budget=Budget(steps=16_000), seed=0)
     instances = problem.sample(200, seed=1)
     learned = policy.run(problem, instances).objective.mean()
     assert learned < 0.7 * registry.solver("random", problem).run(problem, instances).objective.mean()

@@ -102,7 +102,7 @@ def test_the_best_entry_is_learned(aiming: Any, library: Any) -> None:
     """As in the test of our own DQN: the number nearest to a goal, and 1 or 2."""
     problem = aiming(agents=1, integer=True)
     learner = DQN(gamma=0.0, learning_starts=500, exploration=0.5, learning_rate=3e-3)
-    policy = learner.fit(problem, budget=Budget(steps=16 * 700), seed=1)
+    policy = learner.fit(problem, budget=Budget(steps=16 * 500), seed=1)
     instances = problem.sample(200, 5)
     aim = policy.run(problem, instances).decisions["aim"]
     assert (aim[..., 0] == np.rint(2 * instances["x"])).mean() > 0.8
@@ -112,7 +112,7 @@ def test_the_best_entry_is_learned(aiming: Any, library: Any) -> None:
 def test_it_learns_to_care_for_batteries(devices: Any, library: Any) -> None:
     instances = devices.sample(300, 9)
     by_chance = registry.solver("random", devices).run(devices, instances).objective.mean()
-    learned = QUICK.fit(devices, budget=Budget(steps=16_000), seed=0).run(devices, instances).objective.mean()
+    learned = QUICK.fit(devices, budget=Budget(steps=9600), seed=0).run(devices, instances).objective.mean()
     assert learned < 0.6 * by_chance
 
 

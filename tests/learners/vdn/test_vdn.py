@@ -111,22 +111,31 @@ def test_targets_follow_by_the_share_tau_and_see_on_the_same_scale(aiming: Any, 
         torch.testing.assert_close(target.normalizer.mean.float(), batch.observation.view.mean(dim=(0, 1)))
 
 
+@pytest.mark.parametrize(("learner", "steps"), [(DdpgVdn, 25_000), (DqnVdn, 15_000)])
+def test_networks_of_their_own_find_numbers_and_choices_that_fit_a_clue(learner: type[Vdn], steps: int) -> None:
+    problem = guess(slots=8)
+    assert cost(train(learner, problem, steps, shared=False, **QUICK[learner]), problem) < SOLVED
+
+
 @BOTH
-@pytest.mark.parametrize(("unit", "shared"), [(1e-6, True), (1e6, False)])
-def test_it_finds_numbers_and_choices_that_fit_a_clue(learner: type[Vdn], unit: float, shared: bool) -> None:
-    """At costs of any magnitude."""
-    policy = train(learner, guess(slots=8, unit=unit), 25_000, shared=shared, **QUICK[learner])
-    assert cost(policy, guess(slots=8)) < SOLVED
+@pytest.mark.usefixtures("short_rounds")
+def test_it_learns_costs_of_any_magnitude_alike(learner: type[Vdn]) -> None:
+    """Powers of two change no digit of standardised rewards."""
+    small, large, untrained = (
+        weights(train(learner, guess(unit=unit), steps, **SMALL))
+        for unit, steps in ((2.0**-20, 500), (2.0**20, 500), (1.0, 1))
+    )
+    assert small == large != untrained
 
 
 @BOTH
 def test_it_learns_a_decision_without_a_future(learner: type[Vdn]) -> None:
     problem = guess(slots=1)
-    assert cost(train(learner, problem, 17_000, **QUICK[learner]), problem) < SOLVED
+    assert cost(train(learner, problem, 12_000, **QUICK[learner]), problem) < SOLVED
 
 
 @BOTH
-def test_what_is_not_allowed_is_never_tried(learner: type[Vdn]) -> None:
+def test_it_fits_a_clue_where_what_is_not_allowed_is_never_tried(learner: type[Vdn]) -> None:
     problem = OddGuess(GuessScenario(slots=8))
     assert cost(train(learner, problem, 17_000, **QUICK[learner]), problem) < SOLVED
 
@@ -146,29 +155,32 @@ def test_agents_mind_what_others_pay_for_them(learner: type[Vdn]) -> None:
 
 
 @BOTH
+@pytest.mark.usefixtures("short_rounds")
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False, "update_every": 3}], ids=str)
 def test_it_conforms(learner: type[Vdn], settings: dict[str, Any], aiming: Any) -> None:
     small = learner(**SMALL, **settings)
-    check_learner(small, guess(), steps=1200)
-    check_learner(small, aiming(horizon=1), steps=1200)
-    check_learner(learner(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=1200)
+    check_learner(small, guess(), steps=320)
+    check_learner(small, aiming(horizon=1), steps=320)
+    check_learner(learner(**SMALL, **settings, view="full", controls="energy"), mimo(), steps=320)
 
 
 @BOTH
+@pytest.mark.usefixtures("short_rounds")
 def test_it_serves_choices_that_some_may_not_make(learner: type[Vdn]) -> None:
-    check_learner(learner(**SMALL), registry.problem("battery_d2d", horizon=8), steps=3000)
+    check_learner(learner(**SMALL), registry.problem("battery_d2d", horizon=8), steps=600)
     twin = registry.problem("twin_inference", users=3, servers=2, horizon=4)
-    check_learner(learner(**SMALL, view="full"), twin, steps=1000)
+    check_learner(learner(**SMALL, view="full"), twin, steps=300)
 
 
 @BOTH
-@pytest.mark.parametrize(("after", "shared"), [(900, True), (1700, False)])
+@pytest.mark.usefixtures("short_rounds")
+@pytest.mark.parametrize(("after", "shared"), [(200, True), (380, False)])
 def test_a_training_that_was_killed_ends_with_the_same_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: type[Vdn], after: int, shared: bool
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0.0)
     problem, done = OddGuess(GuessScenario(slots=5)), 0
-    small = learner(**SMALL, shared=shared)  # a round has 13 episodes, 780 steps
+    small = learner(**SMALL, shared=shared)  # a round has 2 episodes, 120 steps
 
     def killer(steps: int) -> None:
         nonlocal done
@@ -176,21 +188,22 @@ def test_a_training_that_was_killed_ends_with_the_same_policy(
         if done >= after:
             raise Killed
 
-    options: dict[str, Any] = {"budget": Budget(steps=2500), "seed": 3}
+    options: dict[str, Any] = {"budget": Budget(steps=600), "seed": 3}
     whole = small.fit(problem, **options)
     with pytest.raises(Killed):
         small.fit(problem, progress=killer, checkpoint=tmp_path / "state", **options)
     again: list[int] = []
     resumed = small.fit(problem, progress=again.append, checkpoint=tmp_path / "state", **options)
     assert weights(resumed) == weights(whole)
-    assert again[0] == 780 * (after // 780)  # the round it was killed in is done again, and nothing before
-    assert sum(again) == 2500
+    assert again[0] == 120 * (after // 120)  # the round it was killed in is done again, and nothing before
+    assert sum(again) == 600
     assert weights(small.fit(problem, checkpoint=tmp_path / "state", **options)) == weights(whole)
 
 
 @BOTH
+@pytest.mark.usefixtures("short_rounds")
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(learner: type[Vdn]) -> None:
-    one, same, other = (weights(train(learner, guess(), 1500, seed, **SMALL)) for seed in (3, 3, 4))
+    one, same, other = (weights(train(learner, guess(), 400, seed, **SMALL)) for seed in (3, 3, 4))
     assert one == same != other
 
 
