@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 
 from offloadopt.clock import Deadline
-from offloadopt.core import FloatArray, Instances
+from offloadopt.core import FloatArray, Instances, relative_gap
 from offloadopt.solvers.backlog.convex_program import BatteryPlan, BatteryProgramme
 from offloadopt.solvers.backlog.dual_bound import joule_prices, price_bound, supporting_prices
+from offloadopt.solvers.backlog.overflow_paths import plan_with_losses
+from offloadopt.solvers.backlog.overflow_patterns import OverflowPatterns
 from offloadopt.solvers.backlog.taut_string import taut_string
 from offloadopt.solvers.base import Found
 from offloadopt.structures.backlog import Backlog, BacklogProblem
+
+CLOSED = 1e-8
+"""Relative gap below which a plan without thought of losses is taken as optimal."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,11 @@ class BufferSearches:
         self.batteryless = replace(backlog, service=replace(service, green_price=green_price), battery_j=0.0)
         self.served, self.price = np.zeros(self.shape), np.zeros(self.shape)
         self.solved: list[tuple[int, int, BatteryPlan]] = []
+        # Row, agent, powers of CPU and transmitter, and lower bound of plans made for buffers that lose bits.
+        self.losing: list[tuple[int, int, FloatArray, FloatArray, float]] = []
 
     def search(self, row: int, deadline: Deadline) -> None:
-        """Plan each agent's buffer."""
+        """Plan each agent's buffer, and again with losses where its plan has any."""
         agents = range(self.shape[2])
         for agent in agents:
             if deadline.passed:
@@ -62,6 +69,8 @@ class BufferSearches:
                 self.batteryless, self.green_effort, row, agent
             )
         if self.programme is None:
+            if np.isfinite(self.backlog.capacity_bits):
+                self._search_with_losses(row, deadline)
             return
         for agent in agents:
             if (left_s := deadline.left_s) == 0.0:
@@ -69,10 +78,55 @@ class BufferSearches:
             plan = self.programme.solve(row, agent, left_s if np.isfinite(left_s) else None)
             if plan is not None:
                 self.solved.append((row, agent, plan))
+            if np.isfinite(self.backlog.capacity_bits):
+                self._search_patterns(row, agent, plan, self.programme, deadline)
+
+    def _search_with_losses(self, row: int, deadline: Deadline) -> None:
+        for agent in np.flatnonzero(self._gaps(row) > CLOSED):
+            if not deadline.passed:
+                served, bound = plan_with_losses(self.backlog, self.green_effort, row, int(agent))
+                service = self.backlog.service.take((row, slice(None), agent))
+                powers = service.best(np.full(len(served), np.inf), served)
+                self.losing.append((row, int(agent), *powers, bound))
+
+    def _search_patterns(
+        self, row: int, agent: int, plan: BatteryPlan | None, programme: BatteryProgramme, deadline: Deadline
+    ) -> None:
+        instance, powers = self.instances.take([row]), np.zeros((2, 1, *self.shape[1:]))
+
+        def cost_of(found: BatteryPlan) -> float:
+            powers[0, 0, :, agent], powers[1, 0, :, agent] = found.local_w, found.offload_w
+            return float(self.problem.evaluate(instance, self.problem.serve(*powers)).agent_cost[0, agent])
+
+        patterns = OverflowPatterns(self.backlog, self.green_effort, programme, row, agent)
+        best = patterns.search(plan, cost_of, deadline)
+        if best.plan is not None:
+            self.losing.append((row, agent, best.plan.local_w, best.plan.offload_w, best.bound))
+
+    def _gaps(self, row: int) -> FloatArray:
+        """Relative gaps ``[agents]`` of the taut strings' plans."""
+        backlog, rows = self.backlog, slice(row, row + 1)
+        service, start, arrivals = backlog.service.take((rows,)), backlog.start_bits[rows], backlog.arrival_bits[rows]
+        one = replace(
+            backlog, service=service, start_bits=start, arrival_bits=arrivals, fixed_cost=backlog.fixed_cost[rows]
+        )
+        price = supporting_prices(one, self.served[rows], self.price[rows])
+        powers = service.best(np.full(arrivals.shape, np.inf), self.served[rows])
+        cost = self.problem.evaluate(self.instances.take(rows), self.problem.serve(*powers)).agent_cost[0]
+        return relative_gap(cost, price_bound(one, price, self.green_effort[rows])[0])
 
     def plan(self) -> BufferPlan:
         """Evaluate the plans and compute their bounds."""
-        return self._without_battery() if self.programme is None else self._with_battery()
+        best = self._without_battery() if self.programme is None else self._with_battery()
+        return self._with_losses(best) if self.losing else best
+
+    def _with_losses(self, best: BufferPlan) -> BufferPlan:
+        """Merge the plans made for buffers that lose bits; prices are left as they are, for these have a bound."""
+        local_w, offload_w, bound = best.local_w.copy(), best.offload_w.copy(), best.bound.copy()
+        for row, agent, local, offload, least in self.losing:
+            local_w[row, :, agent], offload_w[row, :, agent], bound[row, agent] = local, offload, least
+        cost = self.problem.evaluate(self.instances, self.problem.serve(local_w, offload_w)).agent_cost
+        return best.merged_with(BufferPlan(local_w, offload_w, best.bit_price, cost, bound))
 
     def found(self) -> Found:
         """Return the plans' decisions and bounds."""

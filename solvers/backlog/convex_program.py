@@ -4,6 +4,7 @@ Bits and joules follow two chains of balance equations, which the powers couple.
 lose bits or green energy in any slot, and may draw from the grid while the battery holds energy, whereas a buffer and a
 battery overflow only when full, and the grid is drawn on only when the battery is empty. It therefore gives candidate
 powers and dual prices; the problem computes their cost, and `offloadopt.solvers.backlog.dual_bound` the lower bound.
+`overflow_patterns` chooses the slots in which bits are lost.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offloadopt.core import FloatArray
 from offloadopt.structures.backlog import Backlog
@@ -46,6 +48,7 @@ class BatteryProgramme:
         self.cost_unit = float(self.grid_price.max(initial=0.0)) * self.joule_unit or 1.0
         self.sinr, self.green, self.grid, self.arrivals = (cp.Parameter(horizon, nonneg=True) for _ in range(4))
         self.start = cp.Parameter(nonneg=True)
+        self.least_buffer, self.most_lost = (cp.Parameter(horizon, nonneg=True) for _ in range(2))
 
         self.local, self.offload = cp.Variable(horizon), cp.Variable(horizon)  # fractions of the largest powers
         local_bits, offload_bits, remaining, buffer, lost, purchased, wasted, battery = (
@@ -84,9 +87,17 @@ class BatteryProgramme:
             + price_unit * backlog.final_price * buffer[-1]
         )
         self.programme = cp.Problem(cp.Minimize(objective), constraints)
+        chosen = [buffer >= self.least_buffer, lost <= self.most_lost]
+        self.chosen_programme = cp.Problem(cp.Minimize(objective), constraints + chosen)
 
-    def solve(self, row: int, agent: int, time_limit_s: float | None = None) -> BatteryPlan | None:
-        """Solve the programme of one agent; ``None`` where Clarabel finds no solution within the time limit."""
+    def solve(
+        self, row: int, agent: int, time_limit_s: float | None = None, full: NDArray[np.bool_] | None = None
+    ) -> BatteryPlan | None:
+        """Solve the programme of one agent; ``None`` where Clarabel finds no solution within the time limit.
+
+        With ``full [horizon]`` bits may be lost in these slots alone, which the buffer then ends full; prices are then
+        those of such plans only.
+        """
         cp: Any = import_module("cvxpy")
         backlog, device = self.backlog, self.backlog.service.device
         gain = np.broadcast_to(backlog.service.gain_per_w, self.grid_price.shape)[row, :, agent]
@@ -95,13 +106,17 @@ class BatteryProgramme:
         self.grid.value = self.grid_price[row, :, agent] * self.joule_unit / self.cost_unit
         self.arrivals.value = backlog.arrival_bits[row, :, agent] / self.bit_unit
         self.start.value = backlog.start_bits[row, agent] / self.bit_unit
+        if full is not None:
+            self.least_buffer.value = np.where(full, backlog.capacity_bits / self.bit_unit, 0.0)
+            self.most_lost.value = np.where(full, float(np.sum(self.arrivals.value) + self.start.value), 0.0)
+        programme = self.programme if full is None else self.chosen_programme
         limit: dict[str, Any] = {} if time_limit_s is None else {"time_limit": time_limit_s}
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", UserWarning
             )  # inaccurate solutions are accepted: cost and bound are computed afresh
             try:
-                self.programme.solve(solver=cp.CLARABEL, **limit)
+                programme.solve(solver=cp.CLARABEL, **limit)
             except cp.SolverError:
                 return None
         local, offload = self.local.value, self.offload.value

@@ -5,9 +5,12 @@ Where users do not disturb each other (`BacklogProblem`), one buffer at a time:
 * `taut_string`: without a battery the plan follows the price of a bit, found exactly in a millisecond;
 * `convex_program`: with a battery, a convex programme of two coupled balances, solved by cvxpy and Clarabel;
 * `dual_bound`: the proof. Prices of bits and joules give a lower bound, evaluated independently of any solver and less
-  a margin for rounding. Where no bit is lost the bound meets the cost. A buffer loses bits only when it is full, which
-  makes the problem nonconvex: where bits must be lost a gap remains, and the status is `BOUNDED`. A gap also remains
-  where a battery meets a grid price that changes within the horizon, as the battery must be drawn on before the grid.
+  a margin for rounding. Where no bit is lost the bound meets the cost;
+* `overflow_paths`, `overflow_patterns`: a buffer loses bits only when it is full, which makes the problem nonconvex.
+  Without a battery a shortest path over the full slots closes the gap. With one, all choices of full slots are tried
+  where at most `overflow_patterns.MOST_SLOTS` slots can be full; otherwise a gap remains and the status is `BOUNDED`.
+  A gap also remains where a battery meets a grid price that changes within the horizon, as the battery must be drawn on
+  before the grid.
 
 Where they do, `interference` plans them in turn and bounds what all of them can send together; a gap remains.
 """

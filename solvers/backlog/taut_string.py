@@ -13,7 +13,7 @@ first, too high a level empties it first, and at the optimal level both happen i
 contacts ends the segment. This is the
 nested resource allocation of Vidal, Gribel, Jaillet: "Separable convex optimization with nested lower and upper
 constraints", INFORMS J. Optim. 2019, with bits that are lost only while the buffer is full. This condition makes the
-problem nonconvex: the plan is optimal where no bit is lost; where bits must be lost, `dual_bound` gives its gap.
+problem nonconvex: the plan is optimal where no bit is lost; for plans with losses see `overflow_paths`.
 """
 
 from __future__ import annotations
@@ -41,27 +41,34 @@ def taut_string(backlog: Backlog, green_effort: FloatArray, row: int, agent: int
     row, agent : int
         Indices of the buffer.
     """
-    service = backlog.service
-    service_of_buffer = service.take((row, slice(None), agent))
-    arrivals = backlog.arrival_bits[row, :, agent]
-    slots = np.stack(
+    slots = slots_of_buffer(backlog, green_effort, row, agent)
+    horizon, holding, overflow = slots.shape[1], float(backlog.holding_price), float(backlog.overflow_price)
+    # The level at which bits are equally well left at the end of the horizon, and the highest one.
+    final_level, top_level = backlog.final_price + holding * horizon, overflow + holding * horizon
+    least, most = np.zeros(horizon), np.full(horizon, float(backlog.capacity_bits))
+    served, prices, _ = taut_string_kernel(
+        slots, device_constants(backlog.service.device), float(backlog.start_bits[row, agent]), least, most, holding,
+        overflow, float(final_level), top_level,
+    )  # fmt: skip
+    return served, prices
+
+
+def slots_of_buffer(backlog: Backlog, green_effort: FloatArray, row: int, agent: int) -> FloatArray:
+    """Numbers of a buffer's slots for `taut_string_kernel`, ``[6, horizon]``; the arguments are its callers'."""
+    service = backlog.service.take((row, slice(None), agent))
+    return np.stack(
         [
-            service_of_buffer.gain_per_w,
+            service.gain_per_w,
             green_effort[row, :, agent],
-            service_of_buffer.full_effort,
-            service_of_buffer.green_price,
-            service_of_buffer.grid_price,
-            arrivals,
+            service.full_effort,
+            service.green_price,
+            service.grid_price,
+            backlog.arrival_bits[row, :, agent],
         ]
     )
-    prices = (backlog.holding_price, backlog.overflow_price, backlog.final_price)
-    start = float(backlog.start_bits[row, agent])
-    return _taut_string_kernel(
-        slots, _device_constants(service.device), start, float(backlog.capacity_bits), *map(float, prices)
-    )
 
 
-def _device_constants(device: Device) -> FloatArray:
+def device_constants(device: Device) -> FloatArray:
     """Constants of the device in the form that the kernels use."""
     root = np.cbrt(device.kappa)
     return np.array(
@@ -77,7 +84,7 @@ def _device_constants(device: Device) -> FloatArray:
 
 
 @njit(cache=True)
-def _served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
+def served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
     """Bits served in a slot when a bit has the value ``price``: `Service.powers` in closed form."""
     gain, green_effort, full, green_price, grid_price = slot[0], slot[1], slot[2], slot[3], slot[4]
     if price < 0.0:
@@ -95,46 +102,53 @@ def _served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
 
 @njit(cache=True)
 def _first_contact(
-    slots: FloatArray, device: FloatArray, bits: float, begin: int, level: float, capacity: float, holding: float,
-    overflow: float, final: float,
+    slots: FloatArray, device: FloatArray, bits: float, begin: int, level: float, least: FloatArray, most: FloatArray,
+    holding: float, overflow: float, final_level: float,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Whether ``level`` is too high or too low from slot ``begin`` on, and the slot and limit of the first contact."""
     horizon = slots.shape[1]
     for t in range(begin, horizon):
         price = level - holding * t
-        bits -= _served_bits(slots[:, t], device, price)
-        if bits < 0.0:
+        bits -= served_bits(slots[:, t], device, price)
+        if bits < least[t]:
             return TOO_HIGH, t, EMPTY
         bits += slots[5, t]
-        if bits > capacity:  # above the overflow price losing the bit is optimal: the level is not too low
+        if bits > most[t]:  # above the overflow price losing the bit is optimal: the level is not too low
             return (TOO_HIGH if price >= overflow else TOO_LOW), t, FULL
-    return (TOO_HIGH if level >= final else TOO_LOW), horizon - 1, END
+    return (TOO_HIGH if level >= final_level else TOO_LOW), horizon - 1, END
 
 
 @njit(cache=True)
-def _taut_string_kernel(
-    slots: FloatArray, device: FloatArray, start: float, capacity: float, holding: float, overflow: float, final: float,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Served bits and prices, ``[horizon]`` each."""
+def taut_string_kernel(
+    slots: FloatArray, device: FloatArray, start: float, least: FloatArray, most: FloatArray, holding: float,
+    overflow: float, final_level: float, top_level: float,
+) -> tuple[FloatArray, FloatArray, bool]:  # fmt: skip
+    """Served bits and prices, ``[horizon]`` each, and whether the limits of the buffer are kept.
+
+    At least ``least [horizon]`` bits remain after service, at most ``most [horizon]`` after the arrivals; what exceeds
+    these is lost at the overflow price, ``inf`` where no bit may be lost. Prices end at ``final_level``, at which bits
+    are as well left at the end, and never exceed ``top_level``.
+    """
     horizon = slots.shape[1]
-    served, prices = np.zeros(horizon), np.zeros(horizon)
-    final_level = final + holding * horizon  # the level at which bits are equally well left at the end of the horizon
-    limits = (capacity, holding, overflow, final_level)
+    served, prices, kept = np.zeros(horizon), np.zeros(horizon), True
+    limits = (least, most, holding, overflow, final_level)
     begin, bits = 0, start
     while begin < horizon:
         if bits <= 0.0:  # nothing to serve
-            bits = min(slots[5, begin], capacity)
+            kept = kept and least[begin] <= 0.0
+            bits = min(slots[5, begin], most[begin])
             begin += 1
             continue
         side, end, contact = _first_contact(slots, device, bits, begin, final_level, *limits)
         level = final_level
         if contact != END:
             if side == TOO_LOW:
-                low, high = final_level, overflow + holding * horizon
+                low, high = final_level, top_level
             else:
                 low, high = holding * begin, final_level
-            _, high_end, high_contact = _first_contact(slots, device, bits, begin, high, *limits)
+            high_side, high_end, high_contact = _first_contact(slots, device, bits, begin, high, *limits)
             low_side, low_end, low_contact = _first_contact(slots, device, bits, begin, low, *limits)
+            kept = kept and high_side == TOO_HIGH
             if low_side == TOO_HIGH:  # bits that cost nothing to serve
                 high, high_end, high_contact = low, low_end, low_contact
             while low_side == TOO_LOW:
@@ -150,11 +164,11 @@ def _taut_string_kernel(
             end, contact = (low_end, low_contact) if low_end < high_end else (high_end, high_contact)
         for t in range(begin, end + 1):
             prices[t] = level - holding * t
-            served[t] = min(_served_bits(slots[:, t], device, prices[t]), bits)
+            served[t] = min(served_bits(slots[:, t], device, prices[t]), bits)
             if t == end and contact == EMPTY:
-                served[t] = bits
-            bits = min(bits - served[t] + slots[5, t], capacity)
+                served[t] = bits - least[t]
+            bits = min(bits - served[t] + slots[5, t], most[t])
         if contact == FULL:
-            bits = capacity
+            bits = most[end]
         begin = end + 1
-    return served, prices
+    return served, prices, kept

@@ -136,18 +136,16 @@ def optimum_by_dynamic_programming(backlog: Backlog, levels: int = 801, efforts:
 
 
 @pytest.mark.parametrize("changes", [{"arrival_quanta": 10.0}, {"arrival_quanta": 8.0, "overflow_unit": 5.0}])
-def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming_and_a_gap_is_reported(
-    changes: dict[str, Any],
-) -> None:
+def test_where_bits_must_be_lost_the_plan_is_that_of_dynamic_programming(changes: dict[str, Any]) -> None:
     problem = carbon(users=1, horizon=40, buffer_bits=5e4, distance_m=80.0, **changes)
     instances = problem.sample(1, seed=3)
     solutions = BacklogExact().run(problem, instances)
     assert problem.evaluate(instances, solutions.decisions).metrics["overflow_bits"][0] > 0
     best = optimum_by_dynamic_programming(problem.backlog(instances))
     assert solutions.objective[0] == pytest.approx(best, rel=2e-3)
-    assert solutions.bound[0] <= best
-    assert solutions.status[0] == Status.BOUNDED
-    assert solutions.gap[0] < 0.2
+    assert solutions.bound[0] <= best * (1 + 1e-6)  # its grid interpolates
+    assert solutions.status[0] == Status.OPTIMAL
+    assert solutions.gap[0] < 1e-8
 
 
 # ------------------------------------------------------------------------------------------------------ odd cases
