@@ -14,6 +14,9 @@ from offloadopt import api, registry
 from offloadopt.core import Interrupted, Method, Status
 from offloadopt.errors import InvalidInput, UnknownName, Unsupported
 from offloadopt.solvers.assignment.baselines import Local
+from offloadopt.solvers.lyapunov import DriftPlusPenalty
+
+from toys.tiny_papers import untuned
 
 SMALL = {
     "multi_server": {"users": 4},
@@ -50,7 +53,10 @@ def test_rooms_show_what_is_in_them() -> None:
 
 
 @EVERY
-def test_every_problem_is_solved_collected_and_compared_without_naming_a_method(name: str, tmp_path: Path) -> None:
+def test_every_problem_is_solved_collected_and_compared_without_naming_a_method(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DriftPlusPenalty, "tuned", untuned)
     problem = small(name)
     solutions = offloadopt.solve(problem, problem.sample(2, seed=0))
     assert {*solutions.status} <= {Status.OPTIMAL, Status.BOUNDED}

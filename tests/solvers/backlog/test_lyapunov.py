@@ -24,6 +24,12 @@ def small(**changes: Any) -> CarbonMimo:
     return problem
 
 
+class ShortlyTuned(BacklogLyapunov):
+    """Tuned on few instances."""
+
+    tuning_decisions = 600
+
+
 def mean_cost(problem: CarbonMimo, solutions: Solutions) -> float:
     """Of an agent in a slot."""
     return float(solutions.objective.mean() / (problem.horizon * problem.num_agents))
@@ -111,10 +117,10 @@ def test_the_tuned_v_costs_least_on_instances_that_it_has_not_seen() -> None:
 
 
 def test_the_tuned_rule_beats_the_blind_one_and_the_rules_of_thumb() -> None:
-    problem = offloadopt.problem("carbon_mimo", horizon=40)
-    instances = problem.sample(40, seed=4)
-    rule = mean_cost(problem, BacklogLyapunov().run(problem, instances))
-    blind = mean_cost(problem, BacklogLyapunov(carbon_aware=False).run(problem, instances))
+    problem = offloadopt.problem("carbon_mimo", horizon=20)
+    instances = problem.sample(20, seed=4)
+    rule = mean_cost(problem, ShortlyTuned().run(problem, instances))
+    blind = mean_cost(problem, ShortlyTuned(carbon_aware=False).run(problem, instances))
     assert rule < 0.5 * blind
     for name in ("greedy-local", "greedy-offload", "full-power", "random"):
         assert rule < 0.5 * mean_cost(problem, offloadopt.solver(name, problem).run(problem, instances)), name
@@ -134,8 +140,8 @@ def test_green_and_blind_are_one_where_there_is_no_green_energy_and_one_price() 
 @pytest.mark.parametrize("changes", [{"users": 1}, {"detector": "mmse"}])
 def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
     """Against the same rule that takes the battery's energy as free, at its best v; also where users disturb others."""
-    problem = small(**changes, battery_j=0.01, horizon=40)
-    instances = problem.sample(30, seed=6)
+    problem = small(**changes, battery_j=0.01, horizon=25)
+    instances = problem.sample(20, seed=6)
 
     def unpriced(v: float) -> float:
         def decide(seen: Observation) -> Any:
@@ -144,13 +150,13 @@ def test_a_price_on_the_battery_pays(changes: dict[str, Any]) -> None:
 
         return float(problem.evaluate(instances, rollout(problem, instances, decide)).cost.mean())
 
-    priced = BacklogLyapunov().run(problem, instances).objective.mean()
+    priced = ShortlyTuned().run(problem, instances).objective.mean()
     assert priced < 0.9 * min(unpriced(v) for v in np.geomspace(3e7, 1e9, 4))
 
 
 def test_energy_comes_within_1_over_v_of_its_least_while_buffers_grow_like_v() -> None:
     problem = small(
-        users=1, distance_m=100.0, arrival_quanta=2.0, harvest_w=0.0, buffer_bits=None, correlation=0.5, horizon=400
+        users=1, distance_m=100.0, arrival_quanta=2.0, harvest_w=0.0, buffer_bits=None, correlation=0.5, horizon=200
     )
     v = 8e7 * 2.0 ** np.arange(3)
     instances = problem.sample(12, seed=7)

@@ -69,10 +69,10 @@ def by_cvxpy(master: MasterProblem, options: tuple[int, ...], held_j: FloatArray
 
 def test_no_choice_of_places_over_the_slots_beats_the_plan_by_much_and_none_the_bound() -> None:
     problem = make(users=1, servers=1, tasks_max=1, horizon=3, battery_j=0.3, start_share=0.2)
-    instances = problem.sample(4, seed=2)
+    instances = problem.sample(2, seed=2)
     proved = solver("exact", problem).run(problem, instances)
     binds = 0
-    for row in range(4):
+    for row in range(2):
         master, held_j = master_of(problem, instances, row), instances["start_j"][row]
         least = min(by_cvxpy(master, options, held_j) for options in itertools.product((-1, 0, 1), repeat=3))
         free = min(by_cvxpy(master, options, np.array([1e6])) for options in itertools.product((0, 1), repeat=3))
@@ -80,13 +80,13 @@ def test_no_choice_of_places_over_the_slots_beats_the_plan_by_much_and_none_the_
         assert proved.bound[row] <= least * (1 + 1e-6)
         assert least * (1 - 1e-5) <= proved.objective[row] <= 1.0001 * least
         assert proved.bound[row] >= 0.999 * least
-    assert binds >= 2
+    assert binds >= 1
 
 
 def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> None:
     problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
-    instances = problem.sample(3, seed=5)
-    for row in range(3):
+    instances = problem.sample(2, seed=5)
+    for row in range(2):
         master = master_of(problem, instances, row)
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in master.unpriced]
         nothing = np.zeros((2, 3))
@@ -107,9 +107,9 @@ def test_a_plan_costs_what_the_problem_charges_and_batteries_pay_for_it() -> Non
 
 def test_the_master_problem_costs_no_more_than_plans_and_no_less_than_what_is_proved() -> None:
     problem = make(users=3, servers=2, horizon=3, battery_j=0.6)
-    instances = problem.sample(3, seed=5)
+    instances = problem.sample(2, seed=5)
     undivided = solver("exact", problem, branchings=0).run(problem, instances)
-    for row in range(3):
+    for row in range(2):
         master = master_of(problem, instances, row)
         start = [np.full(slot.tasks, -1, dtype=np.int64) for slot in master.unpriced]
         nothing = np.zeros((2, 3))

@@ -81,7 +81,7 @@ def test_full_batteries_make_the_horizon_a_sum_of_proved_slots() -> None:
 
 def test_scarce_batteries_are_priced_and_what_is_priced_costs_no_more_than_what_is_not() -> None:
     problem = small_inference(users=3, servers=2, horizon=4, battery_j=1.0)
-    instances = problem.sample(3, seed=2)
+    instances = problem.sample(2, seed=2)
     unpriced = solver("exact", problem, price_rounds=1, branchings=0).run(problem, instances)
     priced = solver("exact", problem, price_rounds=8, branchings=4).run(problem, instances)
     assert (problem.evaluate(instances, unpriced.decisions).metrics["failures"] > 0).all()
@@ -106,7 +106,7 @@ def test_a_plan_for_an_exact_twin_is_the_optimum_and_errors_cost_more_the_larger
     means = []
     for size in (0.0, 0.1, 0.4):
         problem = small_inference(users=4, servers=3, horizon=1, battery_j=1e6, **dict.fromkeys(none, size))
-        instances = problem.sample(12, seed=4)
+        instances = problem.sample(6, seed=4)
         best = solver("exact", problem).run(problem, instances)
         twin = solver("exact", problem, twin=True).run(problem, instances)
         assert (twin.status == Status.FEASIBLE).all()

@@ -46,14 +46,14 @@ def test_with_full_batteries_it_costs_what_the_slots_searches_do() -> None:
 
 
 class ShortlyTuned(InferenceLyapunov):
-    """Tuned on about ten instances."""
+    """Tuned on few instances."""
 
-    tuning_decisions = 180
+    tuning_decisions = 60
 
 
 def test_scarce_batteries_are_spared_and_that_pays() -> None:
     problem = make(users=3, servers=2, horizon=6, battery_j=2.0, start_share=0.6)
-    instances = problem.sample(12, seed=5)
+    instances = problem.sample(6, seed=5)
     unpriced, spared = (ShortlyTuned(v=v).run(problem, instances) for v in (1e9, None))
     fails = [problem.evaluate(instances, these.decisions).metrics["failures"].mean() for these in (unpriced, spared)]
     assert fails[0] > fails[1]
