@@ -27,6 +27,8 @@ from offloadopt.structures.backlog import Backlog
 
 TOO_LOW, TOO_HIGH = -1, 1
 EMPTY, FULL, END = 0, 1, 2
+LEAST_PRICE = float(np.finfo(np.float64).tiny)
+"""What a joule is counted at least, so that a grid without carbon has an effort, too."""
 
 
 def taut_string(backlog: Backlog, green_effort: FloatArray, row: int, agent: int) -> tuple[FloatArray, FloatArray]:
@@ -89,7 +91,7 @@ def served_bits(slot: FloatArray, device: FloatArray, price: float) -> float:
     gain, green_effort, full, green_price, grid_price = slot[0], slot[1], slot[2], slot[3], slot[4]
     if price < 0.0:
         return 0.0
-    effort = price / grid_price
+    effort = price / max(grid_price, LEAST_PRICE)
     if effort < green_effort:
         # Green energy would be left over: its price, or the point where it is used up, sets the effort.
         effort = max(effort, min(green_effort, price / green_price)) if green_price > 0.0 else green_effort

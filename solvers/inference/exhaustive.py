@@ -36,6 +36,8 @@ SPARED = 1e-7
 """Share of each battery that shares leave unused, so that rounding exceeds no battery."""
 PRECISION = 1e-10
 """Largest share of a priced battery by which its use misses the target."""
+EMPTY_J = 1e-12
+"""Energy in J up to which a battery is empty: it is then no unit of prices."""
 LOOSER_LIMIT = (1.0 + LIMIT_TOLERANCE) / (1.0 + 0.5 * FEASIBILITY_TOLERANCE)
 """Ratio of the time limits of bounds, above what the problem allows, and of shares, below it."""
 
@@ -177,14 +179,14 @@ class PlacementWindow:
         The search ends where the bound exceeds ``most``.
         """
         best, prices = -np.inf, np.zeros(len(self.held_j))
-        unit_j = np.maximum(self.held_j, np.finfo(float).tiny)
+        unit_j = np.where(self.held_j > EMPTY_J, self.held_j, 1.0)
 
         def negative_dual(value_of_battery: FloatArray) -> tuple[float, FloatArray]:
             nonlocal best, prices
             prices = value_of_battery / unit_j
             plans = self.plans(option[None], self.priced(prices))
             bound = float(plans.bound[0] - prices @ self.most_j)
-            best = max(best, bound) if np.isfinite(bound) else np.inf
+            best = best if np.isnan(bound) else max(best, bound)
             if best > most:
                 raise _SettledError
             spare = (1.0 - SPARED) * self.held_j - self._drained_j(option, plans)

@@ -77,8 +77,8 @@ class TaskQueuesLevy(HorizonLevy, GainMutation):
 def link_quality(problem: TaskQueueProblem[Any], instances: Instances) -> FloatArray:
     """Normalised rates ``[count, horizon x agents, targets]``: 0 for the own device and where a task would be lost."""
     data = problem.hindsight_data(instances)
-    with np.errstate(divide="ignore"):
-        rate = np.where(data.linked & data.received[..., 0], 1.0 / data.send_s[..., 0], 0.0)
+    send_s = np.maximum(data.send_s[..., 0], np.finfo(float).tiny)  # a task without data takes no time
+    rate = np.where(data.linked & data.received[..., 0], 1.0 / send_s, 0.0)
     rate = np.take_along_axis(rate, np.broadcast_to(devices_of_targets(problem, instances), rate.shape), axis=-1)
     best = rate.max(axis=-1, keepdims=True)
     quality = np.divide(rate, best, out=np.zeros_like(rate), where=best > 0)

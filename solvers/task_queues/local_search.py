@@ -111,6 +111,8 @@ class Annealing:
             return 0
         least_j = np.min(t.cycles[..., None, None] * (t.power_w / t.speed_hz), axis=(-2, -1))
         usual_j = float(np.median(least_j[t.arrives]))
+        if usual_j == 0.0:  # most tasks need no cycles
+            usual_j = float(np.max(least_j[t.arrives])) or np.inf
         failure = float(t.failure_cost)
         eighth = failure / 8.0 if failure > 0 else self.cost / tasks
         device, mode, made = self.device, self.mode, 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuzz.classes import CLASSES, make
+from fuzz.proofs import table_of_proofs
 from fuzz.shrink import shrink
 from fuzz.worker import Worker, warm_up
 
@@ -21,36 +24,57 @@ SHRINK_S = 60.0
 
 @dataclass
 class Tally:
-    """What a class has cost and found."""
+    """What a class has cost and found, and what its tries have counted."""
 
     tries: int = 0
     seconds: float = 0.0
     faults: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
 
-def fuzz(seconds: float, seed: int, names: Sequence[str]) -> dict[str, Tally]:
+@dataclass(frozen=True)
+class Extent:
+    """How much is tried: seconds of all classes, and the numbers of each class's first try and of that after its last.
+
+    The same seed and numbers give the same tries, so that a long run can go on where another one ended.
+    """
+
+    seconds: float
+    begin: int = 0
+    end: float = math.inf
+
+
+def fuzz(extent: Extent, seed: int, names: Sequence[str]) -> dict[str, Tally]:
     """Try classes in turn, the one that had the least time first, and print every new fault with its command."""
     tallies = {name: Tally() for name in names}
     seen: set[tuple[str, str]] = set()
     warm_up()
-    end = time.monotonic() + seconds
+    end = time.monotonic() + extent.seconds
     worker = Worker()
     try:
         while time.monotonic() < end:
-            name = min(names, key=lambda n: tallies[n].seconds)
-            _turn(name, tallies[name], seed, worker, seen, min(TURN_S, end - time.monotonic()))
+            left = [name for name in names if extent.begin + tallies[name].tries < extent.end]
+            if not left:
+                break
+            name = min(left, key=lambda n: tallies[n].seconds)
+            turn = Extent(min(TURN_S, end - time.monotonic()), extent.begin + tallies[name].tries, extent.end)
+            _turn(name, tallies[name], turn, seed, worker, seen)
+    except KeyboardInterrupt:
+        print("interrupted: the table is that of the tries until now", flush=True)
     finally:
         worker.close()
     return tallies
 
 
-def _turn(name: str, tally: Tally, seed: int, worker: Worker, seen: set[tuple[str, str]], turn_s: float) -> None:
+def _turn(name: str, tally: Tally, turn: Extent, seed: int, worker: Worker, seen: set[tuple[str, str]]) -> None:
     """Run tries of a class for a while; faults that look like earlier ones are counted and not shown again."""
-    begin = time.monotonic()
-    while time.monotonic() < begin + turn_s:
-        made = make(name, seed, tally.tries)
+    begin, number = time.monotonic(), turn.begin - 1
+    while time.monotonic() < begin + turn.seconds and number + 1 < turn.end:
+        number += 1
+        made = make(name, seed, number)
         fault = worker.run(made)
         tally.tries += 1
+        tally.counts.update(worker.counts)
         if fault is None:
             continue
         tally.faults += 1
@@ -60,7 +84,7 @@ def _turn(name: str, tally: Tally, seed: int, worker: Worker, seen: set[tuple[st
             last = time.monotonic() + SHRINK_S
             runs = None if made.check else lambda t, last=last: worker.run(t) if time.monotonic() < last else None
             small = shrink(made, fault, runs) if runs else made
-            again = f"PYTHONPATH=tests python -m fuzz --only {name} --seed {seed} --number {tally.tries - 1}"
+            again = f"PYTHONPATH=tests python -m fuzz --only {name} --seed {seed} --number {number}"
             print(f"{name}: {fault}\n    {again}", flush=True)
             if made.check is None:
                 print(f"    {small.command[:2000]}", flush=True)
@@ -94,13 +118,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, help="file for the table")
     parser.add_argument("--only", action="append", choices=sorted(CLASSES), help="a class; repeatable")
     parser.add_argument("--number", type=int, metavar="N", help="run try N of --only alone")
+    parser.add_argument("--begin", type=int, default=0, metavar="N", help="number of each class's first try")
+    parser.add_argument("--tries", type=int, metavar="N", help="tries of each class at most, within --seconds")
     given = parser.parse_args(arguments)
     names = given.only or list(CLASSES)
     if given.number is not None:
         return _one(names[0], given.seed, given.number)
     begin = time.monotonic()
-    tallies = fuzz(given.seconds, given.seed, names)
+    last = math.inf if given.tries is None else given.begin + given.tries
+    tallies = fuzz(Extent(given.seconds, given.begin, last), given.seed, names)
     text = table(tallies, time.monotonic() - begin, given.seed)
+    if counts := sum((tally.counts for tally in tallies.values()), Counter()):
+        text += f"\n\n{table_of_proofs(counts)}"
     print(f"\n{text}")
     if given.report is not None:
         given.report.write_text(f"{text}\n")

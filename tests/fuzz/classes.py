@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fuzz import folders, values
+from fuzz import folders, proofs, values
 from fuzz.tries import DONE, FAILED, NO_SOLUTION, WRONG_USAGE, Try
 from offloadopt import registry
 
@@ -176,6 +176,7 @@ CLASSES: Mapping[str, Callable[[random.Random], Try]] = {
     "options": options,
     "counts": counts,
     "instances": instances,
+    "proofs": proofs.proofs,
     "calls": calls,
     "damaged": folders.damaged,
     "tampered": folders.tampered,

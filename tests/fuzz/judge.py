@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from fuzz.tries import Try
@@ -16,13 +17,14 @@ ABOVE = 1e-6
 
 @dataclass(frozen=True)
 class Result:
-    """What a command did: its status, both streams, warnings from our code, and an exception that escaped."""
+    """What a command did: its status, both streams, warnings from our code, an escaped exception, and counts."""
 
     status: int
     out: str
     err: str
     warnings: tuple[str, ...] = ()
     escaped: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 def fault_of(made: Try, result: Result) -> str | None:

@@ -13,15 +13,15 @@ KEEP = ("--seconds", "--steps", "--time-limit")
 
 
 def shrink(made: Try, fault: str, run: Callable[[Try], str | None], attempts: int = ATTEMPTS) -> Try:
-    """Return the smallest try found that shows the same kind of fault (its first word)."""
-    kind = fault.split()[0]
+    """Return the smallest try found that shows the same kind of fault."""
+    kind = kind_of(fault)
     progress = True
     while progress and attempts > 0:
         progress = False
         for smaller in _smaller(made):
             attempts -= 1
             found = run(smaller)
-            if found is not None and found.split()[0] == kind:
+            if found is not None and kind_of(found) == kind:
                 made, progress = smaller, True
                 break
             if attempts <= 0:
@@ -29,7 +29,16 @@ def shrink(made: Try, fault: str, run: Callable[[Try], str | None], attempts: in
     return made
 
 
+def kind_of(fault: str) -> tuple[str, ...]:
+    """The first words of a fault: what happened, and the exception that escaped."""
+    words = fault.split()
+    return tuple(words[: 2 if words[0] == "escaped" else 1])
+
+
 def _smaller(made: Try) -> Iterator[Try]:
+    if made.smaller is not None:
+        yield from made.smaller(made)
+        return
     groups = made.arguments
     for dropped in range(1, len(groups)):
         if groups[dropped][0] in KEEP:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,16 @@ class Try:
     files : mapping of str to dict
         Named arrays that are written as JSON before.
     code : str
-        Python code instead of a command line; it may raise errors of offloadopt and nothing else.
+        Python code instead of a command line; it may raise errors of offloadopt and nothing else, and count what it
+        does in the Counter ``counts``.
     check : callable, optional
         Instead of both, a function of the folder that returns the fault it found, or None.
     statuses : tuple of int
         Exit statuses that are promised.
     limit_s : float
         Seconds after which the try counts as hanging.
+    smaller : callable, optional
+        Gives smaller tries of this one, in addition to those with fewer arguments.
     """
 
     arguments: tuple[tuple[str, ...], ...] = ()
@@ -39,6 +42,7 @@ class Try:
     check: Callable[[Path], str | None] | None = None
     statuses: tuple[int, ...] = (DONE, WRONG_USAGE, NO_SOLUTION)
     limit_s: float = 20.0
+    smaller: Callable[[Try], Iterator[Try]] | None = None
 
     @property
     def words(self) -> list[str]:

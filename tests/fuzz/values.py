@@ -46,11 +46,12 @@ def field_value(rng: random.Random, field: FieldInfo) -> str:
         return rng.choice(("true", "false"))
     if not all(isinstance(number, (int, float)) for number in numbers):
         return rng.choice([*(str(value) for value in get_args(field.annotation) if isinstance(value, str)), "none"])
-    made = [_number(rng, number, *_limits(field)) for number in numbers]
+    made = [_number(rng, number, *limits_of(field)) for number in numbers]
     return f"[{','.join(made)}]" if isinstance(default, tuple) else made[0]
 
 
-def _limits(field: FieldInfo) -> tuple[float, float]:
+def limits_of(field: FieldInfo) -> tuple[float, float]:
+    """Inclusive limits of a field, infinite where there are none."""
     low, high = -math.inf, math.inf
     for mark in (*field.metadata, *_marks(field.annotation)):
         low = float(getattr(mark, "ge", getattr(mark, "gt", low))) if isinstance(mark, (Ge, Gt)) else low

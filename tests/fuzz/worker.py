@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection
@@ -66,12 +67,19 @@ def _solve_by_all(solvers: Iterable[str]) -> None:
 
 
 class Worker:
-    """A process that runs tries one after the other; it is replaced when it dies, hangs, or has run its number."""
+    """A process that runs tries one after the other; it is replaced when it dies, hangs, or has run its number.
+
+    Attributes
+    ----------
+    counts : Counter of str
+        What the last try has counted.
+    """
 
     def __init__(self) -> None:
         self._process: Any = None
         self._connection: Connection
         self._left = 0
+        self.counts: Counter[str] = Counter()
 
     def run(self, made: Try) -> str | None:
         """Run a try: its fault in one line, or None."""
@@ -79,6 +87,7 @@ class Worker:
             self.close()
             self._start()
         self._left -= 1
+        self.counts = Counter()
         if made.check is None:
             self._connection.send(encoded(made))
         else:  # functions travel by forking
@@ -88,7 +97,8 @@ class Worker:
             self.close()
             return f"hangs: no end after {made.limit_s:g} s"
         try:
-            answer: str | None = self._connection.recv()
+            answer: str | None
+            answer, self.counts = self._connection.recv()
         except EOFError:
             self._process.join()
             code = self._process.exitcode
@@ -151,7 +161,8 @@ def _serve(connection: Connection, others: Connection, first: Try | None) -> Non
         connection.send(_in_a_folder(made))
 
 
-def _in_a_folder(made: Try) -> str | None:
+def _in_a_folder(made: Try) -> tuple[str | None, Counter[str]]:
+    """Run a try: its fault, and what it counts."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     before = Path.cwd()
     try:
@@ -159,8 +170,9 @@ def _in_a_folder(made: Try) -> str | None:
         for name, content in made.files.items():
             (folder / name).write_text(json.dumps(content))
         if made.check is not None:
-            return made.check(folder)
-        return fault_of(made, perform(made))
+            return made.check(folder), Counter()
+        result = perform(made)
+        return fault_of(made, result), result.counts
     finally:
         os.chdir(before)
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,10 +181,11 @@ def _in_a_folder(made: Try) -> str | None:
 def perform(made: Try) -> Result:
     """Run a command or code in this process."""
     out, err, escaped, status = io.StringIO(), io.StringIO(), "", 0
+    counts = Counter[str]()
     with warnings.catch_warnings(record=True) as caught, redirect_stdout(out), redirect_stderr(err):
         warnings.simplefilter("always")
         try:
-            status = _code(made.code) if made.code else _command(made.words)
+            status = _code(made.code, counts) if made.code else _command(made.words)
         except BaseException as error:
             escaped = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}{_place(error)}"
     ours = [
@@ -180,7 +193,7 @@ def perform(made: Try) -> Result:
         for one in caught
         if _is_ours(one.filename) and not issubclass(one.category, UserWarning)
     ]
-    return Result(status, out.getvalue(), err.getvalue(), tuple(ours), escaped)
+    return Result(status, out.getvalue(), err.getvalue(), tuple(ours), escaped, counts)
 
 
 def _command(words: list[str]) -> int:
@@ -189,11 +202,11 @@ def _command(words: list[str]) -> int:
     return main(words)
 
 
-def _code(code: str) -> int:
+def _code(code: str, counts: Counter[str]) -> int:
     from offloadopt.errors import OffloadError
 
     try:
-        exec(compile(code, "<try>", "exec"), {})
+        exec(compile(code, "<try>", "exec"), {"counts": counts})
     except OffloadError as error:
         print("error:", error, file=sys.stderr)
         return error.exit_status
