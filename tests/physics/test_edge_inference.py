@@ -6,7 +6,31 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from offloadopt.physics.edge_inference import best_band, best_shares, send_factor, send_slope
+from offloadopt.physics.edge_inference import InferenceTasks, best_band, best_shares, send_factor, send_slope
+
+
+def test_times_and_energies_follow_from_the_shares_task_by_task() -> None:
+    rng, shape = np.random.default_rng(3), (2, 3)
+    local_s, local_j, cpu, band = rng.uniform(0.1, 1.0, (4, *shape))
+    server_s, server_j, send_s = rng.uniform(0.1, 1.0, (3, *shape, 2))
+    snr, power_w = rng.uniform(1.0, 9.0, (2, 2)), np.array([0.5, 1.5])
+    tasks = InferenceTasks(np.ones(shape, bool), local_s, local_j, server_s, server_j, send_s, snr, power_w)
+    server = np.array([[0, 1, 2], [2, 1, 0]])
+    band[1, 1] = cpu[1, 2] = 0.0
+    compute_s, sending_s, compute_j, sending_j = tasks.time_energy(server, cpu, band)
+    assert sending_s[1, 1] == compute_s[1, 2] == np.inf
+    for u, k in np.ndindex(shape):
+        j = server[u, k] - 1
+        whole_s, whole_j = (local_s[u, k], local_j[u, k]) if j < 0 else (server_s[u, k, j], server_j[u, k, j])
+        assert compute_j[u, k] == pytest.approx(whole_j * cpu[u, k] ** 2)
+        if cpu[u, k] > 0:
+            assert compute_s[u, k] == pytest.approx(whole_s / cpu[u, k])
+        if j < 0:
+            assert sending_s[u, k] == sending_j[u, k] == 0.0
+        elif band[u, k] > 0:
+            rate = band[u, k] * np.log2(1.0 + snr[u, j] / band[u, k])
+            assert sending_s[u, k] == pytest.approx(send_s[u, k, j] / rate)
+            assert sending_j[u, k] == pytest.approx(power_w[u] * sending_s[u, k])
 
 
 @pytest.mark.parametrize("snr", [1e-6, 1e-3, 0.3, 20.0, 1e5])

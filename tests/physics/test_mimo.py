@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offloadopt.physics.mimo import Uplink, detected_sinr, zero_forcing_gain
+from offloadopt.physics.mimo import Uplink, detected_sinr, fill_rayleigh_fading, zero_forcing_gain
 
 NOISE_W = 1e-9
 
@@ -82,6 +82,33 @@ def test_two_users_and_two_antennas_by_hand() -> None:
     assert mrc == pytest.approx([2 / (3 + 0.5), 3 * 4 / (2 * 1 + 0.5 * 2)])
     # Zero forcing: weights (1, -1) and (0, 1).
     assert zero_forcing_gain(channel, noise_w) == pytest.approx([1 / (0.5 * 2), 1 / 0.5])
+
+
+def test_zero_forcing_of_channels_that_depend_on_each_other_uses_the_pseudo_inverse_of_their_directions() -> None:
+    channel, power_w = rayleigh((3, 5), seed=7), np.array([1.0, 0.5, 2.0])
+    channel[2] = (1 + 2j) * channel[0]
+    weights = np.linalg.pinv((channel / np.linalg.norm(channel, axis=1)[:, None]).T).conj()
+    heard = np.abs(weights.conj() @ channel.T) ** 2 * power_w
+    noise = NOISE_W * np.sum(np.abs(weights) ** 2, axis=1)
+    expected = heard.diagonal() / (heard.sum(axis=1) - heard.diagonal() + noise)
+    np.testing.assert_allclose(detected_sinr("zero-forcing", channel, channel, power_w, NOISE_W), expected, rtol=1e-6)
+
+
+def test_some_slots_of_an_uplink_are_those_slots() -> None:
+    channel, power_w = rayleigh((4, 3, 5), seed=8), np.full((2, 3), 0.7)
+    uplink = Uplink("mmse", channel, channel, NOISE_W)
+    np.testing.assert_array_equal(uplink.take([3, 1]).sinr(power_w), uplink.sinr(np.full((4, 3), 0.7))[[3, 1]])
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.9])
+def test_fading_is_an_autoregressive_series_of_the_generator_s_numbers(correlation: float) -> None:
+    shape, amplitude = (2, 5, 3, 4), np.random.default_rng(1).uniform(0.5, 2.0, (2, 5, 3))
+    values = np.empty(shape)
+    fill_rayleigh_fading(np.random.default_rng(6), values, correlation, amplitude)
+    expected = np.random.default_rng(6).standard_normal(shape)
+    for slot in range(1, 5):
+        expected[:, slot] = correlation * expected[:, slot - 1] + np.sqrt(1 - correlation**2) * expected[:, slot]
+    np.testing.assert_allclose(values, expected * amplitude[..., None], rtol=1e-12)
 
 
 def test_mmse_is_the_best_linear_detector() -> None:

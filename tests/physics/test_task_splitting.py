@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from offloadopt.physics.task_splitting import Splitting, cheaper_mode, mode_cost, mode_slope, response, share_cpu
+from offloadopt.physics.task_splitting import (
+    MIN_CPU_SHARE,
+    Splitting,
+    cheaper_mode,
+    mode_cost,
+    mode_slope,
+    response,
+    share_cpu,
+)
 
 CPU_MAX_HZ = 10e9
 WEIGHTS = (0.01, 0.1, 0.5, 0.9, 0.99)
@@ -206,6 +214,13 @@ def test_free_cpu_leaves_some_idle_where_energy_weighs() -> None:
 def test_scarce_cpu_is_used_up() -> None:
     tasks = random_tasks(8, seed=13, time_weight=0.9)
     assert shared(tasks, [0] * 8, np.ones(8, bool)).sum() == pytest.approx(CPU_MAX_HZ, rel=1e-12)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_at_prices_without_end_the_least_share_is_asked_for(full: bool) -> None:
+    row = random_tasks(1, seed=14).packed()[0]
+    assert response(full, 1e60, row, 0.5, CPU_MAX_HZ) == MIN_CPU_SHARE * CPU_MAX_HZ
+    assert mode_slope(full, MIN_CPU_SHARE * CPU_MAX_HZ, row, 0.5) + 1e60 > 0.0
 
 
 @pytest.mark.parametrize("full", [False, True])
