@@ -17,14 +17,17 @@ from offloadopt.kernels import njit
 from offloadopt.solvers.task_queues.device_schedules import Fronts, Prices, cheapest_schedule, fronts, read_schedule
 from offloadopt.solvers.task_queues.tables import Tables
 
-ROUNDS = 6_000
-"""Largest number of steps of the ascent."""
-PATIENCE = 40
+STARTS = (0.6, 0.7, 1.0), (0.0, 0.05, 0.2)
+"""Where ascents start: price of a joule, in failures per energy of a usual task; prices of tasks, in failures; the
+length of the first steps. Batteries may be dear or not, and no single step raises all prices together."""
+ROUNDS = 10_000
+"""Largest number of steps of one ascent."""
+PATIENCE = 100
 """Number of steps without a rise after which steps get shorter."""
-LEAST_STEP = 1e-4
-"""Length of steps, relative to the first ones, at which the ascent ends."""
+LEAST_STEP = 1e-5
+"""Length of steps at which the ascent ends."""
 TARGET = 0.5
-"""Rise, relative to the bound, for which the first steps aim."""
+"""Rise, relative to the bound, for which steps of length 1 aim."""
 SCALE = 30.0
 """Weight of joules beside tasks, in squares of a usual task's energy."""
 
@@ -94,18 +97,25 @@ class Relaxation:
         return total + rewards - worth - margin, np.where(t.arrives, 1.0 - times, 0.0), used_j - t.start_j
 
     def ascend(self, deadline: Deadline) -> float:
-        """Raise the bound by a deflected subgradient ascent until it no longer rises; returns the best, at least 0."""
-        t, scale, best, step = self.t, SCALE * self.usual_j**2, -np.inf, 1.0
-        joule = np.full(len(t.link_w), 0.6 * self.failure / self.usual_j)
-        task = np.where(t.arrives, 0.7 * self.failure, 0.0)
+        """Raise the bound by subgradient ascents from all `STARTS`; returns the best, at least 0."""
+        best = 0.0
+        for number, (joule, task, step) in enumerate(STARTS):
+            prices = (
+                np.where(self.t.arrives, task * self.failure, 0.0),
+                np.full(len(self.t.link_w), joule * self.failure / self.usual_j),
+            )
+            best = max(best, self._ascend(*prices, step, deadline.part(1.0 / (len(STARTS) - number))))
+        return best
+
+    def _ascend(self, task: FloatArray, joule: FloatArray, step: float, deadline: Deadline) -> float:
+        """Deflected subgradient ascent from some prices until it no longer rises; returns the best bound."""
+        t, scale, best = self.t, SCALE * self.usual_j**2, -np.inf
         kept, stalled, momentum = (task, joule), 0, (np.zeros_like(task), np.zeros_like(joule))
         for _ in range(ROUNDS):
             if deadline.passed or step < LEAST_STEP:
                 break
             value, of_task, of_joule = self.value(task, joule)
-            if np.isnan(value):
-                break
-            stalled += 1
+            stalled = PATIENCE + 1 if np.isnan(value) else stalled + 1
             if value > best:
                 stalled = 0 if value > best + 1e-4 * abs(value) else stalled
                 best, kept = value, (task, joule)
@@ -122,4 +132,4 @@ class Relaxation:
             length = step * TARGET * max(abs(value), self.failure) / norm
             task = np.where(t.arrives, np.clip(task + length * up, 0.0, self.failure), 0.0)
             joule = np.maximum(joule + length * dear / scale, 0.0)
-        return max(best, 0.0)
+        return best

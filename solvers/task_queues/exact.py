@@ -32,10 +32,10 @@ from offloadopt.solvers.task_queues.tables import Tables, tables
 from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
 from offloadopt.structures.task_queues import TaskQueueProblem
 
-MOVES = 20_000, 60_000
+MOVES = 20_000, 120_000
 """Changes per task that the local search tries in windows, and beyond, where it alone gives the incumbent."""
-PARTS = (0.3,), (0.45, 0.9)
-"""Share of the time that is left which each run of the local search gets, in windows and beyond."""
+PARTS = 0.3, 0.97
+"""Share of the time that is left which the local search gets, in windows and beyond."""
 WINDOW = 60
 """Largest number of tasks for which the MILP is built: its rows grow by the square."""
 
@@ -134,14 +134,13 @@ class _InstanceSearch:
         return Relaxation(t).ascend(self.deadline.part(0.4))
 
     def _local_search(self, t: Tables) -> None:
-        """Anneal from the greedy rule's decision; beyond windows twice, as runs end in optima of different cost."""
+        """Anneal from the greedy rule's decision."""
         device, mode = greedy_decision(self.problem, self.instances)
         large = bool(t.arrives.sum() > WINDOW)
-        for run, share in enumerate(PARTS[large]):
-            search = Annealing(t, device[0], mode[0], np.random.default_rng(run))
-            search.improve(MOVES[large], self.deadline.part(share))
-            target = self.problem.target(self.instances, search.device[None])
-            self.keep_best(target, search.mode[None], self.costs(target, search.mode[None]).sum(axis=(1, 2)))
+        search = Annealing(t, device[0], mode[0], np.random.default_rng(0))
+        search.improve(MOVES[large], self.deadline.part(PARTS[large]))
+        target = self.problem.target(self.instances, search.device[None])
+        self.keep_best(target, search.mode[None], self.costs(target, search.mode[None]).sum(axis=(1, 2)))
 
 
 class _CutSearch(CutSearch):

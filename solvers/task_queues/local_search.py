@@ -1,9 +1,9 @@
 """Local search over devices and modes of all tasks of an instance: simulated annealing by single changes and swaps.
 
 At first batteries may be overdrawn at a price per joule, so that every joule saved counts and not only the last one
-that lets another task be done; drops cost little, since failed tasks need none once any battery is empty. Then the
-price rises, and the last part has the problem's own cost. The best decision of this cost is kept, and is never worse
-than the greedy rule's, from which the search starts.
+that lets another task be done; drops may cost little, since failed tasks need none once any battery is empty. Then the
+price rises, and the last stage has the problem's own cost. Runs with different first prices are compared, and the best
+plan is run again. The best decision is kept, and is never worse than the greedy rule's, from which all runs start.
 """
 
 from __future__ import annotations
@@ -35,9 +35,35 @@ CHUNK = 20_000
 """Moves between two checks of the deadline."""
 REACH = 20
 """Largest distance between two tasks, in their order, that swap devices."""
-STAGES = ((0.4, 0.6, 0.2, 1.0, 0.05), (0.4, 3.0, 0.2, 0.2, 0.02), (0.2, 0.0, 1.0, 0.2, 0.02))
-"""Of each part: its share of the moves; the joule price, in failures per energy of a usual task, 0 where no battery is
-overdrawn; the share of the cost of drops that counts; first and last temperature, in eighths of a failure's cost."""
+PLANS = (
+    (0.3, 0.2, 0.2),
+    (0.6, 0.2, 0.2),
+    (0.3, 1.0, 1.0),
+    (0.6, 1.0, 0.0),
+    (0.45, 0.2, 0.2),
+    (0.9, 0.2, 0.2),
+)
+"""Of each run: its first joule price, in failures per energy of a usual task, and the shares of the cost of drops that
+count until, and after, `LATE`. Which is best depends on how scarce energy is."""
+LATE = 0.85
+"""Share of the horizon."""
+TRIAL = 0.1
+"""Share of the moves for a run of each plan; the best one is then run with the rest, in `REPEATS` runs."""
+REPEATS = 2
+
+Stage = tuple[float, float, bool, float, float]
+"""Share of the moves; joule price, 0 where no battery is overdrawn; whether drops have their whole cost; first and last
+temperature, in eighths of a failure's cost."""
+
+
+def stages(joules: float) -> tuple[Stage, ...]:
+    """Stages of one run that begins with a joule price."""
+    return (
+        (0.4, joules, False, 0.6, 0.03),
+        (0.15, max(2.0 * joules, 0.6), False, 0.15, 0.03),
+        (0.25, 3.0, False, 0.1, 0.02),
+        (0.2, 0.0, True, 0.1, 0.02),
+    )
 
 
 class TaskQueuesLocalSearch(InstanceSolver):
@@ -105,25 +131,44 @@ class Annealing:
         self.tasks, self.devices, self.number = task_devices(t)
 
     def improve(self, moves: int, deadline: Deadline) -> int:
-        """Go through all parts with so many moves per task, until the deadline; returns the number of moves made."""
-        t, tasks = self.t, len(self.tasks)
-        if tasks == 0:
+        """Run all `PLANS`, then the best one again, with so many moves per task in all; returns the moves made."""
+        total, made, found = moves * len(self.tasks), 0, list[float]()
+        if total == 0:
             return 0
+        first = self.device, self.mode
+        shares = [TRIAL] * len(PLANS) + [(1.0 - TRIAL * len(PLANS)) / REPEATS] * REPEATS
+        for run, share in enumerate(shares):
+            if deadline.passed:
+                break
+            plan = PLANS[run if run < len(PLANS) else int(np.argmin(found[: len(PLANS)]))]
+            part = deadline.part(min(share / sum(shares[run:]), 1.0))
+            more, cost = self._run(*first, plan, max(int(share * total), 1), part)
+            made += more
+            found.append(cost)
+        return made
+
+    def _run(
+        self, device: IntArray, mode: IntArray, plan: tuple[float, float, float], moves: int, deadline: Deadline
+    ) -> tuple[int, float]:
+        """Go through the stages of a plan from a decision; returns the number of moves made and the least cost."""
+        t, least, made = self.t, np.inf, 0
         least_j = np.min(t.cycles[..., None, None] * (t.power_w / t.speed_hz), axis=(-2, -1))
         usual_j = float(np.median(least_j[t.arrives]))
         if usual_j == 0.0:  # most tasks need no cycles
             usual_j = float(np.max(least_j[t.arrives])) or np.inf
         failure = float(t.failure_cost)
-        eighth = failure / 8.0 if failure > 0 else self.cost / tasks
-        device, mode, made = self.device, self.mode, 0
-        for share, joules, drops, hot, cold in STAGES:
-            relaxed = t if joules == 0.0 else overdrawn(t, joules * failure / usual_j, drops * t.drop_cost)
+        eighth = failure / 8.0 if failure > 0 else self.cost / len(self.tasks)
+        late = np.arange(len(t.begin_s)) >= LATE * len(t.begin_s)
+        cheap_drops = np.where(late, plan[2], plan[1]) * t.drop_cost
+        for share, joules, whole, hot, cold in stages(plan[0]):
+            drops = t.drop_cost if whole else cheap_drops
+            relaxed = t if joules == 0.0 else overdrawn(t, joules * failure / usual_j, drops)
             device, mode, more = self._anneal(
-                relaxed, device, mode, max(int(share * moves * tasks), 1), hot * eighth, cold * eighth, deadline
+                relaxed, device, mode, max(int(share * moves), 1), hot * eighth, cold * eighth, deadline
             )
-            self._keep_best(device, mode)
+            least = min(least, self._keep_best(device, mode))
             made += more
-        return made
+        return made, least
 
     def _anneal(
         self, t: Tables, device: IntArray, mode: IntArray, moves: int, hot: float, cold: float, deadline: Deadline
@@ -143,10 +188,12 @@ class Annealing:
             )  # fmt: skip
         return best.device, best.mode, moves
 
-    def _keep_best(self, device: IntArray, mode: IntArray) -> None:
+    def _keep_best(self, device: IntArray, mode: IntArray) -> float:
+        """Keep a decision if it is the best; returns its cost."""
         cost = total_cost(course(self.t, device, mode))
         if cost < self.cost:
             self.device, self.mode, self.cost = device.copy(), mode.copy(), cost
+        return cost
 
 
 class Best:

@@ -7,11 +7,14 @@ import pytest
 
 import offloadopt
 from offloadopt.clock import Deadline
+from offloadopt.problems.battery_d2d.scenario import BatteryD2DScenario
+from offloadopt.solvers.task_queues import dual_bound
 from offloadopt.solvers.task_queues.dual_bound import Relaxation, ageing_of
 from offloadopt.solvers.task_queues.tables import tables
 
-from toys.small_task_queues import CASES, NEARLY_EMPTY, all_costs, small_d2d
+from toys.small_task_queues import CASES, FEW_MODES, NEARLY_EMPTY, all_costs, small_d2d
 
+ALL_MODES = {name: BatteryD2DScenario.model_fields[name].default for name in FEW_MODES}
 SCENARIOS = {**CASES, "nearly empty": NEARLY_EMPTY}
 
 
@@ -39,11 +42,21 @@ def test_full_batteries_and_free_queues_leave_little_to_relax() -> None:
         assert Relaxation(tables(data, row)).ascend(Deadline()) >= 0.98 * least
 
 
-def test_at_the_size_of_the_paper_it_exceeds_the_relaxation_without_queues() -> None:
+def test_at_the_size_of_the_paper_it_exceeds_the_relaxation_without_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     # 287.5 is the linear relaxation of this instance in which no task waits, as HiGHS solved it.
+    monkeypatch.setattr(dual_bound, "STARTS", dual_bound.STARTS[:1])
+    monkeypatch.setattr(dual_bound, "PATIENCE", 30)
     problem = offloadopt.problem("battery_d2d")
     relaxation = Relaxation(tables(problem.hindsight_data(problem.sample(1, seed=999)), 0))
     assert relaxation.ascend(Deadline()) > 287.5
+
+
+def test_where_an_ascent_stalls_another_start_gets_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_d2d(users=3, horizon=12, task_chance=0.5, battery_j=70.0, room_m=60.0, **ALL_MODES)
+    relaxation = Relaxation(tables(problem.hindsight_data(problem.sample(4, seed=1)), 3))
+    best = relaxation.ascend(Deadline())
+    monkeypatch.setattr(dual_bound, "STARTS", dual_bound.STARTS[:1])
+    assert best > 1.002 * relaxation.ascend(Deadline())
 
 
 def test_a_continuous_discharge_ages_as_many_small_ones() -> None:
