@@ -35,6 +35,8 @@ ROUNDS = 32
 """Largest number of prices that are tried."""
 REPRICED_OPTIONS = 4
 """Number of last options that exceeded a battery for which shares are searched at separate prices."""
+LIMIT_TOLERANCE = 1.01 * FEASIBILITY_TOLERANCE
+"""Relative excess of limits that bounds allow for, just above the problem's tolerance."""
 
 Planner = Callable[[SlotTasks], tuple[IntArray, FloatArray]]
 """A function that gives options ``[tasks]`` and shares ``[tasks, 2]`` for a slot."""
@@ -66,6 +68,15 @@ class InferenceRule(Rule):
         return slot_decisions(
             problem, [self.plan(problem, instance_tasks(tasks, row), held_j[row]) for row in range(len(held_j))]
         )
+
+
+def slot_of_horizon(tasks: InferenceTasks, slot: int) -> InferenceTasks:
+    """Select one slot's tasks of one instance."""
+    return InferenceTasks(**{f.name: _slice(getattr(tasks, f.name), slot) for f in fields(InferenceTasks)})
+
+
+def _slice(values: Any, slot: int) -> Any:
+    return values[0, min(slot, values.shape[1] - 1)]  # constant data have one slot
 
 
 def instance_tasks(tasks: InferenceTasks, row: int | IntArray) -> InferenceTasks:

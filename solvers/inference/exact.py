@@ -10,13 +10,14 @@ every decision over the horizon. Where no battery is exhausted the prices are 0,
 the optimum. Otherwise prices and plans within the batteries are found by column generation (`column_generation`), and
 the slots are proved at these prices. The remaining gap is due to convex combinations of plans: branch and bound divides
 the plans by the most fractional quantity (number of a user's failures, option of a task), and each branch is priced and
-proved alike; the branch of least bound is divided next. If a gap remains, the status is `BOUNDED`.
+proved alike; the branch of least bound is divided next. Where a gap remains, the placements are
+enumerated if they are few (`exhaustive`); otherwise the status is `BOUNDED`.
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,11 @@ from offloadopt.physics.edge_inference import InferenceTasks
 from offloadopt.progress import report, unreported
 from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.base import Found, InstanceSolver
+from offloadopt.solvers.enumeration import few
 from offloadopt.solvers.highs import checked_bound
+from offloadopt.solvers.inference.base import LIMIT_TOLERANCE, slot_of_horizon
 from offloadopt.solvers.inference.column_generation import BranchLimits, Column, MasterProblem
+from offloadopt.solvers.inference.exhaustive import PlacementWindow, settle_placements
 from offloadopt.solvers.inference.local_search import local_search
 from offloadopt.solvers.inference.relaxation import relax
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, allocate, local_set_costs
@@ -38,13 +42,13 @@ from offloadopt.structures.inference import InferenceProblem
 
 SMALLEST_GAP = 1e-11
 """Smallest relative gap that is aimed at: below the rounding of sums nothing can be proved."""
+FEW_PLACEMENTS = 20_000
+"""Largest number of placements that are enumerated where branching leaves a gap."""
 LEAST_RISE = 0.02
 """Prices are final when the bound rises by at most this fraction of the gap."""
 PRICE_PRECISION = 0.25
 """Prices of a node without fractional plans are final when its bound is this close to the master problem's cost, as a
 fraction of the gap asked for."""
-LIMIT_TOLERANCE = 1.01 * FEASIBILITY_TOLERANCE
-"""Relative excess of limits that bounds allow for, just above the problem's tolerance."""
 
 Plan = tuple[IntArray, FloatArray]
 """One slot's servers ``[users, places]`` and shares ``[2, users, places]``."""
@@ -179,7 +183,19 @@ class _HorizonSearch:
                     break
                 price = 0.5 * (node.price + master.solve(master.columns, node.limits)[1])
             node = replace(node, price=price, options=master.search_slots(price, starts, node.limits))
-        return self._branch(node)
+        return self._enumerate(self._branch(node))
+
+    def _enumerate(self, bound: float) -> float:
+        """Improve the incumbent and a bound by enumeration where a gap is left and the placements are few."""
+        solver, problem, deadline = self.solver, self.problem, self.deadline
+        window = PlacementWindow(problem, self.instance)
+        closed = self.best[0] - bound <= solver._allowance(self.best[0])
+        if closed or deadline.passed or not few(window.options, window.tasks, FEW_PLACEMENTS):
+            return bound
+        found = settle_placements(window, max(solver.relative_gap, SMALLEST_GAP), deadline)
+        if found.cost < self.best[0]:
+            self.best = found.cost, found.server, found.shares
+        return max(bound, found.bound)
 
     def _branch(self, root: Node) -> float:
         """Branch and bound: improve incumbent and bound by dividing the node of least bound."""
@@ -292,15 +308,6 @@ def _improved_options(
     """The better of given options and the result of a local search from ``start``."""
     found, cost, _ = local_search(slot, local_cost, start, deadline)
     return (found, cost) if cost < upper else (option, upper)
-
-
-def slot_of_horizon(tasks: InferenceTasks, slot: int) -> InferenceTasks:
-    """Select one slot's tasks of one instance."""
-    return InferenceTasks(**{f.name: _slice(getattr(tasks, f.name), slot) for f in fields(InferenceTasks)})
-
-
-def _slice(values: Any, slot: int) -> Any:
-    return values[0, min(slot, values.shape[1] - 1)]  # constant data have one slot
 
 
 def _optimal_plan(slot: SlotTasks, tasks: InferenceTasks, limit_s: float, option: IntArray) -> Plan:

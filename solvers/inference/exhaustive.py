@@ -6,7 +6,8 @@ without batteries is a lower bound of the placement. Where the bound lies below 
 not suffice, the placement's shares are optimised within the batteries: the dual of this convex programme, over prices
 of each battery's joules, is maximised by L-BFGS-B. Its values are lower bounds, and its last prices give the shares.
 
-`exact` uses neither these programmes nor the enumeration, so that it can be checked against it.
+`exact` uses neither these programmes nor the enumeration unless its branching leaves a gap, so that it can be checked
+against it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,13 @@ from offloadopt.progress import report
 from offloadopt.quantities import Factor
 from offloadopt.solvers.base import Found, InstanceSolver
 from offloadopt.solvers.enumeration import digits, enumerate_decisions, margin, require_few
-from offloadopt.solvers.inference.base import slot_in_joules, sum_by_user, task_energies
-from offloadopt.solvers.inference.exact import LIMIT_TOLERANCE, slot_of_horizon
+from offloadopt.solvers.inference.base import (
+    LIMIT_TOLERANCE,
+    slot_in_joules,
+    slot_of_horizon,
+    sum_by_user,
+    task_energies,
+)
 from offloadopt.solvers.inference.resource_allocation import SlotTasks, allocated_cost, slot_tasks
 from offloadopt.structures.inference import InferenceProblem
 
@@ -82,41 +88,34 @@ class _Searches:
     def search(self, row: int, deadline: Deadline) -> None:
         """Enumerate the placements of one instance, then settle those that a battery changes."""
         window = PlacementWindow(self.problem, self.instances.take([row]))
-        lower = np.zeros(window.placements)
-
-        def decide(numbers: IntArray) -> Decisions:
-            plans = window.plans(digits(numbers, window.options, window.tasks) - 1)
-            lower[numbers] = plans.bound
-            return window.decisions(plans)
-
-        found = enumerate_decisions(self.problem, window.instance, window.placements, decide, deadline)
-        self.counts[0, row] = len(found.cost)
-        if not len(found.cost):
-            return
-        best = window.plans(digits(np.array([found.best]), window.options, window.tasks) - 1)
-        cost = float(found.cost[found.best])
-        # Placements by rising bound, until one is not below the best cost: those after it are not either.
-        order = np.argsort(lower, kind="stable") if found.complete else np.zeros(0, dtype=np.int64)
-        proved = cost if found.complete else -np.inf
-        for number in order:
-            allowance = self.relative_gap * abs(cost)
-            if lower[number] >= cost - allowance or deadline.passed:
-                proved = min(proved, float(lower[number]))
-                break
-            report(cost=cost, bound=float(lower[number]))
-            option = digits(np.array([number]), window.options, window.tasks) - 1
-            within, charged, low = window.within_batteries(option[0], cost - allowance)
-            self.counts[1, row] += 1
-            proved = min(proved, max(low, float(lower[number])))
-            if charged < cost:
-                best, cost = within, charged
-        self.server[row], self.shares[:, row] = best.server[0], best.shares[:, 0]
-        self.bound[row] = min(proved, cost) - margin(cost) if np.isfinite(proved) else -np.inf
+        found = settle_placements(window, self.relative_gap, deadline)
+        self.counts[:, row] = found.enumerated, found.repriced
+        self.server[row], self.shares[:, row], self.bound[row] = found.server, found.shares, found.bound
 
     def found(self) -> Found:
         """Combine the decisions."""
         details = dict(zip(("enumerated", "repriced"), self.counts, strict=True))
         return Found(self.problem.choose(self.server, *self.shares), self.bound, details)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The best of the placements that were enumerated, and a lower bound of all.
+
+    Attributes
+    ----------
+    server, shares : arrays [horizon, users, places], [2, ...]
+    cost, bound : float
+    enumerated, repriced : int
+        Numbers of placements that were evaluated, and whose shares were optimised within the batteries.
+    """
+
+    server: IntArray
+    shares: FloatArray
+    cost: float
+    bound: float
+    enumerated: int
+    repriced: int
 
 
 @dataclass(frozen=True)
@@ -207,6 +206,40 @@ class PlacementWindow:
             mine = option[self.first[t] : self.first[t + 1]]
             drained += sum_by_user(slot, task_energies(mine, np.ascontiguousarray(shares), slot.local, slot.remote))
         return drained
+
+
+def settle_placements(window: PlacementWindow, relative_gap: float, deadline: Deadline) -> Settled:
+    """Enumerate the placements of a window, then settle those that a battery changes; all tasks fail without any."""
+    lower = np.zeros(window.placements)
+
+    def decide(numbers: IntArray) -> Decisions:
+        plans = window.plans(digits(numbers, window.options, window.tasks) - 1)
+        lower[numbers] = plans.bound
+        return window.decisions(plans)
+
+    found = enumerate_decisions(window.problem, window.instance, window.placements, decide, deadline)
+    if not len(found.cost):
+        none = np.zeros((window.problem.horizon, window.problem.num_agents, window.problem.places))
+        return Settled(none.astype(np.int64), np.stack([none, none]), np.inf, -np.inf, 0, 0)
+    best = window.plans(digits(np.array([found.best]), window.options, window.tasks) - 1)
+    cost, repriced = float(found.cost[found.best]), 0
+    # Placements by rising bound, until one is not below the best cost: those after it are not either.
+    order = np.argsort(lower, kind="stable") if found.complete else np.zeros(0, dtype=np.int64)
+    proved = cost if found.complete else -np.inf
+    for number in order:
+        allowance = relative_gap * abs(cost)
+        if lower[number] >= cost - allowance or deadline.passed:
+            proved = min(proved, float(lower[number]))
+            break
+        report(cost=cost, bound=float(lower[number]))
+        option = digits(np.array([number]), window.options, window.tasks) - 1
+        within, charged, low = window.within_batteries(option[0], cost - allowance)
+        repriced += 1
+        proved = min(proved, max(low, float(lower[number])))
+        if charged < cost:
+            best, cost = within, charged
+    bound = min(proved, cost) - margin(cost) if np.isfinite(proved) else -np.inf
+    return Settled(best.server[0], best.shares[:, 0], cost, bound, len(found.cost), repriced)
 
 
 class _SettledError(Exception):

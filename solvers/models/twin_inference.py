@@ -22,7 +22,7 @@ import numpy as np
 
 from offloadopt.core import Decisions, Instances
 from offloadopt.physics.edge_inference import best_shares, send_factor, send_slope
-from offloadopt.solvers.inference.exact import LIMIT_TOLERANCE
+from offloadopt.solvers.inference.base import LIMIT_TOLERANCE
 from offloadopt.solvers.inference.exhaustive import PlacementWindow
 from offloadopt.solvers.models.base import MathematicalModel, power_of_ten, require_one, total_range, zero_decisions
 from offloadopt.solvers.models.tangents import Tangents

@@ -14,8 +14,9 @@ from offloadopt import solver
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances
 from offloadopt.problems.twin_inference import TwinInference
+from offloadopt.solvers.inference.base import slot_of_horizon
 from offloadopt.solvers.inference.column_generation import BranchLimits, MasterProblem
-from offloadopt.solvers.inference.exact import InferenceExact, Node, slot_of_horizon
+from offloadopt.solvers.inference.exact import InferenceExact, Node
 
 
 def make(**changes: Any) -> TwinInference:

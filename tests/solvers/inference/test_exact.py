@@ -157,3 +157,16 @@ def test_slots_of_another_failure_cost_are_other_slots() -> None:
     option, bound = InferenceExact().prove(cheap, None, Deadline())  # type: ignore[attr-defined]
     assert (option == -1).all()
     assert bound == pytest.approx(1e-3 * slot.tasks, rel=1e-6)
+
+
+def test_where_branching_leaves_a_gap_few_placements_are_enumerated() -> None:
+    problem = small_inference(
+        users=3, servers=2, horizon=1, layout_seed=25, tasks_max=2, battery_j=2.3624268609857997,
+        start_share=0.4725190968775229, server_drains=True, limit_s=1.877276023412622, time_weight=0.19254543940966534,
+        energy_weight=0.0, failure_cost=9.3129727644054,
+    )  # fmt: skip
+    instance = problem.sample(1, 66)
+    found = solver("exact", problem, branchings=0).run(problem, instance)
+    assert found.status_names == [Status.OPTIMAL.name]
+    assert found.objective[0] == pytest.approx(0.2195584, rel=1e-6)
+    assert found.bound[0] <= solver("exhaustive", problem).run(problem, instance).objective[0]
