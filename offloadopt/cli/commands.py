@@ -91,7 +91,11 @@ def solve(
     ] = False,
     plot_file: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the first instance's solution (.png, .html)."),
+        typer.Option("--plot", metavar="FILE", help="Draw one instance's solution (.png, .html)."),
+    ] = None,
+    plot_row: Annotated[
+        int | None,
+        typer.Option("--plot-row", metavar="N", min=0, show_default="0", help="Number of the instance that is drawn."),
     ] = None,
     export_file: Annotated[
         Path | None,
@@ -104,6 +108,8 @@ def solve(
     problem = make_problem(problem_name, preset, changes, input_files)
     if with_instances and not as_json:
         raise InvalidInput("--with-instances is for programs; allowed: together with --json")
+    if plot_file is None and plot_row is not None:
+        raise InvalidInput(f"--plot-row = {plot_row}; allowed: together with --plot")
     if plot_file is not None:
         check_plot_path(plot_file)
         if export_file is not None:
@@ -117,6 +123,9 @@ def solve(
     solver = make_solver(solver_name, problem, options, relative_gap, time_limit)
     rivals = {name: make_solver(name, problem, None, None, time_limit) for name in against or ()}
     instances = take_instances(problem, input_files, count, seed, default=1, fill=fill)
+    drawn = plot_row or 0
+    if drawn and drawn >= instances.count:
+        raise InvalidInput(f"--plot-row = {drawn}; allowed: 0 to {instances.count - 1}")
     with progress(f"solving with {solver_name}", instances.count * (1 + len(rivals))) as advance:
         solutions, interrupted = _run(solver, problem, instances, seed, advance)
         others = {}
@@ -129,9 +138,11 @@ def solve(
         print_json(solutions_json(problem, solver_name, solutions, others, instances if with_instances else None))
     else:
         print_solutions(problem, instances, solutions, others, hindsight=solver.hindsight)
-    if plot_file is not None:
-        solutions.save_plot(plot_file)
-        note(f"picture of the first instance: {plot_file}")
+    if plot_file is not None and drawn >= len(solutions.objective):
+        note(f"no picture: instance {drawn} was not begun")
+    elif plot_file is not None:
+        solutions.save_plot(plot_file, drawn)
+        note(f"picture of instance {drawn}: {plot_file}")
     if interrupted:
         missing = instances.count - len(solutions.objective)
         others_are = "the others have the best decision and the bound found until Ctrl-C"

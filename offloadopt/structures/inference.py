@@ -143,7 +143,10 @@ class InferenceProblem(AgentProblem[ScenarioT]):
         return Table({name: column[present] for name, column in columns.items()}, "where", "tasks")
 
     def panels(self, instances: Instances, decisions: Decisions) -> list[Panel]:
-        """Draw the shares of each server's CPU and band, and with several slots the energy in the batteries."""
+        """Draw the shares of each server's CPU and band, and with several slots the energy in the batteries.
+
+        There is no map: an instance holds the length of each link alone, which places in a plane need not have.
+        """
         shape = (self.horizon, self.num_agents, self.places)
         server = np.where(self.all_tasks(instances).present[0], decisions["server"][0].reshape(shape), 0)
         names = [f"server {j}" for j in range(1, self.servers + 1)]

@@ -268,9 +268,24 @@ def test_a_reader_that_goes_away_causes_no_traceback() -> None:
 def test_a_solution_is_drawn(run: Run, tmp_path: Path) -> None:
     for name in ("s.png", "s.html"):
         ran = run("solve", *SMALL, "--solver", "greedy", "--plot", tmp_path / name, "--json")
-        assert (ran.status, ran.err) == (0, f"picture of the first instance: {tmp_path / name}\n")
+        assert (ran.status, ran.err) == (0, f"picture of instance 0: {tmp_path / name}\n")
         assert ran.json["results"]
     assert "Who is served where" in (tmp_path / "s.html").read_text(encoding="utf-8")
     assert_one_line(run("solve", *SMALL, "--plot", tmp_path / "s.gif"), 2, ".gif", ".png, .html")
     both = run("solve", *SMALL, "--plot", tmp_path / "s.png", "--export", tmp_path / "m.lp")
     assert_one_line(both, 2, "--plot", "--export")
+
+
+def test_any_instances_solution_is_drawn(run: Run, tmp_path: Path) -> None:
+    solve = ("solve", *SMALL, "--solver", "greedy", "--count", "2", "--json")
+    page = tmp_path / "s.html"
+    costs = []
+    for row in ("0", "1"):
+        ran = run(*solve, "--plot", page, "--plot-row", row)
+        assert ran.err == f"picture of instance {row}: {page}\n"
+        costs.append(f"{ran.json['results'][int(row)]['objective']:.6g}")
+        assert costs[-1] in page.read_text(encoding="utf-8")
+    assert costs[0] != costs[1]
+    assert costs[0] not in page.read_text(encoding="utf-8")
+    assert_one_line(run(*solve, "--plot", page, "--plot-row", "2"), 2, "--plot-row = 2", "0 to 1")
+    assert_one_line(run(*solve, "--plot-row", "1"), 2, "--plot-row = 1", "together with --plot")
