@@ -91,6 +91,13 @@ class Solver(ServesStructure, Method):
         default=None, gt=0, description="wall-clock limit for each instance, compilation not counted"
     )
 
+    def separates(self, problem: Any) -> bool:
+        """Whether an instance's solution depends on that instance and the seed alone, to the last digit.
+
+        Then it depends neither on other instances nor on its place among them, and several processes can share these.
+        """
+        return False
+
 
 class Policy(Method):
     """A method that decides slot by slot from observations."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ from offloadopt.evaluation.statistics import MethodRun
 from offloadopt.parallel import check as check_workers
 from offloadopt.parallel import for_each
 from offloadopt.progress import by_method
+
+WARM_UP_S = 2.0
+"""Time limit in s of the search before those that are timed, where a process solves a part of the instances."""
 
 
 def compare(
@@ -56,8 +61,9 @@ def compare(
     bootstrap : int
         Resamples of each interval.
     workers, backend
-        Processes in which methods run side by side, each on one of them, and of what kind (`offloadopt.parallel`).
-        The report is the same but for times, which then are those of a machine with other work.
+        Processes in which methods run side by side, and of what kind (`offloadopt.parallel`). A method has one of them,
+        or several if it solves instances separately (`Solver.separates`), each for a part of the instances. The report
+        is the same but for times, which then are those of a machine with other work.
     progress : callable, optional
         Called with the number of instances decided in the batch since the last call; ``len(methods) * count`` in all.
 
@@ -85,15 +91,16 @@ def compare(
     measure = partial(
         _measure, problem, instances=instances, seed=seed, single_decisions=single_decisions, budget_s=single_budget_s
     )
-    workers, runs = min(workers, len(methods)), dict[str, MethodRun]()
+    units, runs = _units(problem, methods, instances.count, workers), dict[str, MethodRun]()
+    workers = min(workers, len(units))
     report = partial(_report, problem, seed=seed, bootstrap=bootstrap, workers=workers)
     try:
         if workers > 1:
-            _measure_side_by_side(measure, methods, runs, workers, backend, instances.count, progress)
+            _measure_side_by_side(measure, units, runs, workers, backend, progress)
         else:
-            for named in methods.items():
-                with by_method(named[0]):
-                    runs[named[0]] = measure(named, progress=progress)
+            for name, method in methods.items():
+                with by_method(name):
+                    runs[name] = measure(_Unit(name, method, 0, instances.count), progress=progress)
     except KeyboardInterrupt:
         if not runs:
             raise KeyboardInterrupt from None
@@ -103,28 +110,59 @@ def compare(
     return report(methods, runs, reference, paired_with)
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """What one process does at a time: a method, by its name, and the instances ``begin`` to ``end - 1``."""
+
+    name: str
+    method: Method
+    begin: int
+    end: int
+
+
+def _units(problem: Problem[Any], methods: Mapping[str, Method], count: int, workers: int) -> list[_Unit]:
+    """Methods, in as many parts as there are workers where instances are solved separately; these, slow ones, first."""
+    parts = {
+        name: min(workers, count) if isinstance(method, Solver) and method.separates(problem) else 1
+        for name, method in methods.items()
+    }
+    units = list[_Unit]()
+    for name in sorted(methods, key=lambda name: -parts[name]):
+        ends = np.linspace(0, count, parts[name] + 1).astype(int).tolist()
+        units += [_Unit(name, methods[name], begin, end) for begin, end in pairwise(ends)]
+    return units
+
+
 def _measure_side_by_side(
-    measure: Callable[[tuple[str, Method]], MethodRun],
-    methods: Mapping[str, Method],
+    measure: Callable[[_Unit], MethodRun],
+    units: Sequence[_Unit],
     runs: dict[str, MethodRun],
     workers: int,
     backend: str,
-    count: int,
     progress: Progress | None,
 ) -> None:
-    """Measure each method in a process of its own, and add it to ``runs`` when it is finished."""
+    """Measure units in processes, and add each method to ``runs`` when all its parts are finished."""
+    finished: dict[str, dict[int, MethodRun]] = {}
 
-    def keep(run: MethodRun) -> None:
-        runs[run.name] = run
+    def keep(result: tuple[_Unit, MethodRun]) -> None:
+        unit, run = result
+        parts = finished.setdefault(unit.name, {})
+        parts[unit.begin] = run
+        if len(parts) == sum(other.name == unit.name for other in units):
+            runs[unit.name] = MethodRun.concatenate([parts[begin] for begin in sorted(parts)])
         if progress is not None:
-            progress(count)
+            progress(unit.end - unit.begin)
 
-    for_each(measure, list(methods.items()), keep, workers=workers, backend=backend)
+    for_each(partial(_with_unit, measure), units, keep, workers=workers, backend=backend)
+
+
+def _with_unit(measure: Callable[[_Unit], MethodRun], unit: _Unit) -> tuple[_Unit, MethodRun]:
+    return unit, measure(unit)
 
 
 def _measure(
     problem: Problem[Any],
-    named: tuple[str, Method],
+    unit: _Unit,
     *,
     instances: Instances,
     seed: int,
@@ -132,12 +170,24 @@ def _measure(
     budget_s: float,
     progress: Progress | None = None,
 ) -> MethodRun:
-    """Let a method, given with its name, decide all instances, and some of them alone."""
-    name, method = named
-    solutions = _decide(problem, method, instances, seed, progress)
+    """Let a method decide the unit's instances, and some of them alone."""
+    part, whole = unit.end - unit.begin, instances.count
+    method = unit.method
+    if part < whole:
+        instances = instances.take(slice(unit.begin, unit.end))
+        _warm_up_briefly(problem, method, instances, seed)
+        single_decisions, budget_s = -(-single_decisions * part // whole), budget_s * part / whole
+    solutions = _decide(problem, method, instances, seed, progress, warm_up=part == whole > 1)
     slow = single_decisions > 0 and bool(2 * solutions.seconds.mean() > budget_s)
     alone = None if slow else _decide_alone(problem, method, instances, seed, single_decisions, budget_s)
-    return _measured(problem, instances, name, method, solutions, alone)
+    return _measured(problem, instances, unit.name, method, solutions, alone)
+
+
+def _warm_up_briefly(problem: Problem[Any], method: Method, instances: Instances, seed: int) -> None:
+    """Load libraries and kernels, without the time of a whole search for each part of the instances."""
+    if isinstance(method, Solver):
+        limit_s = WARM_UP_S if method.time_limit_s is None else min(method.time_limit_s, WARM_UP_S)
+        method.replace(time_limit_s=limit_s).run(problem, instances.take([0]), seed=seed)
 
 
 class InterruptedComparison(KeyboardInterrupt):
@@ -238,9 +288,12 @@ def _measured(
 
 
 def _decide(
-    problem: Problem[Any], method: Method, instances: Instances, seed: int, progress: Progress | None
+    problem: Problem[Any], method: Method, instances: Instances, seed: int, progress: Progress | None, warm_up: bool
 ) -> Solutions:
-    """Decide all instances in one call; report at the end whatever progress the method did not report itself."""
+    """Decide all instances in one call; report at the end whatever progress the method did not report itself.
+
+    A warm-up decides one of them first, which is not timed.
+    """
     reported = 0
 
     def count(done: int) -> None:
@@ -249,8 +302,8 @@ def _decide(
         if progress is not None:
             progress(done)
 
-    if instances.count > 1:
-        method.run(problem, instances.take([0]), seed=seed)  # untimed: loads libraries, fills caches
+    if warm_up:
+        method.run(problem, instances.take([0]), seed=seed)  # loads libraries, fills caches
     solutions = method.run(problem, instances, seed=seed, progress=count)
     if reported < instances.count:
         count(instances.count - reported)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,26 @@ class MethodRun:
     seconds_alone: FloatArray
     alone_from_batch: bool
     metrics: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[MethodRun]) -> MethodRun:
+        """Join runs of one method on instances that follow each other."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+
+        def joined(name: str) -> FloatArray:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        return replace(
+            first,
+            cost=joined("cost"),
+            bound=joined("bound"),
+            seconds=joined("seconds"),
+            seconds_alone=joined("seconds_alone"),
+            alone_from_batch=any(part.alone_from_batch for part in parts),
+            metrics={name: np.concatenate([part.metrics[name] for part in parts]) for name in first.metrics},
+        )
 
     @property
     def proves(self) -> bool:

@@ -79,6 +79,10 @@ class Exact(InstanceSolver):
     def _rows_of(cls, prices: Any) -> Any:
         return prices.tolist() if isinstance(prices, np.ndarray) else prices
 
+    def separates(self, problem: Any) -> bool:
+        """Whether each instance is solved on its own: always."""
+        return True
+
     def searches(self, problem: PricedAssignmentProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Compute all costs; ``details["prices"]`` will be dual prices ``[count, servers]`` of capacity."""
         return _Searches(self, problem, instances, seed)

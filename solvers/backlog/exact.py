@@ -39,6 +39,10 @@ class BacklogExact(InstanceSolver):
 
     relative_gap: Factor = Field(1e-4, ge=0, description="a decision is optimal when its bound is this close")
 
+    def separates(self, problem: Any) -> bool:
+        """Whether each instance is solved on its own: without batteries, whose programme has units of all instances."""
+        return bool(problem.battery_j == 0)
+
     def searches(self, problem: BacklogProblem[Any], instances: Instances, seed: int) -> Searches:
         """Prepare the plans of all buffers; ``details["bit_price"]`` holds the price of a waiting bit.
 

@@ -82,6 +82,10 @@ class InferenceExact(InstanceSolver):
     price_rounds: Rounds = Field(12, ge=1, description="largest number of battery prices at which slots are proved")
     branchings: Rounds = Field(40, ge=0, description="largest number of branchings of the plans within batteries")
 
+    def separates(self, problem: Any) -> bool:
+        """Whether each instance is solved on its own: always."""
+        return True
+
     def searches(self, problem: InferenceProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Prepare the searches of instances or, with ``twin``, of what the digital twin knows of them."""
         return _Searches(self, problem, problem.twin_instances(instances) if self.twin else instances)

@@ -68,6 +68,10 @@ class ModelSolver(InstanceSolver):
             )
         _builder(problem).require(problem)
 
+    def separates(self, problem: Any) -> bool:
+        """Whether each instance is solved on its own: always."""
+        return True
+
     def searches(self, problem: Problem[Any], instances: Instances, seed: int) -> _Searches:
         """Build and solve one model per instance; ``details["solver_seconds"]`` is the time in the solver alone."""
         return _Searches(self, problem, instances)

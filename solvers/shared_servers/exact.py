@@ -46,6 +46,10 @@ class SharedServersExact(InstanceSolver):
 
     relative_gap: Factor = Field(1e-6, ge=0, description="stop once cost and bound are this close, per slot")
 
+    def separates(self, problem: Any) -> bool:
+        """Whether each instance is solved on its own: always."""
+        return True
+
     def searches(self, problem: SharedServersProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Solve slots of ``problem``."""
         return _Searches(self, problem, instances)

@@ -55,6 +55,10 @@ class TaskQueuesExact(InstanceSolver):
         60.0, gt=0, description="wall-clock limit for each instance, compilation not counted; none: no limit"
     )
 
+    def separates(self, problem: Any) -> bool:
+        """Whether each instance is solved on its own: always."""
+        return True
+
     def searches(self, problem: TaskQueueProblem[Any], instances: Instances, seed: int) -> _Searches:
         """Prepare the searches; ``details`` will hold the number of ``rounds``, MILPs solved."""
         return _Searches(self, problem, instances)

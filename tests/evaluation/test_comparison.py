@@ -341,6 +341,23 @@ def test_metrics_are_the_problems_own_means_over_feasible_decisions() -> None:
     assert "<code>reward</code>" in report.to_html()
 
 
+def test_a_method_that_solves_instances_separately_has_several_processes() -> None:
+    problem = offloadopt.problem("multi_server", users=6)
+    instances = problem.sample(5, seed=2)
+    methods = {name: offloadopt.solver(name, problem) for name in ("random", "exact")}
+    finished: list[int] = []
+    alone = quick(problem, methods, instances)
+    beside = quick(problem, methods, instances, workers=2, progress=finished.append)
+    assert sorted(finished) == [2, 3, 5]
+    assert [run.name for run in beside.methods] == ["random", "exact"]
+    for one, other in zip(alone.methods, beside.methods, strict=True):
+        np.testing.assert_array_equal(one.cost, other.cost)
+        np.testing.assert_array_equal(one.bound, other.bound)
+        assert len(other.seconds) == 5
+        for name, values in one.metrics.items():
+            np.testing.assert_array_equal(values, other.metrics[name])
+
+
 def test_methods_side_by_side_give_the_same_report_but_for_times() -> None:
     problem = offloadopt.problem("multi_server", users=4)
     instances = problem.sample(5, seed=2)

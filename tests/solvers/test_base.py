@@ -71,6 +71,28 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_separate_instances_have_the_same_solutions_in_any_parts(name: str) -> None:
+    problem = registry.problem(name, **CASES[name])
+    instances, solver = problem.sample(4, seed=1), registry.solver("exact", problem)
+    assert solver.separates(problem)
+    whole = solver.run(problem, instances)
+    for rows in (slice(1, 2), slice(1, 4)):
+        part = solver.run(problem, instances.take(rows))
+        np.testing.assert_array_equal(part.objective, whole.objective[rows])
+        np.testing.assert_array_equal(part.bound, whole.bound[rows])
+        for field, array in part.decisions.items():
+            np.testing.assert_array_equal(array, whole.decisions[field][rows])
+
+
+def test_solvers_that_draw_by_the_place_of_an_instance_do_not_separate() -> None:
+    for name, solver in (("battery_d2d", "local-search"), ("multi_server", "levy"), ("carbon_mimo", "random")):
+        problem = registry.problem(name, **CASES[name])
+        assert not registry.solver(solver, problem).separates(problem)
+    with_battery = registry.problem("carbon_mimo", battery_j=1e-3)
+    assert not registry.solver("exact", with_battery).separates(with_battery)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_ctrl_c_keeps_the_finished_instances_with_their_proofs(name: str) -> None:
     problem = registry.problem(name, **CASES[name])
     instances = problem.sample(3, seed=1)
