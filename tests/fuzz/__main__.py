@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +44,13 @@ class Extent:
     end: float = math.inf
 
 
-def fuzz(extent: Extent, seed: int, names: Sequence[str]) -> dict[str, Tally]:
-    """Try classes in turn, the one that had the least time first, and print every new fault with its command."""
+def fuzz(
+    extent: Extent, seed: int, names: Sequence[str], report: Callable[[dict[str, Tally]], object]
+) -> dict[str, Tally]:
+    """Try classes in turn, the one that had the least time first, and print every new fault with its command.
+
+    The tallies so far are reported after each turn.
+    """
     tallies = {name: Tally() for name in names}
     seen: set[tuple[str, str]] = set()
     warm_up()
@@ -59,6 +64,7 @@ def fuzz(extent: Extent, seed: int, names: Sequence[str]) -> dict[str, Tally]:
             name = min(left, key=lambda n: tallies[n].seconds)
             turn = Extent(min(TURN_S, end - time.monotonic()), extent.begin + tallies[name].tries, extent.end)
             _turn(name, tallies[name], turn, seed, worker, seen)
+            report(tallies)
     except KeyboardInterrupt:
         print("interrupted: the table is that of the tries until now", flush=True)
     finally:
@@ -126,13 +132,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _one(names[0], given.seed, given.number)
     begin = time.monotonic()
     last = math.inf if given.tries is None else given.begin + given.tries
-    tallies = fuzz(Extent(given.seconds, given.begin, last), given.seed, names)
-    text = table(tallies, time.monotonic() - begin, given.seed)
-    if counts := sum((tally.counts for tally in tallies.values()), Counter()):
-        text += f"\n\n{table_of_proofs(counts)}"
-    print(f"\n{text}")
-    if given.report is not None:
-        given.report.write_text(f"{text}\n")
+
+    def written(tallies: dict[str, Tally]) -> str:
+        """The tables, also in the file for them, so that a run that is killed has left them."""
+        text = table(tallies, time.monotonic() - begin, given.seed)
+        if counts := sum((tally.counts for tally in tallies.values()), Counter()):
+            text += f"\n\n{table_of_proofs(counts)}"
+        if given.report is not None:
+            given.report.write_text(f"{text}\n")
+        return text
+
+    tallies = fuzz(Extent(given.seconds, given.begin, last), given.seed, names, written)
+    print(f"\n{written(tallies)}")
     return int(any(tally.faults for tally in tallies.values()))
 
 

@@ -31,7 +31,7 @@ MEMORY = 12 * 2**30
 """Address space of a worker: what would need more is to be refused, or ends in a line about memory."""
 LOADED = 6.0
 """How much longer a try may take on a loaded machine than its limit."""
-TRIES = 400
+TRIES = 1000
 """Tries of one process."""
 ROOT = Path(__file__).parents[2].resolve()
 OURS = ("offloadopt", "solvers", "learners", "datasets")
