@@ -14,7 +14,10 @@ from offloadopt.structures.task_queues import TaskQueueProblem
 
 
 class TaskQueuesExpert(SizedExpert):
-    """Exhaustive, exact or Lévy search in hindsight, chosen by the numbers of decisions and of agents times slots."""
+    """Exhaustive, exact or Lévy search in hindsight, chosen by the numbers of decisions and of agents times slots.
+
+    At the size of the paper (800 agents times slots) `exact` certifies an annealed decision within its time limit.
+    """
 
     serves = TaskQueueProblem
     hindsight = True
@@ -23,7 +26,7 @@ class TaskQueuesExpert(SizedExpert):
         1e-4, ge=0, description="stop once cost and bound are this close, relative to the bound"
     )
     small: int = Field(20_000, ge=0, le=MAX_DECISIONS, description="largest number of decisions that is enumerated")
-    medium: Size = Field(16, ge=0, description="largest agents x slots that is solved exactly")
+    medium: Size = Field(1_000, ge=0, description="largest agents x slots that `exact` solves")
     bound_gap: Factor = Field(1e-3, ge=0, description="relative gap of the bound for a solver that proves none")
 
     def by_size(self, problem: TaskQueueProblem[Any]) -> str:

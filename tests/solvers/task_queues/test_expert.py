@@ -13,7 +13,7 @@ from toys.small_task_queues import small_d2d
 
 @pytest.mark.parametrize(
     ("users", "horizon", "chosen"),
-    [(2, 2, "exhaustive"), (2, 3, "exact"), (4, 4, "exact"), (1, 17, "levy"), (8, 100, "levy")],
+    [(2, 2, "exhaustive"), (2, 3, "exact"), (4, 4, "exact"), (1, 17, "exact"), (8, 100, "exact"), (8, 126, "levy")],
 )
 def test_the_size_chooses_the_expert(users: int, horizon: int, chosen: str) -> None:
     assert TaskQueuesExpert().choose(small_d2d(users=users, horizon=horizon)).name == chosen
