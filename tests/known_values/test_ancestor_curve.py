@@ -32,8 +32,8 @@ CASES = [(name, rate, place) for name in PUBLISHED for place, rate in enumerate(
 
 def measured(name: str, rate: float) -> dict[str, tuple[float, float]]:
     """Mean per slot and its standard error, over independent episodes."""
-    problem = offloadopt.problem("carbon_mimo", "ancestor", users=1, arrival_quanta=rate, start_bits=0.0, horizon=1000)
-    instances = problem.sample(225, seed=11)
+    problem = offloadopt.problem("carbon_mimo", "ancestor", users=1, arrival_quanta=rate, start_bits=0.0, horizon=500)
+    instances = problem.sample(450, seed=11)
     decisions = offloadopt.solver(name, problem).run(problem, instances).decisions
     numbers: dict[str, np.ndarray] = {}
     for weight in (0.5, 0.8):  # the greedy rules do not look at it

@@ -15,7 +15,7 @@ from offloadopt.solvers.backlog.dual_bound import price_bound
 from offloadopt.solvers.backlog.exact import BacklogExact
 
 ROUNDING = 1e-9
-FEW: Any = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+FEW: Any = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

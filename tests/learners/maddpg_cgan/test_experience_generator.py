@@ -90,7 +90,7 @@ class TestTwins:
             return float(np.mean([np.corrcoef(reward[:, i], batch.reward[:, i])[0, 1] for i in range(2)]))
 
         before = correlation()
-        for step in range(120):
+        for step in range(80):
             agents.generators.learn(batches[step % len(batches)], generator)
         assert before < 0.15
         assert correlation() > 0.3

@@ -125,13 +125,13 @@ def test_what_a_step_reports_is_what_the_equations_say(loss: Loss) -> None:
 
 
 def test_steps_lower_what_each_player_bears() -> None:
-    real, condition = batch(rows=64)
+    real, condition = batch(rows=32)
     for loss in LOSSES:
         players = adversaries(loss=loss, generator_rate=1e-9, critic_rate=3e-3, clip=10.0)
-        losses = [players.learn(real, condition, seeded_generator(1))["discriminator"] for _ in range(8)]
+        losses = [players.learn(real, condition, seeded_generator(1))["discriminator"] for _ in range(4)]
         assert (losses[-1] < losses[0]).all(), loss
         players = adversaries(loss=loss, generator_rate=3e-3, critic_rate=1e-9, clip=10.0)
-        losses = [players.learn(real, condition, seeded_generator(1))["generator"] for _ in range(8)]
+        losses = [players.learn(real, condition, seeded_generator(1))["generator"] for _ in range(4)]
         assert (losses[-1] < losses[0]).all(), loss
 
 

@@ -89,7 +89,7 @@ def test_units_change_neither_prices_nor_decisions(policy: PricePolicy, money: f
 NUMBERS = st.floats(0.01, 10.0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), tasks=st.integers(1, 5), servers=st.integers(1, 3), seed=st.integers(0, 3))
 def test_any_network_proves_a_bound_below_every_assignment(
     data: st.DataObject, tasks: int, servers: int, seed: int

@@ -71,11 +71,10 @@ def test_the_chance_of_exploring_falls_along_a_line(aiming: Any, spent: float, c
 
 def test_levels_come_close_to_the_best_on_levels() -> None:
     """Errors are spread evenly up to half a step, so a squared one is a twelfth of the squared step."""
-    problem = guess(slots=8)
-    for levels in (5, 9):
-        best = (4.0 / (levels - 1)) ** 2 / 12
-        found = cost(train(DqnVdn, problem, 25_000, **{**QUICK[DqnVdn], "levels": levels}), problem)
-        assert 0.95 * best < found < best + 0.02
+    problem, levels = guess(slots=8), 5
+    best = (4.0 / (levels - 1)) ** 2 / 12
+    found = cost(train(DqnVdn, problem, 16_000, **{**QUICK[DqnVdn], "levels": levels}), problem)
+    assert 0.95 * best < found < best + 0.02
 
 
 @pytest.mark.parametrize("settings", [{}, {"shared": False, "standardise": False}], ids=str)

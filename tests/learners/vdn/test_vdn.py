@@ -78,12 +78,12 @@ def test_the_sum_finds_out_who_earned_the_reward(aiming: Any, learner: type[Vdn]
     def earned(batch: Experience) -> torch.Tensor:
         return batch.observation.view[..., 0] * batch.action[..., 0] + batch.action[..., -1]
 
-    for seed in range(600):
+    for seed in range(480):
         batch = experience(team, rows=128, seed=seed)
         batch.reward[:] = earned(batch)
         if seed == 0:
             team.utility.update_reward_statistics(batch.reward, 0.0, None)
-        team.learn(batch, min(seed / 600, 1.0), seeded_generator(seed))
+        team.learn(batch, min(seed / 480, 1.0), seeded_generator(seed))
     batch, other = experience(team, rows=500, seed=601), experience(team, rows=500, seed=602)
     _, deviation = team.utility.reward_scale()
     own, changed = (team.utilities(team.utility, batch.observation, rows) for rows in (batch.action, other.action))
