@@ -60,13 +60,18 @@ class SizedExpert(Solver):
     def run(
         self, problem: Problem[Any], instances: Instances, *, seed: int = 0, progress: Progress | None = None
     ) -> Solutions:
-        """Solve by the chosen solver; ``seconds`` exclude the computation of a bound that it does not prove."""
+        """Solve by the chosen solver; ``seconds`` exclude the computation of a bound that it does not prove.
+
+        That computation has half of a time limit.
+        """
         self.require(problem)
         solver = self.choose(problem)
-        found = solver.run(problem, instances, seed=seed, progress=progress)
         prover = None if solver.proves else self.prover(problem)
         if prover is None:
-            return found
+            return solver.run(problem, instances, seed=seed, progress=progress)
+        if self.time_limit_s is not None:
+            solver, prover = (each.replace(time_limit_s=self.time_limit_s / 2) for each in (solver, prover))
+        found = solver.run(problem, instances, seed=seed, progress=progress)
         bound: FloatArray = prover.run(problem, instances, seed=seed).bound
         return Solutions.scored(
             problem,

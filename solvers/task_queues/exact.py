@@ -135,11 +135,13 @@ class _InstanceSearch:
             report(cost=self.cost, bound=self.bound)
 
     def _relaxation(self, t: Tables) -> float:
+        if self.deadline.passed:
+            return 0.0
         return Relaxation(t).ascend(self.deadline.part(0.4))
 
     def _local_search(self, t: Tables) -> None:
         """Anneal from the greedy rule's decision."""
-        device, mode = greedy_decision(self.problem, self.instances)
+        device, mode = greedy_decision(self.problem, self.instances, self.deadline)
         large = bool(t.arrives.sum() > WINDOW)
         search = Annealing(t, device[0], mode[0], np.random.default_rng(0))
         search.improve(MOVES[large], self.deadline.part(PARTS[large]))

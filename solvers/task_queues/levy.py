@@ -32,7 +32,7 @@ from offloadopt.solvers.task_queues.simulation import (
     total_cost,
 )
 from offloadopt.solvers.task_queues.tables import Tables, tables
-from offloadopt.structures.task_queues import TaskQueueProblem
+from offloadopt.structures.task_queues import HindsightData, TaskQueueProblem
 
 START_FACTORS = np.append(np.geomspace(0.03, 3.0, 5), np.inf)
 """Values of V at which drift plus penalty gives starts, relative to the reference; infinite: `greedy`."""
@@ -50,11 +50,12 @@ class TaskQueuesLevy(HorizonLevy, GainMutation):
     ) -> Decisions:
         """Search all instances at the same time: decisions of the best members."""
         shape = (instances.count, self.population, problem.horizon * problem.num_agents)
-        quality = link_quality(problem, instances)
+        data = problem.hindsight_data(instances)
+        quality = link_quality(problem, instances, data)
         stability, threshold = self.stability(quality), self.threshold_for(shape[-1])
         target, first_mode = (
             np.repeat(first.reshape(shape[0], 1, shape[2]), self.population, axis=1)
-            for first in best_rule(problem, instances)
+            for first in best_rule(problem, instances, deadline)
         )
         mode = first_mode + np.float64(0.5)
 
@@ -67,16 +68,15 @@ class TaskQueuesLevy(HorizonLevy, GainMutation):
             )
             return tuple(levy_crossover(present, mutant, crossing, weight, threshold) for present, mutant in mutants)
 
-        costs = SimulatedCosts(problem, instances)
+        costs = SimulatedCosts(problem, instances, data)
         cost = self.select_greedily(costs.cost, (target, mode), propose, deadline)
         places = (instances.count, problem.horizon, problem.num_agents)
         best_mode = costs.modes(best_of(mode, cost))
         return problem.choose(best_of(target, cost).reshape(places), best_mode.reshape(places))
 
 
-def link_quality(problem: TaskQueueProblem[Any], instances: Instances) -> FloatArray:
+def link_quality(problem: TaskQueueProblem[Any], instances: Instances, data: HindsightData) -> FloatArray:
     """Normalised rates ``[count, horizon x agents, targets]``: 0 for the own device and where a task would be lost."""
-    data = problem.hindsight_data(instances)
     send_s = np.maximum(data.send_s[..., 0], np.finfo(float).tiny)  # a task without data takes no time
     rate = np.where(data.linked & data.received[..., 0], 1.0 / send_s, 0.0)
     rate = np.take_along_axis(rate, np.broadcast_to(devices_of_targets(problem, instances), rate.shape), axis=-1)
@@ -92,15 +92,20 @@ def devices_of_targets(problem: TaskQueueProblem[Any], instances: Instances) -> 
     return np.moveaxis(problem.device(instances, targets), 1, -1)[:, None]
 
 
-def best_rule(problem: TaskQueueProblem[Any], instances: Instances) -> tuple[IntArray, IntArray]:
-    """Targets and modes ``[count, horizon, agents]`` of the cheapest of `greedy` and drift plus penalty at some V."""
+def best_rule(problem: TaskQueueProblem[Any], instances: Instances, deadline: Deadline) -> tuple[IntArray, IntArray]:
+    """Targets and modes ``[count, horizon, agents]`` of the cheapest of `greedy` and drift plus penalty at some V.
+
+    In slots that are left when the deadline passes all tasks go to target 0 in the fastest mode.
+    """
     rule = TaskQueuesLyapunov()
     values = rule.reference_v(problem, rule.tuning_sample(problem)) * START_FACTORS
     copies, v = instances.take(np.tile(np.arange(instances.count), len(values))), np.repeat(values, instances.count)
     chosen = list[tuple[IntArray, IntArray]]()
 
     def decide(observation: Observation) -> Decisions:
-        chosen.append(cheapest(drift_plus_penalty(problem, observation, v)))
+        shape = (observation.count, problem.num_agents)
+        everything_0 = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        chosen.append(everything_0 if deadline.passed else cheapest(drift_plus_penalty(problem, observation, v)))
         return problem.choose(*chosen[-1])
 
     cost = problem.evaluate(copies, rollout(problem, copies, decide)).cost.reshape(len(values), -1)
@@ -118,10 +123,11 @@ class SimulatedCosts:
     ----------
     problem : TaskQueueProblem
     instances : Instances
+    data : HindsightData
+        Of the instances.
     """
 
-    def __init__(self, problem: TaskQueueProblem[Any], instances: Instances) -> None:
-        data = problem.hindsight_data(instances)
+    def __init__(self, problem: TaskQueueProblem[Any], instances: Instances, data: HindsightData) -> None:
         self._problem, self._devices = problem, devices_of_targets(problem, instances)
         self._tables = [tables(data, row) for row in range(instances.count)]
         self._rooms = [room(each) for each in self._tables]

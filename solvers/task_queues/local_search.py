@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from offloadopt.clock import Deadline
-from offloadopt.core import FloatArray, Instances, IntArray, rollout
+from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, rollout
 from offloadopt.kernels import njit
 from offloadopt.quantities import Count, Factor
 from offloadopt.solvers.base import Found, InstanceSolver
@@ -90,7 +90,7 @@ class _Searches:
         self, solver: TaskQueuesLocalSearch, problem: TaskQueueProblem[Any], instances: Instances, seed: int
     ) -> None:
         self.solver, self.problem, self.instances, self.seed = solver, problem, instances, seed
-        self.device, self.mode = greedy_decision(problem, instances)
+        self.device, self.mode = greedy_decision(problem, instances, Deadline(solver.time_limit_s, instances.count))
         self.moves = np.zeros(instances.count, dtype=np.int64)
 
     def search(self, row: int, deadline: Deadline) -> None:
@@ -106,10 +106,21 @@ class _Searches:
         return Found(decisions, None, {"moves": self.moves})
 
 
-def greedy_decision(problem: TaskQueueProblem[Any], instances: Instances) -> tuple[IntArray, IntArray]:
-    """Return devices and modes ``[count, horizon, agents]`` of the greedy rule."""
-    rng = np.random.default_rng(0)
-    decisions = rollout(problem, instances, lambda observation: TaskQueuesGreedy().decide(problem, observation, rng))
+def greedy_decision(
+    problem: TaskQueueProblem[Any], instances: Instances, deadline: Deadline
+) -> tuple[IntArray, IntArray]:
+    """Return devices and modes ``[count, horizon, agents]`` of the greedy rule.
+
+    In slots that are left when the deadline passes all tasks go to target 0 in the fastest mode.
+    """
+    rng, everything_0 = np.random.default_rng(0), np.zeros((instances.count, problem.num_agents), dtype=np.int64)
+
+    def decide(observation: Observation) -> Decisions:
+        if deadline.passed:
+            return problem.choose(everything_0, everything_0)
+        return TaskQueuesGreedy().decide(problem, observation, rng)
+
+    decisions = rollout(problem, instances, decide)
     shape = (instances.count, problem.horizon, problem.num_agents)
     return problem.device(instances, decisions["target"].reshape(shape)), np.array(decisions["mode"]).reshape(shape)
 

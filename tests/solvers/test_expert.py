@@ -38,6 +38,25 @@ def test_a_solver_without_a_time_limit_of_the_experts_keeps_its_own() -> None:
     assert offloadopt.solver("expert", inference).choose(inference).time_limit_s == 60.0  # type: ignore[attr-defined]
 
 
+def test_search_and_bound_share_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, given = problem_of(2), list[float | None]()
+    exact, levy = (offloadopt.solver(name, problem) for name in (EXACT, LEVY))
+    monkeypatch.setattr(Half, "prover", lambda self, problem: exact)
+    for kind in (type(exact), type(levy)):
+        run = kind.run
+
+        def noted(self: Any, *args: Any, run: Any = run, **options: Any) -> Any:
+            given.append(self.time_limit_s)
+            return run(self, *args, **options)
+
+        monkeypatch.setattr(kind, "run", noted)
+    found = Half(time_limit_s=8.0).run(problem, problem.sample(2, 0))
+    assert given == [4.0, 4.0]
+    assert np.isfinite(found.bound).all()
+    Half().run(problem, problem.sample(2, 0))
+    assert given[2:] == [None, None]
+
+
 def test_without_a_prover_nothing_is_proved() -> None:
     problem = problem_of(2)
     assert (Half().run(problem, problem.sample(3, 0)).bound == -np.inf).all()

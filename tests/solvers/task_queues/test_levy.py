@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offloadopt.clock import Deadline
 from offloadopt.core import Status
 from offloadopt.solvers.task_queues.baselines import TaskQueuesGreedy
 from offloadopt.solvers.task_queues.exhaustive import TaskQueuesExhaustive
@@ -15,6 +16,7 @@ from offloadopt.solvers.task_queues.levy import (
     best_rule,
     link_quality,
 )
+from offloadopt.solvers.task_queues.local_search import greedy_decision
 from offloadopt.solvers.task_queues.lyapunov import TaskQueuesLyapunov
 from offloadopt.testing import check_solver
 
@@ -30,6 +32,19 @@ def test_it_finds_the_optimum_of_small_windows() -> None:
     assert set(found.status_names) == {Status.FEASIBLE.name}
 
 
+def test_after_the_deadline_a_rule_decides_no_more_slots() -> None:
+    problem = small_d2d()
+    instances = problem.sample(2, seed=3)
+    for each in (*best_rule(problem, instances, Deadline(0.0)), *greedy_decision(problem, instances, Deadline(0.0))):
+        assert each.shape == (2, problem.horizon, problem.num_agents)
+    target, mode = best_rule(problem, instances, Deadline(0.0))
+    device, fastest = greedy_decision(problem, instances, Deadline(0.0))
+    np.testing.assert_array_equal(target, 0)
+    np.testing.assert_array_equal(device, np.broadcast_to(np.arange(problem.num_agents), device.shape))
+    assert (mode == 0).all()
+    assert (fastest == 0).all()
+
+
 def test_it_costs_no_more_than_the_rules_at_which_it_starts() -> None:
     problem = small_d2d(users=3, horizon=4, **CASES["batteries are depleted"])
     instances = problem.sample(4, seed=3)
@@ -37,7 +52,7 @@ def test_it_costs_no_more_than_the_rules_at_which_it_starts() -> None:
     reference = rule.reference_v(problem, rule.tuning_sample(problem))
     rules = [TaskQueuesGreedy(), *(TaskQueuesLyapunov(v=reference * factor) for factor in START_FACTORS[:-1])]
     cheapest_rule = np.min([each.run(problem, instances).objective for each in rules], axis=0)
-    start = problem.evaluate(instances, problem.choose(*best_rule(problem, instances))).cost
+    start = problem.evaluate(instances, problem.choose(*best_rule(problem, instances, Deadline()))).cost
     np.testing.assert_allclose(start, cheapest_rule, rtol=1e-12)
     one, many = (TaskQueuesLevy(generations=n).run(problem, instances).objective for n in (1, 60))
     assert (many <= one).all()
@@ -48,7 +63,10 @@ def test_it_costs_no_more_than_the_rules_at_which_it_starts() -> None:
 def test_quality_is_the_rate_relative_to_the_best_link_that_does_not_lose_the_task() -> None:
     problem = small_d2d(users=3, reference_gain_db=-55.0)
     instances = problem.sample(3, seed=1)
-    data, quality = problem.hindsight_data(instances), link_quality(problem, instances).reshape(3, 2, 3, 4)
+    data, quality = (
+        problem.hindsight_data(instances),
+        link_quality(problem, instances, problem.hindsight_data(instances)).reshape(3, 2, 3, 4),
+    )
     assert quality.max(axis=-1).min() in (0.0, 1.0)
     assert (quality[..., 0] == 0).all()
     seen = 0
@@ -81,7 +99,7 @@ def test_it_conforms() -> None:
 def test_candidates_cost_what_the_problem_charges_whether_kept_or_not(case: str) -> None:
     problem, rng = small_d2d(users=3, horizon=4, **CASES[case]), np.random.default_rng(4)
     instances = problem.sample(2, seed=3)
-    costs, shape = SimulatedCosts(problem, instances), (2, 3, 12)
+    costs, shape = SimulatedCosts(problem, instances, problem.hindsight_data(instances)), (2, 3, 12)
     for _ in range(8):
         target, mode = rng.integers(0, problem.devices, shape), rng.uniform(0, problem.modes, shape)
         found = costs.cost(target, mode)
