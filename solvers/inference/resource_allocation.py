@@ -25,7 +25,8 @@ STEPS = 120
 FIRST_PRICE = 1.0
 """First positive price of a search."""
 PATIENCE, LARGEST_PRICE = 12, 1e12
-"""Steps after which a price that is still too low grows eightfold; price above which sums lose their digits."""
+"""Steps after which a price that is still too low or too high changes eightfold; price above which sums lose their
+digits."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def _next_price(bracket: Any, price: float, total: float, step: int) -> float:
             return 0.0
         return price * (8.0 if total > 4.0 or step >= PATIENCE else max(total * total, 1.0 + 1e-9) * 1.01)
     if bracket[0] == 0.0:
-        return price * max(total * total / 1.01, 1e-3)
+        # Where a resource is nearly enough without a price, the demand says little about how low the price must be.
+        return price * (0.125 if step >= PATIENCE else max(total * total / 1.01, 1e-3))
     if bracket[2] <= bracket[0] * (1.0 + 4e-16):
         return 0.0
     part = 0.5

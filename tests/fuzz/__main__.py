@@ -18,6 +18,8 @@ from fuzz.worker import Worker, warm_up
 
 TURN_S = 5.0
 """Seconds that a class has at a time."""
+MOST_SHOWN = 20_000
+"""Characters of a command that are printed: a case of `proofs` is to be complete."""
 SHRINK_S = 60.0
 """Most seconds that are spent on making one failure small."""
 
@@ -93,7 +95,7 @@ def _turn(name: str, tally: Tally, turn: Extent, seed: int, worker: Worker, seen
             again = f"PYTHONPATH=tests python -m fuzz --only {name} --seed {seed} --number {number}"
             print(f"{name}: {fault}\n    {again}", flush=True)
             if made.check is None:
-                print(f"    {small.command[:2000]}", flush=True)
+                print(f"    {small.command[:MOST_SHOWN]}", flush=True)
     tally.seconds += time.monotonic() - begin
 
 

@@ -129,3 +129,15 @@ def test_missing_links_are_never_used() -> None:
     local = solver("local", problem).run(problem, instances).objective
     for name in ("exact", "exhaustive", "levy", "greedy"):
         np.testing.assert_allclose(solver(name, problem).run(problem, instances).objective, local, rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", [0.0, 1e-3, 5.0, 1e6])
+@pytest.mark.parametrize("excess", [1e-9, 1e-4, 0.1])
+def test_a_price_is_found_however_little_a_cpu_falls_short(excess: float, start: float) -> None:
+    second_s = 0.25 * (0.5 * (1.0 + excess)) ** 3  # at price 0 each task takes (1 + excess) / 2 of the CPU
+    rows = np.array([[second_s, 0.125, 0.1, 200.0, 0.8], [second_s, 0.125, 0.1, 200.0, 0.8]])
+    cpu, band, prices = np.empty(2), np.empty(2), np.full(2, start)
+    bound = share_server(2, rows, np.ones(2), 1.0, 100.0, np.inf, prices, cpu, band)
+    assert cpu == pytest.approx([0.5, 0.5], rel=1e-11)
+    cost = 2.0 * (second_s / 0.5 + 0.125 * 0.25 + 1.8 * 0.1 * send_factor(0.5, 200.0))
+    assert bound == pytest.approx(cost, rel=1e-11)
