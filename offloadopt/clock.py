@@ -100,7 +100,7 @@ def steps_until_look(steps: int, seconds: float) -> int:
 
     For compiled code, whose steps may take a microsecond or a second by the size of the problem. Start with one step.
     """
-    return max(1, min(4 * steps, int(steps * LOOK_S / max(seconds, 1e-6))))
+    return max(1, int(min(4.0, LOOK_S / max(seconds, 1e-6)) * steps))
 
 
 class TimeIsUp(BaseException):

@@ -132,3 +132,10 @@ def test_a_compilation_in_a_step_of_a_command_does_not_wait_for_the_end_of_the_s
             signal.raise_signal(signal.SIGINT)
         went_on = True
     assert not went_on
+
+
+def test_steps_between_two_looks_at_a_deadline_follow_from_the_time_of_the_last_ones() -> None:
+    assert clock_module.steps_until_look(1, 0.0) == 4  # grows slowly: the next step may be a long one
+    assert clock_module.steps_until_look(100, clock_module.LOOK_S) == 100
+    assert clock_module.steps_until_look(100, 10.0 * clock_module.LOOK_S) == 10
+    assert clock_module.steps_until_look(1, 1e3) == 1

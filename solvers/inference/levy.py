@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from offloadopt.clock import Deadline
+from offloadopt.clock import Deadline, clock, steps_until_look
 from offloadopt.core import Decisions, FloatArray, Instances, IntArray, Observation, Problem, Progress, Solutions
 from offloadopt.kernels import njit
 from offloadopt.physics.edge_inference import InferenceTasks
@@ -56,12 +56,13 @@ class InferenceLevy(GainGuidedLevy, Rule):
         """Placement and shares of the best assignment found for each slot."""
         tasks, held_j = problem.observed_tasks(observation)
         count, places = len(held_j), problem.num_agents * problem.places
-        costs = PlaceCosts([instance_tasks(tasks, row) for row in range(count)], problem.cost_weights, held_j)
+        deadline = Deadline(self.time_limit_s, count / problem.horizon)
+        of_rows = [instance_tasks(tasks, row) for row in range(count)]
+        costs = PlaceCosts(of_rows, problem.cost_weights, held_j, deadline)
         quality = _normalised_rates(tasks).reshape(count, places, problem.servers + 1)
         population = rng.spawn(1)[0].integers(0, quality.shape[-1], size=(count, self.population, places))
         population[:, 0] = 0
         population *= tasks.present.reshape(count, 1, places)
-        deadline = Deadline(self.time_limit_s, count / problem.horizon)
         cost = self.improve(costs.cost, quality, population, rng, deadline)
         best = best_of(population, cost)
         return slot_decisions(problem, [costs.plan(row, best[row]) for row in range(count)])
@@ -70,23 +71,33 @@ class InferenceLevy(GainGuidedLevy, Rule):
 class PlaceCosts:
     """Costs of assignments with optimal shares, for slots with energies ``held_j [count, users]`` in the batteries.
 
-    Tasks are numbered in the order of users and places, including places without a task.
+    Tasks are numbered in the order of users and places, including places without a task. What is left when the deadline
+    passes has the cost ``inf``.
     """
 
-    def __init__(self, tasks: list[InferenceTasks], weights: CostWeights, held_j: FloatArray) -> None:
+    def __init__(
+        self, tasks: list[InferenceTasks], weights: CostWeights, held_j: FloatArray, deadline: Deadline
+    ) -> None:
         self.slots = [slot_tasks(row, weights, np.zeros(len(row.present)), 0.0) for row in tasks]
         self.joules = [slot_in_joules(row, weights) for row in tasks]
         self.present = [np.flatnonzero(row.present) for row in tasks]
-        self.held_j = held_j
+        self.held_j, self.deadline = held_j, deadline
+        self._at_once = 1
 
     def cost(self, assignment: IntArray) -> FloatArray:
         """Cost ``[count, population]`` of options ``[count, population, tasks]``: 0 own CPU, j server j."""
-        found = np.zeros(assignment.shape[:2])
+        found = np.full(assignment.shape[:2], np.inf)
         for row, (slot, joules, present) in enumerate(zip(self.slots, self.joules, self.present, strict=True)):
-            found[row] = _costs(
-                np.ascontiguousarray(assignment[row][:, present]), slot.first_task, slot.local, slot.remote,
-                joules.local, joules.remote, slot.second_price, slot.limit_s, slot.failure, self.held_j[row],
-            )  # fmt: skip
+            members, done = np.ascontiguousarray(assignment[row][:, present]), 0
+            while done < len(members) and not self.deadline.passed:
+                part, begin = members[done : done + self._at_once], clock()
+                found[row, done : done + len(part)] = _costs(
+                    part, slot.first_task, slot.local, slot.remote, joules.local, joules.remote,
+                    slot.second_price, slot.limit_s, slot.failure, self.held_j[row],
+                )  # fmt: skip
+                done += len(part)
+                if done > 1:  # the first member is all local at first: quickly evaluated
+                    self._at_once = steps_until_look(len(part), clock() - begin)
         return found
 
     def plan(self, row: int, assignment: IntArray) -> tuple[SlotTasks, IntArray, FloatArray]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import offloadopt
-from offloadopt import solver
+from offloadopt import clock, solver
+from offloadopt.clock import Deadline
 from offloadopt.core import Instances
 from offloadopt.problems.twin_inference import TwinInference
 from offloadopt.solvers.inference.base import instance_tasks, slot_decisions
@@ -24,7 +25,8 @@ def make(**changes: Any) -> TwinInference:
 
 def place_costs(problem: TwinInference, instances: Instances) -> PlaceCosts:
     tasks, held_j = problem.observed_tasks(problem.observe(instances, problem.reset(instances)))
-    return PlaceCosts([instance_tasks(tasks, row) for row in range(instances.count)], problem.cost_weights, held_j)
+    of_rows = [instance_tasks(tasks, row) for row in range(instances.count)]
+    return PlaceCosts(of_rows, problem.cost_weights, held_j, Deadline())
 
 
 def all_at_home(problem: TwinInference, instances: Instances) -> Any:
@@ -45,6 +47,19 @@ def test_places_cost_what_the_problem_charges(changes: dict[str, Any]) -> None:
         np.testing.assert_allclose(costs.cost(drawn)[:, 0], outcome.cost, rtol=1e-9)
         failures += int(outcome.metrics["failures"].sum())
     assert failures > 0 or not changes
+
+
+def test_looks_at_the_deadline_change_no_cost_and_what_is_left_then_costs_infinitely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = make(users=3, servers=2, horizon=1)
+    instances, drawn = problem.sample(2, seed=2), np.random.default_rng(1).integers(0, 3, (2, 9, 12))
+    whole = place_costs(problem, instances).cost(drawn)
+    monkeypatch.setattr(clock, "LOOK_S", 0.0)
+    costs = place_costs(problem, instances)
+    np.testing.assert_array_equal(costs.cost(drawn), whole)
+    costs.deadline = Deadline(0.0)
+    assert np.isposinf(costs.cost(drawn)).all()
 
 
 def test_it_costs_no_less_than_the_bound_and_no_more_than_all_at_home() -> None:
