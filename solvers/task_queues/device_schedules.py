@@ -29,12 +29,13 @@ class Prices(NamedTuple):
     ----------
     task : array [horizon, agents]
         Reward for the completion of a task.
-    joule : array [devices]
-        Price of a joule from a battery, that of ageing included.
+    joule, send : array [devices]
+        Price of a joule from a battery, that of ageing included: for receptions and executions, for transmissions.
     """
 
     task: FloatArray
     joule: FloatArray
+    send: FloatArray
 
 
 class Fronts(NamedTuple):
@@ -88,7 +89,7 @@ def _extend(
     if d != a:
         seconds = t.send_s[slot, a, d, senders - 1]
         arrival_s += seconds
-        fixed += seconds * t.link_w[d] * (rate + t.joule_price[slot, a] + p.joule[a])
+        fixed += seconds * t.link_w[d] * (rate + t.joule_price[slot, a] + p.send[a])
         until_s = t.until_s[slot, a, d] + UNTIL_S
     for k in range(t.speed_hz.shape[1]):
         least_j, end_s = _execution_j(t, slot, a, d, k, arrival_s)
@@ -186,7 +187,7 @@ def _useful(t: Tables, p: Prices, slot: int, a: int, d: int, senders: int) -> bo
     if not np.isfinite(seconds) or not t.received[slot, a, d, senders - 1]:
         return False
     rate = t.joule_price[slot, a] + p.joule[d]
-    fixed = seconds * t.link_w[d] * (rate + t.joule_price[slot, a] + p.joule[a]) - p.task[slot, a]
+    fixed = seconds * t.link_w[d] * (rate + t.joule_price[slot, a] + p.send[a]) - p.task[slot, a]
     for k in range(t.speed_hz.shape[1]):
         least_j, end_s = _execution_j(t, slot, a, d, k, t.begin_s[slot] + seconds)
         if fixed + rate * least_j < 0.0 and end_s <= t.until_s[slot, a, d] + UNTIL_S:

@@ -4,10 +4,13 @@ A task that no device completes fails, at the cost of a failure. Given a reward 
 battery's joules, every device completes the tasks that pay, with all waiting in its queue (`device_schedules`). For any
 prices the sum of what this costs, plus the rewards, less the batteries' worth, is a bound, evaluated up to a margin for
 rounding; a subgradient ascent raises it. Ageing, whose total is concave in the energy used of a battery, lies above its
-secant between the full and the empty battery.
+secants, of which the least counts: a device schedules at the price of each one. Ascents use one secant between the full
+and the empty battery at first, and then several, which matter where batteries are not emptied.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,26 +25,50 @@ STARTS = (0.6, 0.7, 1.0), (0.0, 0.05, 0.2)
 length of the first steps. Batteries may be dear or not, and no single step raises all prices together."""
 ROUNDS = 10_000
 """Largest number of steps of one ascent."""
-PATIENCE = 100
-"""Number of steps without a rise after which steps get shorter."""
+PATIENCE = 100, 30
+"""Number of steps without a rise after which steps get shorter, with one secant and with several."""
 LEAST_STEP = 1e-5
 """Length of steps at which the ascent ends."""
 TARGET = 0.5
 """Rise, relative to the bound, for which steps of length 1 aim."""
+LINES = 8
+"""Number of secants of each battery's ageing in the end."""
+FEW = 100
+"""Largest number of tasks with several secants; at the paper's size, where most batteries are emptied, they raised no
+bound."""
 SCALE = 30.0
 """Weight of joules beside tasks, in squares of a usual task's energy."""
 
 
+class Secants(NamedTuple):
+    """Lines whose least one is below the ageing of each battery, and the price of ageing by transmissions.
+
+    ``rise`` per joule and ``base [lines, devices]``; ``send [devices]`` is the least rise of ageing.
+    """
+
+    rise: FloatArray
+    base: FloatArray
+    send: FloatArray
+
+
 @njit(cache=True)
 def schedule_all(
-    t: Tables, p: Prices, w: Fronts, device: IntArray, mode: IntArray, times: IntArray, used_j: FloatArray
-) -> float:
-    """Schedule each device alone; returns the sum of the costs less rewards."""
-    total = 0.0
+    t: Tables, task: FloatArray, joule: FloatArray, s: Secants, w: Fronts, device: IntArray, mode: IntArray,
+    times: IntArray, used_j: FloatArray,
+) -> float:  # fmt: skip
+    """Schedule each device alone at its best secant; returns the sum of the costs less rewards."""
+    total, lines = 0.0, len(s.rise)
     for d in range(len(t.link_w)):
-        total += cheapest_schedule(t, p, w, d)
-        if np.isnan(total):
-            return total
+        best, least = 0, np.inf
+        for k in range(lines):
+            value = cheapest_schedule(t, Prices(task, joule + s.rise[k], joule + s.send), w, d) + s.base[k, d]
+            if np.isnan(value):
+                return value
+            if value < least:
+                best, least = k, value
+        if best < lines - 1:
+            cheapest_schedule(t, Prices(task, joule + s.rise[best], joule + s.send), w, d)
+        total += least
         read_schedule(t, w, d, w.size[0] - 1, device, mode, times, used_j)
     return total
 
@@ -75,51 +102,68 @@ def ageing_of(t: Tables, used_j: FloatArray) -> FloatArray:
     return np.asarray(whole / rise * np.exp(rise * level) * -np.expm1(-rise * used_j / capacity_j))
 
 
+def secants(t: Tables, lines: int) -> Secants:
+    """Make secants between so many levels of each battery, the closer to each other the fuller."""
+    share = ageing_share(t)
+    used_j = np.linspace(0.0, 1.0, lines + 1)[:, None] ** 2 * t.start_j
+    cost = share * ageing_of(t, used_j)
+    rise = np.diff(cost, axis=0) / np.maximum(np.diff(used_j, axis=0), 1e-12)
+    # Used energy adds to ageing at least what it would at the end of the battery.
+    last = share * t.life_cost / t.capacity_j * np.exp(-t.level_stress / 2.0)
+    return Secants(rise, cost[:-1] - rise * used_j[:-1], np.minimum(last, rise[-1]))
+
+
 class Relaxation:
     """Prices of one instance, and the bound at them."""
 
     def __init__(self, t: Tables) -> None:
-        self.t, self.space = t, fronts(t)
-        self.ageing_price = ageing_share(t) * ageing_of(t, t.start_j) / np.maximum(t.start_j, 1e-12)
+        self.t, self.space, self.secants = t, fronts(t), secants(t, 1)
         self.failure = float(t.failure_cost)
         # Subgradients of tasks are numbers of tasks, those of batteries joules: a task takes some of them.
         least_j = np.min(t.cycles[..., None, None] * (t.power_w / t.speed_hz), axis=(-2, -1))
         self.usual_j = max(float(np.median(least_j[t.arrives])), 1e-9) if t.arrives.any() else 1.0
+        self.best, self.kept = -np.inf, (np.zeros(t.arrives.shape), np.zeros(len(t.link_w)))
 
     def value(self, task: FloatArray, joule: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Bound and slopes at prices ``task [horizon, agents]``, at most a failure's cost, and ``joule [devices]``."""
-        t = self.t
+        t, s = self.t, self.secants
         device, mode = np.full(t.arrives.shape, -1), np.zeros(t.arrives.shape, dtype=np.int64)
         times, used_j = np.zeros(t.arrives.shape, dtype=np.int64), np.zeros(len(t.link_w))
-        total = schedule_all(t, Prices(task, joule + self.ageing_price), self.space, device, mode, times, used_j)
+        total = schedule_all(t, task, joule, s, self.space, device, mode, times, used_j)
         rewards, worth = float(task[t.arrives].sum()), float(joule @ t.start_j)
-        margin = ROUNDING * (abs(total) + rewards + worth)
+        margin = ROUNDING * (abs(total) + rewards + worth + float(s.base.sum()))
         return total + rewards - worth - margin, np.where(t.arrives, 1.0 - times, 0.0), used_j - t.start_j
 
     def ascend(self, deadline: Deadline) -> float:
-        """Raise the bound by subgradient ascents from all `STARTS`; returns the best, at least 0."""
-        best = 0.0
+        """Raise the bound by subgradient ascents from all `STARTS`, then with more secants; the best, at least 0."""
+        several = self.t.level_stress > 0.0 and self.t.arrives.sum() <= FEW
         for number, (joule, task, step) in enumerate(STARTS):
             prices = (
                 np.where(self.t.arrives, task * self.failure, 0.0),
                 np.full(len(self.t.link_w), joule * self.failure / self.usual_j),
             )
-            best = max(best, self._ascend(*prices, step, deadline.part(1.0 / (len(STARTS) - number))))
-        return best
+            self._ascend(*prices, step, deadline.part(1.0 / (len(STARTS) + several - number)))
+        if several:
+            self.secants = secants(self.t, LINES)
+            self._ascend(*self.kept, STARTS[-1][2], deadline)
+        return max(self.best, 0.0)
 
-    def _ascend(self, task: FloatArray, joule: FloatArray, step: float, deadline: Deadline) -> float:
-        """Deflected subgradient ascent from some prices until it no longer rises; returns the best bound."""
+    def _ascend(self, task: FloatArray, joule: FloatArray, step: float, deadline: Deadline) -> None:
+        """Deflected subgradient ascent from some prices until it no longer rises; keeps the best bound and prices."""
         t, scale, best = self.t, SCALE * self.usual_j**2, -np.inf
         kept, stalled, momentum = (task, joule), 0, (np.zeros_like(task), np.zeros_like(joule))
+        patience = PATIENCE[len(self.secants.rise) > 1]
         for _ in range(ROUNDS):
             if deadline.passed or step < LEAST_STEP:
                 break
             value, of_task, of_joule = self.value(task, joule)
-            stalled = PATIENCE + 1 if np.isnan(value) else stalled + 1
+            stalled = patience + 1 if np.isnan(value) else stalled + 1
             if value > best:
                 stalled = 0 if value > best + 1e-4 * abs(value) else stalled
                 best, kept = value, (task, joule)
-            if stalled > PATIENCE:
+            if value > self.best:
+                self.best, self.kept = value, kept
+            if stalled > patience:
                 step, stalled, (task, joule) = 0.7 * step, 0, kept
                 momentum = np.zeros_like(task), np.zeros_like(joule)
                 continue
@@ -132,4 +176,3 @@ class Relaxation:
             length = step * TARGET * max(abs(value), self.failure) / norm
             task = np.where(t.arrives, np.clip(task + length * up, 0.0, self.failure), 0.0)
             joule = np.maximum(joule + length * dear / scale, 0.0)
-        return best

@@ -33,7 +33,7 @@ def own_schedule_cost(t: Tables, p: Prices, choices: tuple[int, ...]) -> float:
 def test_it_is_the_cheapest_of_all_choices(joule: float) -> None:
     problem = small_d2d(users=1, horizon=6, task_chance=1.0, slot_s=0.5)
     t, rng = tables(problem.hindsight_data(problem.sample(1, seed=7)), 0), np.random.default_rng(1)
-    p, space = Prices(rng.uniform(0.0, 8.0, t.arrives.shape), np.full(2, joule)), fronts(t)
+    p, space = Prices(rng.uniform(0.0, 8.0, t.arrives.shape), np.full(2, joule), np.full(2, joule)), fronts(t)
     tasks = int(t.arrives.sum())
     least = min(own_schedule_cost(t, p, choices) for choices in itertools.product((-1, 0, 1), repeat=tasks))
     found = cheapest_schedule(t, p, space, 0)
@@ -49,5 +49,5 @@ def test_it_is_the_cheapest_of_all_choices(joule: float) -> None:
 def test_without_space_there_is_no_result() -> None:
     problem = small_d2d(users=1, horizon=6, task_chance=1.0)
     t = tables(problem.hindsight_data(problem.sample(1, seed=7)), 0)
-    p = Prices(np.full(t.arrives.shape, 8.0), np.zeros(2))
+    p = Prices(np.full(t.arrives.shape, 8.0), np.zeros(2), np.zeros(2))
     assert np.isnan(cheapest_schedule(t, p, fronts(t, nodes=2), 0))
