@@ -119,7 +119,8 @@ def warm_up(learner: str) -> None:
     """Train on a toy problem once a process, so that timed trainings exclude loading and compiling."""
     toy = MultiServer(MultiServerScenario(users=2, servers=1))
     fields = registry.get("learners", learner).model_fields
-    algorithm: Learner = registry.learner(learner, **({"imitation_steps": 1} if "imitation_steps" in fields else {}))
+    options: dict[str, Any] = {"imitation_steps": 1} if "imitation_steps" in fields else {}
+    algorithm: Learner = registry.learner(learner, **options)
     experts = training.make_demonstrations(toy, "exact", {}, 4, 0) if algorithm.uses_demonstrations else None
     algorithm.fit(toy, demonstrations=experts, budget=Budget(steps=1))
 
