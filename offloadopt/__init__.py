@@ -14,6 +14,7 @@ from offloadopt.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from offloadopt.api import available as available
+    from offloadopt.api import certify as certify
     from offloadopt.api import collect as collect
     from offloadopt.api import compare as compare
     from offloadopt.api import load_instances as load_instances
@@ -49,7 +50,8 @@ _CORE = (
 )
 _FOUND_IN = {
     **dict.fromkeys(
-        ("available", "collect", "compare", "load_instances", "load_policy", "solve", "train"), "offloadopt.api"
+        ("available", "certify", "collect", "compare", "load_instances", "load_policy", "solve", "train"),
+        "offloadopt.api",
     ),
     **dict.fromkeys(("learner", "problem", "solver"), "offloadopt.registry"),
     **dict.fromkeys(_CORE, "offloadopt.core"),

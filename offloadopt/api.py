@@ -1,4 +1,4 @@
-"""The front door: solve, collect, train and compare, each in one call."""
+"""The front door: solve, certify, collect, train and compare, each in one call."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from offloadopt.core import (
     Solver,
 )
 from offloadopt.errors import InvalidInput, UnknownName, nearest, require_whole, shown
+from offloadopt.files import write_atomic
 from offloadopt.magnitudes import unusual_array
 
 if TYPE_CHECKING:
@@ -233,6 +234,33 @@ def train(
         from offloadopt.learners.training_folder import train as train_into
 
         return train_into(learner, problem, folder, overwrite=overwrite, **given)
+
+
+def certify(
+    solutions: Solutions, path: Path | str, *, time_limit_s: float | None = None, display: bool = False
+) -> None:
+    """Write a certificate of the solutions' bounds, which `offloadopt.certificates` checks in exact arithmetic.
+
+    Parameters
+    ----------
+    solutions : Solutions
+        Of an assignment problem with congested servers (`multi_server`), by any solver or policy that proves bounds.
+    path : path
+        File of JSON lines.
+    time_limit_s : float, optional
+        For the proof of one instance; one that is cut off shows the bound that it reached.
+    display : bool
+        Show progress on stderr.
+
+    Raises
+    ------
+    InvalidInput
+        If no certificate can be written for the problem, or a row has no feasible decision or no bound.
+    """
+    from offloadopt.solvers.assignment.certificate import certificate
+
+    with _shown(display, "certifying", len(solutions.objective)) as progress:
+        write_atomic(path, certificate(solutions, time_limit_s, progress))
 
 
 def load_instances(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from offloadopt import interrupts
-from offloadopt.cli import commands, listing, reproduce, template, terminal
+from offloadopt.cli import commands, listing, reproduce, template, terminal, verify
 from offloadopt.errors import OffloadError
 
 TRACEBACK = "OFFLOADOPT_TRACEBACK"
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("list")(listing.list_)
 app.command()(commands.solve)
+app.command()(verify.verify)
 app.command()(template.template)
 app.command()(commands.demos)
 app.command()(commands.train)

@@ -34,6 +34,7 @@ from offloadopt.cli.options import (
 )
 from offloadopt.cli.solutions import print_solutions, solutions_json
 from offloadopt.cli.terminal import INTERRUPTED, note, print_json
+from offloadopt.cli.verify import check_certificate_path
 from offloadopt.core import FloatArray, Instances, Interrupted, Learner, Problem, Progress, Solutions, Solver
 from offloadopt.errors import InvalidInput, NoSolution
 from offloadopt.pictures.panels import check_plot_path
@@ -97,6 +98,12 @@ def solve(
         int | None,
         typer.Option("--plot-row", metavar="N", min=0, show_default="0", help="Number of the instance that is drawn."),
     ] = None,
+    certificate_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate", metavar="FILE", help="Write a proof of the bounds (.jsonl), for `offloadopt verify`."
+        ),
+    ] = None,
     export_file: Annotated[
         Path | None,
         typer.Option(
@@ -114,6 +121,10 @@ def solve(
         check_plot_path(plot_file)
         if export_file is not None:
             raise InvalidInput("--plot and --export were both given; allowed: one of them, as --export solves nothing")
+    if certificate_file is not None:
+        check_certificate_path(certificate_file, problem)
+        if export_file is not None:
+            raise InvalidInput("--certificate and --export were both given; allowed: one of them")
     if export_file is not None:
         instances = take_instances(problem, input_files, count, seed, default=1, fill=fill)
         from offloadopt.solvers.models.solver import export
@@ -143,6 +154,9 @@ def solve(
     elif plot_file is not None:
         solutions.save_plot(plot_file, drawn)
         note(f"picture of instance {drawn}: {plot_file}")
+    if certificate_file is not None and not interrupted:
+        api.certify(solutions, certificate_file, time_limit_s=time_limit, display=True)
+        note(f"certificate: {certificate_file}; check it with offloadopt verify {certificate_file}")
     if interrupted:
         missing = instances.count - len(solutions.objective)
         others_are = "the others have the best decision and the bound found until Ctrl-C"

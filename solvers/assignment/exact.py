@@ -3,8 +3,9 @@
 Tasks of equal load are solved as a linear assignment (`equal_tasks`). Otherwise dual prices of the servers give a lower
 bound (`dual_bound`); the tasks' best responses to them, improved by local search (`local_search`), give an incumbent;
 reduced costs fix most options; branch and bound with a node limit (`branch_and_bound`) and, if that does not suffice, a
-MILP (`core_milp`) close the gap. Identical servers are merged first (`identical_servers`); the MILP counts identical
-tasks. At a time limit the incumbent is returned with the bound proved so far.
+MILP (`core_milp`) close the gap. Servers that cost the same for every task are merged for the first prices and
+incumbent (`identical_servers`), and then priced together (`branch_and_price`); the MILP counts identical tasks. At a
+time limit the incumbent is returned with the bound proved so far.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.progress import in_units, report
 from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
+from offloadopt.solvers.assignment.branch_and_price import BranchAndPrice
 from offloadopt.solvers.assignment.core_milp import AssignmentMilp, CoreCosts, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_prices, price_bound, reduced_cost
 from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions
@@ -55,6 +57,30 @@ class ProvedAssignment:
     assignment: IntArray
     bound: float
     v: FloatArray
+
+
+@dataclass(frozen=True)
+class Root:
+    """What prices of servers and local search find.
+
+    Attributes
+    ----------
+    v : array [servers]
+        Root prices.
+    bound, upper : float
+        The prices' bound, and the incumbent's cost.
+    best, margin : array [tasks]
+        Each task's best option at the prices, and the cost difference to its second-best one.
+    assignment : array [tasks]
+        Incumbent.
+    """
+
+    v: FloatArray
+    bound: float
+    best: IntArray
+    margin: FloatArray
+    assignment: IntArray
+    upper: float
 
 
 class Exact(InstanceSolver):
@@ -161,19 +187,13 @@ class Exact(InstanceSolver):
         if group.max() + 1 == len(capacity):
             return self._search(cost, load, capacity, start, None, seed, deadline)
         merged_cost, merged_capacity = merge_servers(cost, capacity, group)
-        merged, bound, v = self._search(merged_cost, load, merged_capacity, None, None, seed, deadline)
-        no_load = np.zeros(len(capacity))
-        assignment = split_servers(merged, load, capacity, group)
-        _, margin = best_responses(merged_cost, load, v)
-        candidates = np.sort(np.argsort(margin, kind="stable")[:CHAIN_TASKS])
-        improve(cost, load, capacity, no_load, assignment, candidates, True)
-        upper = assignment_cost(cost, load, capacity, no_load, assignment)
-        if upper - bound <= self._allowance(upper) or deadline.passed:
-            return assignment, bound, v[group]
-        assignment, proved, v = self._search(cost, load, capacity, start, assignment, seed, deadline)
-        return assignment, max(bound, proved), v
+        root = self._root(merged_cost, load, merged_capacity, None, None, seed, deadline)
+        assignment = split_servers(root.assignment, load, capacity, group)
+        candidates = np.sort(np.argsort(root.margin, kind="stable")[:CHAIN_TASKS])
+        improve(cost, load, capacity, np.zeros(len(capacity)), assignment, candidates, True)
+        return self._search(cost, load, capacity, root.v[group], assignment, seed, deadline)
 
-    def _search(
+    def _root(
         self,
         cost: FloatArray,
         load: FloatArray,
@@ -182,7 +202,8 @@ class Exact(InstanceSolver):
         incumbent: IntArray | None,
         seed: int,
         deadline: Deadline,
-    ) -> tuple[IntArray, float, FloatArray]:
+    ) -> Root:
+        """Find prices of servers and an incumbent, by local search from the tasks' best responses."""
         tasks, servers = len(cost), len(capacity)
         no_load = np.zeros(servers)
         v = find_prices(cost, load, capacity, start)
@@ -210,6 +231,21 @@ class Exact(InstanceSolver):
                     number = min(at_once, PERTURBATIONS - done)
                     assignment = perturb_and_improve(cost, load, capacity, no_load, assignment, candidates, number, rng)
                 upper = assignment_cost(cost, load, capacity, no_load, assignment)
+        return Root(v, bound, best, margin, assignment, upper)
+
+    def _search(
+        self,
+        cost: FloatArray,
+        load: FloatArray,
+        capacity: FloatArray,
+        start: FloatArray | None,
+        incumbent: IntArray | None,
+        seed: int,
+        deadline: Deadline,
+    ) -> tuple[IntArray, float, FloatArray]:
+        no_load = np.zeros(len(capacity))
+        root = self._root(cost, load, capacity, start, incumbent, seed, deadline)
+        v, bound, margin, assignment, upper = root.v, root.bound, root.margin, root.assignment, root.upper
         allowance = self._allowance(upper)
         report(cost=upper, bound=bound)
         if upper - bound <= allowance:
@@ -219,7 +255,7 @@ class Exact(InstanceSolver):
         # keeps the incumbent's own options in spite of rounding; keeping too many is always safe.
         slack = (upper - bound) * (1.0 + ROUNDING)
         open_tasks, fixed_tasks = np.flatnonzero(margin <= slack), np.flatnonzero(margin > slack)
-        found = best
+        found = root.best
         fixed_cost = float(cost[fixed_tasks, found[fixed_tasks]].sum())
         fixed_load = server_loads(load[fixed_tasks], no_load, found[fixed_tasks])
         options, sizes = cost[open_tasks], load[open_tasks]
@@ -242,8 +278,13 @@ class Exact(InstanceSolver):
         """Solve the undecided tasks by branch and bound, then by the MILP; costs exclude those of the fixed tasks."""
         bound = float(price_bound(*core, v))
         group = groups_of_tasks(*core[:2])
-        distinct = group.max() + 1 == len(group)  # branch and bound would enumerate permutations of identical tasks
-        if len(incumbent) <= TREE_TASKS and distinct:
+        if groups_of_servers(core[0]).max() + 1 < len(v):
+            # Branch and bound and the MILP would enumerate permutations of servers that cost the same for every task.
+            search = BranchAndPrice(core, v, incumbent)
+            bound, incumbent = max(bound, search.search(allowance, self.tree_nodes, deadline)), search.assignment
+            if search.upper - bound <= allowance:
+                return incumbent, bound
+        elif len(incumbent) <= TREE_TASKS and group.max() + 1 == len(group):  # the tree would permute identical tasks
             temperature = 0.01 * gap / len(incumbent)
             incumbent, bound, nodes = branch_and_bound(*core, v, incumbent, allowance, temperature, self.tree_nodes)
             if nodes <= self.tree_nodes:
