@@ -105,8 +105,12 @@ class _InstanceSearch:
     def solve(self) -> None:
         """Find incumbent and bound, then prove and improve both by the MILP, until the deadline."""
         t = tables(self.data, 0)
+        small = t.arrives.sum() <= WINDOW
+        if small:  # the search takes less than a second there, which a bound must not take from it
+            self._local_search(t)
         self.bound = max(self.bound, self._relaxation(t))
-        self._local_search(t)
+        if not small:
+            self._local_search(t)
         self.bound = checked_bound(self.bound, self.cost)
         if self.cost - self.bound <= self.relative_gap * self.cost or t.arrives.sum() > WINDOW:
             return
