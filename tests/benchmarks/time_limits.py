@@ -43,7 +43,8 @@ def measure(solver: str, name: str, fields: dict[str, Any], limits: list[float])
     instance, late = problem.sample(1, seed=1), 0
     for limit in limits:
         try:
-            offloadopt.solver(solver, small, time_limit_s=5.0).run(small, small.sample(1, seed=3))
+            for enough in (5.0, 1e-6):
+                offloadopt.solver(solver, small, time_limit_s=enough).run(small, small.sample(1, seed=3))
             begin = time.process_time()
             found = offloadopt.solver(solver, problem, time_limit_s=limit).run(problem, instance)
         except OffloadError as error:
