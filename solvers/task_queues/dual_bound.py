@@ -63,7 +63,7 @@ def schedule_all(
         for k in range(lines):
             value = cheapest_schedule(t, Prices(task, joule + s.rise[k], joule + s.send), w, d) + s.base[k, d]
             if np.isnan(value):
-                return value
+                return np.nan
             if value < least:
                 best, least = k, value
         if best < lines - 1:
