@@ -34,8 +34,7 @@ TARGET = 0.5
 LINES = 8
 """Number of secants of each battery's ageing in the end."""
 FEW = 100
-"""Largest number of tasks with several secants; at the paper's size, where most batteries are emptied, they raised no
-bound."""
+"""Largest number of tasks with several secants; at the paper's size they raised neither of two bounds in 8 s of CPU."""
 SCALE = 30.0
 """Weight of joules beside tasks, in squares of a usual task's energy."""
 
