@@ -64,7 +64,7 @@ class Outcome:
             return f"{self.left} processes were left"
         if min(self.ended_s, self.cpu_s) > 2.0:
             return f"it took {self.ended_s:.1f} s, {self.cpu_s:.1f} s of them its own"
-        if "Traceback" in self.err:
+        if "Traceback" in self.err and "init_import_site" not in self.err:  # Python's own, before any code of ours
             return "it printed a traceback"
         # Python itself has no handler in its first moments, and none is needed in its last ones.
         early_or_late = self.moment_s < 0.3 or "error: interrupted" not in self.err
