@@ -26,7 +26,7 @@ from offloadopt.solvers.assignment.branch_and_price import BranchAndPrice
 from offloadopt.solvers.assignment.column_generation import set_bounds
 from offloadopt.solvers.assignment.core_milp import CoreCosts
 from offloadopt.solvers.assignment.dual_bound import find_prices
-from offloadopt.solvers.assignment.equal_tasks import assign_to_positions, useful_positions
+from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions
 from offloadopt.structures.assignment import PricedAssignmentProblem
 
 LEAST_GAP = 1e-7
@@ -163,12 +163,9 @@ class _Search:
         self.capacity = np.array([float(f) for f in numbers.capacity])
         self.scale = cost_unit(self.cost.min(axis=1), self.load, self.capacity), float(self.capacity.mean())
         core = self._scaled(self.cost, self.load, np.zeros(len(self.capacity)))
-        self.v = np.maximum(self._equal_prices() if self._equal else find_prices(*core[:3]) * self._price_unit, 0.0)
+        equal = self._equal_prices() if len(set(numbers.load)) == 1 else None
+        self.v = np.maximum(find_prices(*core[:3]) * self._price_unit if equal is None else equal, 0.0)
         self.prices = [round(float(v) * 2.0**numbers.price_bits) for v in self.v]
-
-    @property
-    def _equal(self) -> bool:
-        return len(set(self.numbers.load)) == 1
 
     @property
     def _price_unit(self) -> float:
@@ -179,10 +176,15 @@ class _Search:
         root = np.sqrt(unit * speed)
         return cost / unit, load / root, self.capacity / speed, fixed_load / root
 
-    def _equal_prices(self) -> FloatArray:
-        """Prices at which an optimal assignment of equal tasks is a best response: shortest paths between options."""
+    def _equal_prices(self) -> FloatArray | None:
+        """Prices at which an optimal assignment of equal tasks is a best response: shortest paths between options.
+
+        None where the assignment problem is too large.
+        """
         load = float(self.load[0])
         counts = useful_positions(self.cost, load, self.capacity)
+        if len(self.cost) * (counts.sum() + len(self.cost)) > MAX_MATRIX_ENTRIES:
+            return None
         assignment = assign_to_positions(self.cost, load, self.capacity, counts)
         number = np.bincount(assignment, minlength=len(self.capacity) + 1)[1:]
         options = len(self.capacity) + 1
