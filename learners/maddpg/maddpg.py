@@ -38,8 +38,12 @@ from offloadopt.learners.common.distributions import mask_outputs
 from offloadopt.learners.common.off_policy import OffPolicyLearner, TrainableAgents
 from offloadopt.learners.common.replay import Experience
 from offloadopt.learners.maddpg.critic import CentralisedCritic
+from offloadopt.memory import require_memory
 from offloadopt.quantities import Factor, Rate
 from offloadopt.structures.agents import AgentProblem
+
+JOINT_COPIES = 10
+"""Copies of all agents' actions, as each agent's critic reads them, that a gradient step holds."""
 
 
 class ActorLearner(OffPolicyLearner):
@@ -143,9 +147,13 @@ class ActorsAndCritics(ActorAgents):
         super().__init__(settings, interface)
         self.sent = self.delivered = 0
         self.make_actors(generator)
-        inputs = interface.features, self.global_features, self.relaxed.size
+        agents, inputs = interface.problem.num_agents, (interface.features, self.global_features, self.relaxed.size)
+        joint_bytes = 4.0 * settings.batch_size * agents**2 * self.relaxed.size  # each critic reads all others' actions
+        require_memory(
+            JOINT_COPIES * joint_bytes, f"critics of {agents:,} agents with batch_size = {settings.batch_size:,}"
+        )
         shape = settings.hidden, settings.activation, settings.standardise
-        self.critic = CentralisedCritic(interface.problem.num_agents, self.copies, inputs, *shape)
+        self.critic = CentralisedCritic(agents, self.copies, inputs, *shape)
         self.critic.initialise(generator)
         self.target_critic = copy.deepcopy(self.critic)
         self.register("critic", self.critic, settings.critic_rate, self.target_critic)
