@@ -136,6 +136,6 @@ class BranchAndPrice:
         several = (allowed & (group != group[first][:, None])).any(axis=1)
         if not several.any():
             return -1, []
-        task = int(np.argmin(np.where(several, columns.fractions.max(axis=1), np.inf)))
+        task = int(np.argmin(np.where(several, columns.fractions().max(axis=1), np.inf)))
         options = np.flatnonzero(allowed[task])
         return task, [options[group[options] == number] for number in np.unique(group[options])]

@@ -36,8 +36,8 @@ TOWARDS_BEST = 0.6
 """Weight of the best prices so far in the next ones; the rest is that of the linear programme's."""
 TOLERANCE = 0.1
 """Part of the distance between the linear programme and the best bound that the sets of all servers may miss."""
-SETS_PER_ROUND = 16
-"""Largest number of a server's sets that become columns in one round."""
+SETS_PER_ROUND, LEAST_SETS = 32, 3
+"""Number of sets that become columns in one round, divided among the groups of servers; least number of a group."""
 MILP_NODES = 50
 """Node limit of the MILP that chooses sets."""
 NODE_LIMIT = 20_000_000
@@ -70,13 +70,13 @@ def task_price_bound(
     found = []
     for j, number in zip(first, size, strict=True):
         earned = price - cost[:, 1 + j]
-        sets = np.zeros((SETS_PER_ROUND, len(load)), dtype=np.bool_)
+        sets = np.zeros((max(LEAST_SETS, SETS_PER_ROUND // len(first)), len(load)), dtype=np.bool_)
         nodes = 0 if deadline.passed else NODE_LIMIT
         least, count = cheapest_sets(earned, load, fixed_load[j], capacity[j], tolerance / len(capacity), nodes, sets)
         alone = fixed_load[j] ** 2 / capacity[j]
         bound += number * (least + alone)
         magnitude += number * (3.0 * alone + np.maximum(earned, 0.0).sum())
-        found.append(sets[: min(count, SETS_PER_ROUND)])
+        found.append(sets[:count])
     return bound - 4.0 * EPS * (len(load) + len(capacity) + 8) * magnitude, found
 
 
@@ -130,7 +130,7 @@ class ColumnGeneration:
         self.sets: list[TaskSet] = []
         self.set_cost: list[float] = []
         self.known: set[tuple[int, bytes]] = set()
-        self.fractions = np.zeros((len(load), len(self.first) + 1))
+        self._weight = np.zeros(0)
         crowded = load[:, None] * (2.0 * (load.sum() + fixed_load) + load[:, None]) / capacity
         highest = np.minimum(cost[:, 0], (cost[:, 1:] + crowded).min(axis=1))
         self.programme = Programme(
@@ -153,7 +153,7 @@ class ColumnGeneration:
             if not answer.priced:
                 break
             limit, dual = alone - answer.objective, answer.values[: len(best.price)]
-            self._note_fractions(np.abs(answer.row_dual))
+            self._weight = np.abs(answer.row_dual)
             if limit - best.bound <= precision:
                 break
             tolerance = TOLERANCE * (limit - best.bound)
@@ -186,12 +186,14 @@ class ColumnGeneration:
             self.best.price, self.best.bound = price, bound
         return any([self._add(number, chosen) for number, sets in enumerate(found) for chosen in sets])
 
-    def _note_fractions(self, weight: FloatArray) -> None:
-        """Note how far a solution with weights ``[sets]`` takes each option; own CPUs take the rest."""
-        self.fractions[:] = 0.0
-        for (j, chosen), part in zip(self.sets, weight, strict=True):
-            self.fractions[chosen, 1 + self.group[j]] += part
-        self.fractions[:, 0] = 1.0 - self.fractions.sum(axis=1)
+    def fractions(self) -> FloatArray:
+        """How far the last linear programme takes each option ``[tasks, groups + 1]``; own CPUs take the rest."""
+        taken = np.zeros((len(self.best.price), len(self.first) + 1))
+        for (j, chosen), part in zip(self.sets, self._weight, strict=False):  # later sets were not in it
+            if part > 0.0:
+                taken[chosen, 1 + self.group[j]] += part
+        taken[:, 0] = 1.0 - taken.sum(axis=1)
+        return taken
 
     def _choose_sets(self) -> None:
         """Choose among the sets that an assignment cheaper than the incumbent can have, by a set partitioning MILP.

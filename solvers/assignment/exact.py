@@ -2,10 +2,10 @@
 
 Tasks of equal load are solved as a linear assignment (`equal_tasks`). Otherwise dual prices of the servers give a lower
 bound (`dual_bound`); the tasks' best responses to them, improved by local search (`local_search`), give an incumbent;
-reduced costs fix most options; branch and bound with a node limit (`branch_and_bound`) and, if that does not suffice, a
-MILP (`core_milp`) close the gap. Servers that cost the same for every task are merged for the first prices and
-incumbent (`identical_servers`), and then priced together (`branch_and_price`); the MILP counts identical tasks. At a
-time limit the incumbent is returned with the bound proved so far.
+reduced costs fix most options; branch and bound with a node limit (`branch_and_bound`) or, for more tasks, branch and
+price (`branch_and_price`) and, if that does not suffice, a MILP (`core_milp`) close the gap. Servers that cost the same
+for every task are merged for the first prices and incumbent (`identical_servers`), and then priced together; the MILP
+counts identical tasks. At a time limit the incumbent is returned with the bound proved so far.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ CHAIN_TASKS = 400
 """Largest number of tasks in local search with chains: those with the least cost difference to the second option."""
 TREE_TASKS = 150
 """Largest number of undecided tasks that are given to branch and bound."""
+PRICED_TASKS = 30, 75
+"""Numbers of undecided tasks that are given to branch and price: branch and bound closes fewer, the MILP more."""
 LEAST_UNIT = 1e-3
 """Least mean cost of the tasks' best options without load, relative to that with it, that is the unit of costs."""
 PERTURBATIONS, PAIRS_BETWEEN_CHECKS = 60, 100_000
@@ -278,8 +280,9 @@ class Exact(InstanceSolver):
         """Solve the undecided tasks by branch and bound, then by the MILP; costs exclude those of the fixed tasks."""
         bound = float(price_bound(*core, v))
         group = groups_of_tasks(*core[:2])
-        if groups_of_servers(core[0]).max() + 1 < len(v):
-            # Branch and bound and the MILP would enumerate permutations of servers that cost the same for every task.
+        # Branch and bound and the MILP would enumerate permutations of servers that cost the same for every task.
+        alike = groups_of_servers(core[0]).max() + 1 < len(v)
+        if alike or PRICED_TASKS[0] <= len(incumbent) <= PRICED_TASKS[1]:
             search = BranchAndPrice(core, v, incumbent)
             bound, incumbent = max(bound, search.search(allowance, self.tree_nodes, deadline)), search.assignment
             if search.upper - bound <= allowance:
