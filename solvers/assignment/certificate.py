@@ -22,8 +22,8 @@ from offloadopt.certificates.checker import PROBLEMS, VERSION, option_table
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, Instances, IntArray, Progress, Solutions
 from offloadopt.errors import InvalidInput
-from offloadopt.solvers.assignment.branch_and_price import BranchAndPrice
-from offloadopt.solvers.assignment.column_generation import set_bounds
+from offloadopt.solvers.assignment.branch_and_price.column_generation import set_bounds
+from offloadopt.solvers.assignment.branch_and_price.search import BranchAndPrice
 from offloadopt.solvers.assignment.core_milp import CoreCosts
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions

@@ -22,7 +22,7 @@ from offloadopt.errors import InvalidInput
 from offloadopt.progress import in_units, report
 from offloadopt.quantities import Factor, Rounds
 from offloadopt.solvers.assignment.branch_and_bound import branch_and_bound
-from offloadopt.solvers.assignment.branch_and_price import BranchAndPrice
+from offloadopt.solvers.assignment.branch_and_price.search import BranchAndPrice
 from offloadopt.solvers.assignment.core_milp import AssignmentMilp, CoreCosts, groups_of_tasks
 from offloadopt.solvers.assignment.dual_bound import EPS, best_responses, find_prices, price_bound, reduced_cost
 from offloadopt.solvers.assignment.equal_tasks import MAX_MATRIX_ENTRIES, assign_to_positions, useful_positions

@@ -32,6 +32,8 @@ from offloadopt.solvers.task_queues.tables import Tables, tables
 from offloadopt.solvers.task_queues.task_options import SendOutcome, build_tasks
 from offloadopt.structures.task_queues import TaskQueueProblem
 
+LARGEST_COST = 1e6
+"""Cost beyond which the MILP's costs are scaled to 1."""
 MOVES = 20_000, 120_000
 """Changes per task that the local search tries in windows, and beyond, where it alone gives the incumbent."""
 PARTS = 0.3, 0.97
@@ -159,10 +161,15 @@ class _CutSearch(CutSearch):
     def __init__(self, search: _InstanceSearch, model: TaskQueueMilp) -> None:
         self.search, self.model = search, model
         milp = model.milp
-        programme = Programme(milp.costs, milp.low, milp.high, milp.integers)
+        # Large costs of joules or losses would leave rows whose tolerance hides the delays: such costs are scaled.
+        self.cost_unit = search.cost if search.cost > LARGEST_COST else 1.0
+        self.unit_of = np.where(np.asarray(milp.costs) > 0.0, self.cost_unit, 1.0)
+        programme = Programme(
+            milp.costs, np.asarray(milp.low) / self.unit_of, np.asarray(milp.high) / self.unit_of, milp.integers
+        )
         # The incumbent is better than the solutions of HiGHS's heuristics; restarts would take four fifths of the time.
         programme.set_options(mip_heuristic_effort=0.0, mip_allow_restart=False)
-        super().__init__(programme, search.bound, search.cost, search.relative_gap * search.cost)
+        super().__init__(programme, search.bound, search.cost, search.relative_gap * search.cost, 0.0, self.cost_unit)
         self._pass_new_rows()
 
     def precision(self, tolerance: float) -> float:
@@ -171,7 +178,10 @@ class _CutSearch(CutSearch):
 
     def _pass_new_rows(self) -> None:
         for terms, low, high in self.model.milp.rows:
-            self.programme.add_row([column for column, _ in terms], [value for _, value in terms], low, high)
+            columns = np.array([column for column, _ in terms], dtype=np.int64)
+            values = np.array([value for _, value in terms]) * self.unit_of[columns]
+            size = 1.0 if self.cost_unit == 1.0 else float(np.abs(values).max(initial=0.0)) or 1.0
+            self.programme.add_row(columns, values / size, low / size, high / size)
         self.model.milp.rows.clear()
 
     def refine(self, values: FloatArray) -> bool:

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import offloadopt
 from offloadopt.certificates.assignment import Rejected
 from offloadopt.certificates.checker import check
-from offloadopt.solvers.assignment import column_generation
+from offloadopt.solvers.assignment.branch_and_price import column_generation
 
 Records = list[dict[str, Any]]
 LEAST_RECORDS = 4

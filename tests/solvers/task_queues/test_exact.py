@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
 import offloadopt
-from offloadopt.core import Status
+from offloadopt.core import Instances, Status
+from offloadopt.solvers.task_queues import exact
 from offloadopt.solvers.task_queues.exact import TaskQueuesExact
 from offloadopt.testing import check_solver
 
@@ -48,3 +53,14 @@ def test_it_conforms() -> None:
 def test_the_limit_of_an_instance_is_60_s_unless_set() -> None:
     assert TaskQueuesExact().time_limit_s == 60.0
     assert TaskQueuesExact(time_limit_s=None).time_limit_s is None
+
+
+def test_costs_of_ten_billions_leave_the_bound_true_without_a_good_incumbent() -> None:
+    path = Path(__file__).parents[2] / "known_values" / "false_proofs" / "battery_costs_of_1e10.json"
+    case = json.loads(path.read_text(encoding="utf-8"))
+    problem = offloadopt.problem("battery_d2d", **case["scenario"])
+    instances = Instances({name: np.array([values]) for name, values in case["instance"].items()})
+    best = offloadopt.solve(problem, instances, "exhaustive").objective[0]
+    with patch.object(exact, "MOVES", (0, 0)):
+        found = offloadopt.solve(problem, instances, "exact")
+    assert 0.99 * best <= found.bound[0] <= best * (1 + 1e-9)

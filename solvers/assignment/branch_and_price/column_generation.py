@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
+from offloadopt.solvers.assignment.branch_and_price.knapsack import cheapest_sets
 from offloadopt.solvers.assignment.core_milp import CoreCosts
 from offloadopt.solvers.assignment.dual_bound import EPS
-from offloadopt.solvers.assignment.knapsack import cheapest_sets
 from offloadopt.solvers.assignment.local_search import assignment_cost, improve
 from offloadopt.solvers.highs import Programme
 

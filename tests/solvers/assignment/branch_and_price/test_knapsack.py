@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offloadopt.core import FloatArray
-from offloadopt.solvers.assignment.knapsack import cheapest_sets
+from offloadopt.solvers.assignment.branch_and_price.knapsack import cheapest_sets
 
 
 def enumerated(earned: FloatArray, load: FloatArray, fixed: float, capacity: float) -> float:

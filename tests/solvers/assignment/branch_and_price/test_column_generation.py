@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offloadopt.clock import Deadline
-from offloadopt.solvers.assignment.column_generation import (
+from offloadopt.solvers.assignment.branch_and_price.column_generation import (
     ColumnGeneration,
     groups_of_columns,
     prices_of_tasks,

@@ -16,7 +16,7 @@ import numpy as np
 from offloadopt.clock import Deadline
 from offloadopt.core import FloatArray, IntArray
 from offloadopt.progress import report
-from offloadopt.solvers.assignment.column_generation import ColumnGeneration, TaskSet, prices_of_tasks
+from offloadopt.solvers.assignment.branch_and_price.column_generation import ColumnGeneration, TaskSet, prices_of_tasks
 from offloadopt.solvers.assignment.core_milp import CoreCosts
 from offloadopt.solvers.assignment.local_search import assignment_cost
 

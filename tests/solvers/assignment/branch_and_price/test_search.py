@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from offloadopt.clock import Deadline
-from offloadopt.solvers.assignment import column_generation
-from offloadopt.solvers.assignment.branch_and_price import BranchAndPrice
+from offloadopt.solvers.assignment.branch_and_price import column_generation
+from offloadopt.solvers.assignment.branch_and_price.search import BranchAndPrice
 from offloadopt.solvers.assignment.dual_bound import find_prices
 from offloadopt.solvers.assignment.local_search import assignment_cost
 
