@@ -36,8 +36,8 @@ TOWARDS_BEST = 0.6
 """Weight of the best prices so far in the next ones; the rest is that of the linear programme's."""
 TOLERANCE = 0.1
 """Part of the distance between the linear programme and the best bound that the sets of all servers may miss."""
-SETS_PER_ROUND, LEAST_SETS = 32, 3
-"""Number of sets that become columns in one round, divided among the groups of servers; least number of a group."""
+SETS_PER_ROUND, LEAST_SETS, MOST_SETS = 32, 3, 16
+"""Number of sets that become columns in one round, divided among the groups of servers; limits for one group."""
 MILP_NODES = 50
 """Node limit of the MILP that chooses sets."""
 NODE_LIMIT = 20_000_000
@@ -67,10 +67,10 @@ def task_price_bound(
     first, size, _ = groups_of_columns(core)
     paid = np.minimum(price, cost[:, 0])
     bound, magnitude = float(paid.sum()), float(np.abs(paid).sum())
-    found = []
+    found, rows = [], min(max(LEAST_SETS, SETS_PER_ROUND // len(first)), MOST_SETS)
     for j, number in zip(first, size, strict=True):
         earned = price - cost[:, 1 + j]
-        sets = np.zeros((max(LEAST_SETS, SETS_PER_ROUND // len(first)), len(load)), dtype=np.bool_)
+        sets = np.zeros((rows, len(load)), dtype=np.bool_)
         nodes = 0 if deadline.passed else NODE_LIMIT
         least, count = cheapest_sets(earned, load, fixed_load[j], capacity[j], tolerance / len(capacity), nodes, sets)
         alone = fixed_load[j] ** 2 / capacity[j]

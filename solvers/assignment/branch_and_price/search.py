@@ -34,9 +34,9 @@ class Node:
     options : array
         The options that it is left with.
     bound : float
-        Proved lower bound of the node's assignments.
+        Proved lower bound of the node's assignments, at least the parent's.
     price : array [tasks]
-        Prices of tasks that prove it.
+        Prices of tasks that prove it where it is more than the parent's.
     """
 
     parent: int
@@ -124,9 +124,10 @@ class BranchAndPrice:
         if found.upper < self.upper:
             self.assignment, self.upper = found.assignment, found.upper
         index = len(self.nodes)
-        self.nodes.append(Node(parent, task, options, found.bound, found.price))
-        if self.upper - found.bound > self.allowance:
-            heappush(self._open, (found.bound, index, core, columns))
+        bound = found.bound if parent < 0 else max(found.bound, self.nodes[parent].bound)
+        self.nodes.append(Node(parent, task, options, bound, found.price))
+        if self.upper - bound > self.allowance:
+            heappush(self._open, (bound, index, core, columns))
 
     def _branches(self, core: CoreCosts, columns: ColumnGeneration) -> tuple[int, list[IntArray]]:
         """The task that the linear programme divides most, and its options by groups of servers; -1 if none has two."""
