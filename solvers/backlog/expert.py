@@ -1,8 +1,8 @@
 """Demonstration expert for buffers (Jiang et al., arXiv:2005.12364, section V-B): which solver decides.
 
 Powers are continuous, so that nothing is enumerated. Where buffers are independent, `exact` plans each by itself, in
-milliseconds without a battery: every size is medium. Where one user's power disturbs the others, all are coupled, there
-is no `exact`, and Lévy search decides with the problem's own costs.
+milliseconds without a battery: every size is medium. Where one user's power disturbs the others, all are coupled;
+`exact` plans them in turn and leaves a gap of some per cent, and Lévy search decides with the problem's own costs.
 """
 
 from __future__ import annotations
