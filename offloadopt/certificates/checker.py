@@ -15,7 +15,7 @@ from fractions import Fraction
 from hashlib import sha256
 from math import isfinite, isqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from offloadopt.certificates import multi_server
 from offloadopt.certificates.assignment import Numbers, Rejected, Tree
@@ -25,6 +25,8 @@ PROBLEMS: dict[str, Any] = {"multi_server": multi_server}
 """Problems whose equations are enclosed here."""
 SAME = Fraction(1, 10**9)
 """Relative difference of a claimed cost and the enclosed one that is due to rounding."""
+MOST_BYTES = 1 << 28
+"""Largest length of a line."""
 MOST_BITS = 4096
 """Largest number of binary digits after the point."""
 OptionTable = tuple[list[list[Fraction | None]], list[Fraction], list[Fraction]]
@@ -110,8 +112,8 @@ def check(
 
 def heading(path: Path | str) -> dict[str, Any]:
     """Read the first line: problem, scenario and number of instances."""
-    with Path(path).open("rb") as file:
-        return _parsed(file.readline())
+    with _open(path) as file:
+        return _parsed(file.readline(MOST_BYTES))
 
 
 def line(verdict: Verdict) -> str:
@@ -126,14 +128,20 @@ def line(verdict: Verdict) -> str:
 def _lines(path: Path | str) -> Iterator[dict[str, Any]]:
     """Read the records; the last one holds the digest of all bytes before it."""
     digest, before = sha256(), b""
-    with Path(path).open("rb") as file:
-        for line in file:
+    with _open(path) as file:
+        for line in iter(lambda: file.readline(MOST_BYTES), b""):
             if before:
                 digest.update(before)
                 yield _parsed(before)
             before = line
     if _parsed(before or b"{}").get("sha256") != digest.hexdigest():
         raise Rejected("the digest in the last line is not that of the lines before it: damaged or cut off")
+
+
+def _open(path: Path | str) -> BinaryIO:
+    if Path(path).exists() and not Path(path).is_file():
+        raise Rejected("not a regular file")
+    return Path(path).open("rb")
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import random
 import sys
 from dataclasses import replace
@@ -93,6 +94,13 @@ def test_damage_is_rejected_by_the_digest(tmp_path: Path, files: list[Records]) 
     ):
         path.write_bytes(damaged)
         with pytest.raises(Rejected):
+            list(check(path))
+
+
+def test_what_is_no_file_is_rejected_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(Rejected, match="not a regular file"):
             list(check(path))
 
 
