@@ -22,6 +22,16 @@ from offloadopt.certificates.logarithm import LN2, ONE, log1p
 
 ARRAYS = "gain", "task_bits", "task_cycles"
 """The arrays of an instance that the equations need."""
+POSITIVE = (
+    "bandwidth_hz",
+    "noise_w_per_hz",
+    "power_max_w",
+    "cpu_local_hz",
+    "cpu_server_hz",
+    "cpu_exponent",
+    "time_weight",
+)
+"""Fields of the scenario that must be positive."""
 SHRINKINGS = (50, 47, 44, 40, 35, 30, 20, 10)
 """Binary digits of the relative distances from a rounded stationary point to one that is proved to lie below it."""
 
@@ -93,10 +103,24 @@ def _power(base: Fraction, exponent: Fraction, above: bool) -> Fraction:
     raise ValueError(f"{float(base)} ** {float(exponent)} could not be enclosed")
 
 
+def _require_physical(scenario: Mapping[str, Any], instance: Mapping[str, Any]) -> None:
+    """Refuse numbers for which the argument does not hold."""
+    for name in POSITIVE:
+        if not scenario[name] > 0:
+            raise ValueError(f"{name} is not positive")
+    for name in ("energy_weight", "kappa"):
+        if not scenario[name] >= 0:
+            raise ValueError(f"{name} is negative")
+    numbers = *instance["task_bits"], *instance["task_cycles"], *(gain for gains in instance["gain"] for gain in gains)
+    if not all(number >= 0 for number in numbers):
+        raise ValueError("a gain or a task's size is negative")
+
+
 def table(
     scenario: Mapping[str, Any], instance: Mapping[str, Any]
 ) -> tuple[list[list[Fraction | None]], list[Fraction], list[Fraction]]:
     """Lower bounds of option costs ``[tasks][servers + 1]``, squared loads ``[tasks]``, and servers' speeds."""
+    _require_physical(scenario, instance)
     costs, squared_loads = list[list[Fraction | None]](), list[Fraction]()
     for gains, bits, cycles in zip(instance["gain"], instance["task_bits"], instance["task_cycles"], strict=True):
         if len(gains) != scenario["servers"]:

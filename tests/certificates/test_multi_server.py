@@ -50,6 +50,15 @@ def test_enclosures_hold_what_the_problem_computes(changes: dict[str, Any]) -> N
     assert [float(f) for f in capacity] == list(costs.capacity[0])
 
 
+@pytest.mark.parametrize("field", ["time_weight", "energy_weight", "kappa", "power_max_w", "cpu_server_hz"])
+def test_what_has_no_physical_sense_is_refused(field: str) -> None:
+    scenario, instance, _ = drawn({})
+    with pytest.raises(ValueError, match=f"{field} is n"):
+        multi_server.table({**scenario, field: -1.0}, instance)
+    with pytest.raises(ValueError, match="size is negative"):
+        multi_server.table(scenario, {**instance, "task_bits": [-1.0] * 6})
+
+
 @pytest.mark.parametrize("changes", SCENARIOS)
 def test_no_power_costs_less(changes: dict[str, Any]) -> None:
     scenario, instance, _ = drawn(changes)
