@@ -86,13 +86,13 @@ def prices_of_tasks(core: CoreCosts, v: FloatArray) -> FloatArray:
     return np.asarray((cost + 2.0 * load[:, None] * np.append(0.0, v)).min(axis=1))
 
 
-def set_bounds(core: CoreCosts, price: FloatArray, tolerance: float = 0.0) -> FloatArray:
+def set_bounds(core: CoreCosts, price: FloatArray) -> FloatArray:
     """Least cost ``[servers]`` of a server's set at prices ``[tasks]``, its fixed load included."""
     cost, load, capacity, fixed_load = core
     first, _, group = groups_of_columns(core)
     no_sets = np.zeros((1, len(load)), dtype=np.bool_)
     least = [
-        cheapest_sets(price - cost[:, 1 + j], load, fixed_load[j], capacity[j], tolerance, NODE_LIMIT, no_sets)[0]
+        cheapest_sets(price - cost[:, 1 + j], load, fixed_load[j], capacity[j], 0.0, NODE_LIMIT, no_sets)[0]
         for j in first
     ]
     return np.asarray(np.array(least)[group] + fixed_load**2 / capacity)
@@ -118,6 +118,8 @@ class ColumnGeneration:
         First prices of the tasks.
     assignment : array [tasks]
         Incumbent; it may take options that the core excludes.
+    upper : float
+        Its cost.
     sets : list of (int, bool array [tasks])
         Servers and their sets that are the first columns.
     """
@@ -161,7 +163,7 @@ class ColumnGeneration:
             if not self._price(between, tolerance, deadline) and not self._price(dual, 0.1 * tolerance, deadline):
                 break
         if not deadline.passed:
-            self._choose_sets()
+            self._choose_sets(deadline)
         return best
 
     def _add(self, number: int, chosen: NDArray[np.bool_]) -> bool:
@@ -195,7 +197,7 @@ class ColumnGeneration:
         taken[:, 0] = 1.0 - taken.sum(axis=1)
         return taken
 
-    def _choose_sets(self) -> None:
+    def _choose_sets(self, deadline: Deadline) -> None:
         """Choose among the sets that an assignment cheaper than the incumbent can have, by a set partitioning MILP.
 
         Its assignment, improved locally, becomes the incumbent where it is cheaper.
@@ -203,8 +205,12 @@ class ColumnGeneration:
         best, (cost, load, _, _) = self.best, self.core
         slack, own = best.upper - best.bound, cost[:, 0]
         local = np.flatnonzero(own - np.minimum(best.price, own) <= slack)
-        number = np.array([self.group[j] for j, _ in self.sets])
-        set_cost, member = np.array(self.set_cost), np.array([chosen for _, chosen in self.sets])
+        # There may be no set.
+        number = np.array([self.group[j] for j, _ in self.sets], dtype=np.int64)
+        member = np.array([chosen for _, chosen in self.sets], dtype=np.bool_).reshape(
+            -1, len(load)
+        )  # there may be none
+        set_cost = np.array(self.set_cost)
         reduced, least = set_cost - member @ best.price, np.zeros(len(self.first))
         np.minimum.at(least, number, reduced)
         kept = np.flatnonzero(reduced - least[number] <= slack)
@@ -218,7 +224,7 @@ class ColumnGeneration:
             programme.add_row(takes_i, 1.0, 1.0, 1.0)
         for group, size in enumerate(self.size):
             programme.add_row(np.flatnonzero(number[kept] == group), 1.0, high=float(size))
-        answer = programme.solve()
+        answer = programme.solve(deadline)
         if not answer.found:
             return
         found = np.zeros(len(load), dtype=np.int64)

@@ -54,6 +54,14 @@ def test_any_prices_give_a_bound() -> None:
         assert least == pytest.approx(bound, rel=1e-12)
 
 
+def test_without_any_set_the_tasks_stay_local() -> None:
+    core, _ = core_of(2)
+    nothing = np.zeros(7, dtype=np.int64)
+    only_local = np.column_stack([core[0][:, 0], np.full((7, 3), np.inf)])
+    search = ColumnGeneration((only_local, *core[1:]), only_local[:, 0], nothing, 2.0 * only_local[:, 0].sum(), [])
+    assert search.search(0.0, 1e-9, Deadline()).upper == pytest.approx(only_local[:, 0].sum())
+
+
 def test_identical_servers_are_one_group() -> None:
     core, _ = core_of(1, identical=True)
     first, size, group = groups_of_columns(core)
